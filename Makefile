@@ -1,0 +1,71 @@
+# Everything is made inside the clone: .venv is the environment, .venvs the ones of other interpreters.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# Without bytecode every Airflow process starts two to three times slower.
+unexport PYTHONDONTWRITEBYTECODE
+
+# A name alone is not enough: it may be a shim without an interpreter behind it, or lack ensurepip.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.10 python3; do \
+	"$$name" -c 'import ensurepip, venv, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
+	>/dev/null 2>&1 && { echo "$$name"; break; }; done)
+VENV ?= .venv
+PINS ?= requirements/airflow-3.3.txt
+WORKERS ?= 2
+ARGS ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# What shares an Airflow stays with one worker, and what takes long comes first: tests/units.py has both.
+OPTIONS := -n $(WORKERS) --no-loadscope-reorder
+
+.PHONY: help install run test check lint format test-interpreters bench screenshots dist clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
+
+install: $(VENV)/.installed ## Create the environment (every other target does so by itself)
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.13 with ensurepip found; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/.pins: $(PINS) | $(BIN)/python
+	$(PIP) install --quiet --require-hashes --no-deps -r $(PINS)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.pins pyproject.toml
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: install ## Start Airflow with the plugin and example DAGs (PORT=8080, AIRFLOW_HOME=.airflow); Ctrl-C ends it
+	@exec $(BIN)/python -m demo
+
+test: lint ## Lint, all tests, and the tests without Airflow processes on every other interpreter at hand
+	$(BIN)/python -m tools.suite $(OPTIONS) $(ARGS)
+
+check: lint ## Lint and the quick tests, which need no Airflow process and no server: within a minute
+	$(BIN)/python -m pytest $(OPTIONS) -m "not airflow and not server and not slow" $(ARGS)
+
+lint: install ## Style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: install ## Put the code into the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test-interpreters: install ## The tests without Airflow processes on every other interpreter at hand
+	$(BIN)/python -m tools.interpreters
+
+bench: install ## Measure commands over REST against new processes and Airflow's own REST API
+	$(BIN)/python -m bench $(ARGS)
+
+screenshots: install ## Take the pictures in docs/images anew, from a demo (needs Debian's chromium)
+	$(BIN)/python -m tools.screenshots
+
+dist: install ## Build the wheel, and the zip for the plugins folder, into dist/
+	$(BIN)/python -m tools.dist
+
+clean: ## Remove the environments, the demo's Airflow and everything built
+	rm -rf .venv .venvs .airflow dist build .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The benchmark: commands over REST against new processes and against Airflow's own REST API."""

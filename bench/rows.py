@@ -1,0 +1,125 @@
+"""What is measured: tables, without code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request to Airflow's own REST API; the path is below `/api/v2/`."""
+
+    method: str
+    path: str
+    body: Any = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """
+    One command, and what else can do its job.
+
+    :ivar own: Airflow's own REST API doing the same
+    :ivar before: what makes there be something to do; not measured
+    """
+
+    command: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    own: Call | None = None
+    before: Call | None = None
+
+
+@dataclass(frozen=True)
+class Load:
+    """What clients do one after the other, again and again; `{client}` is the number of the client."""
+
+    name: str
+    steps: tuple[tuple[str, Mapping[str, str]], ...]
+
+
+@dataclass(frozen=True)
+class LegacyRow:
+    """A request of the 1.x plugin's contract, and the seconds the original took for it."""
+
+    api: str
+    arguments: Mapping[str, str]
+    original: float
+    before: Call | None = None
+
+
+SETTINGS: Mapping[str, str] = {
+    "AIRFLOW__API__EXPOSE_CONFIG": "True",
+    # So that one request lists all DAGs, as the command does.
+    "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "1000",
+    # Each file is parsed once: who parses in the background would be measured too.
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "86400",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "86400",
+}
+
+EXPECTED = ("bench_109", "example_slow", "example_template")
+"""DAGs to wait for: one of each file that is used."""
+
+DAY = "2024-01-01T00:00:00+00:00"
+SETUP: tuple[Call, ...] = (
+    Call("POST", "variables", {"key": "bench", "value": "of the benchmark"}),
+    Call("POST", "dags/example_template/dagRuns", {"dag_run_id": "bench", "logical_date": DAY}),
+)
+
+UNPAUSE = Call("PATCH", "dags/bench_000", {"is_paused": False})
+GREET = {"dag_id": "example_template", "task_id": "greet"}
+TOTAL = {"dag_id": "example_template", "task_id": "total"}
+
+ROWS: tuple[Row, ...] = (
+    Row("version", own=Call("GET", "version")),
+    Row(
+        "config get-value",
+        {"section": "core", "option": "executor"},
+        own=Call("GET", "config/section/core/option/executor"),
+    ),
+    Row("variables get", {"key": "bench"}, own=Call("GET", "variables/bench")),
+    Row("pools list", own=Call("GET", "pools")),
+    Row("dags list", own=Call("GET", "dags?limit=1000")),
+    Row(
+        "dags pause",
+        {"dag_id": "bench_000"},
+        own=Call("PATCH", "dags/bench_000", {"is_paused": True}),
+        before=UNPAUSE,
+    ),
+    Row(
+        "dags trigger",
+        {"dag_id": "bench_001"},
+        own=Call("POST", "dags/bench_001/dagRuns", {"logical_date": None}),
+    ),
+    Row(
+        "tasks state",
+        {**GREET, "logical_date_or_run_id": "bench"},
+        own=Call("GET", "dags/example_template/dagRuns/bench/taskInstances/greet"),
+    ),
+    Row("tasks list", {"dag_id": "example_template"}, own=Call("GET", "dags/example_template/tasks")),
+    Row("tasks render", {**GREET, "logical_date_or_run_id": "bench"}),
+    Row("tasks test", {**TOTAL, "logical_date_or_run_id": "2024-02-01"}),
+)
+
+LOADS: tuple[Load, ...] = (
+    Load("version", (("version", {}),)),
+    Load("variables get", (("variables get", {"key": "bench"}),)),
+    Load(
+        "dags pause, unpause",
+        (("dags pause", {"dag_id": "bench_{client:03}"}), ("dags unpause", {"dag_id": "bench_{client:03}"})),
+    ),
+)
+CLIENTS = (1, 4, 16)
+
+SLOW: Mapping[str, str] = {"dag_id": "example_slow", "task_id": "work", "task_params": '{"seconds": 600}'}
+"""`tasks test` of these arguments, and a date, runs until it is cancelled."""
+
+# Recorded from plugin 1.0.8 on Airflow 1.10.15, on a machine of this kind: medians, one client.
+LEGACY: tuple[LegacyRow, ...] = (
+    LegacyRow("list_dags", {}, 4.7),
+    LegacyRow("dag_state", {"dag_id": "example_template", "execution_date": DAY}, 4.5),
+    LegacyRow("variables", {"get": "bench"}, 4.4),
+    LegacyRow("trigger_dag", {"dag_id": "bench_001"}, 3.7),
+    LegacyRow("pause", {"dag_id": "bench_000"}, 4.3, before=UNPAUSE),
+)

@@ -1,0 +1,260 @@
+"""A whole Airflow on this machine, with the plugin of this environment."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from demo import component
+from demo.client import Unavailable, request
+from demo.component import Component
+from demo.config import write_config, write_passwords
+from demo.ports import free_port, is_free
+
+EXAMPLE_DAGS = Path(__file__).resolve().parent.parent / "examples" / "dags"
+COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+USERS: Mapping[str, str] = {"admin": "ADMIN", "op": "OP", "user": "USER", "viewer": "VIEWER"}
+
+# What a stack decides by itself, whatever stands in the environment it is started from.
+_OURS = frozenset(
+    {
+        "PYTHONDONTWRITEBYTECODE",
+        "AIRFLOW__CORE__DAGS_FOLDER",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
+    }
+)
+
+# What /monitor/health calls the components that report their health.
+_HEALTH = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
+
+
+class StackError(Exception):
+    """The stack could not be started, or a component ended by itself; one line says which and why."""
+
+
+class Stack:
+    """An Airflow in a folder of its own, on a port of its own.
+
+    `home`: its AIRFLOW_HOME; created if needed, a former one is continued.
+    `port`: of the API server; None takes a free one.
+    `dags`: the DAGs folder.
+    `components`: which ones to start; nothing else is.
+    `env`: variables for the components, on top of this process's environment.
+    `users`: role by user name, for the simple auth manager; passwords are generated.
+    `prefix`: a path under which the API server is reached, such as "/airflow".
+    `expect`: DAGs that `start` waits for until they can be triggered.
+    `like`: another stack of this machine whose database, secrets and passwords this one shares.
+    `database`: the address of an empty one, or of a former stack's, in SQLAlchemy's form; None takes SQLite.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        port: int | None = None,
+        dags: Path = EXAMPLE_DAGS,
+        components: Sequence[str] = COMPONENTS,
+        env: Mapping[str, str] | None = None,
+        users: Mapping[str, str] = USERS,
+        *,
+        host: str = "127.0.0.1",
+        prefix: str = "",
+        expect: Collection[str] = (),
+        like: Stack | None = None,
+        database: str | None = None,
+        timeout: float = 180.0,
+    ) -> None:
+        self.home = home.resolve()
+        self.host = host
+        self.port = free_port(host) if port is None else port
+        self.url = f"http://localhost:{self.port}{prefix.rstrip('/')}"
+        self.dags = dags.resolve()
+        self.passwords: dict[str, str] = {}
+        self.components: list[Component] = []
+        self._wanted = tuple(components)
+        self._env = dict(env or {})
+        self._users = dict(users)
+        self._expect = tuple(expect)
+        self._like = like
+        self._database = database
+        self._timeout = timeout
+        self._lock: IO[str] | None = None
+
+    @property
+    def owned(self) -> bool:
+        """Whether this stack holds its folder, rather than another one that runs there."""
+        return self._lock is not None
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file, where no other database was given."""
+        return self._like.database if self._like else self.home / "airflow.db"
+
+    @property
+    def database_address(self) -> str:
+        """The address of the database, in SQLAlchemy's form; it may hold a password."""
+        if self._database is not None:
+            return self._database
+        return self._like.database_address if self._like else f"sqlite:///{self.database}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which an `airflow` command works on this stack."""
+        env = {name: value for name, value in os.environ.items() if name not in _OURS}
+        # Airflow talks to itself over HTTP, which a proxy of the environment must not get to see.
+        local = [
+            entry for entry in (env.get("NO_PROXY"), env.get("no_proxy"), "localhost,127.0.0.1") if entry
+        ]
+        env["NO_PROXY"] = env["no_proxy"] = ",".join(local)
+        env["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), env.get("PATH", os.defpath)))
+        env["PYTHONUNBUFFERED"] = "1"
+        env["AIRFLOW_HOME"] = str(self.home)
+        env["AIRFLOW_CONFIG"] = str(self.home / "airflow.cfg")
+        return env | self._env
+
+    def start(self) -> None:
+        """Start the components and wait until they are healthy and the expected DAGs can be triggered.
+
+        Raises `StackError` after stopping what had been started.
+        """
+        try:
+            self._prepare()
+            if self._like is None:
+                self._migrate()
+            for name in self._wanted:
+                self.components.append(self._launch(name, name))
+            if "api-server" in self._wanted:
+                self._wait_until(self._is_healthy, "Airflow is not healthy")
+                if self._expect:
+                    self._wait_until(self._can_trigger, "The example DAGs cannot be triggered")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End everything that was started; may be called at any time, and again."""
+        component.stop(self.components)
+        self.components.clear()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def check(self) -> None:
+        """Raise `StackError` if a component has ended by itself."""
+        for each in self.components:
+            if (code := each.process.poll()) is not None:
+                if code < 0:
+                    how = f"was killed by signal {-code}"
+                else:
+                    how = f"ended with exit code {code}: {each.last_line() or 'no output'}"
+                raise StackError(f"{each.name} {how} (see {each.output})")
+
+    def token(self, user: str = "admin") -> str:
+        """Return a new token for a user, as any client would get it."""
+        login = {"username": user, "password": self.passwords[user]}
+        token: str = request("POST", f"{self.url}/auth/token", login)["access_token"]
+        return token
+
+    def get(self, path: str, user: str = "admin") -> Any:
+        """Return what Airflow's own REST API answers to `GET /api/v2/<path>`."""
+        return request("GET", f"{self.url}/api/v2/{path}", token=self.token(user))
+
+    def __enter__(self) -> Stack:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _prepare(self) -> None:
+        """Take the folder and the port, and write the configuration."""
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.home / "logs").mkdir(exist_ok=True)
+        lock = (self.home / "demo.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise StackError(
+                f"Another demo is running in {self.home}; set AIRFLOW_HOME to another folder"
+            ) from None
+        self._lock = lock
+        # Left by a demo that was killed.
+        (self.home / "demo.json").unlink(missing_ok=True)
+        if "api-server" in self._wanted and not is_free(self.port, self.host):
+            raise StackError(f"Port {self.port} is in use; set PORT to another one")
+        passwords = self.home / "simple_auth_manager_passwords.json"
+        known = self._like.passwords if self._like else None
+        self.passwords = write_passwords(passwords, self._users, known)
+        users = ",".join(f"{user}:{role}" for user, role in self._users.items())
+        options = {
+            "core": {
+                "dags_folder": str(self.dags),
+                "simple_auth_manager_users": users,
+                "simple_auth_manager_passwords_file": str(passwords),
+                "execution_api_server_url": f"{self.url}/execution/",
+            },
+            "database": {"sql_alchemy_conn": self.database_address},
+            "api": {"host": self.host, "port": str(self.port), "base_url": self.url},
+            # Random ones, for stacks side by side.
+            "logging": {
+                "worker_log_server_port": str(free_port()),
+                "trigger_log_server_port": str(free_port()),
+            },
+        }
+        like = self._like.home / "airflow.cfg" if self._like else None
+        write_config(self.home / "airflow.cfg", options, like)
+
+    def _migrate(self) -> None:
+        """Create the database, or bring it up to date."""
+        migration = self._launch("db-migrate", "db", "migrate")
+        self.components.append(migration)
+        try:
+            code = migration.process.wait(self._timeout)
+        except subprocess.TimeoutExpired:
+            raise StackError(
+                f"The database was not ready after {self._timeout:.0f} s (see {migration.output})"
+            ) from None
+        if code != 0:
+            self.check()
+        self.components.remove(migration)
+
+    def _launch(self, name: str, *arguments: str) -> Component:
+        # The script beside the interpreter: with `python -m` the working folder would be on the path.
+        command = [sys.executable, str(Path(sys.executable).with_name("airflow")), *arguments]
+        output = self.home / "logs" / f"{name}.out"
+        return Component(name, command, env=self.environment, cwd=self.home, output=output)
+
+    def _wait_until(self, holds: Callable[[], bool], otherwise: str) -> None:
+        deadline = time.monotonic() + self._timeout
+        while not holds():
+            self.check()
+            if time.monotonic() > deadline:
+                raise StackError(f"{otherwise} after {self._timeout:.0f} s (see {self.home / 'logs'})")
+            time.sleep(0.1)
+
+    def _is_healthy(self) -> bool:
+        try:
+            health = request("GET", f"{self.url}/api/v2/monitor/health")
+        except Unavailable:
+            return False
+        return all(health[_HEALTH[name]]["status"] == "healthy" for name in self._wanted if name in _HEALTH)
+
+    def _can_trigger(self) -> bool:
+        """Tell whether each expected DAG is stored in the form that runs are made of."""
+        try:
+            for dag in self._expect:
+                if not self.get(f"dags/{dag}/dagVersions")["dag_versions"]:
+                    return False
+        except Unavailable:
+            return False
+        return True

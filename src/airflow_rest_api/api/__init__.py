@@ -1,0 +1,1 @@
+"""The v2 REST API: routers, one per resource."""

@@ -1,0 +1,101 @@
+"""The commands: what there is, what each one takes, and running one by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from airflow_rest_api.api.answer import answer_model, answer_run, leaves
+from airflow_rest_api.api.body import read_body
+from airflow_rest_api.api.context import CallerDep, ContextDep
+from airflow_rest_api.api.form import from_form
+from airflow_rest_api.api.idempotency import key_of, once
+from airflow_rest_api.api.launch import launch
+from airflow_rest_api.api.models import CommandDetail, CommandList, summary
+from airflow_rest_api.api.responses import errors
+from airflow_rest_api.api.schema import argument_schema
+from airflow_rest_api.commands.errors import UnknownCommand
+from airflow_rest_api.commands.model import Effect
+from airflow_rest_api.commands.needs import described
+from airflow_rest_api.security.routes import Needs, needs
+
+if TYPE_CHECKING:
+    from airflow_rest_api.commands.catalog import Catalog
+    from airflow_rest_api.commands.model import Command
+
+router = APIRouter(prefix="/v2/commands", tags=["commands"])
+
+
+@router.get("", response_model=CommandList, operation_id="list_commands", responses=errors(400))
+@needs(Needs.TOKEN)
+async def list_commands(
+    context: ContextDep,
+    caller: CallerDep,
+    q: Annotated[str | None, Query(description="Part of the name or of the help, in any case.")] = None,
+    effect: Annotated[Effect | None, Query(description="The most that running the command may do.")] = None,
+) -> Response:
+    """List the commands of this Airflow; `allowed` says whether the caller may run them on anything."""
+    catalog = await context.catalog.get()
+    wanted = (q or "").lower()
+    allowed = await context.gate.allowed(caller, catalog.commands.values())
+    found = [
+        summary(command, command.name in allowed)
+        for command in catalog.commands.values()
+        if (effect is None or command.effect is effect)
+        and (wanted in command.name.lower() or wanted in (command.help or "").lower())
+    ]
+    return answer_model(CommandList(commands=found, total_entries=len(found)))
+
+
+# The routes of one command stand in the OpenAPI document once for each command: see openapi.py.
+@router.get("/{name:path}", response_model=CommandDetail, include_in_schema=False)
+@needs(Needs.TOKEN)
+async def get_command(name: str, context: ContextDep, caller: CallerDep) -> Response:
+    """Return a command with its arguments as JSON Schema."""
+    command = _command(await context.catalog.get(), name)
+    detail = CommandDetail(
+        name=command.name,
+        path="/".join(command.path),
+        help=command.help,
+        description=command.description,
+        effect=command.effect,
+        raised_by=dict(command.raised_by),
+        reveals_secrets=command.reveals_secrets,
+        needs=described(command),
+        allowed=command.name in await context.gate.allowed(caller, [command]),
+        arguments={
+            "type": "object",
+            "properties": {argument.name: argument_schema(argument) for argument in command.arguments},
+            "required": [a.name for a in command.arguments if a.required and a.file != "out"],
+            "additionalProperties": False,
+        },
+    )
+    return answer_model(detail)
+
+
+@router.post("/{name:path}", include_in_schema=False)
+@needs(Needs.COMMAND)
+async def run_command(name: str, request: Request, context: ContextDep, caller: CallerDep) -> Response:
+    """Run a command with its arguments by name."""
+    command = _command(await context.catalog.get(), name)
+    async with read_body(request, context.settings.max_upload) as body:
+        arguments = from_form(command, body.values) if body.form else body.values
+        key = await key_of(request, caller, arguments, body.files)
+        operation, headers = await once(
+            context,
+            key,
+            lambda key: launch(
+                context, caller, command, arguments, body.files, recorded=leaves(context, request), key=key
+            ),
+        )
+    return await answer_run(context, request, operation, headers)
+
+
+def _command(catalog: Catalog, path: str) -> Command:
+    """Return the command at a path; one spelling each, so that a proxy's rules about paths hold."""
+    command = catalog.get(path)
+    if path != "/".join(command.path):
+        raise UnknownCommand(path, [command.name])
+    return command

@@ -1,0 +1,78 @@
+"""What the routes work with, and how they get at it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, cast
+
+from fastapi import Depends, Request
+
+from airflow_rest_api.api.sse import Streams
+from airflow_rest_api.security.audit import Audit
+from airflow_rest_api.security.guard import STATE
+
+if TYPE_CHECKING:
+    from airflow_rest_api.commands.catalog import Catalog
+    from airflow_rest_api.dag_files.grants import Grants
+    from airflow_rest_api.dag_files.service import DagFiles
+    from airflow_rest_api.engine.engine import Engine
+    from airflow_rest_api.operations.service import Operations
+    from airflow_rest_api.operations.store import Store
+    from airflow_rest_api.security.access import Gate
+    from airflow_rest_api.security.caller import Caller
+    from airflow_rest_api.services.service import Services
+    from airflow_rest_api.settings import Settings
+    from airflow_rest_api.storage.database import Database
+
+
+class CatalogLoader:
+    """Reads the commands of this Airflow once, in a thread: it takes about a second."""
+
+    def __init__(self, load: Callable[[], Catalog]) -> None:
+        self._load = load
+        self._task: asyncio.Task[Catalog] | None = None
+
+    def begin(self) -> asyncio.Task[Catalog]:
+        """Start reading in the background, again after a failure."""
+        if self._task is None or (self._task.done() and (self._task.cancelled() or self._task.exception())):
+            self._task = asyncio.create_task(asyncio.to_thread(self._load))
+        return self._task
+
+    async def get(self) -> Catalog:
+        """Return the commands; a caller who goes away does not stop the reading."""
+        return await asyncio.shield(self.begin())
+
+
+@dataclass
+class Context:
+    """The parts of the app that its routes use."""
+
+    settings: Settings
+    engine: Engine
+    operations: Operations
+    catalog: CatalogLoader
+    gate: Gate
+    database: Database
+    store: Store
+    services: Services
+    dag_files: DagFiles
+    grants: Grants
+    audit: Audit = field(default_factory=Audit)
+    streams: Streams = field(default_factory=Streams)
+
+
+def _context(request: Request) -> Context:
+    return cast("Context", request.app.state.context)
+
+
+def _caller(request: Request) -> Caller:
+    # No default: a request that did not come through the guard has no business here.
+    caller = cast("Caller", request.scope["state"][STATE])
+    caller.address = request.client.host if request.client else None
+    return caller
+
+
+ContextDep = Annotated[Context, Depends(_context)]
+CallerDep = Annotated["Caller", Depends(_caller)]

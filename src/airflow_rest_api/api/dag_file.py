@@ -1,0 +1,292 @@
+"""One DAG file: its content, its history, bringing it back and deleting it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import ValidationError
+from starlette.responses import PlainTextResponse, Response
+
+from airflow_rest_api.api.answer import answer_file, answer_model, leaves
+from airflow_rest_api.api.body import read_body
+from airflow_rest_api.api.context import CallerDep, Context, ContextDep
+from airflow_rest_api.api.dag_files_models import DagFileBody, RollbackBody, VersionBody, VersionList
+from airflow_rest_api.api.dag_files_run import (
+    READ,
+    answer,
+    conduct,
+    file_body,
+    once_received,
+    place_of,
+    scope_of,
+)
+from airflow_rest_api.api.idempotency import key_of
+from airflow_rest_api.api.models import OperationBody
+from airflow_rest_api.api.responses import ACCEPTED, IDEMPOTENCY_KEY, PREFER, errors
+from airflow_rest_api.dag_files.bundles import Place
+from airflow_rest_api.dag_files.diff import diff
+from airflow_rest_api.dag_files.grants import Scope
+from airflow_rest_api.dag_files.listing import described
+from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.dag_files.orders import Order
+from airflow_rest_api.dag_files.received import TooLarge
+from airflow_rest_api.hosts import dag_owners3
+from airflow_rest_api.operations.files import media_type
+from airflow_rest_api.operations.model import OutputFile
+from airflow_rest_api.problem import Problem
+from airflow_rest_api.security.caller import Caller
+from airflow_rest_api.security.decision import Attempt
+from airflow_rest_api.security.routes import Needs, needs
+
+router = APIRouter(prefix="/v2/dag-files", tags=["dag files"])
+
+BundleQuery = Annotated[str | None, Query(description="By default the one that files can be put into.")]
+CHANGED = {**ACCEPTED, **errors(400, 403, 404, 409, 413, 422, 507)}
+TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/x-diff": {"schema": {"type": "string"}}}}}
+CONTENT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
+
+
+class NoSuchFile(Problem):
+    """There is no such file."""
+
+    def __init__(self, place: Place, path: str) -> None:
+        super().__init__(
+            404, "no_such_file", f"There is no file {path!r} in {place.bundle.name!r}.", argument="path"
+        )
+
+
+@router.get(
+    "/{path:path}/content",
+    response_class=Response,
+    operation_id="get_dag_file_content",
+    responses={**CONTENT, **errors(400, 403, 404, 409, 413)},
+)
+@needs(Needs.COMMAND)
+async def get_content(
+    path: str,
+    context: ContextDep,
+    caller: CallerDep,
+    bundle: BundleQuery = None,
+    version: Annotated[int | None, Query(ge=1, description="By default what lies there now.")] = None,
+) -> Response:
+    """Return the content of a file."""
+    _, place, path = await _file(context, caller, READ, bundle, path)
+    content = await _content(context, place, path, version)
+    if content is None:
+        raise NoSuchFile(place, path)
+    name = path.rpartition("/")[2]
+    return answer_file(OutputFile("", name, len(content), media_type(name)), content)
+
+
+@router.get(
+    "/{path:path}/history",
+    response_model=VersionList,
+    operation_id="get_dag_file_history",
+    responses=errors(400, 403, 404, 409),
+)
+@needs(Needs.COMMAND)
+async def get_history(
+    path: str, context: ContextDep, caller: CallerDep, bundle: BundleQuery = None
+) -> Response:
+    """Return the versions of a file that are kept."""
+    _, place, path = await _file(context, caller, READ, bundle, path)
+    found = await context.dag_files.history.versions(place.bundle.name, path)
+    if not found and not await asyncio.to_thread(_exists, place, path):
+        raise NoSuchFile(place, path)
+    versions = [VersionBody.model_validate(version) for version in found]
+    return answer_model(VersionList(bundle=place.bundle.name, path=path, versions=versions))
+
+
+@router.get(
+    "/{path:path}/diff",
+    response_class=PlainTextResponse,
+    operation_id="get_dag_file_diff",
+    responses={**TEXT, **errors(400, 403, 404, 409, 413)},
+)
+@needs(Needs.COMMAND)
+async def get_diff(
+    path: str,
+    context: ContextDep,
+    caller: CallerDep,
+    bundle: BundleQuery = None,
+    old: Annotated[int, Query(alias="from", ge=1, description="A version.")] = 1,
+    new: Annotated[
+        int | None, Query(alias="to", ge=1, description="A version; by default what lies there now.")
+    ] = None,
+) -> Response:
+    """Return the difference between two versions of a file, or between one and what lies there now."""
+    _, place, path = await _file(context, caller, READ, bundle, path)
+    before = await _content(context, place, path, old)
+    after = await _content(context, place, path, new)
+    names = f"{path} (version {old})", f"{path} ({'now' if new is None else f'version {new}'})"
+    return PlainTextResponse(await asyncio.to_thread(diff, before, after, *names), media_type="text/x-diff")
+
+
+@router.post(
+    "/{path:path}/rollback",
+    response_model=OperationBody,
+    operation_id="rollback_dag_file",
+    responses=CHANGED,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": RollbackBody.model_json_schema()}},
+        },
+        "parameters": [PREFER, IDEMPOTENCY_KEY],
+    },
+)
+@needs(Needs.COMMAND)
+async def rollback(
+    path: str,
+    request: Request,
+    context: ContextDep,
+    caller: CallerDep,
+    bundle: BundleQuery = None,
+    wait: Annotated[bool, Query(description="End only when Airflow has parsed the file.")] = False,
+) -> Response:
+    """Bring back a version of a file: a deployment like any other, with its check."""
+    scope, place, path = await _file(context, caller, "rollback_dag_file", bundle, path)
+    async with read_body(request, context.settings.max_upload) as body:
+        try:
+            version = RollbackBody.model_validate(body.values, strict=True).version
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]) if first["loc"] else "version"
+            raise Problem(400, "bad_request", f"{name}: {first['msg']}", argument=name) from None
+    service = context.dag_files
+    argv = ["rollback_dag_file", "--bundle", place.bundle.name, "--version", str(version), path]
+    key = await key_of(request, caller, [place.bundle.name, version, wait])
+    order = Order(place, service.receive(), caller.name, wait=wait)
+    operation, headers = await once_received(
+        context,
+        key,
+        order.received,
+        lambda key: conduct(
+            context,
+            caller,
+            argv,
+            lambda conductor: service.rollback(conductor, order, path, version),
+            asks=scope.asks(place.bundle.name, [path]),
+            recorded=leaves(context, request),
+            key=key,
+            received=order.received,
+        ),
+    )
+    return await answer(context, request, operation, headers)
+
+
+@router.get(
+    "/{path:path}",
+    response_model=DagFileBody,
+    operation_id="get_dag_file",
+    responses=errors(400, 403, 404, 409),
+)
+@needs(Needs.COMMAND)
+async def get_file(path: str, context: ContextDep, caller: CallerDep, bundle: BundleQuery = None) -> Response:
+    """Return what is known of a file."""
+    _, place, path = await _file(context, caller, READ, bundle, path)
+    [found] = await described(context.dag_files.history, place, [path])
+    if found.size is None and found.deployed is None:
+        raise NoSuchFile(place, path)
+    return answer_model(file_body(found))
+
+
+@router.delete(
+    "/{path:path}",
+    response_model=OperationBody,
+    operation_id="delete_dag_file",
+    responses=CHANGED,
+    openapi_extra={"parameters": [PREFER]},
+)
+@needs(Needs.COMMAND)
+async def delete(
+    path: str,
+    request: Request,
+    context: ContextDep,
+    caller: CallerDep,
+    bundle: BundleQuery = None,
+    records: Annotated[
+        bool, Query(description="Delete the records of its DAGs as well, as `airflow dags delete` does.")
+    ] = False,
+) -> Response:
+    """
+    Delete a file; its content can be brought back from the history.
+
+    Its DAGs go stale when the DAG processor notices. `records` needs, for each of them, what `dags delete`
+    needs, and cannot be taken back.
+    """
+    scope, place, path = await _file(context, caller, "delete_dag_file", bundle, path)
+    if not await asyncio.to_thread(_exists, place, path):
+        raise NoSuchFile(place, path)
+    asks = scope.asks(place.bundle.name, [path])
+    dag_ids: list[str] = []
+    if records:
+        found = await asyncio.to_thread(dag_owners3.dags_by_file, place.bundle.name, [path])
+        dag_ids = found.get(path, [])
+        command = (await context.catalog.get()).get("dags delete")
+        attempts = [Attempt(command, {"dag_id": dag_id}, frozenset({"dag_id"})) for dag_id in dag_ids]
+        with context.audit.refusals(caller, command.name):
+            asks += (await context.gate.enter_all(caller, attempts)).asks
+    service = context.dag_files
+    operation = await conduct(
+        context,
+        caller,
+        ["delete_dag_file", "--bundle", place.bundle.name, *(["--records"] if records else []), path],
+        lambda conductor: service.delete(conductor, place, path, caller.name, dag_ids),
+        asks=asks,
+        recorded=leaves(context, request),
+    )
+    return await answer(context, request, operation, {})
+
+
+async def _file(
+    context: Context, caller: Caller, command: str, bundle: str | None, path: str
+) -> tuple[Scope, Place, str]:
+    """Return the place of a file and its path, for who may do something to it; raise Forbidden."""
+    scope = await scope_of(context, caller, command)
+    path = clean(path, "path")
+    place = await place_of(context, caller, command, scope, bundle, path.rpartition("/")[0])
+    with context.audit.refusals(caller, command):
+        await context.grants.enter(caller, command, place.bundle.name, [path])
+    return scope, place, path
+
+
+async def _content(context: Context, place: Place, path: str, version: int | None) -> bytes | None:
+    """Return the content of a version, or of what lies there; None where there is none."""
+    if version is None:
+        return await asyncio.to_thread(_read, place, path, context.settings.dag_files_size)
+    found = await context.dag_files.history.version(place.bundle.name, path, version)
+    if found.sha256 is None:
+        return None
+    _bounded(found.size or 0, context.settings.dag_files_size)
+    return await context.dag_files.history.content(found)
+
+
+def _bounded(size: int, limit: int) -> None:
+    """Refuse what did not come through us and is larger than anything that could: it goes through memory."""
+    if size > limit:
+        raise TooLarge(f"The file has more than {limit} bytes ([rest_api_plugin] dag_files_size).")
+
+
+def _read(place: Place, path: str, limit: int) -> bytes | None:
+    try:
+        # Not what a link leads to; and a pipe must not hold us up.
+        descriptor = os.open(place.root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        _bounded(status.st_size, limit)
+        return file.read(limit)
+
+
+def _exists(place: Place, path: str) -> bool:
+    return os.path.lexists(place.root / path)

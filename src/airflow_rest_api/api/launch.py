@@ -1,0 +1,129 @@
+"""From a request to a running command: the only place in the API that starts one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_rest_api.commands.errors import BadArgument
+from airflow_rest_api.operations.files import safe_name
+from airflow_rest_api.security.decision import Attempt
+
+if TYPE_CHECKING:
+    from airflow_rest_api.api.context import Context
+    from airflow_rest_api.commands.catalog import Catalog
+    from airflow_rest_api.commands.model import Command, Invocation
+    from airflow_rest_api.operations.files import Upload
+    from airflow_rest_api.operations.model import Key, Operation
+    from airflow_rest_api.security.caller import Caller
+
+
+async def launch(
+    context: Context,
+    caller: Caller,
+    command: Command,
+    arguments: Mapping[str, Any],
+    files: Mapping[str, Upload],
+    *,
+    recorded: bool = False,
+    key: Key | None = None,
+) -> Operation:
+    """
+    Start a command with its arguments by name; JSON is asked for where the command can print it.
+
+    :param recorded: the client will not wait: the operation is in the database first
+    :param key: under which the request may come again
+    """
+    # First of all, so that those who may not are told nothing about their arguments.
+    with context.audit.refusals(caller, command.name):
+        await context.gate.knock(caller, command)
+    catalog = await context.catalog.get()
+    invocation = await asyncio.to_thread(
+        catalog.bind, command, _with_file_names(command, arguments, files), json_output=True
+    )
+    return await start(context, caller, catalog, invocation, files, recorded=recorded, key=key)
+
+
+async def launch_line(
+    context: Context,
+    caller: Caller,
+    argv: Sequence[str],
+    files: Mapping[str, Upload],
+    *,
+    recorded: bool = False,
+    key: Key | None = None,
+) -> Operation:
+    """Start a command by its command line, as it is; the parameters are those of `launch`."""
+    catalog = await context.catalog.get()
+    invocation = await asyncio.to_thread(catalog.parse, argv)
+    with context.audit.refusals(caller, invocation.command.name, invocation):
+        await context.gate.knock(caller, invocation.command)
+    _refuse_stray_files(invocation.command, files)
+    return await start(context, caller, catalog, invocation, files, recorded=recorded, key=key)
+
+
+async def start(
+    context: Context,
+    caller: Caller,
+    catalog: Catalog,
+    invocation: Invocation,
+    files: Mapping[str, Upload],
+    *,
+    recorded: bool,
+    key: Key | None,
+    rerun_of: str | None = None,
+) -> Operation:
+    """Start a checked command that the caller may run; raise Forbidden where they may not."""
+    attempt = Attempt(invocation.command, invocation.values, invocation.given)
+    with context.audit.refusals(caller, invocation.command.name, invocation):
+        decision = await context.gate.enter(caller, attempt)
+    return await context.operations.start(
+        invocation,
+        user=caller.name,
+        files=files,
+        parser=catalog,
+        asks=decision.asks,
+        visible=decision.visible,
+        on_end=context.audit.ended(caller, invocation),
+        recorded=recorded,
+        key=key,
+        rerun_of=rerun_of,
+    )
+
+
+def _with_file_names(
+    command: Command, arguments: Mapping[str, Any], files: Mapping[str, Upload]
+) -> dict[str, Any]:
+    """Return the arguments with a name for each file: what the client calls it, or what we do."""
+    named = dict(arguments)
+    _refuse_stray_files(command, files)
+    for argument in command.arguments:
+        if argument.file == "in":
+            if argument.name in files:
+                named[argument.name] = safe_name(files[argument.name].filename)
+            elif named.get(argument.name) is not None:
+                raise BadArgument(
+                    argument.name,
+                    f"argument {argument.name}: send the file itself, as a part of multipart/form-data",
+                )
+        elif argument.file == "out":
+            if isinstance(name := named.get(argument.name), str):
+                named[argument.name] = safe_name(name)
+            elif name is None and argument.required:
+                named[argument.name] = _default_name(command, named)
+    return named
+
+
+def _refuse_stray_files(command: Command, files: Mapping[str, Upload]) -> None:
+    for name in files:
+        argument = command.argument(name)
+        if argument is None:
+            raise BadArgument(name, f"{command.name} has no argument {name}")
+        if argument.file != "in":
+            raise BadArgument(name, f"argument {name}: does not take a file")
+
+
+def _default_name(command: Command, arguments: Mapping[str, Any]) -> str:
+    chosen = arguments.get("file_format") or arguments.get("format")
+    return safe_name(f"{'-'.join(command.path)}.{chosen if isinstance(chosen, str) else 'json'}")

@@ -1,0 +1,192 @@
+"""What the API answers with."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticSerializationError
+from typing_extensions import Self
+
+from airflow_rest_api.commands.model import Effect
+from airflow_rest_api.operations.cancel import Cancel
+from airflow_rest_api.operations.model import State
+
+if TYPE_CHECKING:
+    from airflow_rest_api.commands.model import Command
+    from airflow_rest_api.operations.model import Operation
+
+
+class Model(BaseModel):
+    """Reads its values from the attributes of our own objects."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+def as_json(body: BaseModel) -> str:
+    """Return the JSON text of a model."""
+    try:
+        return body.model_dump_json()
+    except PydanticSerializationError:
+        # Half of a surrogate pair, which JSON can hold and UTF-8 cannot.
+        return json.dumps(body.model_dump(), default=str)
+
+
+class ErrorDetail(Model):
+    """What went wrong."""
+
+    model_config = ConfigDict(extra="allow")
+
+    reason: str = Field(description="The kind of error, for programs.", examples=["bad_argument"])
+    message: str = Field(description="The error in words, for people.")
+    argument: str | None = Field(None, description="The argument to blame, where there is one.")
+    nearest: list[str] | None = Field(None, description="Names that may have been meant.")
+    option: str | None = Field(None, description="The option that switches the command off.")
+    id: str | None = Field(None, description="The id of the error in the server's log, or of the operation.")
+
+
+class Error(Model):
+    """The body of every answer that is an error."""
+
+    detail: ErrorDetail
+
+
+class FileBody(Model):
+    """A file that the command wrote."""
+
+    argument: str = Field(description="The argument that named it.")
+    name: str
+    size: int = Field(description="Bytes.")
+    media_type: str
+
+
+class OperationSummary(Model):
+    """An operation without its output."""
+
+    id: str
+    command: str = Field(examples=["dags list"])
+    effect: Effect
+    argv: list[str] = Field(description="What was run after `airflow`, with secrets masked.")
+    state: State
+    exit_code: int | None
+    message: str | None = Field(description="One sentence on an end that the command did not choose itself.")
+    truncated: bool = Field(description="Output is missing from stdout or stderr.")
+    warnings: list[str]
+    files: list[FileBody] = Field(description="To be had at `/v2/operations/{id}/files/{name}`.")
+    user: str
+    host: str = Field(description="The host of the API server that runs it.")
+    dag_id: str | None = Field(description="The DAG that it is about, where its arguments name one.")
+    rerun_of: str | None = Field(description="The operation that it repeats.")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, operation: Operation) -> Self:
+        """Return the body for an operation."""
+        return cls.model_validate(operation)
+
+
+class OperationEnd(OperationSummary):
+    """An operation that has ended, without its output: the last event of its stream."""
+
+    result: Any = Field(description="The JSON that the command printed.")
+
+
+class OperationBody(OperationEnd):
+    """One command, from the request to its end."""
+
+    stdout: str
+    stderr: str
+
+
+class CancelBody(OperationBody):
+    """An operation that was asked to end, and what came of that."""
+
+    cancel: Cancel = Field(description="What the request changed: with the last two, nothing.")
+    cancel_message: str = Field(description="The same in words.")
+
+    @classmethod
+    def after(cls, operation: Operation, cancel: Cancel) -> CancelBody:
+        """Return the body for an operation."""
+        values = OperationBody.of(operation).model_dump()
+        return cls(**values, cancel=cancel, cancel_message=cancel.message)
+
+
+class OperationList(Model):
+    """Operations, the newest first."""
+
+    operations: list[OperationSummary] = Field(
+        description="May be fewer than `limit` although there are more: what counts is `next`."
+    )
+    next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
+
+
+class ArgumentSummary(Model):
+    """An argument, in short."""
+
+    name: str
+    type: str
+    required: bool
+    repeatable: bool
+    file: Literal["in", "out"] | None = Field(
+        description="`in`: send it as a part of multipart/form-data. `out`: the operation has it as a file."
+    )
+    help: str | None
+
+
+class CommandSummary(Model):
+    """A command, in short."""
+
+    name: str = Field(examples=["dags list"])
+    path: str = Field(description="Below `/v2/commands/`.", examples=["dags/list"])
+    help: str
+    effect: Effect
+    allowed: bool = Field(description="Whether the caller may run it, on one object at least.")
+    arguments: list[ArgumentSummary]
+
+
+class CommandList(Model):
+    """The commands of this Airflow, by name."""
+
+    commands: list[CommandSummary]
+    total_entries: int
+
+
+class CommandDetail(Model):
+    """A command with all there is to know before running it."""
+
+    name: str
+    path: str
+    help: str
+    description: str | None
+    effect: Effect
+    raised_by: dict[str, Effect] = Field(description="Arguments that make the effect a graver one.")
+    reveals_secrets: bool
+    needs: list[str] = Field(description="What of Airflow's permissions it needs, in words.")
+    allowed: bool = Field(description="Whether the caller may run it, on one object at least.")
+    arguments: dict[str, Any] = Field(description="The arguments by name, as JSON Schema (2020-12).")
+
+
+class RunBody(Model):
+    """A command line."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    argv: list[str] = Field(
+        min_length=1, max_length=10_000, description="The words after `airflow`.", examples=[["dags", "list"]]
+    )
+
+
+def summary(command: Command, allowed: bool) -> CommandSummary:
+    """Return the short form of a command."""
+    return CommandSummary(
+        name=command.name,
+        path="/".join(command.path),
+        help=command.help,
+        effect=command.effect,
+        allowed=allowed,
+        arguments=[ArgumentSummary.model_validate(argument) for argument in command.arguments],
+    )

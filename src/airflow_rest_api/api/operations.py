@@ -1,0 +1,202 @@
+"""Operations: see them, wait for them, end them, run them again, fetch what they printed and wrote."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import PlainTextResponse, Response
+
+from airflow_rest_api.api.again import run_again
+from airflow_rest_api.api.answer import (
+    answer_file,
+    answer_model,
+    answer_operation,
+    answer_run,
+    leaves,
+    wishes,
+)
+from airflow_rest_api.api.context import CallerDep, Context, ContextDep
+from airflow_rest_api.api.idempotency import key_of, once
+from airflow_rest_api.api.listing import page
+from airflow_rest_api.api.models import CancelBody, OperationBody, OperationList, OperationSummary
+from airflow_rest_api.api.responses import ACCEPTED, IDEMPOTENCY_KEY, PREFER, RUN_RESPONSES, errors
+from airflow_rest_api.commands.model import Effect
+from airflow_rest_api.operations.errors import NoSuchFile, NoSuchOperation
+from airflow_rest_api.operations.model import Filter, State
+from airflow_rest_api.security.access import Forbidden
+from airflow_rest_api.security.routes import Needs, needs
+
+if TYPE_CHECKING:
+    from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.security.caller import Caller
+
+router = APIRouter(prefix="/v2/operations", tags=["operations"])
+
+CONTENT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
+}
+CANCEL_WAIT = 5.0
+"""Seconds that a cancel waits for the end of the command, when the client does not say."""
+LONGEST_PIECE = 4 * 1024 * 1024
+"""Bytes of output in one answer, when the client asks for a part."""
+
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+async def visible(context: Context, caller: Caller, identifier: str) -> Operation:
+    """Return an operation that the caller may see, without its output; for others there is none."""
+    if not _ID.fullmatch(identifier):
+        # Not every database takes every text.
+        raise NoSuchOperation(identifier)
+    operation = await context.operations.peek(identifier)
+    if not await context.gate.may_see(caller, [operation]):
+        raise NoSuchOperation(identifier)
+    return operation
+
+
+@router.get("", response_model=OperationList, operation_id="list_operations", responses=errors(400))
+@needs(Needs.OPERATION)
+async def list_operations(
+    context: ContextDep,
+    caller: CallerDep,
+    state: Annotated[list[State] | None, Query(description="May be given more than once.")] = None,
+    command: Annotated[str | None, Query(description="The name, such as `dags list`.")] = None,
+    user: str | None = None,
+    effect: Effect | None = None,
+    dag_id: str | None = None,
+    since: Annotated[datetime | None, Query(description="Created then or later.")] = None,
+    until: Annotated[datetime | None, Query(description="Created before then.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
+) -> Response:
+    """List the operations that the caller may see, the newest first."""
+    wanted = Filter(
+        states=tuple(state or ()),
+        command=command,
+        user=user,
+        effect=effect.value if effect else None,
+        dag_id=dag_id,
+        since=since,
+        until=until,
+    )
+    found, following = await page(context, caller, wanted, cursor, limit)
+    bodies = [OperationSummary.of(operation) for operation in found]
+    return answer_model(OperationList(operations=bodies, next=following))
+
+
+@router.get(
+    "/{identifier}",
+    response_model=OperationBody,
+    operation_id="get_operation",
+    responses={**ACCEPTED, **errors(404)},
+    openapi_extra={"parameters": [PREFER]},
+)
+@needs(Needs.OPERATION)
+async def get_operation(
+    identifier: str, request: Request, context: ContextDep, caller: CallerDep
+) -> Response:
+    """Return an operation; with `Prefer: wait=N`, once it has ended or after N seconds."""
+    await visible(context, caller, identifier)
+    wish = wishes(request, 0)
+    return answer_operation(request, await context.operations.wait(identifier, wish.wait), wish)
+
+
+@router.post(
+    "/{identifier}/cancel",
+    response_model=CancelBody,
+    operation_id="cancel_operation",
+    responses={202: {**ACCEPTED[202], "model": CancelBody}, **errors(404)},
+    openapi_extra={"parameters": [PREFER]},
+)
+@needs(Needs.OPERATION)
+async def cancel_operation(
+    identifier: str, request: Request, context: ContextDep, caller: CallerDep
+) -> Response:
+    """End a command, whichever API server runs it. Done again, and after its end, it changes nothing."""
+    operation = await visible(context, caller, identifier)
+    if not await context.gate.may_cancel(caller, operation):
+        raise Forbidden(f"Only {operation.user} and administrators may end this command.")
+    came = await context.operations.cancel(identifier, f"The command was cancelled by {caller.name}.")
+    wish = wishes(request, CANCEL_WAIT)
+    ended = await context.operations.wait(identifier, wish.wait)
+    return answer_operation(request, ended, wish, cancel=came)
+
+
+@router.post(
+    "/{identifier}/run-again",
+    operation_id="run_operation_again",
+    responses=RUN_RESPONSES,
+    openapi_extra={"parameters": [PREFER, IDEMPOTENCY_KEY]},
+)
+@needs(Needs.COMMAND)
+async def run_operation_again(
+    identifier: str, request: Request, context: ContextDep, caller: CallerDep
+) -> Response:
+    """
+    Run the command of an operation once more, as the caller, who needs the permission for it now.
+
+    One with secrets or uploaded files cannot be repeated: neither are kept.
+    """
+    operation = await visible(context, caller, identifier)
+    recorded = leaves(context, request)
+    key = await key_of(request, caller, None)
+    again, headers = await once(
+        context, key, lambda key: run_again(context, caller, operation, recorded=recorded, key=key)
+    )
+    return await answer_run(context, request, again, headers)
+
+
+@router.get(
+    "/{identifier}/output",
+    response_class=PlainTextResponse,
+    operation_id="get_output",
+    responses=errors(400, 404),
+)
+@needs(Needs.OPERATION)
+async def get_output(
+    identifier: str,
+    context: ContextDep,
+    caller: CallerDep,
+    stream: Literal["stdout", "stderr"] = "stdout",
+    offset: Annotated[int | None, Query(ge=0, le=10**15, description="Bytes of the stream to skip.")] = None,
+    limit: Annotated[int | None, Query(ge=1, le=LONGEST_PIECE, description="Bytes to return.")] = None,
+) -> Response:
+    """
+    Return what the command has printed so far, as plain text.
+
+    With `offset` or `limit` it is the bytes from there on, as far as none are missing: `X-Output-Offset` is
+    where they begin, `X-Output-Next` the offset to go on with, `X-Output-End` whether nothing more will come.
+    """
+    await visible(context, caller, identifier)
+    if offset is None and limit is None:
+        operation = await context.operations.get(identifier)
+        return PlainTextResponse(operation.stdout if stream == "stdout" else operation.stderr)
+    start, data, complete = await context.operations.output(
+        identifier, stream, offset or 0, limit or LONGEST_PIECE
+    )
+    headers = {
+        "X-Output-Offset": str(start),
+        "X-Output-Next": str(start + len(data)),
+        "X-Output-End": "true" if complete else "false",
+    }
+    return PlainTextResponse(data, headers=headers)
+
+
+@router.get(
+    "/{identifier}/files/{name}",
+    response_class=Response,
+    operation_id="get_file",
+    responses={**CONTENT, **errors(404)},
+)
+@needs(Needs.OPERATION)
+async def get_file(identifier: str, name: str, context: ContextDep, caller: CallerDep) -> Response:
+    """Return a file that the command wrote."""
+    operation = await visible(context, caller, identifier)
+    for file in operation.files:
+        if file.name == name:
+            return answer_file(file, await context.operations.file(identifier, name))
+    raise NoSuchFile(name)

@@ -1,0 +1,86 @@
+"""Running a command by its command line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.responses import Response
+
+from airflow_rest_api.api.answer import answer_run, leaves
+from airflow_rest_api.api.body import Body, read_body
+from airflow_rest_api.api.context import CallerDep, ContextDep
+from airflow_rest_api.api.idempotency import key_of, once
+from airflow_rest_api.api.launch import launch_line
+from airflow_rest_api.api.models import RunBody
+from airflow_rest_api.api.responses import IDEMPOTENCY_KEY, PREFER, RUN_RESPONSES
+from airflow_rest_api.problem import Problem
+from airflow_rest_api.security.routes import Needs, needs
+
+router = APIRouter(prefix="/v2", tags=["commands"])
+
+_FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "argv": {"type": "string", "description": "The JSON text of the list.", "examples": ['["version"]']}
+    },
+    "required": ["argv"],
+    "additionalProperties": {"type": "string", "format": "binary"},
+    "description": "Each file as a part called like the argument that reads it.",
+}
+_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {"$ref": "#/components/schemas/RunBody"}},
+        "multipart/form-data": {"schema": _FORM},
+    },
+}
+
+
+@router.post(
+    "/run",
+    operation_id="run",
+    responses=RUN_RESPONSES,
+    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY]},
+)
+@needs(Needs.COMMAND)
+async def run(request: Request, context: ContextDep, caller: CallerDep) -> Response:
+    """
+    Run a command line, given as the list of the words after `airflow`.
+
+    An argument that names a file to be read needs that file as a part of multipart/form-data; the name of a
+    file to be written is the name under which the operation has it.
+    """
+    async with read_body(request, context.settings.max_upload) as body:
+        argv = _argv(body)
+        key = await key_of(request, caller, argv, body.files)
+        operation, headers = await once(
+            context,
+            key,
+            lambda key: launch_line(
+                context, caller, argv, body.files, recorded=leaves(context, request), key=key
+            ),
+        )
+    return await answer_run(context, request, operation, headers)
+
+
+def _argv(body: Body) -> list[str]:
+    values = body.values
+    if body.form:
+        fields = values.get("argv", [])
+        if set(values) - {"argv"} or len(fields) != 1:
+            raise Problem(
+                400, "bad_request", "argv: one field with the JSON text of the list of words", argument="argv"
+            )
+        try:
+            values = {"argv": json.loads(fields[0])}
+        except (ValueError, RecursionError):
+            raise Problem(400, "bad_json", "argv: the field is no JSON", argument="argv") from None
+    try:
+        return RunBody.model_validate(values, strict=True).argv
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise Problem(400, "bad_request", f"{place}: {first['msg']}", argument=str(first["loc"][0])) from None

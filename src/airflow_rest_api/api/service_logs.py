@@ -1,0 +1,173 @@
+"""What components write: parts of their log files, and what is added to them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from fastapi import APIRouter, Header, Query
+from starlette.responses import PlainTextResponse, Response
+
+from airflow_rest_api.api.context import CallerDep, Context, ContextDep
+from airflow_rest_api.api.models import as_json
+from airflow_rest_api.api.responses import errors, event_stream
+from airflow_rest_api.api.service_launch import allowed_to_look
+from airflow_rest_api.api.service_models import ServiceBody
+from airflow_rest_api.api.sse import EventStream, Lease, event
+from airflow_rest_api.problem import Problem
+from airflow_rest_api.security.routes import Needs, needs
+from airflow_rest_api.services import logs
+from airflow_rest_api.services.errors import NoSuchService
+
+if TYPE_CHECKING:
+    from airflow_rest_api.services.model import Service
+
+router = APIRouter(prefix="/v2/services", tags=["services"])
+
+MOST = 1024 * 1024
+"""Bytes of one answer."""
+AT_ONCE = 64 * 1024
+"""Bytes of one event."""
+TURN = 0.25
+"""Seconds between two looks at a log file that is followed."""
+LOOK_EVERY = 8
+"""Turns between two looks at the component whose log it is."""
+TAIL = 100
+"""Lines with which following begins."""
+TAIL_BYTES = 1024 * 1024
+
+EVENTS = event_stream("`output` as it comes, `gap` where a file was cut, at last `end`.")
+
+
+@router.get(
+    "/{identifier}/log",
+    response_class=PlainTextResponse,
+    operation_id="get_service_log",
+    responses=errors(400, 404),
+)
+@needs(Needs.SERVICE)
+async def get_log(
+    identifier: str,
+    context: ContextDep,
+    caller: CallerDep,
+    stream: Literal["stdout", "stderr"] = "stdout",
+    offset: Annotated[int, Query(ge=0, le=2**62, description="Bytes before the part.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=MOST, description="Bytes at most.")] = MOST,
+    tail: Annotated[int | None, Query(ge=1, le=100_000, description="The last lines; not `offset`.")] = None,
+) -> Response:
+    """Return a part of what a component has written, as plain text."""
+    service = await _visible(context, caller, identifier)
+    if tail is not None:
+        offset = await asyncio.to_thread(logs.tail_offset, service, stream, tail, limit)
+    part = await asyncio.to_thread(logs.read, service, stream, offset, limit)
+    at_end = service.state.ended and part.next >= part.size
+    headers = {
+        "X-Output-Offset": str(part.offset),
+        "X-Output-Next": str(part.next),
+        "X-Output-End": "true" if at_end else "false",
+    }
+    return Response(part.data, headers=headers, media_type="text/plain; charset=utf-8")
+
+
+@router.get(
+    "/{identifier}/log/events",
+    response_class=Response,
+    operation_id="follow_service_log",
+    responses={**EVENTS, **errors(400, 404, 429)},
+)
+@needs(Needs.SERVICE)
+async def follow_log(
+    identifier: str,
+    context: ContextDep,
+    caller: CallerDep,
+    tail: Annotated[int, Query(ge=0, le=100_000, description="Lines of each stream to begin with.")] = TAIL,
+    after: Annotated[str | None, Query(description="The id of the last event that was received.")] = None,
+    last_event_id: Annotated[str | None, Header(description="The same, as browsers send it.")] = None,
+) -> Response:
+    """
+    Follow what a component writes as server-sent events; both streams, each in its own order.
+
+    `end`, after the component has, holds it as `GET /v2/services/{id}` would.
+    """
+    service = await _visible(context, caller, identifier)
+    position = after if after is not None else last_event_id
+    offsets = _offsets(position) if position else await asyncio.to_thread(_begin, service, tail)
+    context.streams.check(caller.name)
+    lease = Lease(context.streams, caller, lambda one: allowed_to_look(context, one))
+    return EventStream(context.streams, caller.name, _events(context, service, offsets, lease))
+
+
+async def _events(
+    context: Context, service: Service, offsets: dict[str, int], lease: Lease
+) -> AsyncGenerator[str, None]:
+    turn = 0
+    while await lease.holds():
+        ended = service.state.ended
+        written = False
+        for stream in logs.streams(service):
+            for said in await asyncio.to_thread(_new, service, stream, offsets):
+                written = True
+                lease.spoke()
+                yield said
+        if ended and not written:
+            seen = await context.services.get(service.id)
+            yield event("end", as_json(ServiceBody.of(seen)), _position(offsets))
+            return
+        if text := lease.heartbeat:
+            yield text
+        if not written:
+            await asyncio.sleep(TURN)
+        turn += 1
+        if turn % LOOK_EVERY == 0 and not ended:
+            try:
+                service = (await context.services.get(service.id)).service
+            except NoSuchService:
+                return
+
+
+def _new(service: Service, stream: str, offsets: dict[str, int]) -> list[str]:
+    """Return what was written since; `offsets` moves on."""
+    offset = offsets[stream]
+    part = logs.read(service, stream, offset, AT_ONCE)
+    found = []
+    if part.size < offset:
+        # The file was cut, as those do that keep logs small.
+        found.append(event("gap", {"stream": stream, "missing": 0}))
+        offsets[stream] = offset = 0
+        part = logs.read(service, stream, offset, AT_ONCE)
+    length = logs.whole_characters(part.data)
+    if service.state.ended and part.next >= part.size:
+        length = len(part.data)
+    if length:
+        offsets[stream] = offset + length
+        text = part.data[:length].decode(errors="replace")
+        data = {"stream": stream, "offset": offset, "text": text}
+        found.append(event("output", data, _position(offsets)))
+    return found
+
+
+async def _visible(context: Context, caller: CallerDep, identifier: str) -> Service:
+    await allowed_to_look(context, caller)
+    return (await context.services.get(identifier)).service
+
+
+def _begin(service: Service, lines: int) -> dict[str, int]:
+    found = dict.fromkeys(logs.STREAMS, 0)
+    for stream in logs.streams(service):
+        if lines:
+            found[stream] = logs.tail_offset(service, stream, lines, TAIL_BYTES)
+        else:
+            found[stream] = logs.read(service, stream, 2**62, 1).size
+    return found
+
+
+def _position(offsets: dict[str, int]) -> str:
+    return ".".join(str(offsets[stream]) for stream in logs.STREAMS)
+
+
+def _offsets(text: str) -> dict[str, int]:
+    if not re.fullmatch(r"\d{1,18}\.\d{1,18}", text):
+        raise Problem(400, "bad_request", "after: this is the id of no event of a log", argument="after")
+    return dict(zip(logs.STREAMS, map(int, text.split(".")), strict=True))

@@ -1,0 +1,255 @@
+"""The application factory: all rooms put together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from airflow_rest_api import __version__
+from airflow_rest_api.api import (
+    commands,
+    dag_file,
+    dag_files,
+    dag_refresh,
+    events,
+    operations,
+    pages,
+    run,
+    service_logs,
+    services,
+)
+from airflow_rest_api.api.context import CatalogLoader, Context
+from airflow_rest_api.api.errors import LastResort, add_handlers
+from airflow_rest_api.api.upkeep import Upkeep
+from airflow_rest_api.commands.needs import POWERS
+from airflow_rest_api.dag_files.check import CheckLimits
+from airflow_rest_api.dag_files.child import MODULES as DAG_FILES
+from airflow_rest_api.dag_files.grants import Grants, entity
+from airflow_rest_api.dag_files.grants import parse as parse_folders
+from airflow_rest_api.dag_files.history import History
+from airflow_rest_api.dag_files.received import Bounds
+from airflow_rest_api.dag_files.service import DagFiles, DeploymentLimits
+from airflow_rest_api.engine.engine import Engine
+from airflow_rest_api.engine.job import Limits
+from airflow_rest_api.hosts.accounts import Accounts
+from airflow_rest_api.hosts.airflow3 import LOGIN, SESSION_COOKIE, Airflow3
+from airflow_rest_api.hosts.permissions3 import create_fab_permissions
+from airflow_rest_api.legacy.child import MODULES
+from airflow_rest_api.legacy.deploy import Deployments
+from airflow_rest_api.legacy.door import Door
+from airflow_rest_api.legacy.router import PATH as LEGACY
+from airflow_rest_api.legacy.router import router as legacy
+from airflow_rest_api.legacy.service import Legacy
+from airflow_rest_api.legacy.translate.names import ENDPOINT_COMMANDS
+from airflow_rest_api.operations.service import Operations
+from airflow_rest_api.operations.store import Store
+from airflow_rest_api.security.access import Gate
+from airflow_rest_api.security.body_deadline import BodyDeadline
+from airflow_rest_api.security.guard import Guard
+from airflow_rest_api.security.header_token import HeaderToken
+from airflow_rest_api.security.header_user import HeaderUser
+from airflow_rest_api.security.quiet_query import QuietQuery
+from airflow_rest_api.security.routes import check
+from airflow_rest_api.security.switches import Switches
+from airflow_rest_api.services.launching import MODULE as SERVICES
+from airflow_rest_api.services.launching import Launcher
+from airflow_rest_api.services.local import Local
+from airflow_rest_api.services.service import Services
+from airflow_rest_api.services.store import ServiceStore
+from airflow_rest_api.storage.database import Database
+from airflow_rest_api.web.sign_in import SignIn
+
+if TYPE_CHECKING:
+    from airflow_rest_api.commands.catalog import Catalog
+    from airflow_rest_api.security.caller import Host
+    from airflow_rest_api.settings import Settings
+
+log = logging.getLogger(__name__)
+
+# The first route that fits a path is taken.
+ROUTERS = (
+    pages.router,
+    commands.router,
+    run.router,
+    operations.router,
+    events.router,
+    services.router,
+    service_logs.router,
+    dag_refresh.router,
+    dag_files.router,
+    dag_file.router,
+    legacy,
+)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    engine: Engine | None = None,
+    load_catalog: Callable[[], Catalog] | None = None,
+    host: Host | None = None,
+) -> FastAPI:
+    """
+    Return the app that Airflow's API server mounts. Nothing runs before its lifespan, or its first request.
+
+    :param engine: in place of one with the limits of the settings
+    :param load_catalog: in place of reading the commands of the installed Airflow
+    :param host: in place of the Airflow in whose API server we run
+    :raises UndecidedRoute: a route does not say who may use it
+    """
+    context = _context(settings, engine or Engine(limits(settings)), load_catalog or _load_catalog)
+    # Without FastAPI's own documentation pages: they load scripts from another host.
+    app = FastAPI(
+        # As they are: `include_router` would analyse and make each of them once more.
+        routes=[route for router in ROUTERS for route in router.routes],
+        title="Airflow commands over REST",
+        version=__version__,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    app.state.context = context
+    app.state.legacy = Legacy(
+        context.operations,
+        context.catalog,
+        settings,
+        context.gate,
+        context.audit,
+        context.services,
+        Deployments(context.operations, context.dag_files, context.grants),
+    )
+    add_handlers(app)
+    token = HeaderToken(
+        settings.rest_api_plugin_http_token_header_name, settings.rest_api_plugin_expected_http_token
+    )
+    app.state.header_user = HeaderUser(Accounts(), settings.http_token_username)
+    # The last one added is the outermost.
+    app.add_middleware(BodyDeadline, seconds=settings.body_timeout)
+    app.add_middleware(
+        Guard,
+        host=host or Airflow3(),
+        doors={LEGACY: Door(token.name, token.expected)},
+        header_token=token,
+        header_user=app.state.header_user,
+        sign_in=SignIn(LOGIN, SESSION_COOKIE),
+    )
+    app.add_middleware(LastResort)
+    app.add_middleware(QuietQuery)
+    check(app.routes)
+    return app
+
+
+def limits(settings: Settings) -> Limits:
+    """Return what the settings say about the engine."""
+    return Limits(
+        parallelism=settings.parallelism,
+        queue=settings.queue_size,
+        spares=settings.spare_children,
+        grace=settings.cancel_grace,
+        memory=settings.memory_limit or None,
+        columns=settings.columns,
+        preload=(*MODULES, *DAG_FILES, SERVICES),
+        fork=settings.fork,
+    )
+
+
+def database(settings: Settings) -> Database:
+    """Return the database of our tables; nothing is opened before its first use."""
+    from airflow_rest_api.hosts import metadata
+    from airflow_rest_api.storage.engines import own_engine
+
+    address = settings.operations_database
+    return Database((lambda: own_engine(address)) if address else metadata.engine)
+
+
+def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) -> Context:
+    tables = database(settings)
+    store = Store(tables, output_limit=settings.output_limit)
+    service = Operations(
+        engine,
+        store,
+        command_timeout=settings.command_timeout or None,
+        output_limit=settings.output_limit,
+        file_limit=settings.max_upload,
+        queue_per_user=settings.queue_per_user,
+    )
+    switches = Switches(
+        enabled=settings.enabled_commands,
+        disabled=settings.disabled_commands,
+        read_only=settings.read_only,
+        run_dag_code=settings.run_dag_code,
+        aliases=ENDPOINT_COMMANDS,
+    )
+    services = _services(settings, tables, service)
+    gate = Gate(switches)
+    return Context(
+        settings,
+        engine,
+        service,
+        CatalogLoader(load),
+        gate,
+        tables,
+        store,
+        services,
+        _dag_files(settings, tables),
+        Grants(gate, parse_folders(settings.deploy_folders)),
+    )
+
+
+def _dag_files(settings: Settings, tables: Database) -> DagFiles:
+    limits = DeploymentLimits(
+        Bounds(settings.dag_files_count, settings.dag_files_size),
+        CheckLimits(settings.dag_check_timeout, settings.dag_check_memory),
+    )
+    return DagFiles(History(tables, settings.dag_versions_kept), limits)
+
+
+def _services(settings: Settings, tables: Database, operations: Operations) -> Services:
+    rows = ServiceStore(tables)
+    return Services(
+        rows,
+        Local(rows, Launcher(operations), grace=settings.service_grace, kept=settings.services_kept),
+    )
+
+
+def _load_catalog() -> Catalog:
+    from airflow_rest_api.commands.catalog import load_catalog
+
+    return load_catalog()
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Warm up in the background; end every command when the server stops."""
+    context: Context = app.state.context
+    await app.state.header_user.begin()
+    await context.engine.start()
+    context.catalog.begin().add_done_callback(_log_failure)
+    powers = (*POWERS, *(entity(*folder) for folder in parse_folders(context.settings.deploy_folders)))
+    grants = asyncio.create_task(asyncio.to_thread(create_fab_permissions, powers))
+    tidy = asyncio.create_task(context.dag_files.keep_tidy())
+    upkeep = Upkeep(context)
+    await upkeep.start()
+    try:
+        yield
+    finally:
+        tidy.cancel()
+        await upkeep.stop()
+        await grants
+        await asyncio.to_thread(context.audit.close)
+        context.database.close()
+
+
+def _log_failure(task: object) -> None:
+    assert isinstance(task, asyncio.Task)
+    if not task.cancelled() and (error := task.exception()):
+        log.error(
+            "The commands of this Airflow could not be read; the next request tries again", exc_info=error
+        )

@@ -1,0 +1,246 @@
+"""From JSON values to the words of a command line that no value can break out of."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import replace
+from datetime import date
+from os import PathLike
+from typing import Any
+
+from airflow_rest_api.commands import rules
+from airflow_rest_api.commands.errors import BadArgument
+from airflow_rest_api.commands.model import Argument
+from airflow_rest_api.commands.parsing import Occurrence, shown_name
+
+# argparse takes time that grows with the square of the number of words.
+MAX_WORDS = 1000
+MAX_CHARACTERS = 4 * 1024 * 1024
+# argparse slices joined short flags (`-vvv`) one by one.
+MAX_JOINED_FLAGS = 1000
+# Airflow's columns of ids and keys have 250 characters; a regular expression for them may be longer.
+MAX_NAME = 1000
+
+_EXPECTED = {
+    "boolean": "true or false",
+    "datetime": "a date and time as text",
+    "integer": "an integer",
+    "list": "a list, or text with commas",
+    "number": "a number",
+    "string": "text",
+}
+
+
+def occurrences(
+    arguments: Mapping[str, Argument], actions: Mapping[str, argparse.Action], given: Mapping[str, Any]
+) -> list[Occurrence]:
+    """Turn values by name into what would stand on the command line.
+
+    ``arguments`` and ``actions`` are those of the command. A value of None means that the argument is not
+    given. Raises BadArgument where a value does not fit its argument.
+    """
+    found: list[Occurrence] = []
+    for name, value in given.items():
+        if name not in arguments:
+            raise BadArgument(_shortened(name), f"unrecognized arguments: {_shortened(name)}")
+        if value is None:
+            continue
+        argument, action = arguments[name], actions[name]
+        if argument.flag:
+            found += _flag(argument, action, value)
+        elif not argument.repeatable:
+            found.append((action, [_word(argument, value)]))
+        else:
+            values = list(value) if isinstance(value, (list, tuple)) else [value]
+            words = [_word(argument, item) for item in values]
+            if isinstance(action, argparse._AppendAction) and action.nargs is None:
+                found += [(action, [word]) for word in words]
+            elif words or action.option_strings:
+                found.append((action, words))
+    _check_required(arguments.values(), actions, {action.dest for action, _ in found})
+    return found
+
+
+def collapsed(found: Iterable[Occurrence]) -> list[Occurrence]:
+    """Keep the last of what was given several times, or all where it adds up."""
+    last: dict[str, Occurrence] = {}
+    kept: list[Occurrence] = []
+    for action, words in found:
+        if isinstance(action, (argparse._AppendAction, argparse._AppendConstAction, argparse._CountAction)):
+            kept.append((action, words))
+        else:
+            last[action.dest] = (action, words)
+    return kept + list(last.values())
+
+
+def command_line(
+    order: Sequence[argparse.Action], found: Sequence[Occurrence], values: Mapping[str, Any] | None = None
+) -> list[str]:
+    """Write out the arguments: options first, then ``--``, then the positionals in their ``order``.
+
+    ``values`` holds what became of flags that have a negative form. Raises BadArgument where several values
+    of one option begin with a dash, which argparse has no way to take.
+    """
+    options: list[str] = []
+    positionals: list[str] = []
+    place = {id(action): index for index, action in enumerate(order)}
+    for action, words in sorted(found, key=lambda occurrence: place[id(occurrence[0])]):
+        if not action.option_strings:
+            positionals += words
+            continue
+        flag = _flag_text(action, (values or {}).get(action.dest))
+        if action.nargs == 0 or not words:
+            options.append(flag)
+        elif len(words) == 1 and not _stands_apart(action, words[0]):
+            options.append(f"{flag}={words[0]}")
+        else:
+            # Apart from its flag only where there is no other way, and where the value is a secret: Airflow
+            # writes the command line to its audit log, and hides --conn-uri and --conn-json in this form
+            # alone (airflow/utils/cli.py, _build_metrics).
+            if not all(_is_plain(word) for word in words):
+                problem = "one of several values cannot begin with '-'"
+                raise BadArgument(action.dest, f"argument {flag}: {problem}")
+            options += [flag, *words]
+    return [*options, "--", *positionals] if positionals else options
+
+
+def truth(value: Any) -> Any:
+    """Return true and false as such where a form sent them as text, and anything else as it is."""
+    return {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def check_text(name: str | None, text: str) -> None:
+    """Raise BadArgument where ``text`` cannot be part of a command line."""
+    where = f"argument {name}: " if name else ""
+    if "\0" in text:
+        raise BadArgument(name, f"{where}a NUL character cannot be passed to a command")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise BadArgument(name, f"{where}not valid Unicode text") from None
+
+
+def check_size(words: Sequence[str]) -> None:
+    """Raise BadArgument where a command line is longer than anybody needs."""
+    if len(words) > MAX_WORDS:
+        raise BadArgument(None, f"too many words: {len(words)}, at most {MAX_WORDS} are allowed")
+    if sum(map(len, words)) > MAX_CHARACTERS:
+        raise BadArgument(None, f"too long: at most {MAX_CHARACTERS} characters are allowed")
+
+
+def check_flags(words: Sequence[str]) -> None:
+    """Raise BadArgument where more short flags are joined, or a longer value to one, than anybody writes."""
+    for word in words:
+        if word == "--":
+            return
+        if len(word) > MAX_JOINED_FLAGS and word[0] == "-" and word[1] != "-":
+            raise BadArgument(
+                None, f"too long: a value of {len(word)} characters needs the long option's name"
+            )
+
+
+def check_names(values: Mapping[str, Any]) -> None:
+    """Raise BadArgument where what names an object is longer than any name can be."""
+    for name, value in values.items():
+        if isinstance(value, str) and len(value) > MAX_NAME and rules.is_name(name):
+            raise BadArgument(name, f"argument {name}: at most {MAX_NAME} characters are allowed")
+
+
+def _check_required(
+    arguments: Iterable[Argument], actions: Mapping[str, argparse.Action], given: Set[str]
+) -> None:
+    """Raise BadArgument, in argparse's words, where one is missing.
+
+    argparse itself counts positionals, and would blame the last one for the first.
+    """
+    missing = [argument.name for argument in arguments if argument.required and argument.name not in given]
+    if missing:
+        names = ", ".join(shown_name(actions[name]) for name in missing)
+        raise BadArgument(missing[0], f"the following arguments are required: {names}")
+
+
+def _flag(argument: Argument, action: argparse.Action, value: Any) -> list[Occurrence]:
+    value = truth(value)
+    if isinstance(action, argparse._CountAction) and isinstance(value, int) and 0 <= value <= MAX_WORDS:
+        return [(action, [])] * int(value)
+    if not isinstance(value, bool):
+        raise BadArgument(argument.name, f"argument {argument.name}: takes true or false")
+    if isinstance(action, argparse.BooleanOptionalAction):
+        return [(action, [])]
+    stored = action.const if isinstance(action.const, bool) else True
+    if value == stored:
+        return [(action, [])]
+    if action.default is stored:
+        # Such as --only-idle, whose default comes from the configuration.
+        problem = f"cannot be {json.dumps(value)}, the server's configuration is against it"
+        raise BadArgument(argument.name, f"argument {argument.name}: {problem}")
+    return []
+
+
+def _word(argument: Argument, value: Any) -> str:
+    """Return the text that stands for ``value`` on a command line."""
+    name = argument.name
+    if isinstance(value, PathLike):
+        value = str(value)
+    if isinstance(value, date) and argument.type == "datetime":
+        value = value.isoformat()
+    if isinstance(value, str):
+        check_text(name, value)
+        return value
+    if argument.type == "json":
+        return _json(name, value)
+    if argument.type == "list" and isinstance(value, (list, tuple)):
+        return _comma_separated(argument, value)
+    # Python takes true and false for numbers.
+    numbers: dict[str, tuple[type, ...]] = {
+        "integer": (int,),
+        "number": (int, float),
+        "string": (int, float, dict, list),
+    }
+    if isinstance(value, bool) or not isinstance(value, numbers.get(argument.type, ())):
+        raise BadArgument(name, f"argument {name}: takes {_EXPECTED[argument.type]}")
+    # Text: a number as JSON writes it, and JSON itself for the arguments whose text is JSON, such as --conf.
+    return _json(name, value)
+
+
+def _comma_separated(argument: Argument, values: Sequence[Any]) -> str:
+    name = argument.name
+    items = [_word(replace(argument, type="string"), value) for value in values]
+    if not items:
+        # Left out, it would mean "all" to commands such as db clean.
+        raise BadArgument(name, f"argument {name}: an empty list cannot be given")
+    if any("," in item or item != item.strip() for item in items):
+        raise BadArgument(name, f"argument {name}: an item has a comma, or space around it")
+    return ",".join(items)
+
+
+def _json(name: str, value: Any) -> str:
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        raise BadArgument(name, f"argument {name}: not a JSON value") from None
+    check_text(name, text)
+    return text
+
+
+def _flag_text(action: argparse.Action, value: Any) -> str:
+    """Return the flag to write, the long one where there is one."""
+    flags = list(action.option_strings)
+    if isinstance(action, argparse.BooleanOptionalAction):
+        flags = [flag for flag in flags if flag.startswith("--no-") != bool(value)]
+    return next((flag for flag in flags if flag.startswith("--")), flags[0])
+
+
+def _stands_apart(action: argparse.Action, word: str) -> bool:
+    return rules.is_secret(action) and _is_plain(word) and word != rules.MASK
+
+
+def _is_plain(word: str) -> bool:
+    """Whether argparse takes the word for a value wherever it stands."""
+    return not word.startswith("-")
+
+
+def _shortened(name: Any) -> str:
+    return str(name)[:100]

@@ -1,0 +1,174 @@
+"""The commands of the installed Airflow, read off its own parser."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from airflow_rest_api.commands import policy, rules
+from airflow_rest_api.commands.model import Argument, Command, Effect
+
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_COLOURS = "black|red|green|yellow|blue|magenta|cyan|white"
+_MARKUP = re.compile(rf"\[/?(?:bold|dim|italic|underline|{_COLOURS})(?: (?:bold|dim|{_COLOURS}))*\]|\[/\]")
+_PLACEHOLDER = re.compile(r"%\((\w+)\)[a-z]")
+
+
+def leaves(
+    parser: argparse.ArgumentParser, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], argparse.ArgumentParser, str]]:
+    """Yield every command below ``parser``: its path, its own parser, and its one-line help.
+
+    Left out are the names that Airflow hides from its help (a name of old whose successor is listed), and
+    second names of the same command.
+    """
+    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    if not groups:
+        yield path, parser, ""
+    for group in groups:
+        helps = {choice.dest: choice.help or "" for choice in group._choices_actions}
+        seen: set[int] = set()
+        for name, below in group.choices.items():
+            if id(below) in seen or name not in helps:
+                continue
+            seen.add(id(below))
+            for leaf_path, leaf, help_text in leaves(below, (*path, name)):
+                yield leaf_path, leaf, help_text or str(helps[name])
+
+
+def describe(path: tuple[str, ...], leaf: argparse.ArgumentParser, help_text: str) -> Command:
+    """Return the command that ``leaf`` parses."""
+    named: dict[str, Argument] = {}
+    for action in leaf._actions:
+        if not isinstance(action, argparse._HelpAction) and action.dest != argparse.SUPPRESS:
+            named.setdefault(action.dest, _argument(path, leaf, action))
+    row = policy.POLICY.get(" ".join(path), policy.UNKNOWN)
+    effect = row.effect
+    if effect is Effect.READ and policy.RUNS_DAG_FILES & named.keys():
+        effect = Effect.EXECUTE
+    return Command(
+        path=path,
+        help=_text(help_text, {}),
+        description=_text(str(leaf.description), {}) if leaf.description else None,
+        arguments=tuple(named.values()),
+        effect=effect,
+        known=row is not policy.UNKNOWN,
+        reveals_secrets=row.reveals_secrets,
+        raised_by={name: raised for name, raised in row.raised_by.items() if name in named},
+        revealed_by=row.revealed_by if row.revealed_by in named else None,
+    )
+
+
+def _argument(path: tuple[str, ...], leaf: argparse.ArgumentParser, action: argparse.Action) -> Argument:
+    positional = not action.option_strings
+    repeatable = (
+        isinstance(action, argparse._AppendAction)
+        or action.nargs in ("*", "+")
+        or isinstance(action.nargs, int)
+    )
+    flag = action.nargs == 0
+    default = _default(path, action)
+    shown = {
+        "default": default,
+        "prog": leaf.prog,
+        "dest": action.dest,
+        "metavar": action.metavar or action.dest,
+    }
+    return Argument(
+        name=action.dest,
+        flags=tuple(action.option_strings),
+        type=rules.value_type(action) or "string",
+        help=_text(str(action.help), shown) if action.help and action.help != argparse.SUPPRESS else None,
+        # A positional that may be left out is "required" to some versions of argparse when it takes any
+        # number.
+        required=action.nargs not in ("?", "*") if positional else action.required,
+        repeatable=repeatable and not flag,
+        flag=flag,
+        negative=_negative(action),
+        choices=_choices(action),
+        default=default,
+        file=rules.file_direction(path, action),
+        secret=rules.is_secret(action),
+        server_path=rules.is_server_path(action),
+    )
+
+
+def _negative(action: argparse.Action) -> str | None:
+    if isinstance(action, argparse.BooleanOptionalAction):
+        return next((flag for flag in action.option_strings if flag.startswith("--no-")), None)
+    if action.nargs == 0 and action.const is False:
+        return action.option_strings[-1]
+    return None
+
+
+def _choices(action: argparse.Action) -> tuple[str, ...] | None:
+    if action.choices is None:
+        return None
+    choices = [str(_plain(choice)) for choice in action.choices]
+    return tuple(sorted(choices) if isinstance(action.choices, (set, frozenset)) else choices)
+
+
+def _default(path: tuple[str, ...], action: argparse.Action) -> Any:
+    """Return the default as a JSON value, or None where it would tell about the server."""
+    value = _plain(action.default)
+    if rules.is_secret(action) or rules.is_server_path(action) or rules.file_direction(path, action):
+        return None
+    if rules.names_a_place(value) or (rules.is_host(action) and value not in rules.HARMLESS_HOSTS):
+        return None
+    if isinstance(value, str) and rules.value_type(action) in ("integer", "number"):
+        # argparse sends text through the type function when it is the default that is used.
+        try:
+            return float(value) if rules.value_type(action) == "number" else int(value)
+        except ValueError:
+            return None
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """Return a JSON value for what a parser may hold, or None."""
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return None if value == argparse.SUPPRESS else value
+    return value if isinstance(value, (bool, int, float)) else None
+
+
+def _text(text: str, shown: Mapping[str, Any]) -> str:
+    """Return a help text as plain text: placeholders filled in, no colours, no folders of the server."""
+
+    def fill_in(match: re.Match[str]) -> str:
+        value = shown.get(match[1])
+        return "set by the server" if value is None else str(value)
+
+    text = _PLACEHOLDER.sub(fill_in, text).replace("%%", "%")
+    text = _MARKUP.sub("", _TERMINAL_CODES.sub("", text))
+    for folder, name in _server_folders():
+        text = folder.sub(name, text)
+    return text.strip()
+
+
+@cache
+def _server_folders() -> list[tuple[re.Pattern[str], str]]:
+    """Return what finds the names of the server's folders in a text, and what to write in their place."""
+    folders = {
+        Path.home(): "~",
+        Path(sys.prefix): "[PREFIX]",
+        Path.cwd(): "[CWD]",
+        Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser().absolute(): "[AIRFLOW_HOME]",
+    }
+    # The longest first: AIRFLOW_HOME is often below the home folder.
+    names = sorted(((str(folder), name) for folder, name in folders.items()), key=lambda item: -len(item[0]))
+    return [
+        (re.compile(rf"(?<![\w./]){re.escape(folder)}(?![\w-])"), name)
+        for folder, name in names
+        if folder != os.sep
+    ]

@@ -1,0 +1,171 @@
+"""The values of secret arguments, hidden."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+from urllib.parse import parse_qsl, unquote, unquote_plus
+
+from airflow_rest_api.commands import rules
+from airflow_rest_api.commands.parsing import Occurrence
+
+# Where Airflow keeps its masker: 3.2 and later, 3.0 and later, 2.11.
+MASKER_MODULES = (
+    "airflow._shared.secrets_masker",
+    "airflow.sdk.execution_time.secrets_masker",
+    "airflow.utils.log.secrets_masker",
+)
+
+_PASSWORD_IN_ADDRESS = re.compile(r"(://[^/?#@:\s]*:)([^/?#\s]+)(?=@)")
+EXTRA = "conn_extra"
+"""The argument with what providers keep of a connection, under keys that only they know."""
+LONGEST_SHOWN = 2000
+"""Characters of a word that are kept of it, in the operation and in Airflow's own audit log."""
+SHORTEST = 5
+"""Characters a secret has to have where Airflow does not say: fewer are found in any text."""
+
+
+def masked(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[str, Any]) -> list[Occurrence]:
+    """Return the arguments of the command at ``path`` with every secret value replaced.
+
+    Secret are the arguments that are so by their name, what Airflow would hide under the key it is stored
+    under, within a JSON object the values of the keys that Airflow hides, and in an address the password.
+    """
+    by_key = rules.SECRET_BY_KEY.get(path)
+    secret_by_key = by_key[0] if by_key and hides_value_of(str(values.get(by_key[1], ""))) else None
+
+    def shown(action: argparse.Action, word: str) -> str:
+        if rules.is_secret(action) or action.dest == secret_by_key:
+            return rules.MASK
+        return masked_text(word)
+
+    return [(action, [shown(action, word) for word in words]) for action, words in found]
+
+
+def shortened(word: str) -> str:
+    """Return a word as it is kept and shown: nobody reads a megabyte of one."""
+    if len(word) <= LONGEST_SHOWN:
+        return word
+    return f"{word[:LONGEST_SHOWN]}… ({len(word)} characters)"
+
+
+def masked_text(word: str) -> str:
+    """Return a value that is no secret as a whole with the secrets in it masked."""
+    return _PASSWORD_IN_ADDRESS.sub(rf"\1{rules.MASK}", _masked_json(word))
+
+
+def secrets(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return every secret in the arguments of the command at ``path``: what it must not print.
+
+    They are what `masked` hides, and the passwords within: of an address as it is and decoded, of an object
+    those under the keys that Airflow hides. As Airflow does, what is too short to be told from other words is
+    left out.
+    """
+    by_key = path in rules.SECRET_BY_KEY
+    result: dict[str, None] = {}
+    for (action, words), (_, shown) in zip(found, masked(path, found, values), strict=True):
+        for word, hidden in zip(words, shown, strict=True):
+            if hidden == word:
+                continue
+            if hidden == rules.MASK:
+                result.update(dict.fromkeys(_whole(word)))
+            all_of_it = (by_key or action.dest == EXTRA) and hidden == rules.MASK
+            result.update(dict.fromkeys(_within(word, hidden=all_of_it)))
+    shortest = _shortest()
+    return tuple(secret for secret in result if len(secret) >= shortest and secret.lower() != "airflow")
+
+
+def _whole(word: str) -> Iterator[str]:
+    """Yield a value that is secret as a whole, and its parts where it is no object that has harmless ones."""
+    yield word
+    if not word.lstrip().startswith(("{", "[")) and "://" not in word:
+        for pair in word.split(","):  # --basic-auth=user:password,user:password
+            yield pair.partition(":")[2]
+
+
+def _within(word: str, *, hidden: bool = False) -> Iterator[str]:
+    """Yield the secrets in a value; with ``hidden``, every text of an object is one."""
+    for _, password in _PASSWORD_IN_ADDRESS.findall(word):
+        yield password
+        yield unquote(password)
+        yield unquote_plus(password)
+    if "://" in word:
+        for key, value in parse_qsl(word.partition("?")[2], keep_blank_values=True):
+            if hides_value_of(key):
+                yield value
+            elif key == "__extra__":  # airflow.models.connection.Connection.EXTRA_KEY
+                yield from _within(value)
+    if word.lstrip().startswith(("{", "[")):
+        try:
+            yield from _hidden_texts(json.loads(word), hidden=hidden)
+        except (ValueError, RecursionError):
+            return
+
+
+def _hidden_texts(value: Any, *, hidden: bool = False) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            # The extra field of a connection is an object, or the text of one.
+            if isinstance(item, str) and not hides_value_of(key):
+                yield from _within(item, hidden=key == "extra")
+            all_of_it = hidden or hides_value_of(key) or (key == "extra" and isinstance(item, dict))
+            yield from _hidden_texts(item, hidden=all_of_it)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _hidden_texts(item, hidden=hidden)
+    elif hidden and isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        yield str(value)
+
+
+def hides_value_of(key: str) -> bool:
+    """Whether Airflow hides a value by the name of its ``key``: ``[core] sensitive_var_conn_names``."""
+    return bool(_airflows_rule()(key))
+
+
+def _masked_json(word: str) -> str:
+    if not word.lstrip().startswith(("{", "[")):
+        return word
+    try:
+        value = json.loads(word)
+        return json.dumps(hidden, ensure_ascii=False) if (hidden := _hidden(value)) != value else word
+    except (ValueError, RecursionError):
+        return word
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: rules.MASK if hides_value_of(key) else _hidden(item) for key, item in value.items()}
+    return [_hidden(item) for item in value] if isinstance(value, list) else value
+
+
+@lru_cache(maxsize=1)
+def _airflows_rule() -> Callable[[str], bool]:
+    for name in MASKER_MODULES:
+        try:
+            rule: Callable[[str], bool] = import_module(name).should_hide_value_for_key
+        except (ImportError, AttributeError):
+            continue
+        return rule
+    # Better to hide by our own rule than not at all.
+    return lambda key: rules.SECRET_NAME.search(key.lower()) is not None
+
+
+@lru_cache(maxsize=1)
+def _shortest() -> int:
+    """Return how long a secret has to be: ``[logging] min_length_masked_secret``."""
+    for name in MASKER_MODULES:
+        try:
+            return int(import_module(name)._secrets_masker().min_length_to_mask)
+        except (ImportError, AttributeError):
+            continue
+    return SHORTEST
+
+
+def is_secretive(path: tuple[str, ...], actions: Sequence[argparse.Action]) -> bool:
+    """Whether the command takes a value that may be secret."""
+    return path in rules.SECRET_BY_KEY or any(rules.is_secret(action) for action in actions)

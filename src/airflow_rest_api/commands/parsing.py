@@ -1,0 +1,130 @@
+"""A parser that checks arguments as Airflow's own would, but neither prints, exits nor opens files."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from airflow_rest_api.commands import rules
+from airflow_rest_api.commands.errors import BadArgument
+
+Occurrence = tuple[argparse.Action, list[str]]
+"""An argument as it stands on a command line, once: the words that are its values."""
+
+NO_HELP = "argument -h/--help: not here, the catalog of commands has the help"
+
+# How argparse begins the messages that repeat words of the client's which may be meant for any argument.
+_ECHOES = ("unrecognized arguments: ", "ignored explicit argument ")
+
+
+class CheckingParser(argparse.ArgumentParser):
+    """Checks the arguments of one command.
+
+    It is made from the parser of the command, which it leaves as it is. It may be used by several threads at
+    once.
+    """
+
+    def __init__(self, leaf: argparse.ArgumentParser, secretive: bool = False) -> None:
+        """Copy ``leaf``; ``secretive`` where a value may be a secret, so that no message repeats one."""
+        super().__init__(
+            prog=leaf.prog,
+            prefix_chars=leaf.prefix_chars,
+            argument_default=leaf.argument_default,
+            allow_abbrev=leaf.allow_abbrev,
+            add_help=False,
+            exit_on_error=False,
+        )
+        self.secretive = secretive
+        self.seen: list[Occurrence] = []
+        for action in leaf._actions:
+            self._add_action(_harmless(action))
+        self.by_name: dict[str, argparse.Action] = {}
+        for action in self._actions:
+            if not isinstance(action, argparse._HelpAction):
+                self.by_name.setdefault(action.dest, action)
+        self._by_shown_name = {shown_name(action): action.dest for action in self._actions}
+
+    def check(self, words: Sequence[str]) -> tuple[dict[str, Any], list[Occurrence]]:
+        """Parse ``words``.
+
+        Returns what the parser made of them by argument name, and the arguments in the order they were found.
+        Raises BadArgument, in argparse's words.
+        """
+        run = copy.copy(self)
+        run.seen = []
+        try:
+            namespace = vars(run.parse_args(list(words)))
+        except argparse.ArgumentError as error:
+            raise self._bad_argument(error.argument_name, error.message) from None
+        except (SystemExit, ValueError, RecursionError):
+            # argparse itself trips over some words, such as a lone "--" where a value belongs (before Python
+            # 3.12.5).
+            raise BadArgument(None, "the arguments cannot be parsed") from None
+        return namespace, [(action, values) for action, values in run.seen if values or action.option_strings]
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse has to say, where Airflow's parser would print its help and exit."""
+        raise self._bad_argument(None, message)
+
+    def print_help(self, file: Any = None) -> NoReturn:
+        """Refuse ``--help``: there is no terminal to print it on."""
+        raise BadArgument("help", NO_HELP)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Refuse what would end the process."""
+        raise BadArgument(None, message or "the arguments cannot be parsed")
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        values = super()._get_values(action, arg_strings)
+        # Only now: before Python 3.12.5 it is this call that takes the "--" out of the words.
+        self.seen.append((action, list(arg_strings)))
+        return values
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        try:
+            return super()._get_value(action, arg_string)
+        except argparse.ArgumentError:
+            raise
+        except (Exception, SystemExit) as error:
+            # A type function may raise anything: pendulum an OverflowError, json a RecursionError.
+            raise argparse.ArgumentError(action, f"invalid value ({type(error).__name__})") from None
+
+    def _bad_argument(self, shown_name: str | None, message: str) -> BadArgument:
+        name = self._by_shown_name.get(shown_name or "")
+        if shown_name is None and message.startswith("ambiguous option: "):
+            option, could_match, matches = message.rpartition(" could match ")
+            message = f"{option.partition('=')[0]}{could_match}{matches}"
+        elif shown_name is None and message.startswith("the following arguments are required: "):
+            listed = message.rpartition(": ")[2].split(", ")
+            name = next((self._by_shown_name[word] for word in listed if word in self._by_shown_name), None)
+        if self.secretive:
+            message = self._without_values(name, message)
+        return BadArgument(name, f"argument {shown_name}: {message}" if shown_name else message)
+
+    def _without_values(self, name: str | None, message: str) -> str:
+        action = self.by_name.get(name or "")
+        for echo in _ECHOES:
+            if message.startswith(echo):
+                return echo.rstrip(": ")
+        harmless = message.startswith(("expected ", "the following "))
+        return "invalid value" if action is not None and rules.is_secret(action) and not harmless else message
+
+
+def shown_name(action: argparse.Action) -> str:
+    """Return what argparse calls the argument in its messages."""
+    if action.option_strings:
+        return "/".join(action.option_strings)
+    return action.metavar if isinstance(action.metavar, str) else action.dest
+
+
+def _harmless(action: argparse.Action) -> argparse.Action:
+    """Copy an argument, without a type function that may do more than convert; sort its choices."""
+    twin = copy.copy(action)
+    if rules.value_type(action) is None:
+        twin.type = None
+        twin.choices = None
+    elif isinstance(action.choices, (set, frozenset)):
+        twin.choices = sorted(action.choices)
+    return twin

@@ -1,0 +1,130 @@
+"""What the parser does not say about an argument: which values are files, secrets, or places on the server.
+
+Arguments are known here by the name (argparse's ``dest``) that Airflow and its providers share between
+commands.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Any, Literal
+
+# The type functions that Airflow and its providers give their arguments, by qualified name, and what a client
+# is told. Only these are called before the command runs: what is not named here may open a file, print, or
+# exit, and is left to the process that runs the command.
+VALUE_TYPES: dict[str, str] = {
+    "str": "string",
+    "string_lower_type": "string",
+    "int": "integer",
+    "positive_int.<locals>._check": "integer",
+    "float": "number",
+    "string_list_type": "list",
+    "loads": "json",
+    "parse": "datetime",
+    "parsedate": "datetime",
+}
+
+# Files of the client's: a command whose last word is the key reads or writes the positional of one of these
+# names …
+TRANSFERS: dict[str, Literal["in", "out"]] = {"import": "in", "export": "out"}
+TRANSFER_ARGUMENTS = frozenset({"file", "import", "export"})
+# … and these options name a file to be written, in whatever command they are.
+OUTPUT_FILES = frozenset({"save", "save_dagrun"})
+
+SERVER_PATHS = frozenset(
+    {
+        "access_logfile",
+        "cfg_path",
+        "dagfile_path",
+        "error_logfile",
+        "flower_conf",
+        "keytab",
+        "log_config",
+        "log_file",
+        "output_path",
+        "pid",
+        "ssl_ca_file",
+        "ssl_cert",
+        "ssl_key",
+        "stderr",
+        "stdout",
+        "subdir",
+    }
+)
+
+SECRETS = frozenset({"basic_auth", "broker_api", "conn_extra", "conn_json", "conn_uri"})
+SECRET_NAME = re.compile(r"passw(or)?d|passphrase|secret|token|credential|(api|private|fernet)_?key")
+
+# What an object is called by; everything that ends in `_id` is a name as well.
+NAMES = frozenset({"bundle_name", "email", "key", "name", "option", "partition_key", "pool", "role"}) | {
+    "section",
+    "team_name",
+    "username",
+}
+
+# The value of the first argument is a secret when Airflow would hide a value stored under the second one.
+SECRET_BY_KEY: dict[tuple[str, ...], tuple[str, str]] = {("variables", "set"): ("value", "key")}
+
+MASK = "***"
+
+# Where a component listens: these say nothing about the server.
+HARMLESS_HOSTS = frozenset({"0.0.0.0", "::", "127.0.0.1", "localhost", ""})
+
+
+def value_type(action: argparse.Action) -> str | None:
+    """Return the type of value that ``action`` takes, or None where its type function is not one we know."""
+    stores_a_boolean = action.nargs == 0 and isinstance(action.const, bool)
+    if stores_a_boolean or isinstance(action, argparse.BooleanOptionalAction):
+        return "boolean"
+    if action.type is None:
+        return "string"
+    name = getattr(action.type, "__qualname__", "")
+    if name == "parse" and "timezone" not in getattr(action.type, "__module__", ""):
+        return None
+    return VALUE_TYPES.get(name)
+
+
+def file_direction(path: tuple[str, ...], action: argparse.Action) -> Literal["in", "out"] | None:
+    """Return whether the argument is a file that the command reads or writes for the client."""
+    if action.nargs == 0:
+        return None
+    if isinstance(action.type, argparse.FileType):
+        return "in" if "r" in action.type._mode else "out"
+    if not action.option_strings and action.dest in TRANSFER_ARGUMENTS:
+        return TRANSFERS.get(path[-1])
+    return "out" if action.dest in OUTPUT_FILES else None
+
+
+def is_secret(action: argparse.Action) -> bool:
+    """Whether the value of the argument must not be shown."""
+    return action.nargs != 0 and names_a_secret(action.dest)
+
+
+def names_a_secret(name: str) -> bool:
+    """Whether an argument of this name has a secret as its value."""
+    return name in SECRETS or SECRET_NAME.search(name) is not None
+
+
+def is_name(name: str) -> bool:
+    """Whether an argument of this name is what an object is called by."""
+    return name in NAMES or name.endswith("_id")
+
+
+def is_server_path(action: argparse.Action) -> bool:
+    """Whether the value of the argument is a path on the server."""
+    return action.nargs != 0 and action.dest in SERVER_PATHS
+
+
+def is_host(action: argparse.Action) -> bool:
+    """Whether the value of the argument is the name or the address of a machine."""
+    return action.dest.endswith(("host", "hostname"))
+
+
+def names_a_place(value: Any) -> bool:
+    """Whether a default value is a path or an address, which tells about the server."""
+    if isinstance(value, (list, tuple)):
+        return any(names_a_place(item) for item in value)
+    return isinstance(value, str) and (
+        value.startswith(("/", "~", "\\")) or "://" in value or re.match(r"[A-Za-z]:[\\/]", value) is not None
+    )

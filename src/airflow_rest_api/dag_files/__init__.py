@@ -1,0 +1,1 @@
+"""DAG files: deployed, checked, refreshed, rolled back."""

@@ -1,0 +1,241 @@
+"""Archives: unpacked file by file within the bounds of a deployment, and never by their own word."""
+
+from __future__ import annotations
+
+import gzip
+import stat
+import struct
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO, cast
+
+from airflow_rest_api.dag_files.names import BadName, clean, left_out
+from airflow_rest_api.dag_files.received import CHUNK, Received, Stream, TooLarge
+from airflow_rest_api.problem import Problem
+
+ENDINGS = (".zip", ".tar.gz", ".tgz")
+
+MOST_PACKED = 100
+FREE = 10 * 1024 * 1024
+"""What is unpacked may have `FREE` bytes and `MOST_PACKED` times those that came; code packs to a tenth."""
+
+LARGEST_ENTRY = 64 * 1024
+"""Bytes of an archive's own records about one file, such as long names."""
+LARGEST_DIRECTORY = 2000
+"""Bytes for each file in the list of files of a ZIP archive."""
+
+_METHODS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""The others can ask for gigabytes of memory before the first byte."""
+_END_OF_DIRECTORY, _LARGE_END = b"PK\x05\x06", b"PK\x06\x07"
+_BEFORE_END = 20
+"""Bytes in front of the end, where an archive of more than 4 GB or 65,535 files says where its own end is."""
+_LONGEST_END = _BEFORE_END + 22 + 0x10000
+"""As far as Python's module looks for the end."""
+_ENCRYPTED, _UTF8 = 0x1, 0x800
+_PLAIN = frozenset({tarfile.REGTYPE, tarfile.AREGTYPE})
+
+_KINDS = {
+    tarfile.SYMTYPE: "a symbolic link",
+    tarfile.LNKTYPE: "a hard link",
+    tarfile.CHRTYPE: "a device",
+    tarfile.BLKTYPE: "a device",
+    tarfile.FIFOTYPE: "a pipe",
+}
+
+
+class BadArchive(Problem):
+    """The archive cannot be unpacked."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(400, "bad_archive", f"archive: {why}", argument="archive")
+
+
+def is_archive(name: str) -> bool:
+    """Return whether a file is an archive that we unpack, by its name."""
+    return name.lower().endswith(ENDINGS)
+
+
+def unpack(name: str, content: BinaryIO, received: Received) -> None:
+    """
+    Unpack an archive.
+
+    :param name: by whose ending the kind is told
+    :param content: can be read anywhere (seek)
+    :raises BadArchive: of another kind, damaged, or with something in it that is no plain file
+    :raises BadName: a file in it cannot be called that
+    :raises TooLarge: more than a deployment may have, or packed as no source code is; unpacking ended there
+    """
+    if not is_archive(name):
+        raise BadArchive(f"its name must end with {', '.join(ENDINGS)}")
+    packed = content.seek(0, 2)
+    content.seek(0)
+    limit = received.size + min(received.room(), FREE + MOST_PACKED * packed)
+    try:
+        if name.lower().endswith(".zip"):
+            _unpack_zip(content, received, limit)
+        else:
+            _unpack_tar(content, received, limit)
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, struct.error, gzip.BadGzipFile):
+        # Their words are about bytes that no client can do anything about.
+        raise BadArchive("it is damaged, or of another kind than its name says") from None
+    except (NotImplementedError, RuntimeError, ValueError, OverflowError):
+        raise BadArchive("it is packed in a way that is not taken") from None
+    if not received.files:
+        raise BadArchive("there is no file in it")
+
+
+def _unpack_zip(content: BinaryIO, received: Received, limit: int) -> None:
+    _check_directory(content, received)
+    passed = 0
+    with zipfile.ZipFile(content) as archive:
+        for entry in archive.infolist():
+            received.count()
+            name = _zip_name(entry)
+            kind = stat.S_IFMT(entry.external_attr >> 16)
+            if name.endswith("/") or kind == stat.S_IFDIR:
+                if name.strip("/") != ".":
+                    clean(name, "archive")
+                continue
+            if kind not in (0, stat.S_IFREG):
+                raise BadArchive(f"{name[:200]!r} is no plain file but a link, a device or a pipe")
+            if entry.flag_bits & _ENCRYPTED:
+                raise BadArchive(f"{name[:200]!r} is encrypted")
+            if entry.compress_type not in _METHODS:
+                raise BadArchive(f"{name[:200]!r} is packed in a way that is not taken: use deflate")
+            if left_out(clean(name, "archive")):
+                passed += 1
+                continue
+            with archive.open(entry) as stream:
+                received.add(name, _Bounded(stream, received, limit), "archive")
+    _tell(received, passed)
+
+
+def _check_directory(content: BinaryIO, received: Received) -> None:
+    """Refuse a list of files that would take much memory: Python's module reads it as a whole."""
+    size = content.seek(0, 2)
+    content.seek(max(0, size - _LONGEST_END))
+    end = content.read(_LONGEST_END)
+    content.seek(0)
+    place = end.rfind(_END_OF_DIRECTORY)
+    if place < 0 or len(end) < place + 22:
+        raise BadArchive("it is damaged, or of another kind than its name says")
+    count, length = struct.unpack_from("<HL", end, place + 10)
+    received.expect_entries(count)
+    large = end[max(0, place - _BEFORE_END) : place].startswith(_LARGE_END)
+    if large or length > LARGEST_DIRECTORY * (count + 1):
+        raise BadArchive("its list of files is larger than any that is taken")
+
+
+def _zip_name(entry: zipfile.ZipInfo) -> str:
+    # `filename` ends at the first NUL, so that something else would be checked than what was sent.
+    name = entry.orig_filename
+    if "\0" in name:
+        raise BadName(name, "a NUL character stands in it", "archive")
+    if not entry.flag_bits & _UTF8 and not name.isascii():
+        try:
+            # Written as UTF-8 without saying so, as macOS does.
+            return name.encode("cp437").decode()
+        except UnicodeError:
+            return name
+    return name
+
+
+def _unpack_tar(content: BinaryIO, received: Received, limit: int) -> None:
+    # First the whole of it, within its bounds: what reads a packed tar archive goes wherever its headers say.
+    with tempfile.TemporaryFile(dir=received.path) as plain:
+        room = limit + received.bounds.files * LARGEST_ENTRY
+        with gzip.GzipFile(fileobj=content, mode="rb") as stream:
+            size = 0
+            while chunk := stream.read(CHUNK):
+                size += len(chunk)
+                if size > room:
+                    raise _bomb(limit)
+                plain.write(chunk)
+        plain.seek(0)
+        with tarfile.open(fileobj=cast("BinaryIO", _Guarded(plain)), mode="r:") as archive:
+            _take(archive, received, limit)
+            plain.seek(archive.offset)
+            # Python's module takes a damaged header for the end.
+            if plain.read(tarfile.BLOCKSIZE).strip(b"\0"):
+                raise BadArchive("it is damaged")
+
+
+def _take(archive: tarfile.TarFile, received: Received, limit: int) -> None:
+    passed = 0
+    for member in _members(archive, received):
+        if member.isdir():
+            if member.name.strip("/") not in ("", "."):
+                clean(member.name, "archive")
+            continue
+        if member.type not in _PLAIN or member.sparse is not None:
+            kind = _KINDS.get(member.type, "something else")
+            raise BadArchive(f"{member.name[:200]!r} is no plain file but {kind}")
+        if left_out(clean(member.name, "archive")):
+            passed += 1
+            continue
+        stream = archive.extractfile(member)
+        if stream is None:
+            raise BadArchive(f"{member.name[:200]!r} is no plain file")
+        received.add(member.name, _Bounded(cast("Stream", stream), received, limit), "archive")
+    _tell(received, passed)
+
+
+def _members(archive: tarfile.TarFile, received: Received) -> Iterator[tarfile.TarInfo]:
+    while (member := archive.next()) is not None:
+        received.count()
+        # It remembers all that it has seen.
+        archive.members = []  # type: ignore[attr-defined]
+        yield member
+
+
+def _tell(received: Received, passed: int) -> None:
+    if passed:
+        received.warnings.append(
+            f"{passed} file(s) of the archive were left out: caches, and what belongs to Git or to macOS."
+        )
+
+
+def _bomb(limit: int) -> TooLarge:
+    return TooLarge(
+        f"The archive unpacks to more than {limit} bytes: more than is allowed, or than source code does."
+    )
+
+
+class _Bounded:
+    """A file of an archive, which ends the unpacking at the bound and not after it."""
+
+    def __init__(self, stream: Stream, received: Received, limit: int) -> None:
+        self._stream = stream
+        self._received = received
+        self._limit = limit
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes."""
+        chunk = self._stream.read(size)
+        if self._received.size + len(chunk) > self._limit:
+            raise _bomb(self._limit)
+        return chunk
+
+
+class _Guarded:
+    """A tar archive of which no record about a file is read that takes much memory."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes; contents are read in pieces: whoever asks for more reads a record."""
+        if size < 0 or size > 16 * LARGEST_ENTRY:
+            raise BadArchive("a record in it is larger than any that is taken")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to a place; Python 3.10 looks for one before the beginning of an empty archive."""
+        return self._file.seek(max(offset, 0) if whence == 0 else offset, whence)
+
+    def tell(self) -> int:
+        """Return the place."""
+        return self._file.tell()

@@ -1,0 +1,203 @@
+"""The DAG bundles of this Airflow: which of them files can be put into, and where the others' come from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.hosts import bundles3
+from airflow_rest_api.problem import Problem
+
+DAGS_FOLDER = "dags-folder"
+"""What Airflow calls the bundle that is there without any configuration."""
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """
+    A DAG bundle.
+
+    :ivar kind: `local`, `git`, `s3`, `gcs`, or the class of another
+    :ivar root: the folder of a local one, as configured; None for all others
+    :ivar reason: a sentence that says why files cannot be put there, None where they can
+    """
+
+    name: str
+    kind: str
+    root: Path | None
+    writable: bool
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """
+    A folder of a bundle that files can be put into; it need not exist yet.
+
+    :ivar root: the folder of the bundle, without symbolic links
+    :ivar folder: relative to the root, with slashes; empty for the root itself
+    """
+
+    bundle: BundleInfo
+    root: Path
+    folder: str
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.root / self.folder
+
+
+class UnknownBundle(Problem):
+    """There is no such bundle, or it has to be named."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(404, "no_such_bundle", message, argument="bundle")
+
+
+class NotWritable(Problem):
+    """Files cannot be put into the bundle; the message says where they come from."""
+
+    def __init__(self, bundle: BundleInfo) -> None:
+        super().__init__(
+            409,
+            "bundle_not_writable",
+            f"Nothing can be put into the bundle {bundle.name!r}: {bundle.reason}",
+            argument="bundle",
+            bundle=bundle.name,
+            kind=bundle.kind,
+        )
+
+
+class BadFolder(Problem):
+    """Files cannot be put into the folder."""
+
+    def __init__(self, folder: str, why: str) -> None:
+        super().__init__(400, "bad_folder", f"folder {folder[:200]!r}: {why}", argument="folder")
+
+
+def bundles() -> list[BundleInfo]:
+    """
+    Return the bundles in the order of the configuration. Blocks: not for an event loop.
+
+    :raises Problem: the configuration of the bundles cannot be read
+    """
+    try:
+        found = bundles3.configured()
+    except bundles3.BadConfiguration as error:
+        raise Problem(500, "bad_configuration", str(error)) from None
+    return [_info(bundle) for bundle in found]
+
+
+def named(name: str | None) -> BundleInfo:
+    """
+    Return a bundle, whether files can be put into it or not.
+
+    :param name: None for the only one that files can be put into, or the one called `dags-folder`
+    :raises UnknownBundle: no such bundle, or several among which none is the default
+    """
+    found = {bundle.name: bundle for bundle in bundles()}
+    if name is not None:
+        if name not in found:
+            raise UnknownBundle(f"There is no bundle {name[:200]!r}.")
+        return found[name]
+    writable = [bundle for bundle in found.values() if bundle.writable]
+    if len(writable) == 1:
+        return writable[0]
+    if DAGS_FOLDER in found:
+        return found[DAGS_FOLDER]
+    if len(found) == 1:
+        return next(iter(found.values()))
+    if not writable:
+        raise UnknownBundle("This Airflow has no bundle that files can be put into.")
+    names = ", ".join(bundle.name for bundle in writable)
+    raise UnknownBundle(f"Say which bundle: one of {names}.")
+
+
+def resolve(bundle: str | None, folder: str = "") -> Place:
+    """
+    Return the place in a bundle that a client names.
+
+    :param bundle: its name, None for the default: see `named`
+    :param folder: relative to the bundle, with slashes; empty for the bundle itself
+    :raises UnknownBundle: no such bundle, or several among which none is the default
+    :raises NotWritable: its files come from elsewhere, or the folder cannot be written on this host
+    :raises BadName: not a relative path inside the bundle
+    :raises BadFolder: a file, or there is a symbolic link in it
+    """
+    info = named(bundle)
+    if not info.writable or info.root is None:
+        raise NotWritable(info)
+    root = Path(os.path.realpath(info.root))
+    relative = clean(folder, "folder") if folder else ""
+    path = Path(os.path.realpath(root / relative))
+    if path != root / relative:
+        # Through a link the same file would have two names, or lie outside.
+        raise BadFolder(folder, "has a symbolic link in it")
+    if path.exists() and not path.is_dir():
+        raise BadFolder(folder, "is a file")
+    return Place(info, root, relative)
+
+
+def _info(bundle: bundles3.Configured) -> BundleInfo:
+    if bundle.classpath == bundles3.LOCAL:
+        root = bundles3.folder(bundle)
+        reason = "it has Airflow's own examples." if bundle.name == bundles3.EXAMPLES else _unwritable(root)
+        return BundleInfo(bundle.name, "local", root, reason is None, reason)
+    for ending, kind, origin in _REMOTE:
+        if bundle.classpath.endswith(f".{ending}"):
+            reason = f"{origin(bundle.kwargs)}. Change them there."
+            return BundleInfo(bundle.name, kind, None, False, reason)
+    kind = bundle.classpath.rpartition(".")[2]
+    return BundleInfo(
+        bundle.name, kind, None, False, f"only {bundle.classpath} knows where its files come from."
+    )
+
+
+def _unwritable(root: Path) -> str | None:
+    if not root.is_dir():
+        return "its folder does not exist on this host."
+    if not os.access(root, os.W_OK | os.X_OK):
+        return "its folder cannot be written on this host."
+    return None
+
+
+def _git(kwargs: Mapping[str, Any]) -> str:
+    url = kwargs.get("repo_url")
+    where = (
+        _without_credentials(str(url))
+        if url
+        else f"of the connection {kwargs.get('git_conn_id') or 'git_default'}"
+    )
+    branch = f", {kwargs['tracking_ref']}" if kwargs.get("tracking_ref") else ""
+    return f"its files come from the Git repository {where}{branch}"
+
+
+def _bucket(scheme: str) -> Callable[[Mapping[str, Any]], str]:
+    def origin(kwargs: Mapping[str, Any]) -> str:
+        prefix = str(kwargs.get("prefix") or "").strip("/")
+        return f"its files come from the bucket {scheme}://{kwargs.get('bucket_name')}/{prefix}"
+
+    return origin
+
+
+# The classes of the providers git, amazon and google, and what their arguments say about the origin.
+_REMOTE: tuple[tuple[str, str, Callable[[Mapping[str, Any]], str]], ...] = (
+    ("GitDagBundle", "git", _git),
+    ("S3DagBundle", "s3", _bucket("s3")),
+    ("GCSDagBundle", "gcs", _bucket("gs")),
+)
+
+
+def _without_credentials(url: str) -> str:
+    """Return a URL without user, password, query and fragment, any of which can carry a token."""
+    parts = urlsplit(url)
+    if not parts.scheme or not parts.netloc:
+        # As `git@host:owner/repository.git`: the part before the sign is a user, without a password.
+        return url.rpartition("@")[2].partition("?")[0].partition("#")[0]
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

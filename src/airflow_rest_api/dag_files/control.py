@@ -1,0 +1,93 @@
+"""Our folder in a bundle, and what new files and folders are given: modes, owners, groups."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from pathlib import Path
+
+from airflow_rest_api.dag_files.names import CONTROL
+from airflow_rest_api.problem import Problem
+
+FILE_MODE = 0o644
+"""Whatever the umask of the API server is: the DAG processor may be another user."""
+
+IGNORE = "[!!]*\n"
+"""
+Matches every name of ours in both syntaxes of an `.airflowignore` (`[core] dag_ignore_file_syntax`): as a
+glob those that do not begin with an exclamation mark, as a regular expression all.
+
+Airflow goes through hidden folders like any other (``airflow._shared.module_loading.file_discovery``).
+"""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_CLOSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+class CannotWrite(Problem):
+    """The file system does not let us; nothing has changed."""
+
+    def __init__(self, error: OSError) -> None:
+        if error.errno in _FULL:
+            super().__init__(507, "no_space", "There is no room left for the files. Nothing has changed.")
+        elif error.errno in _CLOSED:
+            super().__init__(
+                409,
+                "bundle_not_writable",
+                f"The API server may not write there ({error.strerror}). Nothing has changed.",
+            )
+        else:
+            super().__init__(
+                409,
+                "bundle_not_writable",
+                f"The files cannot be written ({error.strerror}). Nothing has changed.",
+            )
+
+
+def control_folder(root: Path) -> Path:
+    """
+    Return our folder in a bundle, and make it where there is none.
+
+    :raises CannotWrite: the bundle is closed to us
+    """
+    folder = root / CONTROL
+    try:
+        if not (folder / ".airflowignore").exists():
+            folder.mkdir(exist_ok=True)
+            like(folder, root)
+            # Before anything else comes into it.
+            (folder / ".airflowignore").write_text(IGNORE)
+    except OSError as error:
+        raise CannotWrite(error) from error
+    return folder
+
+
+def give(descriptor: int, target: Path) -> None:
+    """Give a file the mode and the owner of the one that it replaces, or the group of its folder."""
+    try:
+        status = os.lstat(target)
+    except OSError:
+        status = None
+    if status is not None and stat.S_ISREG(status.st_mode):
+        os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+        owner, group = status.st_uid, status.st_gid
+    else:
+        os.fchmod(descriptor, FILE_MODE)
+        above = next(folder for folder in target.parents if folder.is_dir())
+        owner, group = -1, above.stat().st_gid
+    # Only root may give files away, and others only groups that they are in.
+    with contextlib.suppress(OSError):
+        os.fchown(descriptor, -1, group)
+    with contextlib.suppress(OSError):
+        os.fchown(descriptor, owner, -1)
+
+
+def like(folder: Path, other: Path) -> None:
+    """Give a new folder the mode and the group of another."""
+    status = other.stat()
+    with contextlib.suppress(OSError):
+        os.chown(folder, -1, status.st_gid)
+    with contextlib.suppress(OSError):
+        os.chmod(folder, stat.S_IMODE(status.st_mode))

@@ -1,0 +1,180 @@
+"""Who may deploy where: everywhere, or in the folders that were granted to them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_rest_api.commands.model import Command, Effect
+from airflow_rest_api.commands.needs import DEPLOY, Ask, Resource
+from airflow_rest_api.dag_files import bundles
+from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.security.access import Forbidden
+
+if TYPE_CHECKING:
+    from airflow_rest_api.dag_files.bundles import Place
+    from airflow_rest_api.security.access import Gate
+    from airflow_rest_api.security.caller import Caller
+    from airflow_rest_api.security.decision import Permissions
+
+COMMANDS: Mapping[str, Effect] = {
+    "deploy_dag": Effect.EXECUTE,
+    "check_dag_files": Effect.EXECUTE,
+    "rollback_dag_file": Effect.EXECUTE,
+    "delete_dag_file": Effect.WRITE,
+    "read_dag_files": Effect.READ,
+    "refresh_dag_file": Effect.WRITE,
+}
+"""What can be done to DAG files, by the names that operations, the event log and the switches know."""
+
+LONGEST = 200
+"""Characters of a folder: Flask-AppBuilder's names of resources have 250."""
+
+
+class BadFolders(ValueError):
+    """The option cannot be read."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """
+    Where somebody may deploy.
+
+    :ivar everywhere: in all bundles
+    :ivar folders: else those granted, each a bundle and a folder in it, empty for all of the bundle
+    """
+
+    everywhere: bool
+    folders: tuple[tuple[str, str], ...] = ()
+
+    def covers(self, bundle: str, path: str) -> bool:
+        """Return whether a file, or a folder as such, is theirs."""
+        return self.everywhere or self._folder(bundle, path) is not None
+
+    def place(self, user: str, command: str, bundle: str | None, folder: str) -> Place:
+        """
+        Return the place that a client names; who has nothing there is not told what is. Blocks.
+
+        :param user: for the message
+        :raises Forbidden: nothing in the folder, or on the way from it to its files, is theirs
+        :raises Problem: see `bundles.resolve`
+        """
+        if not self.everywhere:
+            bundle = bundle if bundle is not None else self._default()
+            if not self._is_near(bundle, clean(folder, "folder") if folder else ""):
+                what = f"{bundle}/{folder}" if folder else bundle
+                raise Forbidden(
+                    f"{command!r} needs {_ask(DEPLOY)} or on a folder of {what!r}; "
+                    f"{user} has no such permission."
+                )
+        return bundles.resolve(bundle, folder)
+
+    def _default(self) -> str:
+        """Return the bundle of who names none, among their own."""
+        own = sorted({name for name, _ in self.folders})
+        if len(own) == 1:
+            return own[0]
+        with contextlib.suppress(bundles.UnknownBundle):
+            if (name := bundles.named(None).name) in own:
+                return name
+        raise bundles.UnknownBundle(f"Say which bundle: one of {', '.join(own)}.")
+
+    def _is_near(self, bundle: str, folder: str) -> bool:
+        ways = [found for name, found in self.folders if name == bundle]
+        return self.covers(bundle, folder) or any(not folder or way.startswith(folder + "/") for way in ways)
+
+    def asks(self, bundle: str, paths: Iterable[str]) -> tuple[Ask, ...]:
+        """Return what somebody else needs to do the same."""
+        if self.everywhere:
+            return (_ask(DEPLOY),)
+        found = {self._folder(bundle, path) for path in paths}
+        return tuple(_ask(entity(*folder)) for folder in sorted(filter(None, found)))
+
+    def _folder(self, bundle: str, path: str) -> tuple[str, str] | None:
+        for name, folder in self.folders:
+            if name == bundle and (not folder or path == folder or path.startswith(folder + "/")):
+                return name, folder
+        return None
+
+
+class Grants:
+    """
+    Decides about DAG files.
+
+    :param folders: those that deployment can be granted for on their own: see `parse`
+    """
+
+    def __init__(self, gate: Gate, folders: Iterable[tuple[str, str]] = ()) -> None:
+        self._gate = gate
+        self._folders = tuple(folders)
+
+    async def scope(self, caller: Caller, command: str) -> Scope:
+        """
+        Return where somebody may do something.
+
+        :param command: one of `COMMANDS`
+        :raises Forbidden: nowhere, or nobody may because of an option
+        """
+        self._gate.on(described(command))
+        if command != "read_dag_files":
+            # Who switched off deployment meant every way to it.
+            self._gate.on(described("deploy_dag"))
+        if await caller.is_admin():
+            return Scope(everywhere=True)
+        scope = await caller.ask(self._granted)
+        if not scope.everywhere and not scope.folders:
+            raise Forbidden(
+                f"{command!r} needs {_ask(DEPLOY)}, or on one of its folders; "
+                f"{caller.name} has no such permission."
+            )
+        return scope
+
+    async def enter(self, caller: Caller, command: str, bundle: str, paths: Iterable[str]) -> Scope:
+        """Return the scope of somebody who may do something to all of some files; raise Forbidden."""
+        scope = await self.scope(caller, command)
+        for path in paths:
+            if not scope.covers(bundle, path):
+                raise Forbidden(
+                    f"{command!r} needs {_ask(DEPLOY)} or on a folder with {path!r} of {bundle!r} in it; "
+                    f"{caller.name} has no such permission."
+                )
+        return scope
+
+    def _granted(self, permissions: Permissions) -> Scope:
+        def holds(what: str) -> bool:
+            return permissions.may(Resource.POWER.value, "PUT", what, None)
+
+        if holds(DEPLOY):
+            return Scope(everywhere=True)
+        return Scope(False, tuple(folder for folder in self._folders if holds(entity(*folder))))
+
+
+def parse(text: str) -> tuple[tuple[str, str], ...]:
+    """
+    Read the option `deploy_folders`: `bundle` or `bundle/folder`, with commas between them.
+
+    :raises BadFolders: with the reason
+    """
+    found = []
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        bundle, *parts = word.split("/")
+        if not bundle or any(part in ("", ".", "..") for part in parts) or len(word) > LONGEST:
+            raise BadFolders(f"{word[:LONGEST]!r} is not bundle/folder")
+        found.append((bundle, "/".join(parts)))
+    return tuple(found)
+
+
+def entity(bundle: str, folder: str) -> str:
+    """Return the power that is deployment in one folder."""
+    return f"{DEPLOY} {bundle}/{folder}" if folder else f"{DEPLOY} {bundle}"
+
+
+def described(command: str) -> Command:
+    """Return what is done to DAG files as the rest of the plugin sees a command."""
+    return Command((command,), "", None, (), COMMANDS[command])
+
+
+def _ask(what: str) -> Ask:
+    return Ask(Resource.POWER, "PUT", what, None)

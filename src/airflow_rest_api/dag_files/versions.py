@@ -1,0 +1,95 @@
+"""The versions of files, and the deployments that made them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Literal
+
+from airflow_rest_api.problem import Problem
+
+Kind = Literal["deploy", "rollback", "delete"]
+
+OUTSIDE = "outside"
+"""The change of a version that did not come through us, and was found when one of ours replaced it."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """
+    One version of a file.
+
+    :ivar change: added, changed, unchanged, deleted, or outside
+    :ivar sha256: of the content; None where it was deleted
+    """
+
+    bundle: str
+    path: str
+    version: int
+    change: str
+    sha256: str | None
+    size: int | None
+    deployment: str
+    kind: str
+    user: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One change of a bundle through us."""
+
+    id: str
+    kind: str
+    bundle: str
+    user: str
+    at: datetime
+    operation_id: str | None
+    count: int
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """
+    A version to come.
+
+    :ivar content: where its content lies; None for a file that is deleted
+    """
+
+    path: str
+    change: str
+    sha256: str | None = None
+    size: int | None = None
+    content: Path | None = None
+
+
+class NoSuchVersion(Problem):
+    """There is no such version, or its content is no longer kept."""
+
+    def __init__(self, path: str, version: int | None = None) -> None:
+        words = (
+            f"{path!r} has no version {version}" if version is not None else f"{path!r} was never deployed"
+        )
+        super().__init__(404, "no_such_version", f"{words}, or it is no longer kept.", path=path)
+
+
+class NoSuchDeployment(Problem):
+    """There is no such deployment."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "no_such_deployment", "There is no such deployment.")
+
+
+def now() -> datetime:
+    """Return the time as it is recorded."""
+    return datetime.now(timezone.utc)
+
+
+class ChangedMeanwhile(Problem):
+    """A file was saved by somebody else while it was being replaced."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            409, "changed_meanwhile", f"{name!r} was changed by somebody else just now; nothing was written."
+        )

@@ -1,0 +1,9 @@
+"""Run one `airflow` command after another in warm, disposable processes."""
+
+from __future__ import annotations
+
+from airflow_rest_api.engine.engine import Busy, Engine
+from airflow_rest_api.engine.job import Ending, Job, Limits, Outcome
+from airflow_rest_api.engine.process import Process
+
+__all__ = ["Busy", "Ending", "Engine", "Job", "Limits", "Outcome", "Process"]

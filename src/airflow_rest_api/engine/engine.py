@@ -1,0 +1,209 @@
+"""The engine: takes jobs, keeps to the limits, and renews the warm parent when it is lost or outdated."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import shutil
+import tempfile
+import time
+from collections import deque
+from collections.abc import Coroutine
+from typing import Any
+
+from airflow_rest_api.engine.children import Child, ParentLost, fresh_child
+from airflow_rest_api.engine.job import Ending, Job, Limits, Outcome
+from airflow_rest_api.engine.parent import WarmParent
+from airflow_rest_api.engine.process import Listener, Process, first
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+"""Children that a job is offered to before it is given up; each before was lost without having begun it."""
+
+REFILL_DELAY = 0.01
+"""Seconds in which the answer of a command leaves, before new spare children take the processor."""
+
+PAUSE_AFTER_FAILURE = 60.0
+"""Seconds in which commands run in new interpreters after the warm parent could not be started."""
+
+
+class Busy(Exception):
+    """
+    The queue is full.
+
+    :ivar retry_after: seconds after which a place is likely to be free
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"Too many commands are waiting; try again in {retry_after} s.")
+        self.retry_after = retry_after
+
+
+class Engine:
+    """
+    Runs commands in warm children, at most `limits.parallelism` at once.
+
+    Everything happens on the event loop that calls `start` or `submit`; one engine serves one loop.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._queue: deque[Process] = deque()
+        self._running: set[Process] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._parent: WarmParent | None = None
+        self._retired: list[WarmParent] = []
+        self._cold_until = 0.0
+        self._typical_seconds = 1.0
+        self._folder: str | None = None
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Begin to warm up, in the background."""
+        if self.limits.fork:
+            self._current_parent()
+
+    async def stop(self, reason: str = "The API server was stopped.") -> None:
+        """End every command and every process of the engine."""
+        self._stopping = True
+        for process in [*self._queue, *self._running]:
+            process.cancel(reason)
+        self._advance()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self.limits.grace + 5)
+        for parent in [self._parent, *self._retired]:
+            if parent is not None:
+                parent.close()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def submit(self, job: Job, on_output: Listener | None = None) -> Process:
+        """
+        Run a job as soon as there is room.
+
+        :param on_output: is given the stream's name and each piece of output as it comes
+        :raises Busy: when as many are waiting as may wait
+        """
+        if self._stopping or (self._full and len(self._queue) >= self.limits.queue):
+            raise Busy(self._retry_after())
+        process = Process(job, on_output)
+        self._queue.append(process)
+        process.stopping.add_done_callback(lambda _: self._forget(process))
+        self._advance()
+        return process
+
+    @property
+    def _full(self) -> bool:
+        return len(self._running) >= self.limits.parallelism
+
+    def _advance(self) -> None:
+        while self._queue and not self._full:
+            process = self._queue.popleft()
+            self._running.add(process)
+            self._spawn(self._drive(process))
+
+    def _forget(self, process: Process) -> None:
+        """End a command that was cancelled while it waited for its turn."""
+        if process in self._queue and not process.stopping.cancelled():
+            self._queue.remove(process)
+            process.end(_stopped(process))
+
+    async def _drive(self, process: Process) -> None:
+        outcome = Outcome(Ending.LOST, message="The command could not be started.")
+        try:
+            outcome = await self._attempt(process)
+        except Exception as error:
+            log.exception("A command could not be run")
+            outcome = Outcome(Ending.LOST, message=f"The command could not be run: {type(error).__name__}.")
+        finally:
+            self._running.discard(process)
+            process.end(outcome)
+            if process.started_at is not None:
+                self._typical_seconds += 0.1 * (time.time() - process.started_at - self._typical_seconds)
+            asyncio.get_running_loop().call_later(REFILL_DELAY, self._refill)
+            self._advance()
+
+    def _refill(self) -> None:
+        if self._parent is not None and not self._stopping:
+            self._parent.refill()
+
+    async def _attempt(self, process: Process) -> Outcome:
+        outcome = Outcome(Ending.LOST, message="The process that runs commands was lost.")
+        for _ in range(ATTEMPTS):
+            child = await self._child(process)
+            if child is None:
+                return _stopped(process)
+            memory = self.limits.memory * 2**20 if self.limits.memory else None
+            outcome = await process.run(child, grace=self.limits.grace, memory=memory)
+            if process.begun or outcome.ending in (Ending.CANCELLED, Ending.TIMED_OUT):
+                break
+        return outcome
+
+    async def _child(self, process: Process) -> Child | None:
+        """Return a child for a command, None when the command is cancelled before there is one."""
+        getting = asyncio.ensure_future(self._any_child())
+        await first(getting, process.stopping)
+        if process.stopping.done():
+            getting.add_done_callback(_let_go)
+            getting.cancel()
+            return None
+        return getting.result()
+
+    async def _any_child(self) -> Child:
+        for _ in range(ATTEMPTS):
+            if not self.limits.fork or time.monotonic() < self._cold_until:
+                break
+            parent = self._current_parent()
+            try:
+                if threads := await asyncio.shield(parent.ready):
+                    self._go_cold(f"forking it is not safe beside its threads {', '.join(threads)}")
+                    break
+                return await parent.child()
+            except ParentLost:
+                if not parent.warmed:
+                    self._go_cold("it ended while warming up")
+        return await fresh_child(self.limits, self._own_folder())
+
+    def _current_parent(self) -> WarmParent:
+        parent = self._parent
+        if parent is not None and not parent.lost and parent.outdated():
+            log.info("What the warm parent %d was made from has changed; it is renewed", parent.pid)
+            self._retired = [old for old in self._retired if not old.lost] + [parent]
+            parent.retire()
+            parent = None
+        if parent is None or parent.lost:
+            parent = self._parent = WarmParent(self.limits)
+        return parent
+
+    def _go_cold(self, why: str) -> None:
+        log.warning("The warm parent cannot be used: %s. Commands run in new interpreters, slower.", why)
+        self._cold_until = time.monotonic() + PAUSE_AFTER_FAILURE
+        if self._parent is not None:
+            self._parent.close()
+
+    def _own_folder(self) -> str:
+        if self._folder is None:
+            self._folder = tempfile.mkdtemp(prefix="airflow-rest-api-")
+        return self._folder
+
+    def _retry_after(self) -> int:
+        waiting = len(self._queue) + 1
+        return max(1, min(60, math.ceil(waiting * self._typical_seconds / self.limits.parallelism)))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _stopped(process: Process) -> Outcome:
+    ending, reason = process.stopping.result()
+    return Outcome(ending, message=reason)
+
+
+def _let_go(getting: asyncio.Future[Child]) -> None:
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        getting.result().close()

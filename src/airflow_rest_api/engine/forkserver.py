@@ -1,0 +1,149 @@
+"""
+The warm parent: a single-threaded process that has imported Airflow and forks a child for each command.
+
+It is no part of the web server: it has no HTTP, no users and no event loop of anyone else. It obeys one
+socket, and when that closes, because the API server stopped or died, it ends its children, removes its
+folder and ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import selectors
+import shutil
+import signal
+import socket
+import threading
+import time
+from typing import NoReturn
+
+from airflow_rest_api.engine import fingerprint, strays, warm, wire
+from airflow_rest_api.engine.child import become_child
+
+
+class ForkServer:
+    """
+    Fork, signal and bury children on the engine's orders.
+
+    Orders: `{"fork": spare}`, `{"signal": n, "pid": pid}`. Reports: `{"ready": …}` once, `{"child": pid}`
+    with three descriptors (control socket, standard output, standard error), and
+    `{"exited": pid, "status": wait status}`.
+    """
+
+    def __init__(self, orders: socket.socket) -> None:
+        self._orders = orders
+        self._children: dict[int, strays.Strays] = {}
+        """With what each had started elsewhere when it was signalled: after its end nobody finds that."""
+        self._pid = os.getpid()
+
+    def run(self) -> None:
+        """Obey until the engine is gone."""
+        bell, ring = socket.socketpair()
+        for end in (bell, ring):
+            end.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(ring.fileno(), warn_on_full_buffer=False)
+        with selectors.DefaultSelector() as selector, bell, ring:
+            selector.register(self._orders, selectors.EVENT_READ)
+            selector.register(bell, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is bell:
+                        bell.recv(4096)
+                        self._bury()
+                    elif not self._obey():
+                        signal.set_wakeup_fd(-1)
+                        return
+
+    def end_children(self) -> None:
+        """Kill every child with all that it started."""
+        for pid, known in self._children.items():
+            known |= strays.strays_of(pid)
+            _signal_group(pid, signal.SIGKILL)
+            strays.kill(known)
+
+    def _obey(self) -> bool:
+        order = wire.receive(self._orders)
+        if order is None:
+            return False
+        try:
+            if "fork" in order:
+                self._fork(spare=order["fork"])
+            elif (known := self._children.get(order["pid"])) is not None:
+                known |= strays.strays_of(order["pid"])
+                _signal_group(order["pid"], order["signal"])
+                strays.send(known, order["signal"])
+        except BrokenPipeError:
+            return False
+        return True
+
+    def _fork(self, *, spare: bool) -> None:
+        ours, theirs = socket.socketpair()
+        out_read, out_write = os.pipe()
+        err_read, err_write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            # A command is waiting for a child that is no spare: it must not wait for the stretching too.
+            become_child(theirs, out_write, err_write, self._pid, warm.stretch if spare else lambda: None)
+        self._children[pid] = set()
+        theirs.close()
+        os.close(out_write)
+        os.close(err_write)
+        wire.send(self._orders, {"child": pid, "descriptors": 3}, [ours.fileno(), out_read, err_read])
+        ours.close()
+        os.close(out_read)
+        os.close(err_read)
+
+    def _bury(self) -> None:
+        while self._children:
+            # Not reaped yet: until we are done its number cannot be given to a stranger.
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
+                return
+            _signal_group(ended.si_pid, signal.SIGKILL)
+            _, status = os.waitpid(ended.si_pid, 0)
+            strays.kill(self._children.pop(ended.si_pid, set()))
+            wire.send(self._orders, {"exited": ended.si_pid, "status": status})
+
+
+def _signal_group(pid: int, number: int) -> None:
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        # Gone, or not yet a group of its own: the moment between fork and setsid.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def main(descriptor: int, folder: str, *preload: str) -> NoReturn:
+    """
+    Warm up, then serve.
+
+    :param descriptor: the socket to the engine
+    :param folder: the engine's private folder, removed when the engine is gone
+    :param preload: modules to import beside Airflow's commands
+    """
+    os.set_inheritable(descriptor, False)
+    orders = socket.socket(fileno=descriptor)
+    server = ForkServer(orders)
+    try:
+        started = time.monotonic()
+        watched = fingerprint.watched()
+        snapshot = fingerprint.snapshot(watched)
+        warm.warm_up(preload)
+        gc.collect()
+        gc.freeze()
+        ready = {
+            "ready": time.monotonic() - started,
+            "watched": watched,
+            "snapshot": snapshot,
+            "threads": [one.name for one in threading.enumerate() if one is not threading.main_thread()],
+        }
+        wire.send(orders, ready)
+        server.run()
+    finally:
+        server.end_children()
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(0)

@@ -1,0 +1,88 @@
+"""What a command's own process learns of secrets, passed on to the one who reads what it prints."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+MASKERS = (
+    # Airflow's core and its task SDK have one each (3.2 and later).
+    ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"),
+    ("airflow.sdk.execution_time.secrets_masker",),  # 3.0 and 3.1
+    ("airflow.utils.log.secrets_masker",),  # 2.11
+)
+"""Where Airflow keeps its secrets masker: the first of these that can be imported."""
+PIECE = 4096
+"""Characters told at once, so that one message is one piece on the socket, whoever else writes there."""
+
+SHORTEST = 5
+"""Characters that a secret needs to be masked, where a masker does not say."""
+
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+
+def pass_on(secrets: Iterable[str], tell: Callable[[list[str]], None] | None) -> None:
+    """
+    Tell what Airflow's secrets maskers know already, and at once whatever they learn.
+
+    What is printed later than it was learned is then told before it is printed.
+
+    :param secrets: what the maskers are to learn here, for the log files that the command writes
+    :param tell: None where what the command prints is to be seen
+    """
+    for module in _modules():
+        masker = module._secrets_masker()
+        told: set[str] = set()
+        if tell is not None:
+            _tell_new(masker, told, tell)
+            kind = type(masker)
+            kind.add_mask = _telling(kind.add_mask, told, tell)
+        for secret in secrets:
+            # Its warning about short secrets would be part of what the command prints.
+            if len(secret) >= getattr(masker, "min_length_to_mask", SHORTEST):
+                masker.add_mask(secret)
+
+
+def _modules() -> list[Any]:
+    for names in MASKERS:
+        with contextlib.suppress(ImportError):
+            return [importlib.import_module(name) for name in names]
+    return []
+
+
+def _telling(
+    add_mask: Callable[..., None], told: set[str], tell: Callable[[list[str]], None]
+) -> Callable[..., None]:
+    @functools.wraps(add_mask)
+    def add(self: Any, *args: Any, **kwargs: Any) -> None:
+        add_mask(self, *args, **kwargs)
+        if not told.issuperset(self.patterns):
+            _tell_new(self, told, tell)
+
+    return add
+
+
+def _tell_new(masker: Any, told: set[str], tell: Callable[[list[str]], None]) -> None:
+    new = set(masker.patterns) - told
+    told |= new
+    message: list[str] = []
+    room = PIECE
+    for pattern in sorted(new):
+        # The masker keeps what `re.escape` made of a secret.
+        secret = _ESCAPED.sub(r"\1", pattern)
+        # Pieces of the same length: a short one at the end would be found everywhere.
+        size = math.ceil(len(secret) / math.ceil(len(secret) / PIECE))
+        for start in range(0, len(secret), size):
+            piece = secret[start : start + size]
+            if message and len(piece) > room:
+                tell(message)
+                message, room = [], PIECE
+            message.append(piece)
+            room -= len(piece)
+    if message:
+        tell(message)

@@ -1,0 +1,210 @@
+"""The warm parent as the API server sees it: it is asked for children and tells of their ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections import deque
+
+from airflow_rest_api.engine import fingerprint, wire
+from airflow_rest_api.engine.children import Child, ParentLost, environment, interpreter
+from airflow_rest_api.engine.job import Limits
+
+log = logging.getLogger(__name__)
+
+
+class WarmParent:
+    """
+    One warm parent process as the engine sees it: asks it for children, hears of their ends.
+
+    Its spare children are forked and connected before they are needed.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._spares: deque[Child] = deque()
+        self._wanted: deque[asyncio.Future[Child]] = deque()
+        self._asked = 0
+        self._children: dict[int, Child] = {}
+        """All that live, the spares too."""
+        self._inbox = wire.Inbox()
+        self._watched: list[str] = []
+        self._snapshot: fingerprint.Snapshot = {}
+        self._retired = False
+        self.warmed = False
+        self.ready: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+        self.ready.add_done_callback(lambda future: future.cancelled() or future.exception())
+        self.folder = tempfile.mkdtemp(prefix="airflow-rest-api-")
+        self._orders, theirs = socket.socketpair()
+        self._process = subprocess.Popen(
+            interpreter("forkserver", str(theirs.fileno()), self.folder, *limits.preload),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            cwd=self.folder,
+            env=environment(limits),
+            start_new_session=True,
+        )
+        theirs.close()
+        self._orders.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._orders, self._read)
+
+    @property
+    def pid(self) -> int:
+        """Return the process id of the parent."""
+        return self._process.pid
+
+    @property
+    def lost(self) -> bool:
+        """Whether the parent is gone."""
+        return self._orders.fileno() < 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether no child of it lives or is on its way."""
+        return not (self._children or self._asked)
+
+    def outdated(self) -> bool:
+        """Whether something that the parent was made from has changed since."""
+        return self.ready.done() and fingerprint.snapshot(self._watched) != self._snapshot
+
+    async def child(self) -> Child:
+        """Return a child that waits for its job; raise `ParentLost` when there will be none."""
+        if self.lost:
+            raise ParentLost
+        if self._spares:
+            return self._spares.popleft()
+        waiter: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
+        self._wanted.append(waiter)
+        self._ask()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._spares.append(waiter.result())
+            raise
+
+    def refill(self) -> None:
+        """Ask for as many spare children as there should be."""
+        self._ask()
+
+    def retire(self) -> None:
+        """Give out no more children, and end as soon as those with a job have ended."""
+        self._retired = True
+        while self._spares:
+            self._spares.popleft().close()
+        if self.idle:
+            self.close()
+
+    def close(self) -> None:
+        """End the parent and all its children now."""
+        self._lose()
+
+    def _ask(self) -> None:
+        spares = 0 if self._retired else self._limits.spares
+        while not self.lost and self._asked + len(self._spares) < spares + len(self._wanted):
+            urgent = self._asked < len(self._wanted)
+            self._asked += 1
+            self._order({"fork": not urgent})
+
+    def _order(self, message: wire.Message) -> None:
+        if self.lost:
+            return
+        try:
+            # Orders are some thirty bytes: the socket's buffer takes thousands of them.
+            self._orders.sendall(wire.pack(message))
+        except OSError:
+            self._lose()
+
+    def _read(self) -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._orders, 65536, 64 * wire.DESCRIPTORS)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, descriptors = b"", []
+        if not data:
+            self._lose()
+            return
+        for descriptor in descriptors:
+            os.set_inheritable(descriptor, False)
+        self._inbox.feed(data, descriptors)
+        while (message := self._inbox.take()) is not None:
+            self._hear(*message)
+
+    def _hear(self, message: wire.Message, descriptors: list[int]) -> None:
+        if "child" in message:
+            self._welcome(message["child"], descriptors)
+        elif "exited" in message:
+            child = self._children.pop(message["exited"])
+            with contextlib.suppress(ValueError):
+                self._spares.remove(child)
+                child.close()
+            child.has_exited(os.waitstatus_to_exitcode(message["status"]))
+            if self._retired and self.idle:
+                self.close()
+        elif "ready" in message:
+            self._watched, self._snapshot = message["watched"], message["snapshot"]
+            log.info("The warm parent %d is ready after %.1f s", self.pid, message["ready"])
+            self.warmed = True
+            if not self.ready.done():
+                self.ready.set_result(message["threads"])
+            self._ask()
+
+    def _welcome(self, pid: int, descriptors: list[int]) -> None:
+        self._asked -= 1
+        control, stdout, stderr = descriptors
+        child = Child(
+            pid,
+            socket.socket(fileno=control),
+            stdout,
+            stderr,
+            lambda number: self._order({"signal": number, "pid": pid}),
+        )
+        self._children[pid] = child
+        while self._wanted:
+            waiter = self._wanted.popleft()
+            if not waiter.done():
+                waiter.set_result(child)
+                return
+        if self._retired:
+            child.close()
+        else:
+            self._spares.append(child)
+
+    def _lose(self) -> None:
+        if self.lost:
+            return
+        asyncio.get_running_loop().remove_reader(self._orders)
+        self._orders.close()
+        for child in self._children.values():
+            # The parent does this too; this is for the case that it was killed.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, signal.SIGKILL)
+            if not child.exited.done():
+                child.exited.set_exception(ParentLost())
+        for child in self._spares:
+            child.close()
+        self._children.clear()
+        self._spares.clear()
+        for waiter in self._wanted:
+            if not waiter.done():
+                waiter.set_exception(ParentLost())
+        if not self.ready.done():
+            self.ready.set_exception(ParentLost())
+        asyncio.get_running_loop().run_in_executor(None, self._bury)
+
+    def _bury(self) -> None:
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,262 @@
+"""One command on its way through the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from airflow_rest_api.engine import wire
+from airflow_rest_api.engine.children import Child, ParentLost
+from airflow_rest_api.engine.job import Ending, Job, Outcome
+from airflow_rest_api.engine.output import Output
+from airflow_rest_api.engine.redaction import Redactor, Secrets
+
+CHUNK = 256 * 1024
+DRAIN_READS = 8
+"""Reads that empty any pipe: it holds 64 KiB, and each read takes all that is there."""
+Listener = Callable[[str, bytes], None]
+
+
+class Process:
+    """
+    One command: waiting for its turn, running, or ended.
+
+    :ivar state: "queued", "running" or "ended"
+    :ivar stdout: what it printed so far
+    :ivar stderr: what it printed so far on standard error
+    """
+
+    def __init__(self, job: Job, listener: Listener | None = None) -> None:
+        self.job = job
+        self.pid: int | None = None
+        self.state = "queued"
+        self.created_at = time.time()
+        self.started_at: float | None = None
+        self.ended_at: float | None = None
+        self.stdout = Output(job.output_limit)
+        self.stderr = Output(job.output_limit)
+        self.begun = False
+        """Whether the child took the job: until then it can be given to another without being done twice."""
+        self.on_start: Callable[[], None] | None = None
+        """Called once, when it is no longer queued."""
+        self._secrets = Secrets(job.secrets)
+        self._listener = listener
+        self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._stop: asyncio.Future[tuple[Ending, str]] = asyncio.get_running_loop().create_future()
+
+    async def wait(self) -> Outcome:
+        """Return how the command ended, once it has."""
+        return await asyncio.shield(self._outcome)
+
+    def cancel(self, reason: str = "The command was cancelled.") -> bool:
+        """Ask the command to stop; return whether it was still alive and not asked before."""
+        if self._stop.done() or self._outcome.done():
+            return False
+        self._stop.set_result((Ending.CANCELLED, reason))
+        return True
+
+    @property
+    def stopping(self) -> asyncio.Future[tuple[Ending, str]]:
+        """Becomes the reason once the command was asked to stop."""
+        return self._stop
+
+    def end(self, outcome: Outcome) -> None:
+        """Record the end."""
+        self.state = "ended"
+        self.ended_at = time.time()
+        if not self._outcome.done():
+            self._outcome.set_result(outcome)
+
+    async def run(self, child: Child, *, grace: float, memory: int | None) -> Outcome:
+        """
+        Give the job to a child and follow it to its end.
+
+        :param grace: seconds between TERM and KILL
+        :param memory: bytes of private memory it may have, or None
+        """
+        self.pid = child.pid
+        self.state = "running"
+        if self.started_at is None:
+            self.started_at = time.time()
+            if self.on_start is not None:
+                self.on_start()
+        loop = asyncio.get_running_loop()
+        report: asyncio.Future[wire.Message | None] = loop.create_future()
+        hear = self._ear(loop, child, report)
+        drains = [
+            self._pump(loop, child.stdout, self.stdout, "stdout", hear),
+            self._pump(loop, child.stderr, self.stderr, "stderr", hear),
+        ]
+        order = loop.create_task(self._give(loop, child, self._message(memory)))
+        timer = loop.call_later(self.job.timeout, self._time_out) if self.job.timeout else None
+        try:
+            return await self._follow(child, report, grace)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            order.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await order
+            for drain in drains:
+                drain()
+            loop.remove_reader(child.control)
+            child.close()
+
+    def _message(self, memory: int | None) -> wire.Message:
+        job = self.job
+        return {
+            "argv": list(job.argv),
+            "shown": list(job.argv if job.shown is None else job.shown),
+            "entry": job.entry,
+            "cwd": job.cwd,
+            "env": dict(job.env),
+            "memory": memory,
+            "secrets": list(job.secrets),
+            "mask": job.mask,
+            "visible": job.visible and {key: list(names) for key, names in job.visible.items()},
+        }
+
+    def _time_out(self) -> None:
+        if not self._stop.done():
+            self._stop.set_result(
+                (Ending.TIMED_OUT, f"The command was ended after {self.job.timeout:g} seconds.")
+            )
+
+    async def _follow(
+        self, child: Child, report: asyncio.Future[wire.Message | None], grace: float
+    ) -> Outcome:
+        await first(report, child.exited, self._stop)
+        if child.exited.done():
+            # Its last word may still lie in the socket, unless something it started keeps the other end open.
+            await asyncio.wait({report}, timeout=1)
+        if report.done() and (said := report.result()) is not None:
+            if "usage" in said:
+                return Outcome(Ending.USAGE, said["exit_code"], None, self._secrets.mask(said["usage"]))
+            return Outcome(Ending.EXITED, said["exit_code"])
+        # Without a word it was killed, or became another program that we now wait for.
+        await first(child.exited, self._stop)
+        if child.exited.done():
+            return _outcome(child.exited)
+        return await self._end_by_force(child, grace)
+
+    async def _end_by_force(self, child: Child, grace: float) -> Outcome:
+        child.send_signal(signal.SIGTERM)
+        await asyncio.wait({child.exited}, timeout=grace)
+        if not child.exited.done():
+            child.send_signal(signal.SIGKILL)
+            await asyncio.wait({child.exited})
+        how = _outcome(child.exited)
+        ending, reason = self._stop.result()
+        return Outcome(ending, how.exit_code, how.signal, reason)
+
+    async def _give(self, loop: asyncio.AbstractEventLoop, child: Child, message: wire.Message) -> None:
+        """Send the job; a child that is gone shows in what it does not report."""
+        with contextlib.suppress(OSError):
+            await loop.sock_sendall(child.control, wire.pack(message))
+
+    def _ear(
+        self, loop: asyncio.AbstractEventLoop, child: Child, report: asyncio.Future[wire.Message | None]
+    ) -> Callable[[], None]:
+        """
+        Listen to a child; `report` becomes what it says last, None when it ends without that.
+
+        :return: what hears, at once, all that the child has said so far
+        """
+        inbox = wire.Inbox()
+
+        def hear() -> None:
+            while not report.done():
+                try:
+                    data = child.control.recv(65536)
+                except BlockingIOError:
+                    return
+                except OSError:
+                    data = b""
+                if not data:
+                    report.set_result(None)
+                    break
+                inbox.feed(data)
+                try:
+                    while (heard := inbox.take()) is not None:
+                        self._hear(heard[0], report)
+                except (ValueError, TypeError):
+                    # Not our words: the code that the command runs can reach the socket too.
+                    if not report.done():
+                        report.set_result(None)
+            loop.remove_reader(child.control)
+
+        loop.add_reader(child.control, hear)
+        return hear
+
+    def _hear(self, message: wire.Message, report: asyncio.Future[wire.Message | None]) -> None:
+        if "exit_code" in message:
+            if not report.done():
+                report.set_result(message)
+        elif "secrets" in message:
+            self._secrets.add(map(str, message["secrets"]))
+        elif "begun" in message:
+            self.begun = True
+
+    def _pump(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        descriptor: int,
+        output: Output,
+        stream: str,
+        hear: Callable[[], None],
+    ) -> Callable[[], None]:
+        """Move what a pipe brings to `output`; return what ends that and takes what is still in the pipe."""
+        redactor = Redactor(self._secrets)
+
+        def keep(data: bytes) -> None:
+            if not data:
+                return
+            output.add(data)
+            if self._listener is not None:
+                self._listener(stream, data)
+
+        def take() -> bool:
+            try:
+                data = os.read(descriptor, CHUNK)
+            except BlockingIOError:
+                return False
+            if not data:
+                loop.remove_reader(descriptor)
+                return False
+            # A child says what is secret before it prints it: what it said is here by now.
+            hear()
+            keep(redactor.feed(data))
+            return True
+
+        def drain() -> None:
+            loop.remove_reader(descriptor)
+            # What the pipe holds, and not what a process left behind goes on to print.
+            for _ in range(DRAIN_READS):
+                if not take():
+                    break
+            keep(redactor.finish())
+
+        loop.add_reader(descriptor, take)
+        return drain
+
+
+async def first(*futures: asyncio.Future[Any]) -> None:
+    """Wait until one of `futures` is done."""
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _outcome(exited: asyncio.Future[int]) -> Outcome:
+    """Return the outcome of a process that said nothing of its own."""
+    try:
+        code = exited.result()
+    except ParentLost:
+        return Outcome(Ending.LOST, message="The process that runs commands was lost.")
+    if code >= 0:
+        return Outcome(Ending.EXITED, code)
+    number = signal.Signals(-code)
+    return Outcome(Ending.KILLED, None, number, f"The command was ended by signal {number.name}.")

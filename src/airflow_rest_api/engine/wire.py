@@ -1,0 +1,78 @@
+"""Messages between the engine, the warm parent and its children: JSON objects behind their length."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+HEADER = struct.Struct("!I")
+DESCRIPTORS = 3
+"""The most file descriptors that travel with one message."""
+
+Message = dict[str, Any]
+
+
+def pack(message: Message) -> bytes:
+    """Return the bytes of one message."""
+    body = json.dumps(message).encode()
+    return HEADER.pack(len(body)) + body
+
+
+def send(channel: socket.socket, message: Message, descriptors: Sequence[int] = ()) -> None:
+    """Send one message on a blocking socket, open file descriptors with it."""
+    data = pack(message)
+    if descriptors:
+        sent = socket.send_fds(channel, [data], descriptors)
+        data = data[sent:]
+    channel.sendall(data)
+
+
+def receive(channel: socket.socket) -> Message | None:
+    """Wait for one message on a blocking socket; None when the other side is gone."""
+    header = _exactly(channel, HEADER.size)
+    if header is None:
+        return None
+    body = _exactly(channel, HEADER.unpack(header)[0])
+    return None if body is None else json.loads(body)
+
+
+def _exactly(channel: socket.socket, size: int) -> bytes | None:
+    parts = bytearray()
+    while len(parts) < size:
+        try:
+            part = channel.recv(size - len(parts))
+        except ConnectionError:
+            return None
+        if not part:
+            return None
+        parts += part
+    return bytes(parts)
+
+
+class Inbox:
+    """Put messages and descriptors together from whatever pieces a non-blocking socket hands out."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._descriptors: list[int] = []
+
+    def feed(self, data: bytes, descriptors: Sequence[int] = ()) -> None:
+        """Take what was just received."""
+        self._bytes += data
+        self._descriptors += descriptors
+
+    def take(self) -> tuple[Message, list[int]] | None:
+        """Return the next whole message, if it is here, with the descriptors that it announces."""
+        if len(self._bytes) < HEADER.size:
+            return None
+        end = HEADER.size + HEADER.unpack_from(self._bytes)[0]
+        if len(self._bytes) < end:
+            return None
+        message: Message = json.loads(self._bytes[HEADER.size : end])
+        del self._bytes[:end]
+        count = message.pop("descriptors", 0)
+        descriptors, self._descriptors = self._descriptors[:count], self._descriptors[count:]
+        return message, descriptors

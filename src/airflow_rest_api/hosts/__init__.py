@@ -1,0 +1,1 @@
+"""The Airflow that hosts us, one module for each of its major versions."""

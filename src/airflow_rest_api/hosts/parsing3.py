@@ -1,0 +1,245 @@
+"""Airflow 3: what the DAG processor is asked, and what it has made of DAG files. Blocks: for threads only."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+File = tuple[str, str]
+"""A bundle, and the path of a file in it with slashes; of a packaged DAG that of the archive."""
+
+TOGETHER = 500
+"""Values in one query."""
+
+JOB = "DagProcessorJob"  # airflow.jobs.dag_processor_job_runner.DagProcessorJobRunner.job_type
+RUNNING = "running"  # airflow.jobs.job.JobState
+
+
+@dataclass(frozen=True)
+class Parse:
+    """
+    The newest result of parsing that has a DAG in it.
+
+    :ivar at: when it was recorded
+    :ivar seconds: what it took, None where that was not recorded
+    """
+
+    at: datetime
+    seconds: float | None
+
+    @property
+    def began(self) -> datetime | None:
+        """When the file was read at the earliest."""
+        return None if self.seconds is None else self.at - timedelta(seconds=self.seconds)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """
+    What Airflow has of a file.
+
+    :ivar dags: the DAGs that came from it at some time, by id
+    :ivar error: the import error, None where there is none
+    """
+
+    dags: dict[str, Parse] = field(default_factory=dict)
+    error: str | None = None
+    error_at: datetime | None = None
+
+    @property
+    def newest(self) -> Parse | None:
+        """The newest parse of those of its DAGs."""
+        return max(self.dags.values(), key=lambda parse: parse.at, default=None)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The newest version of a DAG that Airflow runs, and when it was written."""
+
+    version: int
+    at: datetime
+
+
+def ask(files: Iterable[File]) -> None:
+    """Ask the DAG processor to parse files before all others; the same again changes nothing."""
+    from airflow.models.dagbag import DagPriorityParsingRequest
+    from airflow.utils.session import create_session
+    from sqlalchemy.exc import IntegrityError
+
+    wanted = set(files)
+    with create_session() as session:
+        for bundle, path in sorted(wanted - waiting(wanted)):
+            # Somebody else may ask for the same at the same moment: the table takes a file once.
+            with contextlib.suppress(IntegrityError), session.begin_nested():
+                session.add(DagPriorityParsingRequest(bundle_name=bundle, relative_fileloc=path))
+
+
+def waiting(files: Collection[File]) -> set[File]:
+    """Return the files that the DAG processor has been asked for and has yet to take."""
+    from airflow.models.dagbag import DagPriorityParsingRequest as Row
+
+    found = _rows(
+        (Row.bundle_name, Row.relative_fileloc), Row, files, lambda paths: Row.relative_fileloc.in_(paths)
+    )
+    return {(bundle, path) for bundle, path in found} & set(files)
+
+
+def look(files: Collection[File]) -> dict[File, Seen]:
+    """Return what Airflow has of files."""
+    from airflow.models.dag import DagModel
+    from airflow.models.errors import ParseImportError
+
+    seen = {file: Seen() for file in files}
+    parsed = (
+        DagModel.bundle_name,
+        DagModel.relative_fileloc,
+        DagModel.dag_id,
+        DagModel.last_parsed_time,
+        DagModel.last_parse_duration,
+    )
+    for bundle, path, dag_id, at, seconds in _rows(
+        parsed, DagModel, files, _inside(DagModel.relative_fileloc)
+    ):
+        file = (bundle, container(path))
+        if file in seen and at is not None:
+            seen[file].dags[dag_id] = Parse(at, seconds)
+    failed = (
+        ParseImportError.bundle_name,
+        ParseImportError.filename,
+        ParseImportError.stacktrace,
+        ParseImportError.timestamp,
+    )
+    for bundle, path, error, at in _rows(failed, ParseImportError, files, _inside(ParseImportError.filename)):
+        file = (bundle, container(path))
+        if file in seen:
+            seen[file] = Seen(seen[file].dags, error or "", at)
+    return seen
+
+
+def stored(dag_ids: Iterable[str]) -> dict[str, Stored]:
+    """Return the newest version of each of some DAGs that Airflow has stored."""
+    from airflow.models.dag_version import DagVersion
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import func, select
+
+    found: dict[str, Stored] = {}
+    with create_session() as session:
+        for some in _portions(sorted(set(dag_ids))):
+            newest = (
+                select(DagVersion.dag_id, func.max(DagVersion.version_number).label("number"))
+                .where(DagVersion.dag_id.in_(some))
+                .group_by(DagVersion.dag_id)
+                .subquery()
+            )
+            rows = session.execute(
+                select(DagVersion.dag_id, DagVersion.version_number, SerializedDagModel.last_updated)
+                .join(SerializedDagModel, SerializedDagModel.dag_version_id == DagVersion.id)
+                .join(
+                    newest,
+                    (newest.c.dag_id == DagVersion.dag_id) & (newest.c.number == DagVersion.version_number),
+                )
+            )
+            found.update({dag_id: Stored(version, at) for dag_id, version, at in rows})
+    return found
+
+
+def file_of(dag_id: str) -> File | None:
+    """Return the file of a DAG, None where Airflow knows none; raise LookupError where there is no DAG."""
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        model = session.get(DagModel, dag_id)
+        if model is None:
+            raise LookupError(dag_id)
+        if not model.bundle_name or not model.relative_fileloc:
+            return None
+        return model.bundle_name, container(model.relative_fileloc)
+
+
+def all_files() -> set[File]:
+    """Return the files of all DAGs that are still there."""
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        rows = session.execute(
+            select(DagModel.bundle_name, DagModel.relative_fileloc)
+            .where(DagModel.is_stale.is_(False))
+            .distinct()
+        )
+        return {(bundle, container(path)) for bundle, path in rows if bundle and path}
+
+
+def dags_of(files: Collection[File]) -> set[str]:
+    """Return the DAGs that came from files at some time."""
+    return {dag_id for seen in look(files).values() for dag_id in seen.dags}
+
+
+def processor_alive() -> bool:
+    """Return whether a DAG processor runs and its heartbeat is no older than Airflow allows it to be."""
+    from airflow.jobs.job import Job
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        running: Any = select(Job).where(Job.job_type == JOB, Job.state == RUNNING)
+        # A processor that was killed leaves such a row for ever.
+        newest = session.scalars(running.order_by(Job.latest_heartbeat.desc()).limit(1)).first()
+        return newest is not None and newest.is_alive()
+
+
+def rest_between_versions() -> timedelta:
+    """Return the time that must have passed before Airflow stores a DAG anew, even one that has changed."""
+    from airflow.configuration import conf
+
+    return timedelta(seconds=conf.getint("core", "min_serialized_dag_update_interval", fallback=30))
+
+
+def container(path: str) -> str:
+    """Return the file that is parsed for a DAG's own path: the archive of one that is packaged."""
+    before, ending, _ = path.partition(".zip/")
+    return before + ".zip" if ending else path
+
+
+def now() -> datetime:
+    """Return the time as Airflow stamps it."""
+    return datetime.now(timezone.utc)
+
+
+def _inside(column: Any) -> Callable[[Sequence[str]], Any]:
+    """Return a condition: a path is one of some files, or inside one that is an archive."""
+    from sqlalchemy import or_
+
+    def condition(paths: Sequence[str]) -> Any:
+        packed = [column.startswith(f"{path}/", autoescape=True) for path in paths if path.endswith(".zip")]
+        return or_(column.in_(paths), *packed)
+
+    return condition
+
+
+def _rows(
+    columns: Sequence[Any], model: Any, files: Collection[File], condition: Callable[[Sequence[str]], Any]
+) -> Iterator[Any]:
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    paths: dict[str, list[str]] = {}
+    for bundle, path in sorted(files):
+        paths.setdefault(bundle, []).append(path)
+    with create_session() as session:
+        for bundle, wanted in paths.items():
+            for some in _portions(wanted):
+                yield from session.execute(
+                    select(*columns).where(model.bundle_name == bundle, condition(some))
+                )
+
+
+def _portions(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), TOGETHER):
+        yield values[start : start + TOGETHER]

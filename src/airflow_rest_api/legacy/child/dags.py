@@ -1,0 +1,99 @@
+"""DAGs and the places they come from."""
+# ruff: noqa: T201 - printing is how a command answers
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_rest_api.legacy.child.messages import Refused
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+
+@dataclass(frozen=True)
+class Place:
+    """A path inside a DAG bundle."""
+
+    bundle: str
+    version: Any
+    root: Path
+    path: Path
+
+    @property
+    def relative(self) -> str:
+        """The path from the bundle's root; `.` for the bundle itself."""
+        return os.path.relpath(self.path, self.root)
+
+    def holds(self, relative_fileloc: str | None) -> bool:
+        """Whether a file of the bundle is this file or inside this folder."""
+        return self.relative == "." or Path(relative_fileloc or "").is_relative_to(self.relative)
+
+
+def require(dag_id: str, session: Session) -> Any:
+    """Return the row of a DAG; raise Refused where there is none."""
+    from airflow.models.dag import DagModel
+
+    model = session.get(DagModel, dag_id)
+    if model is None:
+        raise Refused(f"The DAG ID '{dag_id}' does not exist")
+    return model
+
+
+def place_of(subdir: str) -> Place:
+    """
+    Return the bundle that a path of the client's lies in.
+
+    ``DAGS_FOLDER`` and ``~`` are what they were to the 1.x plugin; a relative path starts at the DAGs folder.
+
+    :raises Refused: the path is in no bundle, or does not exist
+    """
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    path = _resolved(subdir)
+    places = []
+    manager: Any = DagBundlesManager
+    for bundle in manager().get_all_dag_bundles():
+        root = Path(os.path.realpath(bundle.path))
+        if path.is_relative_to(root):
+            places.append((len(root.parts), root, bundle))
+    if not places:
+        raise Refused(f"The path '{subdir}' is outside the DAG bundles")
+    if not path.exists():
+        raise Refused(f"The path '{subdir}' does not exist")
+    _, root, bundle = max(places, key=lambda place: place[0])
+    bundle.initialize()
+    return Place(bundle.name, bundle.get_current_version(), root, path)
+
+
+def parse(place: Place, **more: Any) -> Any:
+    """Import the DAG files of a place, here and now; return Airflow's bag of DAGs, made with `more`."""
+    from airflow.dag_processing.dagbag import BundleDagBag
+
+    return BundleDagBag(str(place.path), bundle_path=place.root, bundle_name=place.bundle, **more)
+
+
+def load(place: Place, dag_id: str) -> Any:
+    """Return a DAG from the files of a place; exit with Airflow's words where they do not define it."""
+    bag = parse(place)
+    dag = bag.dags.get(dag_id)
+    if dag is None:
+        for file, error in bag.import_errors.items():
+            print(f"{file}: {error}")
+        raise SystemExit(
+            f"Dag {dag_id!r} could not be found; either it does not exist or it failed to parse."
+        )
+    return dag
+
+
+def _resolved(subdir: str) -> Path:
+    from airflow import settings
+
+    if "\0" in subdir:
+        raise Refused("The path has a NUL character in it")
+    folder = str(settings.DAGS_FOLDER)
+    path = os.path.expanduser(subdir.replace("DAGS_FOLDER", folder))
+    return Path(os.path.realpath(os.path.join(folder, path)))

@@ -1,0 +1,82 @@
+"""What a child tells the server beside its output: lines on stderr, which the server takes out again."""
+# ruff: noqa: T201 - printing is how a command answers
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+_LINE = re.compile(r'^airflow-rest-api (refused|answer|warning): (".*")\n?', re.MULTILINE)
+
+REFUSED_EXIT_CODE = 64  # EX_USAGE of sysexits.h: the request was wrong
+
+
+class Refused(Exception):
+    """The request cannot be done, and nothing was done; the message is one sentence."""
+
+
+@dataclass
+class Told:
+    """What a child told, and the rest of its stderr."""
+
+    stderr: str
+    refused: str | None = None
+    answer: str | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+def warn(text: str) -> None:
+    """Put a sentence into the answer's warning."""
+    _tell("warning", text)
+
+
+def answer(text: str) -> None:
+    """Make a sentence the answer's output."""
+    _tell("answer", text)
+
+
+def ordered(function: Callable[[dict[str, Any]], int | None]) -> Callable[[list[str]], int]:
+    """Turn a function that takes an order into an entry point of the engine's child; `Refused` ends it."""
+
+    @functools.wraps(function)
+    def main(argv: list[str]) -> int:
+        try:
+            return function(json.loads(argv[0])) or 0
+        except Refused as refusal:
+            _tell("refused", str(refusal))
+            return REFUSED_EXIT_CODE
+
+    return main
+
+
+def write(order: dict[str, Any]) -> str:
+    """Return an order as the one word that a child takes."""
+    return json.dumps(order)
+
+
+def read(stderr: str) -> Told:
+    """Take what a child told out of its stderr."""
+    told = Told(_LINE.sub("", stderr))
+    for kind, text in _LINE.findall(stderr):
+        try:
+            sentence = json.loads(text)
+        except ValueError:
+            continue
+        if kind == "warning":
+            told.warnings.append(sentence)
+        elif kind == "answer":
+            told.answer = sentence
+        else:
+            told.refused = sentence
+    return told
+
+
+def _tell(kind: str, text: str) -> None:
+    # A command may have left a line unfinished.
+    sys.stdout.flush()
+    print(f"airflow-rest-api {kind}: {json.dumps(text)}", file=sys.stderr, flush=True)

@@ -1,0 +1,336 @@
+"""The 26 endpoints of the 1.x plugin, as data: the contract with its clients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument as a client of the 1.x plugin sends it."""
+
+    name: str
+    description: str
+    required: bool = False
+    check_box: bool = False
+    """True when present, without a value of its own."""
+    position: int | None = None
+    """Its place behind the 1.x command, counted from 1; None for an option."""
+    file: bool = False
+    secret: bool = False
+    """Its value is not shown in the answer."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One value of `api`."""
+
+    name: str
+    description: str
+    runs: str
+    """What does the job today, in one phrase."""
+    arguments: tuple[Argument, ...] = ()
+    methods: tuple[str, ...] = ("GET", "POST")
+    background: bool = False
+    """The command outlives the request."""
+    text_output: bool = False
+    """`output` is a string, not an object with stdout and stderr."""
+    log_is_output: bool = False
+    """What the command writes to its log is what the client asked for: never filtered."""
+
+    def argument(self, name: str) -> Argument | None:
+        """Return the argument called `name`, or None."""
+        return next((argument for argument in self.arguments if argument.name == name), None)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The names of the arguments that must be given."""
+        return tuple(argument.name for argument in self.arguments if argument.required)
+
+
+def _text(name: str, description: str, *, secret: bool = False) -> Argument:
+    return Argument(name, description, secret=secret)
+
+
+def _box(name: str, description: str) -> Argument:
+    return Argument(name, description, check_box=True)
+
+
+def _place(position: int, name: str, description: str, *, required: bool = True) -> Argument:
+    return Argument(name, description, required=required, position=position)
+
+
+DAG = _place(1, "dag_id", "The id of the DAG.")
+TASK = _place(2, "task_id", "The id of the task.")
+DATE = _place(3, "execution_date", "The logical date of the DAG run, or its run id.")
+SUBDIR = _text("subdir", "A folder or file inside a DAG bundle: the DAG is looked up there.")
+INSTANCE = (DAG, TASK, DATE, SUBDIR)
+ASYNC = _box("async", "Answer at once, with 202 and the `operation_id` for the v2 API.")
+
+BACKGROUND = (
+    _text(
+        "pid",
+        "Name of a file in AIRFLOW_HOME, ending with `.pid`; it has the process id as long as it runs.",
+    ),
+    _box("daemon", "Always the case; with it there is a pid file, `airflow-<endpoint>.pid` by default."),
+    _text("stdout", "Name of the file in Airflow's log folder that takes the output."),
+    _text(
+        "stderr",
+        "Name of the file in Airflow's log folder that takes the error output; without it, the same file.",
+    ),
+    _text("log-file", "Name of the log file in Airflow's log folder; `stdout` comes first."),
+)
+
+ENDPOINTS: tuple[Endpoint, ...] = (
+    Endpoint("version", "The version of Airflow.", "answered at once", text_output=True),
+    Endpoint("rest_api_plugin_version", "The version of this plugin.", "answered at once", text_output=True),
+    Endpoint("render", "Render the templates of a task instance.", "`airflow tasks render`", INSTANCE),
+    Endpoint(
+        "variables",
+        "Set, get, list, delete, import and export variables.",
+        "`airflow variables set`, `get`, `delete`, `import`, `export`, `list`",
+        (
+            _text("cmd", "`set`, with `key` and `value`."),
+            _text("key", "Key of the variable to set."),
+            _text("value", "Value of the variable to set."),
+            _text("get", "Key of the variable to read."),
+            _box("json", "With `get`: read the value as JSON."),
+            _text("default", "With `get`: what to print where the variable does not exist."),
+            _text("import", "File in the exchange folder to import from."),
+            _text("export", "File in the exchange folder to export to."),
+            _text("delete", "Key of the variable to delete."),
+        ),
+    ),
+    Endpoint(
+        "connections",
+        "List, add and delete connections.",
+        "`airflow connections list`, `add`, `delete`",
+        (
+            _box("list", "List all connections; the same as none of the three."),
+            _box("add", "Add a connection."),
+            _box("delete", "Delete a connection."),
+            _text("conn_id", "Id of the connection to add or delete."),
+            _text("conn_uri", "With `add`: the connection as a URI.", secret=True),
+            _text("conn_type", "With `add`: type of the connection, without `conn_uri`."),
+            _text("conn_extra", "With `add`: the `extra` field, JSON.", secret=True),
+            _text("conn_host", "With `add`: host, without `conn_uri`."),
+            _text("conn_login", "With `add`: login, without `conn_uri`."),
+            _text("conn_password", "With `add`: password, without `conn_uri`.", secret=True),
+            _text("conn_schema", "With `add`: schema, without `conn_uri`."),
+            _text("conn_port", "With `add`: port, without `conn_uri`."),
+        ),
+    ),
+    Endpoint("pause", "Pause a DAG.", "`airflow dags pause`", (DAG, SUBDIR)),
+    Endpoint("unpause", "Resume a paused DAG.", "`airflow dags unpause`", (DAG, SUBDIR)),
+    Endpoint(
+        "task_failed_deps",
+        "Why a task instance is not run: its unmet dependencies.",
+        "`airflow tasks failed-deps`",
+        INSTANCE,
+    ),
+    Endpoint(
+        "trigger_dag",
+        "Create a run of a DAG.",
+        "`airflow dags trigger`",
+        (
+            DAG,
+            SUBDIR,
+            _text("run_id", "Id of the run."),
+            _text("conf", "Configuration of the run, a JSON object."),
+            _text("exec_date", "Logical date of the run."),
+            _text("execution_date", "The same as `exec_date`, which comes first."),
+        ),
+    ),
+    Endpoint(
+        "test",
+        "Run a task instance without its dependencies and without recording its state.",
+        "`airflow tasks test`; with `dry_run`, `airflow tasks render`",
+        (
+            *INSTANCE,
+            _box("dry_run", "Render the templates, run nothing."),
+            _text("task_params", "Parameters of the task, a JSON object."),
+            ASYNC,
+        ),
+        log_is_output=True,
+    ),
+    Endpoint(
+        "dag_state",
+        "The state of a DAG run.",
+        "`airflow dags state`",
+        (DAG, _place(2, "execution_date", "The logical date of the DAG run, or its run id."), SUBDIR),
+    ),
+    Endpoint(
+        "run",
+        "Run one task instance of an existing DAG run.",
+        "the scheduler, or this machine with `local` (no Airflow 3 has a command for it)",
+        (
+            *INSTANCE,
+            _box("mark_success", "Set the task instance to success, run nothing."),
+            _box("force", "Run it again whatever its state is."),
+            _text("pool", "Pool to run it in."),
+            _text("cfg_path", "Without effect."),
+            _box("local", "Run it here, now, and wait for it."),
+            _box("ignore_all_dependencies", "Run it whatever its state and its dependencies are."),
+            _box(
+                "ignore_dependencies", "Do not look at the task's own dependencies, such as upstream tasks."
+            ),
+            _box("ignore_depends_on_past", "Do not look at the task's earlier runs."),
+            _box("ship_dag", "Without effect."),
+            _text("pickle", "Without effect."),
+            ASYNC,
+        ),
+        log_is_output=True,
+    ),
+    Endpoint(
+        "list_tasks",
+        "The tasks of a DAG.",
+        "`airflow tasks list`; with `tree`, the DAG as Airflow's database has it",
+        (DAG, _box("tree", "As a tree: each task under the tasks it follows."), SUBDIR),
+    ),
+    Endpoint(
+        "backfill",
+        "Create the runs of a DAG for a range of dates.",
+        "`airflow backfill create`",
+        (
+            DAG,
+            _text("task_regex", "Without effect: a backfill runs all tasks."),
+            _text("start_date", "First logical date; without `end_date`, that day alone."),
+            _text("end_date", "Last logical date; without `start_date`, that day alone."),
+            _box("mark_success", "Without effect."),
+            _box("local", "Without effect: the scheduler runs a backfill."),
+            _box("donot_pickle", "Without effect."),
+            _box("include_adhoc", "Without effect."),
+            _box("ignore_dependencies", "Without effect."),
+            _box("ignore_first_depends_on_past", "Without effect."),
+            SUBDIR,
+            _text("pool", "Without effect."),
+            _box("dry_run", "Show the runs, create none."),
+            ASYNC,
+        ),
+        log_is_output=True,
+    ),
+    Endpoint(
+        "list_dags",
+        "All DAGs.",
+        "`airflow dags list`; with `report`, `airflow dags report` too",
+        (
+            _text("subdir", "A folder or file inside a DAG bundle: its DAGs alone."),
+            _box("report", "Also how long each file took to load."),
+        ),
+    ),
+    Endpoint(
+        "kerberos",
+        "Start a Kerberos ticket renewer.",
+        "`airflow kerberos`",
+        (
+            _place(1, "principal", "Kerberos principal.", required=False),
+            _text("keytab", "Path of the keytab on the server."),
+            *BACKGROUND,
+        ),
+        background=True,
+    ),
+    Endpoint(
+        "worker",
+        "Start a Celery worker.",
+        "`airflow celery worker`",
+        (
+            _box("do_pickle", "Without effect."),
+            _text("queues", "Comma-separated names of the queues to serve."),
+            _text("concurrency", "Number of worker processes."),
+            *BACKGROUND,
+        ),
+        background=True,
+    ),
+    Endpoint(
+        "flower",
+        "Start Celery Flower.",
+        "`airflow celery flower`",
+        (
+            _text("hostname", "Host name to listen on."),
+            _text("port", "Port to listen on."),
+            _text("flower_conf", "Path of the configuration file on the server."),
+            _text("broker_api", "Address of the broker's API.", secret=True),
+            *BACKGROUND,
+        ),
+        background=True,
+    ),
+    Endpoint(
+        "scheduler",
+        "Start a scheduler.",
+        "`airflow scheduler`",
+        (
+            _text("dag_id", "Without effect: a scheduler runs all DAGs. The DAG must exist."),
+            _text("subdir", "Without effect: the DAG processor parses DAG files."),
+            _text("run-duration", "Without effect."),
+            _text("num_runs", "Number of loops before it ends."),
+            _text("do_pickle", "Without effect."),
+            *BACKGROUND,
+        ),
+        background=True,
+    ),
+    Endpoint("task_state", "The state of a task instance.", "`airflow tasks state`", INSTANCE),
+    Endpoint(
+        "pool",
+        "Set, get, list and delete pools.",
+        "`airflow pools set`, `get`, `delete`, `list`",
+        (
+            _text("cmd", "`set`, with `pool_name`, `slot_count` and `description`."),
+            _text("get", "Name of the pool to show."),
+            _text("pool_name", "Name of the pool to set."),
+            _text("slot_count", "Number of slots of the pool to set."),
+            _text("description", "Description of the pool to set."),
+            _text("pool_description", "The same as `description`, which comes first."),
+            _text("delete", "Name of the pool to delete."),
+        ),
+    ),
+    Endpoint("serve_logs", "Serve the logs of tasks over HTTP.", "Airflow's own log server", background=True),
+    Endpoint(
+        "clear",
+        "Clear task instances, so that they run again.",
+        "`airflow tasks clear`",
+        (
+            DAG,
+            _text("task_regex", "Only tasks whose id matches."),
+            _text("start_date", "First logical date."),
+            _text("end_date", "Last logical date."),
+            SUBDIR,
+            _box("upstream", "Also the tasks before those that match."),
+            _box("downstream", "Also the tasks after those that match."),
+            _box("no_confirm", "Always the case."),
+            _box("only_failed", "Only failed ones."),
+            _box("only_running", "Only running ones."),
+            _box("exclude_subdags", "Without effect: there are no subdags."),
+        ),
+    ),
+    Endpoint(
+        "deploy_dag",
+        "Store a DAG file, or the files of an archive, in a DAG bundle.",
+        "this plugin",
+        (
+            Argument(
+                "dag_file",
+                "The file, or an archive (.zip, .tar.gz, .tgz), as multipart/form-data.",
+                required=True,
+                file=True,
+            ),
+            _box("force", "Replace files of the same name."),
+            _box("pause", "Pause the DAGs that the files define."),
+            _box("unpause", "Resume the DAGs that the files define."),
+            Argument("bundle", "Name of a DAG bundle; by default the one that files can be put into."),
+            Argument("path", "A folder of the bundle; it need not exist yet."),
+            _box("wait", "Answer only when Airflow has parsed the files."),
+        ),
+        methods=("POST",),
+        text_output=True,
+    ),
+    Endpoint(
+        "refresh_dag",
+        "Have the file of a DAG parsed anew.",
+        "the DAG processor",
+        (Argument("dag_id", "The id of the DAG.", required=True),),
+        text_output=True,
+    ),
+    Endpoint("refresh_all_dags", "Have all DAG files parsed anew.", "the DAG processor", text_output=True),
+)
+
+BY_NAME: dict[str, Endpoint] = {endpoint.name: endpoint for endpoint in ENDPOINTS}

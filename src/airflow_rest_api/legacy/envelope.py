@@ -1,0 +1,112 @@
+"""The JSON document that answers every request to a 1.x endpoint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_rest_api.commands.masking import masked_text
+from airflow_rest_api.legacy.endpoints import ENDPOINTS
+
+if TYPE_CHECKING:
+    from airflow_rest_api.operations.model import Operation
+
+MASK = "***"
+
+SECRET_ARGUMENTS = frozenset(
+    argument.name for endpoint in ENDPOINTS for argument in endpoint.arguments if argument.secret
+)
+# Airflow's own words for what is secret by its name, [core] sensitive_var_conn_names aside.
+_SECRET_WORDS = re.compile(
+    r"access_token|api_?key|apikey|authorization|jwt|passphrase|passw(or)?d|private_key|secret|token",
+    re.IGNORECASE,
+)
+_PASSWORD_IN_ADDRESS = re.compile(r"(?<=://)[^/?#@]*(?=@)")
+
+
+@dataclass
+class Envelope:
+    """
+    One answer.
+
+    :ivar output: a string, or stdout and stderr of the command that ran
+    :ivar arguments: None where the contract's answer has none (a wrong header token)
+    """
+
+    status: int
+    output: str | dict[str, str]
+    call_time: datetime
+    arguments: Mapping[str, Any] | None = None
+    post_arguments: Mapping[str, Any] | None = None
+    airflow_cmd: str | None = None
+    warnings: list[str] = field(default_factory=list)
+    exit_code: int | None = None
+    operation_id: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def ran(self, operation: Operation) -> None:
+        """Name the operation of a command that ran, or runs."""
+        self.operation_id = operation.id
+
+    def document(self, now: datetime | None = None) -> dict[str, Any]:
+        """Return the envelope's JSON object; `now` is when the answer leaves."""
+        document: dict[str, Any] = {
+            "airflow_cmd": self.airflow_cmd,
+            "arguments": None if self.arguments is None else masked(self.arguments),
+            "post_arguments": None if self.post_arguments is None else masked(self.post_arguments),
+            "call_time": http_date(self.call_time),
+            "response_time": http_date(now or datetime.now(timezone.utc)),
+            "http_response_code": self.status,
+            "status": "OK" if self.status < 400 else "ERROR",
+            "output": self.output,
+            "warning": ". ".join(dict.fromkeys(self.warnings)) or None,
+            "exit_code": self.exit_code,
+            "operation_id": self.operation_id,
+        }
+        return {key: value for key, value in document.items() if value is not None}
+
+
+def http_date(moment: datetime) -> str:
+    """Return a moment as RFC 1123 GMT; the 1.x plugin labelled local time so."""
+    return format_datetime(moment.astimezone(timezone.utc), usegmt=True)
+
+
+def masked(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a client sent without the secrets in it: the answer ends up in logs."""
+    key = arguments.get("key")
+    secret_variable = isinstance(key, str) and bool(_SECRET_WORDS.search(key))
+    return {
+        name: _masked(name, value, secret=name == "value" and secret_variable)
+        for name, value in arguments.items()
+    }
+
+
+def mask_texts(texts: Iterable[str], values: Mapping[str, str]) -> list[str]:
+    """Return texts with the secret ones among a request's values masked: a parser quotes what it refuses."""
+    secrets = sorted(
+        (value for name, value in values.items() if name in SECRET_ARGUMENTS), key=len, reverse=True
+    )
+    result = []
+    for text in texts:
+        for secret in secrets:
+            text = text.replace(secret, MASK)
+        result.append(text)
+    return result
+
+
+def _masked(name: str, value: Any, *, secret: bool) -> Any:
+    if value is None or value == "":
+        return value
+    if isinstance(value, str) and "://" in value:
+        value = _PASSWORD_IN_ADDRESS.sub(MASK, value)
+        if name == "conn_uri":
+            return value.partition("?")[0]  # what follows is the extra field
+    elif name == "conn_uri":
+        return MASK
+    if secret or name in SECRET_ARGUMENTS - {"conn_uri", "broker_api"} or _SECRET_WORDS.search(name):
+        return MASK
+    return masked_text(value) if isinstance(value, str) else value

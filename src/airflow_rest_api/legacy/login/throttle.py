@@ -1,0 +1,154 @@
+"""Wrong passwords: counted, slowed down, and at last refused."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+import math
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+CAPACITY = 10_000
+BURST = 64
+"""Logins of one user from one address at the same time, while none of them was wrong."""
+OF_AN_ADDRESS = 10
+"""How many times as many an address may have for all users: people share addresses."""
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 8.0
+VERIFIERS = 4
+"""Passwords that are verified at the same time: it is made to cost processor time."""
+
+
+class TooMany(Exception):
+    """Too many wrong passwords; `retry_after` in seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("Too many wrong passwords; try again later.")
+        self.retry_after = retry_after
+
+
+@dataclass
+class Count:
+    """The wrong passwords of one user, address, or both."""
+
+    wrong: int = 0
+    until: float = 0.0
+    pending: int = 0
+
+
+class Attempt:
+    """One login; wrong unless it is said to be right."""
+
+    right = False
+
+
+class Throttle:
+    """
+    Counts wrong passwords per user, per address and per both, for one process of the API server.
+
+    A user at an address, and an address, are refused after their number. A user alone never is, or anybody
+    could lock them out; wrong passwords for them from anywhere only make the next answers slower.
+
+    :param attempts: wrong passwords for a user at an address before the first refusal
+    :param lockout: seconds for which they count, and for which is refused
+    :param first_delay: seconds after which the first wrong password is answered; each further one doubles it
+    """
+
+    def __init__(
+        self,
+        attempts: int,
+        lockout: int,
+        *,
+        first_delay: float = FIRST_DELAY,
+        capacity: int = CAPACITY,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._attempts = attempts
+        self._lockout = lockout
+        self._first_delay = first_delay
+        self._capacity = capacity
+        self._clock = clock
+        self._counts: OrderedDict[bytes, Count] = OrderedDict()
+        self._verifiers = asyncio.Semaphore(VERIFIERS)
+
+    @asynccontextmanager
+    async def attempt(self, user: str, address: str | None) -> AsyncIterator[Attempt]:
+        """
+        Surround the verification of a password.
+
+        A wrong one leaves it late: not before its time, however long the verification took, so that the time
+        says nothing about whether there is such a user.
+
+        :raises TooMany: instead of it
+        """
+        place = network(address)
+        pair = self._count("pair", user, place)
+        everyone = self._count("address", place)
+        anywhere = self._count("user", user)
+        self._refuse_too_many(pair, everyone)
+        begun = self._clock()
+        made = Attempt()
+        pair.pending += 1
+        everyone.pending += 1
+        try:
+            async with self._verifiers:
+                yield made
+        finally:
+            pair.pending -= 1
+            everyone.pending -= 1
+        if made.right:
+            pair.wrong = anywhere.wrong = 0
+            return
+        for count in (pair, everyone, anywhere):
+            count.wrong += 1
+            count.until = self._clock() + self._lockout
+        await asyncio.sleep(max(0.0, begun + self._delay(pair, anywhere) - self._clock()))
+
+    def __len__(self) -> int:
+        return len(self._counts)
+
+    def _refuse_too_many(self, pair: Count, everyone: Count) -> None:
+        limits = ((pair, self._attempts), (everyone, self._attempts * OF_AN_ADDRESS))
+        for count, limit in limits:
+            if count.wrong >= limit:
+                raise TooMany(max(1, math.ceil(count.until - self._clock())))
+            # Those at work may be wrong as well.
+            if count.wrong and count.wrong + count.pending >= limit:
+                raise TooMany(math.ceil(LONGEST_DELAY))
+        if pair.pending >= BURST:
+            raise TooMany(1)
+
+    def _delay(self, *counts: Count) -> float:
+        wrong = min(max(count.wrong for count in counts), 32)
+        return min(self._first_delay * 2.0 ** (wrong - 1), max(LONGEST_DELAY, self._first_delay))
+
+    def _count(self, *key: str) -> Count:
+        # A digest: names are of any length, and passwords land in the wrong field.
+        words = "\0".join(key).encode(errors="surrogatepass")
+        digest = hashlib.blake2b(words, digest_size=16).digest()
+        count = self._counts.get(digest)
+        if count is None:
+            count = self._counts[digest] = Count()
+        elif count.until <= self._clock():
+            count.wrong = 0
+        self._counts.move_to_end(digest)
+        while len(self._counts) > self._capacity:
+            self._counts.popitem(last=False)
+        return count
+
+
+def network(address: str | None) -> str:
+    """Return what counts as one address: a network of 64 bits where one client has a whole one (IPv6)."""
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return address or ""
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((int(parsed), 64), strict=False))
+    return str(parsed)

@@ -1,0 +1,49 @@
+"""The URL of the 1.x plugin, below the plugin's own address: `/api`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, cast
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from airflow_rest_api.api.context import CallerDep, ContextDep
+from airflow_rest_api.legacy.body import read_body
+from airflow_rest_api.legacy.door import respond
+from airflow_rest_api.legacy.envelope import Envelope
+from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.legacy.request import Sent, understand
+from airflow_rest_api.problem import Problem
+from airflow_rest_api.security.routes import Needs, needs
+
+if TYPE_CHECKING:
+    from airflow_rest_api.legacy.service import Legacy
+
+PATH = "/api"
+
+router = APIRouter(tags=["Airflow 1.x plugin"])
+
+
+@router.api_route(PATH, methods=["GET", "POST", "HEAD"], include_in_schema=False)
+@needs(Needs.COMMAND)
+async def api(request: Request, context: ContextDep, caller: CallerDep) -> Response:
+    """Answer a request of the 1.x plugin's clients."""
+    call_time = datetime.now(timezone.utc)
+    sent = Sent.of(request.scope["query_string"].decode("latin-1"))
+    try:
+        body = await read_body(request.headers, request.stream(), context.settings.max_upload)
+        sent = Sent(sent.query, body)
+        if request.method == "HEAD":
+            # A HEAD changes nothing: the 1.x plugin ran the command.
+            understand(sent)
+            return respond(Envelope(200, "", call_time, sent.arguments, sent.post_arguments))
+    except Problem as problem:
+        message = str(problem.detail["message"])
+        return respond(Envelope(problem.status, message, call_time, sent.arguments, headers=problem.headers))
+    except Refusal as refusal:
+        envelope = Envelope(refusal.status, refusal.message, call_time, sent.arguments, sent.post_arguments)
+        return respond(envelope)
+    legacy = cast("Legacy", request.app.state.legacy)
+    return respond(await legacy.answer(sent, caller, call_time))

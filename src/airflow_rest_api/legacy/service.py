@@ -1,0 +1,290 @@
+"""From a request to the answer: understand it, see whether the caller may, run it, tell what came out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_rest_api.commands.model import Command, Effect, Invocation
+from airflow_rest_api.engine.engine import Busy
+from airflow_rest_api.hosts.parsing3 import processor_alive
+from airflow_rest_api.legacy.child import messages
+from airflow_rest_api.legacy.deploy import Deployment, Deployments
+from airflow_rest_api.legacy.envelope import Envelope, mask_texts
+from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.legacy.output import without_log_lines
+from airflow_rest_api.legacy.request import Request, Sent, understand
+from airflow_rest_api.legacy.translate import translate
+from airflow_rest_api.legacy.translate.plan import CHILD, Answer, Context, Work
+from airflow_rest_api.operations.model import State
+from airflow_rest_api.problem import of_database
+from airflow_rest_api.security.access import Forbidden, Gate
+from airflow_rest_api.security.audit import Audit
+from airflow_rest_api.security.decision import Attempt, Decision
+from airflow_rest_api.services.errors import AlreadyRunning, PortInUse
+
+if TYPE_CHECKING:
+    from airflow_rest_api.commands.catalog import Catalog
+    from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.operations.service import Operations
+    from airflow_rest_api.security.caller import Caller
+    from airflow_rest_api.services.launching import Plan
+    from airflow_rest_api.services.service import Services
+
+log = logging.getLogger(__name__)
+
+NAMES_ITS_OBJECT = frozenset({"dag_id", "task_id", "run_id"})
+"""The arguments that the records of what was done have columns for."""
+
+ROUND = 3600.0
+"""Seconds of one wait for a command, after which comes another: what ends a command is its own timeout."""
+
+
+class Options(Protocol):
+    """The settings that matter here."""
+
+    @property
+    def exchange_folder(self) -> str:
+        """Folder of `import` and `export`."""
+
+    @property
+    def filter_loading_messages_in_cli_response(self) -> bool:
+        """Whether log lines are taken out of stdout."""
+
+
+class Commands(Protocol):
+    """Reads the commands of this Airflow when they are first needed."""
+
+    async def get(self) -> Catalog:
+        """Return the commands."""
+
+
+class Legacy:
+    """The 26 endpoints."""
+
+    def __init__(
+        self,
+        operations: Operations,
+        commands: Commands,
+        options: Options,
+        gate: Gate | None = None,
+        audit: Audit | None = None,
+        services: Services | None = None,
+        deployments: Deployments | None = None,
+    ) -> None:
+        self._operations = operations
+        self._commands = commands
+        self._options = options
+        self._gate = gate or Gate()
+        self._audit = audit or Audit()
+        self._services = services
+        self._deployments = deployments
+        self._tasks: set[asyncio.Task[Envelope]] = set()
+
+    async def answer(self, sent: Sent, caller: Caller, call_time: datetime) -> Envelope:
+        """Return the answer to a request; the work goes on when the client does not wait for it."""
+        task = asyncio.create_task(self._answer(sent, caller, call_time))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _answer(self, sent: Sent, caller: Caller, call_time: datetime) -> Envelope:
+        envelope = Envelope(200, "", call_time, sent.arguments, sent.post_arguments)
+        try:
+            request = understand(sent)
+            envelope.warnings += request.warnings
+            plan = await self._plan(request)
+            if isinstance(plan, Answer):
+                await self._gate.enter(caller, Attempt(_answered(request)))
+                envelope.output = plan.output
+                return envelope
+            envelope.warnings += plan.warnings
+            if plan.deployment is not None:
+                await self._deploy(envelope, request, plan, plan.deployment, caller)
+            else:
+                with self._audit.refusals(caller, plan.name, _invocation(request, plan)):
+                    plan, decision = await self._enter(caller, request, plan)
+                operation = await self._run(request, plan, caller, decision)
+                self._tell(envelope, request, plan, operation)
+        except Refusal as refusal:
+            envelope.status, envelope.output = refusal.status, refusal.message
+        except Forbidden as error:
+            envelope.status, envelope.output = 403, str(error)
+        except Busy as busy:
+            envelope.status = 429
+            envelope.output = "Too many commands are running and waiting already; try again later."
+            envelope.headers["Retry-After"] = str(busy.retry_after)
+        except Exception as error:
+            away = of_database(error)
+            if away is None:
+                raise
+            envelope.status, envelope.output, envelope.headers = away.status, str(away), away.headers
+        if isinstance(envelope.output, str):
+            [envelope.output] = mask_texts([envelope.output], _sent_values(sent))
+        return envelope
+
+    async def _enter(self, caller: Caller, request: Request, work: Work) -> tuple[Work, Decision]:
+        """Return what the caller may do of a work, and why; raise Forbidden."""
+        try:
+            return work, await self._gate.enter_all(caller, attempts(request, work))
+        except Forbidden:
+            if work.instead is None:
+                raise
+        return work.instead, await self._gate.enter_all(caller, attempts(request, work.instead))
+
+    async def _plan(self, request: Request) -> Answer | Work:
+        if not request.endpoint.arguments and request.endpoint.text_output:
+            # No command to look up: the versions are known before the commands are.
+            context = Context(_NoCommands(), processor_alive=processor_alive)
+        else:
+            catalog = await self._commands.get()
+            context = Context(catalog, self._options.exchange_folder, processor_alive)
+        return await asyncio.to_thread(translate, request, context)
+
+    async def _start(
+        self, component: Plan, request: Request, work: Work, caller: Caller, decision: Decision
+    ) -> Operation:
+        """Start a component, and wait until it is ready or has failed."""
+        assert self._services is not None
+        try:
+            _, operation = await self._services.start(
+                component,
+                user=caller.name,
+                asks=decision.asks,
+                warnings=work.warnings,
+                on_end=self._audit.ended(caller, _invocation(request, work)),
+            )
+        except (AlreadyRunning, PortInUse) as error:
+            raise Refusal(str(error), 409) from None
+        while not operation.state.ended:
+            operation = await self._operations.wait(operation.id, ROUND)
+        return operation
+
+    async def _deploy(
+        self, envelope: Envelope, request: Request, work: Work, wanted: Deployment, caller: Caller
+    ) -> None:
+        assert self._deployments is not None
+        invocation = _invocation(request, work)
+        on_end = self._audit.ended(caller, invocation)
+        with self._audit.refusals(caller, work.name, invocation):
+            scope = await self._deployments.enter(caller)
+            envelope.output, warnings = await self._deployments.run(
+                caller, scope, wanted, request.files["dag_file"], invocation, on_end, envelope.ran
+            )
+        envelope.warnings += warnings
+
+    async def _run(self, request: Request, work: Work, caller: Caller, decision: Decision) -> Operation:
+        if work.component is not None:
+            return await self._start(work.component, request, work, caller, decision)
+        invocation = replace(_invocation(request, work), argv=[messages.write(work.order)])
+        operation = await self._operations.start(
+            invocation,
+            user=caller.name,
+            entry=f"{CHILD}.{work.entry}:main",
+            warnings=work.warnings,
+            asks=decision.asks,
+            visible=decision.visible,
+            on_end=self._audit.ended(caller, invocation),
+            recorded=request.leaves,
+        )
+        while not operation.state.ended and not request.leaves:
+            operation = await self._operations.wait(operation.id, ROUND)
+        return operation
+
+    def _tell(self, envelope: Envelope, request: Request, work: Work, operation: Operation) -> None:
+        envelope.ran(operation)
+        if not operation.state.ended:
+            envelope.status = 202
+            envelope.airflow_cmd = work.airflow_cmd
+            envelope.output = {"stdout": "", "stderr": "", "stdin": ""}
+            return
+        told = messages.read(operation.stderr)
+        envelope.warnings += told.warnings
+        if operation.truncated:
+            envelope.warnings.append("The output was cut at [rest_api_plugin] output_limit")
+        if told.refused is not None and operation.exit_code == messages.REFUSED_EXIT_CODE:
+            raise Refusal(told.refused)
+        if operation.refused:
+            raise Refusal(operation.refused)
+        done = operation.state is State.SUCCEEDED
+        envelope.status = 200 if done else 500
+        errors = told.stderr
+        if operation.message:
+            errors += ("\n" if errors and not errors.endswith("\n") else "") + operation.message + "\n"
+        if request.endpoint.text_output:
+            envelope.output = told.answer if done and told.answer else _last_line(errors)
+            return
+        envelope.airflow_cmd = work.airflow_cmd
+        envelope.exit_code = operation.exit_code
+        envelope.output = {"stdout": self._filtered(request, operation.stdout), "stderr": errors, "stdin": ""}
+
+    def _filtered(self, request: Request, stdout: str) -> str:
+        keeps_log = request.endpoint.log_is_output and not request.given("dry_run")
+        if keeps_log or not self._options.filter_loading_messages_in_cli_response:
+            return stdout
+        return without_log_lines(stdout)
+
+
+class _NoCommands:
+    """Stands for the commands where an answer needs none."""
+
+    def get(self, path: str) -> Command:
+        raise LookupError(path)
+
+    def bind(
+        self, command: Command, arguments: Mapping[str, Any], *, json_output: bool = False
+    ) -> Invocation:
+        raise LookupError(command.name)
+
+
+def _command(work: Work) -> Command:
+    """Return the work as the rest of the plugin sees a command: for permissions and records."""
+    return Command(
+        path=tuple(work.name.split()),
+        help="",
+        description=None,
+        arguments=(),
+        effect=work.effect,
+        known=work.known,
+        reveals_secrets=work.reveals_secrets,
+    )
+
+
+def _invocation(request: Request, work: Work) -> Invocation:
+    """Return the work as the rest of the plugin sees a command with its arguments."""
+    return Invocation(
+        command=_command(work),
+        argv=[],
+        values={name: value for name, value in request.values.items() if name in NAMES_ITS_OBJECT},
+        given=frozenset(),
+        masked=[word for line in work.lines for word in line],
+        secrets=work.secrets,
+    )
+
+
+def _answered(request: Request) -> Command:
+    """Return what is answered without a command as a command, for the permissions."""
+    return Command((request.endpoint.name,), "", None, (), Effect.READ)
+
+
+def attempts(request: Request, work: Work) -> list[Attempt]:
+    """Return what a work comes to, for the permissions: each command of Airflow, or the work itself."""
+    # The file of a DAG that is read is of the client's choice.
+    chosen = frozenset({"subdir"}) if request.given("subdir") else frozenset()
+    if work.invocations:
+        return [Attempt(one.command, one.values, one.given | chosen) for one in work.invocations]
+    values = {**request.values, **dict.fromkeys(request.checked, True)}
+    return [Attempt(_command(work), values, frozenset(values))]
+
+
+def _sent_values(sent: Sent) -> dict[str, str]:
+    return {name: value for name, value in (*sent.query, *sent.body.fields) if value}
+
+
+def _last_line(errors: str) -> str:
+    lines = errors.strip().splitlines()
+    return f"An error occurred: {lines[-1]}" if lines else "An error occurred"

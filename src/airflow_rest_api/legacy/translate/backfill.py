@@ -1,0 +1,44 @@
+"""`backfill`: the runs of a range of dates, which the scheduler then runs."""
+
+from __future__ import annotations
+
+import re
+
+from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.legacy.request import Request
+from airflow_rest_api.legacy.translate.plan import (
+    Context,
+    Work,
+    airflow_commands,
+    bind,
+    command_of,
+    counterpart,
+    renamed,
+)
+
+_DAY = re.compile(r"\s*(\d{4}-\d\d-\d\d)(?:[T ].*?)?(Z|[+-]\d\d:?\d\d)?\s*\Z")
+
+
+def translate(request: Request, context: Context) -> Work:
+    """Return the command; only one of the two dates means that day alone."""
+    command = command_of(request, context)
+    values, warnings = renamed(request, command, leave=("start_date", "end_date"))
+    first, last = dates(request.get("start_date"), request.get("end_date"))
+    for name, value in (("start_date", first), ("end_date", last)):
+        if target := counterpart(command, name):
+            values[target] = value
+    return airflow_commands(request, [bind(context, command, values)], warnings)
+
+
+def dates(start: str | None, end: str | None) -> tuple[str, str]:
+    """Return the first and the last moment of a backfill."""
+    if start and end:
+        return start, end
+    only = start or end
+    if not only:
+        raise Refusal("Provide a start_date and/or end_date")
+    match = _DAY.match(only)
+    if match is None:
+        return only, only  # Airflow's parser says what is wrong with it
+    day, zone = match[1], match[2] or ""
+    return f"{day}T00:00:00{zone}", f"{day}T23:59:59{zone}"

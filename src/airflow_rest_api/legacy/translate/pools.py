@@ -1,0 +1,46 @@
+"""`pool`: one verb at a time; of several, the first in this order: get, set, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.legacy.request import Request
+from airflow_rest_api.legacy.translate.plan import Context, Work, airflow_commands, bind
+
+OF_SET = ("pool_name", "slot_count", "description", "pool_description")
+
+
+def translate(request: Request, context: Context) -> Work:
+    """Return the command; none asked for lists all pools."""
+    cmd = request.get("cmd") or ""
+    setting = cmd.strip().lower() == "set"
+    verb, values = _verb(request, setting=setting)
+    warnings = [f"Argument 'cmd' has no effect: '{cmd}' is not 'set'"] if cmd and not setting else []
+    asked = [("get", request.given("get")), ("set", setting), ("delete", request.given("delete"))]
+    warnings += [
+        f"'{name}' was ignored: '{verb}' comes first" for name, given in asked if given and name != verb
+    ]
+    if verb != "set":
+        warnings += [
+            f"Argument '{name}' has no effect without 'cmd=set'" for name in OF_SET if request.given(name)
+        ]
+    return airflow_commands(request, [bind(context, context.catalog.get(f"pools {verb}"), values)], warnings)
+
+
+def _verb(request: Request, *, setting: bool) -> tuple[str, dict[str, Any]]:
+    if pool := request.get("get"):
+        return "get", {"pool": pool}
+    if setting:
+        missing = [name for name in ("pool_name", "slot_count") if not request.given(name)]
+        if missing:
+            raise Refusal(f"The argument(s) {missing} are required")
+        description = request.get("description") or request.get("pool_description") or ""
+        return "set", {
+            "pool": request.get("pool_name"),
+            "slots": request.get("slot_count"),
+            "description": description,
+        }
+    if pool := request.get("delete"):
+        return "delete", {"pool": pool}
+    return "list", {}

@@ -1,0 +1,1 @@
+"""What was asked, what came out: one operation for each command that runs."""

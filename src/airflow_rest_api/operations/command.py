@@ -1,0 +1,133 @@
+"""One command on its way: from the engine's process to the end of its operation."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from airflow_rest_api.engine.job import Ending
+from airflow_rest_api.operations.model import State
+from airflow_rest_api.operations.result import parse_result
+
+if TYPE_CHECKING:
+    from airflow_rest_api.commands.model import Invocation
+    from airflow_rest_api.engine.job import Outcome
+    from airflow_rest_api.engine.process import Process
+    from airflow_rest_api.operations.files import Renamer, Workspace
+    from airflow_rest_api.operations.live import Live
+    from airflow_rest_api.operations.model import Operation, Stream
+
+log = logging.getLogger(__name__)
+
+STATES = {
+    Ending.KILLED: State.FAILED,
+    Ending.TIMED_OUT: State.TIMED_OUT,
+    Ending.CANCELLED: State.CANCELLED,
+    Ending.LOST: State.LOST,
+    Ending.USAGE: State.FAILED,
+}
+USAGE_EXIT_CODE = 2  # what argparse exits with
+LONG_TEXT = 64 * 1024
+"""Characters from which parsing is left to a thread."""
+UNREAD = "The end of the command could not be read; the server's log says more."
+
+
+class Ear:
+    """Hears what a process prints and passes it on, with private paths in the client's words."""
+
+    def __init__(self, live: Live, workspace: Workspace | None) -> None:
+        self._feed = live.feed
+        self._renamers: dict[Stream, Renamer] = {}
+        if workspace is not None:
+            self._renamers = {"stdout": workspace.renamer(), "stderr": workspace.renamer()}
+
+    def __call__(self, stream: str, data: bytes) -> None:
+        """Take the next bytes of a stream."""
+        which: Stream = "stderr" if stream == "stderr" else "stdout"
+        if renamer := self._renamers.get(which):
+            data = renamer.feed(data)
+        self._feed.add(which, data)
+
+    def finish(self) -> None:
+        """Pass on what was held back."""
+        for stream, renamer in self._renamers.items():
+            self._feed.add(stream, renamer.finish())
+        self._feed.settle()
+
+
+async def follow(
+    live: Live,
+    process: Process,
+    ear: Ear,
+    invocation: Invocation,
+    workspace: Workspace | None,
+    file_limit: int,
+) -> dict[str, bytes]:
+    """
+    Return, once a process has ended, the files that it wrote; its operation then has its end, its state last.
+
+    :param file_limit: bytes kept of each file
+    """
+    operation = live.operation
+    files: dict[str, bytes] = {}
+    try:
+        outcome = await process.wait()
+        ear.finish()
+        if process.started_at is not None:
+            live.begin(datetime.fromtimestamp(process.started_at, timezone.utc))
+        await _read_result(live, invocation)
+        if workspace is not None:
+            files = await asyncio.to_thread(_collect, workspace, operation, invocation, file_limit)
+        # Last, so that nobody sees an ended operation whose result is still to come.
+        _conclude(live, outcome)
+    except Exception:
+        log.exception("The end of operation %s could not be read", operation.id)
+        operation.state, operation.message = State.LOST, UNREAD
+    return files
+
+
+async def _read_result(live: Live, invocation: Invocation) -> None:
+    operation = live.operation
+    if invocation.values.get("output") != "json" or not invocation.command.json_output:
+        return
+    if live.feed.truncated:
+        operation.warnings.append("The output was cut at [rest_api_plugin] output_limit: there is no result.")
+        return
+    text = live.feed.text("stdout")
+    if len(text) > LONG_TEXT:
+        _, operation.result = await asyncio.to_thread(parse_result, text)
+    else:
+        _, operation.result = parse_result(text)
+
+
+def _collect(
+    workspace: Workspace, operation: Operation, invocation: Invocation, limit: int
+) -> dict[str, bytes]:
+    contents: dict[str, bytes] = {}
+    for argument in invocation.command.arguments:
+        if argument.file != "out" or argument.name not in invocation.given:
+            continue
+        for file, content in workspace.collect(argument.name, limit):
+            if content is None:
+                operation.warnings.append(
+                    f"{file.name} has {file.size} bytes, more than max_upload: it was not kept."
+                )
+            elif file.name not in contents:
+                contents[file.name] = content
+                operation.files.append(file)
+    return contents
+
+
+def _conclude(live: Live, outcome: Outcome) -> None:
+    operation = live.operation
+    operation.exit_code = outcome.exit_code
+    operation.message = outcome.message
+    if outcome.ending is Ending.USAGE:
+        operation.exit_code = USAGE_EXIT_CODE if outcome.exit_code is None else outcome.exit_code
+        operation.refused = outcome.message or live.feed.text("stderr").strip()
+    if outcome.ending is Ending.EXITED:
+        operation.state = State.SUCCEEDED if outcome.exit_code == 0 else State.FAILED
+    else:
+        operation.state = STATES[outcome.ending]

@@ -1,0 +1,125 @@
+"""The private folder in which a command finds the files it reads and leaves those it writes."""
+
+from __future__ import annotations
+
+import mimetypes
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from airflow_rest_api.engine.redaction import open_end
+from airflow_rest_api.operations.model import OutputFile
+
+_UNSAFE = re.compile(r"[^\w.+@=-]", re.ASCII)
+LONGEST_NAME = 100
+
+# What commands write and Python's table does not know on every system.
+_TYPES = {
+    ".json": "application/json",
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+    ".env": "text/plain",
+}
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that the client sent along; only the ending of ``filename`` can matter to a command."""
+
+    filename: str
+    content: BinaryIO
+
+
+class Workspace:
+    """A folder that only the server's own user can enter, with one folder in it for each file argument."""
+
+    def __init__(self, parent: Path | None = None) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="airflow-rest-api-", dir=parent))  # mkdtemp makes it 0700
+        self._names: dict[str, str] = {}
+
+    def write(self, argument: str, upload: Upload) -> Path:
+        """Store an uploaded file for an argument; return its path."""
+        path = self.place(argument, upload.filename)
+        with path.open("xb") as file:
+            shutil.copyfileobj(upload.content, file)
+        return path
+
+    def place(self, argument: str, name: str) -> Path:
+        """Return the path at which the file of an argument goes; only the last part of ``name`` counts."""
+        folder = self.path / _UNSAFE.sub("_", argument)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        path = folder / safe_name(name)
+        self._names[str(path)] = path.name
+        return path
+
+    def renamer(self) -> Renamer:
+        """Return what replaces the paths in this folder by the names of the files, in a stream of bytes."""
+        return Renamer({os.fsencode(path): name.encode() for path, name in self._names.items()})
+
+    def collect(self, argument: str, limit: int) -> Iterator[tuple[OutputFile, bytes | None]]:
+        """
+        Read what the command wrote for an argument, also under names that it made up itself.
+
+        :param limit: bytes above which a file's content is None
+        """
+        folder = self.path / _UNSAFE.sub("_", argument)
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            # A link would let a command hand out any file of the server.
+            status = path.lstat()
+            if stat.S_ISREG(status.st_mode):
+                content = path.read_bytes() if status.st_size <= limit else None
+                yield OutputFile(argument, path.name, status.st_size, media_type(path.name)), content
+
+    def remove(self) -> None:
+        """Remove the folder with everything in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class Renamer:
+    """Replaces words in a stream that comes in pieces, wherever the pieces end."""
+
+    def __init__(self, names: Mapping[bytes, bytes]) -> None:
+        self._names = names
+        words = sorted(names, key=len, reverse=True)
+        self._expression = re.compile(b"|".join(map(re.escape, words)) or b"(?!)")
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes; return those that cannot be the beginning of a word any more."""
+        data = self._held + data
+        end = min((open_end(data, word) for word in self._names), default=len(data))
+        # A word that is there as a whole is no longer a beginning.
+        end = max([end, *(match.end() for match in self._expression.finditer(data))])
+        self._held = data[end:]
+        return self._renamed(data[:end])
+
+    def finish(self) -> bytes:
+        """Return what was held back at the end of the stream."""
+        rest, self._held = self._held, b""
+        return self._renamed(rest)
+
+    def _renamed(self, data: bytes) -> bytes:
+        return self._expression.sub(lambda match: self._names[match[0]], data)
+
+
+def safe_name(name: str) -> str:
+    """Return the last part of a path as a file name without surprises; its extension is kept."""
+    base = _UNSAFE.sub("_", re.split(r"[/\\]", name)[-1])
+    if not base.strip("._"):
+        return "file"
+    stem, dot, extension = base.rpartition(".")
+    if dot and len(extension) < LONGEST_NAME:
+        return stem[: LONGEST_NAME - len(extension) - 1] + dot + extension
+    return base[:LONGEST_NAME]
+
+
+def media_type(name: str) -> str:
+    """Return the media type that a file's extension stands for."""
+    extension = Path(name).suffix.lower() or (name if name.startswith(".") else "")
+    return _TYPES.get(extension) or mimetypes.guess_type(name)[0] or "application/octet-stream"

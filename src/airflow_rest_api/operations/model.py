@@ -1,0 +1,152 @@
+"""One command that was asked for: what was asked, how it goes, what came out."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from airflow_rest_api.commands.needs import Ask
+
+Stream = Literal["stdout", "stderr", "progress"]
+STREAMS: tuple[Stream, ...] = ("stdout", "stderr", "progress")
+
+
+class State(str, Enum):
+    """Where an operation stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    LOST = "lost"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self not in (State.QUEUED, State.RUNNING)
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A file that the command wrote for the client."""
+
+    argument: str
+    name: str
+    size: int
+    media_type: str
+
+
+@dataclass
+class Operation:
+    """
+    One command, from the request to its end.
+
+    :ivar argv: what was run, with secrets masked
+    :ivar refused: the words of the command's own parser, where it would not take the arguments
+    :ivar asks: what its user needed to run it: who may do all of that may see it; None: nobody else
+    :ivar result: the JSON that the command printed, where it was asked to print JSON
+    :ivar truncated: whether output is missing from ``stdout`` or ``stderr``
+    :ivar message: one sentence on an end that the command did not choose itself
+    :ivar server: the id of the API-server process that runs it
+    :ivar dag_id: the DAG that it was about, where it was about one
+    :ivar rerun_of: the id of the operation that it repeats
+    """
+
+    id: str
+    command: str
+    effect: str
+    argv: list[str]
+    user: str
+    host: str
+    created_at: datetime
+    state: State = State.QUEUED
+    exit_code: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+    result: Any = None
+    truncated: bool = False
+    message: str | None = None
+    warnings: list[str] = field(default_factory=list)
+    files: list[OutputFile] = field(default_factory=list)
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    refused: str | None = None
+    asks: tuple[Ask, ...] | None = None
+    server: str = ""
+    dag_id: str | None = None
+    rerun_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """
+    A piece of what a command printed, or said of its progress.
+
+    :ivar offset: bytes of the stream before it
+    :ivar data: for the stream `progress` one JSON object
+    """
+
+    stream: Stream
+    offset: int
+    at: datetime
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Filter:
+    """
+    Which operations are asked for; an empty or missing part asks for nothing.
+
+    :ivar since: created then or later
+    :ivar until: created before then
+    """
+
+    states: tuple[State, ...] = ()
+    command: str | None = None
+    user: str | None = None
+    effect: str | None = None
+    dag_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Key:
+    """
+    The `Idempotency-Key` of a request.
+
+    :ivar fingerprint: hexadecimal SHA-256 of what was asked, by which a retry is told from another request
+    """
+
+    user: str
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Server:
+    """
+    One API-server process.
+
+    :ivar beat: a counter that grows while it lives
+    """
+
+    id: str
+    host: str
+    pid: int
+    started_at: datetime
+    beat: int = 0
+
+
+def new_id() -> str:
+    """Return an id that sorts by time and cannot be guessed: UUID version 7 (RFC 9562), as 32 hex digits."""
+    milliseconds = time.time_ns() // 1_000_000
+    random = secrets.randbits(74)
+    return f"{milliseconds:012x}7{random >> 62:03x}{0b10 << 62 | random & (1 << 62) - 1:016x}"

@@ -1,0 +1,240 @@
+"""What waits to be written: many operations in one transaction, nothing lost while the database is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING
+
+from airflow_rest_api.operations import writes
+from airflow_rest_api.storage.errors import Unavailable
+
+if TYPE_CHECKING:
+    from airflow_rest_api.operations.model import Chunk, Operation, Stream
+    from airflow_rest_api.operations.store import Store
+    from airflow_rest_api.operations.writes import Write
+
+log = logging.getLogger(__name__)
+
+BUFFER = 64 * 1024 * 1024
+"""Bytes of output that may wait; beyond it the middle of the longest is let go."""
+LEAST = 16 * 1024
+"""Bytes of output that an operation may have waiting in any case."""
+TOGETHER = 200
+TOGETHER_BYTES = 4 * 1024 * 1024
+"""How much goes into one transaction."""
+PAUSE = 0.2
+LONGEST_PAUSE = 2.0
+"""Seconds between two attempts to reach a database that is away: the first pause, and the longest."""
+REFUSED = "The database refused what the command printed or returned; the server's log says more."
+
+Written = Future[None]
+
+
+class Recorder:
+    """
+    Writes to a store in the background, in one thread, in the order of the calls for each operation.
+
+    Its methods return at once, with what `done` waits for; what they are given is read at once. While the
+    database is away everything waits, within a bound: results and files stay whole, of the output that is not
+    written yet the middle goes.
+
+    :param buffer: bytes of output that may wait
+    """
+
+    def __init__(self, store: Store, *, buffer: int = BUFFER) -> None:
+        self._store = store
+        self._buffer = buffer
+        self._waiting: dict[str, Write] = {}
+        self._at_hand: list[Write] = []
+        self._size = 0
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._deadline: float | None = None
+        self._over = False
+
+    def insert(
+        self,
+        operation: Operation,
+        chunks: Iterable[Chunk] = (),
+        files: Mapping[str, bytes] | None = None,
+    ) -> Written:
+        """Write a new operation, as `Store.insert` does."""
+        return self._put(writes.inserted(operation, chunks, files))
+
+    def append(
+        self,
+        identifier: str,
+        chunks: Iterable[Chunk],
+        forget_before: Mapping[Stream, int] | None = None,
+    ) -> Written:
+        """Write what a command printed, as `Store.append` does."""
+        return self._put(writes.appended(identifier, chunks, forget_before))
+
+    def started(self, operation: Operation) -> Written:
+        """Write that a command has begun, as `Store.started` does."""
+        return self._put(writes.started(operation))
+
+    def end(
+        self, operation: Operation, chunks: Iterable[Chunk] = (), files: Mapping[str, bytes] | None = None
+    ) -> Written:
+        """Write how an operation ended, as `Store.end` does."""
+        return self._put(writes.ended(operation, chunks, files))
+
+    @property
+    def waiting(self) -> int:
+        """Bytes of output that wait."""
+        return self._size
+
+    async def done(self, written: Written) -> None:
+        """
+        Return once it is written, however long the database is away.
+
+        :raises Unavailable: the recorder was closed before
+        :raises sqlalchemy.exc.SQLAlchemyError: the database refused it
+        """
+        await asyncio.shield(asyncio.wrap_future(written))
+
+    async def close(self, seconds: float = 5.0) -> None:
+        """Write what waits, for no longer than that; then there is nothing more to be called."""
+        with self._changed:
+            self._deadline = time.monotonic() + seconds
+            self._changed.notify_all()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, seconds + 1)
+        with self._changed:
+            self._over = True
+            # A thread that is still at work waits for a network that swallows everything.
+            left = [write for write in (*self._at_hand, *self._waiting.values()) if not write.done.done()]
+            self._waiting.clear()
+        _give_up(left)
+
+    def _put(self, write: Write) -> Written:
+        with self._changed:
+            if self._over:
+                _give_up([write])
+                return write.done
+            if waiting := self._waiting.get(write.identifier):
+                self._size -= waiting.size
+                waiting.add(write)
+                write = waiting
+            else:
+                self._waiting[write.identifier] = write
+            self._size += write.size
+            if self._size > self._buffer:
+                self._shorten()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="rest-api-recorder", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+            return write.done
+
+    def _shorten(self) -> None:
+        """Let output go, of the longest first, until half of the room is free: not at each line anew."""
+        for write in sorted(self._waiting.values(), key=lambda write: write.size, reverse=True):
+            if self._size <= self._buffer // 2:
+                return
+            before = write.size
+            write.shorten(max(LEAST, before // 4))
+            self._size -= before - write.size
+
+    def _run(self) -> None:
+        while batch := self._take():
+            self._write(batch)
+
+    def _take(self) -> list[Write]:
+        """Wait for something to write and take what goes into one transaction; nothing means the end."""
+        with self._changed:
+            while not self._waiting:
+                if self._deadline is not None:
+                    self._over = True
+                    return []
+                self._changed.wait()
+            batch: list[Write] = []
+            size = 0
+            for write in list(self._waiting.values())[:TOGETHER]:
+                if batch and size + write.size > TOGETHER_BYTES:
+                    break
+                del self._waiting[write.identifier]
+                size += write.size
+                batch.append(write)
+            self._size -= size
+            self._at_hand = batch
+            return batch
+
+    def _write(self, batch: list[Write]) -> None:
+        """Write a batch; one by one where the database refuses something in it."""
+        try:
+            if self._until_reached(batch):
+                _tell(batch)
+            else:
+                _give_up(batch)
+            return
+        except Exception as error:
+            # What is refused by itself says so below; an attempt whose end was not heard of is no trouble.
+            log.debug("Operations are written one by one: %s", type(error).__name__)
+        for write in batch:
+            try:
+                if self._until_reached([write], careful=True):
+                    _tell([write])
+                else:
+                    _give_up([write])
+            except Exception as error:
+                self._refused(write, error)
+
+    def _refused(self, write: Write, error: Exception) -> None:
+        """Write at least that the operation ended, and how."""
+        # The words of SQLAlchemy hold the values; those of the driver may.
+        log.error("Operation %s could not be written: %s", write.identifier, type(error).__name__)
+        try:
+            self._until_reached([writes.skeleton(write, REFUSED)], careful=True)
+        except Exception as another:
+            log.error("Nor could its end (operation %s): %s", write.identifier, type(another).__name__)
+        if not write.done.done():
+            write.done.set_exception(error)
+
+    def _until_reached(self, batch: list[Write], *, careful: bool = False) -> bool:
+        """Write, again and again while the database is away; return whether that was done in time."""
+        work = partial(writes.execute, writes=batch, output_limit=self._store.output_limit, careful=careful)
+        pause = PAUSE
+        since = time.monotonic()
+        told = False
+        while True:
+            try:
+                self._store.database.call(work)
+            except Unavailable as unavailable:
+                if not told:
+                    log.warning("Operations wait to be written: %s", unavailable)
+                    told = True
+            else:
+                if told:
+                    away = time.monotonic() - since
+                    log.warning("The database is back after %.0f s: operations are written", away)
+                return True
+            with self._changed:
+                if self._deadline is not None and time.monotonic() + pause > self._deadline:
+                    return False
+                # Left early at the close, to try for the last time.
+                self._changed.wait_for(lambda: self._deadline is not None, pause)
+            if self._deadline is not None:
+                time.sleep(min(pause, PAUSE))
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _tell(batch: list[Write]) -> None:
+    for write in batch:
+        if not write.done.done():
+            write.done.set_result(None)
+
+
+def _give_up(batch: list[Write]) -> None:
+    if batch:
+        log.error("%d operations could not be written before the end of the server", len(batch))
+    for write in batch:
+        if not write.done.done():
+            write.done.set_exception(Unavailable("The server ended before the database came back."))

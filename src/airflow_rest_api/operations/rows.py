@@ -1,0 +1,161 @@
+"""From an operation to its row, and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow_rest_api.commands.needs import Ask, Resource
+from airflow_rest_api.operations import packing
+from airflow_rest_api.operations.model import STREAMS, Chunk, Key, Operation, OutputFile, State
+from airflow_rest_api.operations.tables import (
+    LONGEST_COMMAND,
+    LONGEST_DAG_ID,
+    LONGEST_FILE_NAME,
+    LONGEST_HOST,
+)
+from airflow_rest_api.storage.schema import LONGEST_NAME, PART, storable
+
+Row = dict[str, Any]
+
+DETAILS = ("argv", "warnings", "refused", "rerun_of")
+"""Fields that nobody searches by: they share a column, as JSON, with `asks` and `files`."""
+
+LONGEST_MESSAGE = 64 * 1024
+LONGEST_WORD = 1000
+"""Characters kept of the words of a command line that is too long to be kept."""
+
+RESULT = ""
+"""The name under which a large result is kept among the files; no file has it."""
+
+
+def to_row(operation: Operation) -> Row:
+    """Return the columns of an operation that change, but for its result and its output."""
+    details: Row = {name: getattr(operation, name) for name in DETAILS}
+    details["asks"] = None if operation.asks is None else [_from_ask(ask) for ask in operation.asks]
+    details["files"] = [[f.argument, f.name, f.size, f.media_type] for f in operation.files]
+    return {
+        "id": operation.id,
+        "command": storable(operation.command, LONGEST_COMMAND),
+        "effect": operation.effect,
+        "user": storable(operation.user, LONGEST_NAME),
+        "host": storable(operation.host, LONGEST_HOST),
+        "server": operation.server,
+        "state": operation.state.value,
+        "dag_id": storable(operation.dag_id, LONGEST_DAG_ID),
+        "exit_code": operation.exit_code,
+        "message": storable(operation.message, LONGEST_MESSAGE),
+        "truncated": operation.truncated,
+        "created_at": operation.created_at,
+        "started_at": operation.started_at,
+        "finished_at": operation.finished_at,
+        "details": _bounded(details),
+    }
+
+
+def from_row(row: Mapping[str, Any]) -> Operation:
+    """Return the operation of a row, without its output; with its result where the row has that."""
+    details = json.loads(row["details"])
+    asks = details.get("asks")
+    return Operation(
+        id=row["id"],
+        command=row["command"],
+        effect=row["effect"],
+        user=row["user"],
+        host=row["host"],
+        server=row["server"],
+        state=State(row["state"]),
+        dag_id=row["dag_id"],
+        exit_code=row["exit_code"],
+        message=row["message"],
+        truncated=bool(row["truncated"]),
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+        asks=None if asks is None else tuple(_to_ask(ask) for ask in asks),
+        files=[OutputFile(*file) for file in details.get("files", ())],
+        result=to_result(row["result"]) if row.get("result") is not None else None,
+        **{name: details[name] for name in DETAILS if name in details},
+    )
+
+
+def result_row(result: Any) -> tuple[bytes | None, bytes | None]:
+    """Return a result as it is stored: in its row, or, a large one, among the files."""
+    if result is None:
+        return None, None
+    stored = packing.squeeze(json.dumps(result).encode())
+    return (stored, None) if len(stored) <= PART else (None, stored)
+
+
+def to_result(stored: bytes) -> Any:
+    """Return the result of what was stored."""
+    return json.loads(packing.stretch(bytes(stored)))
+
+
+def file_rows(identifier: str, files: Mapping[str, bytes]) -> list[Row]:
+    """Return the rows of files."""
+    return [
+        {
+            "operation_id": identifier,
+            "name": storable(name, LONGEST_FILE_NAME),
+            "part": part,
+            "data": content[start : start + PART],
+        }
+        for name, content in files.items()
+        for part, start in enumerate(range(0, max(len(content), 1), PART))
+    ]
+
+
+def output_rows(identifier: str, chunks: Iterable[Chunk]) -> list[Row]:
+    """Return the rows of chunks."""
+    return [
+        {
+            "operation_id": identifier,
+            "stream": STREAMS.index(chunk.stream),
+            "upto": packing.upto(chunk),
+            "at": chunk.at,
+            "data": chunk.data,
+        }
+        for chunk in chunks
+    ]
+
+
+def to_chunk(row: Mapping[str, Any]) -> Chunk:
+    """Return the chunk of a row."""
+    data = bytes(row["data"])
+    return Chunk(STREAMS[row["stream"]], row["upto"] - len(data), row["at"], data)
+
+
+def key_hash(user: str, key: str) -> str:
+    """Return by what a user's key is found: names and keys of any length and any characters."""
+    return hashlib.sha256(json.dumps([user, key]).encode()).hexdigest()
+
+
+def key_row(key: Key | None) -> Row:
+    """Return the columns of a key."""
+    if key is None:
+        return {"key_hash": None, "key_fingerprint": None}
+    return {"key_hash": key_hash(key.user, key.key), "key_fingerprint": key.fingerprint}
+
+
+def _bounded(details: Row) -> str:
+    """Return the details as JSON that every database takes: a client's arguments may be of any length."""
+    details["refused"] = storable(details["refused"], LONGEST_MESSAGE)
+    text = json.dumps(details)
+    if len(text) <= PART:
+        return text
+    for name in ("argv", "warnings"):
+        kept = [storable(word, LONGEST_WORD) for word in details[name][:LONGEST_WORD]]
+        details[name] = [*kept, "…"] if len(details[name]) > len(kept) else kept
+    return json.dumps(details)
+
+
+def _from_ask(ask: Ask) -> list[Any]:
+    return [ask.resource.value, ask.method, ask.entity, None if ask.names is None else list(ask.names)]
+
+
+def _to_ask(stored: list[Any]) -> Ask:
+    resource, method, entity, names = stored
+    return Ask(Resource(resource), method, entity, None if names is None else tuple(names))

@@ -1,0 +1,312 @@
+"""The one road of every command: record it, run it, keep what came out; and of what runs elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_rest_api.engine.job import Job
+from airflow_rest_api.operations.arguments import with_files
+from airflow_rest_api.operations.cancel import Cancel
+from airflow_rest_api.operations.command import UNREAD, Ear, follow
+from airflow_rest_api.operations.conduct import Work, perform
+from airflow_rest_api.operations.errors import TooManyWaiting
+from airflow_rest_api.operations.files import Upload, Workspace
+from airflow_rest_api.operations.live import STORED_WITHIN, Live
+from airflow_rest_api.operations.model import Operation, Server, State, new_id
+from airflow_rest_api.operations.reading import Reading
+from airflow_rest_api.operations.recorder import Recorder
+from airflow_rest_api.storage.errors import Unavailable
+
+if TYPE_CHECKING:
+    from airflow_rest_api.commands.model import Effect, Invocation
+    from airflow_rest_api.commands.needs import Ask
+    from airflow_rest_api.engine.engine import Engine
+    from airflow_rest_api.operations.arguments import Parser
+    from airflow_rest_api.operations.model import Key
+    from airflow_rest_api.operations.store import Store
+
+log = logging.getLogger(__name__)
+
+OnEnd = Callable[[Operation], None]
+
+UNBEGUN_AFTER = timedelta(minutes=5)
+"""Longer than any attempt to write a row may take, with all its patience."""
+
+
+class Operations(Reading):
+    """
+    Starts commands, and knows what became of them and of those that other API servers run.
+
+    :param folder: where the private folders of file arguments are made; the system's temporary folder by
+        default
+    :param command_timeout: seconds a command may run; None for no limit
+    :param output_limit: bytes kept of each of stdout and stderr
+    :param file_limit: bytes kept of each file that a command writes
+    :param queue_per_user: commands of one user that may wait for their turn
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        *,
+        folder: Path | None = None,
+        command_timeout: float | None = 3600,
+        output_limit: int = 1024 * 1024,
+        file_limit: int = 50 * 1024 * 1024,
+        queue_per_user: int = 48,
+    ) -> None:
+        super().__init__(store, output_limit)
+        self._engine = engine
+        self._recorder = Recorder(store)
+        self._folder = folder
+        self._command_timeout = command_timeout
+        self._output_limit = output_limit
+        self._file_limit = file_limit
+        self._queue_per_user = queue_per_user
+        self._server: Server | None = None
+
+    @property
+    def server(self) -> Server:
+        """This process, as the records name it."""
+        if self._server is None or self._server.pid != os.getpid():
+            now = datetime.now(timezone.utc)
+            self._server = Server(new_id(), socket.gethostname(), os.getpid(), now)
+        return self._server
+
+    async def start(
+        self,
+        invocation: Invocation,
+        *,
+        user: str,
+        files: Mapping[str, Upload] | None = None,
+        parser: Parser | None = None,
+        entry: str | None = None,
+        timeout: float | None = None,
+        warnings: list[str] | None = None,
+        on_end: OnEnd | None = None,
+        asks: tuple[Ask, ...] | None = None,
+        visible: Mapping[str, Sequence[str]] | None = None,
+        recorded: bool = False,
+        key: Key | None = None,
+        rerun_of: str | None = None,
+    ) -> Operation:
+        """
+        Run a command and return its operation at once.
+
+        File arguments never name a place on the server: one that is read takes its content from ``files``,
+        and one that is written goes to a private folder under the base name given, from where its content is
+        kept.
+
+        :param files: the uploaded files by argument
+        :param parser: checks that the private paths went where they belong; needed where there are file
+            arguments
+        :param entry: `module:function` of this package to run in place of Airflow's own entry point
+        :param timeout: seconds, in place of the default
+        :param warnings: to put on the operation
+        :param on_end: is given the operation once it has ended; must return at once
+        :param asks: what the user needed to run it: who may do all of that may see the operation
+        :param visible: the rows that the command may print, None for all
+        :param recorded: have the operation in the database before it begins: its client will not wait
+        :param key: of the client's request; implies ``recorded``
+        :param rerun_of: the id of the operation that this one repeats
+        :raises BadArgument: a file argument has no uploaded file, or its place cannot be found
+        :raises Busy: too many commands wait already, or TooManyWaiting: too many of this user
+        :raises KeyTaken: the key was used before
+        :raises Unavailable: it was to be recorded first, and the database is away
+        """
+        self._check_turn(user)
+        workspace = None
+        argv = invocation.argv
+        names = [a.name for a in invocation.command.arguments if a.file and a.name in invocation.given]
+        operation = self._operation(
+            invocation.command.name, invocation.effect, invocation.masked, user, warnings, asks
+        )
+        named = invocation.values.get("dag_id")
+        operation.dag_id = named if isinstance(named, str) and named else None
+        operation.rerun_of = rerun_of
+        try:
+            if names:
+                workspace = await asyncio.to_thread(Workspace, self._folder)
+                argv = await asyncio.to_thread(with_files, parser, invocation, workspace, files or {})
+            job = Job(
+                argv,
+                shown=invocation.masked,
+                entry=entry,
+                timeout=timeout if timeout is not None else self._command_timeout,
+                output_limit=self._output_limit,
+                secrets=invocation.secrets,
+                visible=visible,
+                # What shows secrets on purpose would show nothing.
+                mask=not invocation.reveals_secrets,
+            )
+            async with self._recorded(operation, key, first=recorded):
+                live = Live(
+                    operation, self._recorder, self._output_limit, recorded=recorded or key is not None
+                )
+                ear = Ear(live, workspace)
+                process = self._engine.submit(job, ear)
+        except BaseException:
+            if workspace is not None:
+                await asyncio.to_thread(workspace.remove)
+            raise
+        process.on_start = live.begin
+        live.stop = process.cancel
+        work = follow(live, process, ear, invocation, workspace, self._file_limit)
+        self._follow(live, work, workspace, on_end)
+        return live.look()
+
+    async def conduct(
+        self,
+        command: str,
+        work: Work,
+        *,
+        effect: Effect,
+        argv: list[str],
+        user: str,
+        asks: tuple[Ask, ...] | None,
+        dag_id: str | None = None,
+        on_end: OnEnd | None = None,
+        timeout: float | None = None,
+        recorded: bool = False,
+        key: Key | None = None,
+    ) -> Operation:
+        """
+        Run a coroutine of ours as an operation and return that at once; the parameters are those of `start`.
+
+        :param argv: what is shown as run, without secrets
+        :param work: is given its `Conductor`; returns the operation's result, raises `Failed`, and is
+            cancelled on cancel and after ``timeout`` seconds
+        """
+        operation = self._operation(command, effect, argv, user, None, asks)
+        operation.dag_id = dag_id
+        async with self._recorded(operation, key, first=recorded):
+            live = Live(operation, self._recorder, self._output_limit, recorded=recorded or key is not None)
+        timeout = timeout if timeout is not None else self._command_timeout
+        self._follow(live, perform(live, self._engine, work, timeout), None, on_end)
+        return live.look()
+
+    async def forget_unbegun(self) -> None:
+        """
+        Forget rows of this server that nothing belongs to; with them their keys are free again.
+
+        A client was told that its command could not begin, and the database took the row all the same.
+        """
+        known = set(self._live)
+        before = datetime.now(timezone.utc) - UNBEGUN_AFTER
+        for identifier in await self._store.unfinished(self.server.id, before):
+            if identifier not in known:
+                log.warning("Operation %s never began; it is forgotten", identifier)
+                await self._store.discard(identifier)
+
+    def let_go(self) -> None:
+        """Let go of everybody who waits for what runs elsewhere: this server stops."""
+        self._watcher.stop()
+
+    def stop(self, reason: str) -> None:
+        """Ask everything that runs here to end."""
+        self.let_go()
+        for live in list(self._live.values()):
+            live.ask(reason)
+
+    async def settle(self, seconds: float = 20.0) -> None:
+        """Return once everything that was started is recorded as ended, after the engine's stop."""
+        tasks = [live.task for live in self._live.values() if live.task]
+        if tasks:
+            await asyncio.wait(tasks, timeout=seconds)
+        await self._recorder.close()
+
+    def _operation(
+        self,
+        name: str,
+        effect: Effect,
+        argv: Sequence[str],
+        user: str,
+        warnings: list[str] | None,
+        asks: tuple[Ask, ...] | None,
+    ) -> Operation:
+        return Operation(
+            id=new_id(),
+            command=name,
+            effect=effect.value,
+            argv=list(argv),
+            user=user,
+            host=self.server.host,
+            server=self.server.id,
+            created_at=datetime.now(timezone.utc),
+            warnings=list(warnings or ()),
+            asks=asks,
+        )
+
+    def _check_turn(self, user: str) -> None:
+        waiting = sum(live.queued and live.operation.user == user for live in self._live.values())
+        if waiting >= self._queue_per_user:
+            raise TooManyWaiting()
+
+    @asynccontextmanager
+    async def _recorded(self, operation: Operation, key: Key | None, *, first: bool) -> AsyncIterator[None]:
+        """Have an operation in the database first where that is asked for; what cannot begin leaves it."""
+        if not first and key is None:
+            yield
+            return
+        await self._store.insert(operation, key=key)
+        try:
+            yield
+        except BaseException:
+            # Where the database has gone since, `forget_unbegun` sees to it.
+            with contextlib.suppress(Unavailable):
+                await self._store.discard(operation.id)
+            raise
+
+    def _follow(
+        self,
+        live: Live,
+        work: Coroutine[Any, Any, dict[str, bytes]],
+        workspace: Workspace | None,
+        on_end: OnEnd | None,
+    ) -> None:
+        self._live[live.operation.id] = live
+        live.start()
+        live.task = asyncio.create_task(self._to_the_end(live, work, workspace, on_end))
+
+    async def _to_the_end(
+        self,
+        live: Live,
+        work: Coroutine[Any, Any, dict[str, bytes]],
+        workspace: Workspace | None,
+        on_end: OnEnd | None,
+    ) -> None:
+        operation = live.operation
+        files: dict[str, bytes] = {}
+        try:
+            files = await work
+        finally:
+            if not operation.state.ended:
+                operation.state, operation.message = State.LOST, UNREAD
+            operation.finished_at = datetime.now(timezone.utc)
+            if workspace is not None:
+                await asyncio.to_thread(workspace.remove)
+            if on_end is not None:
+                with contextlib.suppress(Exception):
+                    on_end(live.look())
+            storing = asyncio.create_task(live.finish(files))
+            try:
+                # Who follows it hears of the end, also while the database is away.
+                await asyncio.wait({storing}, timeout=STORED_WITHIN)
+                live.feed.end()
+                await storing
+            finally:
+                del self._live[operation.id]
+                live.feed.end()
+
+
+__all__ = ["Cancel", "Operation", "Operations", "State", "Upload"]

@@ -1,0 +1,99 @@
+"""The tables of operations, as the newest migration leaves them."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, SmallInteger, String, Table
+
+from airflow_rest_api.storage.schema import (
+    TABLE_OPTIONS,
+    Utc,
+    ascii_text,
+    binary,
+    long_text,
+    metadata,
+    name_text,
+)
+
+LONGEST_COMMAND = LONGEST_DAG_ID = LONGEST_HOST = LONGEST_FILE_NAME = 255
+
+OPERATION = Table(
+    "rest_api_operation",
+    metadata,
+    Column("id", ascii_text(32), primary_key=True),
+    Column("command", name_text(LONGEST_COMMAND), nullable=False),
+    Column("effect", ascii_text(20), nullable=False),
+    Column("user", name_text(), nullable=False),
+    Column("host", String(LONGEST_HOST), nullable=False),
+    Column("server", ascii_text(32), nullable=False),
+    Column("state", ascii_text(10), nullable=False),
+    Column("dag_id", name_text(LONGEST_DAG_ID)),
+    Column("exit_code", Integer),
+    Column("message", long_text()),
+    Column("truncated", Boolean, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("started_at", Utc),
+    Column("finished_at", Utc),
+    Column("details", long_text(), nullable=False),  # JSON: see `rows.DETAILS`
+    Column("result", binary()),  # compressed JSON; a large one is a file without a name
+    Column("output", binary()),  # chunks that were known at its end, where they are few: see `packing`
+    Column("key_hash", ascii_text(64)),
+    Column("key_fingerprint", ascii_text(64)),
+    **TABLE_OPTIONS,
+)
+"""One row for each operation. The id sorts by time, and ends every index by which lists are read."""
+
+_HEAVY = {"result", "output", "key_hash", "key_fingerprint"}
+LIGHT = tuple(column for column in OPERATION.c if column.name not in _HEAVY)
+"""The columns of a summary: those that are never large."""
+
+for _column in ("command", "effect", "user", "state", "dag_id"):
+    Index(f"{OPERATION.name}_{_column}", OPERATION.c[_column], OPERATION.c.id)
+Index(f"{OPERATION.name}_finished", OPERATION.c.finished_at, OPERATION.c.id)
+Index(f"{OPERATION.name}_key", OPERATION.c.key_hash, unique=True)
+
+OUTPUT = Table(
+    "rest_api_output",
+    metadata,
+    Column("operation_id", ascii_text(32), primary_key=True),
+    Column("stream", SmallInteger, primary_key=True, autoincrement=False),  # its place in `model.STREAMS`
+    Column("upto", BigInteger, primary_key=True, autoincrement=False),  # bytes of the stream up to its end
+    Column("at", Utc, nullable=False),
+    Column("data", binary(), nullable=False),
+    **TABLE_OPTIONS,
+)
+"""What a command printed while it ran. By its end: reading on from a position is a range of the key."""
+
+FILE = Table(
+    "rest_api_file",
+    metadata,
+    Column("operation_id", ascii_text(32), primary_key=True),
+    Column("name", name_text(LONGEST_FILE_NAME), primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("data", binary(), nullable=False),
+    **TABLE_OPTIONS,
+)
+"""What a command wrote, in parts that every database takes."""
+
+CANCEL = Table(
+    "rest_api_cancel",
+    metadata,
+    Column("operation_id", ascii_text(32), primary_key=True),
+    Column("server", ascii_text(32), nullable=False),
+    Column("reason", long_text(), nullable=False),
+    **TABLE_OPTIONS,
+)
+"""Operations that somebody wants to end, until they have ended."""
+
+Index(f"{CANCEL.name}_server", CANCEL.c.server)
+
+SERVER = Table(
+    "rest_api_server",
+    metadata,
+    Column("id", ascii_text(32), primary_key=True),
+    Column("host", String(LONGEST_HOST), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", Utc, nullable=False),
+    Column("beat", BigInteger, nullable=False),
+    **TABLE_OPTIONS,
+)
+"""The API-server processes that live, or did when they were last heard of."""

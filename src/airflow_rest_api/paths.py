@@ -1,0 +1,28 @@
+"""Where a request goes, seen from the app that it reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+MOUNT = "/admin/rest_api"
+"""Where Airflow's API server has the plugin, below its own path."""
+
+
+def root_path(scope: Mapping[str, Any]) -> str:
+    """Return the path under which the client sees the app, without a slash at its end."""
+    return str(scope.get("root_path") or "").rstrip("/")
+
+
+def local_path(scope: Mapping[str, Any]) -> str:
+    """
+    Return the path below the app's own.
+
+    ``path`` holds the whole path when the server was told its prefix, and the rest when a proxy cut it off
+    (https://asgi.readthedocs.io/en/latest/specs/www.html: ``root_path`` is not part of ``path`` for all
+    servers).
+    """
+    path, root = str(scope["path"]), root_path(scope)
+    if root and (path == root or path.startswith(root + "/")):
+        return path[len(root) :]
+    return path

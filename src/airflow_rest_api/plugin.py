@@ -1,0 +1,88 @@
+"""
+The plugin that Airflow loads.
+
+Every component loads every plugin: scheduler, workers, each `airflow` command. So importing this module
+costs next to nothing, and the app is built when somebody reads `fastapi_apps`, which only the API server
+does (and the commands and pages that describe plugins).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow.plugins_manager import AirflowPlugin
+
+from airflow_rest_api import __version__
+from airflow_rest_api.paths import MOUNT
+from airflow_rest_api.redirect import SlashRedirect
+
+log = logging.getLogger(__name__)
+
+PREFIX = MOUNT
+LOGIN_PREFIX = "/api/v1/security"
+
+
+class LazyApps:
+    """A class attribute that builds the list of apps when it is first read; the same list ever after."""
+
+    def __init__(self) -> None:
+        self._apps: list[dict[str, Any]] | None = None
+
+    def __get__(self, instance: object, owner: type) -> list[dict[str, Any]]:
+        """Return the apps."""
+        if self._apps is None:
+            app, login = _build()
+            self._apps = [
+                {"name": "REST API", "app": app, "url_prefix": PREFIX},
+                {"name": "REST API: login", "app": login, "url_prefix": LOGIN_PREFIX},
+            ]
+        return self._apps
+
+
+class RestApiPlugin(AirflowPlugin):
+    """Every Airflow command over REST."""
+
+    name = "rest_api"
+    fastapi_apps: Any = LazyApps()
+    fastapi_root_middlewares: list[Any] = [  # noqa: RUF012
+        {"name": "REST API: slash", "middleware": SlashRedirect, "args": [], "kwargs": {"path": PREFIX}}
+    ]
+    # Relative addresses: Airflow's page has its own path as its base, whatever prefix it is served under.
+    external_views: list[Any] = [  # noqa: RUF012
+        {
+            "name": "REST API",
+            "href": f"{PREFIX[1:]}/",
+            "destination": "nav",
+            "category": "admin",
+            "url_route": "rest-api",
+            "icon": f"{PREFIX[1:]}/static/icon.svg",
+            "icon_dark_mode": f"{PREFIX[1:]}/static/icon-dark.svg",
+        }
+    ]
+
+
+def _build() -> tuple[Any, Any]:
+    from airflow_rest_api.app import create_app
+    from airflow_rest_api.legacy.login.app import create_login_app
+    from airflow_rest_api.settings import BadSetting, Settings
+
+    try:
+        settings = Settings.load()
+        if settings.log_loading:
+            log.info("The REST API plugin %s is loaded with %s", __version__, settings.shown())
+        return create_app(settings), create_login_app(settings)
+    except BadSetting as error:
+        # Airflow goes on without a plugin that cannot start; this one says so at its address as well.
+        log.error("The REST API plugin is off: %s", error)
+        return _misconfigured(), _misconfigured()
+
+
+def _misconfigured() -> Any:
+    from airflow_rest_api.problem import Problem
+
+    return Problem(
+        503,
+        "misconfigured",
+        "The REST API plugin is off because of its configuration; the server's log says why.",
+    ).response()

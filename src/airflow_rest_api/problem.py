@@ -1,0 +1,53 @@
+"""The one shape of every answer that is an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+
+class Problem(Exception):
+    """
+    A request that is answered with an error.
+
+    The body is ``{"detail": {"reason", "message", ...}}``: ``detail`` as in Airflow's own API, ``reason`` for
+    programs and ``message`` for people.
+
+    :param more: further members of ``detail``, such as the argument to blame
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.detail = {"reason": reason, "message": message, **more}
+        self.headers = dict(headers or {})
+
+    def response(self) -> JSONResponse:
+        """Return the answer."""
+        return JSONResponse({"detail": self.detail}, self.status, self.headers)
+
+
+def of_database(error: BaseException) -> Problem | None:
+    """Return the problem where an error, also one of Airflow's own queries, says the database is away."""
+    from airflow_rest_api.storage.errors import RETRY_AFTER, Unavailable
+    from airflow_rest_api.storage.trouble import away
+
+    if not isinstance(error, Unavailable) and not away(error):
+        return None
+    seconds = error.retry_after if isinstance(error, Unavailable) else RETRY_AFTER
+    return Problem(
+        503,
+        "database_unavailable",
+        "The database cannot be reached right now; try again in a moment.",
+        headers={"Retry-After": str(seconds)},
+    )

@@ -1,0 +1,192 @@
+"""The door: no request gets past it without a token of Airflow's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from starlette.datastructures import Headers
+from starlette.responses import Response
+
+from airflow_rest_api.hosts.errors import InvalidToken
+from airflow_rest_api.paths import local_path
+from airflow_rest_api.problem import Problem, of_database
+from airflow_rest_api.security.caller import Caller
+from airflow_rest_api.security.header_token import FAILED, HeaderToken
+from airflow_rest_api.security.sites import Use, cookie, cookie_counts, refuse_others
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from airflow_rest_api.security.caller import Host
+    from airflow_rest_api.security.header_user import HeaderUser
+
+PAGES = frozenset({"/", "/docs", "/openapi.json"})
+"""What a browser opens by its address, unable to send a header."""
+
+WITHOUT_HEADER_TOKEN = frozenset({"/", "/docs"})
+"""The pages proper, as with the 1.x plugin: they have no data of Airflow's."""
+
+STATIC = "/static/"
+"""The files of the page, which browsers ask for as they do for the page."""
+
+STATE = "rest_api_caller"
+
+
+class Door(Protocol):
+    """Another way to ask for the token, for clients with a contract of their own."""
+
+    def before_user(self, scope: Scope) -> Response | None:
+        """Return the answer to a request that needs no user, or is turned away before one is looked for."""
+
+    async def user(self, scope: Scope, host: Host, cookie: str | None = None) -> object:
+        """Return the user; or the answer, a Response, where there is none. A cookie counts without header."""
+
+    def refusal(self, scope: Scope, problem: Problem) -> Response:
+        """Return the answer to a request that the guard itself turns away."""
+
+
+class Guard:
+    """
+    ASGI middleware around the whole app: unknown paths, documentation and wrong methods are behind it as
+    well.
+
+    It looks at the configured header token, the ``Authorization`` header and the session cookie, nothing
+    else: what Airflow's own middlewares found out about the request does not count. The caller is left in
+    the scope's state.
+
+    :param doors: by path, who asks for the credentials there instead
+    :param header_token: asked for everywhere but at the pages
+    :param header_user: as whom a request acts that has a header token and nothing else
+    :param sign_in: answers who opens a page and is not known; None from it leaves the answer as it is
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: Host,
+        doors: Mapping[str, Door] | None = None,
+        header_token: HeaderToken | None = None,
+        header_user: HeaderUser | None = None,
+        sign_in: Callable[[Scope], Response | None] | None = None,
+    ) -> None:
+        self.app = app
+        self.host = host
+        self.doors = doors or {}
+        self.header_token = header_token or HeaderToken()
+        self.header_user = header_user
+        self.sign_in = sign_in
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request in, or answer it."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008, "reason": "Not authenticated"})
+            return
+        door = self.doors.get(local_path(scope))
+        headers = Headers(scope=scope)
+        try:
+            if self.header_user:
+                await self.header_user.check()
+            refuse_others(headers, self.host.trusted_origins(), followed_link=_is_page(scope))
+            user = await (self._through(door, scope, headers) if door else self._user(scope, headers))
+        except Exception as error:
+            problem = error if isinstance(error, Problem) else of_database(error)
+            if problem is None:
+                raise
+            user = door.refusal(scope, problem) if door else self._refusal(scope, problem)
+        if isinstance(user, Response):
+            await user(scope, receive, send)
+            return
+        scope.setdefault("state", {})[STATE] = Caller(self.host, user, self._token(scope, headers, door))
+        await self.app(scope, receive, send)
+
+    async def _through(self, door: Door, scope: Scope, headers: Headers) -> object:
+        if answer := door.before_user(scope):
+            return answer
+        if self._acts_as_header_user(scope, headers):
+            return await self._header_user()
+        return await door.user(scope, self.host, self._cookie(scope, headers))
+
+    async def _user(self, scope: Scope, headers: Headers) -> object:
+        self._require_header_token(scope)
+        if self._acts_as_header_user(scope, headers):
+            return await self._header_user()
+        token = _bearer(headers) or self._cookie(scope, headers)
+        if token is None:
+            raise Problem(
+                401,
+                "not_authenticated",
+                "Send a token of Airflow's: Authorization: Bearer <token>. POST /auth/token gives one.",
+                headers={"WWW-Authenticate": 'Bearer realm="Airflow"'},
+            )
+        try:
+            return await self.host.user(token)
+        except InvalidToken as error:
+            raise Problem(
+                401,
+                "invalid_token",
+                str(error),
+                headers={"WWW-Authenticate": 'Bearer realm="Airflow", error="invalid_token"'},
+            ) from None
+
+    def _refusal(self, scope: Scope, problem: Problem) -> Response:
+        """Return the error, or the way to the login for a page."""
+        asks = problem.status == 401 and self.sign_in is not None and _path(scope) in WITHOUT_HEADER_TOKEN
+        return (self.sign_in(scope) if asks and self.sign_in else None) or problem.response()
+
+    def _require_header_token(self, scope: Scope) -> None:
+        if not self.header_token.asked_for or self.header_token.is_carried(scope["headers"]):
+            return
+        path = _path(scope)
+        if scope["method"] in ("GET", "HEAD") and (path in WITHOUT_HEADER_TOKEN or path.startswith(STATIC)):
+            return
+        raise Problem(403, "header_token", FAILED)
+
+    def _acts_as_header_user(self, scope: Scope, headers: Headers) -> bool:
+        """Whether the header token is there and no other credentials, not even bad ones."""
+        return bool(
+            self.header_user
+            and self.header_user.exists
+            and self.header_token.is_carried(scope["headers"])
+            and "authorization" not in headers
+            and cookie(headers, self.host.session_cookie) is None
+        )
+
+    def _token(self, scope: Scope, headers: Headers, door: Door | None) -> str | None:
+        """Return the token by which the caller was known; those who come through a door do not stay."""
+        if door is not None or self._acts_as_header_user(scope, headers):
+            return None
+        return _bearer(headers) or self._cookie(scope, headers)
+
+    async def _header_user(self) -> object:
+        assert self.header_user is not None
+        return await self.header_user.load()
+
+    def _cookie(self, scope: Scope, headers: Headers) -> str | None:
+        """Return the token of a browser's session where the request may use it."""
+        if "authorization" in headers or not cookie_counts(headers, scope["method"], self._use(scope)):
+            return None
+        return cookie(headers, self.host.session_cookie)
+
+    def _use(self, scope: Scope) -> Use:
+        if _is_page(scope):
+            return Use.PAGE
+        # Behind a door of its own, a GET may run something too.
+        reads = scope["method"] in ("GET", "HEAD") and local_path(scope) not in self.doors
+        return Use.READ if reads else Use.RUN
+
+
+def _is_page(scope: Scope) -> bool:
+    return scope["method"] in ("GET", "HEAD") and _path(scope) in PAGES
+
+
+def _path(scope: Scope) -> str:
+    return local_path(scope) or "/"
+
+
+def _bearer(headers: Headers) -> str | None:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None

@@ -1,0 +1,79 @@
+"""The user as whom a request acts that has the shared header token and nothing else."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol
+
+from airflow_rest_api.hosts.errors import NoNames
+from airflow_rest_api.problem import Problem
+
+log = logging.getLogger(__name__)
+
+OPTION = "[rest_api_plugin] http_token_username"
+
+
+class Names(Protocol):
+    """Where users are found by name."""
+
+    async def named(self, name: str) -> Any:
+        """Return an active user, or None; raise NoNames where names say nothing."""
+
+
+class HeaderUser:
+    """
+    The user of the option ``http_token_username``.
+
+    :param name: of the user; empty: there is none, and a header token alone is not enough
+    """
+
+    def __init__(self, names: Names, name: str = "") -> None:
+        self._names = names
+        self._name = name
+        self._found = not name
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a user at all."""
+        return bool(self._name)
+
+    async def begin(self) -> None:
+        """Look for the user when the server starts, so that its log says early what is wrong."""
+        try:
+            await self.check()
+        except Problem:
+            pass  # logged; the requests are answered with it
+        except Exception:
+            log.exception("The user of %s could not be looked for; the next request tries again", OPTION)
+
+    async def check(self) -> None:
+        """
+        See that the user exists, before each request until they once did: Airflow knows its users only
+        after it has mounted us.
+
+        :raises Problem: they do not; the plugin stays off
+        """
+        if self._found:
+            return
+        if await self._load() is None:
+            log.error("The REST API plugin is off: %s names nobody who exists and is active", OPTION)
+            raise Problem(
+                503,
+                "misconfigured",
+                "The REST API plugin is off because of its configuration; the server's log says why.",
+            )
+        self._found = True
+
+    async def load(self) -> Any:
+        """Return the user as they are now; raise Problem where they are gone or not active any more."""
+        user = await self._load()
+        if user is None:
+            raise Problem(401, "no_user", f"The user of {OPTION} does not exist any more or is not active.")
+        return user
+
+    async def _load(self) -> Any:
+        try:
+            return await self._names.named(self._name)
+        except NoNames as error:
+            log.error("%s cannot be used: %s", OPTION, error)
+            return None

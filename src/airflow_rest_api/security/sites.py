@@ -1,0 +1,102 @@
+"""
+Which site a request comes from, and whether a browser's session cookie counts for it.
+
+A browser sends the cookie by itself, whoever made it send the request. So the cookie needs a proof of where
+the request comes from, the stricter the more the request can do. Browsers leave ``Sec-Fetch-Site`` out on
+plain HTTP (https://www.w3.org/TR/fetch-metadata/, trustworthy addresses only), and old ones always; then
+``Origin`` or ``Referer`` have to do, of which another site's page can send neither with our address.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from airflow_rest_api.problem import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from starlette.datastructures import Headers
+
+
+class Use(str, Enum):
+    """What a request can do at most."""
+
+    PAGE = "open a page"
+    READ = "read"
+    RUN = "run a command"
+
+
+def cookie(headers: Headers, name: str) -> str | None:
+    """Return the value of a cookie, None where there is none."""
+    try:
+        found = SimpleCookie(headers.get("cookie", "")).get(name)
+    except CookieError:
+        return None
+    return found.value if found and found.value else None
+
+
+def cookie_counts(headers: Headers, method: str, use: Use) -> bool:
+    """
+    Return whether a session cookie is as good as a token for a request.
+
+    * A page: for this site and for its user, who typed the address or has it as a bookmark.
+    * Reading: for this site alone.
+    * Running: for scripts of this site alone. A link or an image is not enough, even on a page of this
+      site: Airflow shows what others wrote (notes, the documentation of DAGs), with links and images in it.
+    """
+    site = headers.get("sec-fetch-site")
+    if site is None:
+        own = _is_own(headers, headers.get("origin"))
+        if own is None and (use is not Use.RUN or method not in ("GET", "HEAD")):
+            own = _is_own(headers, headers.get("referer"))
+        return own is True
+    if use is Use.PAGE:
+        return site in ("same-origin", "none")
+    if use is Use.READ:
+        return site == "same-origin"
+    return site == "same-origin" and headers.get("sec-fetch-mode", "cors") in ("cors", "same-origin")
+
+
+def refuse_others(headers: Headers, trusted: Collection[str], *, followed_link: bool = False) -> None:
+    """
+    Refuse what a page of another site sends, whatever it carries.
+
+    A browser adds no bearer token on its own, but Airflow does with ``[core]
+    simple_auth_manager_all_admins``: without this, any web page could run commands on a developer's machine.
+
+    :param trusted: origins that may
+    :param followed_link: a link from elsewhere may lead here
+    :raises Problem: the request comes from elsewhere
+    """
+    if not _from_elsewhere(headers):
+        return
+    if followed_link and headers.get("sec-fetch-mode") == "navigate":
+        return
+    if headers.get("origin") not in trusted:
+        raise Problem(
+            403,
+            "cross_site",
+            "Requests from other sites are refused but for [api] access_control_allow_origins.",
+        )
+
+
+def _from_elsewhere(headers: Headers) -> bool:
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
+    return _is_own(headers, headers.get("origin")) is False
+
+
+def _is_own(headers: Headers, address: str | None) -> bool | None:
+    """Return whether an address is of the host that was asked, None without an address."""
+    if address is None:
+        return None
+    try:
+        # "null" is an origin too, and not ours.
+        return bool(headers.get("host")) and urlsplit(address).netloc == headers.get("host")
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""Components that outlive the request which starts them: scheduler, worker, flower and their like."""

@@ -1,0 +1,82 @@
+"""The files of a service: logs, pid file, private folder, and the letter that no list of processes shows."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+from airflow_rest_api.services import processes
+
+LAST_LINES = 4096
+"""Bytes of a log that are looked at for its last lines."""
+
+
+class StartRefused(Exception):
+    """The component cannot be started like this, and nothing was done; the message is one sentence."""
+
+
+def write_letter(content: object) -> int:
+    """Put something where no list of processes shows it; return the descriptor to read it from."""
+    letter = os.memfd_create("order")
+    with os.fdopen(os.dup(letter), "w") as file:
+        json.dump(content, file)
+    os.lseek(letter, 0, os.SEEK_SET)
+    return letter
+
+
+def open_log(folder: Path, name: str) -> int:
+    """Open a file of the log folder at its end; a link is refused, as it would lead out of the folder."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        descriptor = os.open(folder / name, flags, 0o640)
+    except OSError as error:
+        raise StartRefused(f"The log file '{name}' cannot be written: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise StartRefused(f"The log file '{name}' cannot be written: it is no file")
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def private_folder(home: Path, folder: Path) -> Path:
+    """Make a folder below AIRFLOW_HOME, each part of the way to it for the user of this process alone."""
+    place = home
+    for part in folder.relative_to(home).parts:
+        place = place / part
+        place.mkdir(mode=0o700, exist_ok=True)
+        found = place.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise StartRefused(f"{place} is no folder of the user that runs Airflow")
+    return folder
+
+
+def check_pid_file(home: Path, name: str) -> Path:
+    """
+    Return the path of a pid file that may be written.
+
+    :raises StartRefused: what lies there is something else, or names a process that runs
+    """
+    path = home / name
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
+            text = file.read(64).strip()
+    except FileNotFoundError:
+        return path
+    except (OSError, UnicodeDecodeError):
+        raise StartRefused(f"The pid file '{name}' cannot be written") from None
+    if text and not (text.isascii() and text.isdigit()):
+        raise StartRefused(f"'{name}' exists and is no pid file")
+    if text and processes.start_of(int(text)):
+        raise StartRefused(f"Process {text}, which the pid file '{name}' names, is running already")
+    return path
+
+
+def last_lines(path: Path, offset: int, most: int = 10) -> str:
+    """Return the last lines that were written to a log after a place in it."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(offset, size - LAST_LINES))
+        lines = file.read().decode(errors="replace").splitlines()
+    return "\n".join([line for line in lines if line.strip()][-most:])

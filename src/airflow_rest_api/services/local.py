@@ -1,0 +1,220 @@
+"""The services of this machine: how they are, and what is wanted of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import socket
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_rest_api.hosts.places import Places, places
+from airflow_rest_api.operations.model import new_id
+from airflow_rest_api.services import looking, processes
+from airflow_rest_api.services.errors import AlreadyRunning, NoSuchService
+from airflow_rest_api.services.keeper import KILL, RESTART, STOP
+from airflow_rest_api.services.kinds import KINDS
+from airflow_rest_api.services.launching import Launcher, Plan
+from airflow_rest_api.services.model import Service, State, Wish
+from airflow_rest_api.services.orphans import Orphans
+from airflow_rest_api.services.store import ServiceStore, Taken
+from airflow_rest_api.storage.errors import Unavailable
+
+if TYPE_CHECKING:
+    from airflow_rest_api.operations.model import Operation
+
+log = logging.getLogger(__name__)
+
+SEEN_EVERY = timedelta(seconds=15)
+"""How often it is noted that somebody looks after the services of this machine."""
+
+FRESH = dict.fromkeys(("pid", "pid_start", "keeper", "keeper_start", "exit_code", "message", "ended_at"))
+"""What is not known of a component that is to be started again."""
+
+
+class Local:
+    """
+    Looks after them. Several API servers of one machine may do so: each change to a row has one winner.
+
+    :param grace: seconds between asking a component to stop and killing it
+    :param kept: ended services that are remembered
+    """
+
+    def __init__(
+        self,
+        store: ServiceStore,
+        launcher: Launcher,
+        *,
+        grace: float = 60,
+        kept: int = 100,
+        find_places: Callable[[], Places] = places,
+    ) -> None:
+        self._store = store
+        self._launcher = launcher
+        self._grace = grace
+        self._kept = kept
+        self._find_places = find_places
+        self._orphans = Orphans(grace)
+        self._starts: dict[str, asyncio.Task[None]] = {}
+        self._last_seen: datetime | None = None
+        self._lately = timedelta(seconds=2 * grace + 60)
+        self.host = socket.gethostname()
+        self.place = processes.place()
+
+    def is_mine(self, service: Service) -> bool:
+        """Return whether a service is of this machine, and of this container."""
+        return service.host == self.host and service.place == self.place
+
+    async def places(self) -> Places:
+        """Return where things are."""
+        return await asyncio.to_thread(self._find_places)
+
+    async def look(self, service: Service) -> Service:
+        """Return a service as it is now, as far as that can be seen from here."""
+        if not self.is_mine(service):
+            return looking.as_seen(service, now())
+        found = await asyncio.to_thread(looking.changes, service, now())
+        if not found:
+            return service
+        changed = await self._store.change(service, **found)
+        return changed or await self._store.get(service.id)
+
+    async def launch(self, service: Service, plan: Plan, user: str, **more: Any) -> Operation:
+        """Begin to start a component whose row is there; `more` is for the operation that does it."""
+        here = await self.places()
+        operation = await self._launcher.launch(service, plan, here, grace=self._grace, user=user, **more)
+        task = asyncio.create_task(self._settle(service.id, operation))
+        self._starts[service.id] = task
+        task.add_done_callback(lambda _: self._starts.pop(service.id, None))
+        try:
+            await asyncio.shield(self._store.started_by(service, operation.id))
+        except Unavailable as error:
+            # The start goes on: a component without a row could not be stopped.
+            log.warning("Service %s does not know the operation that starts it: %s", service.id, error)
+        return operation
+
+    async def started(self, identifier: str, seconds: float) -> None:
+        """Wait, at most for some seconds, until a start that was begun here has ended, well or not."""
+        if task := self._starts.get(identifier):
+            await asyncio.wait({task}, timeout=seconds)
+
+    async def grant(self, service: Service) -> None:
+        """
+        Do what is wanted of a service of this machine.
+
+        :raises AlreadyRunning: it is to be started again, and the same runs as another service
+        """
+        if service.wish is None:
+            return
+        if service.state.ended:
+            await self._again(service)
+        elif service.keeper is None or service.keeper_start is None:
+            return  # Its start is under way: the next time.
+        elif service.wish is not Wish.RESTART:
+            number = KILL if service.wish is Wish.KILL else STOP
+            await _send(service.keeper, service.keeper_start, number)
+        # Of several API servers on this machine, one wins, and the component is restarted once.
+        elif await self._store.change(service, wish=None, state=State.RESTARTING):
+            await _send(service.keeper, service.keeper_start, RESTART)
+
+    async def round(self) -> None:
+        """Look after the services of this machine once."""
+        moment = now()
+        living = False
+        for found in await self._store.due(self.host, moment - self._lately):
+            service = await self.look(found)
+            if self.is_mine(service):
+                living = living or not service.state.ended
+                await asyncio.to_thread(self._orphans.look, service)
+                with contextlib.suppress(AlreadyRunning):
+                    await self.grant(service)
+            elif service.state is State.LOST and not found.state.ended:
+                # It was on this machine, before this was restarted, or the container made anew.
+                gone = {"state": State.LOST, "claim": None, "wish": None, "ended_at": moment}
+                await self._store.change(found, **gone, message=looking.KEEPER_GONE)
+        if living and (self._last_seen is None or moment - self._last_seen >= SEEN_EVERY):
+            await self._store.seen(self.host, self.place, moment, moment - SEEN_EVERY / 2)
+            self._last_seen = moment
+
+    async def prune(self) -> None:
+        """Forget the oldest of the ended services of this host."""
+        for service in await self._store.oldest_ended(self.host, self._kept):
+            await self.forget(service)
+
+    async def forget(self, service: Service) -> bool:
+        """Remove a service that is still as it was read; its log files stay. Return whether it was."""
+        if not await self._store.delete(service):
+            return False
+        await self._remove_folder(service)
+        return True
+
+    async def refuse_if_living(self, holder: Service | None) -> None:
+        """Raise AlreadyRunning unless a service that holds the claim of another one has ended."""
+        if holder is not None and not (found := await self.look(holder)).state.ended:
+            process = f" as process {found.pid}" if found.pid else ""
+            what = f"{KINDS[found.kind].title} with the same arguments runs on {found.host}{process}"
+            raise AlreadyRunning(f"{what}: service {found.id}.", found.id)
+
+    async def close(self) -> None:
+        """Let go of the starts that are under way; the components go on."""
+        tasks = list(self._starts.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _again(self, service: Service) -> None:
+        """Start a service that has ended once more, if that is what is wanted of it."""
+        if service.wish is not Wish.RESTART or service.secret:
+            await self._store.change(service, wish=None)
+            return
+        values = {**FRESH, "wish": None, "state": State.STARTING, "claim": service.identity}
+        # A folder of its own: what the last keeper told is of no interest to anybody.
+        values |= {"folder": folder_for(await self.places()), "started_at": now(), "seen_at": now()}
+        try:
+            changed = await self._store.change(service, **values)
+        except Taken as taken:
+            await self._store.change(service, wish=None)
+            await self.refuse_if_living(taken.service)
+            return
+        if changed is not None:
+            await self._remove_folder(service)
+            await self.launch(changed, Plan.of(changed), service.wished_by or service.user)
+
+    async def _settle(self, identifier: str, operation: Operation) -> None:
+        """Take note of how a start has ended."""
+        try:
+            failure = await self._launcher.ended(operation)
+            service = await self.look(await self._store.get(identifier))
+            if failure and service.keeper is None and not service.state.ended:
+                failed = {"state": State.FAILED, "claim": None, "wish": None, "ended_at": now()}
+                await self._store.change(service, **failed, message=failure)
+        except NoSuchService:
+            return
+        except Exception:
+            # The next round finds out how it is.
+            log.exception("How the start of service %s has ended could not be stored", identifier)
+
+    async def _remove_folder(self, service: Service) -> None:
+        if self.is_mine(service):
+            await asyncio.to_thread(shutil.rmtree, service.folder, ignore_errors=True)
+
+
+def folder_for(here: Places) -> str:
+    """Return a private folder that is not there yet."""
+    return str(Path(here.home, "rest_api", "services", new_id()))
+
+
+def now() -> datetime:
+    """Return this moment."""
+    return datetime.now(timezone.utc)
+
+
+async def _send(keeper: int, start: str, number: int) -> None:
+    try:
+        await asyncio.to_thread(processes.send, keeper, start, number)
+    except PermissionError:
+        log.error("Process %d, which keeps a service, belongs to another user of this machine", keeper)

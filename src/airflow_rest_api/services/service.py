@@ -1,0 +1,223 @@
+"""Start components, look at them, stop them; those of other hosts through the API servers there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_rest_api.hosts import jobs3
+from airflow_rest_api.operations.model import new_id
+from airflow_rest_api.services import logs
+from airflow_rest_api.services.errors import (
+    AlreadyRunning,
+    CannotRepeat,
+    NoLog,
+    NoSuchService,
+    NotManaged,
+    StillRunning,
+)
+from airflow_rest_api.services.jobs import Seen, paired
+from airflow_rest_api.services.kinds import BY_JOB_TYPE
+from airflow_rest_api.services.launching import Plan
+from airflow_rest_api.services.local import Local, folder_for, now
+from airflow_rest_api.services.model import Service, State, Wish, identity_of
+from airflow_rest_api.services.ports import check_free
+from airflow_rest_api.services.store import ServiceStore, Taken
+
+if TYPE_CHECKING:
+    from airflow_rest_api.hosts.places import Places
+    from airflow_rest_api.operations.model import Operation
+
+TURN = 0.2
+"""Seconds between two looks at a service that is waited for."""
+LAST_LINES = 10
+LAST_BYTES = 4096
+"""How much of a log is shown of a component that has failed."""
+ATTEMPTS = 5
+"""How often a change is tried that another one was faster than."""
+
+Beats = Callable[[Collection[str]], "list[jobs3.Beat]"]
+
+
+class Services:
+    """
+    The components of an Airflow.
+
+    :ivar local: looks after those of this machine
+    :param beats: returns Airflow's own jobs of some types
+    """
+
+    def __init__(self, store: ServiceStore, local: Local, *, beats: Beats = jobs3.beats) -> None:
+        self._store = store
+        self.local = local
+        self._beats = beats
+
+    async def start(self, plan: Plan, *, user: str, **more: Any) -> tuple[Service, Operation]:
+        """
+        Start a component on this machine; return at once, when its start has begun.
+
+        :param more: for the operation that starts it: `asks`, `on_end`
+        :raises AlreadyRunning: it runs on this host already, and another one was not asked for
+        :raises PortInUse: somebody listens where it would
+        :raises Busy: too many commands wait already
+        """
+        service = self._new(plan, user, await self.local.places())
+        if not plan.another:
+            await self._refuse_unmanaged(plan, service)
+        await self._insert(service)
+        try:
+            await asyncio.to_thread(check_free, plan.kind, plan.values)
+            return service, await self.local.launch(service, plan, user, **more)
+        except BaseException:
+            await asyncio.shield(self._store.delete(service))
+            raise
+
+    async def of_operation(self, operation: str) -> Service:
+        """Return the service that an operation has started; raise NoSuchService."""
+        return await self.local.look(await self._store.of_operation(operation))
+
+    async def get(self, identifier: str) -> Seen:
+        """Return a component as it is now, with what Airflow knows of it; raise NoSuchService."""
+        for seen in await self.list():
+            if seen.service.id == identifier:
+                return await asyncio.to_thread(_with_last_lines, seen)
+        raise NoSuchService(identifier)
+
+    async def list(self) -> list[Seen]:
+        """Return all services as they are now, and the components that others have started."""
+        services = [await self.local.look(service) for service in await self._store.everything()]
+        return paired(services, await asyncio.to_thread(self._beats, tuple(BY_JOB_TYPE)))
+
+    async def stop(self, identifier: str, *, user: str, force: bool = False) -> None:
+        """
+        Ask a component to end, on whichever host it is; for one that has ended nothing changes.
+
+        :param force: kill it, with all it has started
+        :raises NoSuchService: there is none
+        :raises NotManaged: somebody else has started it
+        """
+        await self._want(identifier, Wish.KILL if force else Wish.STOP, user)
+
+    async def restart(self, identifier: str, *, user: str) -> None:
+        """
+        Ask a component to end and start it again; one that has ended is started.
+
+        :raises NoSuchService: there is none
+        :raises NotManaged: somebody else has started it
+        :raises CannotRepeat: it has ended, and was started with secrets
+        :raises AlreadyRunning: it has ended, and the same runs as another service
+        """
+        await self._want(identifier, Wish.RESTART, user)
+
+    async def forget(self, identifier: str) -> None:
+        """Remove what is known of a service that has ended; its log files stay. Raise StillRunning."""
+        service = await self._one(identifier)
+        stored = await self._store.get(identifier)
+        if not service.state.ended or not await self.local.forget(stored):
+            raise StillRunning(identifier)
+
+    async def wait(self, identifier: str, seconds: float, *, ended: bool = False) -> None:
+        """
+        Wait, at most for some seconds, until nothing is under way with a service any more.
+
+        :param ended: until it has ended, and not only until it runs
+        """
+        until = asyncio.get_running_loop().time() + seconds
+        if not ended:
+            await self.local.started(identifier, seconds)
+        while asyncio.get_running_loop().time() < until:
+            service = await self._one(identifier)
+            if service.wish is None and (
+                service.state.ended or (service.state is State.RUNNING and not ended)
+            ):
+                return
+            await asyncio.sleep(TURN)
+
+    async def _one(self, identifier: str) -> Service:
+        if identifier.startswith("job-"):
+            await self.get(identifier)
+            raise NotManaged(identifier)
+        return await self.local.look(await self._store.get(identifier))
+
+    async def _want(self, identifier: str, wish: Wish, user: str) -> None:
+        for _ in range(ATTEMPTS):
+            service = await self._one(identifier)
+            if service.state.ended and self.local.is_mine(service):
+                if wish is not Wish.RESTART:
+                    return
+                if service.secret:
+                    raise CannotRepeat(identifier)
+            # As it is stored: one of another host may only seem to be lost.
+            stored = await self._store.get(identifier)
+            changed = await self._store.change(stored, wish=wish, wished_by=user)
+            if changed is not None:
+                if self.local.is_mine(changed):
+                    await self.local.grant(changed)
+                return
+
+    def _new(self, plan: Plan, user: str, here: Places) -> Service:
+        identifier = new_id()
+        host, place = self.local.host, self.local.place
+        same = identity_of(host, place, plan.kind.name, plan.kind.identify(plan.values))
+        identity = None if plan.another else same
+        name = f"rest-api-{plan.kind.name}-{identifier}"
+        return Service(
+            id=identifier,
+            kind=plan.kind.name,
+            command=plan.kind.command,
+            argv=tuple(plan.shown),
+            secret=plan.secret,
+            user=user,
+            host=host,
+            place=place,
+            hostname=here.hostname,
+            folder=folder_for(here),
+            logs=here.logs,
+            stdout=plan.stdout or f"{name}.out",
+            stderr=plan.stderr or f"{name}.err",
+            created_at=(moment := now()),
+            seen_at=moment,
+            identity=identity,
+            claim=identity,
+            ready=plan.kind.sign(plan.values),
+            pid_file=plan.pid_file,
+            restart=plan.restart,
+        )
+
+    async def _insert(self, service: Service) -> None:
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._store.insert(service)
+            except Taken as taken:
+                await self.local.refuse_if_living(taken.service)
+        raise AlreadyRunning("The same is being started and stopped by others right now.", service.id)
+
+    async def _refuse_unmanaged(self, plan: Plan, service: Service) -> None:
+        """Refuse what somebody else runs here already, as far as Airflow can tell one from another."""
+        if plan.kind.job_type is None or any(plan.kind.identify(plan.values)):
+            return
+        for seen in await self.list():
+            job = seen.job
+            if seen.managed or job is None or not job.healthy:
+                continue
+            if job.type == plan.kind.job_type and job.hostname == service.hostname:
+                what = f"{plan.kind.title} runs on {service.host} that was not started here"
+                raise AlreadyRunning(f"A {what}: job {job.id} of Airflow.", seen.service.id)
+
+
+def _with_last_lines(seen: Seen) -> Seen:
+    """Return a component that has failed with the end of its log: it is read, and not recorded."""
+    service = seen.service
+    if service.state is not State.FAILED:
+        return seen
+    said = [service.message or ""]
+    for stream in logs.streams(service):
+        with contextlib.suppress(NoLog):
+            offset = logs.tail_offset(service, stream, LAST_LINES, LAST_BYTES)
+            text = logs.read(service, stream, offset, LAST_BYTES).data.decode(errors="replace").strip()
+            if text:
+                said.append(f"{stream}:\n{text}")
+    return replace(seen, service=replace(service, message="\n".join(filter(None, said))))

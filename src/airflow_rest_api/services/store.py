@@ -1,0 +1,166 @@
+"""Services in the database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from airflow_rest_api.services.errors import NoSuchService
+from airflow_rest_api.services.model import Restart, Service, State, Wish
+from airflow_rest_api.services.tables import SERVICE
+from airflow_rest_api.storage.schema import LONGEST_NAME, storable
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from airflow_rest_api.storage.database import Database
+
+LIVE = tuple(state.value for state in State if not state.ended)
+ENDED = tuple(state.value for state in State if state.ended)
+LIMITS = {"user": LONGEST_NAME, "wished_by": LONGEST_NAME, "hostname": LONGEST_NAME, "host": 255}
+JSON = {"argv", "ready"}
+FIELDS = tuple(field.name for field in fields(Service))
+
+
+class Taken(Exception):
+    """
+    The claim of a service is another one's.
+
+    :ivar service: the one whose it is; None where it let go in this moment
+    """
+
+    def __init__(self, service: Service | None) -> None:
+        super().__init__("taken")
+        self.service = service
+
+
+class ServiceStore:
+    """Reads and writes the rows; each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert(self, service: Service) -> None:
+        """Add a service; raise Taken where another one has its claim."""
+        row = _to_row(asdict(service))
+        try:
+            await self._database.run(lambda connection: connection.execute(SERVICE.insert().values(row)))
+        except IntegrityError:
+            if await self._select(SERVICE.c.id == service.id):
+                return  # It was this very row: the database's word that it is there had got lost.
+            raise Taken(await self._holder(service.claim)) from None
+
+    async def get(self, identifier: str) -> Service:
+        """Return a service; raise NoSuchService."""
+        found = await self._select(SERVICE.c.id == identifier)
+        if not found:
+            raise NoSuchService(identifier)
+        return found[0]
+
+    async def everything(self) -> list[Service]:
+        """Return all services, the newest first."""
+        return await self._select()
+
+    async def due(self, host: str, since: datetime) -> list[Service]:
+        """Return the services of a host that live, or got lost lately, or of which something is wanted."""
+        lost = and_(SERVICE.c.state == State.LOST.value, SERVICE.c.ended_at >= since)
+        return await self._select(
+            SERVICE.c.host == host, or_(SERVICE.c.state.in_(LIVE), SERVICE.c.wish.is_not(None), lost)
+        )
+
+    async def change(self, service: Service, **values: Any) -> Service | None:
+        """
+        Change a service that is still as it was read; return it as it is now, None where it is not.
+
+        :raises Taken: another one has the claim that it shall get
+        """
+        row = _to_row({**values, "version": service.version + 1})
+        chosen = (
+            update(SERVICE)
+            .where(SERVICE.c.id == service.id, SERVICE.c.version == service.version)
+            .values(row)
+        )
+        try:
+            changed = await self._database.run(lambda connection: connection.execute(chosen).rowcount)
+        except IntegrityError:
+            raise Taken(await self._holder(values.get("claim"))) from None
+        return await self.get(service.id) if changed else None
+
+    async def started_by(self, service: Service, operation: str) -> None:
+        """Note the operation that starts a service; whatever else changes at the same time."""
+        chosen = update(SERVICE).where(SERVICE.c.id == service.id).values(operation=operation)
+        await self._database.run(lambda connection: connection.execute(chosen))
+
+    async def of_operation(self, operation: str) -> Service:
+        """Return the service that an operation has started; raise NoSuchService."""
+        found = await self._select(SERVICE.c.operation == operation)
+        if not found:
+            raise NoSuchService(operation)
+        return found[0]
+
+    async def seen(self, host: str, place: str, now: datetime, before: datetime) -> None:
+        """Note that somebody looks after the living services of a place, where that was noted long ago."""
+        chosen = (
+            update(SERVICE)
+            .where(
+                SERVICE.c.host == host,
+                SERVICE.c.place == place,
+                SERVICE.c.state.in_(LIVE),
+                or_(SERVICE.c.seen_at.is_(None), SERVICE.c.seen_at < before),
+            )
+            .values(seen_at=now)
+        )
+        await self._database.run(lambda connection: connection.execute(chosen))
+
+    async def delete(self, service: Service) -> bool:
+        """Remove a service that is still as it was read; return whether it was."""
+        chosen = delete(SERVICE).where(SERVICE.c.id == service.id, SERVICE.c.version == service.version)
+        return bool(await self._database.run(lambda connection: connection.execute(chosen).rowcount))
+
+    async def oldest_ended(self, host: str, keep: int) -> list[Service]:
+        """Return the ended services of a host but for the newest ones."""
+        ended = await self._select(SERVICE.c.host == host, SERVICE.c.state.in_(ENDED))
+        return ended[keep:]
+
+    async def _holder(self, claim: str | None) -> Service | None:
+        found = await self._select(SERVICE.c.claim == claim) if claim else []
+        return found[0] if found else None
+
+    async def _select(self, *conditions: Any) -> list[Service]:
+        chosen = select(SERVICE).where(*conditions).order_by(SERVICE.c.id.desc())
+
+        def read(connection: Connection) -> list[Mapping[str, Any]]:
+            return [dict(row) for row in connection.execute(chosen).mappings()]
+
+        return [_from_row(row) for row in await self._database.run(read)]
+
+
+def _to_row(values: Mapping[str, Any]) -> dict[str, Any]:
+    row = {name: value.value if isinstance(value, Enum) else value for name, value in values.items()}
+    for name in row.keys() & {*LIMITS, "message"}:
+        row[name] = storable(row[name], LIMITS.get(name))
+    for name in row.keys() & JSON:
+        row[name] = json.dumps(row[name])
+    return row
+
+
+def _from_row(row: Mapping[str, Any]) -> Service:
+    values = {name: row[name] for name in FIELDS}
+    return Service(
+        **{
+            **values,
+            "argv": tuple(json.loads(row["argv"])),
+            "ready": json.loads(row["ready"]),
+            "secret": bool(row["secret"]),
+            "state": State(row["state"]),
+            "wish": Wish(row["wish"]) if row["wish"] else None,
+            "restart": Restart(row["restart"]),
+        }
+    )

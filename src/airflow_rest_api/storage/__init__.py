@@ -1,0 +1,1 @@
+"""Our tables in a database: reaching it, their columns, their migrations."""

@@ -1,0 +1,148 @@
+"""Work in a database: in threads, in transactions, tried again where that helps."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from airflow_rest_api.storage.errors import Unavailable
+from airflow_rest_api.storage.trouble import Trouble, trouble_of
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+Work = Callable[["Connection"], Result]
+
+THREADS = 4
+ATTEMPTS = 6
+FIRST_PAUSE = 0.05
+"""Seconds before the second attempt; each further pause is twice as long."""
+PATIENCE = 20.0
+"""Seconds after which a caller is told that the database is away: a lost network answers nothing at all."""
+
+
+class Database:
+    """
+    The database that holds our tables; nothing is opened before the first use.
+
+    Work is a function of a connection. It runs in one transaction, in a thread, and more than once where
+    another transaction was in its way: it must do nothing beside the database.
+
+    :param engine: returns the SQLAlchemy engine; called once
+    :param migrate: whether to make and upgrade the tables before the first use
+    :param threads: how many of the engine's connections are used at a time
+    """
+
+    def __init__(
+        self,
+        engine: Callable[[], Engine],
+        *,
+        migrate: bool = True,
+        threads: int = THREADS,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._get_engine = engine
+        self._engine: Engine | None = None
+        self._migrate = migrate
+        self._ready = not migrate
+        self._patience = patience
+        self._starting = threading.Lock()
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="rest-api-database")
+
+    async def run(self, work: Work[Result]) -> Result:
+        """
+        Do some work in a thread; return what it returns.
+
+        :raises Unavailable: the database is away, or has not answered in time; whether the work was done is
+            not known then
+        """
+        future = asyncio.get_running_loop().run_in_executor(self._threads, self.call, work)
+        late = False
+        try:
+            await asyncio.wait({future}, timeout=self._patience)
+        finally:
+            if not future.done():
+                # What has not begun is not done any more; the end of what has is nobody's business, but must
+                # not be logged as forgotten.
+                future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+                future.cancel()
+                late = True
+        if late:
+            raise Unavailable("The database does not answer.")
+        return future.result()
+
+    def call(self, work: Work[Result]) -> Result:
+        """
+        Do some work in this thread; return what it returns.
+
+        :raises Unavailable: the database is away
+        """
+        pause = FIRST_PAUSE
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self._prepare()
+                return self._once(work)
+            except Exception as error:
+                trouble = trouble_of(error)
+                if trouble is None:
+                    raise
+                if trouble is Trouble.NO_TABLE:
+                    if not self._migrate or attempt == ATTEMPTS:
+                        raise
+                    self._ready = False  # dropped under us: they are made again
+                elif trouble is Trouble.AWAY and not _stale(error, attempt):
+                    raise Unavailable(f"The database cannot be reached: {_first_line(error)}") from error
+                elif attempt == ATTEMPTS:
+                    raise Unavailable(f"The database is busy: {_first_line(error)}") from error
+            # A different pause for each of those that are in each other's way.
+            time.sleep(pause * random.uniform(0.5, 1.5))
+            pause *= 2
+        raise AssertionError("unreachable")
+
+    def engine(self) -> Engine:
+        """Return the engine, with its tables made; raise Unavailable."""
+        self.call(lambda connection: None)
+        return self._open()
+
+    def close(self) -> None:
+        """Let the threads end once they are idle. The engine is whose it was."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _once(self, work: Work[Result]) -> Result:
+        with self._open().connect() as connection, connection.begin():
+            return work(connection)
+
+    def _open(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._get_engine()
+        return self._engine
+
+    def _prepare(self) -> None:
+        if self._ready:
+            return
+        from airflow_rest_api.storage.migrations import migrate
+
+        with self._starting:
+            if not self._ready:
+                migrate(self._open())
+                self._ready = True
+
+
+def _stale(error: BaseException, attempt: int) -> bool:
+    """Return whether only a pooled connection had died, which says nothing yet about the database."""
+    return attempt == 1 and bool(getattr(error, "connection_invalidated", False))
+
+
+def _first_line(error: BaseException) -> str:
+    """Return what the driver said: no statement, no values; drivers do not print passwords."""
+    words = str(getattr(error, "orig", None) or error).strip()
+    return words.splitlines()[0][:300] if words else type(error).__name__

@@ -1,0 +1,99 @@
+"""
+What all our tables share: their metadata and the types of their columns.
+
+Migrations use these types as well, so that a type never changes: a new meaning is a new type.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import DateTime, LargeBinary, MetaData, String, Text, TypeDecorator
+from sqlalchemy.dialects import mysql, postgresql
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.types import TypeEngine
+
+metadata = MetaData()
+"""Every table of ours; each is called `rest_api_…`."""
+
+TABLE_OPTIONS: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+TABLE_OPTIONS |= {option.replace("mysql", "mariadb"): value for option, value in TABLE_OPTIONS.items()}
+"""For `Table(...)`: what it takes for transactions and for every character."""
+
+LONGEST_NAME = 512
+
+
+if TYPE_CHECKING:
+    _Decorator = TypeDecorator[datetime]
+else:
+    _Decorator = TypeDecorator  # SQLAlchemy 1.4 has no types of types
+
+
+class Utc(_Decorator):
+    """A moment to the microsecond. Goes in with any time zone, comes out in UTC."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Return the column's type: MySQL has seconds only unless asked, PostgreSQL knows time zones."""
+        if dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(DateTime(timezone=dialect.name == "postgresql"))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return what the database takes; a moment without a time zone is refused."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value} has no time zone")
+        value = value.astimezone(timezone.utc)
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the moment in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+
+
+def _on_mysql(everywhere: Any, there: Any) -> Any:
+    return everywhere.with_variant(there, "mysql").with_variant(there, "mariadb")
+
+
+def ascii_text(length: int) -> Any:
+    """Return the type of ids and hashes: compared byte by byte, and so in every database alike."""
+    here = _on_mysql(String(length), mysql.CHAR(length, charset="ascii", collation="ascii_bin"))
+    return here.with_variant(postgresql.VARCHAR(length, collation="C"), "postgresql")
+
+
+def name_text(length: int = LONGEST_NAME) -> Any:
+    """Return the type of names; upper and lower case differ, on MySQL too."""
+    return _on_mysql(String(length), mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"))
+
+
+def long_text() -> Any:
+    """Return the type of texts of any length."""
+    return _on_mysql(Text(), mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"))
+
+
+def binary() -> Any:
+    """Return the type of bytes; one value should stay below a megabyte: see `PART`."""
+    return _on_mysql(LargeBinary(), mysql.LONGBLOB())
+
+
+PART = 1024 * 1024
+"""Bytes of one value at most: a statement has to fit into the smallest `max_allowed_packet` in use (4 MB)."""
+
+
+def storable(text: str | None, longest: int | None = None) -> str | None:
+    """Return a text as every database takes it: without NUL and half characters, cut with an ellipsis."""
+    if text is None:
+        return None
+    text = text.replace("\0", "�").encode(errors="replace").decode()
+    if longest is not None and len(text) > longest:
+        text = text[: longest - 1] + "…"
+    return text

@@ -1,0 +1,97 @@
+"""What an exception of SQLAlchemy means: work that may be tried again, a database that is away, or a bug."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+
+class Trouble(Enum):
+    """What to do about an error."""
+
+    AGAIN = "again"
+    """Another transaction was in the way: the same work may succeed in a moment."""
+    AWAY = "away"
+    """The database cannot be reached, is full, starts, stops, or takes no writes."""
+    NO_TABLE = "no table"
+    """A table is missing: it was dropped under us."""
+
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: serialization_failure, deadlock_detected,
+# lock_not_available.
+POSTGRESQL_AGAIN = {"40001", "40P01", "55P03"}
+# Classes: connection exception, insufficient resources, operator intervention, system error.
+# Then: read_only_sql_transaction (a standby after a failover).
+POSTGRESQL_AWAY = ("08", "53", "57P", "58", "25006")
+POSTGRESQL_NO_TABLE = "42P01"
+
+# https://mariadb.com/kb/en/mariadb-error-code-reference/: lock wait timeout, deadlock, record changed.
+MYSQL_AGAIN = {1205, 1213, 1020}
+# Closed under us (PyMySQL), disk or table full, too many connections, host not allowed, access denied,
+# shutdown, network, read only.
+MYSQL_AWAY = {0, 1021, 1040, 1044, 1045, 1053, 1077, 1114, 1129, 1130, 1203, 1226, 1290, 1836, 3169, 4031}
+MYSQL_AWAY_RANGES = ((1152, 1152), (1154, 1161), (1927, 1927), (2000, 2099))
+MYSQL_NO_TABLE = 1146
+
+SQLITE_AGAIN = ("locked", "busy")
+SQLITE_AWAY = ("unable to open", "disk i/o error", "is full", "readonly", "read-only")
+SQLITE_NO_TABLE = "no such table"
+
+
+def trouble_of(error: BaseException) -> Trouble | None:
+    """Return what an exception means; None for everything that is not the database's trouble."""
+    if isinstance(error, PoolTimeout):
+        return Trouble.AWAY
+    if not isinstance(error, DBAPIError):
+        return None
+    original = error.orig
+    if type(original).__module__.startswith("sqlite3"):
+        return _sqlite(str(original).lower())
+    number = original.args[0] if original is not None and original.args else None
+    # psycopg2 and psycopg name the code of PostgreSQL differently.
+    code = getattr(original, "pgcode", None) or getattr(original, "sqlstate", None)
+    if isinstance(number, int):
+        found = _mysql(number)
+    else:
+        found = _postgresql(code) if isinstance(code, str) else _without_code(error)
+    return found or (Trouble.AWAY if error.connection_invalidated else None)
+
+
+def away(error: BaseException) -> bool:
+    """Return whether an exception, also one of Airflow's own queries, says that the database is away."""
+    return trouble_of(error) in (Trouble.AWAY, Trouble.AGAIN)
+
+
+def _postgresql(code: str) -> Trouble | None:
+    if code in POSTGRESQL_AGAIN:
+        return Trouble.AGAIN
+    if code == POSTGRESQL_NO_TABLE:
+        return Trouble.NO_TABLE
+    return Trouble.AWAY if code.startswith(POSTGRESQL_AWAY) else None
+
+
+def _mysql(number: int) -> Trouble | None:
+    if number in MYSQL_AGAIN:
+        return Trouble.AGAIN
+    if number == MYSQL_NO_TABLE:
+        return Trouble.NO_TABLE
+    if number in MYSQL_AWAY or any(low <= number <= high for low, high in MYSQL_AWAY_RANGES):
+        return Trouble.AWAY
+    return None
+
+
+def _sqlite(text: str) -> Trouble | None:
+    if any(words in text for words in SQLITE_AGAIN):
+        return Trouble.AGAIN
+    if SQLITE_NO_TABLE in text:
+        return Trouble.NO_TABLE
+    return Trouble.AWAY if any(words in text for words in SQLITE_AWAY) else None
+
+
+def _without_code(error: DBAPIError) -> Trouble | None:
+    """A driver that could not connect, or lost its connection, has no code to give."""
+    if isinstance(error, ProgrammingError):
+        return None
+    return Trouble.AWAY if isinstance(error, (OperationalError, InterfaceError)) else None

@@ -1,0 +1,1 @@
+"""The page: templates and static files, without a build step."""

@@ -1,0 +1,163 @@
+/**
+ * Requests to the plugin and to Airflow, as the user of the session. Scripts of this site may use Airflow's cookie
+ * (docs/authentication.md); nothing here reads it.
+ */
+import { facts } from "./facts.js";
+import { headerToken, headerTokenGiven, sessionEnded, signedInAgain } from "./session.js";
+
+/** An answer that is an error: `message` is for people, `reason` for programs, `detail` all there is. */
+export class ApiError extends Error {
+  constructor(status, detail, retryAfter = null) {
+    super(detail.message);
+    this.status = status;
+    this.reason = detail.reason ?? "error";
+    this.argument = detail.argument ?? null;
+    this.detail = detail;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/**
+ * Send a request and return the Response, waiting for the user where the session has ended or the header token is
+ * asked for; such a request was not carried out, so that sending it again is safe.
+ *
+ * @param {string} path below the plugin, such as `/v2/commands`; with `airflow`, below Airflow's `/api/v2`
+ * @param {object} options method, json, form (FormData), headers, signal, airflow;
+ *   patient: false for what is not worth bothering the user about
+ * @throws {ApiError} every answer of 400 and above, and none at all (status 0)
+ */
+export async function send(path, options = {}) {
+  const { method = "GET", json, form, headers = {}, signal, airflow = false, patient = true } = options;
+  for (;;) {
+    // Whoever signs in meanwhile may be somebody else.
+    if (sessionEnded()) {
+      if (!patient) throw new ApiError(401, { reason: "unauthenticated", message: "The session has ended." });
+      await signedInAgain();
+    }
+    const request = { method, headers: { Accept: "application/json", ...headers }, signal, cache: "no-store" };
+    if (json !== undefined) {
+      request.body = JSON.stringify(json);
+      request.headers["Content-Type"] = "application/json";
+    } else if (form) {
+      request.body = form;
+    }
+    const token = headerToken();
+    if (facts.header_token && token && !airflow) request.headers[facts.header_token] = encodeHeader(token);
+    let answer;
+    try {
+      answer = await fetch(airflow ? `${facts.airflow}/api/v2${path}` : facts.root + path, request);
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new ApiError(0, { reason: "unreachable", message: "The API server cannot be reached." });
+    }
+    if (answer.ok) return answer;
+    if (answer.status === 401 && patient) {
+      await signedInAgain();
+      continue;
+    }
+    const error = await problem(answer);
+    if (error.reason === "header_token" && !airflow) {
+      await headerTokenGiven();
+      continue;
+    }
+    throw error;
+  }
+}
+
+/** Send a request and return the JSON of its answer; null for an empty one. */
+export async function call(path, options = {}) {
+  const answer = await send(path, options);
+  const text = await answer.text();
+  return text ? JSON.parse(text) : null;
+}
+
+/** Ask Airflow's own API. */
+export const airflow = (path, options = {}) => call(path, { ...options, airflow: true });
+
+/**
+ * Follow server-sent events until the one called `end`, over lost connections, each time from where it was.
+ *
+ * @param {string} path such as `/v2/operations/<id>/events`
+ * @param {(event: {type: string, data: any, id: string|null}) => void} onEvent
+ * @param {object} options signal; after (an event id); last: names of events that end it
+ */
+export async function follow(path, onEvent, { signal, after = null, last = ["end"] } = {}) {
+  let pause = 500;
+  for (;;) {
+    try {
+      const headers = { Accept: "text/event-stream", ...(after ? { "Last-Event-ID": after } : {}) };
+      const answer = await send(path, { headers, signal });
+      for await (const event of events(answer.body)) {
+        pause = 500;
+        if (event.id !== null) after = event.id;
+        onEvent(event);
+        if (last.includes(event.type)) return;
+      }
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      // What was refused will be refused again; a server that is away or busy comes back.
+      if (error instanceof ApiError && error.status >= 400 && ![429, 502, 503, 504].includes(error.status)) throw error;
+    }
+    if (signal?.aborted) return;
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    pause = Math.min(pause * 2, 10_000);
+  }
+}
+
+/** Read server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) off a body. */
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  let event = { type: "message", data: [], id: null };
+  try {
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      const lines = (rest + value).split(/\r\n|\n|\r(?!$)/);
+      rest = lines.pop();
+      for (const line of lines) {
+        if (line === "") {
+          if (event.data.length) yield { type: event.type, id: event.id, data: parsed(event.data.join("\n")) };
+          event = { type: "message", data: [], id: null };
+          continue;
+        }
+        const colon = line.indexOf(":");
+        if (colon === 0) continue;
+        const field = colon < 0 ? line : line.slice(0, colon);
+        const text = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
+        if (field === "event") event.type = text;
+        else if (field === "data") event.data.push(text);
+        else if (field === "id") event.id = text;
+      }
+    }
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+async function problem(answer) {
+  const retryAfter = Number(answer.headers.get("Retry-After")) || null;
+  let body = null;
+  try {
+    body = await answer.json();
+  } catch {
+    // Not from us: a proxy in between, most likely.
+  }
+  const detail = body?.detail;
+  if (detail && typeof detail === "object" && !Array.isArray(detail)) return new ApiError(answer.status, detail, retryAfter);
+  const message = typeof detail === "string" ? detail : `The server answered with ${answer.status} ${answer.statusText}`.trim() + ".";
+  return new ApiError(answer.status, { reason: "error", message, body }, retryAfter);
+}
+
+// A header takes latin-1 alone; the server compares with both spellings of the rest.
+function encodeHeader(text) {
+  return String.fromCharCode(...new TextEncoder().encode(text));
+}

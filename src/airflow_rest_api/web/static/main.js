@@ -1,0 +1,48 @@
+/** The shell: the head with the views' names, the view that is chosen, and what lies over it. */
+import { html, render, useEffect, useRef } from "./vendor/preact.js";
+import { facts, framed } from "./lib/facts.js";
+import { link, useRoute } from "./lib/router.js";
+import { CopyButton, Link } from "./parts/basic.js";
+import { Questions } from "./parts/dialog.js";
+import { Icon } from "./parts/icons.js";
+import { lazy } from "./parts/lazy.js";
+import { SessionOverlay } from "./parts/session.js";
+import { Toasts } from "./parts/toast.js";
+
+// `id`: what the address calls it; `View` gets the parameters of the address.
+const VIEWS = [
+  { id: "commands", title: "Commands", View: lazy(() => import("./views/commands.js"), "View") },
+  { id: "operations", title: "Operations", View: lazy(() => import("./views/operations.js"), "View") },
+  { id: "services", title: "Services", View: lazy(() => import("./views/services.js"), "View") },
+  { id: "dag-files", title: "DAG files", View: lazy(() => import("./views/dag-files.js"), "View") },
+  { id: "endpoints", title: "Old endpoints", View: lazy(() => import("./views/endpoints.js"), "View") },
+];
+
+function Shell() {
+  const route = useRoute();
+  const view = VIEWS.find((one) => one.id === route.view) ?? VIEWS[0];
+  const main = useRef();
+  const first = useRef(true);
+  useEffect(() => {
+    document.title = `${view.title} - REST API - Airflow`;
+    // Who moves on with the keyboard goes on in what has come.
+    if (!first.current) main.current.focus({ preventScroll: true });
+    first.current = false;
+  }, [view]);
+  return html`
+    <a class="skip" href="#main" onClick=${(event) => (event.preventDefault(), main.current.focus())}>Skip to the content</a>
+    <header class="head">
+      ${!framed && html`<a class="brand" href="${facts.airflow}/" title="Back to Airflow"><${Icon} name="left" size="18" /><span>Airflow</span></a>`}
+      <nav aria-label="Views"><ul>${VIEWS.map((one) => html`<li key=${one.id}><${Link} view=${one.id} aria-current=${one === view ? "page" : undefined}>${one.title}<//></li>`)}</ul></nav>
+      <span class="grow"></span>
+      <div class="about">
+        <span class="user" title="You are signed in as ${facts.user}">${facts.user}</span>
+        <${CopyButton} text=${link} icon="link" label="Copy a link to this place" />
+        <a class="button quiet small" href="docs" target=${framed ? undefined : "_blank"} rel="noopener">Reference</a>
+      </div>
+    </header>
+    <main ref=${main} id="main" tabindex="-1" class="view view-${view.id}"><${view.View} key=${view.id} params=${route.params} /></main>
+    <${Toasts} /><${Questions} /><${SessionOverlay} />`;
+}
+
+render(html`<${Shell} />`, document.getElementById("app"));

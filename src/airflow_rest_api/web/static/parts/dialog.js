@@ -1,0 +1,52 @@
+/** Dialogs, of the browser's own kind: they hold the focus, and Escape closes them. */
+import { html, useEffect, useId, useRef, useState } from "../vendor/preact.js";
+import { Button } from "./basic.js";
+
+/**
+ * A dialog as long as it is rendered.
+ *
+ * @param {object} props title; onClose (absent: Escape does not close it); footer: the buttons; children
+ */
+export function Dialog({ title, onClose, footer, children, wide = false }) {
+  const ref = useRef();
+  const id = useId();
+  useEffect(() => {
+    const before = document.activeElement;
+    ref.current.showModal();
+    return () => before?.isConnected && before.focus();
+  }, []);
+  const cancel = (event) => {
+    event.preventDefault();
+    onClose?.();
+  };
+  return html`<dialog ref=${ref} class=${wide ? "wide" : ""} aria-labelledby=${id} onCancel=${cancel}>
+    <h2 id=${id}>${title}</h2>
+    <div class="dialog-body">${children}</div>
+    <div class="dialog-footer">${footer}</div>
+  </dialog>`;
+}
+
+let open = () => Promise.resolve(false);
+
+/**
+ * Ask the user; resolves to true or false.
+ *
+ * @param {object} question title; text (or any content); yes: the word on the button that says what it does; danger
+ */
+export const ask = (question) => open(question);
+
+/** Holds what `ask` asks; rendered once, by the shell. */
+export function Questions() {
+  const [question, setQuestion] = useState(null);
+  useEffect(() => {
+    open = (asked) => new Promise((resolve) => setQuestion({ ...asked, resolve }));
+  }, []);
+  if (!question) return null;
+  const answer = (said) => {
+    setQuestion(null);
+    question.resolve(said);
+  };
+  const footer = html`<${Button} onClick=${() => answer(false)} autofocus>Cancel<//>
+    <${Button} kind=${question.danger ? "danger" : "primary"} onClick=${() => answer(true)}>${question.yes}<//>`;
+  return html`<${Dialog} title=${question.title} onClose=${() => answer(false)} footer=${footer}>${question.text}<//>`;
+}

@@ -1,0 +1,121 @@
+/** One command: what it is, its form, its run, and how to do the same from elsewhere. */
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
+import { ApiError, call } from "../lib/api.js";
+import { argumentsOf, body, fault, form, fromAddress, isGiven, isHidden, toAddress } from "../lib/arguments.js";
+import { note } from "../lib/router.js";
+import { Button, EffectBadge, ErrorNotice, Link, Loading, Notice } from "../parts/basic.js";
+import { ask } from "../parts/dialog.js";
+import { Icon } from "../parts/icons.js";
+import { OperationPanel } from "../parts/operation_panel.js";
+import { Arguments } from "./command-arguments.js";
+import { Elsewhere } from "./command-elsewhere.js";
+
+const GRAVITY = ["read", "write", "execute", "service", "destructive"];
+
+/** Long enough for what is quick to be answered at once; what takes longer is followed as it prints. */
+const WAIT = "wait=1";
+
+export function Command({ summary, params }) {
+  const [detail, setDetail] = useState(null);
+  const [error, setError] = useState(null);
+  useEffect(() => {
+    call(`/v2/commands/${summary.path}`).then(setDetail, setError);
+  }, []);
+  return html`<div class="page command">
+    <${Link} view="commands" class="back"><${Icon} name="left" />All commands<//>
+    <div class="command-head">
+      <div class="row"><h2 class="large">${summary.name}</h2><${EffectBadge} effect=${summary.effect} /></div>
+      <p>${summary.help}</p>
+    </div>
+    <${ErrorNotice} error=${error} />
+    ${detail ? html`<${Prepared} summary=${summary} detail=${detail} params=${params} />` : !error && html`<${Loading} />`}
+  </div>`;
+}
+
+function Prepared({ summary, detail, params }) {
+  const args = useMemo(() => argumentsOf(summary, detail), [detail]);
+  const needs = detail.needs.join("; ").replaceAll("`", "");
+  const [values, setValues] = useState(() => fromAddress(args, params));
+  const [faults, setFaults] = useState({});
+  const [error, setError] = useState(null);
+  const [operation, setOperation] = useState(null);
+  const [busy, setBusy] = useState(false);
+  const result = useRef();
+  const latest = useRef(values);
+  const change = (name, value) => {
+    // The latest ones, not those of the last rendering: two fields may change before the next.
+    const next = (latest.current = { ...latest.current, [name]: value });
+    setValues(next);
+    setFaults((before) => ({ ...before, [name]: undefined }));
+    note("commands", [["command", summary.path], ...toAddress(args, next)]);
+  };
+  const clear = () => {
+    setValues((latest.current = {}));
+    setFaults({});
+    note("commands", { command: summary.path });
+  };
+  const effect = effectOf(detail, args, values);
+  const run = async (event) => {
+    event?.preventDefault();
+    setError(null);
+    const wrong = Object.fromEntries(args.map((one) => [one.name, fault(one, values[one.name])]).filter(([, said]) => said));
+    setFaults(wrong);
+    if (Object.keys(wrong).length) {
+      requestAnimationFrame(() => document.querySelector("form.command-form [aria-invalid]")?.focus());
+      return;
+    }
+    const request = body(args, values);
+    if (!(await sure(summary, effect, request, args, values))) return;
+    setBusy(true);
+    try {
+      const sends = Object.keys(request.files).length ? { form: form(request) } : { json: request.json };
+      setOperation(await call(`/v2/commands/${summary.path}`, { method: "POST", headers: { Prefer: WAIT }, ...sends }));
+      requestAnimationFrame(() => result.current?.scrollIntoView({ block: "nearest", behavior: "smooth" }));
+    } catch (problem) {
+      if (!(problem instanceof ApiError)) throw problem;
+      const named = args.find((one) => one.name === problem.argument);
+      if (named) setFaults({ [named.name]: problem.message });
+      setError(problem);
+    }
+    setBusy(false);
+  };
+  return html`
+    ${detail.description && detail.description !== detail.help && html`<p class="muted description">${detail.description}</p>`}
+    ${!detail.allowed && html`<${Notice}>You may not run this command. It needs: ${needs}.<//>`}
+    ${detail.reveals_secrets && detail.allowed && html`<p class="muted small-text row"><${Icon} name="lock" size="14" />What it prints can hold secrets, and is kept with the operation.</p>`}
+    <form class="command-form card" onSubmit=${run} novalidate aria-label="Arguments of ${summary.name}">
+      <${Arguments} command=${summary} args=${args} values=${values} faults=${faults} onChange=${change} />
+      <div class="row form-end">
+        <${Button} kind=${effect === "destructive" ? "danger" : "primary"} type="submit" icon="play" busy=${busy} disabled=${!detail.allowed || busy}>Run<//>
+        ${args.some((one) => isGiven(one, values[one.name])) && html`<${Button} kind="quiet" onClick=${clear}>Clear<//>`}
+        ${effect !== summary.effect && html`<span class="muted small-text row">With these arguments: <${EffectBadge} effect=${effect} /></span>`}
+        <span class="grow"></span>
+        ${detail.allowed && html`<span class="muted small-text needs" title=${needs}>needs ${needs}</span>`}
+      </div>
+      <${ErrorNotice} error=${error} />
+    </form>
+    <div ref=${result}>${operation && html`<${OperationPanel} id=${operation.id} initial=${operation} onAgain=${setOperation} />`}</div>
+    <${Elsewhere} command=${summary} args=${args} values=${values} />`;
+}
+
+/** The effect with the arguments that are given: some make it a graver one. */
+function effectOf(detail, args, values) {
+  const raised = args.filter((one) => isGiven(one, values[one.name])).map((one) => detail.raised_by?.[one.name]);
+  return raised.reduce((worst, one) => (GRAVITY.indexOf(one) > GRAVITY.indexOf(worst) ? one : worst), detail.effect);
+}
+
+const WHAT = {
+  execute: "This runs the code of DAG authors, now, on the host of the API server.",
+  service: "This starts, stops or steers a component of Airflow.",
+  destructive: "This can lose data, and cannot be undone.",
+};
+
+/** Ask before what executes or destroys, naming what it will be. */
+async function sure(command, effect, { json, files }, args, values) {
+  if (!WHAT[effect]) return true;
+  const given = [...Object.entries(json), ...Object.entries(files).map(([name, file]) => [name, file.name])];
+  const secret = (name) => isHidden(args.find((one) => one.name === name), values);
+  const text = html`<p>${WHAT[effect]}</p>
+    ${given.length > 0 && html`<dl class="given">${given.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${secret(name) ? "•••" : String(value)}</dd></div>`)}</dl>`}`;
+  return ask({ title: `Run ${command.name}?`, text, yes: `Run ${command.name}`, danger: effect === "destructive" });
+}

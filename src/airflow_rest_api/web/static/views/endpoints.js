@@ -1,0 +1,45 @@
+/** The endpoints of the 1.x plugin: what its own page showed, and a form for each. */
+import { html, useEffect, useState } from "../vendor/preact.js";
+import { call } from "../lib/api.js";
+import { facts } from "../lib/facts.js";
+import { Badge, Empty, ErrorNotice, Link, Loading } from "../parts/basic.js";
+import { Icon } from "../parts/icons.js";
+import { Dags } from "./endpoint-dags.js";
+import { Endpoint } from "./endpoint.js";
+
+export function View({ params }) {
+  const [endpoints, setEndpoints] = useState(null);
+  const [error, setError] = useState(null);
+  const [typed, setTyped] = useState("");
+  const chosen = params.get("api");
+  useEffect(() => {
+    call("/endpoints.json").then((said) => setEndpoints(said.endpoints), setError);
+  }, []);
+  const wanted = typed.trim().toLowerCase();
+  const found = endpoints?.filter((one) => [one.name, one.description, ...one.arguments.map((each) => each.name)].some((text) => text.toLowerCase().includes(wanted)));
+  const endpoint = endpoints?.find((one) => one.name === chosen);
+  return html`<div class="panes${chosen ? " chosen" : ""}">
+    <h1 class="away">Old endpoints</h1>
+    <div class="pane-list">
+      <div class="pane-head">
+        <label class="search"><span class="away">Search the endpoints</span><${Icon} name="search" />
+          <input type="search" value=${typed} onInput=${(event) => setTyped(event.currentTarget.value)} placeholder="Search the old endpoints" autocomplete="off" spellcheck="false" /></label>
+      </div>
+      <div class="scroll">${found ? html`<ul>${found.map((one) => html`<li key=${one.name}><${Link} view="endpoints" params=${{ api: one.name }} class="entry" aria-current=${one.name === chosen ? "true" : undefined}>
+        <span class="entry-name">${one.name}</span>${one.methods.length === 1 && html`<${Badge}>${one.methods[0]}<//>`}${one.background && html`<${Badge}>background<//>`}<//></li>`)}</ul>` : !error && html`<${Loading} />`}
+        ${found?.length === 0 && html`<${Empty}>No endpoint has that.<//>`}</div>
+    </div>
+    <div class="pane-detail">
+      <${ErrorNotice} error=${error} />
+      ${endpoint ? html`<${Endpoint} key=${endpoint.name} endpoint=${endpoint} params=${params} />` : endpoints && html`<${About} count=${endpoints.length} />`}
+    </div>
+  </div>`;
+}
+
+/** The versions and the DAGs, with which the original's page began. */
+const About = ({ count }) => html`<div class="page">
+  <div><h2 class="large">The endpoints of the 1.x plugin</h2>
+    <p class="muted">Clients of 2016 go on unchanged: ${count} endpoints at <code>${facts.root}/api</code>. For anything new, the commands and the v2 API do more.</p></div>
+  <dl class="facts"><div><dt>Airflow</dt><dd><b>${facts.airflow_version}</b></dd></div><div><dt>Plugin</dt><dd><b>${facts.version}</b></dd></div></dl>
+  <${Dags} />
+</div>`;

@@ -1,0 +1,61 @@
+/** What of the operations is shown: kept in the address, so that a link shows the same. */
+import { html, useEffect, useState } from "../../vendor/preact.js";
+import { go } from "../../lib/router.js";
+import { EFFECTS, Button } from "../../parts/basic.js";
+import { SelectField, TextField } from "../../parts/fields.js";
+
+const STATES = ["queued", "running", "succeeded", "failed", "cancelled", "timed_out", "lost"];
+const NAMES = ["state", "command", "user", "effect", "dag_id", "since", "until"];
+/** Milliseconds without a key after which what was typed counts. */
+const PAUSE = 350;
+
+/** The filter that an address holds, without what is empty. */
+export function filterOf(params) {
+  return Object.fromEntries(NAMES.map((name) => [name, params.get(name)]).filter(([, value]) => value));
+}
+
+/** The filter as the API's query: the times in UTC. */
+export function queryOf(filter) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(filter)) {
+    if (name === "state" && value === "unfinished") ["queued", "running"].forEach((state) => query.append("state", state));
+    else if (name === "since" || name === "until") {
+      const time = new Date(value);
+      if (!Number.isNaN(time.valueOf())) query.set(name, time.toISOString());
+    } else query.set(name, value);
+  }
+  return query;
+}
+
+/** @param {object} props filter; chosen: the id of the operation that is shown and stays so */
+export function FilterForm({ filter, chosen }) {
+  const [typed, setTyped] = useState(filter);
+  useEffect(() => setTyped(filter), [JSON.stringify(filter)]);
+  useEffect(() => {
+    if (JSON.stringify(clean(typed)) === JSON.stringify(clean(filter))) return undefined;
+    const timer = setTimeout(() => go("operations", { ...clean(typed), id: chosen }, { replace: true }), PAUSE);
+    return () => clearTimeout(timer);
+  }, [typed]);
+  const field = (name) => ({ value: typed[name] ?? "", onInput: (value) => setTyped((before) => ({ ...before, [name]: value })) });
+  const more = ["user", "effect", "dag_id", "since", "until"].filter((name) => typed[name]);
+  const any = Object.keys(clean(typed)).length > 0;
+  return html`<form class="filter" role="search" aria-label="Filter the operations" onSubmit=${(event) => event.preventDefault()}>
+    <div class="filter-main">
+      <${TextField} label="Command" placeholder="dags trigger" ...${field("command")} />
+      <${SelectField} label="State" ...${field("state")} options=${[["", "any"], ["unfinished", "not ended"], ...STATES.map((state) => [state, state.replace("_", " ")])]} />
+    </div>
+    <details open=${more.length > 0}>
+      <summary>More filters${more.length ? ` (${more.length})` : ""}</summary>
+      <div class="filter-more">
+        <${TextField} label="DAG" ...${field("dag_id")} />
+        <${TextField} label="User" ...${field("user")} />
+        <${SelectField} label="Effect" ...${field("effect")} options=${[["", "any"], ...Object.keys(EFFECTS)]} />
+        <${TextField} label="Since" wide type="datetime-local" ...${field("since")} />
+        <${TextField} label="Until" wide type="datetime-local" ...${field("until")} />
+      </div>
+    </details>
+    ${any && html`<${Button} small kind="quiet" icon="cross" onClick=${() => setTyped({})}>No filter<//>`}
+  </form>`;
+}
+
+const clean = (filter) => Object.fromEntries(NAMES.filter((name) => filter[name]).map((name) => [name, filter[name].trim()]));

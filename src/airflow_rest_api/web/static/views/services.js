@@ -1,0 +1,69 @@
+/** Services: which components run, where and since when; start them, stop them, read what they write. */
+import { html, useCallback, useEffect, useRef, useState } from "../vendor/preact.js";
+import { call, send } from "../lib/api.js";
+import { learn, poll } from "../lib/clock.js";
+import { go } from "../lib/router.js";
+import { Empty, ErrorNotice, Link } from "../parts/basic.js";
+import { Icon } from "../parts/icons.js";
+import { ServiceDetail } from "./services/detail.js";
+import { ServiceList } from "./services/list.js";
+import { StartDialog } from "./services/start.js";
+
+/** Milliseconds between two looks. */
+const EVERY = 2000;
+
+/** The components: `{services, error, look()}`; `services` is null before the first answer. */
+function useServices() {
+  const [state, setState] = useState({ services: null, error: null });
+  const look = useCallback(async (signal) => {
+    try {
+      const found = await learn(await send("/v2/services", { signal })).json();
+      setState({ services: found.services, error: null });
+    } catch (error) {
+      if (error.name !== "AbortError") setState((before) => ({ ...before, error }));
+    }
+  }, []);
+  const stop = useRef(null);
+  useEffect(() => (stop.current = poll(look, EVERY)), []);
+  // What will be refused again is not asked for again.
+  useEffect(() => state.error?.status === 403 && stop.current(), [state.error]);
+  return { ...state, look };
+}
+
+/** The kinds of components that there are; null before they are known. */
+function useKinds() {
+  const [kinds, setKinds] = useState(null);
+  useEffect(() => {
+    call("/v2/services/kinds").then((found) => setKinds(found.kinds), () => setKinds([]));
+  }, []);
+  return kinds;
+}
+
+export function View({ params }) {
+  const { services, error, look } = useServices();
+  const kinds = useKinds();
+  const [starting, setStarting] = useState(false);
+  const chosen = params.get("id");
+  const titles = Object.fromEntries((kinds ?? []).map((kind) => [kind.kind, kind.title]));
+  const service = services?.find((one) => one.id === chosen) ?? null;
+  const started = (made) => {
+    setStarting(false);
+    look();
+    go("services", { id: made.id });
+  };
+  return html`<h1 class="away">Services</h1>
+    <div class="panes services${chosen ? " chosen" : ""}">
+      <${ServiceList} services=${services} error=${error} titles=${titles} chosen=${chosen} mayStart=${kinds?.some((kind) => kind.allowed)} onStart=${() => setStarting(true)} />
+      <div class="pane-detail"><div class="page">
+        ${chosen && html`<${Link} class="back" view="services"><${Icon} name="left" />All services<//>`}
+        ${detail(chosen, service, services, titles, look, error)}
+      </div></div>
+    </div>
+    ${starting && html`<${StartDialog} kinds=${kinds} onClose=${() => setStarting(false)} onStarted=${started} />`}`;
+}
+
+function detail(chosen, service, services, titles, look, error) {
+  if (service) return html`<${ServiceDetail} key=${service.id} service=${service} title=${titles[service.kind] ?? service.kind} onChange=${look} />`;
+  if (chosen && services) return html`<${ErrorNotice} error=${{ message: "There is no such component, or none any more." }} />`;
+  return !chosen && !error && html`<${Empty}>Choose a component to see how it is and what it writes.<//>`;
+}

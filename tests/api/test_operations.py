@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from airflow_rest_api.api import listing
+from tests.standin import bearer, own_database, prints, serving, until_cancelled
+
+
+def start(client: TestClient, path: str = "version", **kw: Any) -> Any:
+    return client.post(f"/v2/commands/{path}", headers={"Prefer": "respond-async", **kw}).json()
+
+
+def test_an_operation_is_found_again():
+    with serving(prints("x")) as (client, _):
+        made = client.post("/v2/commands/version").json()
+        answer = client.get(f"/v2/operations/{made['id']}")
+
+    assert (answer.status_code, answer.json()) == (200, made)
+
+
+def test_a_client_can_wait_for_the_end():
+    with serving(until_cancelled) as (client, _):
+        path = f"/v2/operations/{start(client)['id']}"
+        at_once = client.get(path)
+        later = client.get(path, headers={"Prefer": "wait=0"})
+
+    assert (at_once.status_code, at_once.headers["Location"]) == (202, path)
+    assert (later.status_code, later.headers["Preference-Applied"]) == (202, "wait=0")
+
+
+def test_cancel_answers_with_the_end_each_time():
+    with serving(until_cancelled) as (client, _):
+        path = f"/v2/operations/{start(client)['id']}"
+        first, second = client.post(f"{path}/cancel"), client.post(f"{path}/cancel")
+
+    assert (first.status_code, first.json()["state"]) == (200, "cancelled")
+    assert first.json()["message"] == "The command was cancelled by admin."
+    assert (first.json()["cancel"], second.json()["cancel"]) == ("asked", "ended_before")
+    assert {**second.json(), "cancel": "", "cancel_message": ""} == {
+        **first.json(),
+        "cancel": "",
+        "cancel_message": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "rest"),
+    [("GET", ""), ("POST", "/cancel"), ("GET", "/output"), ("GET", "/files/pools-export.json")],
+)
+def test_who_may_not_run_the_same_is_told_that_there_is_no_such_operation(method: str, rest: str):
+    with serving(until_cancelled, user="user") as (client, engine):
+        arguments = {"json": {"dag_id": "a"}, "headers": {"Prefer": "respond-async"}}
+        identifier = client.post("/v2/commands/dags/pause", **arguments).json()["id"]
+        path = f"/v2/operations/{identifier}{rest}"
+        other = client.request(method, path, headers=bearer("viewer"))
+        unknown = client.request(method, f"/v2/operations/{'0' * 32}{rest}")
+        admin = client.request(method, path, headers=bearer("admin"))
+        cancelled = engine.processes[0].cancelled.is_set()
+
+    assert (other.status_code, other.json()) == (unknown.status_code, unknown.json())
+    assert other.json()["detail"]["reason"] == "unknown_operation"
+    assert (
+        admin.json()["detail"]["reason"] == "unknown_file"
+        if "files" in rest
+        else admin.status_code in (200, 202)
+    )
+    assert cancelled == (rest == "/cancel")
+
+
+def test_who_may_run_the_same_sees_an_operation_and_cannot_end_it():
+    with serving(until_cancelled, user="user") as (client, engine):
+        arguments = {"json": {"dag_id": "a"}, "headers": {"Prefer": "respond-async"}}
+        path = f"/v2/operations/{client.post('/v2/commands/dags/pause', **arguments).json()['id']}"
+        seen = client.get(path, headers=bearer("op"))
+        refused = client.post(f"{path}/cancel", headers=bearer("op"))
+        cancelled = engine.processes[0].cancelled.is_set()
+
+    assert (seen.status_code, seen.json()["user"]) == (202, "user")
+    assert (refused.status_code, refused.json()["detail"]["reason"]) == (403, "forbidden")
+    assert not cancelled
+
+
+def ids(answer: Any) -> list[str]:
+    return [entry["id"] for entry in answer.json()["operations"]]
+
+
+def pages(client: TestClient, limit: int, **params: Any) -> list[list[str]]:
+    """Return the ids of all pages."""
+    found: list[list[str]] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = client.get("/v2/operations", params={**params, "limit": limit, **cursor})
+        assert page.status_code == 200, page.text
+        found.append(ids(page))
+        if page.json()["next"] is None:
+            return found
+        cursor = {"cursor": page.json()["next"]}
+
+
+@pytest.mark.slow
+def test_the_list_has_what_the_caller_may_see_and_for_administrators_all():
+    with serving(prints("output"), user="viewer") as (client, _):
+        mine = [start(client)["id"], start(client, "dags/list")["id"]]
+        user, pause = bearer("user"), {"json": {"dag_id": "a"}}
+        others = client.post("/v2/commands/dags/pause", headers=user, **pause).json()["id"]
+        listed = client.get("/v2/operations")
+        everything = client.get("/v2/operations", headers=bearer("admin"))
+
+    assert (ids(listed), listed.json()["next"]) == (mine[::-1], None)
+    assert ids(everything) == [others, *mine[::-1]]
+    assert "stdout" not in listed.json()["operations"][0]
+
+
+@pytest.mark.parametrize("user", ["admin", "op", "viewer"])
+@pytest.mark.parametrize("limit", [1, 3, 7, 8])
+def test_all_pages_together_are_the_list_and_nothing_comes_twice(user: str, limit: int):
+    with serving(user=user) as (client, _):
+        made = []
+        for number in range(7):
+            # Those of a user are to be seen by administrators, and by op, who may pause DAGs as well.
+            if number % 2:
+                options = {"headers": bearer("user"), "json": {"dag_id": "a"}}
+                made.append(client.post("/v2/commands/dags/pause", **options).json()["id"])
+            else:
+                made.append(client.post("/v2/commands/version").json()["id"])
+        found = pages(client, limit)
+
+    expected = made[::-2] if user == "viewer" else made[::-1]
+    assert [one for page in found for one in page] == expected
+    assert all(len(page) <= limit for page in found)
+
+
+def test_what_one_may_not_see_does_not_hide_ones_own(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(listing, "SCANNED", 4)
+    monkeypatch.setattr(listing, "BATCH", 2)
+    with serving(user="viewer") as (client, _):
+        mine = client.post("/v2/commands/version").json()["id"]
+        for _ in range(9):
+            client.post("/v2/commands/dags/pause", headers=bearer("user"), json={"dag_id": "a"})
+        found = pages(client, 5)
+
+    assert found[0] == [mine]
+    assert len(found) > 1
+    assert [one for page in found for one in page] == [mine]
+
+
+def test_the_list_can_be_narrowed():
+    with serving() as (client, _):
+        first = client.post("/v2/commands/version").json()
+        second = client.post("/v2/commands/dags/pause", json={"dag_id": "d"}, headers=bearer("user")).json()
+
+        def narrowed(**params: Any) -> list[str]:
+            return ids(client.get("/v2/operations", params=params))
+
+        assert narrowed(command="version", state="succeeded") == [first["id"]]
+        assert narrowed(state=["succeeded", "failed"]) == [second["id"], first["id"]]
+        assert narrowed(state="failed") == []
+        assert narrowed(user="user") == narrowed(dag_id="d") == narrowed(effect="write") == [second["id"]]
+        assert narrowed(since=second["created_at"]) == [second["id"]]
+        assert narrowed(until=second["created_at"]) == [first["id"]]
+        # A moment without a zone is UTC.
+        assert narrowed(until=second["created_at"].rstrip("Z").partition("+")[0]) == [first["id"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "argument"),
+    [
+        ("state=asleep", "state"),
+        ("effect=none", "effect"),
+        ("since=yesterday", "since"),
+        ("limit=0", "limit"),
+        ("limit=501", "limit"),
+        ("cursor=x", "cursor"),
+        ("cursor=", "cursor"),
+        (f"cursor={'g' * 32}.-", "cursor"),
+        (f"cursor={'0' * 32}.{'0' * 32}%0a", "cursor"),
+    ],
+)
+def test_a_wrong_parameter_is_named(query: str, argument: str):
+    with serving() as (client, _):
+        wrong = client.get(f"/v2/operations?{query}")
+
+    assert wrong.status_code == 400
+    assert wrong.json()["detail"]["argument"].startswith(argument)
+
+
+def test_the_output_can_be_had_as_text():
+    with serving(prints("<b>out</b>", "err")) as (client, _):
+        path = f"/v2/operations/{client.post('/v2/commands/version').json()['id']}/output"
+        out, err, wrong = (
+            client.get(path),
+            client.get(f"{path}?stream=stderr"),
+            client.get(f"{path}?stream=x"),
+        )
+
+    assert (out.text, out.headers["Content-Type"]) == ("<b>out</b>", "text/plain; charset=utf-8")
+    assert err.text == "err"
+    assert wrong.status_code == 400
+
+
+def test_the_output_can_be_had_in_pieces():
+    with serving(prints("0123456789€€", "err")) as (client, _):
+        path = f"/v2/operations/{client.post('/v2/commands/version').json()['id']}/output"
+
+        def piece(**params: Any) -> tuple[str, ...]:
+            answer = client.get(path, params=params)
+            return (answer.text, *(answer.headers[f"X-Output-{name}"] for name in ("Offset", "Next", "End")))
+
+        assert piece(offset=0) == ("0123456789€€", "0", "16", "true")
+        assert piece(offset=2, limit=3) == ("234", "2", "5", "false")
+        # No piece ends in the midst of a character.
+        assert piece(limit=12) == ("0123456789", "0", "10", "false")
+        assert piece(offset=10, limit=5) == ("€", "10", "13", "false")
+        assert piece(offset=16) == ("", "16", "16", "true")
+        assert piece(stream="stderr", offset=1) == ("rr", "1", "3", "true")
+        assert client.get(path, params={"offset": -1}).status_code == 400
+        assert client.get(path, params={"limit": 0}).status_code == 400
+
+
+def test_an_operation_can_be_run_again_with_the_permissions_of_its_repeater():
+    with serving(user="user") as (client, engine):
+        made = client.post("/v2/commands/dags/pause", json={"dag_id": "a"}).json()
+        path = f"/v2/operations/{made['id']}/run-again"
+        again = client.post(path)
+        by_another = client.post(path, headers=bearer("op"))
+        refused = client.post(path, headers=bearer("viewer"))
+
+    assert (again.status_code, again.json()["rerun_of"]) == (200, made["id"])
+    assert again.json()["argv"] == made["argv"]
+    assert (by_another.status_code, by_another.json()["user"]) == (200, "op")
+    assert (refused.status_code, refused.json()["detail"]["reason"]) == (404, "unknown_operation")
+    assert len(engine.jobs) == 3
+    assert engine.jobs[1].argv == engine.jobs[0].argv
+
+
+def test_an_operation_that_is_run_again_can_be_left_to_itself():
+    with serving(until_cancelled) as (client, _):
+        made = start(client)
+        again = client.post(f"/v2/operations/{made['id']}/run-again", headers={"Prefer": "respond-async"})
+
+    assert again.status_code == 202
+    assert again.headers["Location"].endswith(again.json()["id"])
+
+
+def test_what_was_not_kept_cannot_be_run_again():
+    with serving() as (client, engine):
+        secret = {"conn_id": "c", "conn_uri": "http://u:hidden@h"}
+        made = [
+            client.post("/v2/commands/connections/add", json=secret).json(),
+            client.post("/v2/commands/pools/import", files={"file": ("p.json", b"{}")}).json(),
+            client.post("/v2/commands/variables/set", json={"key": "k", "value": "v" * 3000}).json(),
+        ]
+        jobs = len(engine.jobs)
+        answers = [client.post(f"/v2/operations/{one['id']}/run-again") for one in made]
+
+    assert [answer.status_code for answer in answers] == [409] * 3
+    assert {answer.json()["detail"]["reason"] for answer in answers} == {"cannot_repeat"}
+    assert [answer.json()["detail"]["id"] for answer in answers] == [one["id"] for one in made]
+    assert len(engine.jobs) == jobs == 3
+
+
+def test_a_switched_off_command_is_not_run_again():
+    address = own_database()
+    with serving(operations_database=address) as (client, _):
+        made = client.post("/v2/commands/dags/pause", json={"dag_id": "a"}).json()
+    with serving(operations_database=address, read_only=True) as (client, engine):
+        refused = client.post(f"/v2/operations/{made['id']}/run-again")
+
+    assert (refused.status_code, refused.json()["detail"]["reason"]) == (403, "switched_off")
+    assert engine.jobs == []
+
+
+def test_two_servers_on_one_database_answer_for_each_others_operations():
+    address = own_database()
+    with (
+        serving(until_cancelled, operations_database=address) as (here, engine),
+        serving(operations_database=address) as (there, _),
+    ):
+        path = f"/v2/operations/{start(here)['id']}"
+        seen, listed = there.get(path), ids(there.get("/v2/operations"))
+        cancelled = there.post(f"{path}/cancel", headers={"Prefer": "wait=60"})
+        again = here.post(f"{path}/cancel")
+
+    assert (seen.status_code, seen.json()["id"], listed) == (202, path[-32:], [path[-32:]])
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "cancelled")
+    assert (cancelled.json()["cancel"], again.json()["cancel"]) == ("asked", "ended_before")
+    assert cancelled.json()["message"] == "The command was cancelled by admin."
+    assert engine.processes[0].cancelled.is_set()
+
+
+def test_an_operation_survives_its_server():
+    address = own_database()
+    with serving(prints("out"), operations_database=address) as (client, _):
+        made = client.post("/v2/commands/version").json()
+        line = client.post("/v2/run", json={"argv": ["version"]}, headers={"Prefer": "wait=60"}).json()
+    with serving(operations_database=address) as (client, _):
+        assert client.get(f"/v2/operations/{made['id']}").json() == made
+        assert client.get(f"/v2/operations/{line['id']}").json() == line
+
+
+def test_a_clean_stop_leaves_what_ran_as_cancelled():
+    address = own_database()
+    with serving(until_cancelled, operations_database=address) as (client, _):
+        made = start(client)
+    with serving(operations_database=address) as (client, _):
+        ended = client.get(f"/v2/operations/{made['id']}").json()
+
+    assert (ended["state"], ended["message"]) == ("cancelled", "The API server was stopped.")
+    assert ended["stdout"] == "working\n"

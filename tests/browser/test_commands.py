@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+import shlex
+import sqlite3
+import subprocess
+from contextlib import closing
+
+import pytest
+from playwright.sync_api import expect
+
+from demo.client import request
+from demo.stack import Stack
+from tests.browser.conftest import Visit
+from tests.browser.visitor import PATIENCE, run
+
+pytestmark = pytest.mark.airflow
+
+MARKUP = "<img src=x onerror=document.title=7>&lt;b&gt;"
+
+expect.set_options(timeout=PATIENCE)
+
+
+def test_a_command_is_found_by_its_name_its_help_and_its_arguments(visit: Visit):
+    page = visit().open()
+    entries = page.locator("a.entry .entry-name")
+    for text, found in (
+        ("dags trig", "dags trigger"),
+        ("import errors", "dags list-import-errors"),
+        ("env-vars", "tasks test"),
+    ):
+        page.get_by_role("searchbox").fill(text)
+        expect(entries.get_by_text(found, exact=True)).to_be_visible()
+        expect(entries.get_by_text("config lint", exact=True)).to_have_count(0)
+    page.get_by_role("searchbox").fill("")
+    page.get_by_role("button", name="destructive").click()
+    expect(entries.filter(has_text="db clean")).to_be_visible()
+    expect(entries.get_by_text("dags list", exact=True)).to_have_count(0)
+
+
+def test_each_role_sees_what_it_may(visit: Visit):
+    admin = visit("admin").open("?view=commands&command=connections/export")
+    expect(admin.get_by_role("button", name="Run", exact=True)).to_be_enabled()
+
+    viewer = visit("viewer").open("?view=commands&command=connections/export")
+    expect(viewer.get_by_role("button", name="Run", exact=True)).to_be_disabled()
+    expect(viewer.get_by_role("alert")).to_contain_text("PUT on every connection")
+    expect(viewer.locator("a.entry", has_text="connections export")).to_contain_text("not allowed")
+    expect(viewer.locator("a.entry", has_text="dags list-runs")).not_to_contain_text("not allowed")
+
+    # Off for everybody, until the configuration names it.
+    destructive = visit("admin").open("?view=commands&command=db/clean")
+    expect(destructive.get_by_role("button", name="Run", exact=True)).to_be_disabled()
+
+
+def test_what_is_wrong_is_said_at_its_field(visit: Visit, stack: Stack):
+    visitor = visit()
+    visitor.allow("400 (Bad Request)")
+    page = visitor.open("?view=commands&command=dags/trigger")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_label("dag_id")).to_be_focused()
+    expect(page.get_by_label("dag_id")).to_have_attribute("aria-invalid", "true")
+    page.get_by_label("dag_id").fill("example_template")
+    page.get_by_label("conf", exact=True).fill("{not json")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".field-error")).to_contain_text("This is not JSON")
+
+    assert page.locator("section.operation").count() == 0
+    assert stack.get("dags/example_template/dagRuns")["total_entries"] == 0
+
+
+def test_what_executes_asks_before_and_names_what_it_will_do(visit: Visit):
+    page = visit().open("?view=commands&command=tasks/render&a.dag_id=example_template&a.task_id=greet")
+    page.get_by_label("logical_date_or_run_id").fill("2024-01-01")
+    page.get_by_role("button", name="Run", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Run tasks render?")
+    expect(dialog).to_contain_text("runs the code of DAG authors")
+    expect(dialog).to_contain_text("example_template")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(page.locator("section.operation")).to_have_count(0)
+
+    page.get_by_role("button", name="Run", exact=True).click()
+    dialog.get_by_role("button", name="Run tasks render").click()
+    expect(page.locator("section.operation")).to_contain_text("succeeded")
+
+
+def test_an_argument_that_makes_the_effect_graver_makes_the_page_ask(visit: Visit):
+    page = visit().open("?view=commands&command=dags/list&a.local=true")
+    expect(page.get_by_text("With these arguments:")).to_be_visible()
+    page.get_by_role("button", name="Run", exact=True).click()
+
+    expect(page.get_by_role("dialog", name="Run dags list?")).to_be_visible()
+
+
+def test_text_that_looks_like_markup_is_shown_as_it_is(visit: Visit):
+    page = visit().open("?view=commands&command=variables/set")
+    page.get_by_label("key").fill(MARKUP)
+    page.get_by_label("value").fill(MARKUP)
+    expect(run(page).locator(".operation-line")).to_contain_text(MARKUP)
+    page = visit().open("?view=commands&command=variables/list")
+    expect(run(page).get_by_role("cell", name=MARKUP).first).to_be_visible()
+
+    assert page.locator("img").count() == 0
+    assert page.title() != "7"
+
+
+def test_a_result_of_ten_thousand_rows_is_sorted_and_scrolled(visit: Visit, stack: Stack):
+    with closing(sqlite3.connect(stack.database, timeout=30)) as database, database:
+        rows = [(f"many_{number:05}", "x", False) for number in range(10_000)]
+        database.executemany("INSERT INTO variable (key, val, is_encrypted) VALUES (?, ?, ?)", rows)
+    try:
+        page = visit().open("?view=commands&command=variables/list")
+        operation = run(page)
+        table = operation.get_by_role("region", name="Result")
+        expect(table.get_by_role("cell", name="many_00000")).to_be_visible()
+        assert table.locator("tbody tr").count() < 200
+        table.get_by_role("button", name="key").click()
+        table.get_by_role("button", name="key").click()
+        table.evaluate("table => table.scrollTo(0, table.scrollHeight / 2)")
+        table.evaluate("table => table.scrollTo(0, 0)")
+        expect(table.get_by_role("cell", name="many_09999")).to_be_visible()
+        operation.get_by_role("button", name="JSON").click()
+        expect(operation.get_by_label("Result as JSON")).to_contain_text("many_05000")
+    finally:
+        with closing(sqlite3.connect(stack.database, timeout=30)) as database, database:
+            database.execute("DELETE FROM variable WHERE key LIKE 'many_%'")
+
+
+def test_the_lines_to_copy_do_the_same(visit: Visit, stack: Stack):
+    page = visit().open("?view=commands&command=variables/set")
+    page.get_by_label("key").fill("it's")
+    page.get_by_label("value").fill('"quoted" $HOME\nü')
+    tabs = page.locator(".elsewhere")
+    curl = tabs.locator("pre").inner_text()
+    done = subprocess.run(
+        ["bash", "-c", curl],
+        env={**stack.environment, "TOKEN": stack.token()},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout)["state"] == "succeeded"
+    assert stack.get("variables/it's")["value"] == '"quoted" $HOME\nü'
+
+    tabs.get_by_role("tab", name="Command line").click()
+    line = tabs.locator("pre").inner_text()
+    assert shlex.split(line) == ["airflow", "variables", "set", "it's", '"quoted" $HOME\nü']
+    answer = request(
+        "POST",
+        f"{stack.url}/admin/rest_api/v2/run",
+        {"argv": shlex.split(line)[1:]},
+        token=stack.token(),
+    )
+    assert answer["state"] == "succeeded"
+    tabs.get_by_role("tab", name="Python").click()
+    compile(tabs.locator("pre").inner_text(), "copied", "exec")
+
+
+def test_names_are_completed_from_airflow(visit: Visit):
+    page = visit().open("?view=commands&command=dags/details")
+    page.get_by_label("dag_id").press_sequentially("slow")
+
+    expect(page.locator("datalist option")).to_have_attribute("value", "example_slow")
+
+
+def test_a_file_is_dropped_and_another_one_comes_back(visit: Visit, stack: Stack):
+    page = visit().open("?view=commands&command=variables/import")
+    content = json.dumps({"dropped": "yes"})
+    transfer = page.evaluate_handle(
+        "content => { const data = new DataTransfer();"
+        " data.items.add(new File([content], 'vars.json', {type: 'application/json'})); return data; }",
+        content,
+    )
+    page.locator(".drop").dispatch_event("drop", {"dataTransfer": transfer})
+    expect(page.locator(".drop")).to_contain_text("vars.json")
+    run(page)
+    assert stack.get("variables/dropped")["value"] == "yes"
+
+    page = visit().open("?view=commands&command=variables/export")
+    operation = run(page)
+    with page.expect_download() as download:
+        operation.locator(".downloads a").click()
+    assert json.loads(download.value.path().read_text())["dropped"] == "yes"
+
+
+def test_an_old_endpoint_is_called_with_its_form(visit: Visit):
+    page = visit().open("?view=endpoints")
+    expect(page.locator(".facts")).to_contain_text("3.")
+    expect(page.get_by_role("region", name="DAGs").get_by_role("link", name="example_slow")).to_be_visible()
+    page.get_by_role("link", name="dag_state").click()
+    expect(page.locator(".code").first).to_contain_text("/airflow/admin/rest_api/api?api=dag_state&dag_id=")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.locator(".field-error")).to_have_count(2)
+    page.get_by_role("link", name="list_dags").click()
+    page.get_by_role("button", name="Submit").click()
+    answer = page.locator("section.operation")
+    expect(answer).to_contain_text("HTTP 200")
+
+    envelope = json.loads(answer.get_by_label("Envelope").inner_text())
+    assert (envelope["status"], envelope["post_arguments"]) == ("OK", {"api": "list_dags"})
+    assert "example_slow" in envelope["output"]["stdout"]

@@ -1,0 +1,133 @@
+"""Modules of the page that work on text alone, as the browser loads them."""
+
+from __future__ import annotations
+
+import difflib
+import random
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Visit
+
+pytestmark = pytest.mark.airflow
+
+IMPORT = (
+    "const load = name => import(document.querySelector('script[type=module]').src.replace('main.js', name));"
+)
+LINES = f"""async ([calls, how]) => {{
+    {IMPORT}
+    const {{ Lines }} = await load('lib/lines.js');
+    const lines = new Lines(how);
+    for (const [method, ...values] of calls) lines[method](...values);
+    return {{ rows: lines.rows.map(row => row.gap ?? [row.stream, row.text]), dropped: lines.dropped,
+              text: lines.text(), stderr: lines.shown('stderr') }};
+}}"""
+DIFFERENCE = f"""async (pairs) => {{
+    {IMPORT}
+    const {{ difference }} = await load('lib/diff.js');
+    return pairs.map(([before, after]) => difference(before, after));
+}}"""
+
+
+def lines(visit: Visit, *calls: list[Any], **how: int) -> dict[str, Any]:
+    found: dict[str, Any] = visit().open().evaluate(LINES, [calls, how])
+    return found
+
+
+def test_pieces_become_lines_each_in_its_stream(visit: Visit):
+    found = lines(
+        visit,
+        ["add", "stdout", "one\ntw"],
+        ["add", "stderr", "warn"],
+        ["add", "stdout", "o\n\nlast"],
+        ["add", "stderr", "ing\n"],
+        ["gap", "stdout", 120],
+        ["add", "stdout", "after\n"],
+    )
+
+    out, err = "stdout", "stderr"
+    assert found["rows"] == [
+        [out, "one"],
+        [out, "two"],
+        [err, "warning"],
+        [out, ""],
+        [out, "last"],
+        120,
+        [out, "after"],
+    ]
+    assert found["stderr"] == [2]
+
+
+def test_a_carriage_return_writes_over_its_line(visit: Visit):
+    found = lines(
+        visit,
+        ["add", "stdout", "10 %\r20 %"],
+        ["add", "stdout", "\r"],
+        ["add", "stdout", "30 %\nwindows\r\nnext\r"],
+        ["add", "stdout", "\n"],
+    )
+
+    assert [text for _, text in found["rows"]] == ["30 %", "windows", "next"]
+
+
+def test_a_long_line_goes_on_in_the_next_row_and_is_one_line_as_text(visit: Visit):
+    found = lines(visit, ["add", "stdout", "x" * 5000 + "\n"])
+
+    assert [len(text) for _, text in found["rows"]] == [2000, 2000, 1000]
+    assert found["text"] == "x" * 5000 + "\n"
+
+
+def test_the_oldest_rows_go(visit: Visit):
+    text = "".join(f"{number}\n" for number in range(250))
+    found = lines(visit, ["add", "stdout", text], ["add", "stderr", "end"], mostRows=100)
+
+    assert found["dropped"] + len(found["rows"]) == 251
+    assert len(found["rows"]) <= 100
+    assert found["rows"][-1] == ["stderr", "end"]
+    assert found["stderr"] == [250]
+
+
+def test_a_difference_is_that_of_diff(visit: Visit):
+    seeded = random.Random(7)
+    pairs = [("", "new\n"), ("old\n", ""), ("same\n", "same\n"), ("a\nb", "a\nb\n")]
+    for _ in range(200):
+        before = [f"{seeded.randrange(12)}\n" for _ in range(seeded.randrange(40))]
+        after = list(before)
+        for _ in range(seeded.randrange(8)):
+            at = seeded.randrange(len(after) + 1)
+            after[at : at + seeded.randrange(2)] = [f"new {seeded.randrange(9)}\n"] * seeded.randrange(2)
+        pairs.append(("".join(before), "".join(after)))
+    told = visit().open().evaluate(DIFFERENCE, pairs)
+
+    assert told[0] == "@@ -0,0 +1,1 @@\n+new\n"
+    assert told[2] == ""
+    assert told[3].endswith("-b\n\\ No newline at end of file\n+b\n")
+    for (before, after), difference in zip(pairs[4:], told[4:], strict=True):
+        assert patched(before, difference) == after
+        # Nobody needs to be shown more than Python's would show.
+        theirs = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0)
+        assert changes(difference.splitlines()) <= changes(theirs)
+
+
+def patched(before: str, difference: str) -> str:
+    """Apply a unified difference of lines that all have an end."""
+    old, new, at = before.splitlines(keepends=True), [], 0
+    for line in difference.splitlines(keepends=True):
+        if line.startswith("@@"):
+            start, _, count = line.split()[1][1:].partition(",")
+            begin = int(start) - (1 if int(count) else 0)
+            new += old[at:begin]
+            at = begin
+        elif line[0] == "+":
+            new.append(line[1:])
+        else:
+            assert old[at] == line[1:]
+            new += [line[1:]] if line[0] == " " else []
+            at += 1
+    return "".join(new + old[at:])
+
+
+def changes(difference: Any) -> int:
+    """Count the lines that are added or removed."""
+    return sum(1 for line in difference if line[0] in "+-" and not line.startswith(("+++", "---")))

@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import http.server
+import statistics
+import threading
+from collections.abc import Callable, Iterator
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import expect
+
+from demo.stack import Stack
+from tests.browser.conftest import Visit
+from tests.browser.visitor import PATIENCE, PLUGIN, violations
+
+pytestmark = pytest.mark.airflow
+
+VIEWS = [
+    "commands",
+    "commands&command=dags/trigger",
+    "operations",
+    "services",
+    "dag-files",
+    "endpoints",
+    "endpoints&api=connections",
+]
+FORM = "?view=commands&command=variables/get&a.key=my%20key"
+SESSION_ENDED = "401 (Unauthorized)"
+
+expect.set_options(timeout=PATIENCE)
+
+
+def test_a_stranger_is_led_over_airflows_login_back_to_the_same_place(visit: Visit, stack: Stack):
+    visitor = visit(None)
+    visitor.page.goto(stack.url + PLUGIN + FORM)
+    visitor.sign_in("viewer")
+
+    expect(visitor.page.get_by_label("key")).to_have_value("my key")
+    expect(visitor.page.locator(".user")).to_have_text("viewer")
+
+
+def test_the_menu_entry_leads_to_a_command_whose_run_airflow_knows(visit: Visit, stack: Stack):
+    visitor = visit(None)
+    page = visitor.page
+    page.goto(stack.url)
+    visitor.sign_in("admin")
+    page.get_by_role("button", name="Admin").click()
+    page.get_by_role("menuitem", name="REST API").click()
+    frame = page.frame_locator("iframe[title='REST API']")
+    frame.get_by_role("searchbox").fill("trigger")
+    frame.locator("a.entry", has_text="dags trigger").click()
+    frame.get_by_label("dag_id").fill("example_template")
+    frame.get_by_label("run_id").fill("by_browser")
+    frame.get_by_role("button", name="Run", exact=True).click()
+    expect(frame.locator("section.operation")).to_contain_text("succeeded")
+
+    assert stack.get("dags/example_template/dagRuns/by_browser")["run_type"] == "manual"
+    page.goto(f"{stack.url}/dags/example_template/runs/by_browser")
+    expect(page.get_by_text("by_browser").first).to_be_visible()
+
+
+def test_the_icon_of_the_menu_entry_is_there(visit: Visit, stack: Stack):
+    page = visit().page
+    page.goto(stack.url)
+    page.get_by_role("button", name="Admin").click()
+    icon = page.get_by_role("menuitem", name="REST API").locator("img")
+
+    expect(icon).to_be_visible()
+    assert icon.evaluate("image => image.decode().then(() => image.naturalWidth > 0)")
+
+
+def test_light_and_dark_follow_airflow(visit: Visit, stack: Stack):
+    visitor = visit(theme="light")
+    page = visitor.open()
+    theme = "() => document.documentElement.dataset.theme"
+    assert page.evaluate(theme) == "light"
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
+    page.evaluate("localStorage.setItem('theme', 'light')")
+    page.reload()
+    assert page.evaluate(theme) == "light"
+
+    page.goto(f"{stack.url}/plugin/rest-api")
+    inside = page.frame_locator("iframe[title='REST API']").locator("html")
+    expect(inside).to_have_attribute("data-theme", "light")
+    page.evaluate("document.documentElement.classList.replace('light', 'dark')")
+    expect(inside).to_have_attribute("data-theme", "dark")
+
+
+class Elsewhere(http.server.BaseHTTPRequestHandler):
+    target = ""
+
+    def do_GET(self) -> None:
+        content = f'<a href="{self.target}">open</a>'.encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def elsewhere(stack: Stack) -> Iterator[str]:
+    """The address of a page on another site, with a link to a command."""
+    handler = type("Handler", (Elsewhere,), {"target": f"{stack.url}{PLUGIN}{FORM}"})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_link_from_another_site_opens_the_page_for_who_is_signed_in(visit: Visit, elsewhere: str):
+    visitor = visit("viewer")
+    visitor.allow(SESSION_ENDED)
+    visitor.page.goto(elsewhere)
+    visitor.page.get_by_role("link", name="open").click()
+
+    expect(visitor.page.get_by_label("key")).to_have_value("my key")
+    expect(visitor.page.locator(".user")).to_have_text("viewer")
+
+
+def test_when_the_session_ends_nothing_typed_is_lost_and_the_request_goes_on(visit: Visit, stack: Stack):
+    visitor = visit("admin")
+    visitor.allow(SESSION_ENDED)
+    page = visitor.open("?view=commands&command=variables/set")
+    page.get_by_label("key").fill("typed_before")
+    page.get_by_label("value").fill("kept")
+    visitor.context.clear_cookies()
+    page.get_by_role("button", name="Run", exact=True).click()
+    dialog = page.get_by_role("dialog", name="Your session has ended")
+    expect(dialog).to_be_visible()
+
+    with page.expect_popup() as popup:
+        dialog.get_by_role("button", name="Sign in").click()
+    visitor.sign_in("admin", popup.value)
+
+    expect(page.locator("section.operation")).to_contain_text("succeeded")
+    expect(dialog).to_have_count(0)
+    assert stack.get("variables/typed_before")["value"] == "kept"
+
+
+def test_a_request_is_never_sent_as_another_user_who_signs_in(visit: Visit, stack: Stack):
+    visitor = visit("op")
+    visitor.allow(SESSION_ENDED)
+    page = visitor.open("?view=commands&command=variables/set")
+    page.get_by_label("key").fill("asked_by_op")
+    page.get_by_label("value").fill("x")
+    visitor.context.clear_cookies()
+    page.get_by_role("button", name="Run", exact=True).click()
+    with page.expect_popup() as popup:
+        page.get_by_role("button", name="Sign in").click()
+    visitor.sign_in("admin", popup.value)
+
+    dialog = page.get_by_role("dialog", name="You are signed in as admin")
+    dialog.get_by_role("button", name="Load the page as admin").click()
+    expect(page.locator(".user")).to_have_text("admin")
+    expect(page.get_by_label("key")).to_have_value("asked_by_op")
+    keys = [variable["key"] for variable in stack.get("variables?limit=100")["variables"]]
+    assert "asked_by_op" not in keys
+
+
+def test_in_airflows_frame_the_login_opens_in_a_tab_as_well(visit: Visit, stack: Stack):
+    visitor = visit("admin")
+    visitor.allow(SESSION_ENDED)
+    page = visitor.page
+    page.goto(f"{stack.url}/plugin/rest-api")
+    frame = page.frame_locator("iframe[title='REST API']")
+    expect(frame.get_by_role("link", name="dags list", exact=True)).to_be_visible()
+    visitor.context.clear_cookies()
+    frame.get_by_role("link", name="dags list", exact=True).click()
+
+    with page.expect_popup() as popup:
+        frame.get_by_role("button", name="Sign in").click()
+    visitor.sign_in("admin", popup.value)
+
+    expect(frame.get_by_role("button", name="Run", exact=True)).to_be_visible()
+
+
+def test_a_header_token_that_is_asked_for_is_given_once(visit: Visit, stack: Stack, tmp_path):
+    option = {"AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN": "sésame"}
+    with Stack(tmp_path, components=("api-server",), like=stack, prefix="/airflow", env=option) as closed:
+        visitor = visit("admin", stack=closed)
+        visitor.allow("403 (Forbidden)")
+        page = visitor.open()
+        dialog = page.get_by_role("dialog", name="A header token is asked for")
+        dialog.get_by_label("Token").fill("wrong")
+        dialog.get_by_role("button", name="Continue").click()
+        expect(dialog).to_contain_text("is not right")
+        dialog.get_by_label("Token").fill("sésame")
+        dialog.get_by_role("button", name="Continue").click()
+        expect(page.get_by_role("link", name="dags list", exact=True)).to_be_visible()
+        page.reload()
+        expect(page.get_by_role("link", name="dags list", exact=True)).to_be_visible()
+        page.goto(f"{closed.url}{PLUGIN}?view=endpoints&api=version")
+        page.get_by_role("button", name="Submit").click()
+        expect(page.locator("section.operation")).to_contain_text("HTTP 200")
+
+        assert "sésame" not in page.evaluate("JSON.stringify(localStorage) + location.href")
+
+
+def test_the_address_has_the_arguments_and_never_a_secret(visit: Visit):
+    page = visit().open("?view=commands&command=connections/add")
+    page.get_by_label("conn_id").fill("my/conn")
+    page.get_by_label("conn_password").fill("pa55word")
+    page.get_by_label("conn_host").fill("db.example.org")
+    page.wait_for_url("**a.conn_host=**")
+    address = page.url
+    query = parse_qs(urlsplit(address).query)
+
+    assert page.get_by_label("conn_password").get_attribute("type") == "password"
+    assert query["a.conn_id"] == ["my/conn"]
+    assert query["a.conn_host"] == ["db.example.org"]
+    assert "pa55word" not in address
+    assert "pa55word" not in page.content()
+
+    page = visit().open("?view=commands&command=variables/set")
+    page.get_by_label("value").fill("pa55word")
+    page.get_by_label("key").fill("db_host")
+    page.wait_for_url("**&a.key=db_host")
+    assert "pa55word" not in page.url
+    page.get_by_label("key").fill("db_password")
+    expect(page.locator(".elsewhere")).not_to_contain_text("pa55word")
+    assert "pa55word" not in page.url
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_view(visit: Visit, axe: str, theme: str):
+    visitor = visit(theme=theme)
+    found = {}
+    for view in VIEWS:
+        page = visitor.open(f"?view={view}")
+        expect(page.locator(".loading")).to_have_count(0)
+        found[view] = violations(page, axe)
+
+    assert {view: what for view, what in found.items() if what} == {}
+
+
+@pytest.mark.parametrize("width", [360, 768])
+def test_nothing_sticks_out_of_a_small_screen(visit: Visit, width: int):
+    visitor = visit(width=width)
+    wide = {}
+    for view in VIEWS:
+        page = visitor.open(f"?view={view}")
+        expect(page.locator(".loading")).to_have_count(0)
+        wide[view] = page.evaluate(
+            "() => Math.max(document.documentElement.scrollWidth, document.querySelector('main').scrollWidth,"
+            " ...[...document.querySelectorAll('.page')].map(one => one.getBoundingClientRect().right))"
+        )
+
+    assert {view: most for view, most in wide.items() if most > width} == {}
+
+
+WHEN_READY = """
+new MutationObserver((_, watching) => {
+  if ([...document.querySelectorAll("main a")].some((one) => one.textContent.startsWith("dags list"))) {
+    window.readyAt = performance.now();
+    watching.disconnect();
+  }
+}).observe(document, { childList: true, subtree: true });
+"""
+
+
+def test_the_first_view_is_small(visit: Visit, record_property: Callable[[str, str], None]):
+    times = []
+    for _ in range(5):
+        visitor = visit()
+        visitor.page.add_init_script(WHEN_READY)
+        page = visitor.open()
+        page.wait_for_function("() => window.readyAt")
+        sizes, document, ready = page.evaluate(
+            "() => { const [document] = performance.getEntriesByType('navigation');"
+            " const all = [document, ...performance.getEntriesByType('resource')];"
+            " return [all.map(one => one.transferSize), document.responseEnd, readyAt]; }"
+        )
+        times.append(ready - document)
+        assert 10_000 < sum(sizes) < 250_000
+    record_property(
+        "measured",
+        f"The first view of the page: {statistics.median(times):.0f} ms after the document (median of "
+        f"{len(times)}), {len(sizes)} requests, {sum(sizes) / 1000:.0f} kB",
+    )
+
+
+def test_the_page_works_by_the_keyboard_alone(visit: Visit):
+    page = visit().open()
+    expect(page.get_by_role("link", name="dags list", exact=True)).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to the content")).to_be_focused()
+    page.keyboard.press("/")
+    page.keyboard.type("variables get")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="variables get")).to_be_visible()
+    page.get_by_label("key").focus()
+    page.keyboard.type("no_such_variable")
+    page.keyboard.press("Enter")
+
+    expect(page.locator("section.operation")).to_contain_text("failed")
+    page.go_back()
+    expect(page.get_by_role("heading", name="variables get")).to_have_count(0)

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from airflow_rest_api.commands import Catalog, Effect, policy
+
+
+def test_every_installed_command_has_a_row(catalog):
+    assert [name for name in catalog.commands if name not in policy.POLICY] == []
+    assert [name for name, command in catalog.commands.items() if not command.known] == []
+
+
+def test_every_row_of_the_current_version_is_an_installed_command(catalog):
+    assert [name for name in policy.CURRENT if name not in catalog.commands] == []
+
+
+def test_rows_of_other_versions_are_kept_apart(catalog):
+    others = {**policy.KUBERNETES, **policy.REMOVED_IN_3_0}
+    assert len(policy.POLICY) == len(policy.CURRENT) + len(others)
+    assert [name for name in others if name in catalog.commands] == []
+
+
+def test_a_command_without_a_row_is_not_harmless():
+    parser = argparse.ArgumentParser()
+    parser.add_subparsers(dest="subcommand").add_parser("brand-new", help="Do something")
+    command = Catalog(parser).get("brand-new")
+    assert (command.known, command.effect, command.reveals_secrets) == (False, Effect.EXECUTE, True)
+
+
+def test_what_asks_for_confirmation_or_drops_data_is_not_a_read(catalog):
+    reads = [command for command in catalog.commands.values() if command.effect is Effect.READ]
+    assert [command.name for command in reads if command.argument("yes")] == []
+    changing = {
+        "add",
+        "clean",
+        "clear",
+        "create",
+        "delete",
+        "import",
+        "migrate",
+        "reset",
+        "set",
+        "test",
+        "trigger",
+    }
+    assert [command.name for command in reads if command.path[-1] in changing] == []
+
+
+def test_what_can_run_as_a_daemon_is_a_service(catalog):
+    daemons = [command for command in catalog.commands.values() if command.argument("daemon")]
+    assert {command.effect for command in daemons} == {Effect.SERVICE}
+
+
+@pytest.mark.parametrize(
+    "command", ["connections get", "variables get", "config get-value", "connections export"]
+)
+def test_what_prints_secrets_is_marked(catalog, command):
+    assert catalog.get(command).reveals_secrets
+
+
+@pytest.mark.parametrize("command", ["config list", "connections list", "variables list"])
+def test_a_listing_shows_values_only_when_asked_to(catalog, command):
+    found = catalog.get(command)
+    assert not catalog.bind(found, {}).reveals_secrets
+    assert not catalog.bind(found, {"show_values": False}).reveals_secrets
+    assert catalog.bind(found, {"show_values": True}).reveals_secrets
+    assert catalog.parse([*found.path, "--show-val"]).reveals_secrets
+
+
+def test_an_argument_can_raise_the_effect(catalog):
+    command = catalog.get("dags list")
+    assert command.effect is Effect.READ
+    assert catalog.bind(command, {}).effect is Effect.READ
+    assert catalog.bind(command, {"local": True}).effect is Effect.EXECUTE
+    assert catalog.parse(["dags", "list", "-l"]).effect is Effect.EXECUTE
+    assert (
+        catalog.bind(catalog.get("tasks clear"), {"dag_id": "a", "dag_regex": True}).effect is Effect.EXECUTE
+    )
+
+
+def test_every_argument_named_in_a_row_exists(catalog):
+    for name, row in policy.CURRENT.items():
+        arguments = {argument.name for argument in catalog.get(name).arguments}
+        assert row.raised_by.keys() <= arguments, name
+        assert row.revealed_by is None or row.revealed_by in arguments, name
+
+
+def test_a_read_that_imports_dag_files_of_choice_is_execution():
+    parser = argparse.ArgumentParser()
+    below = parser.add_subparsers(dest="subcommand").add_parser("tasks", help="Tasks")
+    leaf = below.add_subparsers(dest="subcommand").add_parser("state", help="State, as in Airflow 2")
+    leaf.add_argument("-S", "--subdir", default="/opt/dags")
+    assert Catalog(parser).get("tasks state").effect is Effect.EXECUTE

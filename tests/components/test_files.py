@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from airflow_rest_api.services.files import (
+    StartRefused,
+    check_pid_file,
+    last_lines,
+    open_log,
+    private_folder,
+    write_letter,
+)
+
+
+def test_a_log_is_added_to(tmp_path: Path) -> None:
+    (tmp_path / "x.log").write_text("old\n")
+    descriptor = open_log(tmp_path, "x.log")
+    os.write(descriptor, b"new\n")
+    os.close(descriptor)
+    assert (tmp_path / "x.log").read_text() == "old\nnew\n"
+
+
+def test_a_link_does_not_lead_out_of_the_log_folder(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "x.log").symlink_to(outside)
+    with pytest.raises(StartRefused, match="cannot be written"):
+        open_log(tmp_path / "logs", "x.log")
+    assert not outside.exists()
+
+
+def test_what_is_no_file_is_no_log(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(StartRefused, match=name):
+            open_log(tmp_path, name)
+
+
+def test_a_pid_file_may_be_new_or_of_a_process_that_has_ended(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    assert check_pid_file(tmp_path, "x.pid") == tmp_path / "x.pid"
+    for text in ("", "\n", f"{ended.pid}\n"):
+        (tmp_path / "x.pid").write_text(text)
+        assert check_pid_file(tmp_path, "x.pid") == tmp_path / "x.pid"
+
+
+def test_a_pid_file_of_a_process_that_runs_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "x.pid").write_text(f"{os.getpid()}\n")
+    with pytest.raises(StartRefused, match=f"Process {os.getpid()}, which .* is running"):
+        check_pid_file(tmp_path, "x.pid")
+
+
+def test_nothing_but_a_pid_file_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "other.pid").write_text("something else")
+    (tmp_path / "binary.pid").write_bytes(b"\xff\xfe")
+    (tmp_path / "folder.pid").mkdir()
+    (tmp_path / "link.pid").symlink_to(tmp_path / "nowhere")
+    for name in ("other.pid", "binary.pid", "folder.pid", "link.pid"):
+        with pytest.raises(StartRefused, match=name):
+            check_pid_file(tmp_path, name)
+
+
+def test_a_private_folder_is_for_nobody_else(tmp_path: Path) -> None:
+    folder = private_folder(tmp_path, tmp_path / "a" / "b")
+    for each in (folder, folder.parent):
+        assert each.stat().st_mode & 0o777 == 0o700
+    assert private_folder(tmp_path, folder) == folder
+
+
+def test_a_private_folder_is_not_reached_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "a").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StartRefused, match="is no folder of the user"):
+        private_folder(tmp_path, tmp_path / "a" / "b")
+
+
+def test_the_last_lines_are_those_since_the_start(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("before\n" + "".join(f"{number}\n\n" for number in range(20)))
+    assert last_lines(log, 0, most=2) == "18\n19"
+    assert last_lines(log, len("before\n"), most=100).splitlines()[0] == "0"
+    assert last_lines(log, log.stat().st_size) == ""
+
+
+def test_a_letter_is_in_no_folder_and_can_be_read() -> None:
+    letter = write_letter(["a", "secret"])
+    assert os.read(letter, 100) == b'["a", "secret"]'
+    assert "memfd" in os.readlink(f"/proc/self/fd/{letter}")
+    os.close(letter)

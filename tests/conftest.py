@@ -1,0 +1,59 @@
+"""An Airflow of the tests' own, never the one of whoever runs them; set before anything imports Airflow."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.units import place, unit
+
+if TYPE_CHECKING:
+    from xdist.scheduler import LoadScopeScheduling
+
+HOME = tempfile.mkdtemp(prefix="airflow-rest-api-tests-")
+atexit.register(shutil.rmtree, HOME, ignore_errors=True)
+
+os.environ.update(
+    {
+        "AIRFLOW_HOME": HOME,
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,op:op,user:user,viewer:viewer",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 64,
+    }
+)
+
+DATABASE_SERVERS = {"postgresql", "mariadb"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs once more on a database server: `make check` is content with SQLite."""
+    for item in items:
+        parameters = getattr(item, "callspec", None)
+        if parameters is not None and DATABASE_SERVERS & {str(value) for value in parameters.params.values()}:
+            item.add_marker("server")
+    items.sort(key=lambda item: (place(item.nodeid), item.get_closest_marker("airflow") is None))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Hand out units as a whole."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Units(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return unit(nodeid)
+
+    return Units(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests measured without asserting it: `record_property("measured", text)`."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties:
+            if name == "measured":
+                terminalreporter.write_line(f"Measured: {value}")

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_rest_api.dag_files.bundles import BundleInfo, Place, bundles, named, resolve
+from airflow_rest_api.problem import Problem
+
+LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
+GIT = "airflow.providers.git.bundles.git.GitDagBundle"
+S3 = "airflow.providers.amazon.aws.bundles.s3.S3DagBundle"
+GCS = "airflow.providers.google.cloud.bundles.gcs.GCSDagBundle"
+
+Configure = Callable[..., None]
+
+
+@pytest.fixture
+def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
+    """Configure bundles: name, class, and what the class is made with."""
+
+    def configure(*wanted: tuple[str, str, dict[str, Any]]) -> None:
+        text = json.dumps([{"name": name, "classpath": path, "kwargs": more} for name, path, more in wanted])
+        monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", text)
+
+    return configure
+
+
+@pytest.fixture
+def folder(tmp_path: Path, configure: Configure) -> Path:
+    """The folder of the only bundle."""
+    folder = tmp_path / "dags"
+    folder.mkdir()
+    configure(("mine", LOCAL, {"path": str(folder)}))
+    return folder
+
+
+def refused(bundle: str | None = None, folder: str = "") -> dict[str, Any]:
+    with pytest.raises(Problem) as caught:
+        resolve(bundle, folder)
+    return {"status": caught.value.status, **caught.value.detail}
+
+
+def test_without_configuration_the_dags_folder_is_the_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("airflow.settings.DAGS_FOLDER", str(tmp_path))
+
+    assert bundles() == [BundleInfo("dags-folder", "local", tmp_path, writable=True, reason=None)]
+    assert resolve(None, "") == Place(bundles()[0], tmp_path, "")
+
+
+def test_a_git_bundle_says_which_repository_its_files_come_from_without_the_credentials(configure: Configure):
+    configure(
+        (
+            "repo",
+            GIT,
+            {"repo_url": "https://ada:s3cret@git.example/dags.git?token=s3cret", "tracking_ref": "main"},
+        )
+    )
+
+    assert refused("repo") == {
+        "status": 409,
+        "reason": "bundle_not_writable",
+        "message": "Nothing can be put into the bundle 'repo': its files come from the Git repository "
+        "https://git.example/dags.git, main. Change them there.",
+        "argument": "bundle",
+        "bundle": "repo",
+        "kind": "git",
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("git@git.example:team/dags.git", "git.example:team/dags.git"),
+        ("ssh://git@git.example:22/team/dags.git", "ssh://git.example:22/team/dags.git"),
+        ("https://p%40ss@git.example/a@b.git#s3cret", "https://git.example/a@b.git"),
+        ("/srv/dags.git", "/srv/dags.git"),
+    ],
+)
+def test_no_form_of_a_repository_shows_its_user(configure: Configure, url: str, shown: str):
+    configure(("repo", GIT, {"repo_url": url}))
+
+    assert bundles()[0].reason == f"its files come from the Git repository {shown}. Change them there."
+
+
+def test_a_git_bundle_without_a_url_names_its_connection(configure: Configure):
+    configure(("repo", GIT, {"git_conn_id": "dags_repo"}), ("other", GIT, {}))
+
+    assert "of the connection dags_repo." in str(bundles()[0].reason)
+    assert "of the connection git_default." in str(bundles()[1].reason)
+
+
+def test_a_bundle_of_a_bucket_names_it_and_its_provider_need_not_be_installed(configure: Configure):
+    configure(
+        ("s3", S3, {"bucket_name": "dags", "prefix": "team/a/"}), ("gcs", GCS, {"bucket_name": "of-google"})
+    )
+
+    assert [(one.kind, one.writable, one.reason) for one in bundles()] == [
+        ("s3", False, "its files come from the bucket s3://dags/team/a. Change them there."),
+        ("gcs", False, "its files come from the bucket gs://of-google/. Change them there."),
+    ]
+    assert not any(name.startswith("airflow.providers.amazon") for name in sys.modules)
+
+
+def test_nothing_is_put_into_a_bundle_of_a_class_that_we_do_not_know(configure: Configure, tmp_path: Path):
+    configure(("ours", "company.bundles.ShareBundle", {"path": str(tmp_path)}))
+
+    assert bundles() == [
+        BundleInfo(
+            "ours",
+            "ShareBundle",
+            None,
+            writable=False,
+            reason="only company.bundles.ShareBundle knows where its files come from.",
+        )
+    ]
+
+
+def test_nothing_is_put_among_the_examples_of_airflow(configure: Configure, monkeypatch: pytest.MonkeyPatch):
+    configure()
+    monkeypatch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "True")
+
+    [examples] = bundles()
+    assert (examples.name, examples.writable) == ("example_dags", False)
+    assert examples.root is not None
+    assert examples.root.is_dir()
+
+
+def test_a_folder_that_does_not_exist_is_not_made(configure: Configure, tmp_path: Path):
+    configure(("mine", LOCAL, {"path": str(tmp_path / "missing")}))
+
+    assert "does not exist on this host" in refused("mine")["message"]
+    assert not (tmp_path / "missing").exists()
+
+
+def test_a_folder_that_is_read_only_is_not_written(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    # A file mode would not keep root out, whom tests run as in a container.
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+
+    assert "cannot be written on this host" in refused()["message"]
+
+
+def test_a_configuration_that_cannot_be_read_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", '[{"name": "mine"}]')
+
+    with pytest.raises(Problem, match="dag_bundle_config_list") as caught:
+        bundles()
+    assert (caught.value.status, caught.value.detail["reason"]) == (500, "bad_configuration")
+
+
+def test_the_only_bundle_that_can_be_written_is_the_default(configure: Configure, tmp_path: Path):
+    configure(("repo", GIT, {}), ("mine", LOCAL, {"path": str(tmp_path)}))
+
+    assert named(None).name == "mine"
+
+
+def test_among_several_the_dags_folder_is_the_default_and_else_one_has_to_be_named(
+    configure: Configure, tmp_path: Path
+):
+    here = {"path": str(tmp_path)}
+    configure(("a", LOCAL, here), ("dags-folder", LOCAL, here))
+    assert resolve(None).bundle.name == "dags-folder"
+
+    configure(("a", LOCAL, here), ("b", LOCAL, here))
+    assert refused()["message"] == "Say which bundle: one of a, b."
+    assert resolve("b").bundle.name == "b"
+
+
+def test_a_bundle_that_is_not_there_is_named_in_the_answer(folder: Path):
+    assert refused("other") == {
+        "status": 404,
+        "reason": "no_such_bundle",
+        "message": "There is no bundle 'other'.",
+        "argument": "bundle",
+    }
+
+
+def test_a_folder_of_the_bundle_need_not_exist_yet(folder: Path):
+    place = resolve("mine", "team//a/")
+
+    assert (place.root, place.folder, place.path) == (folder, "team/a", folder / "team" / "a")
+
+
+@pytest.mark.parametrize("name", ["/etc", "..", "a/../../b", "a\\b", "a\0b", "a\nb", "x" * 300])
+def test_a_folder_outside_the_bundle_is_refused(folder: Path, name: str):
+    problem = refused(None, name)
+
+    assert (problem["status"], problem["argument"]) == (400, "folder")
+
+
+def test_a_link_is_not_followed_wherever_it_leads(folder: Path, tmp_path: Path):
+    (folder / "inside").mkdir()
+    (folder / "to_inside").symlink_to(folder / "inside")
+    (folder / "to_outside").symlink_to(tmp_path)
+
+    for name in ("to_inside", "to_outside", "to_outside/deeper"):
+        assert "symbolic link" in refused(None, name)["message"]
+
+
+def test_the_folder_of_the_bundle_itself_may_be_reached_by_a_link(
+    configure: Configure, folder: Path, tmp_path: Path
+):
+    (tmp_path / "link").symlink_to(folder)
+    configure(("linked", LOCAL, {"path": str(tmp_path / "link")}))
+
+    assert resolve("linked", "a").path == folder / "a"
+
+
+def test_a_file_is_no_folder(folder: Path):
+    (folder / "a.py").touch()
+
+    assert "is a file" in refused(None, "a.py")["message"]

@@ -1,0 +1,250 @@
+"""What is kept of the files that were deployed, on each kind of database."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, func, select
+
+from airflow_rest_api.dag_files.history import History
+from airflow_rest_api.dag_files.tables import CONTENT, FILE
+from airflow_rest_api.dag_files.versions import (
+    ChangedMeanwhile,
+    Deployment,
+    NewVersion,
+    NoSuchDeployment,
+    NoSuchVersion,
+    now,
+)
+from airflow_rest_api.operations.model import new_id
+from airflow_rest_api.storage.database import Database
+from airflow_rest_api.storage.schema import PART
+from tests.databases import KINDS, database_of_our_own
+
+pytestmark = pytest.mark.timeout(600)
+
+
+class Records:
+    """A history, and short words for what is done with it."""
+
+    def __init__(self, database: Database, folder: Path, kept: int = 3) -> None:
+        self.database = database
+        self.history = History(database, kept)
+        self._folder = folder
+
+    def file(self, path: str, content: bytes, change: str = "changed") -> NewVersion:
+        place = self._folder / new_id()
+        place.write_bytes(content)
+        return NewVersion(path, change, hashlib.sha256(content).hexdigest(), len(content), place)
+
+    async def begin(self, *versions: NewVersion, bundle: str = "b", days_ago: int = 0) -> str:
+        at = now() - timedelta(days=days_ago)
+        deployment = Deployment(new_id(), "deploy", bundle, "somebody", at, None, len(versions))
+        await self.history.begin(deployment, versions)
+        return deployment.id
+
+    async def deploy(self, *versions: NewVersion, bundle: str = "b") -> str:
+        identifier = await self.begin(*versions, bundle=bundle)
+        await self.history.complete(identifier)
+        return identifier
+
+    async def contents(self) -> int:
+        query = select(func.count()).select_from(CONTENT)
+        return int(await self.database.run(lambda connection: connection.execute(query).scalar() or 0))
+
+
+@pytest.fixture(params=KINDS)
+def records(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Records]:
+    with database_of_our_own(request.param, tmp_path) as address:
+        engine = create_engine(address)
+        database = Database(lambda: engine)
+        try:
+            yield Records(database, tmp_path)
+        finally:
+            database.close()
+            engine.dispose()
+
+
+def run(work: Any) -> Any:
+    import asyncio
+
+    return asyncio.run(work)
+
+
+def test_a_version_is_what_was_deployed(records: Records) -> None:
+    async def work() -> None:
+        path = "ordner/größe 数 😀.py" + "x" * 900
+        content = os.urandom(3_000_000)
+        identifier = await records.deploy(records.file(path, content, "added"))
+        [version] = await records.history.versions("b", path)
+        assert (version.version, version.change, version.size) == (1, "added", 3_000_000)
+        assert (version.user, version.kind, version.deployment) == ("somebody", "deploy", identifier)
+        assert version.at.tzinfo is not None
+        assert await records.history.content(version) == content
+        assert await records.history.newest("b", [path, "other"]) == {path: version}
+        assert await records.history.paths("b") == [path]
+        assert await records.history.versions("B", path) == []
+        assert await records.history.versions("b", path.upper()) == []
+
+    run(work())
+
+
+def test_an_equal_content_is_kept_once(records: Records) -> None:
+    async def work() -> None:
+        await records.deploy(records.file("a", b"same"), records.file("b", b"same"), records.file("c", b""))
+        assert await records.contents() == 2
+        [version] = await records.history.versions("b", "c")
+        assert await records.history.content(version) == b""
+
+    run(work())
+
+
+def test_nobody_sees_what_is_not_in_place(records: Records) -> None:
+    async def work() -> None:
+        await records.deploy(records.file("a", b"1"))
+        identifier = await records.begin(records.file("a", b"2"), records.file("new", b"3"))
+        assert [one.version for one in await records.history.versions("b", "a")] == [1]
+        assert (await records.history.newest("b", ["a"]))["a"].version == 1
+        assert await records.history.paths("b") == ["a"]
+        assert len(await records.history.deployments()) == 1
+        with pytest.raises(NoSuchDeployment):
+            await records.history.deployment(identifier)
+        with pytest.raises(NoSuchVersion):
+            await records.history.version("b", "a", 2)
+        await records.history.abandon(identifier)
+        await records.history.abandon(identifier)
+        assert await records.contents() == 1
+        await records.deploy(records.file("a", b"2"))
+        assert [one.version for one in await records.history.versions("b", "a")] == [2, 1]
+
+    run(work())
+
+
+def test_what_was_begun_long_ago_and_left_no_trace_goes_at_the_next_one(records: Records) -> None:
+    async def work() -> None:
+        killed = await records.begin(records.file("a", b"killed"), days_ago=8)
+        other = await records.begin(records.file("a", b"of another bundle"), bundle="c", days_ago=8)
+        under_way = await records.begin(records.file("b", b"under way"), days_ago=6)
+        assert await records.contents() == 3
+        await records.deploy(records.file("a", b"1"))
+        assert [one.version for one in await records.history.versions("b", "a")] == [1]
+        assert await records.contents() == 3
+        for identifier, shown in ((killed, False), (other, True), (under_way, True)):
+            await records.history.complete(identifier)
+            found = [one.id for one in await records.history.deployments()]
+            assert (identifier in found) is shown
+
+    run(work())
+
+
+def test_what_goes_takes_nothing_away_from_the_one_that_comes(records: Records) -> None:
+    async def work() -> None:
+        await records.begin(records.file("a", b"the same again"), days_ago=8)
+        await records.deploy(records.file("a", b"the same again"))
+        [version] = await records.history.versions("b", "a")
+        assert await records.history.content(version) == b"the same again"
+
+    run(work())
+
+
+def test_a_file_that_is_larger_than_a_row_is_kept_in_parts(records: Records) -> None:
+    async def work() -> None:
+        content = os.urandom(2 * PART + 1) + bytes(5 * PART)
+        new = records.file("a", content)
+        await records.deploy(new)
+        [version] = await records.history.versions("b", "a")
+        assert await records.history.content(version) == content
+        changed = replace(new, sha256="0" * 64)
+        with pytest.raises(ChangedMeanwhile):
+            await records.deploy(changed)
+        assert await records.contents() == 3
+
+    run(work())
+
+
+def test_what_is_in_place_is_not_abandoned(records: Records) -> None:
+    async def work() -> None:
+        identifier = await records.deploy(records.file("a", b"1"))
+        await records.history.abandon(identifier)
+        await records.history.complete(identifier)
+        assert len(await records.history.versions("b", "a")) == 1
+
+    run(work())
+
+
+def test_the_oldest_versions_go_with_their_contents(records: Records) -> None:
+    async def work() -> None:
+        await records.deploy(records.file("other", b"1"))
+        for number in range(1, 7):
+            await records.deploy(records.file("a", str(number).encode()))
+        found = await records.history.versions("b", "a")
+        assert [one.version for one in found] == [6, 5, 4]
+        assert [await records.history.content(one) for one in found] == [b"6", b"5", b"4"]
+        # That of the other file with the content of the first version is still there.
+        [other] = await records.history.versions("b", "other")
+        assert await records.history.content(other) == b"1"
+        assert await records.contents() == 4
+
+    run(work())
+
+
+def test_a_deleted_file_has_a_version_without_content(records: Records) -> None:
+    async def work() -> None:
+        await records.deploy(records.file("a", b"1"))
+        await records.deploy(NewVersion("a", "deleted"))
+        newest = (await records.history.newest("b", ["a"]))["a"]
+        assert (newest.version, newest.sha256) == (2, None)
+        assert await records.history.content(newest) == b""
+
+    run(work())
+
+
+@pytest.mark.slow
+def test_a_deployment_is_listed_with_its_files(records: Records) -> None:
+    async def work() -> None:
+        made = [
+            await records.deploy(records.file(f"{n}", b"x"), records.file("same", b"%d" % n))
+            for n in range(4)
+        ]
+        newest = await records.history.deployments(limit=2)
+        assert [one.id for one in newest] == made[:1:-1]
+        assert [one.id for one in await records.history.deployments(before=newest[-1].id)] == made[1::-1]
+        found, versions = await records.history.deployment(made[3])
+        assert (found.kind, found.bundle, found.count) == ("deploy", "b", 2)
+        assert [one.path for one in versions] == ["3", "same"]
+        paths = await records.history.paths_of(made)
+        assert sorted(paths[made[3]]) == ["3", "same"]
+
+    run(work())
+
+
+def test_a_thousand_files_are_one_deployment(records: Records) -> None:
+    async def work() -> None:
+        files = [records.file(f"d/{n}.py", b"%d" % n) for n in range(1000)]
+        identifier = await records.deploy(*files)
+        _, versions = await records.history.deployment(identifier)
+        assert len(versions) == 1000
+        assert len(await records.history.newest("b", [file.path for file in files])) == 1000
+
+    run(work())
+
+
+def test_what_an_api_server_left_behind_is_replaced(records: Records) -> None:
+    async def work() -> None:
+        # Killed between the two: the same deployment begins again.
+        deployment = Deployment(new_id(), "deploy", "b", "somebody", now(), None, 1)
+        await records.history.begin(deployment, [records.file("a", b"1")])
+        await records.history.begin(deployment, [records.file("a", b"1")])
+        await records.history.complete(deployment.id)
+        assert [one.version for one in await records.history.versions("b", "a")] == [1]
+        query = select(func.count()).select_from(FILE)
+        assert await records.database.run(lambda connection: connection.execute(query).scalar()) == 1
+
+    run(work())

@@ -1,0 +1,180 @@
+"""A real Airflow with Flask-AppBuilder: a role that deploys into one folder, and deleting what DAGs left."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from demo.stack import Stack
+from tests.deploying import BUNDLE, dag
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
+
+ACCOUNTS = Path(__file__).parent.parent / "security" / "fab_accounts.py"
+ENV = {
+    "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+    "AIRFLOW__REST_API_PLUGIN__DEPLOY_FOLDERS": f"{BUNDLE}/team_a, {BUNDLE}/team_b",
+    "AIRFLOW__REST_API_PLUGIN__ENABLED_COMMANDS": "*, dags delete",
+}
+ROLE = "Team A"
+GRANT = ["-r", f"REST API Deploy {BUNDLE}/team_a", "-a", "can_edit"]
+
+
+class Site:
+    """A server, and its DAGs folder."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self._clients: dict[str, httpx.Client] = {}
+
+    def send(self, user: str, method: str, path: str, **more: Any) -> httpx.Response:
+        if user not in self._clients:
+            headers = {"Authorization": f"Bearer {self.stack.token(user)}", "Prefer": "wait=120"}
+            base = f"{self.stack.url}/admin/rest_api"
+            self._clients[user] = httpx.Client(base_url=base, headers=headers, timeout=180)
+        return self._clients[user].request(method, path, **more)
+
+    def deploy(self, user: str, name: str, content: bytes, **fields: str) -> httpx.Response:
+        return self.send(user, "POST", "/v2/dag-files", files=[("file", (name, content))], data=fields)
+
+    def dag(self, dag_id: str) -> int:
+        """Return the status of Airflow's own answer about a DAG."""
+        token = self.stack.token()
+        url = f"{self.stack.url}/api/v2/dags/{dag_id}"
+        return httpx.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=60).status_code
+
+    def close(self) -> None:
+        for client in self._clients.values():
+            client.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("real")
+    (folder / "dags").mkdir()
+    with Stack(folder / "home", components=("api-server",), dags=folder / "dags", env=ENV) as stack:
+        for name in ("admin", "anna"):
+            stack.passwords[name] = f"{name}-password"
+        accounts = {
+            "roles": {ROLE: []},
+            "users": {"admin": ("Admin", "admin-password"), "anna": (ROLE, "anna-password")},
+        }
+        run(stack, [sys.executable, str(ACCOUNTS)], json.dumps(accounts))
+        # As docs/permissions.md tells.
+        run(stack, [str(Path(sys.executable).with_name("airflow")), "roles", "add-perms", ROLE, *GRANT])
+        site = Site(stack)
+        yield site
+        site.close()
+
+
+def run(stack: Stack, words: list[str], given: str = "") -> None:
+    done = subprocess.run(
+        words, env=stack.environment, input=given, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_role_of_one_folder_deploys_there(site: Site):
+    made = site.deploy("anna", "a/mine.py", dag("mine"), folder="team_a", wait="true")
+
+    assert (made.status_code, made.json()["state"]) == (200, "succeeded"), made.text
+    assert (site.stack.dags / "team_a" / "a" / "mine.py").read_bytes() == dag("mine")
+    assert site.dag("mine") == 200
+    listed = site.send("anna", "GET", "/v2/dag-files", params={"folder": "team_a/a"}).json()
+    assert [file["path"] for file in listed["files"]] == ["team_a/a/mine.py"]
+
+
+@pytest.mark.parametrize("folder", ["", "team_b", "team_a_b", "team", "TEAM_A"])
+def test_it_deploys_nowhere_else(site: Site, folder: str):
+    made = site.deploy("anna", "other.py", dag("other"), folder=folder)
+
+    assert (made.status_code, made.json()["detail"]["reason"]) == (403, "forbidden")
+    assert list(site.stack.dags.rglob("other.py")) == []
+
+
+@pytest.mark.parametrize("name", ["../other.py", "../team_b/other.py", "/other.py"])
+def test_no_name_leads_out_of_it(site: Site, name: str):
+    made = site.deploy("anna", name, dag("other"), folder="team_a")
+
+    assert made.status_code in (400, 403, 422), made.text
+    assert list(site.stack.dags.rglob("other.py")) == []
+
+
+def test_it_sees_and_changes_nothing_of_the_others(site: Site):
+    assert site.deploy("admin", "theirs.py", dag("theirs"), folder="team_b").json()["state"] == "succeeded"
+
+    there = "/v2/dag-files/team_b/theirs.py"
+    for method, path in (
+        ("GET", there),
+        ("GET", f"{there}/content"),
+        ("GET", f"{there}/history"),
+        ("POST", f"{there}/rollback"),
+        ("POST", f"{there}/refresh"),
+        ("DELETE", there),
+    ):
+        body = {"json": {"version": 1}} if path.endswith("rollback") else {}
+        assert site.send("anna", method, path, **body).status_code == 403, (method, path)
+    assert "theirs" not in site.send("anna", "GET", "/v2/dag-files").text
+    assert (site.stack.dags / "team_b" / "theirs.py").read_bytes() == dag("theirs")
+
+
+def test_it_cannot_take_a_dag_of_another_folder_over(site: Site):
+    assert site.deploy("admin", "taken.py", dag("taken"), folder="team_b", wait="true").status_code == 200
+    made = site.deploy("anna", "taken.py", dag("taken"), folder="team_a")
+
+    assert made.status_code == 422, made.text
+    assert not (site.stack.dags / "team_a" / "taken.py").exists()
+
+
+def test_it_goes_back_to_a_version_of_its_own(site: Site):
+    for content in (dag("back"), dag("back", "@daily")):
+        fields = {"folder": "team_a", "overwrite": "true"}
+        assert site.deploy("anna", "back.py", content, **fields).json()["state"] == "succeeded"
+    done = site.send("anna", "POST", "/v2/dag-files/team_a/back.py/rollback", json={"version": 1})
+
+    assert done.json()["state"] == "succeeded", done.text
+    assert (site.stack.dags / "team_a" / "back.py").read_bytes() == dag("back")
+
+
+def test_the_records_of_dags_need_a_permission_of_their_own(site: Site):
+    made = site.deploy("anna", "kept.py", dag("kept"), folder="team_a", wait="true")
+    assert made.json()["state"] == "succeeded", made.text
+    refused = site.send("anna", "DELETE", "/v2/dag-files/team_a/kept.py", params={"records": "true"})
+
+    assert refused.status_code == 403, refused.text
+    assert (site.stack.dags / "team_a" / "kept.py").exists()
+    assert site.dag("kept") == 200
+
+
+def test_a_file_is_deleted_with_the_records_of_its_dags(site: Site):
+    content = dag("gone_one") + dag("gone_two").replace(b"with DAG", b"\nwith DAG")
+    made = site.deploy("admin", "gone.py", content, wait="true", unpause="true")
+    assert made.json()["state"] == "succeeded", made.text
+    assert (site.dag("gone_one"), site.dag("gone_two")) == (200, 200)
+    done = site.send("admin", "DELETE", "/v2/dag-files/gone.py", params={"records": "true"})
+
+    assert (done.status_code, done.json()["state"]) == (200, "succeeded"), done.text
+    assert done.json()["warnings"] == []
+    assert not (site.stack.dags / "gone.py").exists()
+    assert (site.dag("gone_one"), site.dag("gone_two")) == (404, 404)
+    # What was deployed is not among the records: the file can come back.
+    back = site.send("admin", "POST", "/v2/dag-files/gone.py/rollback", json={"version": 1})
+    assert back.json()["state"] == "succeeded", back.text
+    assert (site.stack.dags / "gone.py").read_bytes() == content
+
+
+def test_without_records_a_deleted_file_leaves_them(site: Site):
+    made = site.deploy("anna", "left.py", dag("left"), folder="team_a", wait="true")
+    assert made.json()["state"] == "succeeded", made.text
+    done = site.send("anna", "DELETE", "/v2/dag-files/team_a/left.py")
+
+    assert done.json()["state"] == "succeeded", done.text
+    assert not (site.stack.dags / "team_a" / "left.py").exists()
+    assert site.dag("left") == 200

@@ -1,0 +1,351 @@
+"""What is asked of the DAG processor and seen of its work: its part is played by Airflow's own functions."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_rest_api.dag_files import refresh
+from airflow_rest_api.dag_files.child.parse import parse_files
+from airflow_rest_api.dag_files.parsed import Parsed, ParsedFile
+from airflow_rest_api.dag_files.refresh import request_parse, until_parsed
+from airflow_rest_api.hosts import parsing3
+from airflow_rest_api.hosts.parsing3 import File
+from tests.standin import airflow_database
+
+pytestmark = pytest.mark.airflow
+
+BUNDLE = "dags-folder"
+DAG = """
+from airflow.sdk import DAG
+from airflow.providers.standard.operators.empty import EmptyOperator
+
+with DAG("{dag_id}", schedule=None, tags={tags}):
+    EmptyOperator(task_id="t")
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _rows() -> Iterator[None]:
+    from airflow import settings
+    from airflow.models.base import Base
+
+    airflow_database()
+    yield
+    # The tables stay: others in this process count on them.
+    with settings.engine.begin() as connection:
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The DAGs folder."""
+    monkeypatch.setattr("airflow.settings.DAGS_FOLDER", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def names(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Names that no other test has."""
+    return lambda name: f"{request.node.name.removeprefix('test_')[:60]}_{name}"
+
+
+@contextmanager
+def processor(before: Callable[[], None] = lambda: None, *, seconds: float | None = 0.0) -> Iterator[None]:
+    """
+    Take requests and parse what they name, as the DAG processor does.
+
+    :param before: is done between taking a request and parsing
+    :param seconds: what is recorded as the time that parsing took
+    """
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.05):
+            if files := _take():
+                before()
+                parse_files(files)
+                _set_duration(files, seconds)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _take() -> list[File]:
+    from airflow.models.dagbag import DagPriorityParsingRequest
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        rows = session.scalars(select(DagPriorityParsingRequest)).all()
+        files = [(row.bundle_name, row.relative_fileloc) for row in rows]
+        for row in rows:
+            session.delete(row)
+    return files
+
+
+def _set_duration(files: list[File], seconds: float | None) -> None:
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    with create_session() as session:
+        session.execute(
+            update(DagModel)
+            .where(DagModel.relative_fileloc.in_([path for _, path in files]))
+            .values(last_parse_duration=seconds)
+        )
+
+
+@contextmanager
+def job(state: str = "running", age: float = 0.0) -> Iterator[Any]:
+    """A DAG processor in Airflow's table of jobs, whose last heartbeat is so many seconds old."""
+    from airflow.jobs.job import Job
+    from airflow.utils.session import create_session
+
+    row: Any = Job(job_type="DagProcessorJob", state=state)
+    row.latest_heartbeat = datetime.now(timezone.utc) - timedelta(seconds=age)
+    with create_session() as session:
+        session.add(row)
+        session.flush()
+        identifier = row.id
+    try:
+        yield identifier
+    finally:
+        with create_session() as session:
+            if found := session.get(Job, identifier):
+                session.delete(found)
+
+
+def write(folder: Path, name: str, dag_id: str, *tags: str) -> File:
+    (folder / name).write_text(DAG.format(dag_id=dag_id, tags=list(tags)))
+    return BUNDLE, name
+
+
+def parse(*files: File, **more: Any) -> Parsed:
+    async def work() -> Parsed:
+        return await until_parsed(await request_parse(files), **more)
+
+    return asyncio.run(work())
+
+
+def test_a_new_file_is_asked_for_and_its_dag_is_seen_with_its_version(folder: Path, names: Any):
+    file = write(folder, names("a.py"), names("dag"))
+    said: list[tuple[str, dict[str, Any]]] = []
+
+    with processor():
+        parsed = parse(file, progress=lambda step, **more: said.append((step, more)))
+
+    assert parsed == Parsed([ParsedFile(*file, parsed=True, dags={names("dag"): 1})])
+    assert parsed.complete
+    assert parsed.failure is None
+    assert said == [("parsed", {"file": file[1], "done": 1, "of": 1, "error": None})]
+    assert parsed.shown() == {
+        "parsed_by": "dag-processor",
+        "files": [
+            {
+                "bundle": BUNDLE,
+                "path": file[1],
+                "parsed": True,
+                "dags": [{"dag_id": names("dag"), "version": 1}],
+                "error": None,
+            }
+        ],
+    }
+
+
+def test_an_import_error_is_seen_with_its_last_line_as_the_failure(folder: Path, names: Any):
+    name = names("broken.py")
+    (folder / name).write_text("import airflow\nimport no_such_module_at_all  # dag\n")
+
+    with processor():
+        parsed = parse((BUNDLE, name))
+
+    [file] = parsed.files
+    assert (file.parsed, file.dags) == (True, {})
+    assert parsed.failure == f"{name}: ModuleNotFoundError: No module named 'no_such_module_at_all'"
+
+
+def test_many_files_are_followed_at_once(folder: Path, names: Any):
+    files = [write(folder, names(f"{number}.py"), names(str(number))) for number in range(20)]
+
+    with processor():
+        parsed = parse(*files)
+
+    assert [file.path for file in parsed.files] == [path for _, path in files]
+    assert all(file.parsed and file.dags for file in parsed.files)
+
+
+def test_a_dag_that_airflow_lets_rest_is_waited_for(
+    folder: Path, names: Any, monkeypatch: pytest.MonkeyPatch
+):
+    file = write(folder, names("a.py"), names("dag"))
+    with processor():
+        parse(file)
+        # From here on as by Airflow's default, only that it is fewer seconds than 30.
+        monkeypatch.setenv("AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL", "4")
+        write(folder, names("a.py"), names("dag"), "changed")
+        said: list[str] = []
+        parsed = parse(file, progress=lambda step, **more: said.append(step))
+
+    assert parsed.complete
+    assert said[-1] == "parsed"
+    assert tags_of(names("dag")) == ["changed"]
+
+
+def test_a_dag_that_airflow_lets_rest_is_done_where_it_only_has_to_be_known(folder: Path, names: Any):
+    file = write(folder, names("a.py"), names("dag"))
+    with processor():
+        parse(file)
+        write(folder, names("a.py"), names("dag"), "changed")
+        # Thirty seconds of rest would be more than all patience.
+        parsed = parse(file, stored=False, at_most=20.0)
+
+    assert parsed.complete
+
+
+def test_a_request_that_was_dropped_because_the_file_was_being_parsed_is_made_again(
+    folder: Path, names: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL", "0")
+    file = write(folder, names("a.py"), names("dag"), "old")
+    with processor():
+        parse(file)
+    times: list[int] = []
+
+    def old_content_first() -> None:
+        times.append(1)
+        # Of another length: Python may take a file of the same second and size for the one before.
+        write(folder, names("a.py"), names("dag"), "old" if len(times) == 1 else "newer")
+
+    # It says that it began an hour ago.
+    with processor(old_content_first, seconds=3600):
+        assert parse(file).complete
+
+    assert len(times) == 2
+    assert tags_of(names("dag")) == ["newer"]
+
+
+def test_a_file_without_a_dag_leaves_no_trace_and_is_not_waited_for(folder: Path, names: Any):
+    file = (BUNDLE, names("helper.py"))
+
+    assert parse(file, dag_ids={file: []}).files == [ParsedFile(*file, parsed=True)]
+
+
+def test_after_all_patience_a_file_is_said_not_to_be_parsed(folder: Path, names: Any):
+    file = write(folder, names("a.py"), names("dag"))
+
+    with job():
+        parsed = parse(file, patience=0.3)
+
+    assert parsed == Parsed([ParsedFile(*file, parsed=False)])
+    assert parsed.failure == f"{file[1]} has not been parsed yet."
+
+
+def test_a_dag_processor_that_dies_meanwhile_is_not_waited_for(
+    folder: Path, names: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(refresh, "PULSE", 0.1)
+    file = write(folder, names("a.py"), names("dag"))
+
+    with job(age=3600):
+        parsed = parse(file, patience=3600.0)
+
+    assert (parsed.lost, parsed.complete) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "alive"), [("running", 0, True), ("running", 3600, False), ("success", 0, False)]
+)
+def test_a_dag_processor_is_alive_while_its_heart_beats(state: str, age: float, alive: bool):
+    with job(state, age):
+        assert asyncio.run(refresh.processor_alive()) is alive
+    assert not asyncio.run(refresh.processor_alive())
+
+
+def test_one_of_several_dag_processors_is_enough():
+    with job(age=3600), job(), job(age=3600):
+        assert parsing3.processor_alive()
+
+
+def test_the_same_request_twice_is_one(names: Any):
+    file = (BUNDLE, names("a.py"))
+    parsing3.ask([file, file])
+    parsing3.ask([file, (BUNDLE, names("b.py"))])
+
+    assert parsing3.waiting([file, ("other", names("a.py"))]) == {file}
+    assert _take().count(file) == 1
+
+
+def test_two_who_ask_at_the_same_moment_both_succeed(names: Any):
+    file = (BUNDLE, names("a.py"))
+    failures: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            for _ in range(5):
+                parsing3.ask([file])
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
+    assert _take().count(file) == 1
+
+
+def test_a_packaged_dag_belongs_to_its_archive(folder: Path, names: Any):
+    import zipfile
+
+    name = names("packed.zip")
+    with zipfile.ZipFile(folder / name, "w") as archive:
+        archive.writestr("inner.py", DAG.format(dag_id=names("dag"), tags=[]))
+
+    with processor():
+        parsed = parse((BUNDLE, name))
+
+    assert parsed.files == [ParsedFile(BUNDLE, name, parsed=True, dags={names("dag"): 1})]
+    assert parsing3.file_of(names("dag")) == (BUNDLE, name)
+    assert parsing3.dags_of([(BUNDLE, name)]) == {names("dag")}
+
+
+def test_the_files_of_all_dags_are_those_that_are_still_there(folder: Path, names: Any):
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+
+    here, gone = write(folder, names("a.py"), names("a")), write(folder, names("b.py"), names("b"))
+    parse_files([here, gone])
+    with create_session() as session:
+        session.get_one(DagModel, names("b")).is_stale = True
+
+    assert {here, gone} & parsing3.all_files() == {here}
+
+
+def test_a_dag_that_does_not_exist_has_no_file():
+    with pytest.raises(LookupError):
+        parsing3.file_of("no_such_dag")
+
+
+def tags_of(dag_id: str) -> list[str]:
+    """Return the tags in what Airflow runs of a DAG."""
+    from airflow.models.serialized_dag import SerializedDagModel
+
+    dag: Any = SerializedDagModel.get_dag(dag_id)
+    return sorted(dag.tags)

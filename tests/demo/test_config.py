@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import base64
+import json
+import stat
+from configparser import ConfigParser
+from pathlib import Path
+
+from demo.config import SECRETS, write_config, write_passwords
+
+
+def read(path: Path) -> ConfigParser:
+    config = ConfigParser()
+    config.read(path)
+    return config
+
+
+def secrets_of(path: Path) -> list[str]:
+    config = read(path)
+    return [config.get(section, name) for section, name, _ in SECRETS]
+
+
+def test_only_the_owner_can_read_the_configuration_and_the_passwords(tmp_path: Path) -> None:
+    write_config(tmp_path / "airflow.cfg", {})
+    write_passwords(tmp_path / "passwords.json", ["ada"])
+    for path in tmp_path.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_secrets_are_different_and_as_long_as_they_must_be(tmp_path: Path) -> None:
+    path = tmp_path / "airflow.cfg"
+    write_config(path, {})
+    found = secrets_of(path)
+    assert len(set(found)) == len(found)
+    assert [len(base64.urlsafe_b64decode(secret)) for secret in found] == [length for *_, length in SECRETS]
+
+
+def test_a_restart_keeps_secrets_and_what_the_user_added_but_sets_the_port_anew(tmp_path: Path) -> None:
+    path = tmp_path / "airflow.cfg"
+    write_config(path, {"api": {"port": "8080"}})
+    before = secrets_of(path)
+    text = path.read_text().replace("parallelism = 4", "parallelism = 9")
+    path.write_text(text + "\n[rest_api_plugin]\nparallelism = 2\n")
+    write_config(path, {"api": {"port": "8081"}})
+    assert secrets_of(path) == before
+    assert read(path).get("core", "parallelism") == "9"
+    assert read(path).get("rest_api_plugin", "parallelism") == "2"
+    assert read(path).get("api", "port") == "8081"
+
+
+def test_another_configuration_lends_its_secrets(tmp_path: Path) -> None:
+    write_config(tmp_path / "one.cfg", {})
+    write_config(tmp_path / "two.cfg", {}, like=tmp_path / "one.cfg")
+    assert secrets_of(tmp_path / "two.cfg") == secrets_of(tmp_path / "one.cfg")
+
+
+def test_a_per_cent_sign_in_a_path_survives(tmp_path: Path) -> None:
+    path = tmp_path / "airflow.cfg"
+    for _ in range(2):
+        write_config(path, {"core": {"dags_folder": "/home/100%/dags"}})
+    assert read(path).get("core", "dags_folder") == "/home/100%/dags"
+
+
+def test_passwords_stay_and_new_users_get_one(tmp_path: Path) -> None:
+    path = tmp_path / "passwords.json"
+    first = write_passwords(path, ["ada"])
+    second = write_passwords(path, ["ada", "grace"])
+    assert second["ada"] == first["ada"]
+    assert len(second["grace"]) >= 16
+    assert json.loads(path.read_text()) == second
+
+
+def test_a_password_known_from_elsewhere_wins(tmp_path: Path) -> None:
+    path = tmp_path / "passwords.json"
+    write_passwords(path, ["ada"])
+    assert write_passwords(path, ["ada"], {"ada": "lovelace"}) == {"ada": "lovelace"}

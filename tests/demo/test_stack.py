@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from demo.client import Unavailable, request
+from demo.stack import Stack
+
+pytestmark = pytest.mark.airflow
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    home = tmp_path_factory.mktemp("stack")
+    with Stack(home, components=("api-server",), prefix="/airflow", users={"ada": "ADMIN"}) as stack:
+        yield stack
+
+
+def test_only_the_wanted_component_runs(stack: Stack) -> None:
+    assert [component.name for component in stack.components] == ["api-server"]
+    health = request("GET", f"{stack.url}/api/v2/monitor/health")
+    assert health["scheduler"]["latest_scheduler_heartbeat"] is None
+
+
+def test_the_server_answers_below_its_prefix(stack: Stack) -> None:
+    assert stack.url.endswith("/airflow")
+    assert request("GET", f"{stack.url}/api/v2/version", token=stack.token("ada"))["version"]
+
+
+def test_a_wrong_password_gets_no_token(stack: Stack) -> None:
+    with pytest.raises(Unavailable) as refused:
+        request("POST", f"{stack.url}/auth/token", {"username": "ada", "password": "guess"})
+    assert refused.value.status == 401
+
+
+def test_a_second_server_shares_the_database_and_the_tokens(stack: Stack, tmp_path: Path) -> None:
+    with Stack(tmp_path, components=("api-server",), users={"ada": "ADMIN"}, like=stack) as second:
+        variable = {"key": "colour", "value": "green"}
+        request("POST", f"{stack.url}/api/v2/variables", variable, token=stack.token("ada"))
+        seen = request("GET", f"{second.url}/api/v2/variables/colour", token=stack.token("ada"))
+        assert seen["value"] == "green"
+        assert second.token("ada")
+        processes = [psutil.Process(component.process.pid) for component in second.components]
+    assert not any(process.is_running() for process in processes)

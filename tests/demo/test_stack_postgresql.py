@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect
+
+from airflow_rest_api.operations.tables import OPERATION
+from airflow_rest_api.storage.engines import own_engine
+from demo.client import request
+from demo.stack import Stack
+from tests.databases import database_of_our_own
+
+pytestmark = pytest.mark.airflow
+
+TIMEOUT = 120
+"""Seconds for the first command of a server: on a busy machine the warm parent takes its time."""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    home = tmp_path_factory.mktemp("stack")
+    with (
+        database_of_our_own("postgresql", home) as address,
+        Stack(home, components=("api-server",), database=address) as stack,
+    ):
+        yield stack
+
+
+def test_two_servers_share_a_postgresql_and_what_they_ran(stack: Stack, tmp_path: Path) -> None:
+    assert stack.database_address.startswith("postgresql")
+    assert not stack.database.exists()
+    with Stack(tmp_path, components=("api-server",), like=stack) as second:
+        commands = "admin/rest_api/v2/commands/version"
+        ran = request("POST", f"{stack.url}/{commands}", {}, token=stack.token(), timeout=TIMEOUT)
+        seen = request("GET", f"{second.url}/admin/rest_api/v2/operations/{ran['id']}", token=second.token())
+        assert (seen["id"], seen["stdout"]) == (ran["id"], ran["stdout"])
+
+
+def test_our_tables_outlive_a_reset_of_airflow_s_and_its_migrations(stack: Stack) -> None:
+    """`airflow db` knows nothing of them: see docs/storage.md."""
+    address = f"{stack.url}/admin/rest_api/v2/commands/version"
+    request("POST", address, {}, token=stack.token(), timeout=TIMEOUT)
+    engine = own_engine(stack.database_address)
+    with engine.connect() as connection:
+        before = connection.execute(OPERATION.select()).all()
+    assert before
+    for arguments in (("db", "migrate"), ("db", "check-migrations"), ("db", "reset", "--yes")):
+        command = [str(Path(sys.executable).with_name("airflow")), *arguments]
+        subprocess.run(command, env=stack.environment, check=True, capture_output=True, timeout=240)
+    with engine.connect() as connection:
+        assert connection.execute(OPERATION.select()).all() == before
+    assert inspect(engine).has_table("dag")
+    engine.dispose()

@@ -1,0 +1,172 @@
+"""What the engine's tests let a child do in place of a command; the child finds this module by its path."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def echo(argv: list[str]) -> int:
+    """Print the arguments, one repr per line."""
+    for word in argv:
+        print(repr(word))
+    return 0
+
+
+def leave(argv: list[str]) -> int:
+    """Exit with the code given."""
+    sys.exit(int(argv[0]))
+
+
+def fail(argv: list[str]) -> int:
+    """Raise."""
+    raise RuntimeError(argv[0])
+
+
+def both(argv: list[str]) -> int:
+    """Print a line on each stream."""
+    print("to stdout")
+    print("to stderr", file=sys.stderr)
+    return 0
+
+
+def pour(argv: list[str]) -> int:
+    """Print so many mebibytes."""
+    block = "x" * 1023 + "\n"
+    print("first line")
+    for _ in range(int(argv[0]) * 16):
+        os.write(1, (block * 64).encode())
+    print("last line")
+    return 0
+
+
+def sleep(argv: list[str]) -> int:
+    """Say the process id and never end by itself."""
+    print(os.getpid())
+    while True:
+        time.sleep(60)
+
+
+def resist(argv: list[str]) -> int:
+    """Ignore the polite signal."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return sleep(argv)
+
+
+def tidy(argv: list[str]) -> int:
+    """Exit in order when asked to."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+    return sleep(argv)
+
+
+def leave_a_grandchild(argv: list[str]) -> int:
+    """Start a process that holds the pipes, say its id, and end without it."""
+    child = subprocess.Popen(["sleep", "600"])
+    print(child.pid)
+    return 0
+
+
+def start_elsewhere(argv: list[str]) -> int:
+    """Start a process in a session of its own, as Airflow does with shell commands, and wait for it."""
+    child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    print(child.pid)
+    return child.wait()
+
+
+def become_another(argv: list[str]) -> int:
+    """Replace this process by another program."""
+    os.execv("/bin/sh", ["sh", "-c", argv[0]])
+
+
+def die(argv: list[str]) -> int:
+    """Be killed by someone else."""
+    print("still here")
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
+
+
+def read_stdin(argv: list[str]) -> int:
+    """Say what there is to read."""
+    print(repr(sys.stdin.read()))
+    return 0
+
+
+def surroundings(argv: list[str]) -> int:
+    """Say in what kind of process this runs."""
+    import json
+
+    umask = os.umask(0)
+    os.umask(umask)
+    print(
+        json.dumps(
+            {
+                "columns": os.environ.get("COLUMNS"),
+                "no_color": os.environ.get("NO_COLOR"),
+                "context": os.environ.get("_AIRFLOW_PROCESS_CONTEXT"),
+                "added": os.environ.get("ADDED"),
+                "umask": umask,
+                "cwd": os.getcwd(),
+                "group_leader": os.getpgrp() == os.getpid(),
+                "terminal": os.isatty(0) or os.isatty(1) or os.isatty(2),
+                "descriptors": sorted(
+                    os.readlink(f"/proc/self/fd/{number}").partition(":")[0]
+                    for number in os.listdir("/proc/self/fd")
+                    if Path(f"/proc/self/fd/{number}").is_symlink()
+                ),
+                "title": Path("/proc/self/cmdline").read_text(),
+            }
+        )
+    )
+    return 0
+
+
+def grow(argv: list[str]) -> int:
+    """Take so many mebibytes of memory."""
+    block = bytearray(int(argv[0]) * 2**20)
+    print(len(block))
+    return 0
+
+
+def random_number(argv: list[str]) -> int:
+    """Print a random number: two children must not print the same."""
+    import random
+
+    print(random.random())
+    return 0
+
+
+def session_works(argv: list[str]) -> int:
+    """Use Airflow's database session and say whether a connection was inherited."""
+    from airflow import settings
+
+    print(settings.engine.pool.checkedin() + settings.engine.pool.checkedout())
+    return 0
+
+
+def print_secrets(argv: list[str]) -> int:
+    """Learn a secret as Airflow does, and print it in every way there is; the argument is one more."""
+    from airflow._shared.secrets_masker import mask_secret
+
+    mask_secret("learned-by-the-core")
+    from airflow.sdk.log import mask_secret as mask_in_the_sdk
+
+    mask_in_the_sdk({"password": "learned-by-the-sdk", "login": "not-secret"})
+    for secret in (*argv, "learned-by-the-core", "learned-by-the-sdk", "not-secret"):
+        print("in one go:", secret)
+        print("in two: ", secret[:4], sep="", end="", flush=True)
+        time.sleep(0.05)
+        print(secret[4:])
+        os.write(1, f"past Python: {secret}\n".encode())
+        print("on stderr:", secret, file=sys.stderr)
+        subprocess.run(["/bin/sh", "-c", 'echo "by another: $1"', "sh", secret], check=True)
+    return 0
+
+
+def module_path(argv: list[str]) -> int:
+    """Print where modules are looked for."""
+    print("\n".join(sys.path))
+    return 0

@@ -1,0 +1,99 @@
+"""Engines for the tests: one that is warm and shared, and new ones for tests that break theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from airflow_rest_api.engine import Engine, Job, Limits, Outcome, Process
+
+T = TypeVar("T")
+Run = Callable[[Coroutine[Any, Any, T]], T]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _acts_are_found() -> None:
+    # The children find the module `acts` as any program finds its modules.
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])
+    )
+
+
+@pytest.fixture(scope="package")
+def run(_acts_are_found: None) -> Iterator[Run[Any]]:
+    """Run a coroutine on the event loop that the session's engines live on."""
+    loop = asyncio.new_event_loop()
+    yield loop.run_until_complete
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+
+
+@pytest.fixture(scope="package")
+def engine(run: Run[None]) -> Iterator[Engine]:
+    """Return a warm engine that no test breaks."""
+    warm = Engine(Limits(parallelism=4, queue=2, grace=1.0))
+    run(warm.start())
+    yield warm
+    run(warm.stop())
+
+
+@pytest.fixture
+def new_engine(run: Run[None]) -> Iterator[Callable[..., Engine]]:
+    """Make engines of the test's own, stopped when it ends."""
+    made: list[Engine] = []
+
+    def make(**limits: Any) -> Engine:
+        made.append(Engine(Limits(**{"grace": 1.0, **limits})))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        run(engine.stop())
+
+
+@pytest.fixture(params=["fork", "fresh"])
+def any_engine(request: pytest.FixtureRequest, engine: Engine, new_engine: Callable[..., Engine]) -> Engine:
+    """Return an engine of each kind: with a warm parent, and with a new interpreter for each command."""
+    return engine if request.param == "fork" else new_engine(fork=False)
+
+
+def act(name: str, *argv: str, **options: Any) -> Job:
+    """Return the job that does one of the acts."""
+    return Job(argv=argv, entry=f"acts:{name}", **options)
+
+
+async def outcome(engine: Engine, job: Job) -> tuple[Outcome, Process]:
+    """Run a job to its end."""
+    process = engine.submit(job)
+    return await asyncio.wait_for(process.wait(), 60), process
+
+
+async def first_line(process: Process) -> str:
+    """Wait for the first line that a command prints."""
+    for _ in range(6000):
+        if "\n" in process.stdout.text:
+            return process.stdout.text.splitlines()[0]
+        await asyncio.sleep(0.01)
+    raise TimeoutError("nothing was printed")
+
+
+async def gone(pid: int) -> bool:
+    """Wait until a process is no more, ten seconds at most."""
+    for _ in range(1000):
+        if not alive(pid):
+            return True
+        await asyncio.sleep(0.01)
+    return False
+
+
+def alive(pid: int) -> bool:
+    """Return whether a process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

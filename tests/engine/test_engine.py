@@ -1,0 +1,417 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_rest_api.engine import Busy, Ending, Engine, Job, Outcome
+from tests.engine.conftest import Run, act, alive, first_line, gone, outcome
+
+pytestmark = pytest.mark.airflow
+
+HOSTILE = [
+    "plain",
+    "",
+    "two words",
+    "quote's",
+    'double"quote',
+    "line\nbreak",
+    ";ls",
+    "$(ls)",
+    "`ls`",
+    "-x",
+    "--",
+    "ü✓",
+    "*",
+]
+
+
+def test_airflows_own_commands_run(run: Run[Any], any_engine: Engine):
+    how, process = run(outcome(any_engine, Job(["version"])))
+
+    assert how == Outcome(Ending.EXITED, 0)
+    assert process.stdout.text.strip() == __import__("airflow").__version__
+
+
+def test_a_refusal_of_the_parser_is_told_apart_from_a_failed_command(run: Run[Any], any_engine: Engine):
+    how, _ = run(outcome(any_engine, Job(["pools", "get"])))
+
+    assert how.ending is Ending.USAGE
+    assert how.exit_code == 2
+    assert "the following arguments are required: NAME" in (how.message or "")
+
+
+def test_arguments_arrive_to_the_letter(run: Run[Any], any_engine: Engine):
+    _, process = run(outcome(any_engine, act("echo", *HOSTILE)))
+
+    assert process.stdout.text.splitlines() == [repr(word) for word in HOSTILE]
+
+
+def test_an_argument_of_a_megabyte_arrives(run: Run[Any], any_engine: Engine):
+    _, process = run(outcome(any_engine, act("echo", "y" * 2**20, output_limit=2**22)))
+
+    assert len(process.stdout.text) == 2**20 + 3
+
+
+def test_both_streams_are_kept_apart(run: Run[Any], any_engine: Engine):
+    _, process = run(outcome(any_engine, act("both")))
+
+    assert (process.stdout.text, process.stderr.text) == ("to stdout\n", "to stderr\n")
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 255])
+def test_the_exit_code_is_the_commands_own(run: Run[Any], engine: Engine, code: int):
+    how, _ = run(outcome(engine, act("leave", str(code))))
+
+    assert how == Outcome(Ending.EXITED, code)
+
+
+def test_an_exception_ends_with_1_and_a_traceback_of_the_command_alone(run: Run[Any], any_engine: Engine):
+    how, process = run(outcome(any_engine, act("fail", "because")))
+
+    assert how == Outcome(Ending.EXITED, 1)
+    assert process.stderr.text.endswith("RuntimeError: because\n")
+    assert "airflow_rest_api/engine" not in process.stderr.text
+
+
+def test_the_surroundings_are_those_of_a_quiet_terminal_of_its_own(
+    run: Run[Any], any_engine: Engine, tmp_path: Path
+):
+    job = act("surroundings", "secret", cwd=str(tmp_path), env={"ADDED": "yes"})
+    _, process = run(outcome(any_engine, job))
+    found = json.loads(process.stdout.text)
+
+    assert found["columns"] == "200"
+    assert found["no_color"] == "1"
+    assert found["added"] == "yes"
+    assert found["context"] is None
+    assert found["umask"] == 0o027
+    assert found["cwd"] == str(tmp_path)
+    assert found["group_leader"]
+    assert not found["terminal"]
+    assert found["descriptors"] == ["/dev/null", "pipe", "pipe", "socket"]
+    assert "secret" not in found["title"]
+
+
+def test_a_command_that_reads_finds_nothing(run: Run[Any], any_engine: Engine):
+    _, process = run(outcome(any_engine, act("read_stdin")))
+
+    assert process.stdout.text == "''\n"
+
+
+def test_no_database_connection_is_inherited(run: Run[Any], engine: Engine):
+    _, process = run(outcome(engine, act("session_works")))
+
+    assert process.stdout.text == "0\n"
+
+
+def test_two_children_do_not_draw_the_same_random_number(run: Run[Any], engine: Engine):
+    _, one = run(outcome(engine, act("random_number")))
+    _, two = run(outcome(engine, act("random_number")))
+
+    assert one.stdout.text != two.stdout.text
+
+
+def test_200_megabytes_of_output_neither_block_the_command_nor_fill_the_memory(run: Run[Any], engine: Engine):
+    how, process = run(outcome(engine, act("pour", "200")))
+
+    assert how == Outcome(Ending.EXITED, 0)
+    assert process.stdout.truncated
+    assert process.stdout.size > 200 * 2**20
+    assert len(process.stdout.text) < 1.1 * 2**20
+    assert process.stdout.text.startswith("first line\n")
+    assert process.stdout.text.endswith("last line\n")
+
+
+def test_output_is_heard_while_the_command_runs(run: Run[Any], engine: Engine):
+    async def listen() -> list[tuple[str, bytes]]:
+        heard: list[tuple[str, bytes]] = []
+        process = engine.submit(act("sleep"), lambda stream, data: heard.append((stream, data)))
+        await first_line(process)
+        process.cancel()
+        await process.wait()
+        return heard
+
+    heard = run(listen())
+    assert heard[0][0] == "stdout"
+    assert heard[0][1].strip().isdigit()
+
+
+def test_a_command_that_never_ends_is_ended_after_its_time(run: Run[Any], any_engine: Engine):
+    how, process = run(outcome(any_engine, act("sleep", timeout=3.0 if any_engine.limits.fork else 6.0)))
+
+    assert how.ending is Ending.TIMED_OUT
+    assert how.signal == signal.SIGTERM
+    assert "seconds" in (how.message or "")
+    assert run(gone(process.pid or 0))
+
+
+def test_a_cancelled_command_may_end_in_order(run: Run[Any], engine: Engine):
+    async def cancel() -> Outcome:
+        process = engine.submit(act("tidy"))
+        await first_line(process)
+        assert process.cancel("Somebody said so.")
+        assert not process.cancel()
+        return await process.wait()
+
+    assert run(cancel()) == Outcome(Ending.CANCELLED, 7, None, "Somebody said so.")
+
+
+def test_one_that_ignores_the_polite_signal_is_killed(run: Run[Any], any_engine: Engine):
+    async def cancel() -> Outcome:
+        process = any_engine.submit(act("resist"))
+        await first_line(process)
+        process.cancel()
+        return await process.wait()
+
+    assert run(cancel()).signal == signal.SIGKILL
+
+
+def test_what_a_command_leaves_behind_is_ended_with_it(run: Run[Any], any_engine: Engine):
+    how, process = run(outcome(any_engine, act("leave_a_grandchild")))
+
+    assert how == Outcome(Ending.EXITED, 0)
+    assert run(gone(int(process.stdout.text)))
+
+
+def test_what_a_command_started_in_a_session_of_its_own_ends_with_it(run: Run[Any], any_engine: Engine):
+    async def cancel() -> None:
+        process = any_engine.submit(act("start_elsewhere"))
+        pid = int(await first_line(process))
+        process.cancel()
+        assert (await process.wait()).ending is Ending.CANCELLED
+        assert await gone(pid)
+
+    run(cancel())
+
+
+def test_a_command_killed_by_someone_else_says_by_which_signal(run: Run[Any], any_engine: Engine):
+    how, process = run(outcome(any_engine, act("die")))
+
+    assert how.ending is Ending.KILLED
+    assert how.signal == signal.SIGKILL
+    assert "SIGKILL" in (how.message or "")
+    assert process.stdout.text == "still here\n"
+
+
+def test_a_command_that_becomes_another_program_is_followed_to_its_end(run: Run[Any], any_engine: Engine):
+    how, process = run(outcome(any_engine, act("become_another", "sleep 0.3; echo from the shell; exit 5")))
+
+    assert how == Outcome(Ending.EXITED, 5)
+    assert process.stdout.text == "from the shell\n"
+
+
+def test_a_command_may_have_so_much_memory_and_no_more(run: Run[Any], new_engine: Callable[..., Engine]):
+    engine = new_engine(memory=800)
+    modest, _ = run(outcome(engine, act("grow", "10")))
+    greedy, process = run(outcome(engine, act("grow", "2000")))
+
+    assert modest.exit_code == 0
+    assert greedy.exit_code == 1
+    assert "MemoryError" in process.stderr.text
+
+
+def test_beyond_the_limits_a_command_waits_and_then_is_refused(run: Run[Any], engine: Engine):
+    async def crowd() -> None:
+        running = [engine.submit(act("sleep")) for _ in range(4)]
+        waiting = [engine.submit(act("echo", "late")) for _ in range(2)]
+        with pytest.raises(Busy) as refusal:
+            engine.submit(act("echo"))
+        assert refusal.value.retry_after >= 1
+        assert [process.state for process in waiting] == ["queued", "queued"]
+        assert waiting[1].cancel("Not needed any more.")
+        assert await waiting[1].wait() == Outcome(Ending.CANCELLED, message="Not needed any more.")
+        for process in running:
+            await first_line(process)
+            process.cancel()
+        assert (await waiting[0].wait()).exit_code == 0
+        assert waiting[0].stdout.text == "'late'\n"
+        await asyncio.gather(*(process.wait() for process in running))
+
+    run(crowd())
+
+
+def test_when_the_parent_is_killed_the_caller_hears_of_it_and_the_next_command_works(
+    run: Run[Any], new_engine: Callable[..., Engine]
+):
+    engine = new_engine()
+
+    async def kill() -> None:
+        process = engine.submit(act("sleep"))
+        pid = int(await first_line(process))
+        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(parent, signal.SIGKILL)
+        how = await process.wait()
+        assert how.ending is Ending.LOST
+        assert how.message == "The process that runs commands was lost."
+        assert await gone(pid)
+        assert await gone(parent)
+        assert (await outcome(engine, act("echo", "again")))[0].exit_code == 0
+
+    run(kill())
+
+
+def test_a_spare_child_that_was_killed_is_replaced(run: Run[Any], new_engine: Callable[..., Engine]):
+    engine = new_engine(spares=1)
+
+    async def kill() -> None:
+        await outcome(engine, act("surroundings"))
+        for _ in range(3):
+            await asyncio.sleep(0.3)
+            assert engine._parent is not None
+            for spare in list(engine._parent._spares):
+                os.kill(spare.pid, signal.SIGKILL)
+            assert (await outcome(engine, act("echo", "again")))[0] == Outcome(Ending.EXITED, 0)
+
+    run(kill())
+
+
+def test_stopping_ends_every_command_and_leaves_no_process(run: Run[Any], new_engine: Callable[..., Engine]):
+    engine = new_engine(parallelism=2)
+
+    async def stop() -> None:
+        processes = [engine.submit(act("sleep")), engine.submit(act("resist")), engine.submit(act("echo"))]
+        pids = [int(await first_line(process)) for process in processes[:2]]
+        assert engine._parent is not None
+        parent = engine._parent.pid
+        await engine.stop("The API server was stopped.")
+        ends = [await process.wait() for process in processes]
+        assert {end.ending for end in ends} == {Ending.CANCELLED}
+        assert {end.message for end in ends} == {"The API server was stopped."}
+        for pid in (*pids, parent):
+            assert await gone(pid)
+        with pytest.raises(Busy):
+            engine.submit(act("echo"))
+
+    run(stop())
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_when_the_server_is_killed_nothing_of_the_engine_stays(fork: bool, tmp_path: Path):
+    program = textwrap.dedent(
+        f"""
+        import asyncio
+        from airflow_rest_api.engine import Engine, Limits
+        from tests.engine.conftest import act, first_line
+
+        async def main():
+            engine = Engine(Limits(fork={fork}))
+            processes = [engine.submit(act(name)) for name in ("sleep", "start_elsewhere")]
+            print(*[await first_line(process) for process in processes], flush=True)
+            await processes[0].wait()
+
+        asyncio.run(main())
+        """
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    root = str(Path(__file__).parents[2])
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, cwd=root) as server:
+        try:
+            assert server.stdout is not None
+            pids = {int(pid) for pid in server.stdout.readline().split()}
+            family = _descendants(server.pid)
+            assert pids <= set(family)
+        finally:
+            server.kill()
+
+    async def all_gone() -> bool:
+        return all([await gone(one) for one in family])
+
+    assert asyncio.run(all_gone())
+    if fork:
+        assert list(tmp_path.glob("airflow-rest-api-*")) == []
+
+
+def test_a_changed_configuration_renews_the_parent_without_disturbing_what_runs(
+    run: Run[Any], new_engine: Callable[..., Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = tmp_path / "airflow.cfg"
+    config.write_text("[core]\nload_examples = False\n[smtp]\nsmtp_host = before\n")
+    monkeypatch.setenv("AIRFLOW_CONFIG", str(config))
+    engine = new_engine()
+    ask = Job(["config", "get-value", "smtp", "smtp_host"])
+
+    async def change() -> None:
+        assert (await outcome(engine, ask))[1].stdout.text == "before\n"
+        old = engine.submit(act("sleep"))
+        pid = int(await first_line(old))
+        config.write_text("[core]\nload_examples = False\n[smtp]\nsmtp_host = afterwards\n")
+        assert (await outcome(engine, ask))[1].stdout.text == "afterwards\n"
+        assert alive(pid)
+        retired = engine._retired[0].pid
+        old.cancel()
+        await old.wait()
+        assert await gone(retired)
+
+    run(change())
+
+
+def test_a_plugin_that_starts_a_thread_makes_commands_slow_and_not_wrong(
+    run: Run[Any], new_engine: Callable[..., Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(600,), daemon=True, name='meddler').start()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ["PYTHONPATH"]]))
+    engine = new_engine()
+
+    how, process = run(outcome(engine, act("echo", "works")))
+    assert how == Outcome(Ending.EXITED, 0)
+    assert process.stdout.text == "'works'\n"
+    assert engine._parent is not None
+    assert engine._parent.lost
+
+
+def test_two_engines_side_by_side_do_not_know_each_other(run: Run[Any], new_engine: Callable[..., Engine]):
+    one, two = new_engine(), new_engine()
+
+    async def both() -> None:
+        running = one.submit(act("sleep"))
+        pid = int(await first_line(running))
+        assert (await outcome(two, act("echo", "two")))[1].stdout.text == "'two'\n"
+        await two.stop()
+        assert alive(pid)
+        running.cancel()
+        await running.wait()
+
+    run(both())
+
+
+def test_a_hundred_commands_leave_neither_descriptors_nor_threads(run: Run[Any], engine: Engine):
+    async def many() -> tuple[int, int]:
+        for _ in range(25):
+            await asyncio.gather(*(outcome(engine, act("echo", "x")) for _ in range(4)))
+        await asyncio.sleep(0.5)
+        return len(os.listdir("/proc/self/fd")), threading.active_count()
+
+    before = run(many())
+    after = run(many())
+    assert after[0] <= before[0] + 2
+    assert after[1] <= before[1]
+
+
+def _descendants(pid: int) -> set[int]:
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if parent == pid:
+                found |= {int(entry.name), *_descendants(int(entry.name))}
+    return found

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import time
+
+import pytest
+
+from airflow_rest_api.engine.redaction import LONGEST, Redactor, Secrets
+
+
+def through(pieces: list[bytes], *secrets: str) -> bytes:
+    redactor = Redactor(Secrets(secrets))
+    return b"".join([redactor.feed(piece) for piece in pieces] + [redactor.finish()])
+
+
+def test_a_secret_is_masked_wherever_the_pieces_end():
+    text = b"the password is hunter22, again: hunter22hunter22\n"
+    for first, second in itertools.combinations(range(len(text) + 1), 2):
+        pieces = [text[:first], text[first:second], text[second:]]
+        assert through(pieces, "hunter22") == b"the password is ***, again: ******\n"
+
+
+def test_byte_by_byte_is_the_same_as_at_once():
+    text = "aab aaab aaaab ünïcödé \n line one\nline two three four x".encode()
+    secrets = ("aaab", "aab", "ünïcödé", "one\nline two")
+    pieces = [text[place : place + 1] for place in range(len(text))]
+    assert through(pieces, *secrets) == through([text], *secrets)
+
+
+def test_random_secrets_never_come_out_whatever_the_pieces():
+    chance = random.Random(4)
+    for _ in range(300):
+        secrets = ["".join(chance.choices("ab", k=chance.randint(5, 9))) for _ in range(3)]
+        text = "".join(chance.choices([*secrets, "a", "b", "c"], k=12)).encode()
+        cuts = sorted(chance.choices(range(len(text) + 1), k=4))
+        pieces = [text[start:end] for start, end in itertools.pairwise([0, *cuts, len(text)])]
+        shown = through(pieces, *secrets)
+        assert not any(secret.encode() in shown for secret in secrets)
+
+
+def test_what_is_not_the_beginning_of_a_secret_is_not_held_back():
+    redactor = Redactor(Secrets(["hunter22"]))
+    assert redactor.feed(b"working... ") == b"working... "
+    assert redactor.feed(b"a hunt") == b"a "
+    assert redactor.feed(b" is on") == b"hunt is on"
+
+
+def test_a_secret_that_another_one_begins_with_does_not_leave_its_end():
+    assert through([b"secret", b"longer"], "secret", "secretlonger") == b"***"
+    assert through([b"secret", b" longer"], "secret", "secretlonger") == b"*** longer"
+
+
+def test_a_secret_that_was_cut_off_at_the_end_is_masked():
+    assert through([b"it is hunter2"], "hunter22") == b"it is ***"
+    assert through([b"the end of the path h"], "hunter22") == b"the end of the path h"
+
+
+@pytest.mark.parametrize("write", [str, json.dumps, repr, lambda s: json.dumps(s, ensure_ascii=False)])
+def test_a_secret_is_found_in_the_ways_in_which_it_is_printed(write):
+    secret = 'pass"word\nwith ü and \\'
+    assert "word" not in through([write(secret).encode()], secret).decode()
+
+
+def test_a_secret_is_found_in_an_address():
+    assert through([b"postgres://me:p%40ss%2Fword@host"], "p@ss/word") == b"postgres://me:***@host"
+
+
+def test_the_lines_of_a_key_are_masked_where_each_has_a_prefix():
+    key = "-----BEGIN PRIVATE KEY-----\nMIIEvgIBADANBgkqhkiG9w0\n-----END PRIVATE KEY-----\n"
+    shown = through([b"".join(b"INFO - " + line.encode() + b"\n" for line in key.splitlines())], key)
+    assert shown == b"INFO - ***\n" * 3
+
+
+def test_a_long_secret_is_masked_to_its_end():
+    secret = "".join(random.Random(1).choices("abcdefghijk", k=2 * LONGEST + 1))
+    assert set(through([b"<", secret.encode(), b">"], secret)) == set(b"<*>")
+
+
+def test_secrets_may_be_learned_between_two_pieces():
+    secrets = Secrets()
+    redactor = Redactor(secrets)
+    assert redactor.feed(b"hunter22 ") == b"hunter22 "
+    secrets.add(["hunter22"])
+    assert redactor.feed(b"hunter22 ") == b"*** "
+
+
+def test_without_secrets_the_bytes_are_passed_on_as_they_are():
+    data = bytes(range(256)) * 100
+    assert Redactor(Secrets()).feed(data) is data
+
+
+def test_long_output_and_many_secrets_take_no_time():
+    secrets = Secrets(f"secret number {number}" for number in range(60))
+    redactor = Redactor(secrets)
+    redactor.feed(b"warm\n")
+    line = b"an ordinary line of the output of a command, with nothing in it\n" * 1000
+    began = time.perf_counter()
+    for _ in range(30):
+        redactor.feed(line)
+    assert time.perf_counter() - began < 1.5
+
+
+def test_output_that_looks_like_the_secret_all_along_is_no_trap():
+    redactor = Redactor(Secrets(["a" * 100_000, "a" * 4000 + "b"]))
+    began = time.perf_counter()
+    for _ in range(20):
+        redactor.feed(b"a" * 65536)
+    assert time.perf_counter() - began < 5
+
+
+def test_a_text_is_masked_as_a_whole():
+    assert Secrets(["hunter22"]).mask("invalid value: 'hunter22' \udcff") == "invalid value: '***' \udcff"
+    assert Secrets().mask("nothing to hide") == "nothing to hide"

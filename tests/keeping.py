@@ -1,0 +1,123 @@
+"""Keepers for tests: started as the engine's child does, with harmless programs to keep."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from airflow_rest_api.operations.model import new_id
+from airflow_rest_api.services import child, processes, status
+from airflow_rest_api.services.files import open_log
+from airflow_rest_api.services.model import Service
+
+PATIENCE = 60
+
+
+class Kept:
+    """A keeper, and the folder in which it tells how its component is."""
+
+    def __init__(self, pid: int, folder: Path) -> None:
+        self.pid = pid
+        self.folder = folder
+        self.start = processes.start_of(pid)
+
+    @property
+    def component(self) -> int:
+        """The process of the component."""
+        pid = self.until(lambda said: said.pid is not None).pid
+        assert pid is not None
+        return pid
+
+    @property
+    def log(self) -> str:
+        """What the component and its keeper have printed."""
+        return (self.folder / "log").read_text()
+
+    def until(self, holds: Callable[[status.Status], bool]) -> status.Status:
+        """Wait until something holds of what the keeper tells, and return that."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            said = status.read(self.folder)
+            if said is not None and holds(said):
+                return said
+            time.sleep(0.01)
+        raise TimeoutError(f"{status.read(self.folder)}: {self.log}")
+
+    def send(self, number: int) -> None:
+        """Send the keeper a signal."""
+        assert self.start is not None
+        assert processes.send(self.pid, self.start, number)
+
+    def is_gone(self) -> bool:
+        """Wait for the end of the keeper, and tell whether it came."""
+        return wait_for(lambda: processes.start_of(self.pid) is None)
+
+    def kill(self) -> None:
+        """Leave nothing behind."""
+        left = [self.pid, *processes.family(self.pid)]
+        if (said := status.read(self.folder)) and said.pid and processes.is_alive(said.pid, said.pid_start):
+            left += [said.pid, *processes.family(said.pid)]
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+
+
+def keep(folder: Path, words: Sequence[str], **order: Any) -> Kept:
+    """Have a program kept; `order` is more for the keeper, see there."""
+    order = {"letter": None, "again": False, "grace": 60, "pauses": [1, 60, 60], **order}
+    log = open_log(folder, "log")
+    try:
+        pid = child.start_keeper(
+            {**order, "words": list(words), "folder": str(folder)}, log, log, folder, "test"
+        )
+    finally:
+        os.close(log)
+    kept = Kept(pid, folder)
+    kept.until(lambda said: said.keeper == pid)
+    return kept
+
+
+def wait_for(holds: Callable[[], bool]) -> bool:
+    """Wait until something holds, and tell whether it does."""
+    end = time.monotonic() + PATIENCE
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.02)
+    return holds()
+
+
+def sleeper(seconds: int = 600) -> subprocess.Popen[bytes]:
+    """Start a program that does nothing, in a session of its own."""
+    return subprocess.Popen(["sleep", str(seconds)], start_new_session=True)
+
+
+def a_service(**values: Any) -> Service:
+    """Return a service of this machine."""
+    now = datetime.now(timezone.utc)
+    known: dict[str, Any] = {
+        "id": new_id(),
+        "kind": "celery-worker",
+        "command": "celery worker",
+        "argv": ("celery", "worker"),
+        "secret": False,
+        "user": "admin",
+        "host": socket.gethostname(),
+        "place": processes.place(),
+        "hostname": "airflow-says",
+        "folder": "/nonexistent",
+        "logs": "/nonexistent",
+        "stdout": "out",
+        "stderr": "err",
+        "created_at": now,
+        "seen_at": now,
+    }
+    return Service(**{**known, **values})

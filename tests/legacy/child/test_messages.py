@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_rest_api.legacy.child import messages
+
+
+@messages.ordered
+def refusing(order: dict[str, Any]) -> None:
+    print("half a line", end="")
+    messages.warn("first")
+    messages.warn('second\n"with" everything ü')
+    raise messages.Refused(f"no {order['what']}")
+
+
+@messages.ordered
+def answering(order: dict[str, Any]) -> int:
+    messages.answer("done")
+    return int(order["code"])
+
+
+def test_what_a_child_tells_is_taken_out_of_its_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    code = refusing([messages.write({"what": "way"})])
+    printed = capsys.readouterr()
+    told = messages.read(f"before\n{printed.err}after\n")
+    assert code == messages.REFUSED_EXIT_CODE
+    assert printed.out == "half a line"
+    assert told == messages.Told(
+        "before\nafter\n", refused="no way", warnings=["first", 'second\n"with" everything ü']
+    )
+
+
+def test_an_answer_and_the_exit_code_come_through(capsys: pytest.CaptureFixture[str]) -> None:
+    assert answering([messages.write({"code": 3})]) == 3
+    assert messages.read(capsys.readouterr().err).answer == "done"
+
+
+def test_what_only_looks_like_a_message_is_no_message() -> None:
+    text = 'x airflow-rest-api refused: "a"\nairflow-rest-api other: "b"\nairflow-rest-api warning: b\n'
+    assert messages.read(text) == messages.Told(text)

@@ -1,0 +1,34 @@
+"""A real Airflow with the DAGs of the recording."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.stack import Stack
+from tests.legacy.client import Client
+
+DAGS = Path(__file__).parent.parent / "data" / "legacy" / "golden.py"
+
+
+@pytest.fixture(scope="session")
+def exchange_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exchange")
+    (folder / "import.json").write_text('{"imported_1": "a", "imported_2": {"b": 1}}')
+    return folder
+
+
+@pytest.fixture(scope="package")
+def client(tmp_path_factory: pytest.TempPathFactory, exchange_folder: Path) -> Iterator[Client]:
+    home = tmp_path_factory.mktemp("replay")
+    dags = home / "dags"
+    dags.mkdir()
+    shutil.copy(DAGS, dags)
+    (dags / "other.py").write_text("# airflow, but no DAG in it\n")
+    expect = ("golden_basic", "golden_param", "golden_fail", "golden_chatty")
+    env = {"AIRFLOW__REST_API_PLUGIN__EXCHANGE_FOLDER": str(exchange_folder)}
+    with Stack(home / "airflow", dags=dags, env=env, expect=expect) as stack:
+        yield Client(stack)

@@ -1,0 +1,446 @@
+"""The tokens of the simple auth manager, as the contract has them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from starlette.testclient import TestClient
+
+from airflow_rest_api.hosts import refresh_token
+from airflow_rest_api.legacy.login.app import create_login_app
+from airflow_rest_api.legacy.login.throttle import Throttle
+from airflow_rest_api.security.routes import decision, leaves
+from airflow_rest_api.settings import Settings
+from tests.standin import auth_manager, bearer, serving, token
+
+GOOD = {"username": "admin", "password": "adminpw", "provider": "db"}
+KEY = "s" * 64
+
+
+@contextmanager
+def client(**settings: Any) -> Iterator[TestClient]:
+    auth_manager()
+    made = Settings(**settings)
+    throttle = Throttle(made.login_attempts, made.login_lockout, first_delay=0)
+    yield TestClient(create_login_app(made, throttle=throttle), raise_server_exceptions=False)
+
+
+@pytest.fixture(autouse=True)
+def passwords(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "passwords.json"
+    path.write_text(json.dumps({"admin": "adminpw", "viewer": "viewerpw"}))
+    monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE", str(path))
+    return path
+
+
+def sign_in(one: TestClient, **more: Any) -> dict[str, str]:
+    tokens: dict[str, str] = one.post("/login", json={**GOOD, "refresh": True, **more}).json()
+    return tokens
+
+
+def refresh(one: TestClient, text: str) -> Any:
+    return one.post("/refresh", headers={"Authorization": f"Bearer {text}"})
+
+
+def claims(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = jwt.decode(text, options={"verify_signature": False})
+    return found
+
+
+def test_every_route_has_a_decision_who_may_use_it():
+    with client() as one:
+        routes = list(leaves(one.app.routes))  # type: ignore[attr-defined]
+
+    assert {route.path for route in routes} == {"/login", "/refresh"}
+    assert None not in {decision(route) for route in routes}
+
+
+@pytest.mark.parametrize(
+    ("given", "keys"),
+    [
+        ({"refresh": True}, {"access_token", "refresh_token"}),
+        ({"refresh": "true"}, {"access_token", "refresh_token"}),
+        ({"refresh": 1}, {"access_token", "refresh_token"}),
+        ({"refresh": False}, {"access_token"}),
+        ({"refresh": "false"}, {"access_token"}),
+        ({"refresh": " No "}, {"access_token"}),
+        ({"refresh": ""}, {"access_token"}),
+        ({"refresh": None}, {"access_token"}),
+        ({}, {"access_token"}),
+        ({"something": "else"}, {"access_token"}),
+    ],
+)
+def test_a_right_password_gets_the_tokens_that_were_asked_for(given: dict[str, Any], keys: set[str]):
+    with client() as one:
+        answer = one.post("/login", json={**GOOD, **given})
+
+    assert (answer.status_code, set(answer.json())) == (200, keys)
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "message"),
+    [
+        ({"password": "wrong"}, 401, "Not authorized"),
+        ({"password": "ADMINPW"}, 401, "Not authorized"),
+        ({"username": "nobody"}, 401, "Not authorized"),
+        ({"username": "op"}, 401, "Not authorized"),
+        ({"username": "admin\0"}, 401, "Not authorized"),
+        ({"username": ""}, 400, "Missing required parameter"),
+        ({"password": None}, 400, "Missing required parameter"),
+        ({"provider": ""}, 400, "Missing required parameter"),
+        ({"provider": "bogus", "password": ""}, 400, "Missing required parameter"),
+        ({"provider": "bogus", "password": "wrong"}, 400, "Provider bogus not supported"),
+        ({"provider": "ldap"}, 400, "Provider ldap not supported"),
+        ({"password": 123}, 400, "A parameter has the wrong type"),
+        ({"username": ["admin"]}, 400, "A parameter has the wrong type"),
+    ],
+)
+def test_other_logins_are_refused_as_in_the_contract(given: dict[str, Any], status: int, message: str):
+    with client() as one:
+        answer = one.post("/login", json={**GOOD, **given})
+
+    assert (answer.status_code, answer.json()) == (status, {"message": message})
+
+
+def test_what_is_no_text_is_a_wrong_password():
+    content = json.dumps({**GOOD, "password": "\ud800"}).encode()
+    with client() as one:
+        answer = one.post("/login", content=content, headers={"Content-Type": "application/json"})
+
+    assert (answer.status_code, answer.json()) == (401, {"message": "Not authorized"})
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_00])
+def test_what_is_no_json_is_called_so(content: bytes):
+    with client() as one:
+        answer = one.post("/login", content=content, headers={"Content-Type": "application/json"})
+        form = one.post("/login", data=GOOD)
+
+    for one_of_them in (answer, form):
+        assert one_of_them.status_code == 400
+        assert one_of_them.json() == {"message": "Request payload is not JSON"}
+
+
+@pytest.mark.parametrize("content", [b"[]", b"null", b'"admin"', b"1"])
+def test_json_of_the_wrong_type_is_a_bad_request(content: bytes):
+    with client() as one:
+        assert (
+            one.post("/login", content=content, headers={"Content-Type": "application/json"}).status_code
+            == 400
+        )
+
+
+def test_a_login_is_small():
+    with client() as one:
+        assert one.post("/login", json={**GOOD, "password": "x" * 70_000}).status_code == 413
+
+
+def test_a_login_that_does_not_arrive_is_given_up():
+    import asyncio
+
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(10)
+        return {"type": "http.request", "body": b"{", "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with client(body_timeout=1) as one:
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/login",
+            "query_string": b"",
+            "headers": [(b"content-type", b"application/json")],
+        }
+        asyncio.run(one.app(scope, receive, send))  # type: ignore[arg-type]
+
+    assert sent[0]["status"] == 408
+    assert set(json.loads(sent[1]["body"])) == {"message"}
+
+
+def test_other_methods_and_paths_are_answered_in_the_same_shape():
+    with client() as one:
+        assert (one.get("/login").status_code, one.get("/refresh").status_code) == (405, 405)
+        assert one.get("/login").json() == {"message": "Method Not Allowed"}
+        assert one.post("/login/", json=GOOD).status_code == 404
+        assert one.post("/nothing", json=GOOD).json() == {"message": "Not Found"}
+
+
+def test_an_access_token_lives_15_minutes_and_a_refresh_token_30_days():
+    with client() as one:
+        tokens = sign_in(one)
+    lives = {name: claims(text)["exp"] - claims(text)["iat"] for name, text in tokens.items()}
+
+    assert lives == {"access_token": 15 * 60, "refresh_token": 30 * 24 * 3600}
+
+
+def test_the_lifetimes_are_options():
+    with client(access_token_lifetime=60, refresh_token_lifetime=120) as one:
+        tokens = sign_in(one)
+        renewed = refresh(one, tokens["refresh_token"]).json()
+    lives = [claims(text)["exp"] - claims(text)["iat"] for text in (*tokens.values(), *renewed.values())]
+
+    assert lives == [60, 120, 60, 60]
+
+
+def test_the_access_token_is_one_of_airflows():
+    with client() as one:
+        text = sign_in(one, username="viewer", password="viewerpw")["access_token"]
+    with serving(user=None) as (api, _):
+        answer = api.get("/v2/commands", headers={"Authorization": f"Bearer {text}"})
+
+    assert answer.status_code == 200
+    assert (claims(text)["sub"], claims(text)["role"]) == ("viewer", "viewer")
+
+
+def test_a_refresh_token_is_worth_a_new_access_token_under_both_names():
+    with client() as one:
+        tokens = sign_in(one)
+        answer = refresh(one, tokens["refresh_token"])
+
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"access_token", "refresh_token"}
+    assert answer.json()["access_token"] == answer.json()["refresh_token"]
+    assert answer.json()["access_token"] not in tokens.values()
+    with serving(user=None) as (api, _):
+        headers = {"Authorization": f"Bearer {answer.json()['refresh_token']}"}
+        assert api.get("/v2/commands", headers=headers).status_code == 200
+
+
+def test_a_refresh_token_is_no_access_token():
+    with client() as one:
+        text = sign_in(one)["refresh_token"]
+    headers = {"Authorization": f"Bearer {text}"}
+    with serving(user=None) as (api, engine):
+        new, old = api.get("/v2/commands", headers=headers), api.get("/api?api=version", headers=headers)
+        cookie = {"Cookie": f"_token={text}", "Sec-Fetch-Site": "none"}
+        page = api.get("/docs", headers=cookie)
+
+    assert (new.status_code, "refresh token" in new.json()["detail"]["message"]) == (401, True)
+    assert (old.status_code, old.json()) == (422, {"msg": "Only access tokens are allowed"})
+    assert page.status_code == 401
+    assert engine.jobs == []
+
+
+def test_airflow_itself_does_not_take_a_refresh_token():
+    import asyncio
+
+    with client() as one:
+        text = sign_in(one)["refresh_token"]
+
+    with pytest.raises(jwt.InvalidTokenError):
+        asyncio.run(auth_manager().get_user_from_token(text))
+
+
+def signed(key: Any = None, algorithm: str = "HS512", without: str = "", **more: Any) -> str:
+    """Return a refresh token with something else in it."""
+    now = int(time.time())
+    made = {
+        "sub": "admin",
+        "aud": refresh_token.AUDIENCE,
+        "type": "refresh",
+        "jti": "a" * 32,
+        "iat": now,
+        "nbf": now,
+        "exp": now + 86_400,
+        "user": {},
+        "credential": refresh_token.fingerprint("admin", "adminpw"),
+        **more,
+    }
+    made.pop(without, None)
+    return jwt.encode(made, refresh_token._key() if key is None else key, algorithm)
+
+
+def test_the_token_of_these_tests_is_a_good_one():
+    with client() as one:
+        assert refresh(one, signed()).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "message"),
+    [
+        ("garbage", 422, "Not enough segments"),
+        (token("admin"), 422, "Only refresh tokens are allowed"),
+        (token("admin", seconds=-100), 401, "Token has expired"),
+        (signed(exp=1), 401, "Token has expired"),
+        (signed(nbf=int(time.time()) + 80_000), 422, "The token is not yet valid (nbf)"),
+        (signed(KEY), 422, "Signature verification failed"),
+        (signed("x" * 64), 422, "Signature verification failed"),
+        (signed(algorithm="HS256"), 422, "The specified alg value is not allowed"),
+        (signed("", algorithm="none"), 422, "The specified alg value is not allowed"),
+        (signed(aud="apache-airflow"), 422, "Audience doesn't match"),
+        (signed(without="aud"), 422, 'Token is missing the "aud" claim'),
+        (signed(without="exp"), 422, 'Token is missing the "exp" claim'),
+        (signed(without="jti"), 422, 'Token is missing the "jti" claim'),
+        (signed(sub="nobody"), 401, "Error loading the user nobody"),
+    ],
+)
+def test_what_is_no_good_refresh_token_is_named_as_in_the_contract(text: str, status: int, message: str):
+    with client() as one:
+        answer = refresh(one, text)
+
+    assert (answer.status_code, answer.json()) == (status, {"msg": message})
+
+
+@pytest.mark.parametrize("text", [signed(type="access"), signed(without="type"), signed(type="REFRESH")])
+def test_a_token_of_another_type_is_no_refresh_token(text: str):
+    with client() as one:
+        assert refresh(one, text).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("header", "status", "message"),
+    [
+        (None, 401, "Missing Authorization Header"),
+        ("", 401, "Missing Authorization Header"),
+        ("Bearer", 422, "Bad Authorization header. Expected value 'Bearer <JWT>'"),
+        ("Basic YTpi", 422, "Bad Authorization header. Expected value 'Bearer <JWT>'"),
+        ("Bearer a b", 422, "Bad Authorization header. Expected value 'Bearer <JWT>'"),
+    ],
+)
+def test_a_refresh_without_a_token_is_answered_as_in_the_contract(
+    header: str | None, status: int, message: str
+):
+    with client() as one:
+        answer = one.post("/refresh", headers={} if header is None else {"Authorization": header})
+
+    assert (answer.status_code, answer.json()) == (status, {"msg": message})
+
+
+def test_a_session_cookie_is_no_refresh_token():
+    with client() as one:
+        cookie = {"Cookie": f"_token={signed()}", "Sec-Fetch-Site": "same-origin"}
+        assert one.post("/refresh", headers=cookie).status_code == 401
+
+
+def test_a_revoked_refresh_token_is_refused():
+    from datetime import datetime, timezone
+
+    from airflow.models.revoked_token import RevokedToken
+
+    with client() as one:
+        text = sign_in(one)["refresh_token"]
+        RevokedToken.revoke(claims(text)["jti"], datetime.fromtimestamp(claims(text)["exp"], timezone.utc))
+        answer = refresh(one, text)
+
+    assert (answer.status_code, answer.json()) == (401, {"msg": "Token has been revoked"})
+
+
+def test_a_refresh_token_does_not_outlive_its_user(monkeypatch: pytest.MonkeyPatch):
+    with client() as one:
+        text = sign_in(one, username="viewer", password="viewerpw")
+        monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "admin:admin")
+        renewed = refresh(one, text["refresh_token"])
+    with serving(user=None) as (api, _):
+        headers = {"Authorization": f"Bearer {text['access_token']}"}
+        new, old = api.get("/v2/commands", headers=headers), api.get("/api?api=version", headers=headers)
+
+    gone = (401, {"msg": "Error loading the user viewer"})
+    assert (renewed.status_code, renewed.json()) == gone
+    assert (old.status_code, old.json()) == gone
+    assert (new.status_code, new.json()["detail"]["reason"]) == (401, "invalid_token")
+
+
+def test_a_refresh_token_does_not_outlive_its_password(passwords: Path):
+    with client() as one:
+        text = sign_in(one)["refresh_token"]
+        passwords.write_text(json.dumps({"admin": "another"}))
+        answer = refresh(one, text)
+
+    assert (answer.status_code, answer.json()) == (401, {"msg": "Error loading the user admin"})
+
+
+def test_a_renewed_token_has_the_role_of_today(monkeypatch: pytest.MonkeyPatch):
+    with client() as one:
+        text = sign_in(one)["refresh_token"]
+        monkeypatch.setenv("AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS", "admin:viewer")
+        renewed = refresh(one, text).json()["access_token"]
+
+    assert claims(renewed)["role"] == "viewer"
+
+
+def test_too_many_wrong_passwords_are_told_when_to_come_back():
+    with client(login_attempts=3, login_lockout=40) as one:
+        wrong = [one.post("/login", json={**GOOD, "password": "x"}).status_code for _ in range(4)]
+        answer = one.post("/login", json=GOOD)
+        other = one.post("/login", json={**GOOD, "username": "viewer", "password": "viewerpw"})
+
+    assert wrong == [401, 401, 401, 429]
+    assert (answer.status_code, 1 <= int(answer.headers["Retry-After"]) <= 40) == (429, True)
+    assert other.status_code == 200
+
+
+def test_no_password_is_in_the_log(caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.DEBUG), client() as one:
+        one.post("/login", json={**GOOD, "password": "hunter2hunter2"})
+        one.post("/login", json={**GOOD, "username": "hunter2hunter2"})
+        one.post("/login", json=GOOD)
+
+    assert "A wrong user name or password from testclient" in caplog.text
+    assert "hunter2" not in caplog.text
+    assert "adminpw" not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/login", "/refresh"])
+def test_a_page_of_another_site_gets_no_token(path: str):
+    with client() as one:
+        headers = {"Sec-Fetch-Site": "cross-site", "Authorization": f"Bearer {signed()}"}
+        assert one.post(path, json=GOOD, headers=headers).status_code == 403
+
+
+def test_the_login_needs_no_header_token():
+    # It was Airflow's own, not the plugin's: the 1.x plugin's clients do not send one here.
+    with client(rest_api_plugin_expected_http_token="s3cret") as one:
+        assert refresh(one, sign_in(one)["refresh_token"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ({"without": "exp"}, 'Token is missing the "exp" claim'),
+        ({"without": "jti"}, 'Token is missing the "jti" claim'),
+        ({"type": "refresh"}, "Only access tokens are allowed"),
+        ({"aud": "somebody-else"}, "Audience doesn't match"),
+    ],
+)
+def test_an_access_token_that_airflow_would_not_issue_is_refused(made: dict[str, Any], message: str):
+    with client():
+        pass
+    issued = claims(token("admin"))
+    without = made.get("without", "")
+    issued.update({name: value for name, value in made.items() if name != "without"})
+    issued.pop(without, None)
+    text = jwt.encode(issued, KEY, "HS512")
+    with serving(user=None) as (api, engine):
+        headers = {"Authorization": f"Bearer {text}"}
+        old = api.get("/api?api=version", headers=headers)
+        new = api.post("/v2/commands/version", headers=headers)
+
+    assert (old.status_code, old.json(), new.status_code) == (422, {"msg": message}, 401)
+    assert engine.jobs == []
+
+
+def test_a_revoked_access_token_is_named_as_such():
+    text = token("admin")
+    auth_manager().revoke_token(text)
+    with serving(user=None) as (api, _):
+        answer = api.get("/api?api=version", headers={"Authorization": f"Bearer {text}"})
+
+    assert (answer.status_code, answer.json()) == (401, {"msg": "Token has been revoked"})
+
+
+def test_a_good_token_of_airflows_is_accepted_as_it_is():
+    with serving(user=None) as (api, _):
+        assert api.get("/api?api=version", headers=bearer("viewer")).status_code == 200

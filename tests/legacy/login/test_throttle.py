@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from airflow_rest_api.legacy.login.throttle import BURST, Throttle, TooMany, network
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def throttle(clock: Clock | None = None, **more: object) -> Throttle:
+    return Throttle(3, 60, first_delay=0, clock=clock or Clock(), **more)  # type: ignore[arg-type]
+
+
+async def attempt(
+    throttle: Throttle, user: str = "u", address: str = "1.2.3.4", *, right: bool = False
+) -> int:
+    """Log in; return 200, 401 or 429."""
+    try:
+        async with throttle.attempt(user, address) as made:
+            made.right = right
+    except TooMany:
+        return 429
+    return 200 if right else 401
+
+
+async def attempts(number: int, *arguments: object, **more: object) -> list[int]:
+    return [await attempt(*arguments, **more) for _ in range(number)]  # type: ignore[arg-type]
+
+
+def test_after_some_wrong_passwords_the_right_one_is_refused_too_for_a_while():
+    async def script() -> None:
+        clock = Clock()
+        one = throttle(clock)
+        assert await attempts(4, one) == [401, 401, 401, 429]
+        with pytest.raises(TooMany) as refused:
+            async with one.attempt("u", "1.2.3.4"):
+                raise AssertionError("verified")
+        assert refused.value.retry_after == 60
+        clock.now = 61
+        assert await attempt(one, right=True) == 200
+
+    asyncio.run(script())
+
+
+def test_others_are_not_refused():
+    async def script() -> None:
+        one = throttle()
+        await attempts(4, one)
+        assert await attempt(one, "other", right=True) == 200
+        assert await attempt(one, "u", "4.3.2.1", right=True) == 200
+
+    asyncio.run(script())
+
+
+def test_the_right_password_clears_the_count():
+    async def script() -> None:
+        one = throttle()
+        assert await attempts(2, one) == [401, 401]
+        assert await attempt(one, right=True) == 200
+        assert await attempts(3, one) == [401, 401, 401]
+
+    asyncio.run(script())
+
+
+def test_an_address_that_tries_many_users_is_refused_for_all():
+    async def script() -> None:
+        one = throttle()
+        tried = [await attempt(one, f"u{number}") for number in range(31)]
+        assert tried == [401] * 30 + [429]
+        assert await attempt(one, "somebody", right=True) == 429
+        assert await attempt(one, "u1", "4.3.2.1", right=True) == 200
+
+    asyncio.run(script())
+
+
+def test_wrong_passwords_at_the_same_time_are_counted_before_they_are_known():
+    async def script() -> None:
+        one = throttle()
+        await attempt(one)
+        assert sorted(await asyncio.gather(*(attempt(one) for _ in range(20)))) == [401] * 2 + [429] * 18
+        many = throttle()
+        first = await asyncio.gather(*(attempt(many) for _ in range(BURST * 2)))
+        assert first.count(401) <= BURST
+
+    asyncio.run(script())
+
+
+def test_many_right_logins_at_the_same_time_are_all_let_in():
+    async def script() -> None:
+        one = throttle()
+        assert await asyncio.gather(*(attempt(one, right=True) for _ in range(BURST))) == [200] * BURST
+
+    asyncio.run(script())
+
+
+def test_each_wrong_password_is_answered_later_and_the_right_one_at_once():
+    async def script() -> None:
+        one = Throttle(10, 60, first_delay=0.1)
+        loop = asyncio.get_running_loop()
+        took = []
+        for right in (False, False, False, True):
+            begun = loop.time()
+            await attempt(one, right=right)
+            took.append(loop.time() - begun)
+        assert took[0] >= 0.1
+        assert took[1] >= 0.2
+        assert took[2] >= 0.4
+        assert took[3] < 0.1
+
+    asyncio.run(script())
+
+
+def test_a_wrong_password_takes_the_same_time_however_long_it_was_verified():
+    async def script() -> None:
+        one = Throttle(10, 60, first_delay=0.4)
+        loop = asyncio.get_running_loop()
+        took = []
+        for user, seconds in (("known", 0.2), ("unknown", 0.0)):
+            begun = loop.time()
+            async with one.attempt(user, "1.2.3.4"):
+                await asyncio.sleep(seconds)
+            took.append(loop.time() - begun)
+        assert abs(took[0] - took[1]) < 0.1
+
+    asyncio.run(script())
+
+
+def test_a_verification_that_fails_leaves_nothing_pending():
+    async def script() -> None:
+        one = throttle()
+        for _ in range(BURST * 2):
+            with pytest.raises(ConnectionError):
+                async with one.attempt("u", "1.2.3.4"):
+                    raise ConnectionError
+        assert await attempt(one, right=True) == 200
+
+    asyncio.run(script())
+
+
+def test_what_is_remembered_is_bounded():
+    async def script() -> None:
+        one = throttle(capacity=20)
+        for number in range(200):
+            await attempt(one, "u" * 10_000 + str(number), f"1.2.3.{number}")
+        assert len(one) <= 20
+
+    asyncio.run(script())
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("1.2.3.4", "1.2.3.4"),
+        ("::ffff:1.2.3.4", "1.2.3.4"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("testclient", "testclient"),
+        (None, ""),
+    ],
+)
+def test_a_network_of_ipv6_is_one_address(address: str | None, expected: str):
+    assert network(address) == expected

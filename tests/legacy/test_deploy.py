@@ -1,0 +1,115 @@
+"""`deploy_dag` on top of the deployment of today: a real engine, Airflow's database without an Airflow."""
+
+from __future__ import annotations
+
+import io
+import socket
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.deploying import Site, dag, deploying
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with deploying(tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+def send(site: Site, name: str, content: bytes, **fields: str) -> tuple[int, dict[str, Any]]:
+    answer = site.client.post("/api?api=deploy_dag", files={"dag_file": (name, content)}, data=fields)
+    return answer.status_code, answer.json()
+
+
+def test_a_file_is_stored_once_and_replaced_by_force(site: Site) -> None:
+    status, answer = send(site, "once.py", dag("once"))
+    assert (status, answer["output"]) == (200, "DAG File [once.py] has been uploaded")
+    assert site.state()["once.py"] == dag("once")
+    # The same content as well, as it always was.
+    status, answer = send(site, "once.py", dag("once"))
+    host = socket.gethostname()
+    assert (status, answer["output"]) == (400, f"The file 'once.py' already exists on host '{host}'.")
+    status, answer = send(site, "once.py", dag("another"), force="on")
+    assert (status, answer["output"]) == (200, "DAG File [once.py] has been uploaded")
+    assert site.state()["once.py"] == dag("another")
+
+
+def test_what_is_wrong_with_a_file_is_a_warning(site: Site) -> None:
+    status, answer = send(site, "wrong.py", b"def broken(:\n")
+    assert status == 200
+    assert "wrong.py, line 1: SyntaxError" in answer["warning"]
+    status, answer = send(site, "wrong.py", b"def broken(:\n", force="on", pause="on")
+    assert status == 200
+    assert (
+        "Failed to set the state (pause, unpause) of the DAG: wrong.py, line 1: Syntax" in answer["warning"]
+    )
+    status, answer = send(site, "none.py", b"x = 1\n", pause="on")
+    assert "Failed to set the state (pause, unpause) of the DAG: the file defines none" in answer["warning"]
+
+
+def test_every_dag_of_a_file_is_paused_and_resumed(site: Site) -> None:
+    for field, expected in (("unpause", False), ("pause", True)):
+        status, _ = send(
+            site, "state.py", dag("old_a") + dag("old_b"), force="on", wait="on", **{field: "on"}
+        )
+        assert status == 200
+        assert [paused(name) for name in ("old_a", "old_b")] == [expected, expected]
+
+
+def paused(dag_id: str) -> bool:
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        model = session.get(DagModel, dag_id)
+        assert model is not None
+        return bool(model.is_paused)
+
+
+def test_a_file_goes_into_a_folder_of_a_bundle(site: Site) -> None:
+    assert send(site, "a.py", dag("in_folder"), bundle="dags-folder", path="team/a")[0] == 200
+    assert site.state()["team/a/a.py"] == dag("in_folder")
+
+
+def test_an_archive_is_unpacked(site: Site) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("dags/a.py", dag("archived"))
+        archive.writestr("lib/b.py", b"x = 1\n")
+    status, answer = send(site, "project.zip", packed.getvalue(), path="project")
+    assert (status, answer["output"]) == (200, "DAG File [project.zip] has been uploaded")
+    assert site.state()["project/lib/b.py"] == b"x = 1\n"
+    assert site.state()["project/dags/a.py"] == dag("archived")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "fields", "status", "words"),
+    [
+        ("a.txt", b"", {}, 400, "dag_file is not a *.py file"),
+        ("../a.py", b"", {}, 400, "The name of dag_file"),
+        ("a.py", b"", {"bundle": "nowhere"}, 404, "no bundle 'nowhere'"),
+        ("a.py", b"", {"path": "../x"}, 400, "'../x'"),
+        ("a.zip", b"no archive", {}, 400, "archive: it is damaged"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    site: Site, name: str, content: bytes, fields: dict[str, str], status: int, words: str
+) -> None:
+    before = site.state()
+    answered, answer = send(site, name, content, **fields)
+    assert answered == status, answer
+    assert words in answer["output"]
+    assert site.state() == before
+
+
+def test_it_is_in_the_history_and_in_the_operations(site: Site) -> None:
+    send(site, "known.py", dag("known"))
+    [version] = site.client.get("/v2/dag-files/known.py/history").json()["versions"]
+    deployment = site.client.get(f"/v2/dag-files/deployments/{version['deployment']}").json()
+    operation = site.client.get(f"/v2/operations/{deployment['operation_id']}").json()
+    assert (operation["command"], operation["state"]) == ("deploy_dag", "succeeded")

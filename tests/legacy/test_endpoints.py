@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from airflow_rest_api.legacy.endpoints import BY_NAME, ENDPOINTS
+from airflow_rest_api.legacy.translate import TRANSLATORS
+from airflow_rest_api.legacy.translate.names import COMMANDS
+
+RECORDED = Path(__file__).parent.parent / "data" / "legacy" / "recorded.jsonl"
+
+
+def test_there_are_the_26_endpoints_of_the_plugin() -> None:
+    assert len(ENDPOINTS) == len(BY_NAME) == 26
+
+
+def test_every_endpoint_has_a_translation() -> None:
+    assert set(TRANSLATORS) == set(BY_NAME)
+    assert set(COMMANDS) <= set(BY_NAME)
+
+
+def test_no_argument_is_listed_twice() -> None:
+    for endpoint in ENDPOINTS:
+        names = [argument.name for argument in endpoint.arguments]
+        assert len(names) == len(set(names)), endpoint.name
+
+
+def test_positions_count_from_one() -> None:
+    for endpoint in ENDPOINTS:
+        places = [argument.position for argument in endpoint.arguments if argument.position]
+        assert places == list(range(1, len(places) + 1)), endpoint.name
+
+
+def test_what_the_recording_says_is_required_is_required() -> None:
+    asked = 0
+    for line in RECORDED.read_text().splitlines():
+        exchange = json.loads(line)
+        prefix = "The argument(s) "
+        if str(exchange.get("output", "")).startswith(prefix):
+            endpoint = BY_NAME[dict(exchange["query"])["api"]]
+            missing = exchange["output"].removeprefix(prefix).removesuffix(" are required")
+            given = {name for name, _ in exchange["query"]}
+            assert missing == str([name for name in endpoint.required if name not in given])
+            asked += 1
+    assert asked >= 4

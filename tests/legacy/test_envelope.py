@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+
+from airflow_rest_api.legacy.envelope import Envelope, http_date, mask_texts, masked
+
+NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
+
+
+def test_an_answer_before_any_command_has_the_keys_that_are_always_there() -> None:
+    document = Envelope(400, "no", NOON, {"api": "x"}, {}).document(NOON + timedelta(seconds=5))
+    assert document == {
+        "arguments": {"api": "x"},
+        "post_arguments": {},
+        "call_time": "Sun, 22 Nov 2026 12:00:00 GMT",
+        "response_time": "Sun, 22 Nov 2026 12:00:05 GMT",
+        "http_response_code": 400,
+        "status": "ERROR",
+        "output": "no",
+    }
+
+
+def test_a_wrong_header_token_gets_an_answer_without_arguments() -> None:
+    document = Envelope(403, "Token Authentication Failed", NOON).document(NOON)
+    assert set(document) == {"call_time", "response_time", "http_response_code", "status", "output"}
+
+
+def test_a_command_that_ran_adds_its_own_keys() -> None:
+    output = {"stdout": "", "stderr": "", "stdin": ""}
+    envelope = Envelope(200, output, NOON, {}, {}, "airflow x", ["a", "b", "a"], 0, "id")
+    document = envelope.document(NOON)
+    assert document["status"] == "OK"
+    assert document["warning"] == "a. b"
+    assert (document["airflow_cmd"], document["exit_code"], document["operation_id"]) == (
+        "airflow x",
+        0,
+        "id",
+    )
+
+
+def test_times_are_utc_wherever_the_server_is() -> None:
+    there = NOON.astimezone(timezone(timedelta(hours=9)))
+    assert parsedate_to_datetime(http_date(there)) == NOON
+    assert http_date(there).endswith("12:00:00 GMT")
+
+
+def test_passwords_are_not_echoed() -> None:
+    shown = masked(
+        {
+            "conn_uri": "postgres://user:p%40ss@db.example:5432/base?sslkey=k",
+            "conn_password": "p",
+            "conn_extra": '{"token": "t"}',
+            "broker_api": "http://u:p@h/",
+            "conn_id": "c",
+            "jwt": "ey",
+        }
+    )
+    assert shown == {
+        "conn_uri": "postgres://***@db.example:5432/base",
+        "conn_password": "***",
+        "conn_extra": "***",
+        "broker_api": "http://***@h/",
+        "conn_id": "c",
+        "jwt": "***",
+    }
+
+
+def test_the_value_of_a_variable_is_echoed_unless_its_name_says_that_it_is_a_secret() -> None:
+    assert masked({"key": "k", "value": "v"})["value"] == "v"
+    assert masked({"key": "db_password", "value": "v"})["value"] == "***"
+
+
+def test_what_airflow_hides_within_json_is_not_echoed() -> None:
+    assert masked({"conf": '{"password": "hunter2", "n": 1}'})["conf"] == '{"password": "***", "n": 1}'
+
+
+def test_a_secret_is_masked_in_what_a_parser_says() -> None:
+    assert mask_texts(["bad URI x:y"], {"conn_uri": "x:y", "conn_id": "bad"}) == ["bad URI ***"]

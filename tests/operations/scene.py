@@ -1,0 +1,68 @@
+"""Operations on a SQLite file and on an engine that plays a part; two of them are two API servers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from airflow_rest_api.commands.catalog import load_catalog
+from airflow_rest_api.engine import Engine
+from airflow_rest_api.operations.service import Operations
+from airflow_rest_api.operations.store import Store
+from airflow_rest_api.storage.database import Database
+from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.errors import Unavailable
+from tests.standin import Script, StandInEngine, own_database
+
+CATALOG = load_catalog()
+PATIENCE = 60.0
+
+T = TypeVar("T")
+
+
+class Switched(Database):
+    """A database that can be away, and counts what is asked of it."""
+
+    def __init__(self, address: str) -> None:
+        self._at = own_engine(address)
+        super().__init__(lambda: self._at)
+        self.away = False
+        self.calls = 0
+
+    def call(self, work: Any) -> Any:
+        self.calls += 1
+        if self.away:
+            raise Unavailable
+        return super().call(work)
+
+
+def make_store(address: str | None = None, *, output_limit: int = 1024 * 1024) -> Store:
+    """Return a store, in a new file unless an address is given."""
+    return Store(Switched(address or own_database()), output_limit=output_limit)
+
+
+def database_of(store: Store) -> Switched:
+    """Return the switch of a store's database."""
+    return cast("Switched", store.database)
+
+
+def operations(
+    script: Script, folder: Path | None = None, store: Store | None = None, **options: Any
+) -> tuple[Operations, StandInEngine]:
+    """Return an API server's operations and its engine."""
+    engine = StandInEngine(script)
+    limit = options.get("output_limit", 1024 * 1024)
+    store = store or make_store(output_limit=limit)
+    return Operations(cast("Engine", engine), store, folder=folder, **options), engine
+
+
+async def until(condition: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Return what a question answers once that is something."""
+    deadline = time.monotonic() + PATIENCE
+    while not (answer := await condition()):
+        assert time.monotonic() < deadline, "it did not come about"
+        await asyncio.sleep(0.02)
+    return answer

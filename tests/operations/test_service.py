@@ -1,0 +1,450 @@
+from __future__ import annotations
+
+import asyncio
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_rest_api.commands.errors import BadArgument
+from airflow_rest_api.engine import Busy, Ending, Outcome
+from airflow_rest_api.operations.cancel import Cancel
+from airflow_rest_api.operations.errors import KeyTaken, NoSuchOperation, TooManyWaiting
+from airflow_rest_api.operations.files import Upload
+from airflow_rest_api.operations.model import Filter, Key, Operation, State
+from airflow_rest_api.storage.errors import Unavailable
+from tests.operations.scene import CATALOG, database_of, make_store, operations, until
+from tests.standin import Script, StandInProcess, prints, until_cancelled
+
+ALL = Filter()
+
+
+def run(script: Script, *argv: str, **options: Any) -> Operation:
+    """Run a command line to its end."""
+
+    async def main() -> Operation:
+        service, _ = operations(script, **options)
+        started = await service.start(CATALOG.parse(argv), user="u", parser=CATALOG)
+        ended = await service.wait(started.id, 60)
+        await service.settle()
+        return ended
+
+    return asyncio.run(main())
+
+
+def ends(ending: Ending, code: int | None = None, message: str | None = None) -> Script:
+    async def script(process: StandInProcess) -> Outcome:
+        process.stderr.add(b"usage: words")
+        return Outcome(ending, code, None, message)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "state"),
+    [
+        (Ending.EXITED, 0, State.SUCCEEDED),
+        (Ending.EXITED, 1, State.FAILED),
+        (Ending.KILLED, None, State.FAILED),
+        (Ending.TIMED_OUT, None, State.TIMED_OUT),
+        (Ending.CANCELLED, None, State.CANCELLED),
+        (Ending.LOST, None, State.LOST),
+    ],
+)
+def test_the_state_tells_how_the_command_ended(ending: Ending, code: int | None, state: State):
+    operation = run(ends(ending, code, "words"), "version")
+
+    assert (operation.state, operation.exit_code, operation.message) == (state, code, "words")
+    assert operation.created_at <= operation.started_at <= operation.finished_at  # type: ignore[operator]
+
+
+def test_a_refusal_of_the_parser_is_a_failure_with_its_words():
+    operation = run(ends(Ending.USAGE, None, "the following arguments are required: x"), "version")
+
+    assert (operation.state, operation.exit_code) == (State.FAILED, 2)
+    assert operation.refused == "the following arguments are required: x"
+    assert run(ends(Ending.USAGE, 2), "version").refused == "usage: words"
+
+
+def test_the_result_is_the_json_that_was_asked_for():
+    assert run(prints('log\n[{"a": 1}]\n'), "dags", "list", "--output", "json").result == [{"a": 1}]
+    assert run(prints('[{"a": 1}]\n'), "dags", "list").result is None
+    assert run(prints('[{"a": 1}]\n'), "version").result is None
+
+
+def test_a_long_result_is_read_as_well():
+    text = "[" + ", ".join(["1"] * 50_000) + "]"
+
+    assert len(run(prints(text), "dags", "list", "-o", "json").result) == 50_000
+
+
+def test_output_that_was_cut_is_no_result_and_says_why():
+    operation = run(prints("[" + "1," * 2000 + "1]"), "dags", "list", "-o", "json", output_limit=1024)
+
+    assert (operation.truncated, operation.result) == (True, None)
+    assert "output_limit" in operation.warnings[0]
+
+
+def test_a_running_operation_shows_what_was_printed_so_far():
+    async def main() -> None:
+        service, engine = operations(until_cancelled)
+        started = await service.start(CATALOG.parse(["version"]), user="u")
+
+        async def printed() -> bool:
+            return bool((await service.get(started.id)).stdout)
+
+        await until(printed)
+        now = await service.wait(started.id, 0.05)
+        assert (now.state, now.stdout, now.finished_at) == (State.RUNNING, "working\n", None)
+        # Whoever was answered finds it, here and on any other server.
+        assert [each.id for each in await service.list(ALL)] == [started.id]
+        engine.processes[0].cancel()
+        await service.settle()
+
+    asyncio.run(main())
+
+
+def test_cancel_ends_a_command_once_and_changes_nothing_after():
+    async def main() -> None:
+        service, _ = operations(until_cancelled)
+        started = await service.start(CATALOG.parse(["version"]), user="u")
+        await asyncio.sleep(0)
+        assert await service.cancel(started.id, "first") is Cancel.ASKED
+        assert await service.cancel(started.id, "second") is Cancel.ASKED_BEFORE
+        ended = await service.wait(started.id, 60)
+        assert (ended.state, ended.message) == (State.CANCELLED, "first")
+        await service.settle()
+        assert await service.cancel(started.id, "third") is Cancel.ENDED_BEFORE
+        assert await service.get(started.id) == ended
+
+    asyncio.run(main())
+
+
+def test_a_waiting_client_that_goes_away_does_not_stop_the_command():
+    async def main() -> None:
+        service, engine = operations(until_cancelled)
+        started = await service.start(CATALOG.parse(["version"]), user="u")
+        waiting = asyncio.create_task(service.wait(started.id, 60))
+        await asyncio.sleep(0.01)
+        waiting.cancel()
+        await asyncio.sleep(0.01)
+        assert not (await service.get(started.id)).state.ended
+        assert not engine.processes[0].cancelled.is_set()
+        await service.cancel(started.id, "enough")
+        assert (await service.wait(started.id, 60)).state is State.CANCELLED
+
+    asyncio.run(main())
+
+
+def test_many_may_wait_for_one_operation():
+    async def main() -> None:
+        service, _ = operations(until_cancelled)
+        started = await service.start(CATALOG.parse(["version"]), user="u")
+        waiting = [asyncio.create_task(service.wait(started.id, 60)) for _ in range(20)]
+        await asyncio.sleep(0)
+        await service.cancel(started.id, "enough")
+        assert {(await each).state for each in waiting} == {State.CANCELLED}
+
+    asyncio.run(main())
+
+
+def test_a_busy_engine_leaves_no_operation_and_no_folder(tmp_path: Path):
+    async def main() -> None:
+        service, engine = operations(prints(), tmp_path)
+        engine.busy = True
+        with pytest.raises(Busy):
+            await service.start(CATALOG.parse(["variables", "export", "v.json"]), user="u", parser=CATALOG)
+        assert await service.list(ALL) == []
+
+    asyncio.run(main())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_missing_leaves_no_operation_and_no_folder(tmp_path: Path):
+    async def main() -> None:
+        service, engine = operations(prints(), tmp_path)
+        with pytest.raises(BadArgument):
+            await service.start(CATALOG.parse(["pools", "import", "p.json"]), user="u", parser=CATALOG)
+        assert (await service.list(ALL), engine.jobs) == ([], [])
+
+    asyncio.run(main())
+    assert list(tmp_path.iterdir()) == []
+
+
+async def copies(process: StandInProcess) -> Outcome:
+    """Read or write the file that the last word names, as the commands do."""
+    path = Path(process.job.argv[-1])
+    if process.job.argv[1] == "import":
+        process.stdout.add(f"read {path}: ".encode() + path.read_bytes())
+    else:
+        path.write_bytes(b'{"a": 1}')
+        process.stdout.add(f"written {path}".encode())
+    return Outcome(Ending.EXITED, 0)
+
+
+def test_a_file_goes_in_by_upload_and_the_folder_is_gone_afterwards(tmp_path: Path):
+    async def main() -> Operation:
+        service, _ = operations(copies, tmp_path)
+        upload = Upload("../mine.json", io.BytesIO(b"content"))
+        invocation = CATALOG.bind(CATALOG.get("pools import"), {"file": "mine.json"})
+        started = await service.start(invocation, user="u", files={"file": upload}, parser=CATALOG)
+        return await service.wait(started.id, 60)
+
+    operation = asyncio.run(main())
+    assert operation.stdout == "read mine.json: content"
+    assert operation.argv[-1] == "mine.json"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_comes_out_and_the_folder_is_gone_afterwards(tmp_path: Path):
+    async def main() -> None:
+        service, _ = operations(copies, tmp_path)
+        started = await service.start(
+            CATALOG.parse(["pools", "export", "/x/p.json"]), user="u", parser=CATALOG
+        )
+        ended = await service.wait(started.id, 60)
+        assert [(f.argument, f.name, f.size) for f in ended.files] == [("file", "p.json", 8)]
+        assert await service.file(ended.id, "p.json") == b'{"a": 1}'
+        assert ended.stdout == "written p.json"
+
+    asyncio.run(main())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_too_large_is_named_and_not_kept(tmp_path: Path):
+    operation = run(copies, "pools", "export", "p.json", folder=tmp_path, file_limit=7)
+
+    assert operation.files == []
+    assert operation.warnings == ["p.json has 8 bytes, more than max_upload: it was not kept."]
+
+
+def test_an_end_that_cannot_be_read_is_recorded_and_cleaned_up(tmp_path: Path):
+    async def breaks(process: StandInProcess) -> Outcome:
+        raise RuntimeError("inside")
+
+    operation = run(breaks, "pools", "export", "p.json", folder=tmp_path)
+
+    assert operation.state is State.LOST
+    assert "inside" not in str(operation.message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_secrets_are_masked_in_the_record_and_not_in_the_job():
+    async def main() -> None:
+        service, engine = operations(prints())
+        invocation = CATALOG.parse(["connections", "add", "c", "--conn-uri", "http://u:hidden@h"])
+        started = await service.start(invocation, user="u")
+        assert "hidden" not in str((await service.wait(started.id, 60)).argv)
+        assert "hidden" in str(engine.jobs[0].argv)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("default", "given", "timeout"), [(60, None, 60), (60, 5, 5), (None, None, None)])
+def test_the_timeout_is_the_default_unless_one_is_given(
+    default: float | None, given: float | None, timeout: float | None
+):
+    async def main() -> None:
+        service, engine = operations(prints(), command_timeout=default)
+        await service.start(CATALOG.parse(["version"]), user="u", timeout=given)
+        assert engine.jobs[0].timeout == timeout
+        await service.settle()
+
+    asyncio.run(main())
+
+
+async def never(process: StandInProcess) -> Outcome:
+    """Wait for its turn until cancelled."""
+    process.state, process.started_at = "queued", None
+    await process.cancelled.wait()
+    return Outcome(Ending.CANCELLED, None, None, process.reason)
+
+
+def test_a_short_command_costs_a_single_write():
+    async def main() -> None:
+        store = make_store()
+        service, _ = operations(prints("out", "err"), store=store)
+        await store.list()  # the tables are made
+        before = database_of(store).calls
+        started = await service.start(CATALOG.parse(["version"]), user="u")
+        ended = await service.wait(started.id, 60)
+        assert database_of(store).calls == before + 1
+        await service.settle()
+        assert await service.get(ended.id) == ended
+        assert (ended.stdout, ended.stderr, ended.server) == ("out", "err", service.server.id)
+
+    asyncio.run(main())
+
+
+def test_what_runs_longer_is_in_the_database_with_what_it_printed_so_far():
+    async def main() -> None:
+        store = make_store()
+        service, engine = operations(until_cancelled, store=store)
+        started = await service.start(CATALOG.parse(["version"]), user="u")
+
+        async def there() -> bool:
+            try:
+                found = await store.get(started.id)
+            except NoSuchOperation:
+                return False
+            return (found.state, found.stdout) == (State.RUNNING, "working\n")
+
+        await until(there)
+        engine.processes[0].stderr.add(b"more")
+
+        async def more() -> bool:
+            return (await store.get(started.id)).stderr == "more"
+
+        await until(more)
+        engine.processes[0].cancel("enough")
+        await service.settle()
+        ended = await store.get(started.id)
+        assert (ended.state, ended.stdout, ended.stderr) == (State.CANCELLED, "working\n", "more")
+
+    asyncio.run(main())
+
+
+def test_what_a_client_does_not_wait_for_is_in_the_database_before_it_begins():
+    async def main() -> None:
+        store = make_store()
+        service, engine = operations(never, store=store)
+        started = await service.start(CATALOG.parse(["version"]), user="u", recorded=True)
+        assert (await store.get(started.id)).state is State.QUEUED
+        database_of(store).away = True
+        with pytest.raises(Unavailable):
+            await service.start(CATALOG.parse(["version"]), user="u", recorded=True)
+        assert len(engine.jobs) == 1
+        database_of(store).away = False
+        service.stop("enough")
+        await service.settle()
+
+    asyncio.run(main())
+
+
+def test_a_key_leads_to_one_operation():
+    async def main() -> None:
+        store = make_store()
+        service, engine = operations(prints(), store=store)
+        key = Key("u", "k", "f" * 64)
+        started = await service.start(CATALOG.parse(["version"]), user="u", key=key)
+        with pytest.raises(KeyTaken) as taken:
+            await service.start(CATALOG.parse(["version"]), user="u", key=key)
+        assert (taken.value.identifier, taken.value.fingerprint) == (started.id, "f" * 64)
+        assert await service.find_key("u", "k") == (started.id, "f" * 64)
+        assert len(engine.jobs) == 1
+        await service.settle()
+
+    asyncio.run(main())
+
+
+def test_a_key_is_free_again_when_nothing_began():
+    async def main() -> None:
+        service, engine = operations(prints())
+        engine.busy = True
+        key = Key("u", "k", "f" * 64)
+        with pytest.raises(Busy):
+            await service.start(CATALOG.parse(["version"]), user="u", key=key)
+        engine.busy = False
+        started = await service.start(CATALOG.parse(["version"]), user="u", key=key)
+        assert (await service.wait(started.id, 60)).state is State.SUCCEEDED
+        await service.settle()
+
+    asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_while_the_database_is_away_commands_go_on_and_are_recorded_when_it_is_back():
+    async def main() -> None:
+        store = make_store()
+        service, _ = operations(prints("out"), store=store)
+        await store.list()
+        database_of(store).away = True
+        started = await service.start(CATALOG.parse(["version"]), user="u")
+        # The answer has the result all the same.
+        ended = await service.wait(started.id, 60)
+        assert (ended.state, ended.stdout) == (State.SUCCEEDED, "out")
+        with pytest.raises(Unavailable):
+            await service.list(ALL)
+        database_of(store).away = False
+        await service.settle()
+        assert await store.get(started.id) == ended
+
+    asyncio.run(main())
+
+
+def test_one_user_cannot_fill_the_queue_for_all():
+    async def main() -> None:
+        service, engine = operations(never, queue_per_user=2)
+        for _ in range(2):
+            await service.start(CATALOG.parse(["version"]), user="u")
+        with pytest.raises(TooManyWaiting):
+            await service.start(CATALOG.parse(["version"]), user="u")
+        await service.start(CATALOG.parse(["version"]), user="other")
+        assert len(engine.jobs) == 3
+        service.stop("enough")
+        await service.settle()
+
+    asyncio.run(main())
+
+
+def test_another_server_answers_for_an_operation():
+    async def main() -> None:
+        store = make_store()
+        here, engine = operations(until_cancelled, store=store)
+        there, _ = operations(prints(), store=store)
+        started = await here.start(CATALOG.parse(["version"]), user="u", recorded=True)
+        waiting = asyncio.create_task(there.wait(started.id, 60))
+
+        async def printed() -> bool:
+            return (await there.get(started.id)).stdout == "working\n"
+
+        await until(printed)
+        assert [each.id for each in await there.list(ALL)] == [started.id]
+        assert await there.output(started.id, "stdout", 3, 100) == (3, b"king\n", False)
+        assert await there.cancel(started.id, "from there") is Cancel.ASKED
+        assert await there.cancel(started.id, "again") is Cancel.ASKED_BEFORE
+        here.cancel_here(await store.cancels(here.server.id))
+        ended = await waiting
+        assert (ended.state, ended.message) == (State.CANCELLED, "from there")
+        assert engine.processes[0].cancelled.is_set()
+        assert await there.cancel(started.id, "once more") is Cancel.ENDED_BEFORE
+        assert await there.output(started.id, "stdout", 0, 4) == (0, b"work", False)
+        assert await there.output(started.id, "stdout", 4, 100) == (4, b"ing\n", True)
+        await here.settle()
+        await there.settle()
+
+    asyncio.run(main())
+
+
+def test_output_in_pieces_says_where_some_is_missing():
+    async def main() -> None:
+        service, engine = operations(until_cancelled, output_limit=16)
+        started = await service.start(CATALOG.parse(["version"]), user="u")
+        await asyncio.sleep(0.01)
+        engine.processes[0].stdout.add(b"0123456789" * 10)
+
+        async def both() -> list[tuple[int, bytes, bool]]:
+            return [await service.output(started.id, "stdout", offset, 100) for offset in (0, 8, 108)]
+
+        here = await both()
+        engine.processes[0].cancel()
+        await service.settle()
+        stored = await both()
+        assert here == [(0, b"working\n", False), (100, b"23456789", False), (108, b"", False)]
+        assert stored == [(0, b"working\n", False), (100, b"23456789", True), (108, b"", True)]
+
+    asyncio.run(main())
+
+
+def test_an_operation_that_repeats_another_says_so_and_names_its_dag():
+    async def main() -> None:
+        service, _ = operations(prints())
+        invocation = CATALOG.parse(["dags", "pause", "mine"])
+        started = await service.start(invocation, user="u", rerun_of="0" * 32)
+        ended = await service.wait(started.id, 60)
+        await service.settle()
+        assert (ended.rerun_of, ended.dag_id) == ("0" * 32, "mine")
+        assert [each.id for each in await service.list(Filter(dag_id="mine"))] == [ended.id]
+
+    asyncio.run(main())

@@ -1,0 +1,555 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from itertools import chain, count
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+
+from airflow_rest_api.commands.needs import Ask, Resource
+from airflow_rest_api.operations import retention
+from airflow_rest_api.operations.errors import KeyTaken, NoSuchFile, NoSuchOperation
+from airflow_rest_api.operations.model import (
+    Chunk,
+    Filter,
+    Key,
+    Operation,
+    OutputFile,
+    Server,
+    State,
+    Stream,
+)
+from airflow_rest_api.operations.store import Store
+from airflow_rest_api.operations.tables import CANCEL, FILE, OPERATION, OUTPUT
+from airflow_rest_api.storage.database import Database
+
+NOW = datetime.now(timezone.utc)
+NUMBERS = count()
+SOON = timedelta(milliseconds=1)
+LIMIT = 1000
+
+
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What the tests are read at can be long before they run.
+    monkeypatch.setitem(globals(), "NOW", datetime.now(timezone.utc))
+
+
+@pytest.fixture
+def store(every_database: Database) -> Store:
+    return Store(every_database, output_limit=LIMIT)
+
+
+def operation(**changes: Any) -> Operation:
+    ended = {"state": State.SUCCEEDED, "exit_code": 0, "started_at": NOW, "finished_at": NOW}
+    given = {
+        # Those of one millisecond are in no order.
+        "id": f"{int(NOW.timestamp() * 1000):012x}7{next(NUMBERS):019x}",
+        "command": "dags list",
+        "effect": "read",
+        "argv": ["dags", "list"],
+        "user": "u",
+        "host": "h",
+        "created_at": NOW,
+        "server": "s",
+    }
+    return Operation(**{**given, **ended, **changes})
+
+
+def running(**changes: Any) -> Operation:
+    return operation(
+        **{"state": State.QUEUED, "exit_code": None, "started_at": None, "finished_at": None, **changes}
+    )
+
+
+def printed(*pieces: str | tuple[Stream, str], begin: int = 0) -> list[Chunk]:
+    """Return pieces of stdout, or of the stream given, as they follow upon each other."""
+    offsets: dict[Stream, int] = {"stdout": begin, "stderr": begin, "progress": 0}
+    chunks = []
+    for number, piece in enumerate(pieces):
+        stream, text = ("stdout", piece) if isinstance(piece, str) else piece
+        chunks.append(Chunk(stream, offsets[stream], NOW + number * SOON, text.encode()))
+        offsets[stream] += len(text.encode())
+    return chunks
+
+
+def text_of(chunks: list[Chunk]) -> str:
+    return b"".join(chunk.data for chunk in chunks).decode()
+
+
+async def ids(store: Store, wanted: Filter | None = None, **page: Any) -> list[str]:
+    return [each.id for each in await store.list(wanted, **page)]
+
+
+async def rows_of(store: Store, identifier: str) -> dict[str, int]:
+    """Return how many rows there are of an operation, by table."""
+
+    def work(connection: Any) -> dict[str, int]:
+        return {
+            table.name: connection.execute(
+                select(func.count()).select_from(table).where(column == identifier)
+            ).scalar()
+            for table, column in (
+                (OPERATION, OPERATION.c.id),
+                (OUTPUT, OUTPUT.c.operation_id),
+                (FILE, FILE.c.operation_id),
+                (CANCEL, CANCEL.c.operation_id),
+            )
+        }
+
+    return await store.database.run(work)
+
+
+def test_what_was_kept_comes_back_as_it_was(store: Store):
+    full = operation(
+        user="Jürgen 🐘",
+        dag_id="d",
+        state=State.FAILED,
+        exit_code=3,
+        message="It \x00 failed: ☃",
+        argv=["a", "\x00", "\udcff", "☃"],
+        warnings=["w"],
+        files=[OutputFile("file_path", "f.json", 3, "application/json")],
+        refused="no",
+        rerun_of="r",
+        asks=(
+            Ask(Resource.DAG, "GET", None, ("a", "b")),
+            Ask(Resource.POWER, "PUT", "Execute", None),
+        ),
+        result={"rows": [1, None, "\x00☃"]},
+        created_at=datetime(2026, 1, 2, 3, 4, 5, 678901, timezone(timedelta(hours=5))),
+    )
+
+    async def main() -> None:
+        await store.insert(full, printed("out", ("stderr", "err"), "put\n"))
+        found = await store.get(full.id)
+        assert (found.stdout, found.stderr) == ("output\n", "err")
+        assert found == replace(full, stdout="output\n", stderr="err", message="It � failed: ☃")
+        assert found.created_at.utcoffset() == timedelta(0)
+
+    asyncio.run(main())
+
+
+def test_an_operation_that_has_ended_is_one_row(store: Store):
+    async def main() -> None:
+        ended = operation(result=[1])
+        await store.insert(ended, printed("a", ("stderr", "b"), ("progress", "{}")))
+        assert await rows_of(store, ended.id) == {
+            OPERATION.name: 1,
+            OUTPUT.name: 0,
+            FILE.name: 0,
+            CANCEL.name: 0,
+        }
+
+    asyncio.run(main())
+
+
+def test_large_output_files_and_results_come_back_whole(every_database: Database):
+    store = Store(every_database, output_limit=8 * 1024 * 1024)
+    out, content = "ü" * 1_500_000, bytes(range(256)) * 10_000
+    result = [f"{number:032x}"[::-1] + str(hash((number, "x"))) for number in range(60_000)]
+    ended = operation(
+        result=result, files=[OutputFile("a", "f", len(content), "b"), OutputFile("a", "e", 0, "b")]
+    )
+
+    async def main() -> None:
+        await store.insert(ended, printed(out), {"f": content, "e": b""})
+        found = await store.get(ended.id)
+        assert (found.stdout == out, found.result == result, found.truncated) == (True, True, False)
+        assert await store.file(ended.id, "f") == content
+        assert await store.file(ended.id, "e") == b""
+        chunks, state = await store.chunks(ended.id)
+        assert (text_of(chunks) == out, state) == (True, State.SUCCEEDED)
+
+    asyncio.run(main())
+
+
+def test_a_command_line_that_is_too_long_is_cut(store: Store):
+    async def main() -> None:
+        words = operation(argv=["a", "x" * 30_000_000, "b"])
+        many = operation(argv=["xyz"] * 500_000)
+        for each in (words, many):
+            await store.insert(each)
+        assert (await store.get(words.id)).argv == ["a", "x" * 999 + "…", "b"]
+        assert (await store.get(many.id)).argv == ["xyz"] * 1000 + ["…"]
+
+    asyncio.run(main())
+
+
+def test_from_the_queue_to_the_end(store: Store):
+    async def main() -> None:
+        one = running()
+        await store.insert(one)
+        assert await store.state(one.id) is State.QUEUED
+
+        one.started_at = NOW + SOON
+        await store.started(one)
+        await store.append(one.id, printed("first\n"))
+        found = await store.get(one.id)
+        assert (found.state, found.started_at, found.stdout) == (State.RUNNING, NOW + SOON, "first\n")
+
+        one.state, one.exit_code, one.finished_at, one.result = State.FAILED, 7, NOW + 2 * SOON, {"a": 1}
+        one.files = [OutputFile("a", "f", 1, "b")]
+        await store.end(one, printed("second\n", begin=6), {"f": b"1"})
+        assert await store.get(one.id) == replace(one, stdout="first\nsecond\n")
+        assert await store.file(one.id, "f") == b"1"
+
+    asyncio.run(main())
+
+
+def test_the_true_end_comes_after_lost_and_stays(store: Store):
+    async def main() -> None:
+        one = running()
+        await store.insert(one)
+        assert await store.bury("s") == [one.id]
+        assert await store.state(one.id) is State.LOST
+        await store.started(replace(one, started_at=NOW))
+        assert await store.state(one.id) is State.LOST
+        await store.end(replace(one, state=State.SUCCEEDED, exit_code=0, finished_at=NOW))
+        found = await store.get(one.id)
+        assert (found.state, found.message) == (State.SUCCEEDED, None)
+
+    asyncio.run(main())
+
+
+def test_an_end_is_kept_although_the_operation_is_gone(store: Store):
+    async def main() -> None:
+        one = running()
+        await store.insert(one)
+        await store.discard(one.id)
+        await store.end(replace(one, state=State.SUCCEEDED, finished_at=NOW), printed("x"))
+        assert (await store.get(one.id)).stdout == "x"
+
+    asyncio.run(main())
+
+
+def test_what_is_written_again_after_an_outage_is_there_once(store: Store):
+    async def main() -> None:
+        one = running()
+        await store.insert(one)
+        await store.append(one.id, printed("a", ("stderr", "b")))
+        await store.append(one.id, printed("a", ("stderr", "b"), "c"))
+        assert text_of((await store.chunks(one.id))[0]) == "abc"
+        end = replace(one, state=State.SUCCEEDED, finished_at=NOW)
+        await store.end(end, printed("d", begin=2), {"f": b"1"})
+        await store.end(end, printed("d", begin=2), {"f": b"1"})
+        await store.insert(end, printed("a", ("stderr", "b"), "c", "d"), {"f": b"1"})
+        found = await store.get(one.id)
+        assert (found.stdout, found.stderr, found.truncated) == ("acd", "b", False)
+        assert await store.file(one.id, "f") == b"1"
+
+    asyncio.run(main())
+
+
+def test_output_is_in_the_order_of_printing_and_can_be_read_on(store: Store):
+    async def main() -> None:
+        one = running()
+        await store.insert(one)
+        await store.append(
+            one.id, printed("1", ("stderr", "2"), "3", ("progress", '{"step": 4}'), ("stderr", "5"))
+        )
+        chunks, state = await store.chunks(one.id)
+        assert [chunk.data for chunk in chunks] == [b"1", b"2", b"3", b'{"step": 4}', b"5"]
+        assert state is State.QUEUED
+        chunks, _ = await store.chunks(one.id, {"stdout": 1, "progress": 11}, limit=2)
+        assert [chunk.data for chunk in chunks] == [b"2", b"3"]
+        assert await store.chunks(one.id, {"stdout": 2, "stderr": 2, "progress": 11}) == ([], State.QUEUED)
+        await store.end(
+            replace(one, state=State.SUCCEEDED, finished_at=NOW),
+            [Chunk("stdout", 2, NOW + 9 * SOON, b"six")],
+        )
+        chunks, state = await store.chunks(one.id, {"stdout": 3, "stderr": 1})
+        assert [(chunk.offset, chunk.data) for chunk in chunks] == [
+            (0, b'{"step": 4}'),
+            (1, b"5"),
+            (3, b"ix"),
+        ]
+        assert state is State.SUCCEEDED
+
+    asyncio.run(main())
+
+
+def test_a_clock_that_is_set_back_changes_no_order_within_a_stream(store: Store):
+    async def main() -> None:
+        one = running()
+        await store.insert(one)
+        await store.append(one.id, [Chunk("stdout", 0, NOW, b"1")])
+        await store.append(one.id, [Chunk("stdout", 1, NOW - timedelta(hours=1), b"2")])
+        assert text_of((await store.chunks(one.id))[0]) == "12"
+        assert (await store.get(one.id)).stdout == "12"
+
+    asyncio.run(main())
+
+
+def test_head_and_tail_stay_and_the_middle_goes(store: Store):
+    async def main() -> None:
+        one = running()
+        await store.insert(one)
+        text = "".join(f"{number:04}\n" for number in range(600))
+        for start in range(0, len(text), 70):
+            piece = text[start : start + 70].encode()
+            await store.append(one.id, [Chunk("stdout", start, NOW + start * SOON, piece)])
+        kept = await rows_of(store, one.id)
+        found = await store.get(one.id)
+        assert found.truncated
+        assert found.stdout == text[:500] + "\n… 2000 bytes left out …\n" + text[-500:]
+        assert kept[OUTPUT.name] < 25
+        chunks, _ = await store.chunks(one.id)
+        assert text_of(chunks).startswith(text[:500])
+        assert text_of(chunks).endswith(text[-500:])
+
+    asyncio.run(main())
+
+
+def test_what_its_server_no_longer_has_is_forgotten(store: Store):
+    async def main() -> None:
+        one = running()
+        await store.insert(one)
+        for start in range(0, 800, 100):
+            await store.append(one.id, [Chunk("stdout", start, NOW, b"x" * 100)], None)
+        await store.append(one.id, [Chunk("stdout", 800, NOW, b"y" * 100)], {"stdout": 700})
+        assert (await store.get(one.id)).stdout == (
+            "x" * 500 + "\n… 200 bytes left out …\n" + "x" * 100 + "y" * 100
+        )
+
+    asyncio.run(main())
+
+
+def test_no_character_is_cut_in_two(store: Store):
+    async def main() -> None:
+        ended = operation()
+        await store.insert(ended, printed("x" + "☃" * 1000))
+        found = await store.get(ended.id)
+        head, middle, tail = found.stdout.split("\n")
+        assert (head, tail) == ("x" + "☃" * 166, "☃" * 166)
+        assert middle == f"… {3001 - 499 - 498} bytes left out …"
+
+    asyncio.run(main())
+
+
+def test_an_operation_and_a_file_that_are_not_there_are_told_apart(store: Store):
+    async def main() -> None:
+        ended = operation()
+        await store.insert(ended, (), {"f": b"1"})
+        with pytest.raises(NoSuchFile):
+            await store.file(ended.id, "g")
+        with pytest.raises(NoSuchFile):
+            await store.file(ended.id, "")
+        asks: list[Callable[[str], Awaitable[Any]]] = [
+            store.get,
+            store.state,
+            store.chunks,
+            lambda missing: store.file(missing, "f"),
+            lambda missing: store.ask_cancel(missing, "r"),
+        ]
+        for ask in asks:
+            with pytest.raises(NoSuchOperation):
+                await ask("0" * 32)
+
+    asyncio.run(main())
+
+
+def test_the_newest_come_first_page_by_page(store: Store):
+    async def main() -> None:
+        made = [operation() for _ in range(5)]
+        for each in made:
+            await store.insert(each, printed("x"))
+        newest = [each.id for each in reversed(made)]
+        assert await ids(store, limit=2) == newest[:2]
+        assert await ids(store, limit=2, before=newest[1]) == newest[2:4]
+        assert await ids(store, before=newest[4]) == []
+        assert (await store.list(limit=1))[0].stdout == ""
+
+    asyncio.run(main())
+
+
+def test_a_list_holds_what_was_asked_for(store: Store):
+    async def main() -> None:
+        old = NOW - timedelta(days=2)
+        plain = operation()
+        other = operation(user="U", command="dags test", effect="execute", dag_id="d", state=State.FAILED)
+        waiting = running(dag_id="D")
+        early = operation(id=f"{int(old.timestamp() * 1000):012x}" + "7" + "0" * 19, created_at=old)
+        for each in (early, plain, other, waiting):
+            await store.insert(each)
+        assert await ids(store, Filter(user="u")) == [waiting.id, plain.id, early.id]
+        assert await ids(store, Filter(user="U")) == [other.id]
+        assert await ids(store, Filter(command="dags test")) == [other.id]
+        assert await ids(store, Filter(effect="read", user="u"), limit=1) == [waiting.id]
+        assert await ids(store, Filter(dag_id="d")) == [other.id]
+        assert await ids(store, Filter(states=(State.FAILED,))) == [other.id]
+        assert await ids(store, Filter(states=(State.FAILED, State.QUEUED))) == [waiting.id, other.id]
+        assert await ids(store, Filter(states=(State.FAILED, State.QUEUED)), before=waiting.id) == [other.id]
+        assert await ids(store, Filter(until=NOW)) == [early.id]
+        assert await ids(store, Filter(since=NOW)) == [waiting.id, other.id, plain.id]
+        assert await ids(store, Filter(since=old, until=old + SOON)) == [early.id]
+        assert await ids(store, Filter(since=NOW + timedelta(seconds=1))) == []
+
+    asyncio.run(main())
+
+
+def test_a_key_leads_to_one_operation(store: Store):
+    async def main() -> None:
+        first, second = running(), running()
+        key = Key("u", "k" * 500, "f" * 64)
+        assert await store.find_key("u", key.key) is None
+        await store.insert(first, key=key)
+        with pytest.raises(KeyTaken) as taken:
+            await store.insert(second, key=key)
+        assert (taken.value.identifier, taken.value.fingerprint) == (first.id, "f" * 64)
+        assert await store.find_key("u", key.key) == (first.id, "f" * 64)
+        assert await store.find_key("U", key.key) is None
+        await store.insert(second, key=replace(key, user="U"))
+        await store.end(replace(first, state=State.SUCCEEDED, finished_at=NOW))
+        assert await store.find_key("u", key.key) == (first.id, "f" * 64)
+        await store.discard(first.id)
+        assert await store.find_key("u", key.key) is None
+
+    asyncio.run(main())
+
+
+def test_of_many_with_the_same_key_at_once_one_comes_to_be(store: Store):
+    async def main() -> None:
+        made = [running() for _ in range(12)]
+        key = Key("u", "k", "f" * 64)
+        ends = await asyncio.gather(*(store.insert(each, key=key) for each in made), return_exceptions=True)
+        winners = [each.id for each, end in zip(made, ends, strict=True) if end is None]
+        assert len(winners) == 1
+        assert {end.identifier for end in ends if isinstance(end, KeyTaken)} == set(winners)
+        assert [end for end in ends if end is not None and not isinstance(end, KeyTaken)] == []
+
+    asyncio.run(main())
+
+
+def test_who_asks_for_the_end_is_heard_by_the_server_that_runs_it(store: Store):
+    async def main() -> None:
+        one, elsewhere, ended = running(), running(server="t"), operation()
+        for each in (one, elsewhere, ended):
+            await store.insert(each)
+        assert await store.ask_cancel(one.id, "because") is State.QUEUED
+        assert await store.ask_cancel(one.id, "another") is State.QUEUED
+        assert await store.ask_cancel(ended.id, "late") is State.SUCCEEDED
+        assert await store.cancels("s") == {one.id: "because"}
+        assert await store.cancels("t") == {}
+        await store.end(replace(one, state=State.CANCELLED, finished_at=NOW))
+        assert await store.cancels("s") == {}
+
+    asyncio.run(main())
+
+
+def test_servers_come_with_their_first_beat_and_leave(store: Store):
+    async def main() -> None:
+        server = Server("s", "h", 1, NOW)
+        await store.beat(server)
+        await store.beat(replace(server, beat=1))
+        await store.beat(Server("t", "h", 2, NOW))
+        assert await store.servers() == [replace(server, beat=1), Server("t", "h", 2, NOW)]
+        await store.leave("t")
+        assert await store.servers() == [replace(server, beat=1)]
+
+    asyncio.run(main())
+
+
+def test_what_a_dead_server_ran_is_lost_with_the_output_it_had(store: Store):
+    async def main() -> None:
+        await store.beat(Server("s", "h", 1, NOW))
+        await store.beat(Server("t", "h", 2, NOW))
+        theirs, elsewhere, ended = running(), running(server="t"), operation()
+        for each in (theirs, elsewhere, ended):
+            await store.insert(each)
+        await store.append(theirs.id, printed("so far"))
+        await store.ask_cancel(theirs.id, "r")
+
+        assert await store.bury("s") == [theirs.id]
+
+        found = await store.get(theirs.id)
+        assert (found.state, found.stdout) == (State.LOST, "so far")
+        assert found.message
+        assert found.finished_at is not None
+        assert await store.state(elsewhere.id) is State.QUEUED
+        assert await store.state(ended.id) is State.SUCCEEDED
+        assert [server.id for server in await store.servers()] == ["t"]
+        assert await store.cancels("s") == {}
+        assert await store.bury("s") == []
+
+    asyncio.run(main())
+
+
+def test_each_operation_is_buried_by_one_of_several(store: Store):
+    async def main() -> None:
+        made = [running() for _ in range(20)]
+        for each in made:
+            await store.insert(each)
+        buried = await asyncio.gather(*(store.bury("s") for _ in range(4)))
+        assert sorted(chain(*buried)) == sorted(each.id for each in made)
+
+    asyncio.run(main())
+
+
+def test_unfinished_operations_of_unknown_servers_are_found(store: Store):
+    async def main() -> None:
+        await store.beat(Server("s", "h", 1, NOW))
+        for each in (running(), running(server="gone"), operation(server="ended")):
+            await store.insert(each)
+        assert await store.orphans() == {"gone"}
+
+    asyncio.run(main())
+
+
+def test_the_oldest_go_beyond_the_count_with_all_that_is_theirs(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(retention, "BATCH", 3)
+
+    async def main() -> None:
+        made = [operation(finished_at=NOW + number * SOON) for number in range(10)]
+        for each in reversed(made):
+            await store.insert(each, (), {"f": b"1"})
+        open_one = running(created_at=NOW - timedelta(days=1))
+        await store.insert(open_one)
+        await store.append(made[0].id, printed("x"))
+        assert await store.sweep(2, 1000) == 8
+        assert set(await ids(store)) == {made[8].id, made[9].id, open_one.id}
+        assert set((await rows_of(store, made[0].id)).values()) == {0}
+        assert await store.sweep(2, 1000) == 0
+
+    asyncio.run(main())
+
+
+def test_those_that_ended_in_the_same_moment_are_counted_too(store: Store):
+    async def main() -> None:
+        for _ in range(6):
+            await store.insert(operation())
+        assert await store.sweep(4, 1000) == 2
+        assert len(await ids(store)) == 4
+
+    asyncio.run(main())
+
+
+def test_the_old_go_by_their_end_not_by_their_beginning(store: Store):
+    async def main() -> None:
+        hour_ago = NOW - timedelta(hours=1)
+        old = operation(finished_at=hour_ago)
+        long_one = operation(created_at=hour_ago, started_at=hour_ago, finished_at=NOW)
+        for each in (old, long_one):
+            await store.insert(each)
+        assert await store.sweep(100, 1800) == 1
+        assert await ids(store) == [long_one.id]
+
+    asyncio.run(main())
+
+
+def test_several_servers_may_sweep_at_once(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(retention, "BATCH", 5)
+
+    async def main() -> None:
+        for number in range(40):
+            await store.insert(operation(finished_at=NOW + number * SOON))
+        await asyncio.gather(*(store.sweep(10, 1000) for _ in range(3)))
+        assert len(await ids(store)) == 10
+
+    asyncio.run(main())

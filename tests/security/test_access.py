@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from airflow_rest_api.commands.catalog import load_catalog
+from airflow_rest_api.commands.model import Argument, Command, Effect
+from airflow_rest_api.commands.needs import NEEDS, Resource, needs_of, of_effect
+from airflow_rest_api.hosts.airflow3 import Airflow3
+from airflow_rest_api.security.access import Forbidden, Gate
+from airflow_rest_api.security.caller import Caller
+from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decide, possible
+from tests.standin import auth_manager, serving
+
+
+class Granted:
+    """A user who may do some things: `(resource, method, entity, name)`; `None` as a name is all of them."""
+
+    blocking = False
+
+    def __init__(self, *granted: tuple[str, str, str | None, str | None], dags: tuple[str, ...] = ()) -> None:
+        self.granted = set(granted)
+        self.dags = dags
+
+    def may(self, resource: str, method: str, entity: str | None, name: str | None) -> bool:
+        everything = (resource, method, entity, None) in self.granted
+        return everything or (name is not None and (resource, method, entity, name) in self.granted)
+
+    def names(self, resource: str, method: str) -> frozenset[str]:
+        return frozenset(n for r, m, e, n in self.granted if (r, m, e) == (resource, method, None) and n)
+
+    def matching_dags(self, pattern: str) -> list[str] | None:
+        return None if pattern == "[" else [dag for dag in self.dags if pattern in dag]
+
+    def dags_with_outlet(self, name: str | None, uri: str | None) -> list[str] | None:
+        return list(self.dags)
+
+    def readable_files(self) -> list[str]:
+        return ["bundle:file.py"]
+
+
+def attempt(command: str, /, **values: Any) -> Attempt:
+    catalog = load_catalog()
+    invocation = catalog.bind(catalog.get(command), values)
+    return Attempt(invocation.command, invocation.values, invocation.given)
+
+
+def decided(command: str, /, *granted: tuple[str, str, str | None, str | None], **values: Any) -> Decision:
+    return decide(Granted(*granted, dags=("a", "ab", "b")), attempt(command, **values))
+
+
+def test_a_command_needs_its_permission_on_the_very_object():
+    a = ("DAG", "PUT", None, "a")
+    assert decided("dags pause", a, dag_id="a").missing is None
+    assert str(decided("dags pause", a, dag_id="b").missing) == "PUT on the DAG 'b'"
+    assert decided("dags trigger", a, dag_id="a").missing is not None
+    assert decided("dags trigger", ("DAG", "POST", "RUN", "a"), dag_id="a").missing is None
+
+
+def test_a_regular_expression_needs_the_permission_on_each_match():
+    a, ab, every = (("DAG", "PUT", None, name) for name in ("a", "ab", None))
+
+    def pause(pattern: str, *granted: tuple[str, str, str | None, str | None]) -> str | None:
+        missing = decided("dags pause", *granted, dag_id=pattern, treat_dag_id_as_regex=True).missing
+        return missing and str(missing)
+
+    assert pause("a", a, ab) is None
+    assert pause("a", a) == "PUT on the DAG 'a', 'ab'"
+    for nobody_knows in ("[", "nothing"):
+        assert pause(nobody_knows, a, ab) == "PUT on every DAG"
+        assert pause(nobody_knows, every) is None
+
+
+def test_a_list_of_dags_needs_the_permission_on_each():
+    power, a, b = (
+        ("power", "PUT", "Destructive", None),
+        ("DAG", "DELETE", None, "a"),
+        ("DAG", "DELETE", None, "b"),
+    )
+    when = {"clean_before_timestamp": "2026-01-01"}
+
+    assert decided("db clean", power, a, b, dag_ids="a,b", **when).missing is None
+    assert decided("db clean", power, a, dag_ids="a,b", **when).missing is not None
+    assert str(decided("db clean", power, a, b, **when).missing) == "DELETE on every DAG"
+    assert "Destructive" in str(decided("db clean", a, b, dag_ids="a,b", **when).missing)
+
+
+def test_a_listing_shows_what_the_user_may_see():
+    one = ("connection", "GET", None, "one")
+    assert decided("connections list", one).visible == {"conn_id": ("one",)}
+    assert decided("connections list", ("connection", "GET", None, None)).visible is None
+    assert str(decided("connections list").missing) == "GET on every connection"
+    values = decided("connections list", one, ("connection", "PUT", None, "two"), show_values=True)
+    assert values.visible == {"conn_id": ()}
+    assert decided("connections list", one, show_values=True).missing is not None
+
+
+def test_what_a_row_mentions_is_no_reason_to_refuse_it():
+    assert decided("assets list", ("asset", "GET", None, None)).visible == {"*.dag_id": ()}
+    assert decided("assets list", ("asset", "GET", None, None), ("DAG", "GET", None, None)).visible is None
+    assert decided("assets list", ("asset", "GET", None, None), alias=True).missing is not None
+
+
+def test_jobs_of_one_dag_need_that_dag_and_of_all_are_filtered():
+    jobs, a = ("view", "GET", "JOBS", None), ("DAG", "GET", None, "a")
+    assert decided("dags list-jobs", jobs, a, dag_id="a").visible is None
+    assert decided("dags list-jobs", jobs, a, dag_id="b").missing is not None
+    assert decided("dags list-jobs", jobs, a).visible == {"dag_id": ("a",)}
+
+
+def test_import_errors_are_shown_by_file():
+    view, a = ("view", "GET", "IMPORT_ERRORS", None), ("DAG", "GET", None, "a")
+    assert decided("dags list-import-errors", view, a).visible == {"filepath": ("bundle:file.py",)}
+
+
+def test_an_asset_is_materialized_by_who_may_run_the_dag_that_makes_it():
+    asset = ("asset", "POST", None, None)
+    runs = [("DAG", "POST", "RUN", name) for name in ("a", "ab", "b")]
+    assert decided("assets materialize", asset, *runs, name="x").missing is None
+    assert decided("assets materialize", asset, *runs[1:], name="x").missing is not None
+
+
+def test_a_variable_that_airflow_hides_needs_edit():
+    get = ("variable", "GET", None, None)
+    assert decided("variables get", get, key="plain").missing is None
+    assert (
+        str(decided("variables get", get, key="db_password").missing) == "PUT on the variable 'db_password'"
+    )
+
+
+def test_code_of_the_callers_choice_and_places_on_the_server_need_an_administrator():
+    execute, a = ("power", "PUT", "Execute", None), ("DAG", "GET", "TASK", "a")
+    assert decided("tasks list", execute, a, dag_id="a").missing is None
+    assert "Administration" in str(decided("tasks list", execute, a, dag_id="a", bundle_name=["x"]).missing)
+    service = ("power", "PUT", "Service", None)
+    assert decided("scheduler", service).missing is None
+    assert "Administration" in str(decided("scheduler", service, log_file="/tmp/x").missing)
+    assert decided("dags list", ("DAG", "GET", None, "a"), bundle_name=["x"]).missing is None
+
+
+def test_an_argument_that_makes_a_command_graver_makes_it_need_more():
+    a = ("DAG", "GET", None, "a")
+    assert "Execute" in str(decided("dags list", a, local=True).missing)
+    assert "Administration" in str(
+        decided("info", ("configuration", "PUT", None, None), file_io=True).missing
+    )
+
+
+def test_an_unknown_command_needs_an_administrator():
+    unknown = Command(("a", "b"), "", None, (Argument("x", ("--x",), "string"),), Effect.EXECUTE, known=False)
+    execute = ("power", "PUT", "Execute", None)
+    assert "Administration" in str(possible(Granted(execute), unknown))
+    assert "Administration" in str(decide(Granted(execute), Attempt(unknown)).missing)
+
+
+def test_some_object_is_enough_to_be_allowed():
+    catalog = load_catalog()
+    one = Granted(("DAG", "PUT", None, "a"), ("DAG", "POST", "RUN", "a"), ("connection", "GET", None, "c"))
+    for name in ("dags pause", "dags trigger", "connections list"):
+        assert possible(one, catalog.get(name)) is None
+    for name in ("dags list", "connections export", "connections get", "dags reserialize", "tasks render"):
+        assert possible(one, catalog.get(name)) is not None
+
+
+def test_an_administrators_operation_asks_for_all_that_it_may_have_shown():
+    assert {ask.names for ask in asks_of(attempt("dags list"))} == {None}
+    assert {ask.names for ask in asks_of(attempt("dags pause", dag_id="a"))} == {("a",)}
+    assert {ask.names for ask in asks_of(attempt("dags pause", dag_id="a", treat_dag_id_as_regex=True))} == {
+        None
+    }
+
+
+def test_every_command_has_a_row_and_every_row_fits_its_command():
+    for name, command in load_catalog().commands.items():
+        assert name in NEEDS, f"commands/needs.py has no row for {name}"
+        for need in NEEDS[name]:
+            for argument in (need.argument, need.pattern, need.when, need.unless):
+                assert argument is None or command.argument(argument), (name, argument)
+
+
+def test_what_reveals_secrets_is_not_for_readers():
+    for command in load_catalog().commands.values():
+        if not command.reveals_secrets_of([command.revealed_by or ""]):
+            continue
+        beyond_reading = [need for need in (*of_effect(command), *needs_of(command)) if need.method != "GET"]
+        assert beyond_reading, command.name
+
+
+def test_what_changes_something_is_not_for_readers():
+    for command in load_catalog().commands.values():
+        if command.effect is not Effect.READ:
+            assert any(need.method != "GET" for need in (*of_effect(command), *needs_of(command))), (
+                command.name
+            )
+
+
+def test_every_entity_is_one_of_airflows():
+    from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity
+
+    for row in NEEDS.values():
+        for need in row:
+            known = {Resource.DAG: DagAccessEntity, Resource.VIEW: AccessView}.get(need.resource)
+            assert known is None or need.entity is None or need.entity in known.__members__
+
+
+def test_a_refusal_names_what_is_missing_and_nothing_runs():
+    with serving(user="viewer") as (client, engine):
+        by_name = client.post("/v2/commands/dags/pause", json={"dag_id": "a"})
+        by_line = client.post("/v2/run", json={"argv": ["variables", "get", "x"]})
+        old = client.get("/api?api=pause&dag_id=a")
+
+    assert (by_name.status_code, by_name.json()["detail"]["reason"]) == (403, "forbidden")
+    assert "PUT on every DAG" in by_name.json()["detail"]["message"]
+    assert by_line.status_code == old.status_code == 403
+    assert engine.jobs == []
+
+
+def test_the_decision_costs_well_below_a_millisecond():
+    auth_manager()
+    host, gate = Airflow3(), Gate()
+    user = _user("user")
+    pause = attempt("dags pause", dag_id="a")
+
+    async def once() -> None:
+        caller = Caller(host, user)
+        await gate.knock(caller, pause.command)
+        await gate.enter(caller, pause)
+
+    async def measure() -> float:
+        await once()
+        times = []
+        for _ in range(50):
+            started = time.perf_counter()
+            await once()
+            times.append(time.perf_counter() - started)
+        return sorted(times)[25]
+
+    assert asyncio.run(measure()) < 0.0005
+
+
+def _user(role: str) -> Any:
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    return SimpleAuthManagerUser(username=role, role=role.upper())
+
+
+@pytest.mark.parametrize("role", ["viewer", "nobody", ""])
+def test_who_may_nothing_is_refused_by_the_gate(role: str):
+    auth_manager()
+    with pytest.raises(Forbidden):
+        asyncio.run(Gate().enter(Caller(Airflow3(), _user(role)), attempt("dags pause", dag_id="a")))

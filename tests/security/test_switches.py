@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_rest_api.commands.catalog import load_catalog
+from airflow_rest_api.commands.model import Effect
+from airflow_rest_api.legacy.translate.names import ENDPOINT_COMMANDS
+from airflow_rest_api.security.switches import Switches
+from tests.standin import serving
+
+
+def off(name: str, given: tuple[str, ...] = (), **options: object) -> str | None:
+    switches = Switches(aliases=ENDPOINT_COMMANDS, **options)  # type: ignore[arg-type]
+    return switches.option(load_catalog().get(name), given)
+
+
+def test_by_default_all_is_on_but_what_destroys():
+    catalog = load_catalog().commands
+    by_default = {name for name in catalog if off(name)}
+
+    assert by_default == {name for name, one in catalog.items() if one.effect is Effect.DESTRUCTIVE}
+    assert {off(name) for name in by_default} == {"enabled_commands"}
+
+
+@pytest.mark.parametrize("enabled", ["*", "", "**", "* *", " *, * ,??*", "dags list"])
+def test_a_glob_that_names_nothing_enables_nothing_that_destroys(enabled: str):
+    assert off("dags delete", enabled=enabled) == "enabled_commands"
+
+
+@pytest.mark.parametrize("enabled", ["dags delete", "*,dags delete", "dags *", "dags\t  delete", "*delete"])
+def test_what_destroys_is_enabled_by_its_name(enabled: str):
+    assert off("dags delete", enabled=enabled) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "option"),
+    [
+        ("dags list", {"enabled": "pools *"}, "enabled_commands"),
+        ("pools list", {"enabled": "pools *"}, None),
+        ("pools list", {"enabled": "pools *", "disabled": "*list"}, "disabled_commands"),
+        ("Dags list", {"disabled": "nothing"}, None),
+        ("dags trigger", {"disabled": "trigger_dag"}, "disabled_commands"),
+        ("variables export", {"disabled": "variables"}, "disabled_commands"),
+        ("dags trigger", {"enabled": "trigger_dag"}, None),
+        ("dags list", {"read_only": True}, None),
+        ("dags pause", {"read_only": True}, "read_only"),
+        ("tasks render", {"read_only": True}, "read_only"),
+        ("tasks render", {"run_dag_code": False}, "run_dag_code"),
+        ("scheduler", {"run_dag_code": False}, "run_dag_code"),
+        ("api-server", {"run_dag_code": False}, None),
+        ("dags trigger", {"run_dag_code": False}, None),
+    ],
+)
+def test_the_options(name: str, options: dict[str, object], option: str | None):
+    assert off(name.lower(), **options) == option
+
+
+@pytest.mark.parametrize(("option", "value"), [("read_only", True), ("run_dag_code", False)])
+def test_an_argument_that_makes_a_command_graver_counts(option: str, value: bool):
+    assert off("dags list", **{option: value}) is None
+    assert off("dags list", ("local",), **{option: value}) == option
+
+
+@pytest.mark.parametrize("user", ["viewer", "admin"])
+def test_what_is_off_says_so_with_its_option_to_everybody(user: str):
+    with serving(user=user, disabled_commands="version") as (client, engine):
+        by_name = client.post("/v2/commands/version")
+        by_line = client.post("/v2/run", json={"argv": ["version"]})
+        told = client.get("/v2/commands/version").json()
+
+    for answer in (by_name, by_line):
+        assert answer.status_code == 403
+        assert answer.json()["detail"]["option"] == "disabled_commands"
+        assert answer.json()["detail"]["reason"] == "switched_off"
+    assert told["allowed"] is False
+    assert engine.jobs == []
+
+
+def test_an_endpoint_of_1_x_is_off_with_its_command_and_by_its_own_name():
+    path = "/api?api=pause&dag_id=a"
+    for disabled in ("dags pause", "pause", "*"):
+        with serving(disabled_commands=disabled) as (client, engine):
+            answer = client.get(path)
+        assert answer.status_code == 403
+        assert "disabled_commands" in answer.json()["output"]
+        assert engine.jobs == []
+    with serving(disabled_commands="*version") as (client, _):
+        for name in ("version", "rest_api_plugin_version"):
+            assert client.get(f"/api?api={name}").status_code == 403
+    with serving(disabled_commands="deploy_dag") as (client, engine):
+        refused = client.post("/api?api=deploy_dag", files={"dag_file": ("a.py", b"x")})
+        assert (refused.status_code, engine.jobs) == (403, [])

@@ -1,0 +1,85 @@
+"""What tests need beside Airflow: what lacks is named, and is a failure where everything has to run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import psycopg2
+import pymysql
+import pytest
+import redis
+from sqlalchemy.engine import URL, make_url
+
+REDIS = "redis://127.0.0.1:6379/13"
+"""Not the database that others use by default."""
+POSTGRESQL = "postgresql+psycopg2://postgres@127.0.0.1:5432/postgres"
+MARIADB = "mysql+pymysql://root@127.0.0.1:3306/mysql"
+"""Where databases of the tests' own are made: see `tests.databases`."""
+
+
+def require_redis(url: str = REDIS) -> str:
+    """Return the address of a Redis that answers."""
+    try:
+        redis.Redis.from_url(url, socket_connect_timeout=2).ping()
+    except redis.RedisError as error:
+        _lacking(f"Redis at {urlsplit(url).netloc}: {error}")
+    return url
+
+
+def require_postgresql(url: str = POSTGRESQL) -> URL:
+    """Return the address of a PostgreSQL that lets us in."""
+    address = make_url(url)
+    try:
+        psycopg2.connect(
+            host=address.host,
+            port=address.port,
+            user=address.username,
+            dbname=address.database,
+            connect_timeout=5,
+        ).close()
+    except psycopg2.Error as error:
+        _lacking(f"PostgreSQL at {address.host}:{address.port}: {error}")
+    return address
+
+
+def require_mariadb(url: str = MARIADB) -> URL:
+    """Return the address of a MariaDB or MySQL that lets us in."""
+    address = make_url(url)
+    try:
+        pymysql.connect(
+            host=address.host,
+            port=address.port or 3306,
+            user=address.username,
+            database=address.database,
+            connect_timeout=5,
+        ).close()
+    except pymysql.Error as error:
+        _lacking(f"MariaDB at {address.host}:{address.port}: {error}")
+    return address
+
+
+def require_program(name: str, package: str) -> str:
+    """Return the path of a program, which comes with a Debian package; `/usr/sbin` is looked into as well."""
+    path = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
+    found = shutil.which(name, path=path)
+    if found is None:
+        _lacking(f"the program {name} (Debian package {package})")
+    return found
+
+
+def require_chromium() -> str:
+    """Return the path of a Chromium; Playwright brings none along, and needs none of its own."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        _lacking("the program chromium (Debian package chromium)")
+    return found
+
+
+def _lacking(what: str) -> NoReturn:
+    message = f"This test needs {what}"
+    if os.environ.get("REQUIRE_SERVICES") == "1":
+        pytest.fail(message)
+    pytest.skip(message)

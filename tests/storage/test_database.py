@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine, inspect, select, text
+from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.exc import DatabaseError
+
+from airflow_rest_api.storage.database import Database
+from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.errors import Unavailable
+from airflow_rest_api.storage.migrations import VERSIONS
+from tests.databases import database_of_our_own
+from tests.proxy import Proxy
+
+DEADLINE = 60
+
+
+@pytest.fixture
+def database(engine: Engine) -> Iterator[Database]:
+    database = Database(lambda: engine)
+    yield database
+    database.close()
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def far(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Database, Proxy]]:
+    """A database behind a proxy."""
+    with database_of_our_own(request.param, tmp_path) as address:
+        url = make_url(address)
+        with Proxy(str(url.host), url.port or 0) as proxy:
+            engine = own_engine(url.set(port=proxy.port).render_as_string(hide_password=False))
+            database = Database(lambda: engine)
+            yield database, proxy
+            database.close()
+            proxy.restore()
+            engine.dispose()
+
+
+def one(connection: Connection) -> Any:
+    return connection.execute(text("SELECT 1")).scalar()
+
+
+def add(number: int) -> Callable[[Connection], None]:
+    return lambda connection: (
+        connection.execute(text(f"INSERT INTO rest_api_try VALUES ({number}, 0)")) and None
+    )
+
+
+def numbers(connection: Connection) -> list[int]:
+    return list(connection.execute(text("SELECT a FROM rest_api_try ORDER BY a")).scalars())
+
+
+def make_table(connection: Connection) -> None:
+    connection.execute(text("CREATE TABLE rest_api_try (a INTEGER PRIMARY KEY, b INTEGER)"))
+
+
+def test_work_is_done_in_one_transaction_after_the_tables_are_made(database: Database, engine: Engine):
+    async def main() -> None:
+        assert await database.run(lambda connection: inspect(connection).has_table(VERSIONS.name))
+        await database.run(make_table)
+        await database.run(add(1))
+
+        def fail(connection: Connection) -> None:
+            add(2)(connection)
+            raise KeyError("mine")
+
+        with pytest.raises(KeyError, match="mine"):
+            await database.run(fail)
+        assert await database.run(numbers) == [1]
+
+    asyncio.run(main())
+
+
+def test_nothing_is_opened_before_the_first_use():
+    def fail() -> Engine:
+        raise AssertionError
+
+    Database(fail).close()
+
+
+def test_a_mistake_in_the_work_is_no_outage(database: Database):
+    with pytest.raises(DatabaseError):
+        database.call(lambda connection: connection.execute(text("SELECT nonsense FROM rest_api_schema")))
+    with pytest.raises(DatabaseError):
+        database.call(lambda connection: connection.execute(text("SELEKT")))
+
+
+def test_tables_that_were_dropped_are_made_again(database: Database):
+    database.call(one)
+    database.call(lambda connection: connection.execute(text("DROP TABLE rest_api_operation")) and None)
+    database.call(lambda connection: connection.execute(text("DROP TABLE rest_api_schema")) and None)
+
+    assert database.call(lambda c: c.execute(text("SELECT count(*) FROM rest_api_operation")).scalar()) == 0
+    assert database.call(lambda c: c.execute(select(VERSIONS.c.version)).first()) is not None
+
+
+@pytest.mark.slow
+def test_a_table_that_never_was_is_a_mistake(database: Database):
+    with pytest.raises(DatabaseError):
+        database.call(lambda connection: connection.execute(text("SELECT 1 FROM rest_api_nonsense")))
+
+
+@pytest.mark.parametrize("address", ["postgresql", "mariadb"], indirect=True)  # SQLite has one lock only
+def test_of_two_in_a_deadlock_both_come_through(database: Database):
+    database.call(make_table)
+    database.call(add(1))
+    database.call(add(2))
+    both = threading.Barrier(2)
+
+    def change(first: int, second: int) -> Callable[[Connection], None]:
+        attempts = []
+
+        def work(connection: Connection) -> None:
+            statement = "UPDATE rest_api_try SET b = b + 1 WHERE a = {}"
+            connection.execute(text(statement.format(first)))
+            attempts.append(1)
+            if len(attempts) == 1:
+                both.wait(DEADLINE)
+            connection.execute(text(statement.format(second)))
+
+        return work
+
+    async def main() -> None:
+        await asyncio.gather(database.run(change(1, 2)), database.run(change(2, 1)))
+        found = await database.run(lambda c: c.execute(text("SELECT b FROM rest_api_try")).scalars().all())
+        assert list(found) == [2, 2]
+
+    asyncio.run(main())
+
+
+@pytest.mark.slow
+def test_a_locked_sqlite_file_is_tried_again(tmp_path: Path):
+    address = f"sqlite:///{tmp_path / 'a.db'}"
+    engine, other = create_engine(address, connect_args={"timeout": 0.01}), create_engine(address)
+    database = Database(lambda: engine)
+    database.call(make_table)
+    attempts = []
+    with other.connect() as holder:
+        holder.exec_driver_sql("BEGIN IMMEDIATE")
+
+        def work(connection: Connection) -> None:
+            attempts.append(1)
+            if len(attempts) == 3:
+                holder.rollback()
+            add(1)(connection)
+
+        database.call(work)
+    assert len(attempts) == 3
+    with other.connect() as holder:
+        holder.exec_driver_sql("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="busy"):
+            database.call(add(2))
+    assert database.call(numbers) == [1]
+    database.close()
+    engine.dispose()
+    other.dispose()
+
+
+def test_a_database_that_is_away_is_said_to_be_and_found_again(far: tuple[Database, Proxy]):
+    database, proxy = far
+
+    async def main() -> None:
+        assert await database.run(one) == 1
+        proxy.cut()
+        for _ in range(2):
+            with pytest.raises(Unavailable) as error:
+                await database.run(one)
+            assert error.value.retry_after > 0
+        proxy.restore()
+        assert await database.run(one) == 1
+
+    asyncio.run(main())
+
+
+def test_a_database_that_is_away_at_the_start_is_found_later(far: tuple[Database, Proxy]):
+    database, proxy = far
+    proxy.cut()
+    with pytest.raises(Unavailable):
+        database.call(one)
+    proxy.restore()
+    assert database.call(lambda connection: inspect(connection).has_table(VERSIONS.name))
+
+
+def test_a_restart_of_the_database_between_two_uses_is_not_noticed(far: tuple[Database, Proxy]):
+    database, proxy = far
+    database.call(one)
+    proxy.cut()
+    proxy.restore()
+    assert database.call(one) == 1
+
+
+def test_a_connection_that_dies_under_the_work_is_an_outage_or_the_work_is_done_again(
+    far: tuple[Database, Proxy],
+):
+    database, proxy = far
+    database.call(make_table)
+    attempts = []
+
+    def work(connection: Connection) -> None:
+        add(1)(connection)
+        attempts.append(1)
+        if len(attempts) == 1:
+            proxy.cut()
+            proxy.restore()
+        add(2)(connection)
+
+    database.call(work)
+    assert database.call(numbers) == [1, 2]
+
+
+def test_nobody_waits_for_ever_for_a_network_that_swallows_everything(far: tuple[Database, Proxy]):
+    database, proxy = far
+    database.call(one)
+    database._patience = 0.2
+    proxy.freeze()
+
+    async def main() -> None:
+        with pytest.raises(Unavailable, match="does not answer"):
+            await database.run(one)
+
+    asyncio.run(main())
+    proxy.cut()

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_rest_api.settings import BadSetting, Settings
+from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.errors import BadDatabase
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("secret", "SQLAlchemy's form"),
+        ("oracle://u:secret@h/d", "not 'oracle'"),
+        ("nonsense+driver://u:secret@h/d", "not 'nonsense'"),
+        ("postgresql+secret://u:p@h/d", "SQLAlchemy"),
+        ("postgresql+pg8000://u:secret@h/d", "needs the Python package of its driver"),
+        ("postgresql+psycopg2://u:secret@h:port/d", "SQLAlchemy's form"),
+        ("sqlite:///secret.db", "absolute path"),
+        ("sqlite://", "absolute path"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_without_repeating_it(address: str, said: str):
+    with pytest.raises(BadDatabase, match=said) as error:
+        own_engine(address)
+    assert "secret" not in str(error.value)
+
+    with pytest.raises(BadSetting, match=r"^\[rest_api_plugin\] operations_database .*") as refused:
+        Settings.load(lambda section, name: address if name == "operations_database" else None)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql+psycopg2://u@h/d", "mysql+pymysql://u@h/d", "mariadb+pymysql://u@h/d", "sqlite:////a/b"],
+)
+def test_nothing_is_connected_to_before_the_first_use(address: str):
+    own_engine(address).dispose()
+
+
+def test_the_address_is_a_secret():
+    settings = Settings.load(lambda _, name: "sqlite:////a/b" if name == "operations_database" else None)
+    assert settings.shown()["operations_database"] == "***"

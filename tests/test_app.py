@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from fastapi import FastAPI
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from airflow_rest_api.app import create_app, limits
+from airflow_rest_api.operations.store import Store
+from airflow_rest_api.security.routes import UndecidedRoute, check, decision, leaves
+from airflow_rest_api.settings import Settings
+from airflow_rest_api.storage.database import Database
+from tests.standin import bearer, make_app, prints, serving, until_cancelled
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def test_every_route_has_a_decision_who_may_use_it():
+    app, _ = make_app(prints())
+    routes = list(leaves(app.routes))
+
+    assert {route.path for route in routes} >= {
+        "/docs",
+        "/openapi.json",
+        "/v2/run",
+        "/v2/commands/{name:path}",
+    }
+    assert [route.path for route in routes if decision(route) is None] == []
+
+
+def test_a_route_without_a_decision_is_found_wherever_it_hides():
+    inner = FastAPI(openapi_url=None)
+    inner.get("/open")(lambda: None)
+    outer, _ = make_app(prints())
+    outer.mount("/inner", inner)
+
+    with pytest.raises(UndecidedRoute, match="/open"):
+        check(outer.routes)
+
+
+def test_a_mount_without_routes_is_a_route_without_a_decision():
+    outer, _ = make_app(prints())
+    outer.mount("/files", app=lambda scope, receive, send: None)  # type: ignore[arg-type, return-value]
+
+    with pytest.raises(UndecidedRoute, match="/files"):
+        check(outer.routes)
+
+
+@pytest.mark.slow
+def test_no_method_of_any_path_answers_without_a_token():
+    app, engine = make_app(prints())
+    paths = {route.path for route in leaves(app.routes) if isinstance(route, Route)}
+    paths |= {"/nothing", "/v2", "/redoc", "/static/x", "/v2/commands/dags/list", "/v2/operations/x/nothing"}
+    client = TestClient(app, follow_redirects=False)
+
+    answers = {(method, path): client.request(method, path) for path in paths for method in METHODS}
+
+    # The methods that the 1.x plugin told anybody about, as recorded; nothing is behind them.
+    open_to_all = {("OPTIONS", "/api"): 200}
+    open_to_all |= {(method, "/api"): 405 for method in ("PUT", "PATCH", "DELETE")}
+    refused = {key: answer for key, answer in answers.items() if key not in open_to_all}
+    assert {key: answers[key].status_code for key in open_to_all} == open_to_all
+    assert {key: answer.status_code for key, answer in refused.items() if answer.status_code != 401} == {}
+    assert {answer.headers["WWW-Authenticate"] for answer in refused.values()} == {'Bearer realm="Airflow"'}
+    assert engine.jobs == []
+
+
+def test_a_web_socket_is_refused():
+    app, _ = make_app(prints())
+
+    from starlette.websockets import WebSocketDisconnect
+
+    with (
+        pytest.raises(WebSocketDisconnect),
+        TestClient(app).websocket_connect("/v2/run", headers=bearer("admin")),
+    ):
+        pass
+
+
+def test_the_lifespan_starts_the_engine_and_stops_what_runs():
+    with serving(until_cancelled) as (client, engine):
+        running = client.post("/v2/commands/version", headers={"Prefer": "respond-async"}).json()
+        assert (engine.started, engine.stopped) == (True, False)
+        store = client.app.state.context.store  # type: ignore[attr-defined]
+
+    assert engine.stopped
+    ended = asyncio.run(Store(Database(store.database.engine)).get(running["id"]))
+    assert (ended.state.value, ended.message) == ("cancelled", "The API server was stopped.")
+
+
+def test_the_settings_become_the_limits_of_the_engine():
+    made = limits(
+        Settings(parallelism=3, queue_size=4, spare_children=1, cancel_grace=6, columns=99, fork=False)
+    )
+
+    assert (made.parallelism, made.queue, made.spares, made.grace, made.columns) == (3, 4, 1, 6, 99)
+    assert (made.memory, made.fork) == (None, False)
+
+
+@pytest.mark.slow
+def test_commands_that_cannot_be_read_are_read_again_by_the_next_request():
+    tries = []
+
+    def load():
+        tries.append(1)
+        if len(tries) < 3:
+            raise RuntimeError("secret inside")
+        from airflow_rest_api.commands.catalog import load_catalog
+
+        return load_catalog()
+
+    app = create_app(Settings(), load_catalog=load)
+    with TestClient(app, headers=bearer("viewer"), raise_server_exceptions=False) as client:
+        while len(tries) < 1:
+            time.sleep(0.01)
+        failed = client.get("/v2/commands")
+        worked = client.get("/v2/commands")
+
+    assert failed.status_code == 500
+    assert "secret inside" not in failed.text
+    assert worked.status_code == 200
+
+
+@pytest.mark.airflow
+def test_a_command_runs_in_a_real_process():
+    import airflow
+
+    app = create_app(Settings(spare_children=1))
+    with TestClient(app, headers=bearer("viewer")) as client:
+        operation = client.post("/v2/commands/version", headers={"Prefer": "wait=120"}).json()
+
+    # Airflow also prints that the tests' database is no migrated one.
+    assert (operation["state"], operation["stdout"].split()[-1]) == ("succeeded", airflow.__version__)

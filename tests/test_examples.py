@@ -1,0 +1,68 @@
+"""The scripts of the examples do what they say, against a real Airflow."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.stack import Stack
+from tests.databases import database_of_our_own
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+README = EXAMPLES.parent / "README.md"
+COMPONENTS = ("api-server", "scheduler", "dag-processor")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "dags").mkdir()
+    with database_of_our_own(request.param, folder) as address:
+        env = {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": address,
+            # The first task of an API server waits for Airflow to build its execution API: on a busy machine
+            # longer than the five seconds, five times, after which Airflow calls the task failed.
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "120",
+        }
+        with Stack(folder / "home", dags=folder / "dags", components=COMPONENTS, env=env) as stack:
+            yield stack
+
+
+def deploy_and_run(stack: Stack, file: Path, dag_id: str) -> subprocess.CompletedProcess[str]:
+    script = EXAMPLES / "deploy_and_run.sh"
+    env = {**stack.environment, "URL": stack.url, "TOKEN": stack.token()}
+    return subprocess.run(
+        [script, file, dag_id], env=env, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+def test_a_dag_file_is_deployed_and_its_dag_runs(stack: Stack):
+    done = deploy_and_run(stack, EXAMPLES / "my_dag.py", "my_dag")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "succeeded" in done.stdout.splitlines()[-1]
+    assert (stack.dags / "my_dag.py").read_bytes() == (EXAMPLES / "my_dag.py").read_bytes()
+
+
+def test_a_file_that_cannot_be_imported_ends_the_script_with_the_reason(stack: Stack, tmp_path: Path):
+    file = tmp_path / "no_dag.py"
+    file.write_text("from airflow.sdk import dag\nimport no_such_module_at_all\n")
+    done = deploy_and_run(stack, file, "no_dag")
+
+    assert done.returncode != 0
+    assert "no_such_module_at_all" in done.stdout + done.stderr
+
+
+def test_the_readme_shows_the_script():
+    assert "examples/deploy_and_run.sh" in README.read_text()
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
+def test_the_script_is_portable():
+    subprocess.run(["shellcheck", EXAMPLES / "deploy_and_run.sh"], check=True)

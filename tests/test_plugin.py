@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.responses import PlainTextResponse
+from starlette.testclient import TestClient
+
+from airflow_rest_api.redirect import SlashRedirect
+
+HEAVY = (
+    "fastapi",
+    "starlette",
+    "pydantic",
+    "airflow_rest_api.app",
+    "airflow_rest_api.engine",
+    "airflow_rest_api.commands",
+)
+
+
+def python(code: str, **environment: str) -> str:
+    """Run code in an interpreter of its own; return what it printed last."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **environment},
+    )
+    return done.stdout.strip().splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_loading_the_plugin_imports_nothing_heavy_of_ours():
+    code = f"""
+import sys, json
+import airflow.plugins_manager
+before = set(sys.modules)
+from airflow_rest_api.plugin import RestApiPlugin
+RestApiPlugin.validate(); RestApiPlugin().on_load()
+new = set(sys.modules) - before
+print(json.dumps([name for name in new if name.startswith({HEAVY!r})]))
+"""
+    assert json.loads(python(code)) == []
+
+
+@pytest.mark.airflow
+def test_airflow_lists_the_plugin_with_its_app():
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", "plugins", "--output", "json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    plugins = {plugin["name"]: plugin for plugin in json.loads(done.stdout)}
+
+    assert plugins["rest_api"]["fastapi_apps"] == [
+        {"name": "REST API", "app": "fastapi.applications.FastAPI", "url_prefix": "/admin/rest_api"},
+        {
+            "name": "REST API: login",
+            "app": "airflow_rest_api.legacy.login.app.LoginApp",
+            "url_prefix": "/api/v1/security",
+        },
+    ]
+
+
+def test_the_login_is_mounted_where_it_takes_itself_to_be():
+    from airflow_rest_api.legacy.login.app import PREFIX
+    from airflow_rest_api.plugin import LOGIN_PREFIX
+
+    assert PREFIX == LOGIN_PREFIX
+
+
+def test_the_same_app_is_given_each_time():
+    from airflow_rest_api.plugin import RestApiPlugin
+
+    assert RestApiPlugin().fastapi_apps is RestApiPlugin().fastapi_apps
+
+
+@pytest.mark.slow
+def test_a_bad_setting_turns_off_the_plugin_and_not_the_api_server():
+    code = """
+import asyncio, json
+from airflow_rest_api.plugin import RestApiPlugin
+sent = []
+async def send(message): sent.append(message)
+for entry in RestApiPlugin().fastapi_apps:
+    asyncio.run(entry["app"]({"type": "http", "method": "GET", "path": "/", "headers": []}, None, send))
+print(json.dumps([message.get("status") or message["body"].decode() for message in sent]))
+"""
+    status, body, *login = json.loads(python(code, AIRFLOW__REST_API_PLUGIN__PARALLELISM="secret-text"))
+
+    assert status == 503
+    assert "secret-text" not in body
+    assert login == [status, body]
+
+
+@pytest.mark.parametrize("prefix", ["", "/airflow"])
+def test_the_address_without_its_slash_leads_to_the_one_with_it(prefix: str):
+    async def other(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("the UI")(scope, receive, send)
+
+    app = SlashRedirect(other, "/admin/rest_api")
+    client = TestClient(app, root_path=prefix, follow_redirects=False)
+
+    answer = client.post(f"{prefix}/admin/rest_api?a=b")
+    assert (answer.status_code, answer.headers["location"]) == (307, f"{prefix}/admin/rest_api/?a=b")
+    assert client.get(f"{prefix}/admin/rest_api/").text == "the UI"
+    assert client.get(f"{prefix}/admin/rest_api_other").text == "the UI"
+
+
+def test_the_redirect_leaves_other_protocols_alone():
+    seen = []
+
+    async def other(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["type"])
+
+    asyncio.run(SlashRedirect(other, "/admin/rest_api")({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
+
+    assert seen == ["lifespan"]
+
+
+def test_the_entry_in_airflows_navigation_is_one_that_airflow_takes_and_is_right_behind_a_prefix():
+    from airflow.api_fastapi.core_api.datamodels.plugins import ExternalViewResponse
+
+    from airflow_rest_api.plugin import PREFIX, RestApiPlugin
+    from airflow_rest_api.web.assets import load
+
+    [view] = RestApiPlugin.external_views
+    taken = ExternalViewResponse.model_validate(view)
+
+    assert (taken.name, taken.category, taken.destination) == ("REST API", "admin", "nav")
+    assert taken.href == f"{PREFIX}/".lstrip("/")
+    # Relative, as Airflow's page has its prefix as its base.
+    for icon in (taken.icon, taken.icon_dark_mode):
+        assert icon is not None
+        assert load().find(icon.removeprefix(f"{PREFIX}/static/".lstrip("/")))
+
+
+def test_airflows_api_server_takes_the_redirect_as_a_middleware():
+    from airflow_rest_api.plugin import RestApiPlugin
+
+    [entry] = RestApiPlugin.fastapi_root_middlewares
+    app = Starlette(middleware=[Middleware(entry["middleware"], *entry["args"], **entry["kwargs"])])
+
+    assert TestClient(app, follow_redirects=False).get("/admin/rest_api").status_code == 307

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from airflow_rest_api.settings import OPTIONS, SECTION, BadSetting, Settings, reference
+
+
+def read(**values: str):
+    return lambda section, name: values.get(name) if section == SECTION else None
+
+
+def test_the_fields_and_their_defaults_are_those_of_the_table():
+    assert [(field.name, field.default) for field in fields(Settings)] == [
+        (option.name, option.default) for option in OPTIONS
+    ]
+
+
+def test_a_missing_section_gives_the_defaults():
+    assert Settings.load(read()) == Settings()
+
+
+def test_values_are_read_as_their_type():
+    settings = Settings.load(read(parallelism=" 3 ", fork="no", queue_size="0"))
+
+    assert (settings.parallelism, settings.fork, settings.queue_size) == (3, False, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("parallelism", "many"),
+        ("parallelism", "0"),
+        ("columns", "-1"),
+        ("fork", "perhaps"),
+        ("max_upload", "1.5"),
+    ],
+)
+def test_a_bad_value_is_refused_by_the_name_of_its_option(name: str, value: str):
+    with pytest.raises(BadSetting, match=rf"\[rest_api_plugin\] {name} must be .*{value}"):
+        Settings.load(read(**{name: value}))
+
+
+@pytest.mark.parametrize("name", ["Authorization", "cookie", "a b", "x:y", "ü", "x\ny"])
+def test_the_header_of_the_shared_token_is_one_of_its_own(name: str):
+    with pytest.raises(BadSetting, match="rest_api_plugin_http_token_header_name"):
+        Settings.load(read(rest_api_plugin_http_token_header_name=name))
+
+
+def test_a_user_for_the_shared_token_is_refused_without_a_shared_token():
+    with pytest.raises(BadSetting, match="http_token_username"):
+        Settings.load(read(http_token_username="admin", rest_api_plugin_expected_http_token=" "))
+
+    settings = Settings.load(read(http_token_username="admin", rest_api_plugin_expected_http_token="t"))
+    assert settings.http_token_username == "admin"
+
+
+@pytest.mark.parametrize(
+    ("how", "value"), [("CMD", "true"), ("SECRET", "nothing-there")], ids=["command", "secrets backend"]
+)
+def test_a_secret_that_cannot_be_found_is_no_empty_one(monkeypatch: pytest.MonkeyPatch, how: str, value: str):
+    # Or everybody would be let in without it.
+    monkeypatch.setenv(f"AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN_{how}", value)
+    with pytest.raises(BadSetting, match="expected_http_token"):
+        Settings.load()
+
+
+def test_airflows_environment_variables_are_read(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AIRFLOW__REST_API_PLUGIN__PARALLELISM", "5")
+
+    assert Settings.load() == Settings(parallelism=5)
+
+
+def test_the_page_of_the_settings_is_current():
+    page = Path(__file__).parents[1] / "docs" / "settings.md"
+
+    assert page.read_text(encoding="utf-8") == reference(), (
+        "run: python -m airflow_rest_api.settings > docs/settings.md"
+    )

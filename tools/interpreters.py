@@ -1,0 +1,79 @@
+"""Run the tests that start no Airflow process on every other interpreter at hand.
+
+Each interpreter gets an environment of its own under .venvs with the same pins. One that is not on this
+machine is named and skipped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PINS = ROOT / "requirements" / "airflow-3.3.txt"
+VERSIONS = ((3, 10), (3, 11), (3, 12), (3, 13))
+
+
+def main() -> int:
+    """Test every version but the one that runs this; return 1 if one failed."""
+    failed = False
+    for version in VERSIONS:
+        name = ".".join(map(str, version))
+        if version == sys.version_info[:2]:
+            continue
+        interpreter = find(name)
+        if interpreter is None:
+            print(f"Python {name}: skipped, no interpreter on this machine", flush=True)
+            continue
+        try:
+            test(environment(name, interpreter))
+        except subprocess.CalledProcessError as error:
+            print(f"Python {name}: failed ({error})", flush=True)
+            failed = True
+        else:
+            print(f"Python {name}: passed", flush=True)
+    return int(failed)
+
+
+def find(name: str) -> str | None:
+    """Return an interpreter of version `name` that runs and can make environments, from PATH or pyenv."""
+    candidates = [shutil.which(f"python{name}")]
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    candidates += [str(path) for path in sorted(pyenv.glob(f"versions/{name}.*/bin/python{name}"))]
+    # A name alone is not enough: pyenv's shims are there for versions that are not active, too.
+    check = f"import ensurepip, sys; sys.exit('%d.%d' % sys.version_info[:2] != '{name}')"
+    for candidate in filter(None, candidates):
+        if subprocess.run([candidate, "-c", check], capture_output=True, check=False).returncode == 0:
+            return candidate
+    return None
+
+
+def environment(name: str, interpreter: str) -> Path:
+    """Make or update the environment for one version and return its interpreter."""
+    folder = ROOT / ".venvs" / name
+    python = folder / "bin" / "python"
+    stamp = folder / ".installed"
+    wanted = hashlib.sha256(PINS.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+    pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    subprocess.run([interpreter, "-m", "venv", "--clear", str(folder)], check=True)
+    subprocess.run([*pip, "--require-hashes", "--no-deps", "-r", str(PINS)], check=True)
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)], check=True)
+    stamp.write_text(wanted)
+    return python
+
+
+def test(python: Path) -> None:
+    """Run the fast part of the suite, as `make check` does."""
+    marks = "not airflow and not server and not slow"
+    options = ["-q", "-n", "2", "--no-loadscope-reorder", "-m", marks]
+    subprocess.run([str(python), "-m", "pytest", *options], cwd=ROOT, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Make the generated tables of `docs/permissions.md`: what each command does and needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from airflow_rest_api.commands import needs, policy
+from airflow_rest_api.commands.model import Effect
+from airflow_rest_api.legacy.translate.names import ENDPOINT_COMMANDS
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "permissions.md"
+BEGIN = "<!-- {0}: made by `python -m tools.permission_docs`; do not edit. -->"
+END = "<!-- end of {0} -->"
+
+# What is no command of Airflow does: as in legacy/translate, and in dag_files/grants.
+ENDPOINT_EFFECTS: Mapping[str, Effect] = {
+    "check_dag_files": Effect.EXECUTE,
+    "delete_dag_file": Effect.WRITE,
+    "deploy_dag": Effect.EXECUTE,
+    "list_dags": Effect.READ,
+    "list_tasks": Effect.READ,
+    "refresh_all_dags": Effect.WRITE,
+    "read_dag_files": Effect.READ,
+    "refresh_dag": Effect.WRITE,
+    "refresh_dag_file": Effect.WRITE,
+    "rest_api_plugin_version": Effect.READ,
+    "rollback_dag_file": Effect.EXECUTE,
+    "run": Effect.EXECUTE,
+    "serve_logs": Effect.SERVICE,
+}
+
+
+def commands() -> str:
+    """Return the table of all commands that are known."""
+    lines = ["| command | effect | needs |", "|---|---|---|"]
+    for name, row in sorted(policy.POLICY.items()):
+        raised = "".join(f", {effect.value} with `{by}`" for by, effect in row.raised_by.items())
+        if row.reveals_secrets:
+            raised += ", reveals secrets" + (f" with `{row.revealed_by}`" if row.revealed_by else "")
+        lines.append(f"| `{name}` | {row.effect.value}{raised} | {_needs(name, row.effect)} |")
+    return "\n".join(lines)
+
+
+def endpoints() -> str:
+    """Return the table of the 1.x endpoints."""
+    lines = ["| endpoint | needs what these need |", "|---|---|"]
+    lines += [f"| `{name}` | {_listed(commands)} |" for name, commands in sorted(ENDPOINT_COMMANDS.items())]
+    lines += ["", "| endpoint, or what the API does itself, where no command does the job | effect | needs |"]
+    lines += ["|---|---|---|"]
+    lines += [
+        f"| `{name}` | {effect.value} | {_needs(name, effect)} |" for name, effect in ENDPOINT_EFFECTS.items()
+    ]
+    return "\n".join(lines)
+
+
+def with_parts(page: str) -> str:
+    """Return the page with its generated parts as they must be."""
+    for name, part in (("commands", commands()), ("endpoints", endpoints())):
+        begin, end = BEGIN.format(name), END.format(name)
+        before, _, rest = page.partition(begin)
+        _, _, after = rest.partition(end)
+        page = f"{before}{begin}\n\n{part}\n\n{end}{after}"
+    return page
+
+
+def _needs(name: str, effect: Effect) -> str:
+    power = needs.OF_EFFECT.get(effect) if name not in needs.DEPLOYMENT else None
+    found = [f"the power {power}"] if power else []
+    for need in needs.NEEDS[name]:
+        phrase = needs.phrase(need)
+        if need.resource is needs.Resource.POWER:
+            phrase = f"the power {need.entity}" + (f" (with `{need.when}`)" if need.when else "")
+        found.append(phrase)
+    return "; ".join(found) or "a token"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(with_parts(PAGE.read_text()))
+
+
+if __name__ == "__main__":
+    main()
