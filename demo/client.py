@@ -20,7 +20,7 @@ class Unavailable(Exception):
 
 
 def request(
-    method: str, url: str, body: Any = None, *, token: str | None = None, timeout: float = 10.0
+    method: str, url: str, body: Any = None, *, token: str | None = None, timeout: float = 60.0
 ) -> Any:
     """Send one JSON request and return the JSON of the answer.
 

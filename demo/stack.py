@@ -244,7 +244,8 @@ class Stack:
 
     def _is_healthy(self) -> bool:
         try:
-            health = request("GET", f"{self.url}/api/v2/monitor/health")
+            # Not for long: whoever waits also looks whether a component has ended.
+            health = request("GET", f"{self.url}/api/v2/monitor/health", timeout=10)
         except Unavailable:
             return False
         return all(health[_HEALTH[name]]["status"] == "healthy" for name in self._wanted if name in _HEALTH)

@@ -36,7 +36,7 @@ def start(tmp_path: Path, code: str) -> Component:
 
 
 def printed(component: Component) -> str:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not component.last_line():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -39,7 +39,7 @@ class Demo:
                 stderr=subprocess.STDOUT,
             )
 
-    def wait_for(self, pattern: str, seconds: float = 120) -> re.Match[str]:
+    def wait_for(self, pattern: str, seconds: float = 240) -> re.Match[str]:
         deadline = time.monotonic() + seconds
         while not (found := re.search(pattern, self.output.read_text())):
             assert self.process.poll() is None, self.output.read_text()
@@ -52,7 +52,7 @@ class Demo:
 
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_example_dags_end_as_they_say(demo: Demo) -> None:
         run = request("POST", f"{facts['url']}/api/v2/dags/{dag}/dagRuns", body, token=token)
         runs[dag] = f"{facts['url']}/api/v2/dags/{dag}/dagRuns/{run['dag_run_id']}"
     states: dict[str, str] = {}
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while states != wanted and time.monotonic() < deadline:
         states = {dag: request("GET", url, token=token)["state"] for dag, url in runs.items()}
         time.sleep(0.5)
@@ -118,7 +118,7 @@ def test_example_dags_end_as_they_say(demo: Demo) -> None:
 
 def test_a_second_demo_in_the_same_folder_is_refused(demo: Demo) -> None:
     second = Demo(demo.home, free_port())
-    assert second.process.wait(60) == 1
+    assert second.process.wait(120) == 1
     assert "Another demo is running in" in second.output.read_text()
     assert (demo.home / "demo.json").exists()
     assert demo.process.poll() is None
@@ -138,7 +138,7 @@ def test_a_port_in_use_ends_it_with_one_line(tmp_path: Path) -> None:
         other.listen()
         port = other.getsockname()[1]
         demo = Demo(tmp_path / "airflow", port)
-        assert demo.process.wait(60) == 1
+        assert demo.process.wait(120) == 1
     *_, last = demo.output.read_text().splitlines()
     assert last == f"The demo failed: Port {port} is in use; set PORT to another one"
 
@@ -158,7 +158,7 @@ def test_a_component_that_dies_during_the_start_ends_all(tmp_path: Path, victim:
     demo = Demo(tmp_path / "airflow", free_port())
     family: list[psutil.Process] = []
     found: psutil.Process | None = None
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while found is None:
         assert time.monotonic() < deadline, demo.output.read_text()
         time.sleep(0.05)
@@ -167,7 +167,7 @@ def test_a_component_that_dies_during_the_start_ends_all(tmp_path: Path, victim:
         found = next((each for each in family if is_component(each, victim)), None)
     found.kill()
     try:
-        assert demo.process.wait(60) == 1
+        assert demo.process.wait(120) == 1
     finally:
         if demo.process.poll() is None:
             demo.end()

@@ -66,7 +66,7 @@ class Kdc:
         self.run(kadmin, "addprinc", "-randkey", self.principal)
         self.run(kadmin, "ktadd", "-k", str(self.keytab), self.principal)
         self._server = subprocess.Popen([server, "-n"], env=os.environ | self.environment)
-        if not eventually(lambda: answers(port), 10):
+        if not eventually(lambda: answers(port), 60):
             self.__exit__(None, None, None)
             raise RuntimeError((self.folder / "kdc.log").read_text())
         return self

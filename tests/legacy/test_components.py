@@ -92,7 +92,7 @@ def fetch(url: str, token: str | None = None) -> tuple[int, str]:
     """Return status and text; 0 while nobody answers."""
     headers = {"Authorization": token} if token else {}
     try:
-        with opener.open(urllib.request.Request(url, headers=headers), timeout=10) as response:
+        with opener.open(urllib.request.Request(url, headers=headers), timeout=60) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         with error:
