@@ -102,7 +102,10 @@ class Stack:
         """The address of the database, in SQLAlchemy's form; it may hold a password."""
         if self._database is not None:
             return self._database
-        return self._like.database_address if self._like else f"sqlite:///{self.database}"
+        if self._like:
+            return self._like.database_address
+        # SQLite lets one write at a time; Python's five seconds for the others are few on a busy machine.
+        return f"sqlite:///{self.database}?timeout=60"
 
     @property
     def environment(self) -> dict[str, str]:

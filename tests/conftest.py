@@ -24,6 +24,9 @@ os.environ.update(
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,op:op,user:user,viewer:viewer",
         "AIRFLOW__API_AUTH__JWT_SECRET": "s" * 64,
+        # The first task of an API server waits for Airflow to build its execution API: on a busy machine
+        # longer than the five seconds, five times, after which Airflow calls the task failed.
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "120",
     }
 )
 
@@ -36,6 +39,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parameters = getattr(item, "callspec", None)
         if parameters is not None and DATABASE_SERVERS & {str(value) for value in parameters.params.values()}:
             item.add_marker("server")
+        # The first test of a file or folder waits for its Airflow, which counts as its own time.
+        if item.get_closest_marker("airflow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(900))
     items.sort(key=lambda item: (place(item.nodeid), item.get_closest_marker("airflow") is None))
 
 

@@ -24,12 +24,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp(request.param)
     (folder / "dags").mkdir()
     with database_of_our_own(request.param, folder) as address:
-        env = {
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": address,
-            # The first task of an API server waits for Airflow to build its execution API: on a busy machine
-            # longer than the five seconds, five times, after which Airflow calls the task failed.
-            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "120",
-        }
+        env = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": address}
         with Stack(folder / "home", dags=folder / "dags", components=COMPONENTS, env=env) as stack:
             yield stack
 

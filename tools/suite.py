@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -15,11 +14,9 @@ from pathlib import Path
 
 import pytest
 
-LEAST = 19
-FEW = 5
-"""How many failures may be the machine's: real servers and browsers beside each other wait for each other."""
+from tools.runs import Run
 
-LAST_FAILED = Path(".pytest_cache/v/cache/lastfailed")
+LEAST = 19
 
 
 def main(options: Sequence[str]) -> int:
@@ -31,6 +28,7 @@ def main(options: Sequence[str]) -> int:
     """
     # Whoever ends this one ends the others with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    tests = Run(sys.executable, options, Path(".pytest_cache"))
     with tempfile.TemporaryFile() as printed:
         others = subprocess.Popen(
             [sys.executable, "-m", "tools.interpreters"],
@@ -40,8 +38,8 @@ def main(options: Sequence[str]) -> int:
             start_new_session=True,
         )
         try:
-            os.setpriority(os.PRIO_PGRP, others.pid, LEAST)
-            here = run(options)
+            stand_back(others.pid)
+            here = tests.once()
             there = others.wait()
         finally:
             with suppress(ProcessLookupError):
@@ -50,25 +48,16 @@ def main(options: Sequence[str]) -> int:
         sys.stdout.flush()
         shutil.copyfileobj(printed, sys.stdout.buffer)
     if here == pytest.ExitCode.TESTS_FAILED:
-        here = again(options)
+        here = tests.again()
     return here or there
 
 
-def run(options: Sequence[str]) -> int:
-    """Run pytest in the working folder; return its exit code."""
-    return subprocess.call([sys.executable, "-m", "pytest", *options])
-
-
-def again(options: Sequence[str]) -> int:
-    """Run what failed in the last run, if it is little, alone and in one process; return an exit code."""
-    failed = sorted(json.loads(LAST_FAILED.read_text())) if LAST_FAILED.exists() else []
-    if not 0 < len(failed) <= FEW:
-        return pytest.ExitCode.TESTS_FAILED
-    print(f"\nOnce more, alone: {', '.join(failed)}", flush=True)
-    code = run([*options, "-n", "0", "--last-failed"])
-    if code == pytest.ExitCode.OK:
-        print(f"Passed only alone: {', '.join(failed)}", flush=True)
-    return code
+def stand_back(group: int) -> None:
+    """Let the processes of a group, which is a session as well, have what all others leave."""
+    os.setpriority(os.PRIO_PGRP, group, LEAST)
+    # Where Linux shares the processors between sessions, the above counts within each of them only.
+    with suppress(OSError):
+        Path(f"/proc/{group}/autogroup").write_text(str(LEAST))
 
 
 if __name__ == "__main__":

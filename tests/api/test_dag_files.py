@@ -26,7 +26,7 @@ IMPORTS = "from airflow.sdk import DAG\n"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    with deploying(folder, dag_check_timeout=5, dag_versions_kept=5) as site:
+    with deploying(folder, dag_check_timeout=20, dag_versions_kept=5) as site:
         yield site
 
 
@@ -224,7 +224,7 @@ BROKEN = {
     "loop": (
         f"{IMPORTS}while True:\n  try:\n    1\n  except BaseException: pass\n".encode(),
         None,
-        "after 5 s",
+        "after 20 s",
     ),
     "memory": (f"{IMPORTS}x = bytearray(4 * 2**30)\n".encode(), 2, "MemoryError"),
     "interrupt": (f"{IMPORTS}raise KeyboardInterrupt\n".encode(), 2, "KeyboardInterrupt"),

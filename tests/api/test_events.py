@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from starlette.testclient import TestClient
 
 from airflow_rest_api.api import sse
 from airflow_rest_api.engine import Ending, Outcome
+from tests.keeping import wait_for
 from tests.standin import (
     StandInProcess,
     bearer,
@@ -29,6 +29,20 @@ def events(text: str) -> list[tuple[str, Any, str | None]]:
         if fields:
             found.append((fields["event"], json.loads(fields["data"]), fields.get("id")))
     return found
+
+
+@pytest.fixture
+def spoken(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Which streams have said something."""
+    said: set[int] = set()
+    spoke = sse.Lease.spoke
+
+    def heard(lease: sse.Lease) -> None:
+        said.add(id(lease))
+        spoke(lease)
+
+    monkeypatch.setattr(sse.Lease, "spoke", heard)
+    return said
 
 
 def follow(client: TestClient, identifier: str, **params: Any) -> list[tuple[str, Any, str | None]]:
@@ -106,13 +120,15 @@ def test_who_may_not_see_an_operation_may_not_follow_it():
     assert answer.status_code == 404
 
 
-def test_a_running_operation_is_followed_until_it_ends_here_and_on_another_server():
-    address = own_database()
+def test_a_running_operation_is_followed_until_it_ends_here_and_on_another_server(spoken: set[int]):
+    database = own_database()
     with (
-        serving(until_cancelled, operations_database=address) as (here, engine),
-        serving(operations_database=address) as (there, _),
+        serving(until_cancelled, operations_database=database) as (here, engine),
+        serving(operations_database=database) as (there, _),
     ):
         made = here.post("/v2/commands/version", headers={"Prefer": "respond-async"}).json()
+        address = f"/v2/operations/{made['id']}"
+        assert wait_for(lambda: there.get(address).json()["state"] == "running")
         found: dict[str, Any] = {}
         threads = [
             threading.Thread(target=lambda name=name, c=c: found.update({name: follow(c, made["id"])}))
@@ -120,11 +136,8 @@ def test_a_running_operation_is_followed_until_it_ends_here_and_on_another_serve
         ]
         for thread in threads:
             thread.start()
-        deadline = time.monotonic() + 60
         contexts = [client.app.state.context for client in (here, there)]  # type: ignore[attr-defined]
-        while any(context.streams.number == 0 for context in contexts):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        assert wait_for(lambda: len(spoken) == 2)
         here.portal.call(engine.processes[0].stderr.add, b"late")  # type: ignore[union-attr]
         here.post(f"/v2/operations/{made['id']}/cancel")
         for thread in threads:
@@ -145,7 +158,7 @@ def test_a_running_operation_is_followed_until_it_ends_here_and_on_another_serve
 def test_a_stream_ends_with_the_token(monkeypatch: pytest.MonkeyPatch):
     with serving(until_cancelled) as (client, _):
         made = client.post("/v2/commands/version", headers={"Prefer": "respond-async"}).json()
-        client.headers["Authorization"] = f"Bearer {token('admin', seconds=3)}"
+        client.headers["Authorization"] = f"Bearer {token('admin', seconds=10)}"
         found = follow(client, made["id"])
 
     assert [name for name, _, _ in found] == ["state", "output"]
@@ -175,7 +188,7 @@ def test_an_idle_stream_shows_that_it_lives(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sse, "HEARTBEAT", 0.0)
     with serving(until_cancelled) as (client, _):
         made = client.post("/v2/commands/version", headers={"Prefer": "respond-async"}).json()
-        client.headers["Authorization"] = f"Bearer {token('admin', seconds=3)}"
+        client.headers["Authorization"] = f"Bearer {token('admin', seconds=10)}"
         text = client.get(f"/v2/operations/{made['id']}/events").text
 
     assert "\n\n: \n\n" in text
@@ -197,18 +210,14 @@ def test_a_user_may_not_open_streams_without_end():
     assert other.status_code == 200
 
 
-def test_streams_end_when_the_server_stops():
+def test_streams_end_when_the_server_stops(spoken: set[int]):
     with serving(until_cancelled) as (client, _):
         made = client.post("/v2/commands/version", headers={"Prefer": "respond-async"}).json()
         found: list[Any] = []
         thread = threading.Thread(target=lambda: found.extend(follow(client, made["id"])))
         thread.start()
-        streams = client.app.state.context.streams  # type: ignore[attr-defined]
-        deadline = time.monotonic() + 60
-        while not streams.number:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        streams.close()
+        assert wait_for(lambda: spoken)
+        client.app.state.context.streams.close()  # type: ignore[attr-defined]
         thread.join(60)
         assert not thread.is_alive()
 

@@ -50,7 +50,8 @@ def attacked(tmp_path_factory: pytest.TempPathFactory, exchange_folder: Path) ->
 def admin(attacked: Stack) -> Iterator[Client]:
     with Client(attacked) as client:
         # Makes the DAG known without a DAG processor.
-        assert client.command("dags/reserialize").json()["state"] == "succeeded"
+        done = client.post("/commands/dags/reserialize", json={}, headers={"Prefer": "wait=110"}).json()
+        assert done["state"] == "succeeded", done
         yield client
 
 
@@ -72,7 +73,7 @@ def legacy(attacked: Stack, admin: Client) -> Iterator[httpx.Client]:
 def raw(stack: Stack) -> Iterator[socket.socket]:
     """Open a connection that sends what no proper client does."""
     address = urlsplit(stack.url)
-    with socket.create_connection(("127.0.0.1", address.port or 80), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", address.port or 80), timeout=90) as connection:
         yield connection
 
 

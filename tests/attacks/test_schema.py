@@ -58,7 +58,7 @@ def operations(document: Any) -> Iterator[Any]:
         yield operation
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 def test_no_request_is_answered_with_what_is_not_documented(
     document: Any, admin: Client, mode: schemathesis.GenerationMode

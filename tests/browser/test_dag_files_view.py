@@ -44,7 +44,7 @@ def deployed(client: Client, name: str, text: str) -> None:
         "/dag-files",
         files={"file": (name, text.encode())},
         data={"overwrite": "true"},
-        headers={"Prefer": "wait=60"},
+        headers={"Prefer": "wait=110"},
     )
     assert answer.json()["state"] == "succeeded", answer.text
 

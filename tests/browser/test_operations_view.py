@@ -31,7 +31,7 @@ with DAG("chatty", schedule=None):
     @task
     def talk():
         lines = 0
-        while lines < 600 or (not Path({stop!r}).exists() and lines < 300_000):
+        while lines < 600 or (not Path({stop!r}).exists() and lines < 3_000_000):
             text = "".join(f"line {{n}} <b>of</b> many\\n" for n in range(lines, lines + 200))
             os.write(1, text.encode())
             if lines < 600:
@@ -100,7 +100,7 @@ def stop(admin: Client, tmp_path_factory: pytest.TempPathFactory) -> Path:
     stop = tmp_path_factory.mktemp("chatty") / "stop"
     stop.touch()
     files = {"file": ("chatty.py", CHATTY.format(stop=str(stop)).encode())}
-    answer = admin.post("/dag-files", files=files, data={"wait": "true"}, headers={"Prefer": "wait=60"})
+    answer = admin.post("/dag-files", files=files, data={"wait": "true"}, headers={"Prefer": "wait=110"})
     assert answer.json()["state"] == "succeeded", answer.text
     return stop
 

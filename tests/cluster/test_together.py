@@ -25,7 +25,7 @@ WINDOW = 2.5
 
 
 def test_what_runs_on_one_server_is_listed_read_streamed_and_awaited_on_the_other(a: Client, b: Client):
-    identifier = a.begin("shared", lines=10, every=0.3)["id"]
+    identifier = a.begin("shared", lines=50, every=0.3)["id"]
 
     listed = {one["id"]: one for one in b.every(command="tasks test", dag_id="ticker")}
     assert listed[identifier]["state"] in ("queued", "running")
@@ -38,7 +38,7 @@ def test_what_runs_on_one_server_is_listed_read_streamed_and_awaited_on_the_othe
             stream.until(lambda stream: stream.over)
 
     assert awaited["state"] == "succeeded"
-    assert lines(awaited["stdout"], "shared") == list(range(1, 11))
+    assert lines(awaited["stdout"], "shared") == list(range(1, 51))
     assert a.operation(identifier) == b.operation(identifier) == awaited
     for stream in (here, there):
         assert stream.text() == awaited["stdout"]

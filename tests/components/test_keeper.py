@@ -171,7 +171,7 @@ def test_restart_ends_the_component_and_starts_it_anew(kept: list[Kept], tmp_pat
 
 
 def test_a_stop_counts_more_than_a_restart(kept: list[Kept], tmp_path: Path) -> None:
-    one = run(kept, tmp_path, IGNORES, grace=0.5)
+    one = run(kept, tmp_path, IGNORES, grace=5)
     assert wait_for(lambda: "ready" in one.log)
     for order in (signal.SIGUSR1, signal.SIGTERM, signal.SIGUSR1):
         one.send(order)

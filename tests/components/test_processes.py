@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 
 import pytest
 
@@ -75,16 +76,18 @@ def test_the_family_of_a_process_is_what_it_started_and_what_that_started() -> N
 
 
 def test_marked_processes_are_found_wherever_they_are() -> None:
+    # The other interpreters may run this at the same time.
+    mark = uuid.uuid4().hex
     process = subprocess.Popen(
-        ["sleep", "600"], env={**os.environ, processes.MARK: "a-mark"}, start_new_session=True
+        ["sleep", "600"], env={**os.environ, processes.MARK: mark}, start_new_session=True
     )
     try:
-        assert wait_for(lambda: process.pid in processes.marked("a-mark"))
-        assert processes.marked("a-mar") == {}
+        assert wait_for(lambda: process.pid in processes.marked(mark))
+        assert processes.marked(mark[:-1]) == {}
     finally:
         process.kill()
         process.wait()
-    assert processes.marked("a-mark") == {}
+    assert processes.marked(mark) == {}
 
 
 def test_a_program_whose_name_has_spaces_and_brackets_is_read_right(tmp_path: object) -> None:

@@ -88,4 +88,4 @@ def test_a_component_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     child = psutil.Process(int(printed(parent)))
     parent.process.kill()
     parent.process.wait()
-    child.wait(timeout=10)
+    child.wait(timeout=60)

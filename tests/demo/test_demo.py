@@ -23,6 +23,9 @@ from tests.processes import command_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# The first command waits for the warm parent, and here that for other tests.
+PATIENT = {"AIRFLOW__REST_API_PLUGIN__DEFAULT_WAIT": "110"}
+
 pytestmark = pytest.mark.airflow
 
 
@@ -34,7 +37,7 @@ class Demo:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "demo"],
                 cwd=ROOT,
-                env={**os.environ, "PORT": str(port), "AIRFLOW_HOME": str(home)},
+                env={**os.environ, **PATIENT, "PORT": str(port), "AIRFLOW_HOME": str(home)},
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
@@ -86,7 +89,7 @@ def test_the_passwords_are_private_and_open_the_door_for_every_user(demo: Demo) 
 
 def test_the_printed_command_works_when_pasted(demo: Demo) -> None:
     command = demo.wait_for(r"(?m)^curl .*$").group()
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=150, check=True)
     operation = json.loads(done.stdout)
     assert operation["state"] == "succeeded", operation
     assert "example_slow" in operation["stdout"]
@@ -128,7 +131,7 @@ def test_ctrl_c_leaves_nothing_behind(demo: Demo) -> None:
     family = demo.family()
     assert len(family) >= 4
     assert demo.end(signal.SIGINT) == 0
-    assert [process for process in family if process.is_running()] == []
+    assert psutil.wait_procs(family, timeout=30)[1] == []
     assert not (demo.home / "demo.json").exists()
 
 
@@ -173,5 +176,5 @@ def test_a_component_that_dies_during_the_start_ends_all(tmp_path: Path, victim:
             demo.end()
     *_, last = demo.output.read_text().splitlines()
     assert last.startswith(f"The demo failed: {victim.replace(' ', '-')} was killed by signal 9")
-    assert [process for process in family if process.is_running()] == []
+    assert psutil.wait_procs(family, timeout=30)[1] == []
     assert not (demo.home / "demo.json").exists()

@@ -19,13 +19,15 @@ pytestmark = pytest.mark.airflow
 TIMEOUT = 120
 """Seconds for the first command of a server: on a busy machine the warm parent takes its time."""
 
+ENV = {"AIRFLOW__REST_API_PLUGIN__DEFAULT_WAIT": "110"}
+
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     home = tmp_path_factory.mktemp("stack")
     with (
         database_of_our_own("postgresql", home) as address,
-        Stack(home, components=("api-server",), database=address) as stack,
+        Stack(home, components=("api-server",), database=address, env=ENV) as stack,
     ):
         yield stack
 

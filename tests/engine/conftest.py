@@ -70,12 +70,12 @@ def act(name: str, *argv: str, **options: Any) -> Job:
 async def outcome(engine: Engine, job: Job) -> tuple[Outcome, Process]:
     """Run a job to its end."""
     process = engine.submit(job)
-    return await asyncio.wait_for(process.wait(), 60), process
+    return await asyncio.wait_for(process.wait(), 180), process
 
 
 async def first_line(process: Process) -> str:
     """Wait for the first line that a command prints."""
-    for _ in range(6000):
+    for _ in range(18_000):
         if "\n" in process.stdout.text:
             return process.stdout.text.splitlines()[0]
         await asyncio.sleep(0.01)
@@ -83,8 +83,8 @@ async def first_line(process: Process) -> str:
 
 
 async def gone(pid: int) -> bool:
-    """Wait until a process is no more, ten seconds at most."""
-    for _ in range(1000):
+    """Wait until a process is no more, a minute at most."""
+    for _ in range(6000):
         if not alive(pid):
             return True
         await asyncio.sleep(0.01)

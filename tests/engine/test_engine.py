@@ -156,7 +156,9 @@ def test_a_command_that_never_ends_is_ended_after_its_time(run: Run[Any], any_en
     assert run(gone(process.pid or 0))
 
 
-def test_a_cancelled_command_may_end_in_order(run: Run[Any], engine: Engine):
+def test_a_cancelled_command_may_end_in_order(run: Run[Any], new_engine: Callable[..., Engine]):
+    engine = new_engine(grace=30.0)
+
     async def cancel() -> Outcome:
         process = engine.submit(act("tidy"))
         await first_line(process)
@@ -392,10 +394,16 @@ def test_two_engines_side_by_side_do_not_know_each_other(run: Run[Any], new_engi
 
 
 def test_a_hundred_commands_leave_neither_descriptors_nor_threads(run: Run[Any], engine: Engine):
+    async def settled() -> None:
+        # The spare children that the last commands took are made anew.
+        while engine._parent is None or len(engine._parent._spares) < engine.limits.spares:
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+
     async def many() -> tuple[int, int]:
         for _ in range(25):
             await asyncio.gather(*(outcome(engine, act("echo", "x")) for _ in range(4)))
-        await asyncio.sleep(0.5)
+        await settled()
         return len(os.listdir("/proc/self/fd")), threading.active_count()
 
     before = run(many())

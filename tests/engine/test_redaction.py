@@ -96,18 +96,18 @@ def test_long_output_and_many_secrets_take_no_time():
     redactor = Redactor(secrets)
     redactor.feed(b"warm\n")
     line = b"an ordinary line of the output of a command, with nothing in it\n" * 1000
-    began = time.perf_counter()
+    began = time.thread_time()
     for _ in range(30):
         redactor.feed(line)
-    assert time.perf_counter() - began < 1.5
+    assert time.thread_time() - began < 1.5
 
 
 def test_output_that_looks_like_the_secret_all_along_is_no_trap():
     redactor = Redactor(Secrets(["a" * 100_000, "a" * 4000 + "b"]))
-    began = time.perf_counter()
+    began = time.thread_time()
     for _ in range(20):
         redactor.feed(b"a" * 65536)
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5
 
 
 def test_a_text_is_masked_as_a_whole():

@@ -6,16 +6,20 @@ from datetime import datetime, timezone
 import pytest
 
 from airflow_rest_api.hosts.event_log import LONGEST_EVENT, LONGEST_ID, Event, write
+from tests.standin import airflow_database
 
 
 @pytest.fixture(autouse=True)
 def _table():
-    from airflow import settings
     from airflow.models.log import Log
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
 
-    Log.__table__.create(settings.engine, checkfirst=True)
+    airflow_database()
     yield
-    Log.__table__.drop(settings.engine)
+    # Others have these tables, too.
+    with create_session() as session:
+        session.execute(delete(Log))
 
 
 def rows(*owners):

@@ -83,7 +83,7 @@ def answers(port: int) -> bool:
     return False
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 60) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = 240) -> bool:
     """Wait until something holds, and tell whether it does."""
     end = time.monotonic() + seconds
     while not holds() and time.monotonic() < end:

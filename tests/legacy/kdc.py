@@ -75,7 +75,7 @@ class Kdc:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.terminate()
-        self._server.wait(10)
+        self._server.wait(60)
 
     def run(self, *command: str) -> str:
         """Run a program of Kerberos and return what it prints; it must succeed."""

@@ -57,8 +57,6 @@ def client(home: Path) -> Iterator[Client]:
         "AIRFLOW__CELERY__BROKER_URL": REDIS,
         "AIRFLOW__CELERY__RESULT_BACKEND": f"db+sqlite:///{home / 'results.db'}",
         "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": KEYS,
-        # A busy machine is no reason for a task to fail.
-        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         "AIRFLOW__KERBEROS__CCACHE": str(home / "ccache"),
         # The KDC is asked from 127.0.0.1, which is never among the addresses in a ticket.
         "AIRFLOW__KERBEROS__INCLUDE_IP": "False",

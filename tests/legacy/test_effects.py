@@ -225,8 +225,11 @@ def test_what_is_wrong_with_a_dag_file_is_said(client: Client) -> None:
 def test_a_dag_file_is_parsed_anew(client: Client, method: str, api: str) -> None:
     before = client.stack.get("dags/golden_basic")["last_parsed_time"]
     arguments = {"dag_id": "golden_basic"} if api == "refresh_dag" else {}
-    answer = client.ask(method, api=api, **arguments)
-    assert "warning" not in answer
+    # A DAG processor that has much to do may take longer than a caller waits, who is told so.
+    warnings = [client.ask(method, api=api, **arguments).get("warning")]
+    while warnings[-1] is not None and len(warnings) < 5:
+        warnings.append(client.ask(method, api=api, **arguments).get("warning"))
+    assert warnings[-1] is None, warnings
     assert client.stack.get("dags/golden_basic")["last_parsed_time"] > before
 
 

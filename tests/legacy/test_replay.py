@@ -14,7 +14,7 @@ from airflow_rest_api.legacy.differences import DIFFERENCES, difference
 from tests.legacy.client import Client
 from tests.legacy.recording import body_of, exchanges, keys_of, query_of
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1800)]
 
 OURS = {"exit_code": "integer", "operation_id": "string"}
 """The keys that are new; `warning` may be there in every answer."""

@@ -40,7 +40,7 @@ def test_what_is_no_json_is_no_result_and_no_error(stdout: str):
 
 def test_much_text_with_many_brackets_takes_little_time():
     stdout = "[1] x\n" * 100_000 + "[" * 10_000 + "\n" + json.dumps([1])
-    began = time.perf_counter()
+    began = time.thread_time()
     parse_result(stdout)
 
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1

@@ -19,7 +19,7 @@ from demo.stack import Stack
 from tests.parity.normal import normal
 from tests.parity.script import LANES, NOT_RUN, UNORDERED
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(2400)]
 
 DAGS = Path(__file__).parents[1] / "data" / "parity" / "dags"
 LINES = [(lane, number) for lane, lines in LANES.items() for number in range(len(lines))]

@@ -155,14 +155,14 @@ def test_recording_never_waits_and_what_finds_no_room_goes_to_the_log(
     rows: list[Event] = []
 
     def slow(events: Sequence[Event]) -> None:
-        go.wait(10)
+        go.wait(60)
         rows.extend(events)
 
     audit = Audit(slow)
     began = time.monotonic()
     for number in range(200):
         audit.record(Event(str(number), "ada"))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     go.set()
     audit.close()
 

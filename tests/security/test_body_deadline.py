@@ -20,11 +20,11 @@ def reads(messages: int) -> Any:
     return app
 
 
-def every(seconds: float, *messages: dict[str, Any]) -> Any:
-    left = list(messages)
+def every(seconds: float, *messages: dict[str, Any], first: float | None = None) -> Any:
+    left, pauses = list(messages), [seconds if first is None else first]
 
     async def receive() -> dict[str, Any]:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(pauses.pop() if pauses else seconds)
         return left.pop(0) if len(left) > 1 else left[0]
 
     return receive
@@ -44,4 +44,4 @@ def test_a_body_in_time_is_read_to_its_end() -> None:
 
 def test_waiting_for_the_client_to_hang_up_has_no_limit() -> None:
     gone = {"type": "http.disconnect"}
-    asyncio.run(BodyDeadline(reads(3), 0.1)({"type": "http"}, every(0.08, LAST, gone), None))  # type: ignore[arg-type]
+    asyncio.run(BodyDeadline(reads(3), 1)({"type": "http"}, every(0.6, LAST, gone, first=0), None))  # type: ignore[arg-type]

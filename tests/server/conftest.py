@@ -15,6 +15,8 @@ from demo.stack import EXAMPLE_DAGS, Stack
 from tests.processes import command_of
 
 API = "/admin/rest_api/v2"
+# The first command of a server has the warm parent to wait for.
+ENV = {"AIRFLOW__REST_API_PLUGIN__DEFAULT_WAIT": "110"}
 
 
 class Client(httpx.Client):
@@ -34,7 +36,8 @@ class Client(httpx.Client):
 
     def until(self, operation: str, holds: Callable[[dict[str, object]], object]) -> dict[str, object]:
         """Wait until something holds of an operation, and return it."""
-        for _ in range(600):
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline:
             said: dict[str, object] = self.get(f"/operations/{operation}").json()
             if holds(said):
                 return said
@@ -50,7 +53,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     components = ("api-server", "dag-processor")
     expected = ("example_template", "example_slow")
     with Stack(
-        folder / "home", components=components, dags=dags, prefix="/airflow", expect=expected
+        folder / "home", components=components, dags=dags, prefix="/airflow", expect=expected, env=ENV
     ) as stack:
         yield stack
 
@@ -79,7 +82,7 @@ def parent(stack: Stack) -> psutil.Process:
     return next(one for one in members if one.ppid() not in {other.pid for other in members})
 
 
-def wait_gone(processes: list[psutil.Process], seconds: float = 20) -> list[psutil.Process]:
+def wait_gone(processes: list[psutil.Process], seconds: float = 60) -> list[psutil.Process]:
     """Wait for processes to end; return those that did not."""
     return psutil.wait_procs(processes, timeout=seconds)[1]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import signal
@@ -8,10 +9,11 @@ import time
 from collections import Counter
 
 import httpx
+import psutil
 import pytest
 
 from demo.stack import Stack
-from tests.server.conftest import API, Client, dag_file, engine, family, parent, wait_gone
+from tests.server.conftest import API, ENV, Client, dag_file, engine, family, parent, wait_gone
 
 pytestmark = pytest.mark.airflow
 
@@ -115,8 +117,12 @@ def test_a_client_that_hangs_up_does_not_stop_its_command(stack: Stack, admin: C
         with pytest.raises(httpx.ReadTimeout):
             impatient.line(*line)
 
-    operation = admin.get("/operations", params={"command": "tasks test"}).json()["operations"][0]
-    said = admin.until(operation["id"], lambda operation: operation["finished_at"])
+    deadline = time.monotonic() + 60
+    mine: list[dict[str, object]] = []
+    while not mine and time.monotonic() < deadline:
+        listed = admin.get("/operations", params={"command": "tasks test"}).json()["operations"]
+        mine = [operation for operation in listed if "2024-01-02" in operation["argv"]]
+    said = admin.until(str(mine[0]["id"]), lambda operation: operation["finished_at"])
     assert said["state"] == "succeeded"
 
 
@@ -160,7 +166,7 @@ def test_without_a_token_nothing_is_told(stack: Stack):
         ("OPTIONS", "/run"),
         ("HEAD", "/commands"),
     ):
-        assert httpx.request(method, stack.url + API + path).status_code == 401, path
+        assert httpx.request(method, stack.url + API + path, timeout=120).status_code == 401, path
 
 
 def test_no_secret_argument_is_kept_or_reaches_airflows_audit_log(stack: Stack, admin: Client):
@@ -186,7 +192,7 @@ def test_links_are_right_behind_a_prefix_and_a_proxy_that_ends_tls(stack: Stack,
     assert location.startswith(f"/airflow{API}/operations/")
     admin.post(f"{stack.url.removesuffix('/airflow')}{location}/cancel")
 
-    bare = httpx.get(f"{stack.url}/admin/rest_api", headers=outside, follow_redirects=False)
+    bare = httpx.get(f"{stack.url}/admin/rest_api", headers=outside, follow_redirects=False, timeout=120)
     assert bare.headers["location"] == "/airflow/admin/rest_api/"
 
 
@@ -194,8 +200,8 @@ def test_sixteen_clients_get_their_own_answers_and_leave_nothing_behind(stack: S
     def one(client: int) -> Counter[int]:
         statuses: Counter[int] = Counter()
         with Client(stack) as mine:
-            deadline = time.monotonic() + 10
-            while time.monotonic() < deadline:
+            deadline = time.monotonic() + 120
+            while statuses[200] < 10 and time.monotonic() < deadline:
                 key = f"client_{client}_{statuses.total()}"
                 answer = mine.command("variables/get", key=key, default=key)
                 statuses[answer.status_code] += 1
@@ -204,24 +210,32 @@ def test_sixteen_clients_get_their_own_answers_and_leave_nothing_behind(stack: S
         return statuses
 
     def count() -> tuple[int, int]:
-        time.sleep(1)
         members = family(stack)
         return len(members), sum(member.num_fds() for member in members)
 
+    def settled() -> tuple[int, int]:
+        # A child that has answered goes a little later.
+        counts = [count()]
+        while len(counts) < 60 and counts[-4:] != [counts[-1]] * 4:
+            time.sleep(0.5)
+            with contextlib.suppress(psutil.Error):
+                counts.append(count())
+        return counts[-1]
+
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         list(pool.map(one, range(4)))
-        before = count()
+        before = settled()
         total = sum(pool.map(one, range(16)), Counter())
-    after = count()
+    after = settled()
 
     assert set(total) <= {200, 429}
-    assert total[200] > 50
+    assert total[200] == 16 * 10
     assert after[0] <= before[0] + 1
     assert after[1] <= before[1] + 20
 
 
 def test_two_servers_side_by_side_have_an_engine_each(stack: Stack, admin: Client, tmp_path):
-    with Stack(tmp_path, components=("api-server",), like=stack) as second, Client(second) as client:
+    with Stack(tmp_path, components=("api-server",), like=stack, env=ENV) as second, Client(second) as client:
         assert client.command("version").json()["state"] == "succeeded"
         assert parent(second).pid != parent(stack).pid
         running = client.line(*SLOW, Prefer="respond-async").json()
