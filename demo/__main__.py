@@ -83,8 +83,8 @@ def _announce(stack: Stack, seconds: float) -> None:
 
 
 def _example_dags() -> list[str]:
-    """Return the ids of the example DAGs: each file is named after its DAG."""
-    return sorted(path.stem for path in EXAMPLE_DAGS.glob("*.py"))
+    """Return the ids of the example DAGs: each file is named after its DAG. Others may lie beside them."""
+    return sorted(path.stem for path in EXAMPLE_DAGS.glob("example_*.py"))
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

@@ -23,7 +23,7 @@ MARIADB = "mysql+pymysql://root@127.0.0.1:3306/mysql"
 def require_redis(url: str = REDIS) -> str:
     """Return the address of a Redis that answers."""
     try:
-        redis.Redis.from_url(url, socket_connect_timeout=2).ping()
+        redis.Redis.from_url(url, socket_connect_timeout=30).ping()
     except redis.RedisError as error:
         _lacking(f"Redis at {urlsplit(url).netloc}: {error}")
     return url
@@ -38,7 +38,7 @@ def require_postgresql(url: str = POSTGRESQL) -> URL:
             port=address.port,
             user=address.username,
             dbname=address.database,
-            connect_timeout=5,
+            connect_timeout=30,
         ).close()
     except psycopg2.Error as error:
         _lacking(f"PostgreSQL at {address.host}:{address.port}: {error}")
@@ -54,7 +54,7 @@ def require_mariadb(url: str = MARIADB) -> URL:
             port=address.port or 3306,
             user=address.username,
             database=address.database,
-            connect_timeout=5,
+            connect_timeout=30,
         ).close()
     except pymysql.Error as error:
         _lacking(f"MariaDB at {address.host}:{address.port}: {error}")

@@ -96,7 +96,7 @@ def _kind(argument: Argument) -> str:
 def _curl(endpoint: Endpoint) -> str:
     start = 'curl -H "Authorization: Bearer $TOKEN"'
     given = EXAMPLES.get(endpoint.name, {})
-    url = f'"$AIRFLOW/admin/rest_api/api?api={endpoint.name}"'
+    url = f'"$URL/admin/rest_api/api?api={endpoint.name}"'
     if endpoint.name == "deploy_dag":
         return " ".join([start, *(f"-F '{name}={value}'" for name, value in given.items()), url])
     data = [f"--data-urlencode '{name}={value}'" for name, value in given.items()]

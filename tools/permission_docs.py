@@ -30,6 +30,12 @@ ENDPOINT_EFFECTS: Mapping[str, Effect] = {
     "serve_logs": Effect.SERVICE,
 }
 
+# What makes the effect of an endpoint graver: as in legacy/translate.
+ENDPOINT_RAISED: Mapping[str, str] = {
+    "list_dags": "execute with `report`",
+    "list_tasks": "execute with `tree` and `subdir`",
+}
+
 
 def commands() -> str:
     """Return the table of all commands that are known."""
@@ -38,7 +44,7 @@ def commands() -> str:
         raised = "".join(f", {effect.value} with `{by}`" for by, effect in row.raised_by.items())
         if row.reveals_secrets:
             raised += ", reveals secrets" + (f" with `{row.revealed_by}`" if row.revealed_by else "")
-        lines.append(f"| `{name}` | {row.effect.value}{raised} | {_needs(name, row.effect)} |")
+        lines.append(f"| {_named(name)} | {row.effect.value}{raised} | {_needs(name, row.effect)} |")
     return "\n".join(lines)
 
 
@@ -49,7 +55,8 @@ def endpoints() -> str:
     lines += ["", "| endpoint, or what the API does itself, where no command does the job | effect | needs |"]
     lines += ["|---|---|---|"]
     lines += [
-        f"| `{name}` | {effect.value} | {_needs(name, effect)} |" for name, effect in ENDPOINT_EFFECTS.items()
+        f"| `{name}` | {_effect(name, effect)} | {_needs(name, effect)} |"
+        for name, effect in ENDPOINT_EFFECTS.items()
     ]
     return "\n".join(lines)
 
@@ -72,11 +79,22 @@ def _needs(name: str, effect: Effect) -> str:
         if need.resource is needs.Resource.POWER:
             phrase = f"the power {need.entity}" + (f" (with `{need.when}`)" if need.when else "")
         found.append(phrase)
+    if name == "refresh_dag_file":
+        found = [f"{' and '.join(found)}, or PUT on each DAG of the file"]
     return "; ".join(found) or "a token"
 
 
+def _effect(name: str, effect: Effect) -> str:
+    raised = ENDPOINT_RAISED.get(name)
+    return f"{effect.value}, {raised}" if raised else effect.value
+
+
+def _named(name: str) -> str:
+    return f"`{name}`" + (" (Airflow 2)" if name in policy.REMOVED_IN_3_0 else "")
+
+
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+    return ", ".join(map(_named, names))
 
 
 def main() -> None:

@@ -241,6 +241,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         tidy.cancel()
+        # It may be in the middle of what must not be left half done.
+        await asyncio.gather(tidy, return_exceptions=True)
         await upkeep.stop()
         await grants
         await asyncio.to_thread(context.audit.close)

@@ -60,7 +60,8 @@ OPTIONS: tuple[Option, ...] = (
         "max_upload",
         int,
         52_428_800,
-        "Bytes a request body may have, and bytes kept of a file that a command wrote.",
+        "Bytes a request body may have (1.x forms and JSON: 8 MiB at most), and bytes kept of a file that a "
+        "command wrote.",
         1024,
     ),
     Option("body_timeout", int, 300, "Seconds in which the body of a request must have arrived.", 1),
@@ -95,7 +96,7 @@ OPTIONS: tuple[Option, ...] = (
         "Seconds between asking a component to stop (TERM) and killing it with all that it started (KILL).",
     ),
     Option("services_kept", int, 100, "Ended components that are remembered for each host.", 1),
-    Option("log_loading", bool, False, "Log the plugin's endpoints and settings when it is loaded."),
+    Option("log_loading", bool, False, "Log the plugin's version and settings when it is loaded."),
     Option(
         "filter_loading_messages_in_cli_response",
         bool,
@@ -343,6 +344,11 @@ def reference() -> str:
     lines += [
         f"| `{option.name}` | {option.type.__name__} | `{option.default}` | {option.description} |"
         for option in OPTIONS
+    ]
+    lines += [
+        "",
+        "What is called a secret can also come from a command (`<name>_cmd`) or a secrets backend "
+        "(`<name>_secret`), and is shown nowhere.",
     ]
     return "\n".join(lines) + "\n"
 

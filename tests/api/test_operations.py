@@ -160,6 +160,9 @@ def test_the_list_can_be_narrowed():
         assert narrowed(state="failed") == []
         assert narrowed(user="user") == narrowed(dag_id="d") == narrowed(effect="write") == [second["id"]]
         assert narrowed(since=second["created_at"]) == [second["id"]]
+        # Past the ends of the calendar.
+        assert len(narrowed(since="0001-01-01T00:00:00+14:00")) == len(narrowed())
+        assert len(narrowed(until="9999-12-31T23:59:59-14:00")) == len(narrowed())
         assert narrowed(until=second["created_at"]) == [first["id"]]
         # A moment without a zone is UTC.
         assert narrowed(until=second["created_at"].rstrip("Z").partition("+")[0]) == [first["id"]]

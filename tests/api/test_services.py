@@ -203,6 +203,24 @@ def test_a_request_that_was_sent_twice_starts_one(served: tuple[TestClient, Stan
     assert (other.status_code, reason(other)) == (409, "idempotency_conflict")
 
 
+def test_a_body_is_read_after_its_sender_was_let_in_and_within_the_limit(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path / 'services.db'}"
+    with serving(prints("started"), operations_database=address, max_upload=1024) as (client, engine):
+        long = b'{"kind": "' + b"x" * 2000 + b'"}'
+        for path in (SERVICES, f"{SERVICES}/{'0' * 32}/stop"):
+            sent = {"content": long, "headers": {"Content-Type": "application/json", **bearer("viewer")}}
+            assert client.post(path, **sent).status_code == 403
+        json_of = {"Content-Type": "application/json"}
+        answer = client.post(SERVICES, content=long, headers=json_of)
+        assert (answer.status_code, reason(answer)) == (413, "too_large")
+        answer = client.post(SERVICES, content=b"x", headers={"Content-Type": "text/plain"})
+        assert (answer.status_code, reason(answer)) == (415, "unsupported_media_type")
+        service = put(client)
+        answer = client.post(f"{SERVICES}/{service.id}/stop", content=long, headers=json_of)
+        assert (answer.status_code, reason(answer)) == (413, "too_large")
+        assert engine.jobs == []
+
+
 @pytest.mark.parametrize(
     ("options", "kind", "option"),
     [

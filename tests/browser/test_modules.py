@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import random
+import shlex
 from typing import Any
 
 import pytest
 
+from airflow_rest_api.commands.catalog import load_catalog
 from tests.browser.conftest import Visit
 
 pytestmark = pytest.mark.airflow
@@ -27,6 +29,21 @@ DIFFERENCE = f"""async (pairs) => {{
     {IMPORT}
     const {{ difference }} = await load('lib/diff.js');
     return pairs.map(([before, after]) => difference(before, after));
+}}"""
+
+
+SNIPPETS = f"""async (cases) => {{
+    {IMPORT}
+    const {{ commandLine, curl }} = await load('lib/snippets.js');
+    const {{ argumentsOf, toAddress }} = await load('lib/arguments.js');
+    const all = (await (await fetch('v2/commands')).json()).commands;
+    return await Promise.all(cases.map(async ([path, values, file]) => {{
+        const summary = all.find(one => one.path === path);
+        const args = argumentsOf(summary, await (await fetch('v2/commands/' + path)).json());
+        if (file) values.file = new File(['x'], file);
+        return {{ line: commandLine(summary, args, values), curl: curl(summary, args, values),
+                  address: toAddress(args, values).map(([name]) => name) }};
+    }}));
 }}"""
 
 
@@ -131,3 +148,55 @@ def patched(before: str, difference: str) -> str:
 def changes(difference: Any) -> int:
     """Count the lines that are added or removed."""
     return sum(1 for line in difference if line[0] in "+-" and not line.startswith(("+++", "---")))
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "line"),
+    [
+        ("variables/set", {"key": "k", "value": "-$5"}, "airflow variables set -- k '-$5'"),
+        ("variables/set", {"key": "k", "value": "-v hello"}, "airflow variables set -- k '-v hello'"),
+        ("variables/export", {}, "airflow variables export variables.json"),
+        ("variables/export", {"file": "mine.json"}, "airflow variables export mine.json"),
+        ("pools/set", {"pool": "p", "slots": "1", "description": " "}, "airflow pools set p 1 ' '"),
+        (
+            "dags/trigger",
+            {"dag_id": "d", "conf": '{"dsn": "postgresql://etl:pa55@db/x"}'},
+            "airflow dags trigger --conf '<conf>' d",
+        ),
+    ],
+)
+def test_the_command_line_means_what_the_form_says(
+    visit: Visit, path: str, values: dict[str, str], line: str
+):
+    [found] = visit().open().evaluate(SNIPPETS, [[path, values]])
+    assert found["line"] == line
+    assert "a.conf" not in found["address"]
+    assert "pa55" not in found["curl"]
+    words = shlex.split(found["line"])[1:]
+    assert load_catalog().parse(words)
+
+
+def test_values_that_follow_one_flag_do_not_take_what_comes_behind(visit: Visit):
+    found = (
+        visit()
+        .open()
+        .evaluate(
+            f"""async () => {{
+            {IMPORT}
+            const {{ commandLine }} = await load('lib/snippets.js');
+            const several = {{ type: 'list', repeatable: true, together: true }};
+            const list = {{ name: 'x', flags: ['-x', '--xs'], ...several }};
+            const place = {{ name: 'dag_id', type: 'text', flags: [] }};
+            return commandLine({{ name: 'c', path: 'c' }}, [list, place], {{ x: 'a b\\nc', dag_id: 'd' }});
+        }}"""
+        )
+    )
+    assert found == "airflow c --xs 'a b' c -- d"
+
+
+def test_the_name_of_a_file_is_one_name_to_curl(visit: Visit):
+    names = ["plain.json", "prod,vars.json", 'a"b;c.json']
+    found = visit().open().evaluate(SNIPPETS, [["variables/import", {}, name] for name in names])
+    lines = [shlex.split(one["curl"].replace("\\\n", " ")) for one in found]
+    parts = [line[line.index("-F") + 1] for line in lines]
+    assert parts == ["file=@plain.json", 'file=@"prod,vars.json"', 'file=@"a\\"b;c.json"']

@@ -163,6 +163,26 @@ def test_a_request_is_never_sent_as_another_user_who_signs_in(visit: Visit, stac
     assert "asked_by_op" not in keys
 
 
+def test_nothing_is_done_as_who_has_signed_in_in_another_tab(visit: Visit, stack: Stack):
+    visitor = visit("op")
+    visitor.allow(SESSION_ENDED)
+    page = visitor.open("?view=commands&command=variables/set")
+    page.get_by_label("key").fill("typed_by_op")
+    page.get_by_label("value").fill("x")
+    session = {"name": "_token", "value": stack.token("admin"), "url": f"{stack.url}/"}
+    visitor.context.add_cookies([session])  # type: ignore[list-item]
+    page.get_by_role("button", name="Run", exact=True).click()
+
+    dialog = page.get_by_role("dialog", name="You are signed in as admin")
+    expect(dialog).to_be_visible()
+    # It cannot be closed: everything waits for it.
+    for _ in range(3):
+        page.keyboard.press("Escape")
+    expect(dialog).to_be_visible()
+    keys = [variable["key"] for variable in stack.get("variables?limit=100")["variables"]]
+    assert "typed_by_op" not in keys
+
+
 def test_in_airflows_frame_the_login_opens_in_a_tab_as_well(visit: Visit, stack: Stack):
     visitor = visit("admin")
     visitor.allow(SESSION_ENDED)

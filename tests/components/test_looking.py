@@ -49,6 +49,19 @@ def test_without_a_word_of_a_keeper_nothing_is_known_for_a_while(tmp_path: Path)
     assert found["message"] == looking.NO_START
 
 
+def test_a_component_whose_folder_cannot_be_read_is_what_its_keeper_is(
+    tmp_path: Path, stranger: subprocess.Popen[bytes]
+) -> None:
+    start = processes.start_of(stranger.pid)
+    service = seen(tmp_path, state=State.RUNNING, keeper=stranger.pid, keeper_start=start)
+    much_later = NOW + timedelta(minutes=10)
+    assert looking.changes(service, much_later) == {}
+    stranger.kill()
+    stranger.wait()
+    found = looking.changes(service, much_later)
+    assert (found["state"], found["message"]) == (State.LOST, looking.KEEPER_GONE)
+
+
 def test_a_component_is_starting_and_after_a_while_running(tmp_path: Path) -> None:
     said = told(tmp_path, pid=1, pid_start=processes.start_of(1))
     found = looking.changes(seen(tmp_path), NOW + timedelta(seconds=1))

@@ -102,6 +102,8 @@ def test_an_option_switches_it_off_for_all(scope: Callable[..., Scope]) -> None:
     for command in ("deploy_dag", "rollback_dag_file", "check_dag_files"):
         with pytest.raises(Forbidden, match="run_dag_code"):
             scope(admin=True, command=command, run_dag_code=False)
+    for command in ("delete_dag_file", "refresh_dag_file"):
+        assert scope(admin=True, command=command, run_dag_code=False).everywhere
     assert scope(admin=True, command="read_dag_files", run_dag_code=False, read_only=True).everywhere
 
 
@@ -127,6 +129,10 @@ def test_a_folder_that_is_none_is_refused(text: str) -> None:
 @pytest.mark.airflow
 @pytest.mark.timeout(600)
 def test_a_role_that_was_given_a_folder_stays_in_it(tmp_path: Path) -> None:
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
     host = Host("Deploy dags-folder/team_a")
     settings = {"deploy_folders": "dags-folder/team_a", "operations_database": f"sqlite:///{tmp_path}/x.db"}
     with deploying(tmp_path, fork=False, dag_versions_kept=1, **settings) as admin:
@@ -152,6 +158,13 @@ def test_a_role_that_was_given_a_folder_stays_in_it(tmp_path: Path) -> None:
         # Nor is a DAG of another folder taken over, with or without a check.
         taken = site.deploy({"thief.py": dag("theirs")}, folder="team_a")
         assert (taken.status_code, taken.json()["detail"]["reason"]) == (422, "duplicate_dags")
+        assert "theirs.py" not in taken.text
+        # Nor while its file cannot be imported, when Airflow calls its DAGs stale.
+        for column in ({"is_stale": True, "has_import_errors": True}, {"is_stale": False}):
+            with create_session() as session:
+                session.execute(update(DagModel).where(DagModel.dag_id == "theirs").values(**column))
+            taken = site.deploy({"thief.py": dag("theirs")}, folder="team_a")
+            assert (taken.status_code, taken.json()["detail"]["reason"]) == (422, "duplicate_dags")
         for field in ({"validate": False}, {"force_invalid": True}):
             assert site.deploy({"thief.py": dag("theirs")}, folder="team_a", **field).status_code == 403
         assert sorted(site.state()) == ["team_a/b.py", "team_a/mine.py", "theirs.py"]

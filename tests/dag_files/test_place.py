@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -18,6 +19,7 @@ from airflow_rest_api.dag_files.control import CannotWrite
 from airflow_rest_api.dag_files.journal import Damaged
 from airflow_rest_api.dag_files.names import CONTROL
 from airflow_rest_api.dag_files.place import InTheWay, Transaction, finish, recover
+from airflow_rest_api.dag_files.versions import ChangedMeanwhile
 
 ROOT = Path(__file__).parents[2]
 OLD = {"a.py": "old a", "b/c.py": "old c", "b/gone.py": "old gone", "other.py": "other"}
@@ -150,6 +152,38 @@ def test_one_that_is_killed_while_it_is_taken_back_is_taken_back_by_the_next(
         if code == 1:
             break
     assert kill - last > 3
+
+
+def test_one_is_taken_back_although_somebody_removed_a_folder_meanwhile(
+    root: Path, files: dict[str, Path]
+) -> None:
+    _, steps = run("change", root, files)
+    for number in range(steps.index("kept 1") + 1, len(steps)):
+        fresh(root)
+        run("change", root, files, kill=number)
+        shutil.rmtree(root / "b", ignore_errors=True)
+        recover(root)
+        assert recover(root) in ([], [("one", True)])
+        assert leftovers(root) <= {"one"}
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_somebody_puts_in_the_place_of_a_new_one_stays(
+    root: Path, files: dict[str, Path], links: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", mock.Mock(side_effect=PermissionError(1, "Operation not permitted")))
+    added = next(path for path in files if path not in OLD)
+
+    def step(name: str) -> None:
+        if name == "journal":
+            (root / added).parent.mkdir(parents=True, exist_ok=True)
+            (root / added).write_text("theirs")
+
+    with pytest.raises(ChangedMeanwhile):
+        Transaction(root, "one", step).change(files, DELETED)
+    assert state(root) == {**OLD, added: "theirs"}
+    assert leftovers(root) == set()
 
 
 @pytest.mark.parametrize("links", [True, False])

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from airflow_rest_api.dag_files.lock import Locked, Locks
 from airflow_rest_api.dag_files.names import CONTROL
 from airflow_rest_api.dag_files.orders import Exists
 from airflow_rest_api.dag_files.received import ReceivedFile
+from airflow_rest_api.dag_files.versions import ChangedMeanwhile
 from airflow_rest_api.dag_files.writing import Writer, Written, new_deployment, to_the_end
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.storage.database import Database
@@ -121,17 +123,74 @@ def test_what_is_there_already_is_looked_at_under_the_lock(bundle: Bundle) -> No
     run(work())
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_what_somebody_saves_during_a_change_is_never_lost(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    begin = History.begin
+
+    async def work() -> None:
+        if known:
+            await bundle.write(bundle.file("a.py", "before"), bundle.file("gone.py", "before"))
+        else:
+            for name in ("a.py", "gone.py"):
+                (bundle.root / name).write_text("before")
+        for saved in ("a.py", "new.py", "gone.py"):
+
+            async def slow(history: History, *order: Any, saved: str = saved) -> None:
+                await begin(history, *order)
+                (bundle.root / saved).write_text("theirs")
+
+            monkeypatch.setattr(History, "begin", slow)
+            with pytest.raises(ChangedMeanwhile, match=saved):
+                await bundle.write(
+                    bundle.file("a.py", "ours"), bundle.file("new.py", "ours"), deleted=("gone.py",)
+                )
+            assert bundle.state() == {"a.py": "before", "gone.py": "before", saved: "theirs"}
+            monkeypatch.setattr(History, "begin", begin)
+            (bundle.root / saved).unlink()
+            if saved != "new.py":
+                (bundle.root / saved).write_text("before")
+            assert {path.name for path in (bundle.root / CONTROL).iterdir()} == {".airflowignore", "lock"}
+
+    run(work())
+
+
+def test_the_lock_is_kept_until_a_recovery_has_ended(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    def slow(root: Path) -> list[tuple[str, bool]]:
+        said.append("begins")
+        time.sleep(0.5)
+        said.append("ends")
+        return []
+
+    async def work() -> None:
+        monkeypatch.setattr(writing, "recover", slow)
+        first = asyncio.create_task(bundle.write(bundle.file("a.py", "1")))
+        while not said:
+            await asyncio.sleep(0.01)
+        first.cancel()
+        await bundle.write(bundle.file("b.py", "2"))
+        assert said == ["begins", "ends"] * 2
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert bundle.state() == {"b.py": "2"}
+
+    run(work())
+
+
 def test_a_change_that_fails_leaves_no_trace(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     async def work() -> None:
         await bundle.write(bundle.file("a.py", "1"))
-        rename = os.rename
+        link = os.link
 
         def refuse(source: Any, target: Any, **more: Any) -> None:
             if Path(target).name == "b.py":
                 raise OSError(28, "No space left on device")
-            rename(source, target, **more)
+            link(source, target, **more)
 
-        monkeypatch.setattr(os, "rename", refuse)
+        monkeypatch.setattr(os, "link", refuse)
         with pytest.raises(CannotWrite):
             await bundle.write(bundle.file("a.py", "2"), bundle.file("b.py", "2"))
         assert bundle.state() == {"a.py": "1"}

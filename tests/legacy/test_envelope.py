@@ -71,6 +71,21 @@ def test_the_value_of_a_variable_is_echoed_unless_its_name_says_that_it_is_a_sec
     assert masked({"key": "db_password", "value": "v"})["value"] == "***"
 
 
+def test_a_value_whose_name_came_elsewhere_in_the_request_is_not_echoed() -> None:
+    assert masked({"value": "v", "cmd": "set"}) == {"value": "***", "cmd": "set"}
+
+
+def test_a_password_with_any_character_is_not_echoed() -> None:
+    for password in ("p@ss", "p/ss", "p@s/s@"):
+        shown = masked({"conn_uri": f"postgres://user:{password}@db.example/base"})["conn_uri"]
+        assert shown == "postgres://***@db.example/base"
+
+
+def test_what_airflow_hides_by_its_name_is_not_echoed() -> None:
+    assert masked({"key": "service_account", "value": "v"})["value"] == "***"
+    assert masked({"keyfile_dict": "v"})["keyfile_dict"] == "***"
+
+
 def test_what_airflow_hides_within_json_is_not_echoed() -> None:
     assert masked({"conf": '{"password": "hunter2", "n": 1}'})["conf"] == '{"password": "***", "n": 1}'
 

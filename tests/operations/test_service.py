@@ -388,6 +388,27 @@ def test_one_user_cannot_fill_the_queue_for_all():
     asyncio.run(main())
 
 
+def test_one_user_cannot_fill_the_queue_with_requests_at_the_same_time_either(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async def waits(process: StandInProcess) -> Outcome:
+        return await never(process)
+
+    monkeypatch.setattr(StandInProcess, "_run", waits)
+
+    async def main() -> None:
+        service, engine = operations(never, queue_per_user=2)
+        started = [service.start(CATALOG.parse(["version"]), user="u", recorded=True) for _ in range(20)]
+        said = await asyncio.gather(*started, return_exceptions=True)
+        assert len([one for one in said if isinstance(one, Operation)]) == len(engine.jobs) == 2
+        assert {type(one) for one in said} == {Operation, TooManyWaiting}
+        service.stop("enough")
+        await service.settle()
+        assert len(await service.list(ALL)) == 2
+
+    asyncio.run(main())
+
+
 def test_another_server_answers_for_an_operation():
     async def main() -> None:
         store = make_store()

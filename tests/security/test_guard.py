@@ -71,6 +71,27 @@ def test_the_session_cookie_opens_the_pages_for_this_site_alone(
     assert answer.status_code == status
 
 
+@pytest.mark.parametrize("other", ['pref={"theme":"dark"}', "foo[bar]=1", "a b=c", "=x", "\u00e9=1"])
+def test_a_cookie_of_another_app_does_not_hide_the_session(other: str):
+    with serving(user=None) as (client, _):
+        cookies = f"{other}; _token={token('viewer')}; last=1".encode()
+        answer = client.get("/", headers={"Cookie": cookies, "Sec-Fetch-Site": "none"})  # type: ignore[dict-item]
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(("path", "reason"), [(RUN, "another_user"), ("/api?api=version", None)])
+def test_who_is_to_act_as_somebody_else_does_nothing(path: str, reason: str | None):
+    with serving(user=None) as (client, engine):
+        for name, status in (("viewer", 401), ("vi%65wer", 401), ("", 401), ("%61dmin", 200), ("admin", 200)):
+            answer = client.post(path, headers={**bearer("admin"), "X-Rest-Api-User": name})
+            assert answer.status_code == status, (name, answer.text)
+            if status == 401:
+                assert engine.jobs == []
+                if reason:
+                    assert answer.json()["detail"]["reason"] == reason
+
+
 SCRIPT = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"}
 LEGACY = "/api?api=version"
 

@@ -16,6 +16,7 @@ from airflow_rest_api.security.quiet_query import QuietQuery, quiet
         ("conn_password=hunter22&conn_id=c", {"conn_password": "***", "conn_id": "c"}),
         ("conn-extra=hunter22", {"conn-extra": "***"}),
         ("cmd=set&key=my_password&value=hunter22", {"key": "my_password", "value": "***"}),
+        ("cmd=set&value=hunter22", {"value": "***"}),
         ("cmd=set&value=hunter22&key=api_key", {"key": "api_key", "value": "***"}),
         ('conf={"token": "hunter22", "a": 1}', {"conf": '{"token": "***", "a": 1}'}),
         ("broker=amqp://me:hunter22@host", {"broker": "amqp://me:***@host"}),

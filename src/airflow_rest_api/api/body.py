@@ -7,8 +7,9 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.types import Message
@@ -20,6 +21,8 @@ from airflow_rest_api.problem import Problem
 MOST_FILES = 20
 MOST_FIELDS = 1000
 LONG_BODY = 64 * 1024
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass
@@ -59,6 +62,35 @@ async def read_body(request: Request, limit: int) -> AsyncIterator[Body]:
             "unsupported_media_type",
             f"A body of type {kind or 'nothing'!r} is not taken: send JSON or multipart/form-data.",
         )
+
+
+async def read_model(request: Request, limit: int, model: type[M], *, strict: bool = False) -> M:
+    """
+    Read a body that has to be JSON, after the caller was let in and within a limit.
+
+    FastAPI would read it before, however long it is.
+
+    :param limit: bytes that the body may have
+    :param strict: take nothing of another type, as "1" for a number
+    :raises Problem: the body is too large, no JSON, or not what the model says
+    """
+    async with read_body(request, limit) as body:
+        if body.form:
+            raise Problem(415, "unsupported_media_type", "A form is not taken here: send JSON.")
+        try:
+            return model.model_validate(body.values, strict=strict)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            said = f"{name}: {first['msg']}" if name else first["msg"]
+            raise Problem(400, "bad_request", said, argument=name or None) from None
+
+
+def json_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """Return the body that `read_model` reads for OpenAPI; answers describe the parts of the model."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return {"required": required, "content": {"application/json": {"schema": schema}}}
 
 
 @asynccontextmanager

@@ -8,11 +8,10 @@ import stat
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import ValidationError
 from starlette.responses import PlainTextResponse, Response
 
 from airflow_rest_api.api.answer import answer_file, answer_model, leaves
-from airflow_rest_api.api.body import read_body
+from airflow_rest_api.api.body import json_body, read_model
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.dag_files_models import DagFileBody, RollbackBody, VersionBody, VersionList
 from airflow_rest_api.api.dag_files_run import (
@@ -134,10 +133,7 @@ async def get_diff(
     operation_id="rollback_dag_file",
     responses=CHANGED,
     openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": RollbackBody.model_json_schema()}},
-        },
+        "requestBody": json_body(RollbackBody),
         "parameters": [PREFER, IDEMPOTENCY_KEY],
     },
 )
@@ -152,17 +148,11 @@ async def rollback(
 ) -> Response:
     """Bring back a version of a file: a deployment like any other, with its check."""
     scope, place, path = await _file(context, caller, "rollback_dag_file", bundle, path)
-    async with read_body(request, context.settings.max_upload) as body:
-        try:
-            version = RollbackBody.model_validate(body.values, strict=True).version
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0]) if first["loc"] else "version"
-            raise Problem(400, "bad_request", f"{name}: {first['msg']}", argument=name) from None
+    version = (await read_model(request, context.settings.max_upload, RollbackBody, strict=True)).version
     service = context.dag_files
     argv = ["rollback_dag_file", "--bundle", place.bundle.name, "--version", str(version), path]
     key = await key_of(request, caller, [place.bundle.name, version, wait])
-    order = Order(place, service.receive(), caller.name, wait=wait)
+    order = Order(place, service.receive(), caller.name, wait=wait, covers=scope.covers)
     operation, headers = await once_received(
         context,
         key,

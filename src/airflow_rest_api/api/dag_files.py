@@ -41,6 +41,7 @@ from airflow_rest_api.dag_files.orders import Order
 from airflow_rest_api.dag_files.received import Received
 from airflow_rest_api.dag_files.versions import NoSuchDeployment
 from airflow_rest_api.operations.model import Operation
+from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.access import Forbidden
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.routes import Needs, needs
@@ -139,6 +140,8 @@ async def list_deployments(
     """List the deployments that the caller may see, the newest first."""
     scope = await scope_of(context, caller, READ)
     history = context.dag_files.history
+    if cursor is not None and not cursor.isalnum():
+        raise Problem(400, "bad_request", "cursor: this is the `next` of no page", argument="cursor")
     found = await history.deployments(before=cursor, limit=limit + 1)
     following = found[limit - 1].id if len(found) > limit else None
     found = found[:limit]
@@ -161,6 +164,8 @@ async def list_deployments(
 async def get_deployment(identifier: str, context: ContextDep, caller: CallerDep) -> Response:
     """Return a deployment with its files."""
     scope = await scope_of(context, caller, READ)
+    if not identifier.isalnum():
+        raise NoSuchDeployment
     found, versions = await context.dag_files.history.deployment(identifier)
     # Of a deployment whose versions are gone nobody knows any more which folders it was in.
     if not all(scope.covers(found.bundle, path) for path in [one.path for one in versions] or [""]):
@@ -215,6 +220,7 @@ def _order(
         force_invalid=flags["force_invalid"],
         paused=form.paused,
         wait=flags["wait"],
+        covers=scope.covers,
     )
 
 

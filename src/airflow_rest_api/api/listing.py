@@ -61,8 +61,14 @@ async def page(
 
 
 def _zoned(moment: datetime | None) -> datetime | None:
-    """Return a moment with a time zone: UTC where it has none."""
-    return moment.replace(tzinfo=moment.tzinfo or timezone.utc) if moment else None
+    """Return a moment in UTC, which it is where it says nothing else."""
+    if moment is None:
+        return None
+    try:
+        return moment.replace(tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)
+    except OverflowError:
+        # At an end of the calendar, which is passed in UTC.
+        return (datetime.min if moment.year == 1 else datetime.max).replace(tzinfo=timezone.utc)
 
 
 async def _all(

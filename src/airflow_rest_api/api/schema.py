@@ -46,6 +46,8 @@ def argument_schema(argument: Argument, *, multipart: bool = False) -> dict[str,
     # How the command line spells it; nothing for what is told by its place.
     if argument.flags:
         schema["x-flags"] = list(argument.flags)
+    if argument.together:
+        schema["x-together"] = True
     if argument.negative:
         schema["x-negative"] = argument.negative
     return schema

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Header, Query
@@ -19,7 +20,8 @@ from airflow_rest_api.api.sse import EventStream, Lease, event
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.services import logs
-from airflow_rest_api.services.errors import NoSuchService
+from airflow_rest_api.services.errors import NoLog, NoSuchService
+from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
     from airflow_rest_api.services.model import Service
@@ -107,13 +109,19 @@ async def _events(
         ended = service.state.ended
         written = False
         for stream in logs.streams(service):
-            for said in await asyncio.to_thread(_new, service, stream, offsets):
+            try:
+                new = await asyncio.to_thread(_new, service, stream, offsets)
+            except NoLog:
+                # Taken away, or moved aside: the next one begins anew.
+                return
+            for said in new:
                 written = True
                 lease.spoke()
                 yield said
         if ended and not written:
-            seen = await context.services.get(service.id)
-            yield event("end", as_json(ServiceBody.of(seen)), _position(offsets))
+            with suppress(NoSuchService, Unavailable):
+                seen = await context.services.get(service.id)
+                yield event("end", as_json(ServiceBody.of(seen)), _position(offsets))
             return
         if text := lease.heartbeat:
             yield text
@@ -125,6 +133,9 @@ async def _events(
                 service = (await context.services.get(service.id)).service
             except NoSuchService:
                 return
+            except Unavailable:
+                # The log can be read without the database.
+                continue
 
 
 def _new(service: Service, stream: str, offsets: dict[str, int]) -> list[str]:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from airflow_rest_api.api.answer import answer_model, wishes
+from airflow_rest_api.api.body import json_body, read_model
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.idempotency import key_of, once
 from airflow_rest_api.api.prefer import Preference
@@ -68,13 +69,11 @@ async def list_kinds(context: ContextDep, caller: CallerDep) -> Response:
     response_model=ServiceBody,
     status_code=201,
     operation_id="start_service",
-    responses=errors(400, 409, 415, 429),
-    openapi_extra={"parameters": [PREFER, IDEMPOTENCY_KEY]},
+    responses=errors(400, 408, 409, 413, 415, 429),
+    openapi_extra={"requestBody": json_body(StartBody), "parameters": [PREFER, IDEMPOTENCY_KEY]},
 )
 @needs(Needs.SERVICE)
-async def start_service(
-    body: StartBody, request: Request, context: ContextDep, caller: CallerDep
-) -> Response:
+async def start_service(request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """
     Start a component on the host that answers.
 
@@ -83,6 +82,7 @@ async def start_service(
     """
     # Also of those who only ask for the answer of a former request.
     await allowed_to_look(context, caller)
+    body = await read_model(request, context.settings.max_upload, StartBody)
     key = await key_of(request, caller, body.model_dump(mode="json"))
     operation, headers = await once(
         context, key, lambda key: launch_service(context, caller, body, port=_own_port(request), key=key)
@@ -128,20 +128,18 @@ async def get_service(identifier: str, context: ContextDep, caller: CallerDep) -
     "/{identifier}/stop",
     response_model=ServiceBody,
     operation_id="stop_service",
-    responses={**UNDER_WAY, **errors(400, 404, 409)},
-    openapi_extra={"parameters": [PREFER]},
+    responses={**UNDER_WAY, **errors(400, 404, 408, 409, 413, 415)},
+    openapi_extra={"requestBody": json_body(StopBody, required=False), "parameters": [PREFER]},
 )
 @needs(Needs.SERVICE)
-async def stop_service(
-    identifier: str, request: Request, context: ContextDep, caller: CallerDep, body: StopBody | None = None
-) -> Response:
+async def stop_service(identifier: str, request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """
     Stop a component: it is asked to end and, after `service_grace` seconds, killed with all that it started.
 
     One of another host is stopped by an API server of that host. For one that has ended nothing changes.
     """
     seen = await allowed_to_steer(context, caller, identifier)
-    force = body is not None and body.force
+    force = (await read_model(request, context.settings.max_upload, StopBody)).force
     await context.services.stop(identifier, user=caller.name, force=force)
     if not seen.service.state.ended:
         context.audit.did(caller, "services stop", **_about(seen.service), force=force)

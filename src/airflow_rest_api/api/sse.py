@@ -13,6 +13,7 @@ from starlette.responses import StreamingResponse
 from airflow_rest_api.hosts.errors import InvalidToken
 from airflow_rest_api.operations.errors import NoSuchOperation
 from airflow_rest_api.problem import Problem, of_database
+from airflow_rest_api.security.access import Forbidden
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -130,7 +131,7 @@ class Lease:
         self._next_check = time.monotonic() + CHECK
         try:
             await self._may_see(await self._caller.again())
-        except (InvalidToken, NoSuchOperation, Problem):
+        except (InvalidToken, NoSuchOperation, Forbidden, Problem):
             return False
         except Exception as error:
             if of_database(error) is None:

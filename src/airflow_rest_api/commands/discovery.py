@@ -90,6 +90,7 @@ def _argument(path: tuple[str, ...], leaf: argparse.ArgumentParser, action: argp
         # number.
         required=action.nargs not in ("?", "*") if positional else action.required,
         repeatable=repeatable and not flag,
+        together=repeatable and not (flag or positional or isinstance(action, argparse._AppendAction)),
         flag=flag,
         negative=_negative(action),
         choices=_choices(action),

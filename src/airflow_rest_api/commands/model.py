@@ -35,6 +35,8 @@ class Argument:
     required: bool = False
     repeatable: bool = False
     """Takes several values: given as a list."""
+    together: bool = False
+    """Its values follow one flag, ``--x a b``, and not each a flag of its own."""
     flag: bool = False
     """Takes no value. True and false are what the command gets to see under ``name``: a flag that stores
     false is put on the command line by ``false``, as ``--no-replace-microseconds`` is for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 LARGEST_RESULT = 64 * MIB
+
+ANOTHER = "another file"
+"""The owner of a DAG that somebody may not hear of."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,17 @@ async def check(conductor: Conductor, place: Place, received: Received, limits: 
 
 
 async def duplicates(
-    bundle: str, dags: Iterable[FoundDag], root: Path, files: Collection[str]
+    bundle: str,
+    dags: Iterable[FoundDag],
+    root: Path,
+    files: Collection[str],
+    covers: Callable[[str, str], bool],
 ) -> list[Duplicate]:
     """
     Return the DAGs that another file defines as well.
 
     :param files: of the deployment: what Airflow knows of them is about to change
+    :param covers: whether whoever asks may hear of a file of a bundle
     """
     found: list[Duplicate] = []
     first: dict[str, str] = {}
@@ -88,7 +96,7 @@ async def duplicates(
         if owner[0] == bundle and (owner[1] in files or not (root / owner[1]).exists()):
             # It moves from one file to another, or has moved before Airflow noticed.
             continue
-        found.append(Duplicate(dag.dag_id, dag.file, f"{owner[0]}:{owner[1]}"))
+        found.append(Duplicate(dag.dag_id, dag.file, f"{owner[0]}:{owner[1]}" if covers(*owner) else ANOTHER))
     return found
 
 

@@ -119,8 +119,8 @@ class Grants:
         """
         self._gate.on(described(command))
         if command != "read_dag_files":
-            # Who switched off deployment meant every way to it.
-            self._gate.on(described("deploy_dag"))
+            # Who switched off deployment meant every way to it; but not all of them run the code of DAGs.
+            self._gate.on(described("deploy_dag", COMMANDS[command]))
         if await caller.is_admin():
             return Scope(everywhere=True)
         scope = await caller.ask(self._granted)
@@ -171,9 +171,9 @@ def entity(bundle: str, folder: str) -> str:
     return f"{DEPLOY} {bundle}/{folder}" if folder else f"{DEPLOY} {bundle}"
 
 
-def described(command: str) -> Command:
+def described(command: str, effect: Effect | None = None) -> Command:
     """Return what is done to DAG files as the rest of the plugin sees a command."""
-    return Command((command,), "", None, (), COMMANDS[command])
+    return Command((command,), "", None, (), effect or COMMANDS[command])
 
 
 def _ask(what: str) -> Ask:

@@ -23,7 +23,7 @@ async def parse_here(conductor: Conductor, files: tuple[File, ...]) -> Parsed:
     ends the process, leaves the rest unparsed.
     """
     before = await asyncio.to_thread(parsing3.look, files)
-    finished = await conductor.run(Job([parse.order(files)], entry=parse.ENTRY, env=parse.ENV))
+    finished = await conductor.run(Job([parse.order(files)], entry=parse.ENTRY, env=parse.ENV, mask=True))
     conductor.say(finished.stdout.decode(errors="replace"))
     conductor.say(finished.stderr.decode(errors="replace"), "stderr")
     complete = finished.outcome.ending is Ending.EXITED and finished.outcome.exit_code == 0

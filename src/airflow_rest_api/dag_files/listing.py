@@ -103,8 +103,17 @@ def _walk(root: Path, folder: str) -> list[str]:
 def _files(folder: Path) -> Iterator[str]:
     # Links are not followed: the same file would be listed twice, or one of elsewhere.
     for above, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in PASSED_OVER)
-        yield from (os.path.join(above, name) for name in names)
+        folders[:] = sorted(name for name in folders if name not in PASSED_OVER and _is_text(name))
+        # What is not UTF-8 has no name that a database or JSON could hold.
+        yield from (os.path.join(above, name) for name in names if _is_text(name))
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _status(path: Path) -> tuple[int | None, datetime | None]:

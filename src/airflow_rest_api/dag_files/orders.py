@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ class Order:
     :ivar force_invalid: write them whatever was found
     :ivar paused: True pauses every DAG of the files, False resumes it, None leaves it
     :ivar wait: until Airflow has parsed them
+    :ivar covers: whether whoever wants this may hear of a file of a bundle
     """
 
     place: Place
@@ -44,6 +45,7 @@ class Order:
     paused: bool | None = None
     wait: bool = False
     kind: Kind = "deploy"
+    covers: Callable[[str, str], bool] = lambda bundle, path: True
 
 
 class Exists(Problem):

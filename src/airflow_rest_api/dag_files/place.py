@@ -21,11 +21,21 @@ from airflow_rest_api.dag_files import journal
 from airflow_rest_api.dag_files.control import CannotWrite, control_folder, give, like
 from airflow_rest_api.dag_files.journal import DONE, NEW, OLD, UNDO, Entry, Journal
 from airflow_rest_api.dag_files.names import CONTROL
+from airflow_rest_api.dag_files.versions import ChangedMeanwhile
 from airflow_rest_api.problem import Problem
 
 log = logging.getLogger(__name__)
 
 Step = Callable[[str], None]
+
+Mark = tuple[int, int, int]
+"""By which a file is known that was looked at before: inode, time of its last change in nanoseconds, size."""
+
+Seen = Mapping[str, Mark | None]
+"""What was there when somebody looked, by path; None for what is no plain file. All else was not there."""
+
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+"""How file systems say that they have no hard links."""
 
 
 class InTheWay(Problem):
@@ -53,19 +63,23 @@ class Transaction:
         self._id = identifier
         self._step = step
 
-    def change(self, files: Mapping[str, Path], deleted: Iterable[str] = ()) -> None:
+    def change(
+        self, files: Mapping[str, Path], deleted: Iterable[str] = (), seen: Seen | None = None
+    ) -> None:
         """
         Put files in place, and take others away.
 
         When this returns it has happened, and lasts. `finish` is what is left to do.
 
         :param files: where the content lies, by the path in the bundle; the last ones come last
+        :param seen: what was there when it was decided what to do; None: whatever is there is replaced
         :raises CannotWrite: the disk is full or closed to us; everything is as it was
         :raises InTheWay: a folder or a link lies where a file should be; everything is as it was
+        :raises ChangedMeanwhile: something else is there by now than what was seen; everything is as it was
         """
         try:
             self._write_aside(files)
-            plan = self._plan(files, deleted)
+            plan = self._plan(files, deleted, seen)
             journal.write(self._work, plan)
         except BaseException as error:
             journal.forget(self._work)
@@ -74,7 +88,7 @@ class Transaction:
             raise
         try:
             self._step("journal")
-            _forward(self._root, self._work, plan, self._step)
+            _forward(self._root, self._work, plan, self._step, seen)
         except BaseException as error:
             _back(self._root, self._work, plan, self._step)
             if isinstance(error, OSError):
@@ -109,7 +123,7 @@ class Transaction:
             self._step(f"aside {number}")
         journal.sync(self._work / NEW)
 
-    def _plan(self, files: Mapping[str, Path], deleted: Iterable[str]) -> Journal:
+    def _plan(self, files: Mapping[str, Path], deleted: Iterable[str], seen: Seen | None) -> Journal:
         folders: dict[str, None] = {}
         entries = []
         for number, path in enumerate(files):
@@ -117,7 +131,10 @@ class Transaction:
             target = self._root / path
             if target.is_dir() and not target.is_symlink():
                 raise InTheWay(path, "is a folder")
-            entries.append(Entry(number, path, existed=os.path.lexists(target)))
+            existed = os.path.lexists(target)
+            if existed and seen is not None and path not in seen:
+                raise ChangedMeanwhile(path)
+            entries.append(Entry(number, path, existed=existed))
         for number, path in enumerate(deleted, len(entries)):
             self.look_at_way(path, {})
             target = self._root / path
@@ -193,13 +210,13 @@ def _look_at_ways(root: Path, work: Path, plan: Journal) -> None:
 def _complete(root: Path, work: Path, plan: Journal, step: Step) -> None:
     try:
         _forward(root, work, plan, step)
-    except OSError:
+    except (OSError, ChangedMeanwhile):
         log.exception("The deployment %s could not be completed; it is taken back", plan.id)
         _back(root, work, plan, step)
 
 
-def _forward(root: Path, work: Path, plan: Journal, step: Step) -> None:
-    """Do what a journal says, as far as it has not been done already."""
+def _forward(root: Path, work: Path, plan: Journal, step: Step, seen: Seen | None = None) -> None:
+    """Do what a journal says, as far as it has not been done already; raise ChangedMeanwhile."""
     for folder in plan.folders:
         if not (root / folder).is_dir():
             (root / folder).mkdir()
@@ -211,13 +228,18 @@ def _forward(root: Path, work: Path, plan: Journal, step: Step) -> None:
             if not os.path.lexists(old):
                 os.rename(target, old)
                 step(f"taken {entry.number}")
+                _compare(entry.path, old, seen)
             continue
         if entry.existed and not os.path.lexists(old):
             _second_name(target, old)
             step(f"kept {entry.number}")
+            _compare(entry.path, old, seen)
         # It is gone once it has been put in place.
         if new.exists():
-            os.rename(new, target)
+            if entry.existed:
+                os.rename(new, target)
+            else:
+                _add(entry, new, target, step)
             step(f"placed {entry.number}")
     for parent in {(root / entry.path).parent for entry in plan.entries} | {root}:
         journal.sync(parent)
@@ -232,9 +254,15 @@ def _back(root: Path, work: Path, plan: Journal, step: Step) -> None:
     for entry in reversed(plan.entries):
         target, new, old = root / entry.path, work / NEW / str(entry.number), work / OLD / str(entry.number)
         if os.path.lexists(old):
+            # Somebody may have removed the folder meanwhile.
+            target.parent.mkdir(parents=True, exist_ok=True)
             os.rename(old, target)
             step(f"back {entry.number}")
-        elif not entry.existed and not new.exists():
+        elif not entry.existed and new.exists():
+            if _is_same(new, target):
+                target.unlink()
+                step(f"back {entry.number}")
+        elif not entry.existed:
             # Ours; afterwards `new` is there again, so that nobody else's file is ever taken for it.
             with contextlib.suppress(FileNotFoundError):
                 os.rename(target, new)
@@ -264,12 +292,50 @@ def _tell_apart(new: int, target: Path) -> None:
         os.utime(new, (status.st_atime, int(old.st_mtime) + 1))
 
 
+def mark_of(status: os.stat_result) -> Mark:
+    """Return by what a file is known again."""
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _compare(path: str, old: Path, seen: Seen | None) -> None:
+    """Raise ChangedMeanwhile where what was there is not what had been seen."""
+    known = seen.get(path) if seen is not None else None
+    if known is not None and mark_of(old.lstat()) != known:
+        raise ChangedMeanwhile(path)
+
+
+def _add(entry: Entry, new: Path, target: Path, step: Step) -> None:
+    """Put a file where none was; raise ChangedMeanwhile where somebody else has put one there by now."""
+    try:
+        # Unlike a rename this replaces nothing.
+        os.link(new, target)
+    except FileExistsError:
+        if not _is_same(new, target):
+            raise ChangedMeanwhile(entry.path) from None
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        if os.path.lexists(target):
+            raise ChangedMeanwhile(entry.path) from None
+        os.rename(new, target)
+        return
+    step(f"linked {entry.number}")
+    new.unlink()
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(one.lstat(), other.lstat())
+    except FileNotFoundError:
+        return False
+
+
 def _second_name(target: Path, old: Path) -> None:
     """Keep what lies at a place under another name; the place itself is never empty."""
     try:
         os.link(target, old, follow_symlinks=False)
     except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+        if error.errno not in NO_LINKS:
             raise
         # A file system without hard links. A copy that was cut off must not be taken for the file.
         draft = old.with_name(f"{old.name}.draft")

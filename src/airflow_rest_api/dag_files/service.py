@@ -123,7 +123,12 @@ class DagFiles:
     async def keep_tidy(self) -> None:
         """Complete or take back, again and again, what a process left unfinished when it was killed."""
         while True:
-            for root in await asyncio.to_thread(_roots):
+            try:
+                roots = await asyncio.to_thread(_roots)
+            except Exception:
+                log.exception("The bundles could not be looked up")
+                roots = []
+            for root in roots:
                 try:
                     await self._writer.recover(root)
                 except (Problem, Unavailable) as error:
@@ -176,6 +181,7 @@ class DagFiles:
             found.dags,
             order.place.root,
             [file.path for file in order.received.files],
+            order.covers,
         )
         if found.files and not found.dags and not found.errors:
             report.warnings.append("No DAG was found in the files.")

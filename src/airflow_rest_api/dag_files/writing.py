@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from airflow_rest_api.dag_files.journal import Damaged
 from airflow_rest_api.dag_files.lock import Locks
 from airflow_rest_api.dag_files.names import CONTROL
 from airflow_rest_api.dag_files.orders import Exists
-from airflow_rest_api.dag_files.place import Transaction, finish, recover
+from airflow_rest_api.dag_files.place import Mark, Seen, Transaction, finish, mark_of, recover
 from airflow_rest_api.dag_files.versions import OUTSIDE, Deployment, Kind, NewVersion, now
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.problem import Problem
@@ -37,10 +38,11 @@ CHUNK = 1024 * 1024
 
 @dataclass(frozen=True)
 class Present:
-    """What lies at a path: the hash and the size of a file, None for what is no plain file."""
+    """What lies at a path: hash and size of a file, and by what it is known again; None for what is none."""
 
     sha256: str | None
     size: int = 0
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Writer:
 
         :param root: the bundle, without symbolic links
         :raises Exists: a file that must not be replaced
-        :raises CannotWrite, InTheWay, Locked: see `place` and `lock`
+        :raises CannotWrite, InTheWay, ChangedMeanwhile, Locked: see `place` and `lock`
         :raises Unavailable: the database is away; nothing has changed
         """
         async with self._hold(root):
@@ -100,12 +102,26 @@ class Writer:
             yield
 
     async def _settle(self, root: Path) -> None:
+        # A thread cannot be ended: the lock must not be let go while it works.
+        _, interrupted = await to_the_end(self._recover(root))
+        if interrupted:
+            raise asyncio.CancelledError
+
+    async def _recover(self, root: Path) -> None:
         try:
             found = await asyncio.to_thread(recover, root)
         except Damaged as error:
             log.error("A journal cannot be read, and somebody has to look at it: %s", error)
             raise Problem(
                 500, "damaged_journal", "A deployment was left unfinished, and its journal is damaged."
+            ) from None
+        except OSError as error:
+            log.exception("A deployment was left unfinished in %s, and cannot be taken back", root)
+            raise Problem(
+                500,
+                "damaged_journal",
+                "A deployment was left unfinished, and can neither be completed nor taken back: "
+                f"{error.strerror}.",
             ) from None
         for identifier, done in found:
             if done:
@@ -131,7 +147,8 @@ class Writer:
         gone = [path for path in deleted if path in there]
         if not (versions or wanted or gone):
             return Written(None, changes, interrupted=False)
-        work = self._commit(root, deployment, versions, wanted, gone)
+        seen = {path: found.mark for path, found in there.items()}
+        work = self._commit(root, deployment, versions, wanted, gone, seen)
         recorded, interrupted = await to_the_end(work)
         return Written(deployment.id, changes, interrupted, recorded)
 
@@ -142,11 +159,12 @@ class Writer:
         versions: Sequence[NewVersion],
         files: Mapping[str, Path],
         deleted: Sequence[str],
+        seen: Seen,
     ) -> bool:
         await self._history.begin(deployment, versions)
         transaction = Transaction(root, deployment.id)
         try:
-            await asyncio.to_thread(transaction.change, files, deleted)
+            await asyncio.to_thread(transaction.change, files, deleted, seen)
         except BaseException:
             # With a journal that could not be followed back either, recovery decides, and tells the history.
             if not transaction.pending:
@@ -216,6 +234,7 @@ def present(root: Path, paths: Iterable[str]) -> dict[str, Present]:
         try:
             digest, size = hashlib.sha256(), 0
             with target.open("rb") as file:
+                mark = mark_of(os.fstat(file.fileno()))
                 while chunk := file.read(CHUNK):
                     digest.update(chunk)
                     size += len(chunk)
@@ -224,7 +243,7 @@ def present(root: Path, paths: Iterable[str]) -> dict[str, Present]:
         except OSError:
             found[path] = Present(None)
         else:
-            found[path] = Present(digest.hexdigest(), size)
+            found[path] = Present(digest.hexdigest(), size, mark)
     return found
 
 

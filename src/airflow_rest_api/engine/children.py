@@ -35,6 +35,10 @@ class ParentLost(Exception):
     """The warm parent is gone, and with it what it knew of its children."""
 
 
+class NoRoom(Exception):
+    """This machine has no room for one more process, or for its descriptors."""
+
+
 class Child:
     """
     A process that waits for its job.

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
-from airflow_rest_api.engine.children import Child, ParentLost, fresh_child
+from airflow_rest_api.engine.children import Child, NoRoom, ParentLost, fresh_child
 from airflow_rest_api.engine.job import Ending, Job, Limits, Outcome
 from airflow_rest_api.engine.parent import WarmParent
 from airflow_rest_api.engine.process import Listener, Process, first
@@ -25,6 +25,9 @@ ATTEMPTS = 3
 
 REFILL_DELAY = 0.01
 """Seconds in which the answer of a command leaves, before new spare children take the processor."""
+
+NO_ROOM_PAUSE = 0.5
+"""Seconds until it is tried again where the machine had no room for one more process."""
 
 PAUSE_AFTER_FAILURE = 60.0
 """Seconds in which commands run in new interpreters after the warm parent could not be started."""
@@ -165,6 +168,8 @@ class Engine:
             except ParentLost:
                 if not parent.warmed:
                     self._go_cold("it ended while warming up")
+            except NoRoom:
+                await asyncio.sleep(NO_ROOM_PAUSE)
         return await fresh_child(self.limits, self._own_folder())
 
     def _current_parent(self) -> WarmParent:

@@ -28,8 +28,8 @@ class ForkServer:
     Fork, signal and bury children on the engine's orders.
 
     Orders: `{"fork": spare}`, `{"signal": n, "pid": pid}`. Reports: `{"ready": …}` once, `{"child": pid}`
-    with three descriptors (control socket, standard output, standard error), and
-    `{"exited": pid, "status": wait status}`.
+    with three descriptors (control socket, standard output, standard error), `{"unforked": errno}` where
+    there is no room for one more, and `{"exited": pid, "status": wait status}`.
     """
 
     def __init__(self, orders: socket.socket) -> None:
@@ -80,10 +80,19 @@ class ForkServer:
         return True
 
     def _fork(self, *, spare: bool) -> None:
-        ours, theirs = socket.socketpair()
-        out_read, out_write = os.pipe()
-        err_read, err_write = os.pipe()
-        pid = os.fork()
+        opened: list[int] = []
+        try:
+            for pair in (_sockets, os.pipe, os.pipe):
+                opened += pair()
+            pid = os.fork()
+        except OSError as error:
+            # Those that run have nothing to do with it.
+            for descriptor in opened:
+                os.close(descriptor)
+            wire.send(self._orders, {"unforked": error.errno})
+            return
+        ours, theirs = (socket.socket(fileno=descriptor) for descriptor in opened[:2])
+        out_read, out_write, err_read, err_write = opened[2:]
         if pid == 0:
             # A command is waiting for a child that is no spare: it must not wait for the stretching too.
             become_child(theirs, out_write, err_write, self._pid, warm.stretch if spare else lambda: None)
@@ -106,6 +115,11 @@ class ForkServer:
             _, status = os.waitpid(ended.si_pid, 0)
             strays.kill(self._children.pop(ended.si_pid, set()))
             wire.send(self._orders, {"exited": ended.si_pid, "status": status})
+
+
+def _sockets() -> tuple[int, int]:
+    one, other = socket.socketpair()
+    return one.detach(), other.detach()
 
 
 def _signal_group(pid: int, number: int) -> None:

@@ -14,7 +14,7 @@ import tempfile
 from collections import deque
 
 from airflow_rest_api.engine import fingerprint, wire
-from airflow_rest_api.engine.children import Child, ParentLost, environment, interpreter
+from airflow_rest_api.engine.children import Child, NoRoom, ParentLost, environment, interpreter
 from airflow_rest_api.engine.job import Limits
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class WarmParent:
         return self.ready.done() and fingerprint.snapshot(self._watched) != self._snapshot
 
     async def child(self) -> Child:
-        """Return a child that waits for its job; raise `ParentLost` when there will be none."""
+        """Return a child that waits for its job; raise `ParentLost` or `NoRoom` when there will be none."""
         if self.lost:
             raise ParentLost
         if self._spares:
@@ -142,8 +142,15 @@ class WarmParent:
     def _hear(self, message: wire.Message, descriptors: list[int]) -> None:
         if "child" in message:
             self._welcome(message["child"], descriptors)
+        elif "unforked" in message:
+            self._asked -= 1
+            log.error("The warm parent could not fork: %s", os.strerror(message["unforked"]))
+            if (waiter := self._next_waiter()) is not None:
+                waiter.set_exception(NoRoom())
         elif "exited" in message:
-            child = self._children.pop(message["exited"])
+            child = self._children.pop(message["exited"], None)
+            if child is None:
+                return
             with contextlib.suppress(ValueError):
                 self._spares.remove(child)
                 child.close()
@@ -160,6 +167,15 @@ class WarmParent:
 
     def _welcome(self, pid: int, descriptors: list[int]) -> None:
         self._asked -= 1
+        if len(descriptors) != 3:
+            # There was no room for them among ours.
+            for descriptor in descriptors:
+                os.close(descriptor)
+            log.error("A child of the warm parent came without all its descriptors")
+            self._order({"signal": signal.SIGKILL, "pid": pid})
+            if (waiter := self._next_waiter()) is not None:
+                waiter.set_exception(NoRoom())
+            return
         control, stdout, stderr = descriptors
         child = Child(
             pid,
@@ -169,15 +185,19 @@ class WarmParent:
             lambda number: self._order({"signal": number, "pid": pid}),
         )
         self._children[pid] = child
-        while self._wanted:
-            waiter = self._wanted.popleft()
-            if not waiter.done():
-                waiter.set_result(child)
-                return
-        if self._retired:
+        if (waiter := self._next_waiter()) is not None:
+            waiter.set_result(child)
+        elif self._retired:
             child.close()
         else:
             self._spares.append(child)
+
+    def _next_waiter(self) -> asyncio.Future[Child] | None:
+        while self._wanted:
+            waiter = self._wanted.popleft()
+            if not waiter.done():
+                return waiter
+        return None
 
     def _lose(self) -> None:
         if self.lost:

@@ -10,10 +10,14 @@ File = tuple[str, str]
 
 
 def owners(dag_ids: Iterable[str]) -> dict[str, File]:
-    """Return the bundle and the file of those DAGs that Airflow knows, and that are still there."""
+    """
+    Return the bundle and the file of those DAGs that Airflow knows, and that are still there.
+
+    Those of a file that cannot be imported at the moment are among them, which Airflow calls stale.
+    """
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
-    from sqlalchemy import select
+    from sqlalchemy import or_, select
 
     wanted = sorted(set(dag_ids))
     found: dict[str, File] = {}
@@ -21,7 +25,8 @@ def owners(dag_ids: Iterable[str]) -> dict[str, File]:
         for start in range(0, len(wanted), TOGETHER):
             rows = session.execute(
                 select(DagModel.dag_id, DagModel.bundle_name, DagModel.relative_fileloc).where(
-                    DagModel.dag_id.in_(wanted[start : start + TOGETHER]), DagModel.is_stale.is_(False)
+                    DagModel.dag_id.in_(wanted[start : start + TOGETHER]),
+                    or_(DagModel.is_stale.is_(False), DagModel.has_import_errors.is_(True)),
                 )
             )
             found.update(

@@ -97,6 +97,7 @@ class Deployments:
                     force_invalid=scope.everywhere,
                     paused=wanted.paused,
                     wait=wanted.wait,
+                    covers=scope.covers,
                 )
                 operation = await self._operations.conduct(
                     COMMAND,

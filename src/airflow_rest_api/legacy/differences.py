@@ -167,7 +167,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "`deploy_dag` with a file name that has a folder in it",
         "500, an HTML page; with an existing folder the file went there",
         400,
-        "A DAG file is stored in the DAGs folder itself, under a safe name.",
+        "The folder is said by `path`, not by the name of the file.",
         "The name of dag_file ",
     ),
     Difference(

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.commands.masking import masked_text
+from airflow_rest_api.commands.masking import hides_value_of, masked_text
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ _SECRET_WORDS = re.compile(
     r"access_token|api_?key|apikey|authorization|jwt|passphrase|passw(or)?d|private_key|secret|token",
     re.IGNORECASE,
 )
-_PASSWORD_IN_ADDRESS = re.compile(r"(?<=://)[^/?#@]*(?=@)")
+_USER_IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
+_UP_TO_THE_HOST = re.compile(r"(?<=://).*(?=@)", re.DOTALL)
 
 
 @dataclass
@@ -78,7 +79,8 @@ def http_date(moment: datetime) -> str:
 def masked(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a client sent without the secrets in it: the answer ends up in logs."""
     key = arguments.get("key")
-    secret_variable = isinstance(key, str) and bool(_SECRET_WORDS.search(key))
+    # A key that came elsewhere in the request is not known here.
+    secret_variable = not isinstance(key, str) or _is_secret(key)
     return {
         name: _masked(name, value, secret=name == "value" and secret_variable)
         for name, value in arguments.items()
@@ -102,11 +104,21 @@ def _masked(name: str, value: Any, *, secret: bool) -> Any:
     if value is None or value == "":
         return value
     if isinstance(value, str) and "://" in value:
-        value = _PASSWORD_IN_ADDRESS.sub(MASK, value)
         if name == "conn_uri":
-            return value.partition("?")[0]  # what follows is the extra field
+            # Airflow takes passwords with `@` and `/` in them; what follows `?` is the extra field.
+            return _UP_TO_THE_HOST.sub(MASK, value).partition("?")[0]
+        value = _USER_IN_ADDRESS.sub(MASK, value)
     elif name == "conn_uri":
         return MASK
-    if secret or name in SECRET_ARGUMENTS - {"conn_uri", "broker_api"} or _SECRET_WORDS.search(name):
+    if (
+        secret
+        or name in SECRET_ARGUMENTS - {"conn_uri", "broker_api"}
+        or _SECRET_WORDS.search(name)
+        or hides_value_of(name)
+    ):
         return MASK
     return masked_text(value) if isinstance(value, str) else value
+
+
+def _is_secret(name: str) -> bool:
+    return bool(_SECRET_WORDS.search(name)) or hides_value_of(name)

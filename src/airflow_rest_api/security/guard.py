@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -31,6 +32,9 @@ STATIC = "/static/"
 """The files of the page, which browsers ask for as they do for the page."""
 
 STATE = "rest_api_caller"
+
+EXPECTED = "x-rest-api-user"
+"""As whom a request is to act, percent-encoded: the session of the page can be another user's by now."""
 
 
 class Door(Protocol):
@@ -92,6 +96,8 @@ class Guard:
                 await self.header_user.check()
             refuse_others(headers, self.host.trusted_origins(), followed_link=_is_page(scope))
             user = await (self._through(door, scope, headers) if door else self._user(scope, headers))
+            if not isinstance(user, Response):
+                _expect(headers, self.host.user_name(user))
         except Exception as error:
             problem = error if isinstance(error, Problem) else of_database(error)
             if problem is None:
@@ -177,6 +183,15 @@ class Guard:
         # Behind a door of its own, a GET may run something too.
         reads = scope["method"] in ("GET", "HEAD") and local_path(scope) not in self.doors
         return Use.READ if reads else Use.RUN
+
+
+def _expect(headers: Headers, name: str) -> None:
+    """Raise Problem where a request is to act as somebody else."""
+    expected = headers.get(EXPECTED)
+    if expected is not None and unquote(expected) != name:
+        raise Problem(
+            401, "another_user", f"You are signed in as {name}, and this is to be done by another user."
+        )
 
 
 def _is_page(scope: Scope) -> bool:

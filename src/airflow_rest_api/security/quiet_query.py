@@ -43,6 +43,8 @@ def quiet(query: bytes) -> bytes:
 def _shown(name: str, value: str, key: str) -> str:
     if not value:
         return value
-    if rules.names_a_secret(name.replace("-", "_")) or (name == "value" and masking.hides_value_of(key)):
+    if rules.names_a_secret(name.replace("-", "_")) or (
+        name == "value" and (not key or masking.hides_value_of(key))
+    ):
         return rules.MASK
     return masking.masked_text(value)

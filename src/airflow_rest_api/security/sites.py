@@ -10,9 +10,10 @@ plain HTTP (https://www.w3.org/TR/fetch-metadata/, trustworthy addresses only), 
 from __future__ import annotations
 
 from enum import Enum
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from starlette.requests import cookie_parser
 
 from airflow_rest_api.problem import Problem
 
@@ -32,11 +33,8 @@ class Use(str, Enum):
 
 def cookie(headers: Headers, name: str) -> str | None:
     """Return the value of a cookie, None where there is none."""
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(name)
-    except CookieError:
-        return None
-    return found.value if found and found.value else None
+    # As Airflow reads it: one that another app of this host has set in its own way does not hide the others.
+    return cookie_parser(headers.get("cookie", "")).get(name) or None
 
 
 def cookie_counts(headers: Headers, method: str, use: Use) -> bool:

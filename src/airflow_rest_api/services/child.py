@@ -174,6 +174,9 @@ def _first_word(folder: Path, keeper: int) -> None:
         if processes.start_of(keeper) is None:
             break
         time.sleep(0.02)
+    if (start := processes.start_of(keeper)) is not None:
+        # It cannot tell of its component, which ends with it: nobody would know that it runs.
+        processes.send(keeper, start, signal.SIGKILL)
     raise StartRefused("The component could not be started: the server's log says more")
 
 

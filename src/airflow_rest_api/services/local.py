@@ -12,7 +12,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.engine import Busy
 from airflow_rest_api.hosts.places import Places, places
+from airflow_rest_api.operations.errors import TooManyWaiting
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.services import looking, processes
 from airflow_rest_api.services.errors import AlreadyRunning, NoSuchService
@@ -181,8 +183,16 @@ class Local:
             await self.refuse_if_living(taken.service)
             return
         if changed is not None:
+            try:
+                await self.launch(changed, Plan.of(changed), service.wished_by or service.user)
+            except (Busy, TooManyWaiting, Unavailable, asyncio.CancelledError) as error:
+                # For the next round, here or on another API server of this host.
+                before = {name: getattr(service, name) for name in values if name != "wish"}
+                await self._store.change(changed, **before, wish=Wish.RESTART)
+                if isinstance(error, (Busy, TooManyWaiting)):
+                    return
+                raise
             await self._remove_folder(service)
-            await self.launch(changed, Plan.of(changed), service.wished_by or service.user)
 
     async def _settle(self, identifier: str, operation: Operation) -> None:
         """Take note of how a start has ended."""

@@ -47,9 +47,14 @@ def as_seen(service: Service, now: datetime) -> Service:
 
 def _found(service: Service, told: Status | None, now: datetime) -> dict[str, Any]:
     if told is None:
+        if service.keeper is not None and processes.is_alive(service.keeper, service.keeper_start):
+            # Its folder cannot be read at the moment.
+            return {}
         if now - (service.started_at or service.created_at) < START_LIMIT:
             return {}
-        return {"state": State.FAILED, "message": NO_START, "ended_at": now}
+        if service.keeper is None:
+            return {"state": State.FAILED, "message": NO_START, "ended_at": now}
+        return {"state": State.LOST, "message": KEEPER_GONE, "ended_at": now, "pid": None, "pid_start": None}
     found: dict[str, Any] = {
         "keeper": told.keeper,
         "keeper_start": told.keeper_start,

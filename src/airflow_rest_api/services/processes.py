@@ -7,6 +7,7 @@ The standard library only: the keeper, which has to stay small, uses this too.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 
@@ -127,5 +128,8 @@ def _bytes(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read()
-    except OSError:
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            # This says something of us, and nothing of the process.
+            raise
         return b""

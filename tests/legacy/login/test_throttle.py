@@ -145,6 +145,17 @@ def test_a_verification_that_fails_leaves_nothing_pending():
     asyncio.run(script())
 
 
+def test_refused_attempts_do_not_push_out_what_is_remembered():
+    async def script() -> None:
+        one = throttle(capacity=100)
+        assert await attempts(4, one, "admin") == [401, 401, 401, 429]
+        flood = [await attempt(one, f"u{number}", "2.2.2.2") for number in range(400)]
+        assert flood.count(429) > 300
+        assert await attempt(one, "admin", right=True) == 429
+
+    asyncio.run(script())
+
+
 def test_what_is_remembered_is_bounded():
     async def script() -> None:
         one = throttle(capacity=20)

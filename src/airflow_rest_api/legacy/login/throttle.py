@@ -86,10 +86,15 @@ class Throttle:
         :raises TooMany: instead of it
         """
         place = network(address)
-        pair = self._count("pair", user, place)
-        everyone = self._count("address", place)
-        anywhere = self._count("user", user)
+        keys = {
+            key: self._count(key)
+            for key in (_key("pair", user, place), _key("address", place), _key("user", user))
+        }
+        pair, everyone, anywhere = keys.values()
         self._refuse_too_many(pair, everyone)
+        # Only of those that are let in: refusals are cheap, and must not push out what is known of others.
+        for key, count in keys.items():
+            self._keep(key, count)
         begun = self._clock()
         made = Attempt()
         pair.pending += 1
@@ -126,19 +131,24 @@ class Throttle:
         wrong = min(max(count.wrong for count in counts), 32)
         return min(self._first_delay * 2.0 ** (wrong - 1), max(LONGEST_DELAY, self._first_delay))
 
-    def _count(self, *key: str) -> Count:
-        # A digest: names are of any length, and passwords land in the wrong field.
-        words = "\0".join(key).encode(errors="surrogatepass")
-        digest = hashlib.blake2b(words, digest_size=16).digest()
-        count = self._counts.get(digest)
+    def _count(self, key: bytes) -> Count:
+        count = self._counts.get(key)
         if count is None:
-            count = self._counts[digest] = Count()
-        elif count.until <= self._clock():
+            return Count()
+        if count.until <= self._clock():
             count.wrong = 0
-        self._counts.move_to_end(digest)
+        return count
+
+    def _keep(self, key: bytes, count: Count) -> None:
+        self._counts[key] = count
+        self._counts.move_to_end(key)
         while len(self._counts) > self._capacity:
             self._counts.popitem(last=False)
-        return count
+
+
+def _key(*words: str) -> bytes:
+    # A digest: names are of any length, and passwords land in the wrong field.
+    return hashlib.blake2b("\0".join(words).encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def network(address: str | None) -> str:

@@ -4,6 +4,7 @@
  */
 import { facts } from "./facts.js";
 import { headerToken, headerTokenGiven, sessionEnded, signedInAgain } from "./session.js";
+import { size } from "./text.js";
 
 /** An answer that is an error: `message` is for people, `reason` for programs, `detail` all there is. */
 export class ApiError extends Error {
@@ -35,6 +36,8 @@ export async function send(path, options = {}) {
       await signedInAgain();
     }
     const request = { method, headers: { Accept: "application/json", ...headers }, signal, cache: "no-store" };
+    // Whoever signed in since, in another tab: nothing is done in their name.
+    if (!airflow) request.headers["X-Rest-Api-User"] = encodeURIComponent(facts.user);
     if (json !== undefined) {
       request.body = JSON.stringify(json);
       request.headers["Content-Type"] = "application/json";
@@ -48,7 +51,7 @@ export async function send(path, options = {}) {
       answer = await fetch(airflow ? `${facts.airflow}/api/v2${path}` : facts.root + path, request);
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new ApiError(0, { reason: "unreachable", message: "The API server cannot be reached." });
+      throw new ApiError(0, { reason: "unreachable", message: (form && (await whatIsWrong(form))) || "The API server cannot be reached." });
     }
     if (answer.ok) return answer;
     if (answer.status === 401 && patient) {
@@ -67,8 +70,32 @@ export async function send(path, options = {}) {
 /** Send a request and return the JSON of its answer; null for an empty one. */
 export async function call(path, options = {}) {
   const answer = await send(path, options);
-  const text = await answer.text();
-  return text ? JSON.parse(text) : null;
+  let text;
+  try {
+    text = await answer.text();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, { reason: "unreachable", message: "The connection broke off before the answer was there." });
+  }
+  try {
+    return text ? JSON.parse(text) : null;
+  } catch {
+    throw new ApiError(answer.status, { reason: "error", message: "The answer is not one of this API: it may come from a proxy in between." });
+  }
+}
+
+/** Why the browser could not send a form, in a sentence; nothing where that is not known. */
+async function whatIsWrong(form) {
+  const files = [...form.values()].filter((value) => value instanceof File);
+  for (const file of files) {
+    try {
+      await file.slice(0, 1).arrayBuffer();
+    } catch {
+      return `${file.name} has changed since it was chosen: choose it again.`;
+    }
+  }
+  const bytes = files.reduce((sum, file) => sum + file.size, 0);
+  return bytes > facts.max_upload ? `These are ${size(bytes)}; the server takes ${size(facts.max_upload)}.` : null;
 }
 
 /** Ask Airflow's own API. */

@@ -13,6 +13,7 @@ const ASIDE = new Set(["verbose", "output", "color", "yes", "daemon", "pid", "st
  * @param {object} summary of the command, from the list
  * @param {object} detail of the command
  * @returns {object[]} `{name, type, required, repeatable, choices, default, secret, file, help, flags, negative, aside}`;
+ *   together: its values follow one flag;
  *   type: text, long, number, switch, choice, datetime, json, list, file, filename
  */
 export function argumentsOf(summary, detail) {
@@ -27,6 +28,7 @@ export function argumentsOf(summary, detail) {
       integer: kind.type === "integer",
       required: required.has(name),
       repeatable: kind.repeatable,
+      together: Boolean(schema["x-together"]),
       choices: inner.enum ?? null,
       default: schema.default ?? null,
       secret: Boolean(schema.writeOnly),
@@ -55,6 +57,7 @@ function typeOf(name, kind, schema) {
 export function isGiven(argument, value) {
   if (argument.type === "switch") return value !== undefined && value !== Boolean(argument.default);
   if (argument.type === "file") return value instanceof File;
+  if (argument.type === "number") return String(value ?? "").trim() !== "";
   return value !== undefined && value !== "";
 }
 
@@ -133,7 +136,13 @@ export function toAddress(args, values) {
 }
 
 /** Whether a value, such as a JSON object with a password in it, must not get into an address: these end up in logs. */
-export const looksSecret = (value) => /access_token|api_?key|authorization|jwt|passphrase|passw(or)?d|private_key|secret|token/i.test(String(value));
+export const looksSecret = (value) => /access_token|api_?key|authorization|jwt|passphrase|passw(or)?d|private_key|secret|token/i.test(String(value)) || PASSWORD.test(String(value));
+
+// As in scheme://user:password@host.
+const PASSWORD = /:\/\/[^/?#@:\s]*:[^/?#\s]+@/;
+
+/** Whether a value holds a password that must not be copied, though the argument as such is no secret. */
+export const hasPassword = (argument, value) => PASSWORD.test(String(value ?? "")) || (argument.type === "json" && looksSecret(value ?? ""));
 
 /** Values from the address. */
 export function fromAddress(args, params) {

@@ -1,9 +1,14 @@
 /** The same command for a terminal, a program, and the command line of Airflow. Secrets are left out of all of them. */
 import { facts } from "./facts.js";
-import { isGiven, isHidden, items, sent } from "./arguments.js";
+import { hasPassword, isGiven, isHidden, items, sent } from "./arguments.js";
 import { quoted } from "./text.js";
 
 const place = (name) => `<${name}>`;
+
+// A file's name as curl reads it: in quotes, or a comma would begin another one.
+const curlFile = (name) => `"${name.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+
+const hidden = (argument, given) => isHidden(argument, given) || hasPassword(argument, given[argument.name]);
 
 function values(args, given) {
   const json = {};
@@ -14,7 +19,7 @@ function values(args, given) {
     if (argument.type === "file") {
       if (value || needed) files[argument.name] = value?.name ?? `${argument.name}.json`;
     } else if (isGiven(argument, value)) {
-      json[argument.name] = isHidden(argument, given) ? place(argument.name) : sent(argument, value);
+      json[argument.name] = hidden(argument, given) ? place(argument.name) : sent(argument, value);
     } else if (needed) {
       json[argument.name] = place(argument.name);
     }
@@ -30,8 +35,8 @@ export function curl(command, args, given) {
   const parts = [`curl -X POST ${quoted(url(command))}`, `-H "Authorization: Bearer $TOKEN"`];
   if (facts.header_token) parts.push(`-H "${facts.header_token}: $HEADER_TOKEN"`);
   if (Object.keys(files).length) {
-    for (const [name, value] of Object.entries(json)) for (const one of [value].flat()) parts.push(`-F ${quoted(`${name}=${one}`)}`);
-    for (const [name, file] of Object.entries(files)) parts.push(`-F ${quoted(`${name}=@${file}`)}`);
+    for (const [name, value] of Object.entries(json)) for (const one of [value].flat()) parts.push(`--form-string ${quoted(`${name}=${one}`)}`);
+    for (const [name, file] of Object.entries(files)) parts.push(`-F ${quoted(`${name}=@${/[,;"\\]/.test(file) ? curlFile(file) : file}`)}`);
   } else if (Object.keys(json).length) {
     parts.push("-H 'Content-Type: application/json'", `-d ${quoted(JSON.stringify(json))}`);
   }
@@ -74,24 +79,35 @@ function literal(value, indent = 0) {
 export function commandLine(command, args, given) {
   const options = [];
   const places = [];
+  let greedy = false;
   for (const argument of args) {
     const value = given[argument.name];
-    const needed = argument.required && argument.type !== "filename";
-    if (!isGiven(argument, value) && !needed) continue;
+    // Here the command writes the file itself, and is not told where by default.
+    const written = argument.type === "filename" && !argument.flags.length;
+    if (!isGiven(argument, value) && !argument.required && !written) continue;
+    if (!isGiven(argument, value) && written) {
+      places.push(`${command.path.split("/")[0]}.json`);
+      continue;
+    }
     const long = argument.flags.find((flag) => flag.startsWith("--")) ?? argument.flags[0];
     if (argument.type === "switch") {
       options.push(value ? long : (argument.negative ?? long));
       continue;
     }
-    const words = wordsOf(argument, value, isHidden(argument, given));
-    if (argument.flags.length) {
+    const words = wordsOf(argument, value, hidden(argument, given));
+    if (argument.together) {
+      // All that follows the flag is its own, up to the next one.
+      options.push([long, ...words.map(quoted)].join(" "));
+      greedy = true;
+    } else if (argument.flags.length) {
       // `--name=-x` where the value would be taken for an option.
       for (const word of words) options.push(word.startsWith("-") ? `${long}=${quoted(word)}` : `${long} ${quoted(word)}`);
     } else {
-      places.push(...words.map(quoted));
+      places.push(...words);
     }
   }
-  return ["airflow", command.name, ...options, ...(places.some((word) => word.startsWith("-")) ? ["--"] : []), ...places].join(" ");
+  const apart = places.length > 0 && (greedy || places.some((word) => word.startsWith("-")));
+  return ["airflow", command.name, ...options, ...(apart ? ["--"] : []), ...places.map(quoted)].join(" ");
 }
 
 function wordsOf(argument, value, hidden) {

@@ -19,7 +19,9 @@ export function Dialog({ title, onClose, footer, children, wide = false }) {
     event.preventDefault();
     onClose?.();
   };
-  return html`<dialog ref=${ref} class=${wide ? "wide" : ""} aria-labelledby=${id} onCancel=${cancel}>
+  // A browser lets itself be asked once, and closes the dialog at the second Escape.
+  const closed = () => (onClose ? onClose() : ref.current?.showModal());
+  return html`<dialog ref=${ref} class=${wide ? "wide" : ""} aria-labelledby=${id} onCancel=${cancel} onClose=${closed}>
     <h2 id=${id}>${title}</h2>
     <div class="dialog-body">${children}</div>
     <div class="dialog-footer">${footer}</div>

@@ -20,6 +20,8 @@ function Ended({ other }) {
     const check = async () => {
       if (document.visibilityState === "visible" || tab.current) (await look()) && !framed && tab.current?.close();
     };
+    // It may be that somebody else has signed in.
+    check();
     const timer = setInterval(check, 2000);
     document.addEventListener("visibilitychange", check);
     return () => {

@@ -1,6 +1,6 @@
 /** One command: what it is, its form, its run, and how to do the same from elsewhere. */
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
-import { ApiError, call } from "../lib/api.js";
+import { call } from "../lib/api.js";
 import { argumentsOf, body, fault, form, fromAddress, isGiven, isHidden, toAddress } from "../lib/arguments.js";
 import { note } from "../lib/router.js";
 import { Button, EffectBadge, ErrorNotice, Link, Loading, Notice } from "../parts/basic.js";
@@ -72,12 +72,12 @@ function Prepared({ summary, detail, params }) {
       setOperation(await call(`/v2/commands/${summary.path}`, { method: "POST", headers: { Prefer: WAIT }, ...sends }));
       requestAnimationFrame(() => result.current?.scrollIntoView({ block: "nearest", behavior: "smooth" }));
     } catch (problem) {
-      if (!(problem instanceof ApiError)) throw problem;
       const named = args.find((one) => one.name === problem.argument);
       if (named) setFaults({ [named.name]: problem.message });
       setError(problem);
+    } finally {
+      setBusy(false);
     }
-    setBusy(false);
   };
   return html`
     ${detail.description && detail.description !== detail.help && html`<p class="muted description">${detail.description}</p>`}

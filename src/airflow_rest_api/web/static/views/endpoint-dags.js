@@ -1,7 +1,7 @@
 /** The DAGs with their state, active or paused: the first from Airflow, all of them by a command. */
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { airflow, call } from "../lib/api.js";
-import { facts } from "../lib/facts.js";
+import { facts, framed } from "../lib/facts.js";
 import { plural } from "../lib/text.js";
 import { Badge, Button, ErrorNotice, Loading } from "../parts/basic.js";
 import { Table } from "../parts/table.js";
@@ -13,7 +13,8 @@ const COLUMNS = [
     id: "dag_id",
     label: "DAG",
     value: (dag) => dag.id,
-    cell: (dag) => html`<a href="${facts.airflow}/dags/${encodeURIComponent(dag.id)}" target="_top" title=${dag.id}>${dag.id}</a>`,
+    // Airflow's frame does not let its document be replaced.
+    cell: (dag) => (framed ? dag.id : html`<a href="${facts.airflow}/dags/${encodeURIComponent(dag.id)}" title=${dag.id}>${dag.id}</a>`),
   },
   { id: "state", label: "State", width: "130px", value: (dag) => (dag.paused ? "paused" : "active"), cell: (dag) => html`<${Badge} tone=${dag.paused ? "idle" : "good"}>${dag.paused ? "paused" : "active"}<//>` },
 ];
@@ -33,7 +34,9 @@ export function Dags() {
     setBusy(true);
     try {
       const said = await call("/v2/commands/dags/list", { method: "POST", json: { columns: ["dag_id", "is_paused"] }, headers: { Prefer: "wait=60" } });
-      setDags((said.result ?? []).map((one) => ({ id: one.dag_id, paused: one.is_paused === true || one.is_paused === "True" })));
+      if (said.state !== "succeeded") throw new Error(`The list of all DAGs did not come: dags list is ${said.state.replace("_", " ")}.`);
+      setError(null);
+      setDags(said.result.map((one) => ({ id: one.dag_id, paused: one.is_paused === true || one.is_paused === "True" })));
     } catch (problem) {
       setError(problem);
     }

@@ -30,12 +30,13 @@ export function queryOf(filter) {
 /** @param {object} props filter; chosen: the id of the operation that is shown and stays so */
 export function FilterForm({ filter, chosen }) {
   const [typed, setTyped] = useState(filter);
-  useEffect(() => setTyped(filter), [JSON.stringify(filter)]);
+  // What is being typed stays as it is, its spaces too.
+  useEffect(() => setTyped((before) => (same(before, filter) ? before : filter)), [JSON.stringify(filter)]);
   useEffect(() => {
-    if (JSON.stringify(clean(typed)) === JSON.stringify(clean(filter))) return undefined;
+    if (same(typed, filter)) return undefined;
     const timer = setTimeout(() => go("operations", { ...clean(typed), id: chosen }, { replace: true }), PAUSE);
     return () => clearTimeout(timer);
-  }, [typed]);
+  }, [typed, chosen]);
   const field = (name) => ({ value: typed[name] ?? "", onInput: (value) => setTyped((before) => ({ ...before, [name]: value })) });
   const more = ["user", "effect", "dag_id", "since", "until"].filter((name) => typed[name]);
   const any = Object.keys(clean(typed)).length > 0;
@@ -57,5 +58,7 @@ export function FilterForm({ filter, chosen }) {
     ${any && html`<${Button} small kind="quiet" icon="cross" onClick=${() => setTyped({})}>No filter<//>`}
   </form>`;
 }
+
+const same = (one, other) => JSON.stringify(clean(one)) === JSON.stringify(clean(other));
 
 const clean = (filter) => Object.fromEntries(NAMES.filter((name) => filter[name]).map((name) => [name, filter[name].trim()]));
