@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from airflow_rest_api import __version__
+from airflow_rest_api import __version__, private_folders
 from airflow_rest_api.api import (
     commands,
     dag_file,
@@ -234,6 +234,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     context.catalog.begin().add_done_callback(_log_failure)
     powers = (*POWERS, *(entity(*folder) for folder in parse_folders(context.settings.deploy_folders)))
     grants = asyncio.create_task(asyncio.to_thread(create_fab_permissions, powers))
+    sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
     tidy = asyncio.create_task(context.dag_files.keep_tidy())
     upkeep = Upkeep(context)
     await upkeep.start()
@@ -242,7 +243,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         tidy.cancel()
         # It may be in the middle of what must not be left half done.
-        await asyncio.gather(tidy, return_exceptions=True)
+        await asyncio.gather(tidy, sweep, return_exceptions=True)
         await upkeep.stop()
         await grants
         await asyncio.to_thread(context.audit.close)

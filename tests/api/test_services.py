@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,14 @@ def test_a_request_that_was_sent_twice_starts_one(served: tuple[TestClient, Stan
     assert len(engine.jobs) == 1
     other = client.post(SERVICES, json={**body, "another": True}, headers=headers)
     assert (other.status_code, reason(other)) == (409, "idempotency_conflict")
+
+
+def test_one_of_another_host_that_may_still_run_is_not_forgotten(client: TestClient) -> None:
+    moment = datetime.now(timezone.utc)
+    for unseen, status in ((timedelta(minutes=5), 409), (timedelta(days=2), 204)):
+        service = put(client, seen_at=moment - unseen)
+        assert client.get(f"{SERVICES}/{service.id}").json()["state"] == "lost"
+        assert client.delete(f"{SERVICES}/{service.id}").status_code == status
 
 
 def test_a_body_is_read_after_its_sender_was_let_in_and_within_the_limit(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,8 +40,14 @@ class Bundle:
         self.root = folder / "dags"
         self.root.mkdir(exist_ok=True)
         self.folder = folder
-        self.engine = create_engine(f"sqlite:///{folder / 'history.db'}")
-        self.database = Database(lambda: self.engine)
+        place = folder / "history.db"
+        if not place.exists():
+            # With our tables: to make them costs more than the tests.
+            from tests.standin import own_database
+
+            shutil.copy(own_database().removeprefix("sqlite:///"), place)
+        self.engine = create_engine(f"sqlite:///{place}")
+        self.database = Database(lambda: self.engine, patience=120)
         self.history = History(self.database)
         self.writer = Writer(self.history, Locks(patience=1.0))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
@@ -41,6 +42,13 @@ def pour(argv: list[str]) -> int:
     for _ in range(int(argv[0]) * 16):
         os.write(1, (block * 64).encode())
     print("last line")
+    return 0
+
+
+def linger(argv: list[str]) -> int:
+    """End, but for an exit handler that does not."""
+    atexit.register(time.sleep, 600)
+    print("done")
     return 0
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.engine import Busy, Ending, Engine, Job, Outcome
+from airflow_rest_api.engine import engine as engine_module
+from airflow_rest_api.engine import process as process_module
 from tests.engine.conftest import Run, act, alive, first_line, gone, outcome
 
 pytestmark = pytest.mark.airflow
@@ -167,6 +169,25 @@ def test_a_cancelled_command_may_end_in_order(run: Run[Any], new_engine: Callabl
         return await process.wait()
 
     assert run(cancel()) == Outcome(Ending.CANCELLED, 7, None, "Somebody said so.")
+
+
+def test_one_that_has_told_its_result_and_does_not_go_is_ended(
+    run: Run[Any], engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(process_module, "LEAVING", 0.5)
+    how, process = run(outcome(engine, act("linger")))
+
+    assert (how.ending, how.exit_code, process.stdout.text) == (Ending.EXITED, 0, "done\n")
+    assert run(gone(process.pid or 0))
+
+
+def test_a_warm_parent_that_never_gets_ready_is_not_waited_for(
+    run: Run[Any], new_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(engine_module, "WARM_WITHIN", 0.01)
+    how, _ = run(outcome(new_engine(), act("echo", "x")))
+
+    assert how.exit_code == 0
 
 
 def test_one_that_ignores_the_polite_signal_is_killed(run: Run[Any], any_engine: Engine):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from airflow_rest_api import private_folders
 from airflow_rest_api.dag_files.names import Names, clean
 from airflow_rest_api.problem import Problem
 
@@ -72,7 +72,7 @@ class Received:
         self._names = Names()
         self._entries = 0
         self.size = 0
-        self.path = Path(tempfile.mkdtemp(prefix="airflow-rest-api-", dir=parent))  # mkdtemp makes it 0700
+        self.path = private_folders.make(parent)
         self._contents = self.path / "received"
         self._contents.mkdir(mode=0o700)
         self._files: list[ReceivedFile] = []

@@ -105,17 +105,27 @@ async def fresh_child(limits: Limits, folder: str) -> Child:
             start_new_session=True,
         )
 
-    try:
-        process = await asyncio.to_thread(start)
-    except BaseException:
-        for descriptor in (out_read, err_read):
+    def let_go(*descriptors: int) -> None:
+        for descriptor in descriptors:
             os.close(descriptor)
+
+    def abandoned(started: asyncio.Future[subprocess.Popen[Any]]) -> None:
+        # Without its engine the child ends by itself; somebody has to take note of that.
         ours.close()
-        raise
-    finally:
         theirs.close()
-        os.close(out_write)
-        os.close(err_write)
+        let_go(out_read, err_read, out_write, err_write)
+        if not started.cancelled() and started.exception() is None:
+            threading.Thread(target=started.result().wait, daemon=True).start()
+
+    starting = asyncio.ensure_future(asyncio.to_thread(start))
+    try:
+        process = await asyncio.shield(starting)
+    except BaseException:
+        # The thread may still be at it: a descriptor that it hands on must not be somebody else's by then.
+        starting.add_done_callback(abandoned)
+        raise
+    theirs.close()
+    let_go(out_write, err_write)
 
     known: strays.Strays = set()
 

@@ -7,12 +7,12 @@ import contextlib
 import logging
 import math
 import shutil
-import tempfile
 import time
 from collections import deque
 from collections.abc import Coroutine
 from typing import Any
 
+from airflow_rest_api import private_folders
 from airflow_rest_api.engine.children import Child, NoRoom, ParentLost, fresh_child
 from airflow_rest_api.engine.job import Ending, Job, Limits, Outcome
 from airflow_rest_api.engine.parent import WarmParent
@@ -28,6 +28,9 @@ REFILL_DELAY = 0.01
 
 NO_ROOM_PAUSE = 0.5
 """Seconds until it is tried again where the machine had no room for one more process."""
+
+WARM_WITHIN = 180.0
+"""Seconds in which the warm parent has to be ready: it asks the database, which may not answer."""
 
 PAUSE_AFTER_FAILURE = 60.0
 """Seconds in which commands run in new interpreters after the warm parent could not be started."""
@@ -161,13 +164,17 @@ class Engine:
                 break
             parent = self._current_parent()
             try:
-                if threads := await asyncio.shield(parent.ready):
+                if not parent.ready.done():
+                    await asyncio.wait_for(asyncio.shield(parent.ready), WARM_WITHIN)
+                if threads := parent.ready.result():
                     self._go_cold(f"forking it is not safe beside its threads {', '.join(threads)}")
                     break
                 return await parent.child()
             except ParentLost:
                 if not parent.warmed:
                     self._go_cold("it ended while warming up")
+            except asyncio.TimeoutError:
+                self._go_cold(f"it was not warm after {WARM_WITHIN:g} seconds")
             except NoRoom:
                 await asyncio.sleep(NO_ROOM_PAUSE)
         return await fresh_child(self.limits, self._own_folder())
@@ -191,7 +198,7 @@ class Engine:
 
     def _own_folder(self) -> str:
         if self._folder is None:
-            self._folder = tempfile.mkdtemp(prefix="airflow-rest-api-")
+            self._folder = str(private_folders.make())
         return self._folder
 
     def _retry_after(self) -> int:

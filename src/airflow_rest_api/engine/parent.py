@@ -10,9 +10,9 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 from collections import deque
 
+from airflow_rest_api import private_folders
 from airflow_rest_api.engine import fingerprint, wire
 from airflow_rest_api.engine.children import Child, NoRoom, ParentLost, environment, interpreter
 from airflow_rest_api.engine.job import Limits
@@ -41,7 +41,7 @@ class WarmParent:
         self.warmed = False
         self.ready: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
         self.ready.add_done_callback(lambda future: future.cancelled() or future.exception())
-        self.folder = tempfile.mkdtemp(prefix="airflow-rest-api-")
+        self.folder = str(private_folders.make())
         self._orders, theirs = socket.socketpair()
         self._process = subprocess.Popen(
             interpreter("forkserver", str(theirs.fileno()), self.folder, *limits.preload),

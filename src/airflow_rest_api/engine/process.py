@@ -16,6 +16,9 @@ from airflow_rest_api.engine.job import Ending, Job, Outcome
 from airflow_rest_api.engine.output import Output
 from airflow_rest_api.engine.redaction import Redactor, Secrets
 
+LEAVING = 30.0
+"""Seconds that the exit handlers of a command may take, for which nobody waits."""
+
 CHUNK = 256 * 1024
 DRAIN_READS = 8
 """Reads that empty any pipe: it holds 64 KiB, and each read takes all that is there."""
@@ -135,6 +138,8 @@ class Process:
             # Its last word may still lie in the socket, unless something it started keeps the other end open.
             await asyncio.wait({report}, timeout=1)
         if report.done() and (said := report.result()) is not None:
+            leaving = asyncio.get_running_loop().call_later(LEAVING, _see_off, child)
+            child.exited.add_done_callback(lambda _: leaving.cancel())
             if "usage" in said:
                 return Outcome(Ending.USAGE, said["exit_code"], None, self._secrets.mask(said["usage"]))
             return Outcome(Ending.EXITED, said["exit_code"])
@@ -243,6 +248,12 @@ class Process:
 
         loop.add_reader(descriptor, take)
         return drain
+
+
+def _see_off(child: Child) -> None:
+    """End a child that has told its result and does not go."""
+    if not child.exited.done():
+        child.send_signal(signal.SIGKILL)
 
 
 async def first(*futures: asyncio.Future[Any]) -> None:

@@ -7,12 +7,12 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from airflow_rest_api import private_folders
 from airflow_rest_api.engine.redaction import open_end
 from airflow_rest_api.operations.model import OutputFile
 
@@ -40,7 +40,7 @@ class Workspace:
     """A folder that only the server's own user can enter, with one folder in it for each file argument."""
 
     def __init__(self, parent: Path | None = None) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="airflow-rest-api-", dir=parent))  # mkdtemp makes it 0700
+        self.path = private_folders.make(parent)
         self._names: dict[str, str] = {}
 
     def write(self, argument: str, upload: Upload) -> Path:

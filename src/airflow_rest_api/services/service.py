@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.hosts import jobs3
@@ -36,6 +37,9 @@ TURN = 0.2
 LAST_LINES = 10
 LAST_BYTES = 4096
 """How much of a log is shown of a component that has failed."""
+GIVEN_UP = timedelta(days=1)
+"""For so long a service of another host that nobody looks after may still be there, and is not forgotten."""
+
 ATTEMPTS = 5
 """How often a change is tried that another one was faster than."""
 
@@ -113,9 +117,16 @@ class Services:
         await self._want(identifier, Wish.RESTART, user)
 
     async def forget(self, identifier: str) -> None:
-        """Remove what is known of a service that has ended; its log files stay. Raise StillRunning."""
+        """
+        Remove what is known of a service that has ended; its log files stay.
+
+        :raises StillRunning: it has not ended, or is of another host and may only seem to be lost
+        """
         service = await self._one(identifier)
         stored = await self._store.get(identifier)
+        unseen = now() - (stored.seen_at or stored.created_at)
+        if not stored.state.ended and not self.local.is_mine(stored) and unseen < GIVEN_UP:
+            raise StillRunning(identifier)
         if not service.state.ended or not await self.local.forget(stored):
             raise StillRunning(identifier)
 

@@ -1,0 +1,49 @@
+"""
+Private folders for files of one operation, and the end of those whose process was killed.
+
+Whoever makes one removes it. A process that was killed cannot: so the name says whose it is, and the next
+server that starts beside it removes it, as there may be secrets in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from airflow_rest_api.services import processes
+
+log = logging.getLogger(__name__)
+
+PREFIX = "airflow-rest-api-"
+
+
+def make(parent: Path | None = None) -> Path:
+    """Make a folder that only this user can enter; in the system's temporary folder by default."""
+    pid = os.getpid()
+    owner = f"{_short(processes.place())}-{pid}-{_short(processes.start_of(pid) or '')}"
+    # mkdtemp makes it 0700.
+    return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{owner}-", dir=parent))
+
+
+def sweep(parent: Path | None = None) -> list[Path]:
+    """Remove the folders of processes of this boot and container that have ended; return them. Blocks."""
+    found = []
+    place = _short(processes.place())
+    for folder in (parent or Path(tempfile.gettempdir())).glob(f"{PREFIX}{place}-*-*-*"):
+        pid, start = folder.name.removeprefix(f"{PREFIX}{place}-").split("-")[:2]
+        if not pid.isdigit() or start == _short(processes.start_of(int(pid)) or ""):
+            continue
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+            continue
+        log.info("Removing %s: the process that made it was killed", folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        found.append(folder)
+    return found
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
