@@ -242,9 +242,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
     finally:
         tidy.cancel()
+        await upkeep.stop()
         # It may be in the middle of what must not be left half done.
         await asyncio.gather(tidy, sweep, return_exceptions=True)
-        await upkeep.stop()
         await grants
         await asyncio.to_thread(context.audit.close)
         context.database.close()
