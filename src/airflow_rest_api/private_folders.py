@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 
@@ -37,7 +38,12 @@ def sweep(parent: Path | None = None) -> list[Path]:
         pid, start = folder.name.removeprefix(f"{PREFIX}{place}-").split("-")[:2]
         if not pid.isdigit() or start == _short(processes.start_of(int(pid)) or ""):
             continue
-        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        try:
+            status = folder.lstat()
+        except FileNotFoundError:
+            # Another server that starts at the same time was faster.
+            continue
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
             continue
         log.info("Removing %s: the process that made it was killed", folder)
         shutil.rmtree(folder, ignore_errors=True)
