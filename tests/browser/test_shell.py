@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from demo.stack import Stack
 from tests.browser.conftest import Visit
-from tests.browser.visitor import PATIENCE, PLUGIN, violations
+from tests.browser.visitor import PATIENCE, PLUGIN, Visitor, violations
 
 pytestmark = pytest.mark.airflow
 
@@ -123,12 +123,19 @@ def test_a_link_from_another_site_opens_the_page_for_who_is_signed_in(visit: Vis
     expect(visitor.page.locator(".user")).to_have_text("viewer")
 
 
-def test_when_the_session_ends_nothing_typed_is_lost_and_the_request_goes_on(visit: Visit, stack: Stack):
-    visitor = visit("admin")
+def about_to_set(visit: Visit, user: str, key: str) -> Visitor:
+    """Return somebody who has filled in a form, and whose session is about to end."""
+    visitor = visit(user)
     visitor.allow(SESSION_ENDED)
     page = visitor.open("?view=commands&command=variables/set")
-    page.get_by_label("key").fill("typed_before")
+    page.get_by_label("key").fill(key)
     page.get_by_label("value").fill("kept")
+    return visitor
+
+
+def test_when_the_session_ends_nothing_typed_is_lost_and_the_request_goes_on(visit: Visit, stack: Stack):
+    visitor = about_to_set(visit, "admin", "typed_before")
+    page = visitor.page
     visitor.context.clear_cookies()
     page.get_by_role("button", name="Run", exact=True).click()
     dialog = page.get_by_role("dialog", name="Your session has ended")
@@ -144,11 +151,8 @@ def test_when_the_session_ends_nothing_typed_is_lost_and_the_request_goes_on(vis
 
 
 def test_a_request_is_never_sent_as_another_user_who_signs_in(visit: Visit, stack: Stack):
-    visitor = visit("op")
-    visitor.allow(SESSION_ENDED)
-    page = visitor.open("?view=commands&command=variables/set")
-    page.get_by_label("key").fill("asked_by_op")
-    page.get_by_label("value").fill("x")
+    visitor = about_to_set(visit, "op", "asked_by_op")
+    page = visitor.page
     visitor.context.clear_cookies()
     page.get_by_role("button", name="Run", exact=True).click()
     with page.expect_popup() as popup:
@@ -164,11 +168,8 @@ def test_a_request_is_never_sent_as_another_user_who_signs_in(visit: Visit, stac
 
 
 def test_nothing_is_done_as_who_has_signed_in_in_another_tab(visit: Visit, stack: Stack):
-    visitor = visit("op")
-    visitor.allow(SESSION_ENDED)
-    page = visitor.open("?view=commands&command=variables/set")
-    page.get_by_label("key").fill("typed_by_op")
-    page.get_by_label("value").fill("x")
+    visitor = about_to_set(visit, "op", "typed_by_op")
+    page = visitor.page
     session = {"name": "_token", "value": stack.token("admin"), "url": f"{stack.url}/"}
     visitor.context.add_cookies([session])  # type: ignore[list-item]
     page.get_by_role("button", name="Run", exact=True).click()

@@ -77,13 +77,17 @@ async def read_model(request: Request, limit: int, model: type[M], *, strict: bo
     async with read_body(request, limit) as body:
         if body.form:
             raise Problem(415, "unsupported_media_type", "A form is not taken here: send JSON.")
-        try:
-            return model.model_validate(body.values, strict=strict)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            said = f"{name}: {first['msg']}" if name else first["msg"]
-            raise Problem(400, "bad_request", said, argument=name or None) from None
+        return validated(model, body.values, strict=strict)
+
+
+def validated(model: type[M], values: dict[str, Any], *, strict: bool = False) -> M:
+    """Return what a client sent as a model says it is; raise Problem."""
+    try:
+        return model.model_validate(values, strict=strict)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = [str(part) for part in first["loc"]]
+        raise Problem(400, "bad_request", f"{'.'.join(place)}: {first['msg']}", argument=place[0]) from None
 
 
 def json_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:

@@ -6,11 +6,10 @@ import json
 from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
 from airflow_rest_api.api.answer import answer_run, leaves
-from airflow_rest_api.api.body import Body, read_body
+from airflow_rest_api.api.body import Body, read_body, validated
 from airflow_rest_api.api.context import CallerDep, ContextDep
 from airflow_rest_api.api.idempotency import key_of, once
 from airflow_rest_api.api.launch import launch_line
@@ -78,9 +77,4 @@ def _argv(body: Body) -> list[str]:
             values = {"argv": json.loads(fields[0])}
         except (ValueError, RecursionError):
             raise Problem(400, "bad_json", "argv: the field is no JSON", argument="argv") from None
-    try:
-        return RunBody.model_validate(values, strict=True).argv
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise Problem(400, "bad_request", f"{place}: {first['msg']}", argument=str(first["loc"][0])) from None
+    return validated(RunBody, values, strict=True).argv

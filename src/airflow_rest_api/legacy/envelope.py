@@ -110,12 +110,7 @@ def _masked(name: str, value: Any, *, secret: bool) -> Any:
         value = _USER_IN_ADDRESS.sub(MASK, value)
     elif name == "conn_uri":
         return MASK
-    if (
-        secret
-        or name in SECRET_ARGUMENTS - {"conn_uri", "broker_api"}
-        or _SECRET_WORDS.search(name)
-        or hides_value_of(name)
-    ):
+    if secret or name in SECRET_ARGUMENTS - {"conn_uri", "broker_api"} or _is_secret(name):
         return MASK
     return masked_text(value) if isinstance(value, str) else value
 

@@ -154,16 +154,15 @@ class Operations(Reading):
                     operation, self._recorder, self._output_limit, recorded=recorded or key is not None
                 )
                 ear = Ear(live, workspace)
-                # Again: others of this user may have come in between.
+                # Again: others of this user may have come in between. From here to `_follow` nobody does.
                 self._check_turn(user)
                 process = self._engine.submit(job, ear)
-                process.on_start = live.begin
-                live.stop = process.cancel
-                self._live[operation.id] = live
         except BaseException:
             if workspace is not None:
                 await asyncio.to_thread(workspace.remove)
             raise
+        process.on_start = live.begin
+        live.stop = process.cancel
         work = follow(live, process, ear, invocation, workspace, self._file_limit)
         self._follow(live, work, workspace, on_end)
         return live.look()

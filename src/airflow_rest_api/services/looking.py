@@ -54,7 +54,7 @@ def _found(service: Service, told: Status | None, now: datetime) -> dict[str, An
             return {}
         if service.keeper is None:
             return {"state": State.FAILED, "message": NO_START, "ended_at": now}
-        return {"state": State.LOST, "message": KEEPER_GONE, "ended_at": now, "pid": None, "pid_start": None}
+        return _lost(now)
     found: dict[str, Any] = {
         "keeper": told.keeper,
         "keeper_start": told.keeper_start,
@@ -71,9 +71,13 @@ def _found(service: Service, told: Status | None, now: datetime) -> dict[str, An
     if not processes.is_alive(told.keeper, told.keeper_start):
         if processes.is_alive(told.pid, told.pid_start):
             return {**found, "state": State.STOPPING, "message": ORPHAN}
-        lost = {"state": State.LOST, "message": KEEPER_GONE, "ended_at": now}
-        return {**found, **lost, "pid": None, "pid_start": None, "exit_code": None}
+        return {**found, **_lost(now)}
     return {**found, "state": _living(service, told, now)}
+
+
+def _lost(now: datetime) -> dict[str, Any]:
+    lost = {"state": State.LOST, "message": KEEPER_GONE, "ended_at": now}
+    return {**lost, "pid": None, "pid_start": None, "exit_code": None}
 
 
 def _living(service: Service, told: Status, now: datetime) -> State:

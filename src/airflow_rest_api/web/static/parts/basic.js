@@ -1,5 +1,6 @@
 /** Buttons, badges, tabs: what every view is made of. */
 import { html, useEffect, useId, useRef, useState } from "../vendor/preact.js";
+import { facts, framed } from "../lib/facts.js";
 import { address, go } from "../lib/router.js";
 import { copy } from "../lib/text.js";
 import { Icon } from "./icons.js";
@@ -20,6 +21,9 @@ export function Link({ view, params = {}, children, ...rest }) {
   };
   return html`<a href=${address(view, params)} onClick=${follow} ...${rest}>${children}</a>`;
 }
+
+/** A DAG, with a link to Airflow's page of it; Airflow's frame does not let its document be replaced. */
+export const DagLink = ({ id, ...rest }) => (framed ? id : html`<a href="${facts.airflow}/dags/${encodeURIComponent(id)}" ...${rest}>${id}</a>`);
 
 /** Copies a text; says so. `text`: a string, or a function that returns one. */
 export function CopyButton({ text, label = "Copy", icon = "copy", children, ...rest }) {

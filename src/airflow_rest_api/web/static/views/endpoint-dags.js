@@ -1,9 +1,8 @@
 /** The DAGs with their state, active or paused: the first from Airflow, all of them by a command. */
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { airflow, call } from "../lib/api.js";
-import { facts, framed } from "../lib/facts.js";
 import { plural } from "../lib/text.js";
-import { Badge, Button, ErrorNotice, Loading } from "../parts/basic.js";
+import { Badge, Button, DagLink, ErrorNotice, Loading } from "../parts/basic.js";
 import { Table } from "../parts/table.js";
 
 const FIRST = 100;
@@ -13,8 +12,7 @@ const COLUMNS = [
     id: "dag_id",
     label: "DAG",
     value: (dag) => dag.id,
-    // Airflow's frame does not let its document be replaced.
-    cell: (dag) => (framed ? dag.id : html`<a href="${facts.airflow}/dags/${encodeURIComponent(dag.id)}" title=${dag.id}>${dag.id}</a>`),
+    cell: (dag) => html`<${DagLink} id=${dag.id} title=${dag.id} />`,
   },
   { id: "state", label: "State", width: "130px", value: (dag) => (dag.paused ? "paused" : "active"), cell: (dag) => html`<${Badge} tone=${dag.paused ? "idle" : "good"}>${dag.paused ? "paused" : "active"}<//>` },
 ];

@@ -1,10 +1,9 @@
 /** One file: what is in it, which versions there were, what can be done about it. */
 import { html, useEffect, useMemo, useState } from "../../vendor/preact.js";
 import { begin, content, contentText, filePath } from "../../lib/dag_files.js";
-import { facts as page, framed } from "../../lib/facts.js";
 import { Lines } from "../../lib/lines.js";
 import { moment, size } from "../../lib/text.js";
-import { Button, ErrorNotice, Link, Loading, Notice, Tabs } from "../../parts/basic.js";
+import { Button, DagLink, ErrorNotice, Link, Loading, Notice, Tabs } from "../../parts/basic.js";
 import { Dialog } from "../../parts/dialog.js";
 import { SwitchField } from "../../parts/fields.js";
 import { LogPane, save } from "../../parts/logpane.js";
@@ -64,12 +63,11 @@ function Head({ file, bundle, onStarted }) {
 }
 
 function Facts({ file }) {
-  const dag = (id) => (framed ? id : html`<a href="${page.airflow}/dags/${encodeURIComponent(id)}">${id}</a>`);
   const found = [
     ["Bundle", file.bundle],
     ["Size", file.size !== null && size(file.size)],
     ["Changed", moment(file.modified_at)],
-    ["DAGs", file.dag_ids.length > 0 && file.dag_ids.map((id, at) => html`${at > 0 && ", "}${dag(id)}`)],
+    ["DAGs", file.dag_ids.length > 0 && file.dag_ids.map((id, at) => html`${at > 0 && ", "}<${DagLink} id=${id} />`)],
     ["Deployed", file.deployed && `version ${file.deployed.version} by ${file.deployed.user}, ${moment(file.deployed.at)}`],
   ];
   return html`<dl class="facts">${found.filter(([, value]) => value).map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
