@@ -10,6 +10,9 @@ import sys
 import time
 from pathlib import Path
 
+CLOCK_TICK = 0.01
+"""Seconds to which Linux tells when a process began."""
+
 
 def echo(argv: list[str]) -> int:
     """Print the arguments, one repr per line."""
@@ -148,10 +151,14 @@ def random_number(argv: list[str]) -> int:
 
 
 def session_works(argv: list[str]) -> int:
-    """Use Airflow's database session and say whether a connection was inherited."""
+    """Say how many connections to the database are open, and whether this process opened the one it uses."""
+    import psutil
     from airflow import settings
 
-    print(settings.engine.pool.checkedin() + settings.engine.pool.checkedout())
+    opened = settings.engine.pool.checkedin() + settings.engine.pool.checkedout()
+    with settings.engine.connect() as connection:
+        since = connection.connection._connection_record.starttime
+    print(opened, since > psutil.Process().create_time() - CLOCK_TICK)
     return 0
 
 

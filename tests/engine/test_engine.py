@@ -101,7 +101,9 @@ def test_the_surroundings_are_those_of_a_quiet_terminal_of_its_own(
     assert found["cwd"] == str(tmp_path)
     assert found["group_leader"]
     assert not found["terminal"]
-    assert found["descriptors"] == ["/dev/null", "pipe", "pipe", "socket"]
+    # A spare child has opened the database by now.
+    others = [name for name in found["descriptors"] if "/airflow.db" not in name]
+    assert others == ["/dev/null", "pipe", "pipe", "socket"]
     assert "secret" not in found["title"]
 
 
@@ -111,10 +113,45 @@ def test_a_command_that_reads_finds_nothing(run: Run[Any], any_engine: Engine):
     assert process.stdout.text == "''\n"
 
 
-def test_no_database_connection_is_inherited(run: Run[Any], engine: Engine):
-    _, process = run(outcome(engine, act("session_works")))
+def test_no_database_connection_is_inherited(run: Run[Any], new_engine: Callable[..., Engine]):
+    _, process = run(outcome(new_engine(spares=0), act("session_works")))
 
-    assert process.stdout.text == "0\n"
+    assert process.stdout.text == "0 True\n"
+
+
+def test_a_spare_child_has_a_database_connection_of_its_own(run: Run[Any], new_engine: Callable[..., Engine]):
+    engine = new_engine(spares=1)
+
+    async def second() -> str:
+        await outcome(engine, act("echo"))
+        # While a command waits for its child there is no spare one.
+        while engine._parent is None or not engine._parent._spares:
+            await asyncio.sleep(0.05)
+        _, process = await outcome(engine, act("session_works"))
+        return process.stdout.text
+
+    assert run(second()) == "1 True\n"
+
+
+def test_a_spare_child_lets_go_of_its_connection_without_a_job_and_at_its_end():
+    program = textwrap.dedent(
+        """
+        import socket
+        from airflow_rest_api.engine import child
+
+        child.RESTS_AFTER = 0.01
+        engine, control = socket.socketpair()
+
+        def rest():
+            print("rests", flush=True)
+            engine.close()
+
+        child.serve(control, rest)
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+
+    assert (done.stdout, done.stderr, done.returncode) == ("rests\nrests\n", "", 0)
 
 
 def test_two_children_do_not_draw_the_same_random_number(run: Run[Any], engine: Engine):

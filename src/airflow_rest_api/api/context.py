@@ -63,11 +63,12 @@ class Context:
     streams: Streams = field(default_factory=Streams)
 
 
-def _context(request: Request) -> Context:
+# Not plain functions, which FastAPI would call in a thread each.
+async def _context(request: Request) -> Context:
     return cast("Context", request.app.state.context)
 
 
-def _caller(request: Request) -> Caller:
+async def _caller(request: Request) -> Caller:
     # No default: a request that did not come through the guard has no business here.
     caller = cast("Caller", request.scope["state"][STATE])
     caller.address = request.client.host if request.client else None

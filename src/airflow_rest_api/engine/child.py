@@ -10,6 +10,7 @@ import functools
 import importlib
 import os
 import resource
+import select
 import signal
 import socket
 import sys
@@ -27,11 +28,19 @@ CONTROL = 3
 UMASK = 0o027
 PR_SET_PDEATHSIG = 1
 
+RESTS_AFTER = 60.0
+"""Seconds without a job after which a spare child lets go of what it holds open."""
+
 _libc = ctypes.CDLL(None)
 
 
 def become_child(
-    control: socket.socket, stdout: int, stderr: int, parent: int, prepare: Callable[[], None]
+    control: socket.socket,
+    stdout: int,
+    stderr: int,
+    parent: int,
+    prepare: Callable[[], None],
+    rest: Callable[[], None],
 ) -> NoReturn:
     """
     Turn a process that was just forked from the warm parent into one that waits for its job.
@@ -41,6 +50,7 @@ def become_child(
     :param stderr: descriptor that takes the place of standard error
     :param parent: process id of the warm parent; the child does not outlive it
     :param prepare: what to do while no job has come yet
+    :param rest: what to do when none has come for a while, and none ever will
     """
     try:
         os.setsid()
@@ -48,16 +58,19 @@ def become_child(
         _reset_signals()
         control = _take_descriptors(control, stdout, stderr)
         prepare()
-        serve(control)
+        serve(control, rest)
     finally:
         # Whatever happens, a child never returns into the parent's loop.
         os._exit(70)
 
 
-def serve(control: socket.socket) -> NoReturn:
+def serve(control: socket.socket, rest: Callable[[], None]) -> NoReturn:
     """Wait for one job, run it, report its end; end without a word when the engine has gone."""
+    if not select.select([control], [], [], RESTS_AFTER)[0]:
+        rest()
     job = wire.receive(control)
     if job is None:
+        rest()
         os._exit(0)
     report = _work(control, job)
     # The exit handlers close connections and change nothing of the result: nobody has to wait for them.

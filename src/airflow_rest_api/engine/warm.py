@@ -59,13 +59,28 @@ def warm_up(preload: Sequence[str] = ()) -> None:
 
 
 def stretch() -> None:
-    """Use in a spare child what most commands use, and leave no connection open."""
+    """
+    Use in a spare child what most commands use, and keep a connection to the database open for its command.
+
+    Only where Airflow looks at a connection before it uses it, as it does by default: the database may be
+    restarted while the child waits.
+    """
+    from airflow import settings
     from airflow.cli.cli_parser import get_parser
+    from airflow.configuration import conf
 
     parser = get_parser()
     with _silence(), _no_action_log():
         for argv in STRETCHES:
             _rehearse(parser, argv)
+    if settings.Session is not None:
+        _quietly(settings.Session.remove)
+    if not conf.getboolean("database", "sql_alchemy_pool_pre_ping", fallback=True):
+        rest()
+
+
+def rest() -> None:
+    """Let go of the connection that `stretch` keeps."""
     _quietly(_close_connections)
 
 

@@ -90,12 +90,19 @@ class Accounts:
         )
 
 
+async def is_still_there(manager: Any, user: Any) -> bool:
+    """Return what `still_there` does, from a thread where that asks the database."""
+    if _is_a(manager, FAB):
+        return await asyncio.to_thread(still_there, manager, user)
+    return still_there(manager, user)
+
+
 def still_there(manager: Any, user: Any) -> bool:
     """
-    Return whether the user of a good token still exists and is active; it may have to ask the database.
+    Return whether the user of a good token still exists and is active.
 
     Airflow does not look for the simple auth manager's users again, and for Flask-AppBuilder's not within
-    `[fab] cache_ttl`. Other auth managers are believed.
+    `[fab] cache_ttl`: these are looked up in the database. Other auth managers are believed.
     """
     if _is_a(manager, SIMPLE):
         return _all_admins() or any(one.username == user.username for one in manager.get_users())

@@ -69,7 +69,7 @@ class Airflow3:
             access_token.check(token)
         except InvalidTokenError as error:
             raise access_token.refusal(token, error) from None
-        if user is None or not await asyncio.to_thread(accounts.still_there, manager, user):
+        if user is None or not await accounts.is_still_there(manager, user):
             raise NoUser("The token's user does not exist or is not active.")
         return user
 

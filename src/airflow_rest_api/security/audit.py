@@ -25,6 +25,8 @@ PREFIX = "rest_api."
 ROOM = 10_000
 """Events that wait for the database; what comes on top goes to the log alone."""
 BATCH = 50
+GATHERED_FOR = 0.05
+"""Seconds that an event waits for others: when a command ends, its operation and its answer come first."""
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 """Seconds between the attempts to reach the database."""
 LONGEST_WORD = 1000
@@ -129,6 +131,7 @@ class Audit:
         events: list[Event | None] = []
         with contextlib.suppress(queue.Empty):
             events.append(self._queue.get(block=not self._closing.is_set()))
+            self._closing.wait(GATHERED_FOR)
             while len(events) < BATCH:
                 events.append(self._queue.get_nowait())
         return [event for event in events if event is not None]
