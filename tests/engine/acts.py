@@ -10,9 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-CLOCK_TICK = 0.01
-"""Seconds to which Linux tells when a process began."""
-
 
 def echo(argv: list[str]) -> int:
     """Print the arguments, one repr per line."""
@@ -151,14 +148,13 @@ def random_number(argv: list[str]) -> int:
 
 
 def session_works(argv: list[str]) -> int:
-    """Say how many connections to the database are open, and whether this process opened the one it uses."""
-    import psutil
+    """Say how many connections to the database are open, and use it."""
     from airflow import settings
+    from sqlalchemy import text
 
-    opened = settings.engine.pool.checkedin() + settings.engine.pool.checkedout()
+    print(settings.engine.pool.checkedin() + settings.engine.pool.checkedout())
     with settings.engine.connect() as connection:
-        since = connection.connection._connection_record.starttime
-    print(opened, since > psutil.Process().create_time() - CLOCK_TICK)
+        print(connection.execute(text("SELECT 'works'")).scalar())
     return 0
 
 

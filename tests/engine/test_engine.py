@@ -113,24 +113,27 @@ def test_a_command_that_reads_finds_nothing(run: Run[Any], any_engine: Engine):
     assert process.stdout.text == "''\n"
 
 
-def test_no_database_connection_is_inherited(run: Run[Any], new_engine: Callable[..., Engine]):
-    _, process = run(outcome(new_engine(spares=0), act("session_works")))
+async def connections_of_a_spare_child(engine: Engine) -> str:
+    await outcome(engine, act("echo"))
+    # While a command waits for its child there is no spare one.
+    while engine._parent is None or not engine._parent._spares:
+        await asyncio.sleep(0.05)
+    _, process = await outcome(engine, act("session_works"))
+    return process.stdout.text
 
-    assert process.stdout.text == "0 True\n"
+
+def test_a_spare_child_has_a_database_connection_of_its_own(run: Run[Any], engine: Engine):
+    assert run(asyncio.wait_for(connections_of_a_spare_child(engine), 180)) == "1\nworks\n"
 
 
-def test_a_spare_child_has_a_database_connection_of_its_own(run: Run[Any], new_engine: Callable[..., Engine]):
-    engine = new_engine(spares=1)
+def test_no_database_connection_is_inherited_or_kept_where_it_may_be_dead_when_it_is_used(
+    run: Run[Any], new_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_PRE_PING", "False")
 
-    async def second() -> str:
-        await outcome(engine, act("echo"))
-        # While a command waits for its child there is no spare one.
-        while engine._parent is None or not engine._parent._spares:
-            await asyncio.sleep(0.05)
-        _, process = await outcome(engine, act("session_works"))
-        return process.stdout.text
+    found = run(asyncio.wait_for(connections_of_a_spare_child(new_engine(spares=1)), 180))
 
-    assert run(second()) == "1 True\n"
+    assert found == "0\nworks\n"
 
 
 def test_a_spare_child_lets_go_of_its_connection_without_a_job_and_at_its_end():

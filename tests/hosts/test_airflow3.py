@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from airflow_rest_api.hosts import airflow3
+from airflow_rest_api.hosts import accounts, airflow3
 from airflow_rest_api.hosts.airflow3 import Airflow3
 from airflow_rest_api.hosts.errors import InvalidToken
 from tests.standin import auth_manager, token
@@ -95,6 +96,25 @@ def test_the_admin_role_of_flask_appbuilder_may_have_another_name(monkeypatch: p
 
     assert asyncio.run(host.is_admin(with_roles("Chiefs")))
     assert not asyncio.run(host.is_admin(with_roles("Admin")))
+
+
+def test_only_airflows_own_simple_auth_manager_is_asked_on_the_event_loop(monkeypatch: pytest.MonkeyPatch):
+    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+
+    asked: list[tuple[type, bool]] = []
+
+    def still_there(manager: object, user: object) -> bool:
+        asked.append((type(manager), threading.current_thread() is threading.main_thread()))
+        return True
+
+    class FromAFile(SimpleAuthManager):
+        pass
+
+    monkeypatch.setattr(accounts, "still_there", still_there)
+    for kind in (SimpleAuthManager, FromAFile, Other):
+        assert asyncio.run(accounts.is_still_there(object.__new__(kind), object()))
+
+    assert asked == [(SimpleAuthManager, True), (FromAFile, False), (Other, False)]
 
 
 class Other:

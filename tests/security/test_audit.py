@@ -92,6 +92,20 @@ def test_the_end_of_a_command_is_one_row_with_all_there_is_to_know() -> None:
     }
 
 
+def test_events_wait_for_each_other_but_not_when_the_server_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GATHERED_FOR", 60.0)
+    written: list[list[str]] = []
+    audit = Audit(lambda events: written.append([event.name for event in events]))
+    audit.record(Event("1", "ada"))
+    deadline = time.monotonic() + 30
+    while not audit._queue.empty() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    audit.record(Event("2", "ada"))
+    audit.close(30)
+
+    assert written == [["1", "2"]]
+
+
 @pytest.mark.parametrize(
     ("effect", "reveals", "recorded"),
     [

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 FEW = 20
 SHORT = 200
-"""Arguments, and characters of one: to check so much takes a tenth of the time in which a thread begins."""
+"""Arguments, and characters of one, that are checked in less time than a thread takes to begin."""
 
 
 async def launch(
@@ -105,7 +105,10 @@ async def _checked(check: Callable[[], Invocation], given: Collection[object]) -
 
 
 def _is_short(value: object) -> bool:
-    return len(value) <= SHORT if isinstance(value, str) else value is None or isinstance(value, (bool, int))
+    if isinstance(value, str):
+        return len(value) <= SHORT
+    # A number can stand for as many flags.
+    return value is None or (isinstance(value, int) and value <= FEW)
 
 
 def _with_file_names(

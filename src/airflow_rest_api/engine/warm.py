@@ -67,7 +67,6 @@ def stretch() -> None:
     """
     from airflow import settings
     from airflow.cli.cli_parser import get_parser
-    from airflow.configuration import conf
 
     parser = get_parser()
     with _silence(), _no_action_log():
@@ -75,7 +74,8 @@ def stretch() -> None:
             _rehearse(parser, argv)
     if settings.Session is not None:
         _quietly(settings.Session.remove)
-    if not conf.getboolean("database", "sql_alchemy_pool_pre_ping", fallback=True):
+    # The pool is asked, not the configuration: local settings can make the engine in their own way.
+    if settings.engine is not None and not getattr(settings.engine.pool, "_pre_ping", False):
         rest()
 
 

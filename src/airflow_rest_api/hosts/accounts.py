@@ -91,10 +91,10 @@ class Accounts:
 
 
 async def is_still_there(manager: Any, user: Any) -> bool:
-    """Return what `still_there` does, from a thread where that asks the database."""
-    if _is_a(manager, FAB):
-        return await asyncio.to_thread(still_there, manager, user)
-    return still_there(manager, user)
+    """Return what `still_there` does, from a thread unless all it needs is the configuration."""
+    if f"{type(manager).__module__}.{type(manager).__qualname__}" == SIMPLE:
+        return still_there(manager, user)
+    return await asyncio.to_thread(still_there, manager, user)
 
 
 def still_there(manager: Any, user: Any) -> bool:
