@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.storage.errors import BadDatabase
@@ -89,5 +91,7 @@ def _is_sqlite(url: URL) -> bool:
 def _write_ahead(connection: Any, record: object) -> None:
     # Readers do not wait for the writer then; as Airflow sets it for its own.
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
+    # SQLite waits for nobody here: who is kept from it finds the database as others make it, now or soon.
+    with suppress(sqlite3.OperationalError):
+        cursor.execute("PRAGMA journal_mode=WAL")
     cursor.close()
