@@ -73,6 +73,16 @@ async def outcome(engine: Engine, job: Job) -> tuple[Outcome, Process]:
     return await asyncio.wait_for(process.wait(), 180), process
 
 
+async def at_rest(engine: Engine) -> None:
+    """Wait until the spare children that the last commands took are made anew, a minute at most."""
+    for _ in range(6000):
+        parent = engine._parent
+        if parent is not None and not parent._asked and len(parent._spares) >= engine.limits.spares:
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError("there are not as many spare children as there should be")
+
+
 async def first_line(process: Process) -> str:
     """Wait for the first line that a command prints."""
     for _ in range(18_000):

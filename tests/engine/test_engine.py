@@ -17,7 +17,7 @@ import pytest
 from airflow_rest_api.engine import Busy, Ending, Engine, Job, Outcome
 from airflow_rest_api.engine import engine as engine_module
 from airflow_rest_api.engine import process as process_module
-from tests.engine.conftest import Run, act, alive, first_line, gone, outcome
+from tests.engine.conftest import Run, act, alive, at_rest, first_line, gone, outcome
 
 pytestmark = pytest.mark.airflow
 
@@ -115,15 +115,13 @@ def test_a_command_that_reads_finds_nothing(run: Run[Any], any_engine: Engine):
 
 async def connections_of_a_spare_child(engine: Engine) -> str:
     await outcome(engine, act("echo"))
-    # While a command waits for its child there is no spare one.
-    while engine._parent is None or not engine._parent._spares:
-        await asyncio.sleep(0.05)
+    await at_rest(engine)
     _, process = await outcome(engine, act("session_works"))
     return process.stdout.text
 
 
 def test_a_spare_child_has_a_database_connection_of_its_own(run: Run[Any], engine: Engine):
-    assert run(asyncio.wait_for(connections_of_a_spare_child(engine), 180)) == "1\nworks\n"
+    assert run(connections_of_a_spare_child(engine)) == "1\nworks\n"
 
 
 def test_no_database_connection_is_inherited_or_kept_where_it_may_be_dead_when_it_is_used(
@@ -131,7 +129,7 @@ def test_no_database_connection_is_inherited_or_kept_where_it_may_be_dead_when_i
 ):
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_PRE_PING", "False")
 
-    found = run(asyncio.wait_for(connections_of_a_spare_child(new_engine(spares=1)), 180))
+    found = run(connections_of_a_spare_child(new_engine(spares=1)))
 
     assert found == "0\nworks\n"
 
@@ -455,16 +453,11 @@ def test_two_engines_side_by_side_do_not_know_each_other(run: Run[Any], new_engi
 
 
 def test_a_hundred_commands_leave_neither_descriptors_nor_threads(run: Run[Any], engine: Engine):
-    async def settled() -> None:
-        # The spare children that the last commands took are made anew.
-        while engine._parent is None or len(engine._parent._spares) < engine.limits.spares:
-            await asyncio.sleep(0.05)
-        await asyncio.sleep(0.5)
-
     async def many() -> tuple[int, int]:
         for _ in range(25):
             await asyncio.gather(*(outcome(engine, act("echo", "x")) for _ in range(4)))
-        await settled()
+        await at_rest(engine)
+        await asyncio.sleep(0.5)
         return len(os.listdir("/proc/self/fd")), threading.active_count()
 
     before = run(many())

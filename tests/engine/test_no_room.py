@@ -13,7 +13,7 @@ import pytest
 from airflow_rest_api.engine import Engine, wire
 from airflow_rest_api.engine.children import Child, NoRoom
 from airflow_rest_api.engine.forkserver import ForkServer
-from tests.engine.conftest import Run, act, outcome
+from tests.engine.conftest import Run, act, at_rest, outcome
 
 
 def descriptors() -> int:
@@ -70,12 +70,8 @@ def test_who_waits_for_a_child_is_told_that_there_is_no_room(run: Run[Any], engi
         finally:
             parent._spares, parent._ask = spares, ask  # type: ignore[method-assign]
 
-    async def at_rest() -> None:
-        while parent._asked or len(parent._spares) < engine.limits.spares:
-            await asyncio.sleep(0.01)
-
     # A spare child that comes meanwhile has descriptors too.
-    run(asyncio.wait_for(at_rest(), 60))
+    run(at_rest(engine))
     before = descriptors()
     run(wait({"unforked": errno.EAGAIN}))
     # A child that came with one of its three descriptors only; there is no process of this number.

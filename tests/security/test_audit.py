@@ -15,6 +15,7 @@ from airflow_rest_api.operations.model import Operation, State
 from airflow_rest_api.security import audit as module
 from airflow_rest_api.security.access import Forbidden
 from airflow_rest_api.security.audit import Audit
+from tests.keeping import wait_for
 
 
 class Table:
@@ -97,9 +98,7 @@ def test_events_wait_for_each_other_but_not_when_the_server_stops(monkeypatch: p
     written: list[list[str]] = []
     audit = Audit(lambda events: written.append([event.name for event in events]))
     audit.record(Event("1", "ada"))
-    deadline = time.monotonic() + 30
-    while not audit._queue.empty() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert wait_for(audit._queue.empty)
     audit.record(Event("2", "ada"))
     audit.close(30)
 
@@ -137,9 +136,7 @@ def test_a_database_that_is_away_for_a_while_gets_every_row(no_pauses: None) -> 
     audit = Audit(table)
     for number in range(20):
         audit.record(Event(str(number), "ada"))
-    deadline = time.monotonic() + 30
-    while len(table.rows) < 20 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert wait_for(lambda: len(table.rows) == 20)
     audit.close()
 
     assert [row.name for row in table.rows] == [str(number) for number in range(20)]

@@ -95,8 +95,8 @@ class ForkServer:
         out_read, out_write, err_read, err_write = opened[2:]
         if pid == 0:
             # A command is waiting for a child that is no spare: it must not wait for the stretching too.
-            prepare, rest = (warm.stretch, warm.rest) if spare else (_nothing, _nothing)
-            become_child(theirs, out_write, err_write, self._pid, prepare, rest)
+            prepare = warm.stretch if spare else lambda: None
+            become_child(theirs, out_write, err_write, self._pid, prepare, warm.rest)
         self._children[pid] = set()
         theirs.close()
         os.close(out_write)
@@ -116,10 +116,6 @@ class ForkServer:
             _, status = os.waitpid(ended.si_pid, 0)
             strays.kill(self._children.pop(ended.si_pid, set()))
             wire.send(self._orders, {"exited": ended.si_pid, "status": status})
-
-
-def _nothing() -> None:
-    pass
 
 
 def _sockets() -> tuple[int, int]:

@@ -72,10 +72,11 @@ def stretch() -> None:
     with _silence(), _no_action_log():
         for argv in STRETCHES:
             _rehearse(parser, argv)
-    if settings.Session is not None:
-        _quietly(settings.Session.remove)
     # The pool is asked, not the configuration: local settings can make the engine in their own way.
-    if settings.engine is not None and not getattr(settings.engine.pool, "_pre_ping", False):
+    pool = getattr(settings.engine, "pool", None)
+    if settings.Session is not None and getattr(pool, "_pre_ping", False):
+        _quietly(settings.Session.remove)
+    else:
         rest()
 
 

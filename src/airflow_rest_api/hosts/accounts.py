@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from airflow_rest_api.hosts import refresh_token
-from airflow_rest_api.hosts.airflow3 import FAB, SIMPLE, _auth_manager, _is_a
+from airflow_rest_api.hosts.airflow3 import _auth_manager
+from airflow_rest_api.hosts.auth_managers import FAB, SIMPLE, is_a, is_just
 from airflow_rest_api.hosts.errors import InvalidToken, NoNames, NoUser, Revoked
 
 AUTH_LDAP = 2  # flask_appbuilder.const.AUTH_LDAP
@@ -23,7 +24,7 @@ class Accounts:
     def providers(self) -> tuple[str, ...]:
         """Return what `provider` may be in a login of the 1.x plugin's contract."""
         manager = _auth_manager()
-        if _is_a(manager, FAB) and _flask_app(manager).config.get("AUTH_TYPE") == AUTH_LDAP:
+        if is_a(manager, FAB) and _flask_app(manager).config.get("AUTH_TYPE") == AUTH_LDAP:
             return ("db", "ldap")
         return ("db",)
 
@@ -35,9 +36,9 @@ class Accounts:
         other auth manager at its address.
         """
         manager = _auth_manager()
-        if _is_a(manager, SIMPLE):
+        if is_a(manager, SIMPLE):
             token = await asyncio.to_thread(_simple_login, username, password)
-        elif _is_a(manager, FAB):
+        elif is_a(manager, FAB):
             token = await asyncio.to_thread(_fab_login, manager, username, password)
         else:
             token = await endpoint(username, password)
@@ -80,9 +81,9 @@ class Accounts:
         :raises NoNames: the auth manager knows users by their tokens only
         """
         manager: Any = _auth_manager()
-        if _is_a(manager, SIMPLE):
+        if is_a(manager, SIMPLE):
             return next((user for user in manager.get_users() if user.username == name), None)
-        if _is_a(manager, FAB):
+        if is_a(manager, FAB):
             return await asyncio.to_thread(_fab_user_named, manager, name)
         raise NoNames(
             f"The auth manager {type(manager).__name__} cannot find a user by name; only the simple auth "
@@ -92,7 +93,7 @@ class Accounts:
 
 async def is_still_there(manager: Any, user: Any) -> bool:
     """Return what `still_there` does, from a thread unless all it needs is the configuration."""
-    if f"{type(manager).__module__}.{type(manager).__qualname__}" == SIMPLE:
+    if is_just(manager, SIMPLE):
         return still_there(manager, user)
     return await asyncio.to_thread(still_there, manager, user)
 
@@ -104,9 +105,9 @@ def still_there(manager: Any, user: Any) -> bool:
     Airflow does not look for the simple auth manager's users again, and for Flask-AppBuilder's not within
     `[fab] cache_ttl`: these are looked up in the database. Other auth managers are believed.
     """
-    if _is_a(manager, SIMPLE):
+    if is_a(manager, SIMPLE):
         return _all_admins() or any(one.username == user.username for one in manager.get_users())
-    if _is_a(manager, FAB):
+    if is_a(manager, FAB):
         return _fab_column(user.id, "active") is True
     return True
 
@@ -123,7 +124,7 @@ def is_revoked(identifier: str) -> bool:
 def _user_of(manager: Any, claims: Mapping[str, Any]) -> Any:
     subject = claims["sub"]
     gone = NoUser("The token's user does not exist, is not active, or has another password.")
-    if _is_a(manager, SIMPLE):
+    if is_a(manager, SIMPLE):
         user = _simple_user(manager, subject)
     else:
         try:
@@ -140,9 +141,9 @@ def _user_of(manager: Any, claims: Mapping[str, Any]) -> Any:
 
 def _credential(manager: Any, subject: str) -> str:
     """Return what changes with a user's password; nothing where the auth manager keeps none."""
-    if _is_a(manager, SIMPLE) and not _all_admins():
+    if is_a(manager, SIMPLE) and not _all_admins():
         return str(manager.get_passwords().get(subject, ""))
-    if _is_a(manager, FAB):
+    if is_a(manager, FAB):
         return str(_fab_column(subject, "password") or "")
     return ""
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.hosts.auth_managers import FAB, SIMPLE, is_a
 from airflow_rest_api.hosts.errors import NoUser
 from airflow_rest_api.storage.trouble import away
 
@@ -21,9 +22,7 @@ SESSION_COOKIE = "_token"  # airflow.api_fastapi.auth.managers.base_auth_manager
 LOGIN = "/api/v2/auth/login"
 """Leads to the login of whichever auth manager, and from there to `next`; below Airflow's own path."""
 
-SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 SIMPLE_ADMIN = "ADMIN"
-FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 FAB_ADMIN = "Admin"  # Flask-AppBuilder's default of AUTH_ROLE_ADMIN
 VIEW = "REST API"
 
@@ -87,9 +86,9 @@ class Airflow3:
         an auth manager that fails at the question has answered no.
         """
         manager = _auth_manager()
-        if _is_a(manager, SIMPLE):
+        if is_a(manager, SIMPLE):
             return str(user.role or "").upper() == SIMPLE_ADMIN
-        if _is_a(manager, FAB):
+        if is_a(manager, FAB):
             return _fab_admin_role(manager) in {role.name for role in user.roles}
         return await asyncio.to_thread(_administers, manager, user)
 
@@ -110,11 +109,6 @@ def _auth_manager() -> BaseAuthManager[Any]:
     from airflow.api_fastapi.app import get_auth_manager
 
     return get_auth_manager()
-
-
-def _is_a(manager: object, name: str) -> bool:
-    """Compare by name, so that an auth manager that is not in use need not be importable."""
-    return any(f"{cls.__module__}.{cls.__qualname__}" == name for cls in type(manager).__mro__)
 
 
 def _fab_admin_role(manager: Any) -> str:

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
+from airflow_rest_api.hosts.auth_managers import FAB, SIMPLE, is_a
 from airflow_rest_api.storage.trouble import away
 
 log = logging.getLogger(__name__)
 
-SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
-FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
 POWER = "REST API {}"
 """The resource on which `can_edit` grants a power to a role of Flask-AppBuilder."""
@@ -181,11 +180,6 @@ class Permissions:
                 key = f"{bundle}:{path}"
                 found[key] = found.get(key, True) and dag_id in readable
         return [key for key, holds in found.items() if holds]
-
-
-def is_a(manager: object, name: str) -> bool:
-    """Compare by name, so that an auth manager that is not in use need not be importable."""
-    return any(f"{cls.__module__}.{cls.__qualname__}" == name for cls in type(manager).__mro__)
 
 
 def _yes(answer: object) -> bool:
