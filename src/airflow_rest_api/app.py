@@ -38,6 +38,7 @@ from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.job import Limits
 from airflow_rest_api.hosts.accounts import Accounts
 from airflow_rest_api.hosts.airflow3 import LOGIN, SESSION_COOKIE, Airflow3
+from airflow_rest_api.hosts.child import MODULES as SET_RIGHT
 from airflow_rest_api.hosts.permissions3 import create_fab_permissions
 from airflow_rest_api.legacy.child import MODULES
 from airflow_rest_api.legacy.deploy import Deployments
@@ -155,7 +156,7 @@ def limits(settings: Settings) -> Limits:
         grace=settings.cancel_grace,
         memory=settings.memory_limit or None,
         columns=settings.columns,
-        preload=(*MODULES, *DAG_FILES, SERVICES),
+        preload=(*SET_RIGHT, *MODULES, *DAG_FILES, SERVICES),
         fork=settings.fork,
     )
 

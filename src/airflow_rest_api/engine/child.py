@@ -94,7 +94,8 @@ def run(job: wire.Message, tell: Callable[[list[str]], None]) -> wire.Message:
     """
     Run one job in this process as a new interpreter would.
 
-    :param job: `argv`, `shown`, `entry`, `cwd`, `env`, `memory` (bytes), `secrets`, `mask`, `visible` of it
+    :param job: `argv`, `shown`, `entry`, `cwd`, `env`, `memory` (bytes), `secrets`, `mask`, `visible` and
+        `setup` of it
     :param tell: takes the secrets that the command comes across, where they are to be masked
     :return: `exit_code`, and `usage` with the parser's words if the parser refused the arguments
     """
@@ -108,6 +109,8 @@ def run(job: wire.Message, tell: Callable[[list[str]], None]) -> wire.Message:
         learning.pass_on(job["secrets"], tell if job["mask"] else None)
     if job["visible"]:
         rows.show_only(job["visible"])
+    for function, argument in job["setup"].items():
+        _function(function)(argument)
     # A reader on the other side wants each line when it is printed.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -123,13 +126,18 @@ def _call(entry: str | None, argv: Sequence[str], shown: Sequence[str]) -> int:
         if entry is None:
             run_airflow(argv)
             return 0
-        module, _, function = entry.partition(":")
-        return getattr(importlib.import_module(module), function)(list(argv)) or 0
+        return _function(entry)(list(argv)) or 0
     except SystemExit as end:
         return _exit_code(end.code)
     except BaseException as error:
         sys.excepthook(type(error), error.with_traceback(_below_us(error)), error.__traceback__)
         return 130 if isinstance(error, KeyboardInterrupt) else 1
+
+
+def _function(name: str) -> Callable[..., Any]:
+    """Return the function called `module:function`."""
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
 
 
 def _below_us(error: BaseException) -> TracebackType | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class Job:
     :param secrets: texts that are masked in whatever the command prints
     :param visible: the rows that may be printed, by the key with which they name an object; None for all
     :param mask: whether to mask as well what Airflow's secrets masker learns while the command runs
+    :param setup: functions of this package, as `module:function`, that the child calls before the command,
+        each with its argument, a JSON value
     """
 
     argv: Sequence[str] = field(repr=False)
@@ -59,6 +62,7 @@ class Job:
     secrets: Sequence[str] = field(default=(), repr=False)
     visible: Mapping[str, Sequence[str]] | None = field(default=None, repr=False)
     mask: bool = False
+    setup: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Ending(str, Enum):

@@ -122,6 +122,7 @@ class Process:
             "secrets": list(job.secrets),
             "mask": job.mask,
             "visible": job.visible and {key: list(names) for key, names in job.visible.items()},
+            "setup": dict(job.setup),
         }
 
     def _time_out(self) -> None:

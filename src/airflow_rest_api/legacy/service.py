@@ -185,6 +185,7 @@ class Legacy:
             invocation,
             user=caller.name,
             entry=f"{CHILD}.{work.entry}:main",
+            commands=[one.command.name for one in work.invocations],
             warnings=work.warnings,
             asks=decision.asks,
             visible=decision.visible,

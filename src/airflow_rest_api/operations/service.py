@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.engine.job import Job
+from airflow_rest_api.hosts.child import setup
 from airflow_rest_api.operations.arguments import with_files
 from airflow_rest_api.operations.cancel import Cancel
 from airflow_rest_api.operations.command import UNREAD, Ear, follow
@@ -91,6 +92,7 @@ class Operations(Reading):
         files: Mapping[str, Upload] | None = None,
         parser: Parser | None = None,
         entry: str | None = None,
+        commands: Sequence[str] | None = None,
         timeout: float | None = None,
         warnings: list[str] | None = None,
         on_end: OnEnd | None = None,
@@ -111,6 +113,7 @@ class Operations(Reading):
         :param parser: checks that the private paths went where they belong; needed where there are file
             arguments
         :param entry: `module:function` of this package to run in place of Airflow's own entry point
+        :param commands: the names of the commands that the entry runs; by default that of the invocation
         :param timeout: seconds, in place of the default
         :param warnings: to put on the operation
         :param on_end: is given the operation once it has ended; must return at once
@@ -148,6 +151,7 @@ class Operations(Reading):
                 visible=visible,
                 # What shows secrets on purpose would show nothing.
                 mask=not invocation.reveals_secrets,
+                setup={setup.PREPARE: setup.order(user, commands or [invocation.command.name])},
             )
             async with self._recorded(operation, key, first=recorded):
                 live = Live(
