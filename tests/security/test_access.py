@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,9 +70,17 @@ def test_a_regular_expression_needs_the_permission_on_each_match():
 
     assert pause("a", a, ab) is None
     assert pause("a", a) == "PUT on the DAG 'a', 'ab'"
-    for nobody_knows in ("[", "nothing"):
-        assert pause(nobody_knows, a, ab) == "PUT on every DAG"
-        assert pause(nobody_knows, every) is None
+    assert pause("nothing", a, ab) == "PUT on every DAG"
+    assert pause("nothing", every) is None
+
+
+def test_an_expression_that_cannot_be_asked_needs_the_permission_on_every_dag():
+    a, every = (("DAG", "PUT", None, name) for name in ("a", None))
+    bound = attempt("dags pause", dag_id="a", treat_dag_id_as_regex=True)
+    broken = replace(bound, values={**bound.values, "dag_id": "["})
+
+    assert str(decide(Granted(a, dags=("a",)), broken).missing) == "PUT on every DAG"
+    assert decide(Granted(every, dags=("a",)), broken).missing is None
 
 
 def test_a_list_of_dags_needs_the_permission_on_each():

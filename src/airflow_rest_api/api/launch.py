@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.commands.errors import BadArgument
+from airflow_rest_api.commands.model import STDOUT
 from airflow_rest_api.operations.files import safe_name
 from airflow_rest_api.security.decision import Attempt
 
@@ -127,6 +128,8 @@ def _with_file_names(
                     f"argument {argument.name}: send the file itself, as a part of multipart/form-data",
                 )
         elif argument.file == "out":
+            if argument.dash and named.get(argument.name) == STDOUT:
+                continue
             if isinstance(name := named.get(argument.name), str):
                 named[argument.name] = safe_name(name)
             elif name is None and argument.required:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import date
@@ -146,6 +147,20 @@ def check_names(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if isinstance(value, str) and len(value) > MAX_NAME and rules.is_name(name):
             raise BadArgument(name, f"argument {name}: at most {MAX_NAME} characters are allowed")
+
+
+def check_patterns(values: Mapping[str, Any]) -> None:
+    """Raise BadArgument where a regular expression is none; it is compiled, and applied to nothing."""
+    for name, flags in rules.PATTERNS.items():
+        value = values.get(name)
+        if not isinstance(value, str) or (flags and not any(values.get(flag) is True for flag in flags)):
+            continue
+        if len(value) > MAX_NAME:
+            raise BadArgument(name, f"argument {name}: at most {MAX_NAME} characters are allowed")
+        try:
+            re.compile(value)
+        except (re.error, RecursionError, OverflowError) as error:
+            raise BadArgument(name, f"argument {name}: not a regular expression: {error}") from None
 
 
 def _check_required(

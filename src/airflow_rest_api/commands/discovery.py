@@ -96,6 +96,7 @@ def _argument(path: tuple[str, ...], leaf: argparse.ArgumentParser, action: argp
         choices=_choices(action),
         default=default,
         file=rules.file_direction(path, action),
+        dash=isinstance(action.type, argparse.FileType) and "w" in action.type._mode,
         secret=rules.is_secret(action),
         server_path=rules.is_server_path(action),
     )

@@ -8,6 +8,9 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, Literal
 
+STDOUT = "-"
+"""The value of a file argument that stands for standard output (`argparse.FileType`)."""
+
 
 class Effect(str, Enum):
     """The most that running a command may do, the graver the later."""
@@ -48,6 +51,8 @@ class Argument:
     """None where there is none, where it is a secret, and where it names a place on the server."""
     file: Literal["in", "out"] | None = None
     """The value is a file of the client's: read by the command, or written by it."""
+    dash: bool = False
+    """A file to be written that ``-`` makes standard output."""
     secret: bool = False
     server_path: bool = False
     """The value is a path on the server: a log file, a certificate, a DAG file."""
@@ -89,6 +94,16 @@ class Command:
     def argument(self, name: str) -> Argument | None:
         """Return the argument called ``name``, or None."""
         return self.by_name.get(name)
+
+    def files(self, values: Mapping[str, Any], given: Iterable[str]) -> list[Argument]:
+        """Return the arguments called ``given`` whose values are files of the client's."""
+        return [
+            argument
+            for argument in map(self.argument, given)
+            if argument is not None
+            and argument.file is not None
+            and not (argument.dash and values.get(argument.name) == STDOUT)
+        ]
 
     def effect_of(self, given: Iterable[str]) -> Effect:
         """Return the effect when the arguments called ``given`` are given.

@@ -66,6 +66,13 @@ NAMES = frozenset({"bundle_name", "email", "key", "name", "option", "partition_k
 # The value of the first argument is a secret when Airflow would hide a value stored under the second one.
 SECRET_BY_KEY: dict[tuple[str, ...], tuple[str, str]] = {("variables", "set"): ("value", "key")}
 
+# Regular expressions: with a flag, the value is one only where that is given.
+PATTERNS: dict[str, tuple[str, ...]] = {
+    "dag_id": ("treat_dag_id_as_regex", "treat_dag_as_regex", "dag_regex"),
+    "mark_success_pattern": (),
+    "task_regex": (),
+}
+
 MASK = "***"
 
 # Where a component listens: these say nothing about the server.

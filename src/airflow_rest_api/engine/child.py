@@ -188,6 +188,9 @@ def _leave() -> None:
 
 def _flush(code: int) -> int:
     for stream in (sys.stdout, sys.stderr):
+        # A command that writes to standard output as to a file may have closed it when it was done.
+        if stream.closed:
+            continue
         try:
             stream.flush()
         except (OSError, ValueError):

@@ -29,9 +29,7 @@ def with_files(
         found
     """
     argv = invocation.argv
-    for argument in invocation.command.arguments:
-        if argument.file is None or argument.name not in invocation.given:
-            continue
+    for argument in invocation.command.files(invocation.values, invocation.given):
         if argument.file == "in":
             if argument.name not in uploads:
                 raise BadArgument(

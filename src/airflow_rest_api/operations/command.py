@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from airflow_rest_api.engine.job import Ending
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.operations.result import parse_result
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Invocation
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.operations.files import Renamer, Workspace
     from airflow_rest_api.operations.live import Live
     from airflow_rest_api.operations.model import Operation, Stream
+    from airflow_rest_api.operations.result import Read
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +64,13 @@ async def follow(
     invocation: Invocation,
     workspace: Workspace | None,
     file_limit: int,
+    read: Read | None,
 ) -> dict[str, bytes]:
     """
     Return, once a process has ended, the files that it wrote; its operation then has its end, its state last.
 
     :param file_limit: bytes kept of each file
+    :param read: reads the result off what was printed
     """
     operation = live.operation
     files: dict[str, bytes] = {}
@@ -77,7 +79,7 @@ async def follow(
         ear.finish()
         if process.started_at is not None:
             live.begin(datetime.fromtimestamp(process.started_at, timezone.utc))
-        await _read_result(live, invocation)
+        await _read_result(live, read, outcome)
         if workspace is not None:
             files = await asyncio.to_thread(_collect, workspace, operation, invocation, file_limit)
         # Last, so that nobody sees an ended operation whose result is still to come.
@@ -88,26 +90,26 @@ async def follow(
     return files
 
 
-async def _read_result(live: Live, invocation: Invocation) -> None:
+async def _read_result(live: Live, read: Read | None, outcome: Outcome) -> None:
     operation = live.operation
-    if invocation.values.get("output") != "json" or not invocation.command.json_output:
+    if read is None:
         return
     if live.feed.truncated:
         operation.warnings.append("The output was cut at [rest_api_plugin] output_limit: there is no result.")
         return
-    text = live.feed.text("stdout")
+    text, done = live.feed.text("stdout"), outcome.ending is Ending.EXITED and outcome.exit_code == 0
     if len(text) > LONG_TEXT:
-        _, operation.result = await asyncio.to_thread(parse_result, text)
+        operation.result = await asyncio.to_thread(read, text, done)
     else:
-        _, operation.result = parse_result(text)
+        operation.result = read(text, done)
 
 
 def _collect(
     workspace: Workspace, operation: Operation, invocation: Invocation, limit: int
 ) -> dict[str, bytes]:
     contents: dict[str, bytes] = {}
-    for argument in invocation.command.arguments:
-        if argument.file != "out" or argument.name not in invocation.given:
+    for argument in invocation.command.files(invocation.values, invocation.given):
+        if argument.file != "out":
             continue
         for file, content in workspace.collect(argument.name, limit):
             if content is None:

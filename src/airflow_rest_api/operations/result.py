@@ -1,9 +1,19 @@
-"""The JSON in what a command printed."""
+"""What a command printed, as a value: its JSON, or the one thing that it is there to print."""
 
 from __future__ import annotations
 
+import ast
 import json
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_rest_api.operations.log_lines import without_log_lines
+
+if TYPE_CHECKING:
+    from airflow_rest_api.commands.model import Invocation
+
+Read = Callable[[str, bool], Any]
+"""Takes what a command printed on standard output, and whether it succeeded; returns its result."""
 
 _DECODER = json.JSONDecoder()
 ATTEMPTS = 200
@@ -12,17 +22,26 @@ ATTEMPTS = 200
 
 def parse_result(stdout: str) -> tuple[bool, Any]:
     """
-    Return whether ``stdout`` holds a JSON document, and the document.
+    Return whether ``stdout`` holds a JSON document, and the document: the last one, where there are more.
 
-    Commands print log lines before their JSON and sometimes after it. The document is the last one that
-    begins a line with a bracket, ends a line, and is not part of another. Text that is JSON as a whole is
-    taken as it is.
+    Text that is JSON as a whole is taken as it is.
     """
     try:
         return True, json.loads(stdout)
     except (ValueError, RecursionError):
         pass
     found, document = False, None
+    for value in documents(stdout):
+        found, document = True, value
+    return found, document
+
+
+def documents(stdout: str) -> Iterator[Any]:
+    """
+    Yield the JSON objects and arrays that a command printed, between log lines and other text.
+
+    A document begins a line with a bracket, ends a line, and is not part of another.
+    """
     position = attempts = 0
     while attempts < ATTEMPTS and (start := _next_bracket(stdout, position)) >= 0:
         attempts += 1
@@ -35,8 +54,73 @@ def parse_result(stdout: str) -> tuple[bool, Any]:
             # "[2026-01-01] text" or "[1] text": the line goes on, so that it is a log line.
             position = start + 1
         else:
-            found, document, position = True, value, end
-    return found, document
+            yield value
+            position = end
+
+
+def reader(invocation: Invocation) -> Read | None:
+    """
+    Return what reads the result of a command off its output, None where the command has none.
+
+    That is the JSON that it was asked to print, or the value of a command that is there to print one: of
+    `variables get` and `config get-value` the text, of the former with `--json` the value; of the states the
+    state, None where there is none; of `tasks list` the ids; of `dags next-execution` the date, None where no
+    run follows, or with `--num-executions` the dates.
+    """
+    if invocation.values.get("output") == "json" and invocation.command.json_output:
+        return lambda stdout, done: parse_result(stdout)[1]
+    value = _VALUES.get(invocation.command.name)
+    if value is None:
+        return None
+
+    def read(stdout: str, done: bool) -> Any:
+        return value(without_log_lines(stdout).removesuffix("\n"), invocation.values) if done else None
+
+    return read
+
+
+def _text(text: str, values: Mapping[str, Any]) -> str:
+    return text
+
+
+def _variable(text: str, values: Mapping[str, Any]) -> Any:
+    if not values.get("json"):
+        return text
+    try:
+        # The command prints what Python calls it.
+        value = ast.literal_eval(text)
+        json.dumps(value)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        # A text: what prints as it is.
+        return text
+    return value
+
+
+def _lines(text: str, values: Mapping[str, Any]) -> list[str]:
+    return text.split("\n") if text else []
+
+
+def _state(text: str, values: Mapping[str, Any]) -> str | None:
+    # `dags state` adds the configuration of a run that has one: "success, {…}".
+    state = text.partition(",")[0].strip()
+    return None if state in ("None", "") else state
+
+
+def _dates(text: str, values: Mapping[str, Any]) -> Any:
+    if values.get("table"):
+        return None
+    dates = [None if line == "None" else line for line in text.split("\n")]
+    return dates if (values.get("num_executions") or 1) != 1 else dates[0]
+
+
+_VALUES: Mapping[str, Callable[[str, Mapping[str, Any]], Any]] = {
+    "config get-value": _text,
+    "dags next-execution": _dates,
+    "dags state": _state,
+    "tasks list": _lines,
+    "tasks state": _state,
+    "variables get": _variable,
+}
 
 
 def _next_bracket(text: str, position: int) -> int:

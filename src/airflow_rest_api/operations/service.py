@@ -25,6 +25,7 @@ from airflow_rest_api.operations.live import STORED_WITHIN, Live
 from airflow_rest_api.operations.model import Operation, Server, State, new_id
 from airflow_rest_api.operations.reading import Reading
 from airflow_rest_api.operations.recorder import Recorder
+from airflow_rest_api.operations.result import reader
 from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.engine.engine import Engine
     from airflow_rest_api.operations.arguments import Parser
     from airflow_rest_api.operations.model import Key
+    from airflow_rest_api.operations.result import Read
     from airflow_rest_api.operations.store import Store
 
 log = logging.getLogger(__name__)
@@ -93,6 +95,7 @@ class Operations(Reading):
         parser: Parser | None = None,
         entry: str | None = None,
         commands: Sequence[str] | None = None,
+        read: Read | None = None,
         timeout: float | None = None,
         warnings: list[str] | None = None,
         on_end: OnEnd | None = None,
@@ -114,6 +117,7 @@ class Operations(Reading):
             arguments
         :param entry: `module:function` of this package to run in place of Airflow's own entry point
         :param commands: the names of the commands that the entry runs; by default that of the invocation
+        :param read: reads the result off what the entry prints; by default what fits the invocation
         :param timeout: seconds, in place of the default
         :param warnings: to put on the operation
         :param on_end: is given the operation once it has ended; must return at once
@@ -130,7 +134,7 @@ class Operations(Reading):
         self._check_turn(user)
         workspace = None
         argv = invocation.argv
-        names = [a.name for a in invocation.command.arguments if a.file and a.name in invocation.given]
+        names = invocation.command.files(invocation.values, invocation.given)
         operation = self._operation(
             invocation.command.name, invocation.effect, invocation.masked, user, warnings, asks
         )
@@ -167,7 +171,8 @@ class Operations(Reading):
             raise
         process.on_start = live.begin
         live.stop = process.cancel
-        work = follow(live, process, ear, invocation, workspace, self._file_limit)
+        read = read or reader(invocation)
+        work = follow(live, process, ear, invocation, workspace, self._file_limit, read)
         self._follow(live, work, workspace, on_end)
         return live.look()
 

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from airflow_rest_api.hosts.child import clearing, dag_prints, paused
 from airflow_rest_api.hosts.child.acting_user import act_as
 
-BY_COMMAND: Mapping[str, tuple[Callable[[], None], ...]] = {}
+BY_COMMAND: Mapping[str, tuple[Callable[[], None], ...]] = {
+    "dags list": (dag_prints.to_stderr,),
+    "dags list-import-errors": (dag_prints.to_stderr,),
+    "dags pause": (partial(paused.shown_as, True),),
+    "dags report": (dag_prints.to_stderr,),
+    "dags reserialize": (dag_prints.to_stderr,),
+    "dags show": (dag_prints.to_stderr,),
+    "dags test": (dag_prints.to_stderr,),
+    "dags unpause": (partial(paused.shown_as, False),),
+    "tasks clear": (dag_prints.to_stderr, clearing.as_asked),
+    "tasks list": (dag_prints.to_stderr,),
+    "tasks render": (dag_prints.to_stderr,),
+    "tasks test": (dag_prints.to_stderr,),
+}
 """What is set right for which command, by its name; nothing of it is undone: a child runs one command."""
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_rest_api.legacy.output import without_log_lines
+from airflow_rest_api.operations.log_lines import without_log_lines
 
 CLASSIC = "[2026-11-22 08:17:02,123] {__init__.py:51} INFO - Using executor LocalExecutor\n"
 WITH_ZONE = "[2026-11-22T08:17:02.123+0000] {dagbag.py:588} INFO - Filling up the DagBag from /dags\n"
