@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from http import HTTPStatus
 from typing import Any
 
 # The server is on this machine: a proxy of the environment is not asked.
@@ -22,7 +23,7 @@ class Unavailable(Exception):
 def request(
     method: str, url: str, body: Any = None, *, token: str | None = None, timeout: float = 60.0
 ) -> Any:
-    """Send one JSON request and return the JSON of the answer.
+    """Send one JSON request and return the JSON of the answer, None where it has none to give (204).
 
     Raises `Unavailable` where there is none; its `status` is the HTTP status, if there was one.
     """
@@ -36,7 +37,7 @@ def request(
     message = urllib.request.Request(url, data=data, headers=headers, method=method)
     try:
         with _opener.open(message, timeout=timeout) as response:
-            return json.load(response)
+            return None if response.status == HTTPStatus.NO_CONTENT else json.load(response)
     except urllib.error.HTTPError as error:
         with error:
             raise Unavailable(f"{method} {url}: {error.code}", error.code) from error

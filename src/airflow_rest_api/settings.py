@@ -104,6 +104,13 @@ OPTIONS: tuple[Option, ...] = (
         "Take log lines out of what the 1.x endpoints answer, but where the log is the answer (`test`).",
     ),
     Option(
+        "legacy_output",
+        str,
+        "1.10",
+        "What `output.stdout` of a 1.x endpoint has: `1.10`, what Airflow 1.10 printed, which is what its "
+        "clients read, or `today`, what today's command prints.",
+    ),
+    Option(
         "rest_api_plugin_http_token_header_name",
         str,
         "rest_api_plugin_http_token",
@@ -168,6 +175,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
 )
 
+LEGACY_OUTPUTS = ("1.10", "today")
+
 # RFC 9110, 5.6.2: token.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TAKEN_HEADERS = {"authorization", "cookie", "host", "origin", "referer"}
@@ -208,6 +217,7 @@ class Settings:
     services_kept: int = 100
     log_loading: bool = False
     filter_loading_messages_in_cli_response: bool = True
+    legacy_output: str = "1.10"
     rest_api_plugin_http_token_header_name: str = "rest_api_plugin_http_token"
     rest_api_plugin_expected_http_token: str = ""
     http_token_username: str = ""
@@ -251,6 +261,9 @@ class Settings:
                 f"[{SECTION}] http_token_username must be empty without a rest_api_plugin_expected_http_token"
             )
 
+        if self.legacy_output not in LEGACY_OUTPUTS:
+            known = " or ".join(LEGACY_OUTPUTS)
+            raise BadSetting(f"[{SECTION}] legacy_output must be {known}, not {self.legacy_output!r}")
         if self.deploy_folders:
             from airflow_rest_api.dag_files.grants import BadFolders, parse
 

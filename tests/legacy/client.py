@@ -43,6 +43,27 @@ class Client:
             content = gzip.decompress(content)
         return status, json.loads(content) if content else None
 
+    def empty(self) -> None:
+        """Take away what other tests have left: variables, connections, pools, runs; pause every DAG."""
+        for kind, key in (("variables", "key"), ("connections", "connection_id"), ("pools", "name")):
+            for one in self.stack.get(f"{kind}?limit=1000")[kind]:
+                if one[key] != "default_pool":
+                    self._delete(f"{kind}/{urllib.parse.quote(one[key], safe='')}")
+        for dag in self.stack.get("dags?limit=1000")["dags"]:
+            # A run that goes on cannot be deleted: none begins any more.
+            self._change("PATCH", f"dags/{dag['dag_id']}", {"is_paused": True})
+        for run in self.stack.get("dags/~/dagRuns?limit=1000")["dag_runs"]:
+            path = f"dags/{run['dag_id']}/dagRuns/{urllib.parse.quote(run['dag_run_id'])}"
+            if run["state"] in ("queued", "running"):
+                self._change("PATCH", path, {"state": "failed"})
+            self._delete(path)
+
+    def _delete(self, path: str) -> None:
+        self._change("DELETE", path)
+
+    def _change(self, method: str, path: str, body: Any = None) -> None:
+        request(method, f"{self.stack.url}/api/v2/{path}", body, token=self._token)
+
     def end_backfills(self, dag_id: str) -> None:
         """Cancel what still runs: there is one backfill of a DAG at a time."""
         for backfill in self.stack.get(f"backfills?dag_id={dag_id}")["backfills"]:

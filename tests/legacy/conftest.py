@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,9 @@ import pytest
 
 from demo.stack import Stack
 from tests.legacy.client import Client
+from tests.legacy.recording import Places
 
-DAGS = Path(__file__).parent.parent / "data" / "legacy" / "golden.py"
+DAGS = Path(__file__).parent.parent / "data" / "legacy" / "dags"
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +24,15 @@ def exchange_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="package")
+def places(client: Client, exchange_folder: Path) -> Places:
+    return Places(str(exchange_folder), str(client.stack.dags), socket.gethostname())
+
+
+@pytest.fixture(scope="package")
 def client(tmp_path_factory: pytest.TempPathFactory, exchange_folder: Path) -> Iterator[Client]:
     home = tmp_path_factory.mktemp("replay")
     dags = home / "dags"
-    dags.mkdir()
-    shutil.copy(DAGS, dags)
+    shutil.copytree(DAGS, dags, ignore=shutil.ignore_patterns("__pycache__"))
     (dags / "other.py").write_text("# airflow, but no DAG in it\n")
     expect = ("golden_basic", "golden_param", "golden_fail", "golden_chatty")
     env = {"AIRFLOW__REST_API_PLUGIN__EXCHANGE_FOLDER": str(exchange_folder)}

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 from airflow_rest_api.legacy.endpoints import BY_NAME, ENDPOINTS
 from airflow_rest_api.legacy.translate import TRANSLATORS
 from airflow_rest_api.legacy.translate.names import COMMANDS
-
-RECORDED = Path(__file__).parent.parent / "data" / "legacy" / "recorded.jsonl"
+from tests.legacy.recording import exchanges
 
 
 def test_there_are_the_26_endpoints_of_the_plugin() -> None:
@@ -33,8 +29,7 @@ def test_positions_count_from_one() -> None:
 
 def test_what_the_recording_says_is_required_is_required() -> None:
     asked = 0
-    for line in RECORDED.read_text().splitlines():
-        exchange = json.loads(line)
+    for exchange in exchanges(""):
         prefix = "The argument(s) "
         if str(exchange.get("output", "")).startswith(prefix):
             endpoint = BY_NAME[dict(exchange["query"])["api"]]

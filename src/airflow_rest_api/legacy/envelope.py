@@ -36,6 +36,9 @@ class Envelope:
 
     :ivar output: a string, or stdout and stderr of the command that ran
     :ivar arguments: None where the contract's answer has none (a wrong header token)
+    :ivar result: what the command printed, parsed, as the operation has it
+    :ivar more: keys that some endpoints have: `dag_run_id`, `logical_date`, `dag_run_url`, `state`
+    :ivar left_at: when the answer left, where that is not now
     """
 
     status: int
@@ -47,6 +50,9 @@ class Envelope:
     warnings: list[str] = field(default_factory=list)
     exit_code: int | None = None
     operation_id: str | None = None
+    result: Any = None
+    more: dict[str, Any] = field(default_factory=dict)
+    left_at: datetime | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
     def ran(self, operation: Operation) -> None:
@@ -60,13 +66,15 @@ class Envelope:
             "arguments": None if self.arguments is None else masked(self.arguments),
             "post_arguments": None if self.post_arguments is None else masked(self.post_arguments),
             "call_time": http_date(self.call_time),
-            "response_time": http_date(now or datetime.now(timezone.utc)),
+            "response_time": http_date(now or self.left_at or datetime.now(timezone.utc)),
             "http_response_code": self.status,
             "status": "OK" if self.status < 400 else "ERROR",
             "output": self.output,
-            "warning": ". ".join(dict.fromkeys(self.warnings)) or None,
+            "warning": ". ".join(dict.fromkeys(text.rstrip(".") for text in self.warnings)) or None,
             "exit_code": self.exit_code,
             "operation_id": self.operation_id,
+            "result": self.result,
+            **self.more,
         }
         return {key: value for key, value in document.items() if value is not None}
 

@@ -15,6 +15,7 @@ from airflow_rest_api.legacy.door import respond
 from airflow_rest_api.legacy.envelope import Envelope
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Sent, understand
+from airflow_rest_api.paths import MOUNT, root_path
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.routes import Needs, needs
 
@@ -46,4 +47,5 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
         envelope = Envelope(refusal.status, refusal.message, call_time, sent.arguments, sent.post_arguments)
         return respond(envelope)
     legacy = cast("Legacy", request.app.state.legacy)
-    return respond(await legacy.answer(sent, caller, call_time))
+    root = root_path(request.scope).removesuffix(MOUNT)
+    return respond(await legacy.answer(sent, caller, call_time, root))

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.engine.engine import Busy
 from airflow_rest_api.hosts.parsing3 import processor_alive
+from airflow_rest_api.legacy import answer
 from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.deploy import Deployment, Deployments
 from airflow_rest_api.legacy.envelope import Envelope, mask_texts
 from airflow_rest_api.legacy.errors import Refusal
-from airflow_rest_api.legacy.output import without_log_lines
 from airflow_rest_api.legacy.request import Request, Sent, understand
 from airflow_rest_api.legacy.translate import translate
 from airflow_rest_api.legacy.translate.plan import CHILD, Answer, Context, Work
-from airflow_rest_api.operations.model import State
 from airflow_rest_api.problem import of_database
 from airflow_rest_api.security.access import Forbidden, Gate
 from airflow_rest_api.security.audit import Audit
@@ -44,16 +43,12 @@ ROUND = 3600.0
 """Seconds of one wait for a command, after which comes another: what ends a command is its own timeout."""
 
 
-class Options(Protocol):
+class Options(answer.Options, Protocol):
     """The settings that matter here."""
 
     @property
     def exchange_folder(self) -> str:
         """Folder of `import` and `export`."""
-
-    @property
-    def filter_loading_messages_in_cli_response(self) -> bool:
-        """Whether log lines are taken out of stdout."""
 
 
 class Commands(Protocol):
@@ -85,14 +80,18 @@ class Legacy:
         self._deployments = deployments
         self._tasks: set[asyncio.Task[Envelope]] = set()
 
-    async def answer(self, sent: Sent, caller: Caller, call_time: datetime) -> Envelope:
-        """Return the answer to a request; the work goes on when the client does not wait for it."""
-        task = asyncio.create_task(self._answer(sent, caller, call_time))
+    async def answer(self, sent: Sent, caller: Caller, call_time: datetime, root: str = "") -> Envelope:
+        """
+        Return the answer to a request; the work goes on when the client does not wait for it.
+
+        :param root: the path under which the client sees Airflow
+        """
+        task = asyncio.create_task(self._answer(sent, caller, call_time, root))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
-    async def _answer(self, sent: Sent, caller: Caller, call_time: datetime) -> Envelope:
+    async def _answer(self, sent: Sent, caller: Caller, call_time: datetime, root: str) -> Envelope:
         envelope = Envelope(200, "", call_time, sent.arguments, sent.post_arguments)
         try:
             request = understand(sent)
@@ -109,7 +108,7 @@ class Legacy:
                 with self._audit.refusals(caller, plan.name, _invocation(request, plan)):
                     plan, decision = await self._enter(caller, request, plan)
                 operation = await self._run(request, plan, caller, decision)
-                self._tell(envelope, request, plan, operation)
+                await answer.fill(envelope, request, plan, operation, self._options, root)
         except Refusal as refusal:
             envelope.status, envelope.output = refusal.status, refusal.message
         except Forbidden as error:
@@ -142,7 +141,12 @@ class Legacy:
             context = Context(_NoCommands(), processor_alive=processor_alive)
         else:
             catalog = await self._commands.get()
-            context = Context(catalog, self._options.exchange_folder, processor_alive)
+            context = Context(
+                catalog,
+                self._options.exchange_folder,
+                as_json=answer.as_1x(self._options),
+                processor_alive=processor_alive,
+            )
         return await asyncio.to_thread(translate, request, context)
 
     async def _start(
@@ -186,6 +190,7 @@ class Legacy:
             user=caller.name,
             entry=f"{CHILD}.{work.entry}:main",
             commands=[one.command.name for one in work.invocations],
+            read=answer.reader_of(request, work),
             warnings=work.warnings,
             asks=decision.asks,
             visible=decision.visible,
@@ -195,39 +200,6 @@ class Legacy:
         while not operation.state.ended and not request.leaves:
             operation = await self._operations.wait(operation.id, ROUND)
         return operation
-
-    def _tell(self, envelope: Envelope, request: Request, work: Work, operation: Operation) -> None:
-        envelope.ran(operation)
-        if not operation.state.ended:
-            envelope.status = 202
-            envelope.airflow_cmd = work.airflow_cmd
-            envelope.output = {"stdout": "", "stderr": "", "stdin": ""}
-            return
-        told = messages.read(operation.stderr)
-        envelope.warnings += told.warnings
-        if operation.truncated:
-            envelope.warnings.append("The output was cut at [rest_api_plugin] output_limit")
-        if told.refused is not None and operation.exit_code == messages.REFUSED_EXIT_CODE:
-            raise Refusal(told.refused)
-        if operation.refused:
-            raise Refusal(operation.refused)
-        done = operation.state is State.SUCCEEDED
-        envelope.status = 200 if done else 500
-        errors = told.stderr
-        if operation.message:
-            errors += ("\n" if errors and not errors.endswith("\n") else "") + operation.message + "\n"
-        if request.endpoint.text_output:
-            envelope.output = told.answer if done and told.answer else _last_line(errors)
-            return
-        envelope.airflow_cmd = work.airflow_cmd
-        envelope.exit_code = operation.exit_code
-        envelope.output = {"stdout": self._filtered(request, operation.stdout), "stderr": errors, "stdin": ""}
-
-    def _filtered(self, request: Request, stdout: str) -> str:
-        keeps_log = request.endpoint.log_is_output and not request.given("dry_run")
-        if keeps_log or not self._options.filter_loading_messages_in_cli_response:
-            return stdout
-        return without_log_lines(stdout)
 
 
 class _NoCommands:
@@ -284,8 +256,3 @@ def attempts(request: Request, work: Work) -> list[Attempt]:
 
 def _sent_values(sent: Sent) -> dict[str, str]:
     return {name: value for name, value in (*sent.query, *sent.body.fields) if value}
-
-
-def _last_line(errors: str) -> str:
-    lines = errors.strip().splitlines()
-    return f"An error occurred: {lines[-1]}" if lines else "An error occurred"

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timezone
 from io import BytesIO
 
 import pytest
@@ -70,18 +69,6 @@ def test_a_date_to_trigger_for_has_two_names(ask: Ask) -> None:
     line = "airflow dags trigger --logical-date=2026-11-10 --run-id=r -- d"
     assert ask("api=trigger_dag&dag_id=d&run_id=r&exec_date=2026-11-10&execution_date=x").airflow_cmd == line
     assert ask("api=trigger_dag&dag_id=d&run_id=r&execution_date=2026-11-10").airflow_cmd == line
-
-
-def test_a_run_without_an_id_is_named_by_the_microsecond(ask: Ask) -> None:
-    assert "--no-replace-microseconds" in ask("api=trigger_dag&dag_id=d").airflow_cmd
-
-
-def test_a_run_triggered_without_a_date_has_the_date_of_the_request_as_in_1_x(ask: Ask) -> None:
-    line = ask("api=trigger_dag&dag_id=d&run_id=r").airflow_cmd
-    year = datetime.now(timezone.utc).year
-
-    assert f"--logical-date={year}-" in line
-    assert "--no-replace-microseconds" in line
 
 
 @pytest.mark.parametrize(

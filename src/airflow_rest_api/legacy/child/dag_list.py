@@ -13,7 +13,7 @@ COLUMNS = ("dag_id", "fileloc", "owners", "is_paused", "bundle_name", "bundle_ve
 
 @ordered
 def main(order: dict[str, Any]) -> None:
-    """Order: `subdir`; `report`: also parse the files and show how long each took."""
+    """Order: `subdir`; `report`: parse the files and show how long each took; `output`: table or json."""
     from airflow.cli.simple_table import AirflowConsole
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
@@ -31,11 +31,11 @@ def main(order: dict[str, Any]) -> None:
             for model in models
             if place.holds(model.relative_fileloc)
         ]
-    AirflowConsole().print_as(data=rows, output="table")
+    output = order.get("output", "table")
+    AirflowConsole().print_as(data=rows, output=output)
     if order.get("report"):
-        AirflowConsole().print_as(
-            data=[_statistics(stat) for stat in dags.parse(place).dagbag_stats], output="table"
-        )
+        statistics = [_statistics(stat) for stat in dags.parse(place).dagbag_stats]
+        AirflowConsole().print_as(data=statistics, output=output)
 
 
 def _statistics(stat: Any) -> dict[str, Any]:

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.hosts.child import dag_prints
 from airflow_rest_api.legacy.child.messages import Refused
 
 if TYPE_CHECKING:
@@ -69,10 +72,38 @@ def place_of(subdir: str) -> Place:
     return Place(bundle.name, bundle.get_current_version(), root, path)
 
 
+def matching(dag: Any, expression: str | None, *, upstream: bool) -> set[str]:
+    """
+    Return the ids of a DAG's tasks in which an expression is found, or of all where there is none.
+
+    :param upstream: also of those that these follow
+    :raises Refused: it is no regular expression
+    """
+    if expression is None:
+        return set(dag.task_ids)
+    try:
+        found = re.compile(expression)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise Refused(f"Argument 'task_regex' is no regular expression: {error}") from None
+    tasks = [task for task in dag.tasks if found.search(task.task_id)]
+    chosen = {task.task_id for task in tasks}
+    if upstream:
+        chosen.update(task_id for task in tasks for task_id in task.get_flat_relative_ids(upstream=True))
+    return chosen
+
+
+def in_order(dag: Any) -> list[str]:
+    """Return the ids of a DAG's tasks, each behind those that it follows; else by name."""
+    tasks = sorted(dag.tasks, key=lambda task: str(task.task_id))
+    waits = {task.task_id: sorted(task.upstream_task_ids) for task in tasks}
+    return list(TopologicalSorter(waits).static_order())
+
+
 def parse(place: Place, **more: Any) -> Any:
     """Import the DAG files of a place, here and now; return Airflow's bag of DAGs, made with `more`."""
     from airflow.dag_processing.dagbag import BundleDagBag
 
+    dag_prints.to_stderr()
     return BundleDagBag(str(place.path), bundle_path=place.root, bundle_name=place.bundle, **more)
 
 

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.legacy.child import dags
+from airflow_rest_api.legacy.child import dags, runs
 from airflow_rest_api.legacy.child.messages import Refused, ordered, warn
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ DEPENDENCY_FLAGS = {
 @ordered
 def main(order: dict[str, Any]) -> int:
     """
-    Order: `dag_id`, `task_id`, `execution_date`; `mark_success`, `local`, `pool`, `DEPENDENCY_FLAGS`.
+    Order: `dag_id`, `task_id`, `execution_date`; `mark_success`, `local`, `pool`, `DEPENDENCY_FLAGS`;
+    `json`: what was done is printed as JSON as well, last.
 
     :return: exit code: 0 also where unmet dependencies kept it from starting, as 1.x did
     """
@@ -37,30 +39,53 @@ def main(order: dict[str, Any]) -> int:
         instance, dag = find(order, session)
         print(f"Task instance: {order['dag_id']}.{order['task_id']} of run {instance.run_id}")
         print(f"State before: {_name(instance.state)}")
+        done = _told(instance)
         if order.get("mark_success"):
             mark_success(instance, dag, session)
             after, workload = "success", None
         else:
             unmet = unmet_dependencies(instance, order, session)
             if unmet:
-                return _not_started(instance, unmet)
+                done["unmet"] = unmet
+                return _tell(done, _not_started(instance, unmet), order)
             after, workload = hand_over(instance, order, session)
     if workload is not None:
         after = run_here(workload, instance.id)
     print(f"State after: {after}")
-    return 1 if workload is not None and after == "failed" else 0
+    done["state_after"] = after
+    return _tell(done, 1 if workload is not None and after == "failed" else 0, order)
+
+
+def _told(instance: Any) -> dict[str, Any]:
+    """Return what is told of a task instance: states in the words of today, None for none."""
+    date = instance.dag_run.logical_date
+    state = None if instance.state is None else _name(instance.state)
+    return {
+        "dag_id": instance.dag_id,
+        "task_id": instance.task_id,
+        "run_id": instance.run_id,
+        "logical_date": date and date.isoformat(),
+        "state_before": state,
+        "state_after": state,
+        "unmet": [],
+    }
+
+
+def _tell(done: dict[str, Any], code: int, order: dict[str, Any]) -> int:
+    if order.get("json"):
+        print(json.dumps(done))
+    return code
 
 
 def find(order: dict[str, Any], session: Session) -> tuple[Any, Any]:
     """Return the task instance with its task set, and the DAG; exit in one sentence where there is none."""
-    from airflow.cli.utils import fetch_dag_run_from_run_id_or_logical_date_string
     from airflow.models.serialized_dag import SerializedDagModel
 
     dag_id, task_id, date = order["dag_id"], order["task_id"], order["execution_date"]
     dag = SerializedDagModel.get_dag(dag_id, session=session)
     if dag is None or not dag.has_task(task_id):
         raise SystemExit(f"Task {task_id} not found in DAG {dag_id}")
-    run, _ = fetch_dag_run_from_run_id_or_logical_date_string(dag_id=dag_id, value=date, session=session)
+    run = runs.find(dag_id, date, session)
     if run is None:
         raise SystemExit(
             f"There is no run of DAG {dag_id} with the run id or logical date {date}: trigger one first"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Request
@@ -27,7 +28,11 @@ def translate(request: Request, context: Context) -> Work:
     for name, value in (("start_date", first), ("end_date", last)):
         if target := counterpart(command, name):
             values[target] = value
-    return airflow_commands(request, [bind(context, command, values)], warnings)
+    order: dict[str, Any] = {}
+    if context.as_json:
+        order = {"json": True, "task_regex": request.get("task_regex")}
+        order["ignore_dependencies"] = request.given("ignore_dependencies") or None
+    return airflow_commands(request, [bind(context, command, values)], warnings, **order)
 
 
 def dates(start: str | None, end: str | None) -> tuple[str, str]:

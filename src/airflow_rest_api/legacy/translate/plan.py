@@ -37,11 +37,13 @@ class Context:
     """
     What a translation may look at beside the request.
 
+    :ivar as_json: whether commands are asked for JSON, of which the text of 1.x is made
     :ivar processor_alive: asks the database
     """
 
     catalog: Commands
     exchange_folder: str = ""
+    as_json: bool = False
     processor_alive: Callable[[], bool] = lambda: True
 
 
@@ -140,7 +142,7 @@ def without_effect(names: Sequence[str], command: str) -> list[str]:
 def bind(context: Context, command: Command, values: Mapping[str, Any]) -> Invocation:
     """Return a command with its arguments; Refusal in the parser's words where they are wrong."""
     try:
-        return context.catalog.bind(command, values)
+        return context.catalog.bind(command, values, json_output=context.as_json)
     except BadArgument as error:
         raise Refusal(error.message) from None
 
@@ -155,6 +157,7 @@ def airflow_commands(
     """
     order.setdefault("dag_id", dag_id_of(request))
     order.setdefault("subdir", request.get("subdir"))
+    order.setdefault("date", _date_of(request, invocations))
     return Work(
         name=invocations[0].command.name,
         effect=max((invocation.command.effect for invocation in invocations), key=STRONGEST_LAST.index),
@@ -167,6 +170,13 @@ def airflow_commands(
         invocations=tuple(invocations),
         secrets=tuple(secret for invocation in invocations for secret in invocation.secrets),
     )
+
+
+def _date_of(request: Request, invocations: Sequence[Invocation]) -> str | None:
+    """Return the date, or the id, of the run that a command is to be given."""
+    names = ARGUMENTS["execution_date"]
+    takes_one = any(invocation.command.argument(name) for invocation in invocations for name in names)
+    return request.get("execution_date") if takes_one else None
 
 
 def own_work(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from airflow_rest_api.legacy.errors import Refusal
@@ -25,7 +26,14 @@ def translate(request: Request, context: Context) -> Work:
         warnings += [
             f"Argument '{name}' has no effect without 'cmd=set'" for name in OF_SET if request.given(name)
         ]
-    return airflow_commands(request, [bind(context, context.catalog.get(f"pools {verb}"), values)], warnings)
+    invocation = bind(context, context.catalog.get(f"pools {verb}"), values)
+    work = airflow_commands(request, [invocation], warnings)
+    if verb != "delete" or not context.as_json:
+        return work
+    # 1.x showed the pool that it deleted, to those who may see it.
+    shown = bind(context, context.catalog.get("pools get"), values)
+    order = {**work.order, "pool": values["pool"]}
+    return replace(work, order=order, invocations=(invocation, shown), instead=work)
 
 
 def _verb(request: Request, *, setting: bool) -> tuple[str, dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.legacy.child.run_task import DEPENDENCY_FLAGS
 from airflow_rest_api.legacy.request import Request
@@ -63,7 +65,10 @@ def list_tasks(request: Request, context: Context) -> Work:
 
 def run(request: Request, context: Context) -> Work:
     """Run one task instance: our own work, as no Airflow 3 has a command for it."""
-    order = {name: request.get(name) or (name in request.checked) or None for name in RUN_TAKES}
+    order: dict[str, Any] = {
+        name: request.get(name) or (name in request.checked) or None for name in RUN_TAKES
+    }
+    order["json"] = context.as_json or None
     lost = [a.name for a in request.endpoint.arguments if a.name not in RUN_TAKES and request.given(a.name)]
     warnings = [warning.partition(":")[0] for warning in without_effect(lost, "run")]
     return own_work(request, "run_task", Effect.EXECUTE, order, warnings)

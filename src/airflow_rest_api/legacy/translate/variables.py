@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Request
 from airflow_rest_api.legacy.translate.exchange import path_in
 from airflow_rest_api.legacy.translate.plan import Context, Work, airflow_commands, bind
+
+NO_VALUE = "None"
+"""What 1.x printed for a variable that does not exist."""
 
 USED_BY = {"json": "get", "default": "get", "key": "cmd=set", "value": "cmd=set"}
 
@@ -19,6 +23,8 @@ def translate(request: Request, context: Context) -> Work:
         values: dict[str, Any] = {"key": key}
         if (default := request.get("default")) is not None:
             values["default"] = default
+        elif context.as_json:
+            values["default"] = NO_VALUE
         if request.given("json"):
             values["json"] = True
         steps.append(("variables get", values))
@@ -32,12 +38,17 @@ def translate(request: Request, context: Context) -> Work:
             raise Refusal(f"The argument(s) {missing} are required")
     for verb in ("import", "export"):
         if path := request.get(verb):
-            file = path_in(context.exchange_folder, path, argument=verb, to_write=verb == "export")
+            file = path
+            if (verb, path) != ("export", "-"):  # which is the answer's own stdout
+                file = path_in(context.exchange_folder, path, argument=verb, to_write=verb == "export")
             steps.append((f"variables {verb}", {"file": file}))
     invocations = [
         bind(context, context.catalog.get(name), values) for name, values in steps or [("variables list", {})]
     ]
-    return airflow_commands(request, invocations, _warnings(request, setting=setting))
+    work = airflow_commands(request, invocations, _warnings(request, setting=setting))
+    if context.as_json and not steps:
+        return replace(work, entry="listed", order={"kind": "variables"})
+    return work
 
 
 def _warnings(request: Request, *, setting: bool) -> list[str]:

@@ -1,0 +1,384 @@
+"""
+What Airflow 1.10.15 printed for each endpoint: the clients of the 1.x plugin read this, and not the status.
+
+The texts are those of the recorded exchanges (tests/data/legacy), character for character but for times,
+paths and host names. They are made of the request and of what today's command printed, as JSON where it can.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote, urlunparse
+
+from airflow_rest_api.legacy.envelope import masked
+from airflow_rest_api.legacy.request import Request
+
+RULE = "-" * 67
+
+NEAREST: Mapping[str, str] = {
+    "awaiting_input": "running",
+    "deferred": "running",
+    "restarting": "running",
+}
+"""States of a task instance that 1.10 did not know, and the one that its pollers take them for."""
+
+NEAREST_OF_RUN: Mapping[str, str] = {"queued": "running"}
+"""The same for a DAG run: 1.10 knew running, success and failed."""
+
+CONNECTION_COLUMNS: Mapping[str, str] = {
+    "Conn Id": "conn_id",
+    "Conn Type": "conn_type",
+    "Host": "host",
+    "Port": "port",
+    "Is Encrypted": "is_encrypted",
+    "Is Extra Encrypted": "is_extra_encrypted",
+    "Extra": "extra",
+}
+"""The columns of `connections --list`, and what our rows call them."""
+
+NEITHER = ["conn_uri or conn_type"]
+
+POOL_COLUMNS: Mapping[str, str] = {"Pool": "pool", "Slots": "slots", "Description": "description"}
+
+_PROPERTY = re.compile(r"^# -{58}\n# property: .*\n# -{58}\n", re.MULTILINE)
+_EXPORTED = re.compile(r"^(\d+) Variables successfully exported to (.*)\.$", re.MULTILINE)
+_IN_STATE = re.compile(r"^Task Instance State: Task is in the '(.*)' state\.$", re.MULTILINE)
+_NOT_VALID = (
+    r"Task Instance State: Task is in the '\1' state which is not a valid state for execution. "
+    r"The task must be cleared in order to be run."
+)
+_DURATION = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d)(?:\.(\d{6}))?")
+
+
+@dataclass(frozen=True)
+class Printed:
+    """
+    What came of a request's commands.
+
+    :ivar done: whether they succeeded
+    :ivar stdout: what they printed, without the lines of their loggers
+    :ivar stderr: the reason where they failed
+    :ivar documents: the JSON objects and arrays in what they printed
+    :ivar host: what this machine is called
+    :ivar dags_folder: where DAG files are looked for
+    """
+
+    request: Request
+    done: bool
+    stdout: str
+    stderr: str = ""
+    documents: Sequence[Any] = field(default=())
+    host: str = ""
+    dags_folder: str = ""
+
+    def rows(self, number: int = 0) -> list[dict[str, Any]]:
+        """Return the rows of one of the documents; none where it is not there."""
+        found = self.documents[number] if len(self.documents) > number else []
+        return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+
+
+def text(printed: Printed) -> str:
+    """Return what 1.10.15 would have printed, or what was printed where it would have been the same."""
+    write = TEXTS.get(printed.request.endpoint.name)
+    return write(printed) if write else printed.stdout
+
+
+def more_of(printed: Printed, root: str) -> dict[str, Any]:
+    """
+    Return what a script asks for next, for keys of the envelope.
+
+    :param root: the path under which the client sees Airflow
+    """
+    name = printed.request.endpoint.name
+    if not printed.done:
+        return {}
+    if name in ("dag_state", "task_state"):
+        return {"state": state_of(printed)}
+    if name == "trigger_dag" and (rows := printed.rows()):
+        run_id, date = str(rows[0]["dag_run_id"]), rows[0]["logical_date"]
+        address = (
+            f"{root}/api/v2/dags/{quote(str(rows[0]['dag_id']), safe='')}/dagRuns/{quote(run_id, safe='')}"
+        )
+        return {"dag_run_id": run_id, "logical_date": date and _iso(str(date)), "dag_run_url": address}
+    return {}
+
+
+def _iso(moment: str) -> str:
+    return moment.replace(" ", "T", 1)
+
+
+def nearest(endpoint: str, state: str | None) -> str:
+    """Return a state as pollers of an endpoint know it; ``None`` for none, as 1.10 printed it."""
+    if state is None:
+        return "None"
+    known = NEAREST_OF_RUN if endpoint == "dag_state" else NEAREST
+    return known.get(state, state)
+
+
+def _list_dags(printed: Printed) -> str:
+    if not printed.done:
+        return ""
+    ids = "\n".join(sorted(str(row["dag_id"]) for row in printed.rows()))
+    listed = f"\n\n{RULE}\nDAGS\n{RULE}\n{ids}\n\n"
+    return listed + _report(printed) if printed.request.given("report") else listed
+
+
+def _report(printed: Printed) -> str:
+    """Return what `DagBag.dagbag_report` of 1.10 returned: the slowest file first."""
+    rows = sorted(printed.rows(1), key=lambda row: _seconds(str(row["duration"])), reverse=True)
+    stats = [
+        (
+            "/" + str(row["file"]).lstrip("/"),
+            str(row["duration"]),
+            int(row["dag_num"]),
+            int(row["task_num"]),
+            str(row["dags"]),
+        )
+        for row in rows
+    ]
+    total = round(sum(_seconds(duration) for _, duration, *_ in stats), 6)
+    where = printed.request.get("subdir") or printed.dags_folder
+    table = _plain_table(("file", "duration", "dag_num", "task_num", "dags"), stats)
+    return (
+        f"\n\n{RULE}\nDagBag loading stats for {where}\n{RULE}\n"
+        f"Number of DAGs: {sum(stat[2] for stat in stats)}\n"
+        f"Total task number: {sum(stat[3] for stat in stats)}\n"
+        f"DagBag parsing time: {total}\n"
+        f"{table}\n\n"
+    )
+
+
+def _plain_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return what `pprinttable` of 1.10 returned: numbers to the right, everything else to the left."""
+    if not rows:
+        return "\n"
+    widths = [max(len(str(cell)) for cell in column) for column in zip(headers, *rows, strict=True)]
+
+    def line(cells: Sequence[Any], *, header: bool = False) -> str:
+        return " | ".join(
+            str(cell).rjust(width) if isinstance(cell, int) and not header else str(cell).ljust(width)
+            for cell, width in zip(cells, widths, strict=True)
+        )
+
+    rule = "-+-".join("-" * width for width in widths)
+    return "\n".join([rule, line(headers, header=True), rule, *map(line, rows), rule]) + "\n"
+
+
+def _seconds(duration: str) -> float:
+    """Return how many seconds a `timedelta` printed as text has."""
+    match = _DURATION.fullmatch(duration)
+    if match is None:
+        return 0.0
+    days, hours, minutes, seconds, microseconds = (int(part or 0) for part in match.groups())
+    return timedelta(days, seconds, microseconds, 0, minutes, hours).total_seconds()
+
+
+def _state(printed: Printed) -> str:
+    if not printed.done:
+        return ""
+    state = state_of(printed)
+    return f"{nearest(printed.request.endpoint.name, state)}\n"
+
+
+def state_of(printed: Printed) -> str | None:
+    """Return the state that today's command printed, without the configuration behind it; None for none."""
+    state = printed.stdout.partition(",")[0].strip()
+    return None if state in ("None", "") else state
+
+
+def _paused(printed: Printed) -> str:
+    paused = printed.request.endpoint.name == "pause"
+    return f"Dag: {printed.request.get('dag_id')}, paused: {paused}\n" if printed.done else ""
+
+
+def _trigger(printed: Printed) -> str:
+    rows = printed.rows()
+    if not printed.done or not rows:
+        return ""
+    run = rows[0]
+    moment = _iso(str(run["logical_date"]))
+    if not (printed.request.given("exec_date") or printed.request.given("execution_date")):
+        # Without a date of the client's it was no text of its parser's, but what Python calls a date.
+        moment = moment.replace("T", " ")
+    return f"Created <DagRun {run['dag_id']} @ {moment}: {run['dag_run_id']}, externally triggered: True>\n"
+
+
+def _render(printed: Printed) -> str:
+    """Return the fields with a blank line behind each, which today's command leaves out."""
+    if not printed.done:
+        return ""
+    starts = [match.start() for match in _PROPERTY.finditer(printed.stdout)]
+    ends = [*starts[1:], len(printed.stdout)]
+    return "".join(f"{printed.stdout[start:end]}\n" for start, end in zip(starts, ends, strict=True))
+
+
+def _test(printed: Printed) -> str:
+    return _render(printed) if printed.request.given("dry_run") else printed.stdout
+
+
+def _backfill(printed: Printed) -> str:
+    if not printed.request.given("dry_run"):
+        return printed.stdout
+    run = printed.documents[-1] if printed.done and printed.documents else None
+    if not isinstance(run, dict):
+        return ""
+    tasks = "".join(f"Task {task}\n" for task in run["tasks"])
+    return f"Dry run of DAG {run['dag_id']} on {run['logical_date']}\n{tasks}"
+
+
+def _variables(printed: Printed) -> str:
+    request = printed.request
+    asked = [name for name in ("get", "delete", "import", "export") if request.given(name)]
+    setting = (request.get("cmd") or "").strip().lower() == "set"
+    if not asked and not setting:
+        return "".join(f"{row['key']}\n" for row in printed.rows()) if printed.done else ""
+    if not printed.done:
+        # A reason that it printed where today's command exits with it.
+        told = asked == ["import"] or (asked == ["get"] and request.given("json"))
+        return f"{printed.stderr.strip()}\n" if told and printed.stderr else ""
+    said = printed.stdout
+    if request.get("export") == "-":
+        return said
+    # What 1.10 did without a word, the last first: it was done in this order.
+    for name, silent in (("value", setting), ("delete", request.given("delete"))):
+        if silent:
+            key = request.get("key" if name == "value" else "delete")
+            said = _without(said, f"Variable {key} {'created' if name == 'value' else 'deleted'}\n")
+    return _EXPORTED.sub(r"\1 variables successfully exported to \2", said)
+
+
+def _without(text: str, line: str) -> str:
+    """Return a text without the last appearance of a line."""
+    place = text.rfind(line)
+    return text if place < 0 else text[:place] + text[place + len(line) :]
+
+
+def _connections(printed: Printed) -> str:
+    request, conn_id = printed.request, printed.request.get("conn_id")
+    if request.given("add"):
+        if printed.done:
+            return f"\n\tSuccessfully added `conn_id`={conn_id} : {_address(request)}\n\n"
+        if not (request.given("conn_uri") or request.given("conn_type")):
+            return f"\n\tThe following args are required to add a connection: {NEITHER}\n\n"
+        exists = f"A connection with `conn_id`={conn_id} already exists"
+        return f"\n\t{exists}\n\n" if exists in printed.stderr else ""
+    if request.given("delete"):
+        if printed.done:
+            return f"\n\tSuccessfully deleted `conn_id`={conn_id}\n\n"
+        missing = f"Did not find a connection with `conn_id`={conn_id}"
+        return f"\n\t{missing}\n\n" if missing in printed.stderr else ""
+    if not printed.done:
+        return ""
+    rows = [[_cell(name, row.get(name)) for name in CONNECTION_COLUMNS.values()] for row in printed.rows()]
+    return f"{_grid(CONNECTION_COLUMNS, rows)}\n"
+
+
+def _cell(name: str, value: Any) -> Any:
+    """Return a value of a connection as `reprlib` wrote it for 1.10, but in full."""
+    if name == "port" and value is not None:
+        return int(value)
+    return str(value) if name in ("is_encrypted", "is_extra_encrypted") else repr(value)
+
+
+def _address(request: Request) -> str:
+    """Return the connection that was added as an address, without its password, which 1.10 printed."""
+    if uri := request.get("conn_uri"):
+        return str(masked({"conn_uri": uri})["conn_uri"])
+    password = "***" if request.given("conn_password") else ""
+    of = {name: request.get(f"conn_{name}") or "" for name in ("type", "login", "host", "port", "schema")}
+    place = f"{of['login']}:{password}@{of['host']}:{of['port']}"
+    return urlunparse((of["type"], place, of["schema"], "", "", ""))
+
+
+def _pool(printed: Printed) -> str:
+    request = printed.request
+    setting = (request.get("cmd") or "").strip().lower() == "set"
+    if name := request.get("get"):
+        return _pools(printed.rows()) if printed.done else f"Pool {name!r} doesn't exist\n"
+    if setting:
+        description = request.get("description") or request.get("pool_description") or ""
+        row = {
+            "pool": request.get("pool_name"),
+            "slots": request.get("slot_count"),
+            "description": description,
+        }
+        return _pools([row]) if printed.done else ""
+    if name := request.get("delete"):
+        if printed.done:
+            return _pools(printed.rows()) if printed.documents else ""
+        if "default_pool cannot be deleted" in printed.stderr:
+            return "default_pool cannot be deleted\n"
+        return f"Pool {name!r} doesn't exist\n"
+    return _pools(printed.rows()) if printed.done else ""
+
+
+def _pools(rows: Sequence[Mapping[str, Any]]) -> str:
+    cells = [[row.get(name) or "" for name in POOL_COLUMNS.values()] for row in rows]
+    return f"\n{_grid(POOL_COLUMNS, [[pool, int(slots), about] for pool, slots, about in cells])}\n"
+
+
+def _grid(columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> str:
+    """Return a table as `tabulate` drew it for 1.10; a name that looks like a number stays what it is."""
+    from tabulate import tabulate
+
+    if not rows:
+        return str(tabulate([], list(columns), tablefmt="fancy_grid"))
+    texts = [place for place in range(len(columns)) if not any(isinstance(row[place], int) for row in rows)]
+    return str(tabulate(rows, list(columns), tablefmt="fancy_grid", disable_numparse=texts))
+
+
+def _clear(printed: Printed) -> str:
+    """Return what was cleared, in the form in which 1.10 asked whether it should be; it said no more."""
+    if not printed.done:
+        return ""
+    rows = printed.rows()
+    lines = "".join(
+        f"<TaskInstance: {row['dag_id']}.{row['task_id']} {row['logical_date']} [{row['state']}]>\n"
+        for row in rows
+    )
+    return lines or "Nothing to clear.\n"
+
+
+def _run(printed: Printed) -> str:
+    run = printed.documents[-1] if printed.documents else None
+    if not isinstance(run, dict) or "state_before" not in run:
+        return ""
+    instance = f"{run['dag_id']}.{run['task_id']} {run['logical_date']} [{run['state_before']}]"
+    return f"Running <TaskInstance: {instance}> on host {printed.host}\n"
+
+
+def _failed_deps(printed: Printed) -> str:
+    """Return the unmet dependencies by name: Airflow keeps them in a set, whose order is any."""
+    if not printed.done:
+        return ""
+    first, *lines = printed.stdout.splitlines(keepends=True)
+    return first + "".join(sorted(_IN_STATE.sub(_NOT_VALID, line) for line in lines))
+
+
+def _of_done(printed: Printed) -> str:
+    return printed.stdout if printed.done else ""
+
+
+TEXTS: Mapping[str, Callable[[Printed], str]] = {
+    "backfill": _backfill,
+    "clear": _clear,
+    "connections": _connections,
+    "dag_state": _state,
+    "list_dags": _list_dags,
+    "list_tasks": _of_done,
+    "pause": _paused,
+    "pool": _pool,
+    "render": _render,
+    "run": _run,
+    "task_failed_deps": _failed_deps,
+    "task_state": _state,
+    "test": _test,
+    "trigger_dag": _trigger,
+    "unpause": _paused,
+    "variables": _variables,
+}
+"""By endpoint; what is not here, a component that was started, is answered in the words of today."""
