@@ -102,3 +102,48 @@ def test_an_operation_of_an_old_client_is_listed_and_can_be_run_again():
     assert (again.status_code, again.json()["rerun_of"]) == (200, made)
     assert [entry["id"] for entry in listed] == [again.json()["id"], made]
     assert len(engine.jobs) == 2
+
+
+def test_an_operation_knows_the_endpoint_it_came_by():
+    with serving(prints("out"), user="op") as (client, _):
+        pause = ask(client, api="PAUSE", dag_id="d").json()["operation_id"]
+        pools = ask(client, api="pool").json()["operation_id"]
+        again = client.post(f"/v2/operations/{pause}/run-again").json()
+        plain = client.post("/v2/commands/version").json()
+
+        def listed(user: str = "op", **params: str) -> set[tuple[str, str | None]]:
+            answer = client.get("/v2/operations", params=params, headers=bearer(user))
+            return {(each["id"], each["endpoint"]) for each in answer.json()["operations"]}
+
+        whole = client.get(f"/v2/operations/{pause}").json()
+        pages = [
+            client.get("/v2/operations", params={"legacy": "true", "limit": 1, **cursor}).json()
+            for cursor in ({}, {"cursor": f"{pools}.-"})
+        ]
+        for user in ("op", "admin"):
+            assert listed(user, endpoint="pause") == {(pause, "pause")}
+            assert listed(user, endpoint="pause", legacy="true") == {(pause, "pause")}
+            assert listed(user, legacy="true") == {(pause, "pause"), (pools, "pool")}
+            assert listed(user, legacy="false") == {(again["id"], None), (plain["id"], None)}
+            assert listed(user, endpoint="version") == set()
+
+    assert (whole["endpoint"], again["endpoint"], plain["endpoint"]) == ("pause", None, None)
+    assert [[each["id"] for each in page["operations"]] for page in pages] == [[pools], [pause]]
+
+
+@pytest.mark.parametrize(
+    ("params", "argument"),
+    [
+        ({"endpoint": "paws"}, "endpoint"),
+        ({"endpoint": ""}, "endpoint"),
+        ({"endpoint": "x" * 10_000}, "endpoint"),
+        ({"legacy": "perhaps"}, "legacy"),
+        ({"endpoint": "pause", "legacy": "false"}, "legacy"),
+    ],
+)
+def test_a_filter_that_no_operation_can_pass_is_refused(params: dict[str, str], argument: str):
+    with serving() as (client, _):
+        answer = client.get("/v2/operations", params=params)
+
+    assert (answer.status_code, answer.json()["detail"]["argument"]) == (400, argument)
+    assert len(answer.text) < 1000

@@ -462,10 +462,10 @@ def test_an_operation_that_repeats_another_says_so_and_names_its_dag():
     async def main() -> None:
         service, _ = operations(prints())
         invocation = CATALOG.parse(["dags", "pause", "mine"])
-        started = await service.start(invocation, user="u", rerun_of="0" * 32)
+        started = await service.start(invocation, user="u", rerun_of="0" * 32, endpoint="pause")
         ended = await service.wait(started.id, 60)
         await service.settle()
-        assert (ended.rerun_of, ended.dag_id) == ("0" * 32, "mine")
+        assert (ended.rerun_of, ended.dag_id, ended.endpoint) == ("0" * 32, "mine", "pause")
         assert [each.id for each in await service.list(Filter(dag_id="mine"))] == [ended.id]
 
     asyncio.run(main())

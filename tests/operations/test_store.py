@@ -116,6 +116,7 @@ def test_what_was_kept_comes_back_as_it_was(store: Store):
         files=[OutputFile("file_path", "f.json", 3, "application/json")],
         refused="no",
         rerun_of="r",
+        endpoint="trigger_dag",
         asks=(
             Ask(Resource.DAG, "GET", None, ("a", "b")),
             Ask(Resource.POWER, "PUT", "Execute", None),
@@ -388,6 +389,25 @@ def test_a_list_holds_what_was_asked_for(store: Store):
         assert await ids(store, Filter(since=NOW)) == [waiting.id, other.id, plain.id]
         assert await ids(store, Filter(since=old, until=old + SOON)) == [early.id]
         assert await ids(store, Filter(since=NOW + timedelta(seconds=1))) == []
+
+    asyncio.run(main())
+
+
+def test_those_of_several_endpoints_are_one_list(store: Store):
+    async def main() -> None:
+        names = ("pause", "pool", None, "pause", "version", "pool")
+        made = [operation(endpoint=name) for name in names]
+        made[0] = replace(made[0], state=State.FAILED)
+        for each in made:
+            await store.insert(each)
+        pause, pool, plain, pause2, version, pool2 = (each.id for each in made)
+        both = Filter(endpoints=("pause", "pool"))
+        assert await ids(store, both) == [pool2, pause2, pool, pause]
+        assert await ids(store, both, limit=2) == [pool2, pause2]
+        assert await ids(store, both, limit=2, before=pause2) == [pool, pause]
+        assert await ids(store, Filter(endpoints=(None,))) == [plain]
+        assert await ids(store, Filter(endpoints=(None, "version"))) == [version, plain]
+        assert await ids(store, replace(both, states=(State.FAILED, State.LOST))) == [pause]
 
     asyncio.run(main())
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from airflow_rest_api.legacy.endpoints import BY_NAME
 from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
@@ -47,6 +49,38 @@ class Cursor:
     def __str__(self) -> str:
         """Return the cursor as it is given to clients."""
         return f"{self.own}.{self.others}"
+
+
+def check_endpoint(name: str | None) -> None:
+    """Raise Problem where a filter names an endpoint that the 1.x plugin did not have."""
+    if name is not None and name not in BY_NAME:
+        raise Problem(
+            400,
+            "bad_request",
+            f"endpoint: the 1.x plugin had no endpoint {name[:100]!r}",
+            argument="endpoint",
+            nearest=difflib.get_close_matches(name[:100], BY_NAME),
+        )
+
+
+def endpoints_of(endpoint: str | None, legacy: bool | None) -> tuple[str | None, ...]:
+    """
+    Return by which endpoints operations were asked for that a filter wants; empty for all of them.
+
+    :param endpoint: the name of one
+    :param legacy: True for all of the 1.x plugin's, False for none of them
+    :raises Problem: there is no such endpoint, or nothing can be both
+    """
+    check_endpoint(endpoint)
+    if endpoint is not None:
+        if legacy is False:
+            raise Problem(
+                400, "bad_request", "legacy: what came by an endpoint is not false", argument="legacy"
+            )
+        return (endpoint,)
+    if legacy is None:
+        return ()
+    return tuple(BY_NAME) if legacy else (None,)
 
 
 async def page(

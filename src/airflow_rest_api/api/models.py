@@ -79,6 +79,10 @@ class OperationSummary(Model):
     host: str = Field(description="The host of the API server that runs it.")
     dag_id: str | None = Field(description="The DAG that it is about, where its arguments name one.")
     rerun_of: str | None = Field(description="The operation that it repeats.")
+    endpoint: str | None = Field(
+        description="The endpoint of the 1.x plugin by which it was asked for; null for the v2 API.",
+        examples=["trigger_dag"],
+    )
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -20,7 +20,7 @@ from airflow_rest_api.api.answer import (
 )
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.idempotency import key_of, once
-from airflow_rest_api.api.listing import page
+from airflow_rest_api.api.listing import endpoints_of, page
 from airflow_rest_api.api.models import CancelBody, OperationBody, OperationList, OperationSummary
 from airflow_rest_api.api.responses import ACCEPTED, IDEMPOTENCY_KEY, PREFER, RUN_RESPONSES, errors
 from airflow_rest_api.commands.model import Effect
@@ -68,6 +68,14 @@ async def list_operations(
     user: str | None = None,
     effect: Effect | None = None,
     dag_id: str | None = None,
+    endpoint: Annotated[
+        str | None,
+        Query(description="The endpoint of the 1.x plugin that it came by.", examples=["trigger_dag"]),
+    ] = None,
+    legacy: Annotated[
+        bool | None,
+        Query(description="Whether it came by an endpoint of the 1.x plugin, whichever."),
+    ] = None,
     since: Annotated[datetime | None, Query(description="Created then or later.")] = None,
     until: Annotated[datetime | None, Query(description="Created before then.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -82,6 +90,7 @@ async def list_operations(
         dag_id=dag_id,
         since=since,
         until=until,
+        endpoints=endpoints_of(endpoint, legacy),
     )
     found, following = await page(context, caller, wanted, cursor, limit)
     bodies = [OperationSummary.of(operation) for operation in found]

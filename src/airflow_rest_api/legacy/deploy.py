@@ -107,6 +107,7 @@ class Deployments:
                     user=caller.name,
                     asks=scope.asks(place.bundle.name, paths),
                     on_end=on_end,
+                    endpoint=COMMAND,
                 )
                 on_start(operation)
                 while not operation.state.ended:

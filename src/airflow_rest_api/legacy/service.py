@@ -161,6 +161,7 @@ class Legacy:
                 asks=decision.asks,
                 warnings=work.warnings,
                 on_end=self._audit.ended(caller, _invocation(request, work)),
+                endpoint=request.endpoint.name,
             )
         except (AlreadyRunning, PortInUse) as error:
             raise Refusal(str(error), 409) from None
@@ -196,6 +197,7 @@ class Legacy:
             visible=decision.visible,
             on_end=self._audit.ended(caller, invocation),
             recorded=request.leaves,
+            endpoint=request.endpoint.name,
         )
         while not operation.state.ended and not request.leaves:
             operation = await self._operations.wait(operation.id, ROUND)

@@ -32,12 +32,21 @@ def newest(
     if before is not None:
         query = query.where(OPERATION.c.id < before)
     query = query.order_by(OPERATION.c.id.desc()).limit(limit)
-    # A page for each state: of several at once, no index gives the newest first.
-    states = dict.fromkeys(wanted.states)
-    pages = [query.where(OPERATION.c.state == state.value) for state in states] or [query]
-    found = [row for page in pages for row in connection.execute(page).mappings()]
-    found.sort(key=lambda row: str(row["id"]), reverse=True)
-    return [rows.from_row(dict(row)) for row in found[:limit]]
+    # A page for each endpoint, or each state: of several at once, no index gives the newest first.
+    states = [state.value for state in dict.fromkeys(wanted.states)]
+    if wanted.endpoints:
+        if states:
+            query = query.where(OPERATION.c.state.in_(states))
+        pages = [query.where(OPERATION.c.endpoint == name) for name in dict.fromkeys(wanted.endpoints)]
+    else:
+        pages = [query.where(OPERATION.c.state == state) for state in states] or [query]
+    found: list[Any] = []
+    for page in pages:
+        if found and len(found) == limit:
+            page = page.where(OPERATION.c.id > found[-1]["id"])  # older ones are of no use any more
+        found += connection.execute(page).mappings()
+        found = sorted(found, key=lambda row: str(row["id"]), reverse=True)[:limit]
+    return [rows.from_row(dict(row)) for row in found]
 
 
 def _within(query: Any, since: datetime | None, until: datetime | None) -> Any:

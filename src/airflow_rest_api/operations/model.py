@@ -57,6 +57,7 @@ class Operation:
     :ivar server: the id of the API-server process that runs it
     :ivar dag_id: the DAG that it was about, where it was about one
     :ivar rerun_of: the id of the operation that it repeats
+    :ivar endpoint: the endpoint of the 1.x plugin by which it was asked for; None: by none
     """
 
     id: str
@@ -82,6 +83,7 @@ class Operation:
     server: str = ""
     dag_id: str | None = None
     rerun_of: str | None = None
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Filter:
     """
     Which operations are asked for; an empty or missing part asks for nothing.
 
+    :ivar endpoints: asked for by one of these endpoints of the 1.x plugin; None among them: by none
     :ivar since: created then or later
     :ivar until: created before then
     """
@@ -115,6 +118,7 @@ class Filter:
     dag_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    endpoints: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True)

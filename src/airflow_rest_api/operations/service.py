@@ -104,6 +104,7 @@ class Operations(Reading):
         recorded: bool = False,
         key: Key | None = None,
         rerun_of: str | None = None,
+        endpoint: str | None = None,
     ) -> Operation:
         """
         Run a command and return its operation at once.
@@ -126,6 +127,7 @@ class Operations(Reading):
         :param recorded: have the operation in the database before it begins: its client will not wait
         :param key: of the client's request; implies ``recorded``
         :param rerun_of: the id of the operation that this one repeats
+        :param endpoint: the endpoint of the 1.x plugin by which it is asked for
         :raises BadArgument: a file argument has no uploaded file, or its place cannot be found
         :raises Busy: too many commands wait already, or TooManyWaiting: too many of this user
         :raises KeyTaken: the key was used before
@@ -140,7 +142,7 @@ class Operations(Reading):
         )
         named = invocation.values.get("dag_id")
         operation.dag_id = named if isinstance(named, str) and named else None
-        operation.rerun_of = rerun_of
+        operation.rerun_of, operation.endpoint = rerun_of, endpoint
         try:
             if names:
                 workspace = await asyncio.to_thread(Workspace, self._folder)
@@ -190,6 +192,7 @@ class Operations(Reading):
         timeout: float | None = None,
         recorded: bool = False,
         key: Key | None = None,
+        endpoint: str | None = None,
     ) -> Operation:
         """
         Run a coroutine of ours as an operation and return that at once; the parameters are those of `start`.
@@ -199,7 +202,7 @@ class Operations(Reading):
             cancelled on cancel and after ``timeout`` seconds
         """
         operation = self._operation(command, effect, argv, user, None, asks)
-        operation.dag_id = dag_id
+        operation.dag_id, operation.endpoint = dag_id, endpoint
         async with self._recorded(operation, key, first=recorded):
             live = Live(operation, self._recorder, self._output_limit, recorded=recorded or key is not None)
         timeout = timeout if timeout is not None else self._command_timeout

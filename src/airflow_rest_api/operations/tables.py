@@ -38,6 +38,7 @@ OPERATION = Table(
     Column("output", binary()),  # chunks that were known at its end, where they are few: see `packing`
     Column("key_hash", ascii_text(64)),
     Column("key_fingerprint", ascii_text(64)),
+    Column("endpoint", ascii_text(32)),
     **TABLE_OPTIONS,
 )
 """One row for each operation. The id sorts by time, and ends every index by which lists are read."""
@@ -46,7 +47,7 @@ _HEAVY = {"result", "output", "key_hash", "key_fingerprint"}
 LIGHT = tuple(column for column in OPERATION.c if column.name not in _HEAVY)
 """The columns of a summary: those that are never large."""
 
-for _column in ("command", "effect", "user", "state", "dag_id"):
+for _column in ("command", "effect", "user", "state", "dag_id", "endpoint"):
     Index(f"{OPERATION.name}_{_column}", OPERATION.c[_column], OPERATION.c.id)
 Index(f"{OPERATION.name}_finished", OPERATION.c.finished_at, OPERATION.c.id)
 Index(f"{OPERATION.name}_key", OPERATION.c.key_hash, unique=True)

@@ -63,7 +63,7 @@ class Services:
         """
         Start a component on this machine; return at once, when its start has begun.
 
-        :param more: for the operation that starts it: `asks`, `on_end`
+        :param more: for the operation that starts it: `asks`, `on_end` and the like
         :raises AlreadyRunning: it runs on this host already, and another one was not asked for
         :raises PortInUse: somebody listens where it would
         :raises Busy: too many commands wait already

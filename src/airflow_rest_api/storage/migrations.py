@@ -13,7 +13,7 @@ from sqlalchemy import Column, Integer, Table, inspect, select, text
 
 from airflow_rest_api.storage.schema import TABLE_OPTIONS, Utc, metadata
 from airflow_rest_api.storage.steps import Steps
-from airflow_rest_api.storage.versions import v1_operations, v2_services, v3_dag_files
+from airflow_rest_api.storage.versions import v1_operations, v2_services, v3_dag_files, v4_legacy_usage
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -24,6 +24,7 @@ MIGRATIONS: dict[int, Callable[[Steps], None]] = {
     1: v1_operations.upgrade,
     2: v2_services.upgrade,
     3: v3_dag_files.upgrade,
+    4: v4_legacy_usage.upgrade,
 }
 """
 What leads from each version to the next, by its number; in the order of the numbers.
