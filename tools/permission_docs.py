@@ -13,11 +13,12 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "permissions.md"
 BEGIN = "<!-- {0}: made by `python -m tools.permission_docs`; do not edit. -->"
 END = "<!-- end of {0} -->"
 
-# What is no command of Airflow does: as in legacy/translate, and in dag_files/grants.
+# What is no command of Airflow does: as in legacy/translate, in dag_files/grants and in api/legacy_usage.
 ENDPOINT_EFFECTS: Mapping[str, Effect] = {
     "check_dag_files": Effect.EXECUTE,
     "delete_dag_file": Effect.WRITE,
     "deploy_dag": Effect.EXECUTE,
+    "legacy_usage": Effect.READ,
     "list_dags": Effect.READ,
     "list_tasks": Effect.READ,
     "refresh_all_dags": Effect.WRITE,

@@ -17,6 +17,7 @@ from airflow_rest_api.api import (
     dag_files,
     dag_refresh,
     events,
+    legacy_usage,
     operations,
     pages,
     run,
@@ -47,6 +48,7 @@ from airflow_rest_api.legacy.router import PATH as LEGACY
 from airflow_rest_api.legacy.router import router as legacy
 from airflow_rest_api.legacy.service import Legacy
 from airflow_rest_api.legacy.translate.names import ENDPOINT_COMMANDS
+from airflow_rest_api.legacy.usage import Usage
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.security.access import Gate
@@ -84,6 +86,7 @@ ROUTERS = (
     dag_refresh.router,
     dag_files.router,
     dag_file.router,
+    legacy_usage.router,
     legacy,
 )
 
@@ -125,6 +128,7 @@ def create_app(
         context.audit,
         context.services,
         Deployments(context.operations, context.dag_files, context.grants),
+        context.usage,
     )
     add_handlers(app)
     token = HeaderToken(
@@ -201,6 +205,7 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         services,
         _dag_files(settings, tables),
         Grants(gate, parse_folders(settings.deploy_folders)),
+        Usage(tables),
     )
 
 

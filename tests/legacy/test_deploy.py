@@ -113,3 +113,9 @@ def test_it_is_in_the_history_and_in_the_operations(site: Site) -> None:
     deployment = site.client.get(f"/v2/dag-files/deployments/{version['deployment']}").json()
     operation = site.client.get(f"/v2/operations/{deployment['operation_id']}").json()
     assert (operation["command"], operation["state"]) == ("deploy_dag", "succeeded")
+
+
+def test_its_operation_knows_the_endpoint(site: Site) -> None:
+    _, answer = send(site, "known.py", dag("known"))
+    listed = site.client.get("/v2/operations", params={"endpoint": "deploy_dag"}).json()["operations"]
+    assert (listed[0]["id"], listed[0]["endpoint"]) == (answer["operation_id"], "deploy_dag")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.dag_files.grants import Grants
     from airflow_rest_api.dag_files.service import DagFiles
     from airflow_rest_api.engine.engine import Engine
+    from airflow_rest_api.legacy.usage import Usage
     from airflow_rest_api.operations.service import Operations
     from airflow_rest_api.operations.store import Store
     from airflow_rest_api.security.access import Gate
@@ -59,6 +60,7 @@ class Context:
     services: Services
     dag_files: DagFiles
     grants: Grants
+    usage: Usage
     audit: Audit = field(default_factory=Audit)
     streams: Streams = field(default_factory=Streams)
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from airflow_rest_api import __version__
+from airflow_rest_api.api import legacy_usage
 from airflow_rest_api.api.context import CallerDep, ContextDep
 from airflow_rest_api.api.openapi import document
 from airflow_rest_api.api.reference import CONTENT_SECURITY_POLICY, page
@@ -69,9 +70,10 @@ async def static(path: str, request: Request) -> Response:
 
 @router.get("/endpoints.json")
 @needs(Needs.TOKEN)
-async def old_endpoints(request: Request) -> Response:
-    """Return what the page tells about the endpoints of the 1.x plugin."""
-    return JSONResponse({"endpoints": endpoints.described(root_path(request.scope))})
+async def old_endpoints(request: Request, context: ContextDep, caller: CallerDep) -> Response:
+    """Return what the page tells about the endpoints of the 1.x plugin, and whether also who calls them."""
+    may_see = await context.gate.allowed(caller, [legacy_usage.COMMAND])
+    return JSONResponse({"endpoints": endpoints.described(root_path(request.scope)), "usage": bool(may_see)})
 
 
 @router.get("/docs")

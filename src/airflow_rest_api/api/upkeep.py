@@ -48,6 +48,7 @@ class Upkeep:
         self._heart.start()
         self._janitor.start()
         self._agent.start()
+        self._context.usage.start()
         self._watch = asyncio.create_task(self._until_stopping())
 
     async def stop(self) -> None:
@@ -64,6 +65,7 @@ class Upkeep:
         await context.engine.stop(STOPPED)
         await context.operations.settle()
         await context.services.local.close()
+        await context.usage.stop()
         await self._heart.stop()
 
     async def _until_stopping(self) -> None:

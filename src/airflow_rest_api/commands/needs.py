@@ -310,6 +310,7 @@ ENDPOINTS: dict[str, Row] = {
     "check_dag_files": (_power(DEPLOY),),
     "delete_dag_file": (_power(DEPLOY),),
     "deploy_dag": (_power(DEPLOY),),
+    "legacy_usage": _ADMINISTRATOR,
     "list_dags": (_DAG_ROWS, Need(Resource.DAG, rows="dags", when="report")),
     "list_tasks": (_dag(entity="TASK"),),
     "read_dag_files": (_power(DEPLOY),),

@@ -20,6 +20,11 @@ class Argument:
     secret: bool = False
     """Its value is not shown in the answer."""
 
+    @property
+    def without_effect(self) -> bool:
+        """Whether it is taken and has no effect on any Airflow of today, as its description begins."""
+        return self.description.startswith("Without effect")
+
 
 @dataclass(frozen=True)
 class Endpoint:

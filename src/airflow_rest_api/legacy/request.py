@@ -21,6 +21,7 @@ class Request:
 
     :ivar values: the text arguments that were given
     :ivar checked: the check boxes that were checked
+    :ivar ignored: the names of arguments that have no effect, whatever becomes of the request
     :ivar leaves: whether the client does not wait for the command; no command sees anything of that
     """
 
@@ -29,6 +30,7 @@ class Request:
     checked: frozenset[str] = frozenset()
     files: Mapping[str, File] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     leaves: bool = False
 
     def get(self, name: str) -> str | None:
@@ -63,6 +65,11 @@ class Sent:
         return self.body.echo
 
 
+def endpoint_of(sent: Sent) -> Endpoint | None:
+    """Return the endpoint that a request names, None where there is none of that name."""
+    return BY_NAME.get(_name(sent))
+
+
 def understand(sent: Sent) -> Request:
     """
     Return the request that was sent.
@@ -70,10 +77,10 @@ def understand(sent: Sent) -> Request:
     :raises Refusal: no endpoint, an unknown one, or arguments are missing
     """
     query, body = _collect(sent.query), _collect(sent.body.fields)
-    name = (_first("api", query, body) or "").strip().lower()
+    name = _name(sent)
     if not name:
         raise Refusal("API should be provided")
-    endpoint = BY_NAME.get(name)
+    endpoint = endpoint_of(sent)
     if endpoint is None:
         raise Refusal(f"API '{name}' was not found")
     values: dict[str, str] = {}
@@ -87,14 +94,25 @@ def understand(sent: Sent) -> Request:
     missing = [name for name in endpoint.required if name not in values and not _is_file(endpoint, name)]
     if missing:
         raise Refusal(f"The argument(s) {missing} are required")
+    without_effect = [
+        a.name for a in endpoint.arguments if a.without_effect and a.name in {*values, *checked}
+    ]
+    unknown = _unknown(endpoint, sent)
     return Request(
         endpoint,
         values,
         frozenset(checked - {ASYNC.name}),
         {name: file for name, file in sent.body.files.items() if _is_file(endpoint, name)},
-        tuple(_warnings(endpoint, sent)),
+        tuple(_warnings(unknown, sent)),
+        (*without_effect, *unknown),
         leaves=ASYNC.name in checked,
     )
+
+
+def _name(sent: Sent) -> str:
+    """Return what a request calls its endpoint; empty where it names none."""
+    firsts = (next((v for n, v in pairs if n == "api"), None) for pairs in (sent.query, sent.body.fields))
+    return next((value for value in firsts if value), "").strip().lower()
 
 
 def _collect(pairs: list[tuple[str, str | None]]) -> dict[str, str | None]:
@@ -130,9 +148,12 @@ def _is_file(endpoint: Endpoint, name: str) -> bool:
     return argument is not None and argument.file
 
 
-def _warnings(endpoint: Endpoint, sent: Sent) -> list[str]:
+def _unknown(endpoint: Endpoint, sent: Sent) -> list[str]:
     names = [name for name, _ in (*sent.query, *sent.body.fields)] + list(sent.body.files)
-    unknown = sorted({name for name in names if name != "api" and endpoint.argument(name) is None})
+    return sorted({name for name in names if name != "api" and endpoint.argument(name) is None})
+
+
+def _warnings(unknown: list[str], sent: Sent) -> list[str]:
     warnings = list(sent.body.warnings)
     if unknown:
         warnings.append(f"Unknown argument(s) {unknown} were ignored")

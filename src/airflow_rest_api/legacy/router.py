@@ -31,6 +31,7 @@ router = APIRouter(tags=["Airflow 1.x plugin"])
 @needs(Needs.COMMAND)
 async def api(request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """Answer a request of the 1.x plugin's clients."""
+    legacy = cast("Legacy", request.app.state.legacy)
     call_time = datetime.now(timezone.utc)
     sent = Sent.of(request.scope["query_string"].decode("latin-1"))
     try:
@@ -39,13 +40,15 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
         if request.method == "HEAD":
             # A HEAD changes nothing: the 1.x plugin ran the command.
             understand(sent)
+            legacy.count(sent, caller, call_time)
             return respond(Envelope(200, "", call_time, sent.arguments, sent.post_arguments))
     except Problem as problem:
+        legacy.count(sent, caller, call_time)
         message = str(problem.detail["message"])
         return respond(Envelope(problem.status, message, call_time, sent.arguments, headers=problem.headers))
     except Refusal as refusal:
+        legacy.count(sent, caller, call_time)
         envelope = Envelope(refusal.status, refusal.message, call_time, sent.arguments, sent.post_arguments)
         return respond(envelope)
-    legacy = cast("Legacy", request.app.state.legacy)
     root = root_path(request.scope).removesuffix(MOUNT)
     return respond(await legacy.answer(sent, caller, call_time, root))

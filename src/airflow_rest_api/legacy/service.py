@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +18,7 @@ from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.deploy import Deployment, Deployments
 from airflow_rest_api.legacy.envelope import Envelope, mask_texts
 from airflow_rest_api.legacy.errors import Refusal
-from airflow_rest_api.legacy.request import Request, Sent, understand
+from airflow_rest_api.legacy.request import Request, Sent, endpoint_of, understand
 from airflow_rest_api.legacy.translate import translate
 from airflow_rest_api.legacy.translate.plan import CHILD, Answer, Context, Work
 from airflow_rest_api.problem import of_database
@@ -28,6 +29,7 @@ from airflow_rest_api.services.errors import AlreadyRunning, PortInUse
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
+    from airflow_rest_api.legacy.usage import Usage
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.service import Operations
     from airflow_rest_api.security.caller import Caller
@@ -70,6 +72,7 @@ class Legacy:
         audit: Audit | None = None,
         services: Services | None = None,
         deployments: Deployments | None = None,
+        usage: Usage | None = None,
     ) -> None:
         self._operations = operations
         self._commands = commands
@@ -78,6 +81,7 @@ class Legacy:
         self._audit = audit or Audit()
         self._services = services
         self._deployments = deployments
+        self._usage = usage
         self._tasks: set[asyncio.Task[Envelope]] = set()
 
     async def answer(self, sent: Sent, caller: Caller, call_time: datetime, root: str = "") -> Envelope:
@@ -94,9 +98,12 @@ class Legacy:
     async def _answer(self, sent: Sent, caller: Caller, call_time: datetime, root: str) -> Envelope:
         envelope = Envelope(200, "", call_time, sent.arguments, sent.post_arguments)
         try:
-            request = understand(sent)
-            envelope.warnings += request.warnings
-            plan = await self._plan(request)
+            with self._counted(sent, caller, call_time) as ignored:
+                request = understand(sent)
+                envelope.warnings += request.warnings
+                ignored += request.ignored
+                plan = await self._plan(request)
+                ignored += plan.ignored
             if isinstance(plan, Answer):
                 await self._gate.enter(caller, Attempt(_answered(request)))
                 envelope.output = plan.output
@@ -125,6 +132,20 @@ class Legacy:
         if isinstance(envelope.output, str):
             [envelope.output] = mask_texts([envelope.output], _sent_values(sent))
         return envelope
+
+    def count(self, sent: Sent, caller: Caller, at: datetime, ignored: Iterable[str] = ()) -> None:
+        """Count a request among the calls of its endpoint, whatever becomes of it."""
+        if self._usage is not None:
+            self._usage.count(endpoint_of(sent), caller.name, caller.address, at, ignored)
+
+    @contextlib.contextmanager
+    def _counted(self, sent: Sent, caller: Caller, at: datetime) -> Iterator[list[str]]:
+        """Count a request once it is understood, or not; what is ignored of it is put into the list."""
+        ignored: list[str] = []
+        try:
+            yield ignored
+        finally:
+            self.count(sent, caller, at, ignored)
 
     async def _enter(self, caller: Caller, request: Request, work: Work) -> tuple[Work, Decision]:
         """Return what the caller may do of a work, and why; raise Forbidden."""

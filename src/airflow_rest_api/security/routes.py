@@ -17,6 +17,7 @@ class Needs(str, Enum):
     COMMAND = "a token of a user who may run the command on its objects"
     OPERATION = "a token of the operation's user, of one who may do the same, or of an administrator"
     SERVICE = "a token of a user with the power Service, and with what the component's arguments need"
+    ADMINISTRATION = "a token of an administrator, or of a user with the power Administration"
     PASSWORD = "no token yet, but a user name and a password"
     REFRESH_TOKEN = "a refresh token, which nothing else takes"
 

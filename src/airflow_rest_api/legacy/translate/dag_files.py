@@ -10,7 +10,7 @@ from airflow_rest_api.dag_files.archive import ENDINGS
 from airflow_rest_api.legacy.deploy import Deployment
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Request
-from airflow_rest_api.legacy.translate.plan import Context, Work, dag_id_of, own_work
+from airflow_rest_api.legacy.translate.plan import Context, Ignored, Work, dag_id_of, own_work
 
 NO_FILE = "dag_file should be provided"
 NOT_PYTHON = "dag_file is not a *.py file"
@@ -41,7 +41,8 @@ def deploy(request: Request, context: Context) -> Work:
         folder=request.get("path") or "",
         wait=request.given("wait"),
     )
-    work = own_work(request, "deploy", Effect.EXECUTE, {}, [BOTH] if pause and unpause else [])
+    both = [Ignored(BOTH, ("pause", "unpause"))] if pause and unpause else []
+    work = own_work(request, "deploy", Effect.EXECUTE, {}, both)
     return replace(work, deployment=deployment)
 
 

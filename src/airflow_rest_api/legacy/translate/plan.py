@@ -52,6 +52,23 @@ class Answer:
     """The answer is known already."""
 
     output: str
+    ignored: tuple[str, ...] = ()
+
+
+class Ignored(str):
+    """
+    A warning that arguments had no effect.
+
+    :ivar names: of the arguments, for those who count them
+    """
+
+    names: tuple[str, ...]
+
+    def __new__(cls, text: str, names: Iterable[str]) -> Ignored:
+        """Return the text as a warning."""
+        made = super().__new__(cls, text)
+        made.names = tuple(names)
+        return made
 
 
 @dataclass(frozen=True)
@@ -83,6 +100,11 @@ class Work:
     instead: Work | None = None
     component: Plan | None = None
     deployment: Deployment | None = None
+
+    @property
+    def ignored(self) -> list[str]:
+        """The names of the arguments that have no effect."""
+        return [name for warning in self.warnings if isinstance(warning, Ignored) for name in warning.names]
 
     @property
     def airflow_cmd(self) -> str:
@@ -134,9 +156,8 @@ def renamed(
 
 def without_effect(names: Sequence[str], command: str) -> list[str]:
     """Return the warning that arguments have no effect, if there are any."""
-    return (
-        [f"Argument(s) {list(names)} have no effect: 'airflow {command}' has no such option"] if names else []
-    )
+    text = f"Argument(s) {list(names)} have no effect: 'airflow {command}' has no such option"
+    return [Ignored(text, names)] if names else []
 
 
 def bind(context: Context, command: Command, values: Mapping[str, Any]) -> Invocation:

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Request
-from airflow_rest_api.legacy.translate.plan import Context, Work, airflow_commands, bind
+from airflow_rest_api.legacy.translate.plan import Context, Ignored, Work, airflow_commands, bind
 
 OF_SET = ("pool_name", "slot_count", "description", "pool_description")
 
@@ -17,14 +17,20 @@ def translate(request: Request, context: Context) -> Work:
     cmd = request.get("cmd") or ""
     setting = cmd.strip().lower() == "set"
     verb, values = _verb(request, setting=setting)
-    warnings = [f"Argument 'cmd' has no effect: '{cmd}' is not 'set'"] if cmd and not setting else []
+    warnings: list[str] = []
+    if cmd and not setting:
+        warnings.append(Ignored(f"Argument 'cmd' has no effect: '{cmd}' is not 'set'", ["cmd"]))
     asked = [("get", request.given("get")), ("set", setting), ("delete", request.given("delete"))]
     warnings += [
-        f"'{name}' was ignored: '{verb}' comes first" for name, given in asked if given and name != verb
+        Ignored(f"'{name}' was ignored: '{verb}' comes first", ["cmd" if name == "set" else name])
+        for name, given in asked
+        if given and name != verb
     ]
     if verb != "set":
         warnings += [
-            f"Argument '{name}' has no effect without 'cmd=set'" for name in OF_SET if request.given(name)
+            Ignored(f"Argument '{name}' has no effect without 'cmd=set'", [name])
+            for name in OF_SET
+            if request.given(name)
         ]
     invocation = bind(context, context.catalog.get(f"pools {verb}"), values)
     work = airflow_commands(request, [invocation], warnings)

@@ -9,6 +9,7 @@ from airflow_rest_api.legacy.child.run_task import DEPENDENCY_FLAGS
 from airflow_rest_api.legacy.request import Request
 from airflow_rest_api.legacy.translate.plan import (
     Context,
+    Ignored,
     Work,
     airflow_commands,
     bind,
@@ -17,7 +18,6 @@ from airflow_rest_api.legacy.translate.plan import (
     json_object,
     own_work,
     renamed,
-    without_effect,
 )
 
 RUN_TAKES = (
@@ -70,5 +70,5 @@ def run(request: Request, context: Context) -> Work:
     }
     order["json"] = context.as_json or None
     lost = [a.name for a in request.endpoint.arguments if a.name not in RUN_TAKES and request.given(a.name)]
-    warnings = [warning.partition(":")[0] for warning in without_effect(lost, "run")]
+    warnings = [Ignored(f"Argument(s) {lost} have no effect", lost)] if lost else []
     return own_work(request, "run_task", Effect.EXECUTE, order, warnings)

@@ -8,7 +8,7 @@ from typing import Any
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Request
 from airflow_rest_api.legacy.translate.exchange import path_in
-from airflow_rest_api.legacy.translate.plan import Context, Work, airflow_commands, bind
+from airflow_rest_api.legacy.translate.plan import Context, Ignored, Work, airflow_commands, bind
 
 NO_VALUE = "None"
 """What 1.x printed for a variable that does not exist."""
@@ -53,12 +53,12 @@ def translate(request: Request, context: Context) -> Work:
 
 def _warnings(request: Request, *, setting: bool) -> list[str]:
     used = {"get": request.given("get"), "cmd=set": setting}
-    warnings = [
-        f"Argument '{name}' has no effect without '{verb}'"
+    warnings: list[str] = [
+        Ignored(f"Argument '{name}' has no effect without '{verb}'", [name])
         for name, verb in USED_BY.items()
         if request.given(name) and not used[verb]
     ]
     cmd = request.get("cmd")
     if cmd and not setting:
-        warnings.append(f"Argument 'cmd' has no effect: '{cmd}' is not 'set'")
+        warnings.append(Ignored(f"Argument 'cmd' has no effect: '{cmd}' is not 'set'", ["cmd"]))
     return warnings
