@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sqlite3
 import subprocess
+import time
 from contextlib import closing
 
 import pytest
@@ -12,7 +14,7 @@ from playwright.sync_api import expect
 from demo.client import request
 from demo.stack import Stack
 from tests.browser.conftest import Visit
-from tests.browser.visitor import PATIENCE, run
+from tests.browser.visitor import PATIENCE, run, violations
 
 pytestmark = pytest.mark.airflow
 
@@ -200,3 +202,35 @@ def test_an_old_endpoint_is_called_with_its_form(visit: Visit):
     envelope = json.loads(answer.get_by_label("Envelope").inner_text())
     assert (envelope["status"], envelope["post_arguments"]) == ("OK", {"api": "list_dags"})
     assert "example_slow" in envelope["output"]["stdout"]
+
+
+def test_who_still_calls_an_old_endpoint_is_shown_to_administrators(visit: Visit, stack: Stack, axe: str):
+    root = f"{stack.url}/admin/rest_api"
+    for _ in range(2):
+        request("GET", f"{root}/api?api=pool&subdri=x", token=stack.token("admin"))
+    deadline = time.monotonic() + 60
+    while True:
+        found = request("GET", f"{root}/v2/legacy-usage?endpoint=pool", token=stack.token("admin"))
+        if [one["calls"] for one in found["callers"]] == [2]:
+            break
+        assert time.monotonic() < deadline, found
+        time.sleep(0.1)
+
+    for how in ({"width": 768}, {"width": 1280, "theme": "dark"}):
+        page = visit(**how).open("?view=endpoints")
+        row = page.get_by_role("table").first.get_by_role("row").filter(has_text="subdri (2)")
+        expect(row).to_contain_text("admin")
+        assert violations(page, axe) == []
+        # Nothing but the table itself is scrolled sideways.
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    link = row.get_by_role("link", name="pool")
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("view=operations&endpoint=pool&user=admin"))
+    expect(page.locator("a.pick")).to_have_count(2)
+    expect(page.locator("a.pick").first).to_contain_text("1.x")
+    expect(page.get_by_label("Came by")).to_have_value("pool")
+
+    viewer = visit("viewer").open("?view=endpoints")
+    expect(viewer.get_by_role("region", name="DAGs").first).to_be_visible()
+    expect(viewer.get_by_text("Who still calls")).to_have_count(0)

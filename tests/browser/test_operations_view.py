@@ -300,3 +300,24 @@ def test_an_operation_fits_the_screen(visit: Visit, admin: Client, width: int):
 
     assert page.evaluate("document.querySelector('.pane-detail').scrollWidth") <= width
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_operations_that_came_by_an_old_endpoint_are_found_and_say_which(visit: Visit, admin: Client):
+    root = str(admin.base_url).partition("/v2")[0]
+    old = admin.get(f"{root}/api", params={"api": "list_dags"}).json()["operation_id"]
+    new = admin.command("dags/list").json()["id"]
+    page = visit().open("?view=operations")
+    page.get_by_text("More filters").click()
+    page.get_by_label("Came by").select_option("an old endpoint")
+    expect(page).to_have_url(re.compile("endpoint=any"))
+    expect(page.locator(f'a.pick[href*="{new}"]')).to_have_count(0)
+    entry = page.locator(f'a.pick[href*="{old}"]')
+    expect(entry).to_contain_text("1.x")
+    entry.click()
+    page.locator("section.operation").get_by_role("link", name="list_dags").click()
+    expect(page).to_have_url(re.compile("endpoint=list_dags"))
+    expect(page.locator(f'a.pick[href*="{old}"]')).to_be_visible()
+
+    page.get_by_label("Came by").select_option("no old endpoint")
+    expect(page.locator(f'a.pick[href*="{new}"]')).to_be_visible()
+    expect(page.locator(f'a.pick[href*="{old}"]')).to_have_count(0)

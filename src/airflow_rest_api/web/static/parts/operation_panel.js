@@ -142,6 +142,7 @@ const Files = ({ operation }) => operation.files.length > 0 && html`<ul class="d
 function Facts({ operation }) {
   const facts = [
     ["DAG", operation.dag_id && html`<${Link} view="operations" params=${{ dag_id: operation.dag_id }} title="Operations on this DAG">${operation.dag_id}<//>`],
+    ["Old endpoint", operation.endpoint && html`<${Link} view="operations" params=${{ endpoint: operation.endpoint }} title="Operations by this old endpoint">${operation.endpoint}<//>`],
     ["User", operation.user],
     ["Host", operation.host],
     ["Asked", moment(operation.created_at)],

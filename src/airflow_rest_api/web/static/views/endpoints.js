@@ -5,15 +5,20 @@ import { facts } from "../lib/facts.js";
 import { Badge, Empty, ErrorNotice, Link, Loading } from "../parts/basic.js";
 import { Icon } from "../parts/icons.js";
 import { Dags } from "./endpoint-dags.js";
+import { Usage } from "./endpoint-usage.js";
 import { Endpoint } from "./endpoint.js";
 
 export function View({ params }) {
   const [endpoints, setEndpoints] = useState(null);
+  const [maySeeUsage, setMaySeeUsage] = useState(false);
   const [error, setError] = useState(null);
   const [typed, setTyped] = useState("");
   const chosen = params.get("api");
   useEffect(() => {
-    call("/endpoints.json").then((said) => setEndpoints(said.endpoints), setError);
+    call("/endpoints.json").then((said) => {
+      setMaySeeUsage(said.usage);
+      setEndpoints(said.endpoints);
+    }, setError);
   }, []);
   const wanted = typed.trim().toLowerCase();
   const found = endpoints?.filter((one) => [one.name, one.description, ...one.arguments.map((each) => each.name)].some((text) => text.toLowerCase().includes(wanted)));
@@ -31,15 +36,16 @@ export function View({ params }) {
     </div>
     <div class="pane-detail">
       <${ErrorNotice} error=${error} />
-      ${endpoint ? html`<${Endpoint} key=${endpoint.name} endpoint=${endpoint} params=${params} />` : endpoints && html`<${About} count=${endpoints.length} />`}
+      ${endpoint ? html`<${Endpoint} key=${endpoint.name} endpoint=${endpoint} params=${params} />` : endpoints && html`<${About} count=${endpoints.length} maySeeUsage=${maySeeUsage} />`}
     </div>
   </div>`;
 }
 
-/** The versions and the DAGs, with which the original's page began. */
-const About = ({ count }) => html`<div class="page">
+/** The versions and the DAGs, with which the original's page began; between them who still calls, for those who may know. */
+const About = ({ count, maySeeUsage }) => html`<div class="page">
   <div><h2 class="large">The endpoints of the 1.x plugin</h2>
     <p class="muted">Clients of 2016 go on unchanged: ${count} endpoints at <code>${facts.root}/api</code>. For anything new, the commands and the v2 API do more.</p></div>
   <dl class="facts"><div><dt>Airflow</dt><dd><b>${facts.airflow_version}</b></dd></div><div><dt>Plugin</dt><dd><b>${facts.version}</b></dd></div></dl>
+  ${maySeeUsage && html`<${Usage} />`}
   <${Dags} />
 </div>`;

@@ -5,7 +5,9 @@ import { EFFECTS, Button } from "../../parts/basic.js";
 import { SelectField, TextField } from "../../parts/fields.js";
 
 const STATES = ["queued", "running", "succeeded", "failed", "cancelled", "timed_out", "lost"];
-const NAMES = ["state", "command", "user", "effect", "dag_id", "since", "until"];
+const NAMES = ["state", "command", "user", "effect", "dag_id", "endpoint", "since", "until"];
+/** In place of the name of an old endpoint: whether it came by one at all. */
+const LEGACY = { any: "true", none: "false" };
 /** Milliseconds without a key after which what was typed counts. */
 const PAUSE = 350;
 
@@ -19,6 +21,7 @@ export function queryOf(filter) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(filter)) {
     if (name === "state" && value === "unfinished") ["queued", "running"].forEach((state) => query.append("state", state));
+    else if (name === "endpoint" && LEGACY[value]) query.set("legacy", LEGACY[value]);
     else if (name === "since" || name === "until") {
       const time = new Date(value);
       if (!Number.isNaN(time.valueOf())) query.set(name, time.toISOString());
@@ -38,7 +41,7 @@ export function FilterForm({ filter, chosen }) {
     return () => clearTimeout(timer);
   }, [typed, chosen]);
   const field = (name) => ({ value: typed[name] ?? "", onInput: (value) => setTyped((before) => ({ ...before, [name]: value })) });
-  const more = ["user", "effect", "dag_id", "since", "until"].filter((name) => typed[name]);
+  const more = ["user", "effect", "dag_id", "endpoint", "since", "until"].filter((name) => typed[name]);
   const any = Object.keys(clean(typed)).length > 0;
   return html`<form class="filter" role="search" aria-label="Filter the operations" onSubmit=${(event) => event.preventDefault()}>
     <div class="filter-main">
@@ -51,6 +54,7 @@ export function FilterForm({ filter, chosen }) {
         <${TextField} label="DAG" ...${field("dag_id")} />
         <${TextField} label="User" ...${field("user")} />
         <${SelectField} label="Effect" ...${field("effect")} options=${[["", "any"], ...Object.keys(EFFECTS)]} />
+        <${SelectField} label="Came by" ...${field("endpoint")} options=${cameBy(typed.endpoint)} />
         <${TextField} label="Since" wide type="datetime-local" ...${field("since")} />
         <${TextField} label="Until" wide type="datetime-local" ...${field("until")} />
       </div>
@@ -58,6 +62,9 @@ export function FilterForm({ filter, chosen }) {
     ${any && html`<${Button} small kind="quiet" icon="cross" onClick=${() => setTyped({})}>No filter<//>`}
   </form>`;
 }
+
+/** The one that a link has led to is among them. */
+const cameBy = (chosen) => [["", "any"], ["any", "an old endpoint"], ["none", "no old endpoint"], ...(chosen && !LEGACY[chosen] ? [chosen] : [])];
 
 const same = (one, other) => JSON.stringify(clean(one)) === JSON.stringify(clean(other));
 

@@ -4,7 +4,7 @@ import { send } from "../../lib/api.js";
 import { learn, poll, useTicks } from "../../lib/clock.js";
 import { ended } from "../../lib/operation.js";
 import { moment } from "../../lib/text.js";
-import { Button, EffectBadge, ErrorNotice, Link, Loading, StateBadge } from "../../parts/basic.js";
+import { Badge, Button, EffectBadge, ErrorNotice, Link, Loading, StateBadge } from "../../parts/basic.js";
 import { commandLine, Elapsed } from "../../parts/operation_panel.js";
 import { FilterForm, queryOf } from "./filter.js";
 
@@ -92,6 +92,7 @@ const Entry = ({ operation, filter, chosen }) => html`<${Link} class="pick" view
     <time datetime=${operation.created_at} title=${moment(operation.created_at)}>${ago(operation.created_at)}</time>
     <span>${operation.started_at || ended(operation) ? html`<${Elapsed} operation=${operation} />` : "waits"}</span>
     <span class="grow">${operation.user}</span>
+    ${operation.endpoint && html`<${Badge} title="It came by the old endpoint ${operation.endpoint}">1.x<//>`}
     ${operation.effect !== "read" && html`<${EffectBadge} effect=${operation.effect} />`}
   </span>
 <//>`;
