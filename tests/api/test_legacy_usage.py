@@ -148,6 +148,16 @@ def test_arguments_without_effect_count_as_ignored(arguments: dict[str, str], ex
     assert all(ignored(caller).values())
 
 
+def test_names_that_a_client_makes_up_do_not_hide_what_airflow_has_nothing_for():
+    made_up = {f"a_{number}": "x" for number in range(100)}
+    with serving(prints("out")) as (client, _):
+        client.get("/api", params={"api": "connections", "conn_host": "h", **made_up})
+        [caller] = listed(client, 1)
+
+    assert len(ignored(caller)) == 21
+    assert {"conn_host", "(other)"} < set(ignored(caller))
+
+
 def test_a_form_that_was_sent_as_json_text_leaves_no_secret_behind():
     text = '{"conf": {"password": "S3cret"}}'
     headers = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -26,6 +26,12 @@ def test_the_name_of_the_endpoint_may_be_in_the_body() -> None:
     assert ask("", ("api", "version")).endpoint.name == "version"
 
 
+def test_what_has_no_effect_is_named() -> None:
+    asked = ask("api=scheduler&run-duration=1&do_pickle=&num_runs=1&typo=1", ("other", None), ("typo", "2"))
+    assert asked.ignored == ("run-duration", "other", "typo")
+    assert ask("api=backfill&dag_id=d&local=false&include_adhoc").ignored == ("include_adhoc",)
+
+
 def test_the_query_wins() -> None:
     assert ask("api=variables&get=a", ("get", "b"), ("api", "pool")).get("get") == "a"
 

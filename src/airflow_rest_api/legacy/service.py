@@ -103,7 +103,8 @@ class Legacy:
                 envelope.warnings += request.warnings
                 ignored += request.ignored
                 plan = await self._plan(request)
-                ignored += plan.ignored
+                # In front: of one call not all are kept, and these are no words of the client's own.
+                ignored[:0] = plan.ignored
             if isinstance(plan, Answer):
                 await self._gate.enter(caller, Attempt(_answered(request)))
                 envelope.output = plan.output

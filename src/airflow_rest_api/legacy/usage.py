@@ -118,7 +118,7 @@ class Usage:
             try:
                 # Without the patience of `run`: what comes of it has to be known.
                 await asyncio.to_thread(self._database.call, partial(usage_store.add, counted=batch))
-            except Unavailable:
+            except (Unavailable, asyncio.CancelledError):
                 for key, calls in batch.items():
                     self._add(key, calls)
                 raise
