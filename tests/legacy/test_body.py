@@ -6,7 +6,16 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.datastructures import Headers
 
-from airflow_rest_api.legacy.body import FORM_LIMIT, Body, firsts, parse_pairs, read_body
+from airflow_rest_api.legacy.body import (
+    FORM_LIMIT,
+    LARGE,
+    MOST_FIELDS,
+    MOST_VALUES,
+    Body,
+    firsts,
+    parse_pairs,
+    read_body,
+)
 from airflow_rest_api.legacy.errors import Refusal
 
 FORM = "application/x-www-form-urlencoded"
@@ -14,13 +23,14 @@ FILE = b'--b\r\nContent-Disposition: form-data; name="dag_file"; filename="a.py"
 FIELD = b'--b\r\nContent-Disposition: form-data; name="force"\r\n\r\non\r\n'
 
 
-def read(kind: str, *chunks: bytes, limit: int = 100_000) -> Body:
-    async def stream() -> AsyncIterator[bytes]:
-        for chunk in chunks:
-            yield chunk
+async def coming(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
 
+
+def read(kind: str, *chunks: bytes, limit: int = 100_000, dispensable: bool = False) -> Body:
     headers = Headers({"content-type": kind} if kind else {})
-    return asyncio.run(read_body(headers, stream(), limit))
+    return asyncio.run(read_body(headers, coming(*chunks), limit, lambda: dispensable))
 
 
 def test_a_bare_flag_is_told_from_an_empty_value() -> None:
@@ -47,13 +57,84 @@ def test_json_values_become_the_texts_that_arguments_take() -> None:
     assert body.echo["conf"] == {"a": [1]}
 
 
-@pytest.mark.parametrize(
-    "text", [b"[1]", b'"x"', b"5", b"null", b"{", b"\xff", b'{"a": NaN}', b"[" * 100_000]
-)
-def test_json_that_is_no_object_is_refused(text: bytes) -> None:
+NO_OBJECT = {
+    b"[1]": "must be a JSON object, not an array",
+    b'""': "must be a JSON object, not a string",
+    b"5": "must be a JSON object, not a number",
+    b"null": "must be a JSON object, not null",
+    b"serviceKey=abc": "is not valid JSON: Expecting value",
+    b"{": "is not valid JSON: ",
+    b"\xff": "is not valid JSON: ",
+    b'{"a": NaN}': "is not valid JSON: NaN is not JSON",
+    b"[" * 100_000: "is not valid JSON: ",
+    b"[" * (MOST_VALUES + 1): "must be a JSON object",
+}
+
+
+@pytest.mark.parametrize("text", NO_OBJECT, ids=[text[:9].decode("latin-1") for text in NO_OBJECT])
+def test_json_that_is_no_object_is_refused_where_a_body_is_needed(text: bytes) -> None:
     with pytest.raises(Refusal) as refusal:
         read("application/json", text, limit=1_000_000)
     assert refusal.value.status == 400
+    assert refusal.value.message.startswith(f"The body {NO_OBJECT[text]}")
+
+
+@pytest.mark.parametrize("text", NO_OBJECT, ids=[text[:9].decode("latin-1") for text in NO_OBJECT])
+def test_json_that_is_no_object_is_no_body_where_none_is_needed(text: bytes) -> None:
+    body = read("application/json", text, limit=1_000_000, dispensable=True)
+    assert (body.fields, body.echo) == ([], {})
+    [warning] = body.warnings
+    assert warning.startswith(f"The body was ignored: it {NO_OBJECT[text]}")
+
+
+def test_a_json_object_is_read_where_none_is_needed() -> None:
+    body = read("application/json", b'{"a": "b"}', dispensable=True)
+    assert (body.fields, body.warnings) == ([("a", "b")], [])
+
+
+def test_json_with_more_values_than_can_be_read_in_passing_is_refused() -> None:
+    for text in (b'{"a": [' + b"[]," * MOST_VALUES + b"1]}", b'{"a": [' + b'"",' * MOST_VALUES + b"1]}"):
+        with pytest.raises(Refusal, match="values") as refusal:
+            read("application/json", text, limit=FORM_LIMIT, dispensable=True)
+        assert refusal.value.status == 413
+
+
+def test_what_is_inside_of_a_json_text_is_no_value() -> None:
+    long = ',[{\\"\\\\' * MOST_VALUES
+    body = read("application/json", f'{{"a": "{long}", "b": "c"}}'.encode(), limit=FORM_LIMIT)
+    assert body.fields == [("a", ',[{"\\' * MOST_VALUES), ("b", "c")]
+
+
+def test_a_text_that_does_not_end_is_not_valid_json() -> None:
+    with pytest.raises(Refusal, match="not valid JSON: Unterminated string"):
+        read("application/json", b'{"a": "' + b',\\"' * MOST_VALUES, limit=FORM_LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (FORM, "&".join(["a=b"] * (MOST_FIELDS + 1))),
+        ("application/json", "{" + ",".join(f'"{number}": 1' for number in range(MOST_FIELDS + 1)) + "}"),
+    ],
+)
+def test_a_body_has_no_more_fields_than_a_multipart_body_may_have(kind: str, text: str) -> None:
+    with pytest.raises(Refusal, match="more than 1000 fields") as refusal:
+        read(kind, text.encode())
+    assert refusal.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"), [(FORM, b"a=%s"), ("application/json", b'{"a": "%s"}'), ("application/json", b"[%s")]
+)
+def test_the_event_loop_goes_on_while_a_large_body_is_read(kind: str, form: bytes) -> None:
+    async def steps(text: bytes) -> int:
+        done: list[None] = []
+        asyncio.get_running_loop().call_soon(done.append, None)
+        await read_body(Headers({"content-type": kind}), coming(text), FORM_LIMIT, lambda: True)
+        return len(done)
+
+    assert asyncio.run(steps(form % b"x")) == 0
+    assert asyncio.run(steps(form % (b"x" * LARGE))) == 1
 
 
 def test_files_and_fields_of_a_multipart_body_are_read() -> None:

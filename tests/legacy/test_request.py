@@ -4,7 +4,7 @@ import pytest
 
 from airflow_rest_api.legacy.body import Body
 from airflow_rest_api.legacy.errors import Refusal
-from airflow_rest_api.legacy.request import Request, Sent, understand
+from airflow_rest_api.legacy.request import Request, Sent, is_complete, understand
 
 
 def ask(query: str, *fields: tuple[str, str | None]) -> Request:
@@ -82,3 +82,20 @@ def test_unknown_arguments_are_echoed_and_named() -> None:
     assert understand(sent).warnings == ("Unknown argument(s) ['x', 'y'] were ignored",)
     assert sent.arguments == {"api": "version", "x": "1"}
     assert sent.post_arguments == {"y": "2"}
+
+
+@pytest.mark.parametrize(
+    ("query", "complete"),
+    [
+        ("api=list_dags", True),
+        ("api=unpause&dag_id=d", True),
+        ("api=unpause", False),
+        ("api=unpause&dag_id=", False),
+        ("api=nonsense", False),
+        ("", False),
+        # Its file can only come in the body.
+        ("api=deploy_dag&force=on", False),
+    ],
+)
+def test_a_query_is_complete_when_it_has_all_that_an_endpoint_requires(query: str, complete: bool) -> None:
+    assert is_complete(Sent.of(query).query) is complete

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 from urllib.parse import unquote_plus
@@ -22,6 +24,19 @@ PATIENCE = 4
 """How many times an upload's limit is read of a body that is too long, before its client is left alone."""
 
 TOO_LONG = "The request body is too long"
+
+LARGE = 64 * 1024
+"""Bytes of a body beyond which a thread reads it: the event loop has other requests to serve."""
+
+MOST_FIELDS = 1000
+"""Fields of a form or members of a JSON body, as many as a multipart body may have."""
+
+MOST_VALUES = 100_000
+"""Values of a JSON body: Python's JSON parser lets no other thread run before it is done with all of them."""
+
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
+# Never without a match, or each quotation mark in an unfinished string would be tried once more.
+_BEFORE_VALUES = "[{,"
 
 
 @dataclass(frozen=True)
@@ -71,11 +86,18 @@ def firsts(pairs: list[tuple[str, str | None]]) -> dict[str, str]:
     return result
 
 
-async def read_body(headers: Headers, stream: AsyncIterator[bytes], limit: int) -> Body:
+async def read_body(
+    headers: Headers,
+    stream: AsyncIterator[bytes],
+    limit: int,
+    dispensable: Callable[[], bool] = lambda: False,
+) -> Body:
     """
     Read a request's body by its content type.
 
     :param limit: bytes a multipart body may have; other bodies have at most `FORM_LIMIT` of it
+    :param dispensable: whether the request is complete without a body: then one that is said to be JSON and
+        is no JSON object counts as none, as it did in 1.x
     :raises Refusal: the body is too long (413) or is not what its type says (400)
     """
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -83,10 +105,14 @@ async def read_body(headers: Headers, stream: AsyncIterator[bytes], limit: int) 
         return await _read_multipart(headers, _limited(stream, limit, limit))
     raw = b"".join([chunk async for chunk in _limited(stream, min(limit, FORM_LIMIT), limit)])
     if kind == "application/x-www-form-urlencoded":
-        pairs = parse_pairs(raw.decode("utf-8", "replace"))
-        return Body(pairs, dict(firsts(pairs)))
+        return await _read(_read_form, raw)
     if kind == "application/json" or kind.endswith("+json"):
-        return _read_json(raw)
+        try:
+            return await _read(_read_json, raw)
+        except _NoObject as error:
+            if not dispensable():
+                raise Refusal(f"The body {error}") from None
+            return Body(warnings=[f"The body was ignored: it {error}"])
     if raw.strip():
         return Body(warnings=[f"The body was ignored: its type is {kind or 'not given'}"])
     return Body()
@@ -135,16 +161,55 @@ async def _watched(stream: AsyncIterator[bytes], ending: Ending) -> AsyncGenerat
         yield chunk
 
 
+class _NoObject(Exception):
+    """A body is no JSON object; the message is what is to be said of it."""
+
+
+async def _read(read: Callable[[bytes], Body], raw: bytes) -> Body:
+    return await asyncio.to_thread(read, raw) if len(raw) > LARGE else read(raw)
+
+
+def _read_form(raw: bytes) -> Body:
+    if raw.count(b"&") >= MOST_FIELDS:
+        raise _too_many_fields()
+    pairs = parse_pairs(raw.decode("utf-8", "replace"))
+    return Body(pairs, dict(firsts(pairs)))
+
+
 def _read_json(raw: bytes) -> Body:
     if not raw.strip():
         return Body()
     try:
-        document = json.loads(raw, parse_constant=_no_json)
+        text = raw.decode(json.detect_encoding(raw), "surrogatepass")
+        if _has_too_many_values(text):
+            if text.lstrip().startswith("{"):
+                raise Refusal(f"The body has more than {MOST_VALUES} values", 413)
+            raise _NoObject("must be a JSON object")
+        document = json.loads(text, parse_constant=_no_json)
     except (ValueError, RecursionError) as error:
-        raise Refusal(f"The body is not valid JSON: {error}") from None
+        raise _NoObject(f"is not valid JSON: {error}") from None
     if not isinstance(document, dict):
-        raise Refusal(f"The body must be a JSON object, not {_json_type(document)}")
+        raise _NoObject(f"must be a JSON object, not {_json_type(document)}")
+    if len(document) > MOST_FIELDS:
+        raise _too_many_fields()
     return Body([(name, _as_text(value)) for name, value in document.items() if value is not None], document)
+
+
+def _has_too_many_values(text: str) -> bool:
+    if sum(map(text.count, _BEFORE_VALUES)) <= MOST_VALUES:
+        return False
+    # What is inside of strings does not count: a long text is one value.
+    found = end = 0
+    for string in _STRING.finditer(text):
+        found += sum(text.count(mark, end, string.start()) for mark in _BEFORE_VALUES)
+        if found > MOST_VALUES:
+            return True
+        end = string.end()
+    return found + sum(text.count(mark, end) for mark in _BEFORE_VALUES) > MOST_VALUES
+
+
+def _too_many_fields() -> Refusal:
+    return Refusal(f"The body has more than {MOST_FIELDS} fields")
 
 
 def _words(error: Exception) -> str:

@@ -115,6 +115,15 @@ def _name(sent: Sent) -> str:
     return next((value for value in firsts if value), "").strip().lower()
 
 
+def is_complete(query: list[tuple[str, str | None]]) -> bool:
+    """Return whether a query alone names an endpoint and gives all that it requires."""
+    try:
+        endpoint = understand(Sent(query, Body())).endpoint
+    except Refusal:
+        return False
+    return not any(_is_file(endpoint, name) for name in endpoint.required)
+
+
 def _collect(pairs: list[tuple[str, str | None]]) -> dict[str, str | None]:
     result: dict[str, str | None] = {}
     for name, value in pairs:

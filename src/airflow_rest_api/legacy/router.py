@@ -14,7 +14,7 @@ from airflow_rest_api.legacy.body import read_body
 from airflow_rest_api.legacy.door import respond
 from airflow_rest_api.legacy.envelope import Envelope
 from airflow_rest_api.legacy.errors import Refusal
-from airflow_rest_api.legacy.request import Sent, understand
+from airflow_rest_api.legacy.request import Sent, is_complete, understand
 from airflow_rest_api.paths import MOUNT, root_path
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.routes import Needs, needs
@@ -35,8 +35,11 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
     call_time = datetime.now(timezone.utc)
     sent = Sent.of(request.scope["query_string"].decode("latin-1"))
     try:
-        body = await read_body(request.headers, request.stream(), context.settings.max_upload)
-        sent = Sent(sent.query, body)
+        query = sent.query
+        body = await read_body(
+            request.headers, request.stream(), context.settings.max_upload, lambda: is_complete(query)
+        )
+        sent = Sent(query, body)
         if request.method == "HEAD":
             # A HEAD changes nothing: the 1.x plugin ran the command.
             understand(sent)
