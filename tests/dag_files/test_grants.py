@@ -188,5 +188,8 @@ def test_a_role_that_was_given_a_folder_stays_in_it(tmp_path: Path) -> None:
         assert there.status_code == 200, there.text
         assert client.post("/api?api=deploy_dag&path=team_b", files=upload).status_code == 403
         broken = {"dag_file": ("broken.py", b"x = = 1")}
-        assert client.post("/api?api=deploy_dag&path=team_a", files=broken).status_code == 422
+        assert client.post("/api?api=deploy_dag&path=team_a", files=broken).status_code == 400
+        forced = client.post("/api?api=deploy_dag&path=team_a&force_invalid=on", files=broken)
+        assert forced.status_code == 403
+        assert "Only who may deploy everywhere" in forced.json()["output"]
     assert sorted(site.state()) == ["team_a/b.py", "team_a/old.py", "theirs.py"]

@@ -39,14 +39,52 @@ def test_a_file_is_stored_once_and_replaced_by_force(site: Site) -> None:
     assert site.state()["once.py"] == dag("another")
 
 
-def test_what_is_wrong_with_a_file_is_a_warning(site: Site) -> None:
-    status, answer = send(site, "wrong.py", b"def broken(:\n")
-    assert status == 200
-    assert "wrong.py, line 1: SyntaxError" in answer["warning"]
-    status, answer = send(site, "wrong.py", b"def broken(:\n", force="on", pause="on")
+def test_the_dags_of_the_files_are_named(site: Site) -> None:
+    assert send(site, "named.py", dag("named_b") + dag("named_a"))[1]["dag_ids"] == ["named_a", "named_b"]
+    assert send(site, "nameless.py", b"x = 1\n")[1]["dag_ids"] == []
+
+
+BROKEN = {
+    "syntax": (b"def broken(:\n", "wrong.py, line 1: SyntaxError: "),
+    "import": (
+        b"import airflow.sdk\n# dag\nimport no_such_module\n",
+        "wrong.py, line 3: ModuleNotFoundError: No module named 'no_such_module'",
+    ),
+    "duplicate": (dag("owned"), "wrong.py: the DAG 'owned' comes from dags-folder:owner.py already"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_file_with_something_wrong_is_not_stored(site: Site, kind: str) -> None:
+    assert send(site, "owner.py", dag("owned"), force="on", wait="on")[0] == 200
+    send(site, "wrong.py", dag("right"), force="on")
+    before = site.state()
+    content, words = BROKEN[kind]
+    status, answer = send(site, "wrong.py", content, force="on")
+    assert (status, answer["status"]) == (400, "ERROR")
+    assert answer["output"].startswith(words)
+    assert answer["output"].endswith(" Nothing was written.")
+    assert site.state() == before
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_file_with_something_wrong_is_stored_by_force_and_a_warning_says_what(
+    site: Site, kind: str
+) -> None:
+    assert send(site, "owner.py", dag("owned"), force="on", wait="on")[0] == 200
+    content, words = BROKEN[kind]
+    status, answer = send(site, "wrong.py", content, force="on", force_invalid="on")
+    assert (status, answer["output"]) == (200, "DAG File [wrong.py] has been uploaded")
+    assert (words if kind != "duplicate" else "The DAG 'owned' of wrong.py") in answer["warning"]
+    assert site.state()["wrong.py"] == content
+
+
+def test_a_state_that_cannot_be_set_is_a_warning(site: Site) -> None:
+    status, answer = send(site, "stateless.py", b"def broken(:\n", force_invalid="on", pause="on")
     assert status == 200
     assert (
-        "Failed to set the state (pause, unpause) of the DAG: wrong.py, line 1: Syntax" in answer["warning"]
+        "Failed to set the state (pause, unpause) of the DAG: stateless.py, line 1: Syntax"
+        in answer["warning"]
     )
     status, answer = send(site, "none.py", b"x = 1\n", pause="on")
     assert "Failed to set the state (pause, unpause) of the DAG: the file defines none" in answer["warning"]

@@ -215,10 +215,14 @@ def test_a_deployed_dag_file_is_parsed_without_being_asked_to(client: Client) ->
     assert eventually(lambda: exists(client, "dags/e_new_a"))
 
 
-def test_what_is_wrong_with_a_dag_file_is_said(client: Client) -> None:
-    status, answer = deploy(client, "e_broken.py", "def broken(:\n", pause="on")
-    assert status == 200
-    assert "SyntaxError" in answer["warning"]
+def test_a_dag_file_that_cannot_be_imported_leaves_the_one_before(client: Client) -> None:
+    name = "e_broken.py"
+    assert deploy(client, name, DAG_FILE.format("e_broken"))[1]["dag_ids"] == ["e_broken_a", "e_broken_b"]
+    status, answer = deploy(client, name, "def broken(:\n", force="on")
+    assert status == 400
+    assert answer["output"].startswith("e_broken.py, line 1: SyntaxError")
+    [content] = client.stack.dags.glob(name)
+    assert content.read_text() == DAG_FILE.format("e_broken")
 
 
 @pytest.mark.parametrize("api", ["refresh_dag", "refresh_all_dags"])
@@ -274,5 +278,17 @@ def test_a_body_of_fifty_megabytes_gets_an_envelope(client: Client) -> None:
 
 @pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=b"])
 def test_a_body_that_is_not_what_its_type_says_gets_an_envelope(client: Client, kind: str) -> None:
-    status, answer = client.send("POST", "api=version", b"{", kind)
+    status, answer = client.send("POST", "api=unpause", b"{", kind)
     assert (status, answer["status"]) == (400, "ERROR")
+
+
+@pytest.mark.parametrize("body", [b"serviceKey=abc", b"null", b'""', b"[]"])
+def test_json_that_is_no_object_is_no_body_where_the_query_has_everything(
+    client: Client, method: str, body: bytes
+) -> None:
+    status, answer = client.send(method, "api=unpause&dag_id=golden_basic", body, "application/json")
+    assert (status, answer["post_arguments"]) == (200, {})
+    assert answer["warning"].startswith("The body was ignored: it ")
+    status, answer = client.send(method, "api=unpause", body, "application/json")
+    assert status == 400
+    assert answer["output"].startswith("The body ")

@@ -39,6 +39,11 @@ def test_a_command_that_ran_adds_its_own_keys() -> None:
     )
 
 
+def test_a_deployment_names_its_dags_even_where_there_are_none() -> None:
+    assert Envelope(200, "done", NOON, dag_ids=["a", "b"]).document(NOON)["dag_ids"] == ["a", "b"]
+    assert Envelope(200, "done", NOON, dag_ids=[]).document(NOON)["dag_ids"] == []
+
+
 def test_times_are_utc_wherever_the_server_is() -> None:
     there = NOON.astimezone(timezone(timedelta(hours=9)))
     assert parsedate_to_datetime(http_date(there)) == NOON

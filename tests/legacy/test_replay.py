@@ -22,6 +22,7 @@ from tests.legacy.recording import Places, body_of, exchanges, keys_of, query_of
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1800)]
 
 OURS = {
+    "dag_ids",
     "dag_run_id",
     "dag_run_url",
     "exit_code",

@@ -42,7 +42,6 @@ from airflow_rest_api.dag_files.received import Received
 from airflow_rest_api.dag_files.versions import NoSuchDeployment
 from airflow_rest_api.operations.model import Operation
 from airflow_rest_api.problem import Problem
-from airflow_rest_api.security.access import Forbidden
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.routes import Needs, needs
 
@@ -204,11 +203,8 @@ def _order(
     command: str, form: DeployForm, place: Place, received: Received, caller: Caller, scope: Scope
 ) -> Order:
     flags = form.flags
-    if not scope.everywhere and (not flags["validate"] or flags["force_invalid"]):
-        raise Forbidden(
-            "Only who may deploy everywhere deploys without a check: elsewhere a file could take over the "
-            "DAGs of other folders."
-        )
+    if not flags["validate"] or flags["force_invalid"]:
+        scope.enter_unchecked()
     only = command == "check_dag_files"
     return Order(
         place,

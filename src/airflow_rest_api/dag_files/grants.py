@@ -53,6 +53,14 @@ class Scope:
         """Return whether a file, or a folder as such, is theirs."""
         return self.everywhere or self._folder(bundle, path) is not None
 
+    def enter_unchecked(self) -> None:
+        """Raise Forbidden where files must not be put in place whatever is found in them."""
+        if not self.everywhere:
+            raise Forbidden(
+                "Only who may deploy everywhere deploys without a check: elsewhere a file could take over "
+                "the DAGs of other folders."
+            )
+
     def place(self, user: str, command: str, bundle: str | None, folder: str) -> Place:
         """
         Return the place that a client names; who has nothing there is not told what is. Blocks.

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SHOWN = 5
 """Paths in a message; more do not help."""
 
+IMPORT_ERRORS, DUPLICATE_DAGS = "import_errors", "duplicate_dags"
+"""The reasons of `Invalid`."""
+
 
 @dataclass(frozen=True)
 class Order:
@@ -66,12 +69,12 @@ class Invalid(Problem):
             first = report.errors[0]
             place = f"{first.file}, line {first.line}" if first.line else first.file
             more = f", and {len(report.errors) - 1} more" if len(report.errors) > 1 else ""
-            super().__init__(422, "import_errors", f"{place}: {first.message}{more}. Nothing was written.")
+            super().__init__(422, IMPORT_ERRORS, f"{place}: {first.message}{more}. Nothing was written.")
         else:
             one = report.duplicates[0]
             super().__init__(
                 422,
-                "duplicate_dags",
+                DUPLICATE_DAGS,
                 f"{one.file}: the DAG {one.dag_id!r} comes from {one.owner} already. Nothing was written.",
             )
 

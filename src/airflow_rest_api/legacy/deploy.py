@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.dag_files.archive import is_archive, unpack
-from airflow_rest_api.dag_files.orders import Order
+from airflow_rest_api.dag_files.orders import DUPLICATE_DAGS, IMPORT_ERRORS, Order
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.operations.model import State
 from airflow_rest_api.problem import Problem
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 COMMAND = "deploy_dag"
 NOT_SET = "Failed to set the state (pause, unpause) of the DAG: "
+INVALID = frozenset({IMPORT_ERRORS, DUPLICATE_DAGS})
+"""The reasons for which files themselves are refused: 400, as any wrong value that a client of 1.x sends."""
+
 ROUND = 3600.0
 """Seconds of one wait, after which comes another: what ends a deployment is its own timeout."""
 
@@ -37,16 +40,31 @@ class Deployment:
     """
     What a request wants.
 
+    :ivar force_invalid: also what cannot be imported
     :ivar folder: of the bundle
     :ivar paused: what becomes of the DAGs; None: nothing
     """
 
     name: str
     force: bool = False
+    force_invalid: bool = False
     paused: bool | None = None
     bundle: str | None = None
     folder: str = ""
     wait: bool = False
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """
+    What came of it, for the answer.
+
+    :ivar dag_ids: the DAGs that the files define
+    """
+
+    output: str
+    dag_ids: list[str]
+    warnings: list[str]
 
 
 class Deployments:
@@ -70,15 +88,17 @@ class Deployments:
         invocation: Invocation,
         on_end: Callable[[Operation], None] | None,
         on_start: Callable[[Operation], None],
-    ) -> tuple[str, list[str]]:
+    ) -> Deployed:
         """
-        Deploy a file or an archive, wait for the end, and return what to answer and the warnings.
+        Deploy a file or an archive, wait for the end, and return what to answer.
 
         :param invocation: as which it is recorded
         :param on_start: is given the operation once there is one
         :raises Refusal: nothing was written
-        :raises Forbidden: not there
+        :raises Forbidden: not there, or not without a check
         """
+        if wanted.force_invalid:
+            scope.enter_unchecked()
         try:
             place = await asyncio.to_thread(scope.place, caller.name, COMMAND, wanted.bundle, wanted.folder)
             received = self._dag_files.receive(place.folder)
@@ -92,9 +112,7 @@ class Deployments:
                     caller.name,
                     overwrite=wanted.force,
                     always_new=True,
-                    # As it always was here: what is wrong with a file is a warning. But elsewhere than in all
-                    # bundles a file could take over the DAGs of other folders.
-                    force_invalid=scope.everywhere,
+                    force_invalid=wanted.force_invalid,
                     paused=wanted.paused,
                     wait=wanted.wait,
                     covers=scope.covers,
@@ -128,13 +146,14 @@ def _take(name: str, file: File, received: Received) -> None:
         received.add(name, file.content, "dag_file")
 
 
-def _told(wanted: Deployment, operation: Operation) -> tuple[str, list[str]]:
+def _told(wanted: Deployment, operation: Operation) -> Deployed:
     result: dict[str, Any] = operation.result if isinstance(operation.result, dict) else {}
     if operation.state is not State.SUCCEEDED:
         problem = result.get("problem", {})
         if problem.get("reason") == "exists":
             raise Refusal(f"The file '{wanted.name}' already exists on host '{socket.gethostname()}'.")
-        raise Refusal(problem.get("message") or operation.message or "Failed", problem.get("status", 500))
+        status = 400 if problem.get("reason") in INVALID else problem.get("status", 500)
+        raise Refusal(problem.get("message") or operation.message or "Failed", status)
     warnings = list(dict.fromkeys(operation.warnings))
     prefix = NOT_SET if wanted.paused is not None else ""
     for error in result["errors"]:
@@ -144,4 +163,5 @@ def _told(wanted: Deployment, operation: Operation) -> tuple[str, list[str]]:
         warnings.append(f"The DAG {one['dag_id']!r} of {one['file']} comes from {one['owner']} as well")
     if wanted.paused is not None and not result["dags"] and not result["errors"]:
         warnings.append(f"{NOT_SET}the file defines none")
-    return f"DAG File [{wanted.name}] has been uploaded", warnings + result["warnings"]
+    dag_ids = sorted({dag["dag_id"] for dag in result["dags"]})
+    return Deployed(f"DAG File [{wanted.name}] has been uploaded", dag_ids, [*warnings, *result["warnings"]])

@@ -323,6 +323,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             _box("unpause", "Resume the DAGs that the files define."),
             Argument("bundle", "Name of a DAG bundle; by default the one that files can be put into."),
             Argument("path", "A folder of the bundle; it need not exist yet."),
+            _box(
+                "force_invalid",
+                "Store the files even if they cannot be imported, or define DAGs of other files.",
+            ),
             _box("wait", "Answer only when Airflow has parsed the files."),
         ),
         methods=("POST",),

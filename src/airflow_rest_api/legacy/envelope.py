@@ -35,6 +35,7 @@ class Envelope:
     One answer.
 
     :ivar output: a string, or stdout and stderr of the command that ran
+    :ivar dag_ids: the DAGs of the files that were deployed
     :ivar arguments: None where the contract's answer has none (a wrong header token)
     :ivar result: what the command printed, parsed, as the operation has it
     :ivar more: keys that some endpoints have: `dag_run_id`, `logical_date`, `dag_run_url`, `state`
@@ -53,6 +54,7 @@ class Envelope:
     result: Any = None
     more: dict[str, Any] = field(default_factory=dict)
     left_at: datetime | None = None
+    dag_ids: list[str] | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
     def ran(self, operation: Operation) -> None:
@@ -75,6 +77,7 @@ class Envelope:
             "operation_id": self.operation_id,
             "result": self.result,
             **self.more,
+            "dag_ids": self.dag_ids,
         }
         return {key: value for key, value in document.items() if value is not None}
 

@@ -199,10 +199,11 @@ class Legacy:
         on_end = self._audit.ended(caller, invocation)
         with self._audit.refusals(caller, work.name, invocation):
             scope = await self._deployments.enter(caller)
-            envelope.output, warnings = await self._deployments.run(
+            deployed = await self._deployments.run(
                 caller, scope, wanted, request.files["dag_file"], invocation, on_end, envelope.ran
             )
-        envelope.warnings += warnings
+        envelope.output, envelope.dag_ids = deployed.output, deployed.dag_ids
+        envelope.warnings += deployed.warnings
 
     async def _run(self, request: Request, work: Work, caller: Caller, decision: Decision) -> Operation:
         if work.component is not None:

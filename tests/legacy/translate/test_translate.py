@@ -199,6 +199,7 @@ def test_a_dag_file_is_stored_under_its_own_name(ask: Ask) -> None:
         "a.py", force=True, paused=True
     )
     assert ask(*upload("a.py", unpause="on")).deployment == Deployment("a.py", paused=False)
+    assert ask(*upload("a.py", force_invalid="on")).deployment == Deployment("a.py", force_invalid=True)
 
 
 def test_a_dag_file_goes_where_it_is_told_to_and_an_archive_is_one_too(ask: Ask) -> None:

@@ -36,6 +36,7 @@ def deploy(request: Request, context: Context) -> Work:
     deployment = Deployment(
         name=file.name,
         force=request.given("force"),
+        force_invalid=request.given("force_invalid"),
         paused=None if pause == unpause else pause,
         bundle=request.get("bundle"),
         folder=request.get("path") or "",
