@@ -44,6 +44,7 @@ from airflow_rest_api.hosts.permissions3 import create_fab_permissions
 from airflow_rest_api.legacy.child import MODULES
 from airflow_rest_api.legacy.deploy import Deployments
 from airflow_rest_api.legacy.door import Door
+from airflow_rest_api.legacy.readiness import Readiness
 from airflow_rest_api.legacy.router import PATH as LEGACY
 from airflow_rest_api.legacy.router import router as legacy
 from airflow_rest_api.legacy.service import Legacy
@@ -129,6 +130,7 @@ def create_app(
         context.services,
         Deployments(context.operations, context.dag_files, context.grants),
         context.usage,
+        Readiness(context.dag_files.history),
     )
     add_handlers(app)
     token = HeaderToken(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from airflow_rest_api.dag_files.versions import (
 )
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.storage.database import Database
-from airflow_rest_api.storage.schema import PART
+from airflow_rest_api.storage.schema import PART, storable
 from tests.databases import KINDS, database_of_our_own
 
 pytestmark = pytest.mark.timeout(600)
@@ -246,5 +247,53 @@ def test_what_an_api_server_left_behind_is_replaced(records: Records) -> None:
         assert [one.version for one in await records.history.versions("b", "a")] == [1]
         query = select(func.count()).select_from(FILE)
         assert await records.database.run(lambda connection: connection.execute(query).scalar()) == 1
+
+    run(work())
+
+
+def test_any_server_knows_in_which_file_a_dag_was_deployed(records: Records) -> None:
+    async def work() -> None:
+        keep, dag = records.history.keep_dags, records.history.dag
+        before = now()
+        await keep("b", {"ordner/ä.py": ["größe", "Größe"], "other.py": ["moves"]})
+        found = await dag("Größe")
+        assert found is not None
+        assert (found.bundle, found.path) == ("b", "ordner/ä.py")
+        assert before - timedelta(seconds=1) <= found.at <= now() + timedelta(seconds=1)
+        # What a file defines now takes the place of what it did, and of what other files did.
+        await keep("b", {"ordner/ä.py": ["größe", "moves"]})
+        assert await dag("Größe") is None
+        for dag_id in ("größe", "moves"):
+            assert replace(await dag(dag_id), at=found.at) == found
+        await keep("c", {"ordner/ä.py": ["moves"]})
+        assert (await dag("moves")).bundle == "c"
+        await keep("b", {"ordner/ä.py": [], "none.py": []})
+        assert await dag("größe") is None
+        assert (await dag("moves")).bundle == "c"
+
+    run(work())
+
+
+def test_what_a_file_calls_its_dags_may_be_anything(records: Records) -> None:
+    async def work() -> None:
+        names = ["x" * 251, "nul\0", "half\ud800", *(f"many_{number}" for number in range(500)), "x" * 250]
+        await records.history.keep_dags("b", {"a.py": names, "b.py": ["many_7"]})
+        assert [name for name in names[:3] if await records.history.dag(storable(name) or "")] == []
+        for name in ("many_7", "many_499", "x" * 250):
+            found = await records.history.dag(name)
+            assert found is not None
+            assert found.path == "a.py"
+
+    run(work())
+
+
+def test_two_servers_may_deploy_the_same_dag_at_once(records: Records) -> None:
+    async def work() -> None:
+        await asyncio.gather(
+            *(records.history.keep_dags(f"bundle {number}", {"a.py": ["same"]}) for number in range(4))
+        )
+        found = await records.history.dag("same")
+        assert found is not None
+        assert found.bundle.startswith("bundle ")
 
     run(work())

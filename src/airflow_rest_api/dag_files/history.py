@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from airflow_rest_api.dag_files import history_rows
-from airflow_rest_api.dag_files.tables import CONTENT, DEPLOYMENT, FILE, bundle_key, file_key
+from airflow_rest_api.dag_files.tables import CONTENT, DAG, DEPLOYMENT, FILE, bundle_key, file_key
 from airflow_rest_api.dag_files.versions import (
+    DeployedDag,
     Deployment,
     NewVersion,
     NoSuchDeployment,
     NoSuchVersion,
     Version,
+    now,
 )
 from airflow_rest_api.storage.schema import LONGEST_NAME, storable
 
@@ -31,6 +34,9 @@ log = logging.getLogger(__name__)
 
 LEFT = timedelta(days=7)
 """After it a deployment that is being written is none: one with a trace in its bundle has been settled."""
+
+
+ATTEMPTS = 3
 
 
 class History:
@@ -111,6 +117,25 @@ class History:
     async def abandon(self, identifier: str) -> None:
         """Forget a deployment that did not come to be."""
         await self._database.run(lambda connection: history_rows.forget(connection, identifier))
+
+    async def keep_dags(self, bundle: str, files: Mapping[str, Collection[str]]) -> None:
+        """Keep the DAGs that files define now, in place of those that they did; by path."""
+        rows = history_rows.dags(bundle, files, now())
+        keys = [file_key(bundle, path) for path in files]
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                await self._database.run(lambda connection: history_rows.keep_dags(connection, keys, rows))
+                return
+            except IntegrityError:
+                # The same DAG was deployed into another bundle at this moment: the next attempt replaces it.
+                if attempt == ATTEMPTS:
+                    raise
+
+    async def dag(self, dag_id: str) -> DeployedDag | None:
+        """Return the file that a DAG was deployed in last, None where none was or it is there no more."""
+        query = select(DAG.c.bundle, DAG.c.path, DAG.c.at).where(DAG.c.dag_id == dag_id)
+        row = await self._database.run(lambda connection: connection.execute(query).first())
+        return None if row is None else DeployedDag(*row)
 
     async def versions(self, bundle: str, path: str) -> list[Version]:
         """Return the versions of a file that are kept, the newest first."""

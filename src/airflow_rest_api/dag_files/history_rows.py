@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, func, insert, select
 
-from airflow_rest_api.dag_files.tables import CONTENT, DEPLOYMENT, FILE, bundle_key
+from airflow_rest_api.dag_files.tables import CONTENT, DAG, DEPLOYMENT, FILE, bundle_key, file_key
 from airflow_rest_api.dag_files.versions import ChangedMeanwhile, Deployment, NewVersion, Version
-from airflow_rest_api.storage.schema import PART
+from airflow_rest_api.storage.schema import PART, storable
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -23,6 +23,8 @@ WRITING, LIVE = "writing", "live"
 
 TOGETHER = 200
 """Keys in one query."""
+LONGEST_DAG_ID = 250
+"""Characters; Airflow takes no longer one."""
 BATCH = 4 * 2**20
 """Bytes of content in one transaction, roughly."""
 
@@ -141,6 +143,28 @@ def _collect(connection: Connection, bundle: str, hashes: Iterable[str | None]) 
             connection.execute(
                 delete(CONTENT).where(CONTENT.c.bundle_key == bundle_key(bundle), CONTENT.c.sha256 == sha256)
             )
+
+
+def dags(bundle: str, files: Mapping[str, Collection[str]], at: datetime) -> list[dict[str, Any]]:
+    """Return the rows of the DAGs that files define; of a DAG that is in two of them, the first counts."""
+    rows: dict[str, dict[str, Any]] = {}
+    for path, dag_ids in files.items():
+        row = {"key": file_key(bundle, path), "bundle": bundle, "path": path, "at": at}
+        for dag_id in dag_ids:
+            # What is in the files said so itself: it may be anything.
+            if storable(dag_id, LONGEST_DAG_ID) == dag_id:
+                rows.setdefault(dag_id, {"dag_id": dag_id, **row})
+    return list(rows.values())
+
+
+def keep_dags(connection: Connection, keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Put the rows of DAGs in place of those of some files, and of those of the same DAGs."""
+    for some in portions(keys):
+        connection.execute(delete(DAG).where(DAG.c.key.in_(some)))
+    for some in portions([row["dag_id"] for row in rows]):
+        connection.execute(delete(DAG).where(DAG.c.dag_id.in_(some)))
+    for start in range(0, len(rows), TOGETHER):
+        connection.execute(insert(DAG), rows[start : start + TOGETHER])
 
 
 def live_versions() -> Any:

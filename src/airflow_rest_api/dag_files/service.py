@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,6 +111,7 @@ class DagFiles:
         report.deployment, report.files = written.id, written.changes
         _tell_interrupted(conductor, report, written.recorded, written.interrupted)
         conductor.progress("written", deployment=written.id)
+        await self._keep_dags(place.bundle.name, {path: []})
         for dag_id in () if written.interrupted else records_of:
             done = await conductor.run(Job(["dags", "delete", "--yes", "--", dag_id], mask=True))
             conductor.say(done.stdout.decode(errors="replace"))
@@ -192,17 +193,27 @@ class DagFiles:
             raise Invalid(report)
         return found
 
+    async def _keep_dags(self, bundle: str, files: Mapping[str, Collection[str]]) -> None:
+        try:
+            await self.history.keep_dags(bundle, files)
+        except Unavailable as error:
+            log.warning("Which DAGs were deployed could not be recorded: %s", error)
+
     async def _go_live(
         self, conductor: Conductor, order: Order, report: Report, found: Findings | None
     ) -> None:
         bundle = order.place.bundle.name
         dag_ids = report.dag_ids()
+        broken = {error.file for error in report.errors}
         if found is None:
             wanted = await asyncio.to_thread(_likely, order)
             expected = None
         else:
+            # What a file that cannot be imported defines is not known: what it did before stays.
+            sound = {path: dag_ids.get(path, []) for path in found.files if path not in broken}
+            await self._keep_dags(bundle, sound)
             # Nobody hears of the others: Airflow passes over what does not look like a DAG file.
-            failed = {error.file for error in report.errors} & set(await asyncio.to_thread(_likely, order))
+            failed = broken & set(await asyncio.to_thread(_likely, order))
             known = await asyncio.to_thread(dag_owners3.dags_by_file, bundle, list(found.files))
             wanted = [path for path in found.files if path in dag_ids or path in failed or path in known]
             expected = {(bundle, path): dag_ids.get(path, []) for path in wanted if path not in failed}
@@ -217,11 +228,10 @@ class DagFiles:
         versions = {dag_id: number for file in parsed.files for dag_id, number in file.dags.items()}
         if found is not None:
             report.dags = [replace(dag, version=versions.get(dag.dag_id)) for dag in report.dags]
-        seen = {error.file for error in report.errors}
         report.warnings += [
             f"{file.path}: {file.error.strip().splitlines()[-1]}"
             for file in parsed.files
-            if file.parsed and file.error and file.error.strip() and file.path not in seen
+            if file.parsed and file.error and file.error.strip() and file.path not in broken
         ]
         if order.paused is not None:
             await _set_paused(order.paused, {dag.dag_id for dag in report.dags} or set(versions), report)

@@ -66,6 +66,20 @@ The contents of a bundle's files, each once.
 Once for each bundle: whoever has the lock of the bundle knows that nobody begins to use what he removes.
 """
 
+DAG = Table(
+    "rest_api_deployed_dag",
+    metadata,
+    Column("dag_id", name_text(255), primary_key=True),
+    Column("key", ascii_text(64), nullable=False),  # of bundle and path
+    Column("bundle", name_text(255), nullable=False),
+    Column("path", long_text(), nullable=False),
+    Column("at", Utc, nullable=False),
+    **TABLE_OPTIONS,
+)
+"""The file that each DAG was deployed in last, as the check found it: before Airflow knows of it."""
+
+Index(f"{DAG.name}_key", DAG.c.key)
+
 
 def bundle_key(bundle: str) -> str:
     """Return what stands for a bundle in keys."""

@@ -50,6 +50,15 @@ class Deployment:
 
 
 @dataclass(frozen=True)
+class DeployedDag:
+    """The file that a DAG was deployed in last, and when."""
+
+    bundle: str
+    path: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class NewVersion:
     """
     A version to come.

@@ -162,6 +162,27 @@ def file_of(dag_id: str) -> File | None:
         return model.bundle_name, container(model.relative_fileloc)
 
 
+def is_runnable(dag_id: str) -> bool:
+    """Return whether Airflow has a DAG with a version to run, from a file that it found without an error."""
+    from airflow.models.dag import DagModel
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    query = (
+        select(DagModel.dag_id)
+        .join(SerializedDagModel, SerializedDagModel.dag_id == DagModel.dag_id)
+        .where(
+            DagModel.dag_id == dag_id,
+            DagModel.is_stale.is_(False),
+            DagModel.has_import_errors.is_not(True),
+        )
+        .limit(1)
+    )
+    with create_session() as session:
+        return session.execute(query).first() is not None
+
+
 def all_files() -> set[File]:
     """Return the files of all DAGs that are still there."""
     from airflow.models.dag import DagModel

@@ -61,12 +61,19 @@ def reader_of(request: Request, work: Work) -> Read:
 
 
 async def fill(
-    envelope: Envelope, request: Request, work: Work, operation: Operation, options: Options, root: str
+    envelope: Envelope,
+    request: Request,
+    work: Work,
+    operation: Operation,
+    options: Options,
+    root: str,
+    broken: str | None = None,
 ) -> None:
     """
     Put what came of an operation into an envelope.
 
     :param root: the path under which the client sees Airflow
+    :param broken: the import error of the file of the request's DAG
     :raises Refusal: the child refused the request; nothing was done
     """
     envelope.ran(operation)
@@ -75,25 +82,36 @@ async def fill(
         envelope.airflow_cmd = work.airflow_cmd
         envelope.output = {"stdout": "", "stderr": "", "stdin": ""}
     elif len(operation.stdout) > LONG_TEXT:
-        await asyncio.to_thread(_fill, envelope, request, work, operation, options, root)
+        await asyncio.to_thread(_fill, envelope, request, work, operation, options, root, broken)
     else:
-        _fill(envelope, request, work, operation, options, root)
+        _fill(envelope, request, work, operation, options, root, broken)
 
 
 def _fill(
-    envelope: Envelope, request: Request, work: Work, operation: Operation, options: Options, root: str
+    envelope: Envelope,
+    request: Request,
+    work: Work,
+    operation: Operation,
+    options: Options,
+    root: str,
+    broken: str | None,
 ) -> None:
     told = messages.read(operation.stderr)
     envelope.warnings += told.warnings
     if told.refused is not None and operation.exit_code == messages.REFUSED_EXIT_CODE:
-        raise Refusal(told.refused)
+        unknown = told.refused == messages.unknown_dag(request.get("dag_id") or "")
+        raise Refusal(f"{told.refused}: {broken}" if broken and unknown else told.refused)
     if operation.refused:
         raise Refusal(operation.refused)
     done = operation.state is State.SUCCEEDED
     envelope.status = 200 if done else 500
     errors = told.stderr
     if operation.message:
-        errors += ("\n" if errors and not errors.endswith("\n") else "") + operation.message + "\n"
+        errors = _with_line(errors, operation.message)
+    if broken:
+        sentence = f"The DAG '{request.get('dag_id')}': {broken}"
+        errors = _with_line(errors, sentence)
+        envelope.warnings.append(sentence)
     if request.endpoint.text_output:
         envelope.output = told.answer if done and told.answer else _last_line(errors)
         return
@@ -152,6 +170,10 @@ def _in_the_second_of(logical_date: str | None) -> datetime | None:
         return None
     date = datetime.fromisoformat(logical_date)
     return date if date < datetime.now(timezone.utc) < date + PASSED else None
+
+
+def _with_line(text: str, line: str) -> str:
+    return text + ("\n" if text and not text.endswith("\n") else "") + line + "\n"
 
 
 def _last_line(errors: str) -> str:

@@ -18,9 +18,11 @@ from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.deploy import Deployment, Deployments
 from airflow_rest_api.legacy.envelope import Envelope, mask_texts
 from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.legacy.readiness import Readiness
 from airflow_rest_api.legacy.request import Request, Sent, endpoint_of, understand
 from airflow_rest_api.legacy.translate import translate
 from airflow_rest_api.legacy.translate.plan import CHILD, Answer, Context, Work
+from airflow_rest_api.operations.model import State
 from airflow_rest_api.problem import of_database
 from airflow_rest_api.security.access import Forbidden, Gate
 from airflow_rest_api.security.audit import Audit
@@ -73,6 +75,7 @@ class Legacy:
         services: Services | None = None,
         deployments: Deployments | None = None,
         usage: Usage | None = None,
+        readiness: Readiness | None = None,
     ) -> None:
         self._operations = operations
         self._commands = commands
@@ -82,6 +85,7 @@ class Legacy:
         self._services = services
         self._deployments = deployments
         self._usage = usage
+        self._readiness = readiness
         self._tasks: set[asyncio.Task[Envelope]] = set()
 
     async def answer(self, sent: Sent, caller: Caller, call_time: datetime, root: str = "") -> Envelope:
@@ -115,8 +119,10 @@ class Legacy:
             else:
                 with self._audit.refusals(caller, plan.name, _invocation(request, plan)):
                     plan, decision = await self._enter(caller, request, plan)
+                envelope.warnings += await self._until_ready(request)
                 operation = await self._run(request, plan, caller, decision)
-                await answer.fill(envelope, request, plan, operation, self._options, root)
+                broken = await self._import_error(request, plan, operation)
+                await answer.fill(envelope, request, plan, operation, self._options, root, broken)
         except Refusal as refusal:
             envelope.status, envelope.output = refusal.status, refusal.message
         except Forbidden as error:
@@ -156,6 +162,26 @@ class Legacy:
             if work.instead is None:
                 raise
         return work.instead, await self._gate.enter_all(caller, attempts(request, work.instead))
+
+    async def _until_ready(self, request: Request) -> list[str]:
+        """Wait for a DAG that was deployed just now, before a command takes a place; return what to say."""
+        dag_id = request.get("dag_id")
+        late = await self._readiness.wait(dag_id) if self._readiness is not None and dag_id else None
+        return [late] if late is not None else []
+
+    async def _import_error(self, request: Request, work: Work, operation: Operation) -> str | None:
+        """Return what may have kept a command from finding its DAG: it refused, or parses the file itself."""
+        failed = operation.state.ended and operation.state is not State.SUCCEEDED
+        looked = operation.exit_code == messages.REFUSED_EXIT_CODE or work.effect is Effect.EXECUTE
+        # Where a DAG is required, so is a permission on it: nobody hears of the files of others.
+        if self._readiness is None or "dag_id" not in request.endpoint.required or not (failed and looked):
+            return None
+        try:
+            return await self._readiness.import_error(request.values["dag_id"])
+        except Exception as error:
+            if of_database(error) is None:
+                raise
+            return None  # what the command came to is the answer
 
     async def _plan(self, request: Request) -> Answer | Work:
         if not request.endpoint.arguments and request.endpoint.text_output:

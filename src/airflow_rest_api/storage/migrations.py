@@ -13,7 +13,13 @@ from sqlalchemy import Column, Integer, Table, inspect, select, text
 
 from airflow_rest_api.storage.schema import TABLE_OPTIONS, Utc, metadata
 from airflow_rest_api.storage.steps import Steps
-from airflow_rest_api.storage.versions import v1_operations, v2_services, v3_dag_files, v4_legacy_usage
+from airflow_rest_api.storage.versions import (
+    v1_operations,
+    v2_services,
+    v3_dag_files,
+    v4_legacy_usage,
+    v5_deployed_dags,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -25,6 +31,7 @@ MIGRATIONS: dict[int, Callable[[Steps], None]] = {
     2: v2_services.upgrade,
     3: v3_dag_files.upgrade,
     4: v4_legacy_usage.upgrade,
+    5: v5_deployed_dags.upgrade,
 }
 """
 What leads from each version to the next, by its number; in the order of the numbers.

@@ -12,6 +12,17 @@ LONGEST = 2000
 _FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d+)', re.MULTILINE)
 
 
+def sentence(path: str, text: str) -> str:
+    """
+    Return what is wrong with a file, in one line, from a traceback as Airflow keeps it.
+
+    :param path: of the file, in its bundle
+    """
+    lines = [line for file, line in _FRAME.findall(text) if file == path or file.endswith(f"/{path}")]
+    place = f"{path}, line {lines[-1]}" if lines else path
+    return f"{place}: {' '.join(_last_words(text).split())}"[:LONGEST]
+
+
 class Words:
     """
     Words about one file.

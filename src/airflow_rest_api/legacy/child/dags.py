@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.hosts.child import dag_prints
-from airflow_rest_api.legacy.child.messages import Refused
+from airflow_rest_api.legacy.child.messages import Refused, unknown_dag
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -42,7 +42,7 @@ def require(dag_id: str, session: Session) -> Any:
 
     model = session.get(DagModel, dag_id)
     if model is None:
-        raise Refused(f"The DAG ID '{dag_id}' does not exist")
+        raise Refused(unknown_dag(dag_id))
     return model
 
 

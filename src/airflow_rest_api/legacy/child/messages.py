@@ -20,6 +20,11 @@ class Refused(Exception):
     """The request cannot be done, and nothing was done; the message is one sentence."""
 
 
+def unknown_dag(dag_id: str) -> str:
+    """Return what is said where there is no such DAG, as 1.x said it."""
+    return f"The DAG ID '{dag_id}' does not exist"
+
+
 @dataclass
 class Told:
     """What a child told, and the rest of its stderr."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from airflow_rest_api.commands.errors import BadArgument, UnknownCommand
 from airflow_rest_api.commands.model import Command, Effect, Invocation
+from airflow_rest_api.legacy.child.messages import unknown_dag
 from airflow_rest_api.legacy.deploy import Deployment
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Request
@@ -232,7 +233,7 @@ def dag_id_of(request: Request) -> str | None:
     """Return the DAG that a request names; Refusal where no DAG can have that name."""
     dag_id = request.get("dag_id")
     if dag_id is not None and "\0" in dag_id:
-        raise Refusal(f"The DAG ID '{dag_id}' does not exist")
+        raise Refusal(unknown_dag(dag_id))
     return dag_id
 
 
