@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from airflow_rest_api.storage.schema import storable
+
 File = tuple[str, str]
 """A bundle, and the path of a file in it with slashes; of a packaged DAG that of the archive."""
 
@@ -153,8 +155,8 @@ def file_of(dag_id: str) -> File | None:
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        # No database has one with a NUL in it, and not all take the question.
-        model = None if "\0" in dag_id else session.get(DagModel, dag_id)
+        # No database has one with a NUL or half a character in it, and not all take the question.
+        model = session.get(DagModel, dag_id) if storable(dag_id) == dag_id else None
         if model is None:
             raise LookupError(dag_id)
         if not model.bundle_name or not model.relative_fileloc:

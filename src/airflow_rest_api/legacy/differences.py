@@ -174,6 +174,14 @@ DIFFERENCES: tuple[Difference, ...] = (
         "DAG File [dep_norbac.py] has been uploaded",
     ),
     Difference(
+        r"norbac\.deploy_dag\.(pause_)?broken_file",
+        "`deploy_dag` with a file that cannot be imported",
+        "200, OK; it was stored, in place of a working one too",
+        400,
+        "What cannot be imported is not stored, but with `force_invalid`.",
+        "dep_broken",
+    ),
+    Difference(
         r"norbac\.deploy_dag\.force_false",
         "`deploy_dag` with `force=false`",
         "200; any value was true",

@@ -26,6 +26,9 @@ RECENT = timedelta(minutes=5)
 PATIENCE = 30.0
 """Seconds to wait for a DAG: the DAG processor is asked for its file, and may have others in its hands."""
 
+LOOK_UP = 2.0
+"""Seconds for the question whether a DAG was deployed, which is asked before every command on a DAG."""
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds between two looks at the database."""
 
@@ -54,11 +57,11 @@ class Readiness:
 
         :return: why it still cannot, where the DAG processor is to blame
         """
-        if not _can_be_one(dag_id) or await asyncio.to_thread(parsing3.is_runnable, dag_id):
-            return None
         if dag_id not in self._waits:
             deployed = await self._deployed(dag_id)
             if deployed is None or now() - deployed.at > RECENT:
+                return None
+            if await asyncio.to_thread(parsing3.is_runnable, dag_id):
                 return None
             self._begin(dag_id, deployed)
         # Who no longer wants to wait takes it from nobody else.
@@ -66,8 +69,6 @@ class Readiness:
 
     async def import_error(self, dag_id: str) -> str | None:
         """Return what is wrong with the file of a DAG, None where it can be imported or nobody knows it."""
-        if not _can_be_one(dag_id):
-            return None
         try:
             file = await asyncio.to_thread(parsing3.file_of, dag_id)
         except LookupError:
@@ -79,10 +80,12 @@ class Readiness:
         return None if error is None else f"its file cannot be imported: {traces.sentence(file[1], error)}"
 
     async def _deployed(self, dag_id: str) -> DeployedDag | None:
+        if storable(dag_id) != dag_id:
+            return None  # no database takes the question
         try:
-            return await self._history.dag(dag_id)
-        except Unavailable:
-            return None  # Airflow's own database may be another one: the command need not fail
+            return await asyncio.wait_for(self._history.dag(dag_id), LOOK_UP)
+        except (Unavailable, asyncio.TimeoutError):
+            return None  # commands go on while our database is away
 
     def _begin(self, dag_id: str, deployed: DeployedDag) -> None:
         if dag_id not in self._waits:  # by another request, meanwhile
@@ -113,8 +116,3 @@ class Readiness:
         except Exception as error:
             # As when a SQLite file is locked: the deployment has asked before, and there is a next time.
             log.warning("The DAG processor could not be asked to parse %s: %s", file[1], type(error).__name__)
-
-
-def _can_be_one(dag_id: str) -> bool:
-    """Return whether databases take the question."""
-    return storable(dag_id) == dag_id
