@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import socket
 import zipfile
@@ -77,6 +78,30 @@ def test_a_file_with_something_wrong_is_stored_by_force_and_a_warning_says_what(
     assert (status, answer["output"]) == (200, "DAG File [wrong.py] has been uploaded")
     assert (words if kind != "duplicate" else "The DAG 'owned' of wrong.py") in answer["warning"]
     assert site.state()["wrong.py"] == content
+
+
+def path_of(site: Site, dag_id: str) -> str | None:
+    """Return the file that a DAG was deployed in, as every API server knows it."""
+    app: Any = site.client.app
+    found = asyncio.run(app.state.context.dag_files.history.dag(dag_id))
+    return None if found is None else str(found.path)
+
+
+def test_in_which_file_a_dag_was_deployed_is_known_until_it_is_there_no_more(site: Site) -> None:
+    assert send(site, "kept.py", dag("kept_a") + dag("kept_b"))[0] == 200
+    assert [path_of(site, name) for name in ("kept_a", "kept_b")] == ["kept.py", "kept.py"]
+    assert send(site, "kept.py", dag("kept_a"), force="on")[0] == 200
+    assert [path_of(site, name) for name in ("kept_a", "kept_b")] == ["kept.py", None]
+    # Nobody can say what a broken file defines.
+    assert send(site, "kept.py", b"def broken(:\n", force="on")[0] == 400
+    assert send(site, "kept.py", b"def broken(:\n", force="on", force_invalid="on")[0] == 200
+    assert path_of(site, "kept_a") == "kept.py"
+    wait = {"Prefer": "wait=100"}
+    rolled = site.client.post("/v2/dag-files/kept.py/rollback", json={"version": 1}, headers=wait)
+    assert rolled.json()["state"] == "succeeded"
+    assert path_of(site, "kept_b") == "kept.py"
+    assert site.client.delete("/v2/dag-files/kept.py", headers=wait).json()["state"] == "succeeded"
+    assert [path_of(site, name) for name in ("kept_a", "kept_b")] == [None, None]
 
 
 def test_a_state_that_cannot_be_set_is_a_warning(site: Site) -> None:
