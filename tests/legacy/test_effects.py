@@ -154,12 +154,11 @@ def test_a_task_instance_runs_again_when_forced(client: Client, how: str) -> Non
         force="on",
         **box,
     )
-    stdout = answer["output"]["stdout"]
-    assert f"golden_basic.say_hello of run run_{how}\nState before: success\n" in stdout
-    if how == "local":
-        assert stdout.endswith("State after: success\n")
-    else:
-        assert stdout.endswith("Handed to the scheduler\nState after: scheduled\n")
+    assert answer["output"]["stdout"].startswith("Running <TaskInstance: golden_basic.say_hello 2026-11-1")
+    assert answer["output"]["stdout"].endswith(f" [success]> on host {socket.gethostname()}\n")
+    done = answer["result"]
+    assert (done["run_id"], done["state_before"], done["unmet"]) == (f"run_{how}", "success", [])
+    assert done["state_after"] == ("success" if how == "local" else "scheduled")
 
     def again() -> bool:
         instance = client.stack.get(f"{instances}/say_hello")
@@ -172,7 +171,8 @@ def test_a_task_instance_runs_again_when_forced(client: Client, how: str) -> Non
 def test_a_task_instance_that_must_not_run_says_why(client: Client) -> None:
     instances = trigger(client, "GET", "run_not", exec_date="2026-11-20")
     answer = client.ask(api="run", dag_id="golden_basic", task_id="say_hello", execution_date="run_not")
-    assert "Task is in the 'success' state" in answer["output"]["stdout"]
+    assert "[success]> on host" in answer["output"]["stdout"]
+    assert "Task is in the 'success' state" in answer["result"]["unmet"][0]
     assert "was not started" in answer["warning"]
     assert client.stack.get(f"{instances}/say_hello")["try_number"] == 1
 
