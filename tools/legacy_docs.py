@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from airflow_rest_api.legacy.differences import DIFFERENCES
+from airflow_rest_api.legacy.differences import DIFFERENCES, PRINTED_OTHERWISE
 from airflow_rest_api.legacy.endpoints import ENDPOINTS, Argument, Endpoint
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -65,9 +65,19 @@ def differences() -> str:
     return "\n".join(lines)
 
 
+def printed() -> str:
+    """Return the table of the texts that differ."""
+    lines = ["| request | printed then | printed now | why | option |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {known.what} | {known.then} | {known.today} | {known.why} | {known.option or '–'} |"
+        for known in PRINTED_OTHERWISE
+    ]
+    return "\n".join(lines)
+
+
 def with_parts(page: str) -> str:
     """Return the migration page with its generated parts as they must be."""
-    for name, part in (("requests", requests()), ("differences", differences())):
+    for name, part in (("requests", requests()), ("differences", differences()), ("printed", printed())):
         begin, end = BEGIN.format(name), END.format(name)
         before, _, rest = page.partition(begin)
         _, _, after = rest.partition(end)

@@ -239,6 +239,7 @@ class PrintedOtherwise:
     :ivar then: what 1.10.15 printed, in words
     :ivar today: what is printed now, in words
     :ivar now: pattern of what is printed now, as a whole
+    :ivar option: what changes it, where something does
     """
 
     exchanges: str
@@ -247,6 +248,7 @@ class PrintedOtherwise:
     today: str
     now: str
     why: str
+    option: str | None = None
 
     def covers(self, identifier: str) -> bool:
         """Return whether this is about a recorded exchange."""
@@ -258,6 +260,7 @@ FIELD = r"# -{58}\n# property: \w+\n# -{58}\n"
 LOG = r".*<day>T<time>Z \[info     \] .*"
 """Lines of today's log."""
 
+TODAY = "`legacy_output = today`: what today's command prints"
 IN_OUTPUT = "It is known before a command runs: the reason is the text `output` of an error."
 EATEN = "1.x took away every line up to the last that began with `[`, and with it what was asked for."
 
@@ -295,6 +298,7 @@ PRINTED_OTHERWISE: tuple[PrintedOtherwise, ...] = (
         "the same by name, files in the order of today's durations",
         r"\n\n-{67}\nDAGS\n.*DagBag parsing time: <seconds>\n.*\['golden_chatty', 'golden_fail'\]\n.*\n\n\n",
         "Today's command has sorted them.",
+        TODAY,
     ),
     PrintedOtherwise(
         r"norbac\.variables\.(set_direct|set_direct_with_kv)\.get",
@@ -327,6 +331,7 @@ PRINTED_OTHERWISE: tuple[PrintedOtherwise, ...] = (
         "the list of connections",
         r".*│ Conn Id .*",
         "The same as `list`.",
+        TODAY,
     ),
     PrintedOtherwise(
         r"norbac\.connections\.add_uri\.get",
@@ -335,6 +340,7 @@ PRINTED_OTHERWISE: tuple[PrintedOtherwise, ...] = (
         "the URI without user and password",
         r"\n\tSuccessfully added `conn_id`=c_get : postgres://\*\*\*@db\.example:5432/base\n\n",
         "A password is shown nowhere.",
+        TODAY,
     ),
     PrintedOtherwise(
         r"norbac\.connections\.add_conn_type_ignored\.get",
@@ -343,6 +349,7 @@ PRINTED_OTHERWISE: tuple[PrintedOtherwise, ...] = (
         "that it was added",
         r"\n\tSuccessfully added `conn_id`=c_type : http://:@:\n\n",
         "The argument works.",
+        TODAY,
     ),
     PrintedOtherwise(
         r"norbac\.connections\.list\.get",
@@ -351,6 +358,7 @@ PRINTED_OTHERWISE: tuple[PrintedOtherwise, ...] = (
         "`'***'` where there is an `Extra`",
         r".*│ 'c_get'   │ 'postgres'  │ 'db\.example' │   5432 │ True  +│ True  +│ '\*\*\*'   │.*",
         "What may hold a secret is shown nowhere.",
+        TODAY,
     ),
     PrintedOtherwise(
         r"norbac\.pool\.(set_readme_description|set_direct)\.get",
@@ -359,6 +367,7 @@ PRINTED_OTHERWISE: tuple[PrintedOtherwise, ...] = (
         "the pool; the list of pools, and `warning` names the argument",
         r"\n╒.*│ (p_readme     │      10|p_readme │      10|default_pool │     128) │.*",
         "`description` is what the documentation called it.",
+        TODAY,
     ),
     PrintedOtherwise(
         r"norbac\.run\.(pickle_missing|cfg_path_missing)\.get",
@@ -367,6 +376,7 @@ PRINTED_OTHERWISE: tuple[PrintedOtherwise, ...] = (
         "the task instance, as without them",
         r"Running <TaskInstance: golden_basic\.say_hello .*",
         "These arguments have no effect.",
+        TODAY,
     ),
     PrintedOtherwise(
         r"norbac\.clear\.(only_failed|regex_dates)\.get",
@@ -375,6 +385,7 @@ PRINTED_OTHERWISE: tuple[PrintedOtherwise, ...] = (
         "the task instances that were cleared, a line each, as 1.10 showed them before it asked",
         r"(<TaskInstance: \w+\.\w+ [\w:+-]+ \[\w+\]>\n)+",
         "`Nothing to clear.` and nothing at all are easily taken for each other.",
+        TODAY,
     ),
     PrintedOtherwise(
         r"norbac\.render\.(ok|param)\.get",
@@ -383,6 +394,7 @@ PRINTED_OTHERWISE: tuple[PrintedOtherwise, ...] = (
         "those that they have now, such as `cwd`",
         rf"{FIELD}.*\n\n{FIELD}.*\n\n{FIELD}None\n\n",
         "They are the operator's.",
+        TODAY,
     ),
     PrintedOtherwise(
         r"norbac\.render\.no_run\.get",
@@ -391,6 +403,7 @@ PRINTED_OTHERWISE: tuple[PrintedOtherwise, ...] = (
         "the date that was given for it",
         rf"{FIELD}echo hello 2020-01-01 world run=2020-01-01T00:00:00\n\n{FIELD}.*",
         "Today's command makes a run of that id for the templates.",
+        TODAY,
     ),
     PrintedOtherwise(
         r"norbac\.render\.python_task\.get",
@@ -399,6 +412,7 @@ PRINTED_OTHERWISE: tuple[PrintedOtherwise, ...] = (
         "all fields",
         rf"{FIELD}None\n\n{FIELD}\['2026-11-10'\]\n\n{FIELD}\{{\}}\n\n",
         EATEN,
+        TODAY,
     ),
     PrintedOtherwise(
         r"norbac\.test\.dry_run\.get",
@@ -407,6 +421,7 @@ PRINTED_OTHERWISE: tuple[PrintedOtherwise, ...] = (
         "the template fields, as `render` prints them",
         rf"{FIELD}.*",
         EATEN,
+        TODAY,
     ),
     PrintedOtherwise(
         r"norbac\.(test\.(bash|python|task_params|failing|no_such_task|chatty_small)|backfill\.(real|local))\.get",
@@ -423,6 +438,7 @@ PRINTED_OTHERWISE: tuple[PrintedOtherwise, ...] = (
         "the same as without it",
         r"Dry run of DAG golden_param on .*",
         "The argument has no effect.",
+        TODAY,
     ),
     PrintedOtherwise(
         r"norbac\.task_failed_deps\.(done|upstream)\.get",
@@ -431,6 +447,7 @@ PRINTED_OTHERWISE: tuple[PrintedOtherwise, ...] = (
         "its state, by name of the dependency; the states as Airflow counts them today",
         r"Task instance dependencies not met:\nDagrun Running: .*'(success|upstream_failed)' state which.*",
         "1.10 had not read the state.",
+        TODAY,
     ),
 )
 

@@ -17,12 +17,12 @@ const ignored = (row) => row.ignored.map((one) => `${one.argument} (${one.calls.
 const operationsOf = (row) => html`<${Link} view="operations" params=${{ endpoint: row.endpoint, user: row.user }} title="Operations of ${row.user} by ${row.endpoint}">${row.endpoint}<//>`;
 
 const COLUMNS = [
-  { id: "endpoint", label: "Endpoint", width: "19%", value: (row) => row.endpoint, cell: (row) => (row.endpoint.startsWith("(") ? row.endpoint : operationsOf(row)) },
-  { id: "user", label: "User", width: "15%", value: (row) => row.user },
-  { id: "address", label: "Address", width: "15%", value: (row) => row.address },
+  { id: "endpoint", label: "Endpoint", width: "18%", value: (row) => row.endpoint, cell: (row) => (row.endpoint.startsWith("(") ? row.endpoint : operationsOf(row)) },
+  { id: "user", label: "User", width: "13%", value: (row) => row.user },
+  { id: "address", label: "Address", width: "14%", value: (row) => row.address },
   { id: "ignored", label: "Ignored arguments", value: ignored, cell: (row) => html`<span title=${row.ignored.map(inVain).join("\n")}>${ignored(row)}</span>` },
   { id: "calls", label: "Calls", width: "9%", end: true, value: (row) => row.calls, cell: (row) => row.calls.toLocaleString() },
-  { id: "last", label: "Last", width: "21%", value: (row) => row.last_at, cell: (row) => html`<time datetime=${row.last_at} title="First ${moment(row.first_at)}">${moment(row.last_at)}</time>` },
+  { id: "last", label: "Last", width: "25%", value: (row) => row.last_at, cell: (row) => html`<time datetime=${row.last_at} title="First ${moment(row.first_at)}">${moment(row.last_at)}</time>` },
 ];
 
 export function Usage() {
