@@ -12,7 +12,7 @@ from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.printed import TEXTS, Printed, more_of, text
 from airflow_rest_api.operations.log_lines import alarms, without_log_lines
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.operations.result import documents, reader
+from airflow_rest_api.operations.result import SILENT, documents, reader
 
 if TYPE_CHECKING:
     from airflow_rest_api.legacy.envelope import Envelope
@@ -121,7 +121,7 @@ def _fill(
     if operation.truncated:
         envelope.warnings.append(CUT)
     stdout = operation.stdout
-    if not _is_log(request):
+    if not _is_log(request) and not _is_value(work):
         envelope.warnings += [alarm[:LONGEST_ALARM] for alarm in alarms(stdout)[:ALARMS]]
         if options.filter_loading_messages_in_cli_response:
             stdout = without_log_lines(stdout)
@@ -130,18 +130,21 @@ def _fill(
             # A part of an answer would be taken for the whole.
             envelope.status, stdout = 500, ""
         else:
-            stdout = _as_printed(envelope, request, operation, errors, root)
+            stdout = _as_printed(envelope, request, work, operation, errors, root)
     envelope.output = {"stdout": stdout, "stderr": errors, "stdin": ""}
 
 
-def _as_printed(envelope: Envelope, request: Request, operation: Operation, errors: str, root: str) -> str:
+def _as_printed(
+    envelope: Envelope, request: Request, work: Work, operation: Operation, errors: str, root: str
+) -> str:
     """Return what 1.10 would have printed, and put into the envelope what a client asks for next."""
+    without_log = without_log_lines(operation.stdout)
     printed = Printed(
         request,
         done=operation.state is State.SUCCEEDED,
-        stdout=operation.stdout if _is_log(request) else without_log_lines(operation.stdout),
+        stdout=operation.stdout if _is_log(request) or _is_value(work) else without_log,
         stderr=errors,
-        documents=list(documents(operation.stdout)),
+        documents=list(documents(without_log)),
         host=operation.host,
         dags_folder=(configured("core", "dags_folder") or "") if request.given("report") else "",
     )
@@ -155,8 +158,13 @@ def _is_log(request: Request) -> bool:
     return request.endpoint.log_is_output and not request.given("dry_run")
 
 
+def _is_value(work: Work) -> bool:
+    """Return whether what is printed is one text of any content, which may look like a log."""
+    return [one.command.name for one in work.invocations] in [[name] for name in SILENT]
+
+
 def _documents(stdout: str, done: bool) -> Any:
-    found = list(documents(stdout))
+    found = list(documents(without_log_lines(stdout)))
     return found if len(found) > 1 else found[0] if found else None
 
 

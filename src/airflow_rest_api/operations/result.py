@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Read = Callable[[str, bool], Any]
 """Takes what a command printed on standard output, and whether it succeeded; returns its result."""
 
+SILENT = frozenset({"variables get"})
+"""What prints a text of any content, and nothing else (`suppress_logs_and_warning`): none of it is a log."""
+
 _DECODER = json.JSONDecoder()
 ATTEMPTS = 200
 """Lines that may begin with a bracket and yet be no JSON, such as the time stamps of log lines."""
@@ -68,13 +71,15 @@ def reader(invocation: Invocation) -> Read | None:
     run follows, or with `--num-executions` the dates.
     """
     if invocation.values.get("output") == "json" and invocation.command.json_output:
-        return lambda stdout, done: parse_result(stdout)[1]
+        # A log can be JSON as well.
+        return lambda stdout, done: parse_result(without_log_lines(stdout))[1]
     value = _VALUES.get(invocation.command.name)
     if value is None:
         return None
 
     def read(stdout: str, done: bool) -> Any:
-        return value(without_log_lines(stdout).removesuffix("\n"), invocation.values) if done else None
+        text = stdout if invocation.command.name in SILENT else without_log_lines(stdout)
+        return value(text.removesuffix("\n"), invocation.values) if done else None
 
     return read
 
