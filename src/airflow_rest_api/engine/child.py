@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -109,20 +109,20 @@ def run(job: wire.Message, tell: Callable[[list[str]], None]) -> wire.Message:
         learning.pass_on(job["secrets"], tell if job["mask"] else None)
     if job["visible"]:
         rows.show_only(job["visible"])
-    for function, argument in job["setup"].items():
-        _function(function)(argument)
     # A reader on the other side wants each line when it is printed.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     refusal = _note_refusals()
-    code = _call(job["entry"], job["argv"], job["shown"])
+    code = _call(job["entry"], job["argv"], job["shown"], job["setup"])
     return {"exit_code": _finish(code), **refusal}
 
 
-def _call(entry: str | None, argv: Sequence[str], shown: Sequence[str]) -> int:
+def _call(entry: str | None, argv: Sequence[str], shown: Sequence[str], setup: Mapping[str, Any]) -> int:
     # Airflow writes `sys.argv` to its audit log.
     sys.argv = ["airflow", *shown]
     try:
+        for function, argument in setup.items():
+            _function(function)(argument)
         if entry is None:
             run_airflow(argv)
             return 0

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from airflow_rest_api.hosts.child import clearing, dag_prints, paused
 from airflow_rest_api.hosts.child.acting_user import act_as
+from airflow_rest_api.hosts.child.dag_test import test_unseen
+from airflow_rest_api.hosts.child.task_test import test_in_memory
 
-BY_COMMAND: Mapping[str, tuple[Callable[[], None], ...]] = {
-    "dags list": (dag_prints.to_stderr,),
-    "dags list-import-errors": (dag_prints.to_stderr,),
-    "dags pause": (partial(paused.shown_as, True),),
-    "dags report": (dag_prints.to_stderr,),
-    "dags reserialize": (dag_prints.to_stderr,),
-    "dags show": (dag_prints.to_stderr,),
-    "dags test": (dag_prints.to_stderr,),
-    "dags unpause": (partial(paused.shown_as, False),),
-    "tasks clear": (dag_prints.to_stderr, clearing.as_asked),
-    "tasks list": (dag_prints.to_stderr,),
-    "tasks render": (dag_prints.to_stderr,),
-    "tasks test": (dag_prints.to_stderr,),
+Adjust = Callable[[str], None]
+"""Sets something right; is given the user of the request."""
+
+
+def _whoever(adjust: Callable[..., None], *arguments: Any) -> Adjust:
+    """Return what sets something right in the same way for every user."""
+    return lambda user: adjust(*arguments)
+
+
+_PRINTS = _whoever(dag_prints.to_stderr)
+
+BY_COMMAND: Mapping[str, tuple[Adjust, ...]] = {
+    "dags list": (_PRINTS,),
+    "dags list-import-errors": (_PRINTS,),
+    "dags pause": (_whoever(paused.shown_as, True),),
+    "dags report": (_PRINTS,),
+    "dags reserialize": (_PRINTS,),
+    "dags show": (_PRINTS,),
+    "dags test": (_PRINTS, test_unseen),
+    "dags unpause": (_whoever(paused.shown_as, False),),
+    "tasks clear": (_PRINTS, _whoever(clearing.as_asked)),
+    "tasks list": (_PRINTS,),
+    "tasks render": (_PRINTS,),
+    "tasks test": (_PRINTS, test_in_memory),
 }
 """What is set right for which command, by its name; nothing of it is undone: a child runs one command."""
 
@@ -37,11 +49,11 @@ def order(user: str, commands: Sequence[str]) -> dict[str, Any]:
 
 
 def prepare(order: Mapping[str, Any]) -> None:
-    """Set right what the commands of an order need."""
+    """Set right what the commands of an order need; SystemExit says in one sentence what cannot be."""
     act_as(order["user"])
     for command in order["commands"]:
         for adjust in BY_COMMAND.get(command, ()):
-            adjust()
+            adjust(order["user"])
 
 
 PREPARE = f"{__name__}:{prepare.__name__}"
