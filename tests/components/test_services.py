@@ -334,6 +334,8 @@ def test_one_that_has_ended_is_started_again_as_it_was(tmp_path: Path) -> None:
             assert (again.state, again.exit_code, again.ended_at) == (State.RUNNING, None, None)
             assert is_alive(again)
             first, second = server.operations.started
+            # Who starts it again is whom Airflow's event log is to name.
+            assert (first.pop("user"), second.pop("user")) == (service.user, "amy")
             for changing in ("folder",):
                 assert first.pop(changing) != second.pop(changing)
             assert first == second

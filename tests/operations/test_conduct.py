@@ -8,6 +8,7 @@ import pytest
 
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.engine import Job
+from airflow_rest_api.hosts.child import setup
 from airflow_rest_api.operations.conduct import Conductor, Failed, Work
 from airflow_rest_api.operations.errors import KeyTaken
 from airflow_rest_api.operations.feed import Position
@@ -78,6 +79,18 @@ def test_a_child_runs_and_its_output_comes_back():
         return [finished.outcome.exit_code, finished.stdout.decode(), finished.stderr.decode()]
 
     assert conducted(work).result == [0, "from a child", "and its errors"]
+
+
+def test_what_a_child_does_carries_the_user_of_the_operation():
+    async def main() -> list[Job]:
+        service, engine = operations(prints())
+        started = await begun(service, lambda conductor: conductor.run(Job(["dags", "delete"])), user="ada")
+        await service.wait(started.id, 60)
+        await service.settle()
+        return engine.jobs
+
+    (job,) = asyncio.run(main())
+    assert job.setup == {setup.PREPARE: setup.order("ada", [])}
 
 
 def test_work_that_takes_too_long_is_ended():

@@ -6,11 +6,12 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_rest_api.engine.engine import Busy
+from airflow_rest_api.hosts.child import setup
 from airflow_rest_api.operations.model import State
 
 if TYPE_CHECKING:
@@ -76,8 +77,11 @@ class Conductor:
         """
         Run an engine child to its end; one that finds no room in the queue tries again until there is some.
 
+        What Airflow writes down of it carries the user of the operation.
         The child is cancelled with the operation, and has ended when this is left.
         """
+        user = self._live.operation.user
+        job = replace(job, setup={**job.setup, setup.PREPARE: setup.order(user, ())})
         while True:
             try:
                 process = self._engine.submit(job)

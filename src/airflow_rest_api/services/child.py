@@ -55,6 +55,7 @@ class Order:
     :ivar stdout: name of a file in the log folder `logs`, `stderr` another or the same
     :ivar pid_file: name of a file in AIRFLOW_HOME, or None
     :ivar words: the component in the client's words
+    :ivar user: the Airflow user who starts it, None for the user of the operating system
     :ivar again: whether to start it again after a failure; `pauses` and `grace`: see `keeper.Keeper`
     :ivar wait: seconds to wait at most until it is ready or has failed
     :ivar ready: how to tell that it is ready: see `signs.Signs`
@@ -68,6 +69,7 @@ class Order:
     stdout: str
     stderr: str
     words: str
+    user: str | None = None
     argv: list[str] | None = None
     code: str | None = None
     shown: list[str] | None = None
@@ -108,7 +110,8 @@ def start(order: Order) -> int:
     marks = [(logs / order.stdout, os.fstat(output).st_size)]
     if errors != output:
         marks.append((logs / order.stderr, os.fstat(errors).st_size))
-    letter = write_letter(order.argv) if order.shown is not None and order.argv is not None else None
+    # The words that anybody sees are without secrets, and who started it is nobody's business there.
+    letter = write_letter({"argv": order.argv, "user": order.user}) if order.argv is not None else None
     keepers_order = {
         "words": words_for(order, letter),
         "folder": str(folder),
@@ -153,15 +156,16 @@ def start_keeper(order: dict[str, Any], output: int, errors: int, home: Path, sh
 
 
 def words_for(order: Order, letter: int | None) -> list[str]:
-    """Return the program to run, and its arguments, without a secret among them."""
+    """
+    Return the program to run, and its arguments, without a secret among them.
+
+    :param letter: the descriptor from which Airflow's command line is read, where it is one of Airflow's
+    """
     if order.argv is None:
         return [sys.executable, "-c", str(order.code)]
-    if letter is not None:
-        module = "airflow_rest_api.services.component"
-        return [sys.executable, "-c", BOOTSTRAP, ROOT, module, str(letter), *(order.shown or ())]
-    # Beside the interpreter: with `-m`, modules of the working folder would come before all others.
-    script = Path(sys.executable).with_name("airflow")
-    return [sys.executable, *([str(script)] if script.is_file() else ["-m", "airflow"]), *order.argv]
+    module = "airflow_rest_api.services.component"
+    shown = order.argv if order.shown is None else order.shown
+    return [sys.executable, "-c", BOOTSTRAP, ROOT, module, str(letter), "airflow", *shown]
 
 
 def _first_word(folder: Path, keeper: int) -> None:

@@ -1,21 +1,28 @@
-"""A component with a secret on its command line, which the list of processes must not show."""
+"""A component: Airflow's own command line, as the user who started it, and no secret for all to see."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+from pathlib import Path
 
 from airflow_rest_api.engine.child import run_airflow
+from airflow_rest_api.hosts.child.acting_user import act_as
 
 
-def main(letter: int, *shown: str) -> None:
+def main(letter: int, name: str, *shown: str) -> None:
     """
     Run the command line that is read from a descriptor.
 
-    :param shown: the same without its secrets, for Airflow's own records
+    :param letter: of a JSON object: `argv`, and the `user` whom Airflow's event log is to name, or None
+    :param name: of the program, for the list of processes
+    :param shown: `argv` without its secrets, for that list and for Airflow's own records
     """
     with os.fdopen(letter) as file:
-        argv = json.load(file)
-    sys.argv = ["airflow", *shown]
-    run_airflow(argv)
+        order = json.load(file)
+    script = Path(sys.executable).with_name(name)
+    sys.argv = [str(script) if script.is_file() else name, *shown]
+    if order["user"] is not None:
+        act_as(order["user"])
+    run_airflow(order["argv"])

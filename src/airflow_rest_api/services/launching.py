@@ -101,7 +101,7 @@ class Launcher:
         """Begin to start a service; return the operation that does."""
         # A name of its own: run again like a command, the component would end with its operation.
         command = Command(COMMAND, "", None, (), Effect.SERVICE)
-        order = asdict(self._order(service, plan, here, grace))
+        order = asdict(self._order(service, plan, here, grace, user))
         invocation = Invocation(
             command=command,
             argv=[json.dumps({**order, **plan.extra})],
@@ -121,7 +121,7 @@ class Launcher:
         said = operation.stderr.strip()[-LONGEST_FAILURE:]
         return "\n".join(filter(None, (said, operation.message))) or "The start has failed."
 
-    def _order(self, service: Service, plan: Plan, here: Places, grace: float) -> Order:
+    def _order(self, service: Service, plan: Plan, here: Places, grace: float, user: str) -> Order:
         command_line = f"'{shlex.join(['airflow', *plan.shown])}'"
         return Order(
             id=service.id,
@@ -132,6 +132,7 @@ class Launcher:
             stdout=service.stdout,
             stderr=service.stderr,
             words=command_line if plan.argv else "the log server",
+            user=user,
             argv=list(plan.argv) or None,
             code=None if plan.argv else SERVE_LOGS,
             shown=list(plan.shown) if plan.secret else None,
