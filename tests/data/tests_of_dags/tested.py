@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
-from airflow.sdk import DAG, BaseOperator, get_current_context, task, task_group
+from airflow.sdk import DAG, Asset, BaseOperator, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 ACTIVE = {"schedule": None, "is_paused_upon_creation": False}
@@ -75,7 +75,16 @@ def group(n):
     inside(n) >> after()
 
 
+@task
+def counts():
+    context = get_current_context()
+    before = context["ti"].xcom_pull(task_ids="counts", include_prior_dates=True)
+    print("Before:", before, "since", str(context["prev_data_interval_start_success"])[:10])
+    return (before or 0) + 1
+
+
 with DAG("tested", **ACTIVE):
+    counts()
     sees.expand(value=numbers())
     plain() >> sibling()
     group.expand(n=[1, 2])
@@ -104,6 +113,20 @@ with DAG("failing", **ACTIVE):
     fails.override(task_id="tried_again", retries=3)()
     leaves()
     skips()
+
+MADE = Asset("made")
+
+
+@task(outlets=[MADE])
+def makes():
+    ran("makes")
+
+
+with DAG("maker", **ACTIVE):
+    makes()
+
+with DAG("consumer", **{**ACTIVE, "schedule": MADE}):
+    sibling()
 
 with DAG("whole", **ACTIVE):
     sees.expand(value=numbers()) >> Deferring(task_id="deferring") >> plain() >> sibling()

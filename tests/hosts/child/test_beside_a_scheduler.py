@@ -98,7 +98,7 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     file = folder / "ran"
     file.touch()
     env = {"RAN": str(file), "AIRFLOW__REST_API_PLUGIN__DEFAULT_WAIT": "110"}
-    expect = ("tested", "failing", "whole", "broken", "long")
+    expect = ("tested", "failing", "maker", "whole", "broken", "long")
     with database_of_our_own(request.param, folder) as address:
         database = None if request.param == "sqlite" else address
         stack = Stack(folder / "home", dags=folder / "dags", env=env, expect=expect, database=database)
@@ -152,22 +152,40 @@ def test_fifty_tests_run_their_tasks_and_nothing_else_and_record_nothing(scene: 
 
 
 def test_a_task_tested_in_a_run_sees_that_run_and_keeps_to_itself_what_it_pushes(scene: Scene) -> None:
-    seen = ast.literal_eval(
-        re.findall(
-            "Seen: (.*)", scene.test("tested", "sees", map_index=1, logical_date_or_run_id="real")["stdout"]
-        )[0]
-    )
-    assert seen == {
+    ended = scene.test("tested", "sees", map_index=1, logical_date_or_run_id="real")
+    assert ast.literal_eval(re.findall("Seen: (.*)", ended["stdout"])[0]) == {
         "value": 20,
         "run": "real",
         "dag_run": "real",
         "state": "success",
         "conf": {"a": 1},
         "ds": "2026-02-03",
-        "before": None,
-        "mine": 20,
+        # As Airflow says too: of the other task instances of a mapped task in that run, and then of all.
+        "before": [10, 30],
+        "mine": [10, 20, 30],
         "numbers": [10, 20, 30],
     }
+
+
+def test_a_task_finds_what_earlier_runs_have_left(scene: Scene) -> None:
+    def seen(where: str) -> str:
+        ended = scene.test("tested", "counts", logical_date_or_run_id=where)
+        return str(re.findall("Before: (.*)", ended["stdout"])[0])
+
+    ((since,),) = scene.rows("SELECT data_interval_start FROM dag_run WHERE run_id = 'real'")
+    assert seen("2026-03-01") == f"1 since {str(since)[:10]}"
+    # What an earlier try of the same task instance has left is not what it begins with.
+    assert seen("real") == "None since None"
+    assert seen("2025-03-01") == "None since None"
+
+
+def test_what_a_task_makes_of_an_asset_is_told_to_nobody(scene: Scene) -> None:
+    scene.ran()
+    assert scene.test("maker", "makes")["state"] == "succeeded"
+    time.sleep(5)
+    assert what(scene.ran()) == {"makes": 1}
+    assert scene.rows("SELECT id FROM asset_event") == []
+    assert scene.runs("consumer") == {}
 
 
 @pytest.mark.parametrize(

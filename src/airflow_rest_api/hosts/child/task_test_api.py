@@ -194,28 +194,25 @@ class XComs(sdk.XComOperations):
         map_index: int | None = None,
         include_prior_dates: bool = False,
     ) -> models.XComResponse:
-        index = _index(map_index)
-        pushed = self._pushed.get((dag_id, run_id, task_id, key), {})
-        if index in pushed:
-            return models.XComResponse(key=key, value=pushed[index])
+        known = self._known(dag_id, run_id, task_id, key, include_prior_dates)
+        if known is not None:
+            value = next((value for index, value in known if index == _index(map_index)), None)
+            return models.XComResponse(key=key, value=value)
         if include_prior_dates:
             run_id = self._standing_for(dag_id, run_id)
-        elif self._is_its_own(dag_id, run_id, task_id) and index == self._tested.map_index:
-            # A task begins without what an earlier try of it has pushed.
-            return models.XComResponse(key=key, value=None)
         return super().get(dag_id, run_id, task_id, key, map_index, include_prior_dates)
 
     def head(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
-        pushed = self._all(dag_id, run_id, task_id, key)
-        if pushed is None:
+        values = self._values(dag_id, run_id, task_id, key)
+        if values is None:
             return super().head(dag_id, run_id, task_id, key)
-        return comms.XComCountResponse(len=len(pushed))
+        return comms.XComCountResponse(len=len(values))
 
     def get_sequence_item(self, dag_id: str, run_id: str, task_id: str, key: str, offset: int) -> Any:
-        pushed = self._all(dag_id, run_id, task_id, key)
-        if pushed is None or not -len(pushed) <= offset < len(pushed):
+        values = self._values(dag_id, run_id, task_id, key)
+        if values is None or not -len(values) <= offset < len(values):
             return super().get_sequence_item(dag_id, run_id, task_id, key, offset)
-        return models.XComSequenceIndexResponse(pushed[offset])
+        return models.XComSequenceIndexResponse(values[offset])
 
     def get_sequence_slice(
         self,
@@ -228,9 +225,9 @@ class XComs(sdk.XComOperations):
         step: int | None,
         include_prior_dates: bool = False,
     ) -> Any:
-        pushed = self._all(dag_id, run_id, task_id, key)
-        if pushed is not None and (pushed or not include_prior_dates):
-            return models.XComSequenceSliceResponse(pushed[start:stop:step])
+        values = self._values(dag_id, run_id, task_id, key, include_prior_dates)
+        if values is not None:
+            return models.XComSequenceSliceResponse(values[start:stop:step])
         if include_prior_dates:
             run_id = self._standing_for(dag_id, run_id)
         return super().get_sequence_slice(
@@ -243,12 +240,42 @@ class XComs(sdk.XComOperations):
         self._pushed.get((dag_id, run_id, task_id, key), {}).pop(_index(map_index), None)
         return OK
 
-    def _all(self, dag_id: str, run_id: str, task_id: str, key: str) -> list[Any] | None:
-        """Return what was pushed in the test by map index; None where Airflow is to be asked."""
-        pushed = self._pushed.get((dag_id, run_id, task_id, key))
-        if pushed is None:
-            return [] if self._is_its_own(dag_id, run_id, task_id) else None
-        return [pushed[index] for index in sorted(pushed)]
+    def _values(
+        self, dag_id: str, run_id: str, task_id: str, key: str, prior: bool = False
+    ) -> list[Any] | None:
+        known = self._known(dag_id, run_id, task_id, key, prior)
+        if known is None:
+            return None
+        return [value for _, value in sorted(known, key=lambda one: one[0])]
+
+    def _known(
+        self, dag_id: str, run_id: str, task_id: str, key: str, prior: bool
+    ) -> list[tuple[int, Any]] | None:
+        """
+        Return values with their map indexes: what was pushed here before what was pushed elsewhere.
+
+        The task begins without what it has pushed itself in an earlier try.
+
+        :return: None where there is nothing from here, and Airflow can be asked
+        """
+        from airflow.models.xcom import XComModel
+
+        pushed = self._pushed.get((dag_id, run_id, task_id, key), {})
+        own = self._is_its_own(dag_id, run_id, task_id)
+        if not pushed and not own:
+            return None
+        query = XComModel.get_many(
+            run_id=self._standing_for(dag_id, run_id) if prior else run_id,
+            key=key,
+            task_ids=task_id,
+            dag_ids=dag_id,
+            include_prior_dates=prior,
+        ).with_only_columns(XComModel.run_id, XComModel.map_index, XComModel.value)
+        with create_session() as session:
+            rows = session.execute(query).all()
+        gone = {*pushed, self._tested.map_index} if own else set(pushed)
+        stored = [(index, value) for of, index, value in rows if of != run_id or index not in gone]
+        return [*pushed.items(), *stored]
 
     def _is_its_own(self, dag_id: str, run_id: str, task_id: str) -> bool:
         tested = self._tested
