@@ -88,7 +88,10 @@ with DAG("tested", **ACTIVE):
     sees.expand(value=numbers())
     plain() >> sibling()
     group.expand(n=[1, 2])
-    Deferring(task_id="deferring")
+
+# Not in a run of the scheduler's: it fails a task that is resumed before the executor told of its first part.
+with DAG("waits", **ACTIVE):
+    Deferring(task_id="deferring") >> sibling()
 
 
 @task

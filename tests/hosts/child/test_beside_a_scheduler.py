@@ -40,9 +40,9 @@ class Scene:
     engine: Engine
     file: Path
 
-    def test(self, dag: str, task: str, **arguments: Any) -> dict[str, Any]:
+    def test(self, dag_id: str, task_id: str, **arguments: Any) -> dict[str, Any]:
         """Run `tasks test`; return the operation."""
-        return self.ended(self.client.command("tasks/test", dag_id=dag, task_id=task, **arguments))
+        return self.ended(self.client.command("tasks/test", dag_id=dag_id, task_id=task_id, **arguments))
 
     def test_dag(self, dag: str, **arguments: Any) -> dict[str, Any]:
         """Run `dags test`; return the operation."""
@@ -98,7 +98,7 @@ def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     file = folder / "ran"
     file.touch()
     env = {"RAN": str(file), "AIRFLOW__REST_API_PLUGIN__DEFAULT_WAIT": "110"}
-    expect = ("tested", "failing", "maker", "whole", "broken", "long")
+    expect = ("tested", "waits", "failing", "maker", "whole", "broken", "long")
     with database_of_our_own(request.param, folder) as address:
         database = None if request.param == "sqlite" else address
         stack = Stack(folder / "home", dags=folder / "dags", env=env, expect=expect, database=database)
@@ -135,12 +135,13 @@ def test_fifty_tests_run_their_tasks_and_nothing_else_and_record_nothing(scene: 
         ("group.inside", {"map_index": 0}),
         ("group.inside", {"map_index": 1, "logical_date_or_run_id": "real"}),
         ("group.after", {"map_index": 0}),
-        ("deferring", {"logical_date_or_run_id": "real"}),
-        ("deferring", {}),
+        ("deferring", {"dag_id": "waits"}),
+        ("deferring", {"dag_id": "waits", "logical_date_or_run_id": "2026-03-01"}),
     ]
     before = scene.recorded()
     with ThreadPoolExecutor(5) as pool:
-        ended = list(pool.map(lambda one: scene.test("tested", one[0], **one[1]), kinds * 5))
+        asked = [{"dag_id": "tested", "task_id": task, **more} for task, more in kinds * 5]
+        ended = list(pool.map(lambda one: scene.test(**one), asked))
     assert Counter(one["state"] for one in ended) == {"succeeded": 50}, ended
 
     # Time for whoever would have taken something.
