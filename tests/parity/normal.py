@@ -27,6 +27,8 @@ PATTERNS = (
     (r"url=\S+", "url=<connection>"),
     # So is a secret of the configuration that still has its documented default.
     (r"redis://redis:6379/0", "***"),
+    # Through REST it is the user of the request.
+    (r'"triggering_user_name": "[^"]*"', '"triggering_user_name": "<user>"'),
     # The two Airflows have ports and keys of their own.
     (r"localhost:\d+", "localhost:<port>"),
     (r"^((?:\w+_)?(?:key|secret|port)) = .*$", r"\1 = <own>"),

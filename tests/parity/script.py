@@ -139,6 +139,17 @@ LANES: dict[str, tuple[str, ...]] = {
 UNORDERED = frozenset({"tasks failed-deps daily part parity"})
 """What prints a set, whose order differs from process to process."""
 
+UNRECORDED = frozenset({"tasks test daily greet 2024-02-02"})
+"""What records a task instance in a process, and nothing through REST; the log says which."""
+
+OF_RECORDS = (
+    r"^.*\[airflow\.api_fastapi\.execution_api\..*\n",
+    r"^.* (creating dag run|Created dag run\.) .*\n",
+    # Where a line is written: there in Airflow, here in the plugin.
+    r"(?<=\[airflow\.sdk\.definitions\.dag\]) loc=\S+",
+)
+"""What such a log says of it, as regular expressions."""
+
 NEEDS_FAB = "needs the FAB auth manager in place of the simple one"
 SERVICE = "runs until it is stopped"
 DESTROYS = "would take the database away from everything that runs on it"
