@@ -48,7 +48,8 @@ class Tested:
     def __str__(self) -> str:
         """Return it as Airflow's log lines name it."""
         index = f"map_index={self.map_index} " if self.map_index >= 0 else ""
-        return f"<TaskInstance: {self.dag_id}.{self.task_id} {self.run_id} {index}[{self.state}] ti_id={self.id}>"
+        what = f"{self.dag_id}.{self.task_id} {self.run_id} {index}[{self.state}]"
+        return f"<TaskInstance: {what} ti_id={self.id}>"
 
 
 def test_in_memory(user: str) -> None:
