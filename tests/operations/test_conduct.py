@@ -82,9 +82,12 @@ def test_a_child_runs_and_its_output_comes_back():
 
 
 def test_what_a_child_does_carries_the_user_of_the_operation():
+    async def work(conductor: Conductor) -> Any:
+        await conductor.run(Job(["dags", "delete"]))
+
     async def main() -> list[Job]:
         service, engine = operations(prints())
-        started = await begun(service, lambda conductor: conductor.run(Job(["dags", "delete"])), user="ada")
+        started = await begun(service, work, user="ada")
         await service.wait(started.id, 60)
         await service.settle()
         return engine.jobs
