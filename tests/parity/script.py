@@ -139,6 +139,12 @@ LANES: dict[str, tuple[str, ...]] = {
 UNORDERED = frozenset({"tasks failed-deps daily part parity"})
 """What prints a set, whose order differs from process to process."""
 
+OPPOSITE = {
+    "dags pause daily -o json": ("False", "True"),
+    "dags unpause daily": ("True", "False"),
+}
+"""What prints the state from before in a process, and that from after through REST."""
+
 UNRECORDED = frozenset({"tasks test daily greet 2024-02-02"})
 """What records a task instance in a process, and nothing through REST; the log says which."""
 
