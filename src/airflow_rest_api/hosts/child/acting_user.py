@@ -33,10 +33,11 @@ def act_as(user: str) -> None:
 
     # A module that is imported later takes it from there.
     platform.getuser = getuser
-    modules: dict[str, Any] = dict(sys.modules)
-    for name, module in modules.items():
-        if _asks(name) and getattr(module, "getuser", None) is of_the_machine:
-            module.getuser = getuser
+    package = sys.modules.get(COMMANDS.rstrip("."))
+    for module in (sys.modules.get(ASKS), *(vars(package).values() if package else ())):
+        if getattr(module, "getuser", None) is of_the_machine and _asks(getattr(module, "__name__", "")):
+            holder: Any = module
+            holder.getuser = getuser
 
 
 def _asks(module: str) -> bool:
