@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -380,6 +382,24 @@ def test_a_log_that_is_elsewhere_is_not_found_and_said_where(client: TestClient)
         assert (response.status_code, reason(response)) == (404, "no_log")
         assert "far" in response.json()["detail"]["message"]
         assert "/nonexistent" not in response.text
+
+
+def test_the_log_of_a_component_that_is_being_started_is_followed_before_it_is_there(
+    client: TestClient, tmp_path: Path
+) -> None:
+    service = put(client, logs=str(tmp_path), stdout="out", stderr="out", state=State.STARTING)
+
+    def come_up() -> None:
+        (tmp_path / "out").write_text("here I am\n")
+        assert client.portal is not None
+        client.portal.call(partial(services_of(client)._store.change, service, state=State.FAILED))
+
+    timer = threading.Timer(0.5, come_up)
+    timer.start()
+    response = client.get(f"{SERVICES}/{service.id}/log/events")
+    timer.join()
+    assert response.status_code == 200
+    assert "here I am" in response.text
 
 
 def test_a_link_in_place_of_a_log_is_not_followed(client: TestClient, tmp_path: Path) -> None:

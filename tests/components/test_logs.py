@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from airflow_rest_api.services import logs
-from airflow_rest_api.services.errors import NoLog
-from airflow_rest_api.services.model import Service
+from airflow_rest_api.services.errors import NoLog, NoLogYet
+from airflow_rest_api.services.model import Service, State
 from tests.keeping import a_service
 
 
@@ -66,6 +66,15 @@ def test_links_pipes_folders_and_missing_files_are_no_logs(service: Service, tmp
     for name in ("link", "pipe", "folder", "missing"):
         with pytest.raises(NoLog, match=name):
             logs.read(replace(service, stdout=name), "stdout", 0, 1)
+
+
+def test_a_log_that_is_still_to_be_made_is_told_from_one_that_is_not_there(service: Service) -> None:
+    missing = replace(service, stdout="missing")
+    with pytest.raises(NoLogYet):
+        logs.read(replace(missing, state=State.STARTING), "stdout", 0, 1)
+    with pytest.raises(NoLog) as running:
+        logs.read(replace(missing, state=State.RUNNING), "stdout", 0, 1)
+    assert not isinstance(running.value, NoLogYet)
 
 
 def test_both_streams_in_one_file_are_one_stream(service: Service) -> None:

@@ -20,7 +20,7 @@ from airflow_rest_api.api.sse import EventStream, Lease, event
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.services import logs
-from airflow_rest_api.services.errors import NoLog, NoSuchService
+from airflow_rest_api.services.errors import NoLog, NoLogYet, NoSuchService
 from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -111,6 +111,8 @@ async def _events(
         for stream in logs.streams(service):
             try:
                 new = await asyncio.to_thread(_new, service, stream, offsets)
+            except NoLogYet:
+                continue
             except NoLog:
                 # Taken away, or moved aside: the next one begins anew.
                 return
@@ -167,10 +169,12 @@ async def _visible(context: Context, caller: CallerDep, identifier: str) -> Serv
 def _begin(service: Service, lines: int) -> dict[str, int]:
     found = dict.fromkeys(logs.STREAMS, 0)
     for stream in logs.streams(service):
-        if lines:
-            found[stream] = logs.tail_offset(service, stream, lines, TAIL_BYTES)
-        else:
-            found[stream] = logs.read(service, stream, 2**62, 1).size
+        # Where there is no file yet, it will be followed from its beginning.
+        with suppress(NoLogYet):
+            if lines:
+                found[stream] = logs.tail_offset(service, stream, lines, TAIL_BYTES)
+            else:
+                found[stream] = logs.read(service, stream, 2**62, 1).size
     return found
 
 

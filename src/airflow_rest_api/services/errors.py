@@ -37,3 +37,7 @@ class PortInUse(Exception):
 
 class NoLog(Exception):
     """The log file cannot be read here; the message says why."""
+
+
+class NoLogYet(NoLog):
+    """The component is being started, and its log file is not there yet."""

@@ -7,7 +7,8 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.services.errors import NoLog
+from airflow_rest_api.services.errors import NoLog, NoLogYet
+from airflow_rest_api.services.model import State
 
 if TYPE_CHECKING:
     from airflow_rest_api.services.model import Service
@@ -95,6 +96,8 @@ def _open(service: Service, stream: str) -> int:
             os.path.join(service.logs, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         )
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and service.state is State.STARTING:
+            raise NoLogYet(f"{name} is not there yet: the component is being started.") from None
         raise NoLog(
             f"{name} cannot be read here: {error.strerror}. It is a file of {service.host}."
         ) from None
