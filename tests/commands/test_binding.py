@@ -5,6 +5,7 @@ import json
 import re
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -48,6 +49,8 @@ def values_for(argument: Argument, hostile: str, tmp_path: Any) -> tuple[Any, An
         return str(tmp_path / "file"), str(tmp_path / "file")  # Airflow's own parser opens it.
     if argument.type == "integer":
         return 7, 7
+    if argument.name in rules.NUMBERS:
+        return "7", "7"
     if argument.type == "datetime":
         return "2024-02-03T04:05:06+07:00", datetime.fromisoformat("2024-02-03T04:05:06+07:00")
     if argument.type == "json":
@@ -78,6 +81,14 @@ def is_pattern(text: str) -> bool:
     return True
 
 
+def is_address(text: str) -> bool:
+    try:
+        _ = urlsplit(text).port
+    except ValueError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize(
     ("command", "arguments", "name"),
     [
@@ -86,12 +97,44 @@ def is_pattern(text: str) -> bool:
         ("dags pause", {"dag_id": "*", "treat_dag_id_as_regex": True}, "dag_id"),
         ("dags test", {"dag_id": "d", "mark_success_pattern": "a{2,1}"}, "mark_success_pattern"),
         ("tasks clear", {"dag_id": "d", "task_regex": "a" * 1001}, "task_regex"),
+        ("tasks clear", {"dag_id": "d", "task_regex": "(?a)(?u)x"}, "task_regex"),
     ],
 )
 def test_what_is_no_regular_expression_is_refused_by_name(catalog, command, arguments, name):
     with pytest.raises(BadArgument) as refused:
         catalog.bind(catalog.get(command), arguments)
     assert refused.value.argument == name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({"conn_type": "generic", "conn_port": "abc"}, "conn_port"),
+        ({"conn_type": "generic", "conn_port": "-1"}, "conn_port"),
+        ({"conn_type": "generic", "conn_port": "٣"}, "conn_port"),
+        ({"conn_uri": "postgresql://user:S3cretPart/rest@host:5432/db"}, "conn_uri"),
+        ({"conn_uri": "postgresql://user:S3cretPart#rest@host:5432/db"}, "conn_uri"),
+        ({"conn_uri": "postgresql://user:[S3cretPart]x@host:5432/db"}, "conn_uri"),
+    ],
+)
+def test_a_part_that_cannot_be_read_is_refused_and_not_repeated(catalog, arguments, name):
+    with pytest.raises(BadArgument) as refused:
+        catalog.bind(catalog.get("connections add"), {"conn_id": "c", **arguments})
+    assert refused.value.argument == name
+    assert "S3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"conn_uri": "postgresql://user:p%2Fss@host:5432/db"},
+        {"conn_uri": "http://h"},
+        {"conn_type": "generic", "conn_port": "0"},
+        {"conn_type": "generic"},
+    ],
+)
+def test_a_part_that_can_be_read_is_taken(catalog, arguments):
+    catalog.bind(catalog.get("connections add"), {"conn_id": "c", **arguments})
 
 
 def test_the_id_of_a_dag_is_an_expression_only_where_it_is_said_to_be(catalog):
@@ -106,7 +149,11 @@ def test_airflows_parser_reads_what_was_bound(catalog, airflows_parser, tmp_path
         for argument in command.arguments:
             if argument.flag:
                 continue
-            if argument.name in rules.PATTERNS and not is_pattern(hostile):
+            readable = {
+                **dict.fromkeys(rules.PATTERNS, is_pattern),
+                **dict.fromkeys(rules.ADDRESSES, is_address),
+            }
+            if not readable.get(argument.name, bool)(hostile or " "):
                 # Refused, which is a test of its own.
                 continue
             # The argument under test gets the hostile value; what else is required is harmless.

@@ -90,6 +90,11 @@ def become_another(argv: list[str]) -> int:
     os.execv("/bin/sh", ["sh", "-c", argv[0]])
 
 
+def vanish(argv: list[str]) -> int:
+    """End this process without a word."""
+    os._exit(int(argv[0]))
+
+
 def die(argv: list[str]) -> int:
     """Be killed by someone else."""
     print("still here")

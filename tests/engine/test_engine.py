@@ -78,6 +78,13 @@ def test_the_exit_code_is_the_commands_own(run: Run[Any], engine: Engine, code: 
     assert how == Outcome(Ending.EXITED, code)
 
 
+def test_a_process_that_ends_itself_in_the_middle_has_not_succeeded(run: Run[Any], any_engine: Engine):
+    how, _ = run(outcome(any_engine, act("vanish", "0")))
+
+    assert (how.ending, how.exit_code) == (Ending.KILLED, 0)
+    assert "os._exit" in str(how.message)
+
+
 def test_an_exception_ends_with_1_and_a_traceback_of_the_command_alone(run: Run[Any], any_engine: Engine):
     how, process = run(outcome(any_engine, act("fail", "because")))
 

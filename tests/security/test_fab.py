@@ -227,8 +227,9 @@ def test_the_one_dag_can_be_worked_on(one: Client):
 def test_a_regular_expression_may_only_match_the_one_dag(one: Client, admin: Client):
     regex = {"treat_dag_id_as_regex": True}
     assert one.command("dags/pause", dag_id="^dag_of_m", **regex).status_code == 200
-    for wider in ("dag_of", ".*", "(", "no_such_dag", "(a+)+$", "(\\w+)+!"):
+    for wider in ("dag_of", ".*", "no_such_dag", "(a+)+$", "(\\w+)+!"):
         assert one.command("dags/pause", dag_id=wider, **regex).status_code == 403, wider
+    assert one.command("dags/pause", dag_id="(", **regex).status_code == 400
     assert admin.command("dags/unpause", dag_id="^dag_of_m", **regex).status_code == 200
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import date
 from os import PathLike
 from typing import Any
+from urllib.parse import urlsplit
 
 from airflow_rest_api.commands import rules
 from airflow_rest_api.commands.errors import BadArgument
@@ -159,8 +160,25 @@ def check_patterns(values: Mapping[str, Any]) -> None:
             raise BadArgument(name, f"argument {name}: at most {MAX_NAME} characters are allowed")
         try:
             re.compile(value)
-        except (re.error, RecursionError, OverflowError) as error:
+        except (re.error, ValueError, RecursionError, OverflowError) as error:
             raise BadArgument(name, f"argument {name}: not a regular expression: {error}") from None
+
+
+def check_parts(values: Mapping[str, Any]) -> None:
+    """Raise BadArgument where a number is none or an address cannot be taken apart, and quote neither."""
+    for name in rules.NUMBERS:
+        value = values.get(name)
+        if isinstance(value, str) and value and not (value.isascii() and value.isdecimal()):
+            raise BadArgument(name, f"argument {name}: takes an integer")
+    for name in rules.ADDRESSES:
+        value = values.get(name)
+        try:
+            if isinstance(value, str):
+                _ = urlsplit(value).port
+        except ValueError:
+            # A password with a slash in it, or the like: a part of it would be taken for the port.
+            problem = "the host or the port cannot be read; user and password have to be percent-encoded"
+            raise BadArgument(name, f"argument {name}: {problem}") from None
 
 
 def _check_required(

@@ -121,6 +121,7 @@ class Catalog:
         values, understood = parser.check(words)
         binding.check_names(values)
         binding.check_patterns(values)
+        binding.check_parts(values)
         if _comparable(understood) != _comparable(found):
             # argparse read something else than what was meant, and what it read is not ours to run.
             wrong = [item[0] for item in _comparable(found) if item not in _comparable(understood)]

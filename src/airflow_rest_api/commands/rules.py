@@ -73,6 +73,11 @@ PATTERNS: dict[str, tuple[str, ...]] = {
     "task_regex": (),
 }
 
+# Text to Airflow's parser, and a number to its database.
+NUMBERS = frozenset({"conn_port"})
+# Addresses that Airflow takes apart: what it says of one that it cannot read quotes a part of it.
+ADDRESSES = frozenset({"conn_uri"})
+
 MASK = "***"
 
 # Where a component listens: these say nothing about the server.

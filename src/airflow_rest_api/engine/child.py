@@ -81,6 +81,7 @@ def serve(control: socket.socket, rest: Callable[[], None]) -> NoReturn:
 
 def _work(control: socket.socket, job: wire.Message) -> wire.Message:
     _tell(control, {"begun": True})
+    _note_becoming(lambda: _tell(control, {"becomes": True}))
     return run(job, lambda secrets: _tell(control, {"secrets": secrets}))
 
 
@@ -196,6 +197,24 @@ def _flush(code: int) -> int:
         except (OSError, ValueError):
             code = code or 120
     return code
+
+
+def _note_becoming(tell: Callable[[], None]) -> None:
+    """
+    Say so when a command is about to become another program, as `airflow db shell` does.
+
+    That program's end is the command's; a process that ends without a word otherwise has ended in the middle.
+    All functions of the family go through these two.
+    """
+    for name in ("execv", "execve"):
+        becomes = getattr(os, name)
+
+        @functools.wraps(becomes)
+        def note(*args: Any, becomes: Callable[..., Any] = becomes) -> Any:
+            tell()
+            return becomes(*args)
+
+        setattr(os, name, note)
 
 
 def _note_refusals() -> dict[str, str]:

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from airflow_rest_api.engine import wire
@@ -15,6 +16,8 @@ from airflow_rest_api.engine.children import Child, ParentLost
 from airflow_rest_api.engine.job import Ending, Job, Outcome
 from airflow_rest_api.engine.output import Output
 from airflow_rest_api.engine.redaction import Redactor, Secrets
+
+ENDED_ITSELF = "The process ended before the command had: what it ran has ended it (os._exit)."
 
 LEAVING = 30.0
 """Seconds that the exit handlers of a command may take, for which nobody waits."""
@@ -45,6 +48,8 @@ class Process:
         self.stderr = Output(job.output_limit)
         self.begun = False
         """Whether the child took the job: until then it can be given to another without being done twice."""
+        self._becomes = False
+        """Whether the child became another program, whose end is that of the command."""
         self.on_start: Callable[[], None] | None = None
         """Called once, when it is no longer queued."""
         self._secrets = Secrets(job.secrets)
@@ -147,7 +152,10 @@ class Process:
         # Without a word it was killed, or became another program that we now wait for.
         await first(child.exited, self._stop)
         if child.exited.done():
-            return _outcome(child.exited)
+            how = _outcome(child.exited)
+            if how.ending is Ending.EXITED and how.exit_code == 0 and not self._becomes:
+                return replace(how, ending=Ending.KILLED, message=ENDED_ITSELF)
+            return how
         return await self._end_by_force(child, grace)
 
     async def _end_by_force(self, child: Child, grace: float) -> Outcome:
@@ -207,6 +215,8 @@ class Process:
             self._secrets.add(map(str, message["secrets"]))
         elif "begun" in message:
             self.begun = True
+        elif "becomes" in message:
+            self._becomes = True
 
     def _pump(
         self,

@@ -91,6 +91,9 @@ def understand(sent: Sent) -> Request:
                 checked.add(argument.name)
         elif not argument.file and (value := _value(argument, query, body)):
             values[argument.name] = value
+    for given, text in values.items():
+        if not _is_unicode(text):
+            raise Refusal(f"Argument '{given}' is not valid Unicode text")
     missing = [name for name in endpoint.required if name not in values and not _is_file(endpoint, name)]
     if missing:
         raise Refusal(f"The argument(s) {missing} are required")
@@ -122,6 +125,15 @@ def is_complete(query: list[tuple[str, str | None]]) -> bool:
     except Refusal:
         return False
     return not any(_is_file(endpoint, name) for name in endpoint.required)
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether a text can be written anywhere: JSON can have half a surrogate pair in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _collect(pairs: list[tuple[str, str | None]]) -> dict[str, str | None]:

@@ -59,8 +59,8 @@ def test_unseen(user: str) -> None:
 
     @functools.wraps(airflows)
     def test(dag: Any, *args: Any, **kwargs: Any) -> Any:
-        _refuse_to_replace_what_runs(dag.dag_id, kwargs.get("logical_date"))
         _end_what_was_killed(dag.dag_id)
+        _refuse_to_replace_what_runs(dag.dag_id, kwargs.get("logical_date"))
         _end_on_term(run)
         try:
             return airflows(dag, *args, **kwargs)
@@ -124,25 +124,37 @@ def _client() -> Any:
 
 
 def _refuse_to_replace_what_runs(dag_id: str, logical_date: Any) -> None:
+    """Raise SystemExit where the run of a date is active, or is that of another test at work."""
     from airflow._shared.timezones.timezone import coerce_datetime
     from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
-    from airflow.utils.state import DagRunState
-    from sqlalchemy import select
+    from airflow.utils.state import DagRunState, TaskInstanceState
+    from airflow.utils.types import DagRunTriggeredByType
+    from sqlalchemy import and_, exists, or_, select
 
-    active = (DagRunState.QUEUED, DagRunState.RUNNING)
+    active = DagRun.state.in_((DagRunState.QUEUED, DagRunState.RUNNING))
+    tested = and_(
+        DagRun.triggered_by == DagRunTriggeredByType.TEST,
+        exists().where(
+            TaskInstance.dag_id == DagRun.dag_id,
+            TaskInstance.run_id == DagRun.run_id,
+            TaskInstance.state == TaskInstanceState.RUNNING,
+        ),
+    )
     with create_session() as session:
         found = session.execute(
             select(DagRun.run_id, DagRun.state).where(
                 DagRun.dag_id == dag_id,
                 DagRun.logical_date == coerce_datetime(logical_date),
-                DagRun.state.in_(active),
+                or_(active, tested),
             )
         ).first()
     if found is not None:
         run_id, state = found
+        how = "being tested" if state == DagRunState.FAILED else state
         raise SystemExit(
-            f"dags test would replace the run {run_id} of that logical date, which is {state}: "
+            f"dags test would replace the run {run_id} of that logical date, which is {how}: "
             "choose another logical date, or wait for the end of the run."
         )
 

@@ -83,7 +83,7 @@ def matching(dag: Any, expression: str | None, *, upstream: bool) -> set[str]:
         return set(dag.task_ids)
     try:
         found = re.compile(expression)
-    except (re.error, RecursionError, OverflowError) as error:
+    except (re.error, ValueError, RecursionError, OverflowError) as error:
         raise Refused(f"Argument 'task_regex' is no regular expression: {error}") from None
     tasks = [task for task in dag.tasks if found.search(task.task_id)]
     chosen = {task.task_id for task in tasks}
