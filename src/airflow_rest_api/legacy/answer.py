@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,6 +30,8 @@ LONGEST_ALARM = 500
 """Warnings and errors of a command's log that an answer repeats, and characters of one."""
 
 CUT = "The output was cut at [rest_api_plugin] output_limit"
+_GAP = re.compile(r"^… \d+ bytes left out …$", re.MULTILINE)
+"""What stands for output that was let go."""
 
 PASSED = timedelta(seconds=60)
 """Longer than any answer to `trigger_dag` takes whose client looks for its run by the time of the answer."""
@@ -126,8 +129,9 @@ def _fill(
         if options.filter_loading_messages_in_cli_response:
             stdout = without_log_lines(stdout)
     if as_1x(options) and work.component is None:
-        if operation.truncated and request.endpoint.name in TEXTS and not _is_log(request):
-            # A part of an answer would be taken for the whole.
+        cut = operation.truncated and _GAP.search(operation.stdout) is not None
+        if cut and request.endpoint.name in TEXTS and not _is_log(request):
+            # A part of an answer would be taken for the whole; of stderr, a part will do.
             envelope.status, stdout = 500, ""
         else:
             stdout = _as_printed(envelope, request, work, operation, errors, root)

@@ -26,7 +26,6 @@ _SECRET_WORDS = re.compile(
     re.IGNORECASE,
 )
 _USER_IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
-_UP_TO_THE_HOST = re.compile(r"(?<=://).*(?=@)", re.DOTALL)
 
 
 @dataclass
@@ -117,7 +116,9 @@ def _masked(name: str, value: Any, *, secret: bool) -> Any:
     if isinstance(value, str) and "://" in value:
         if name == "conn_uri":
             # Airflow takes passwords with `@` and `/` in them; what follows `?` is the extra field.
-            return _UP_TO_THE_HOST.sub(MASK, value).partition("?")[0]
+            scheme, _, rest = value.partition("://")
+            _, at, host = rest.rpartition("@")
+            return f"{scheme}://{MASK if at else ''}{at}{host}".partition("?")[0]
         value = _USER_IN_ADDRESS.sub(MASK, value)
     elif name == "conn_uri":
         return MASK

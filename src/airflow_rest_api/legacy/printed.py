@@ -45,7 +45,7 @@ NEITHER = ["conn_uri or conn_type"]
 POOL_COLUMNS: Mapping[str, str] = {"Pool": "pool", "Slots": "slots", "Description": "description"}
 
 _PROPERTY = re.compile(r"^# -{58}\n# property: .*\n# -{58}\n", re.MULTILINE)
-_EXPORTED = re.compile(r"^(\d+) Variables successfully exported to (.*)\.$", re.MULTILINE)
+_EXPORTED = re.compile(r"^(\d+) Variables (successfully exported to .*)\.\n\Z", re.MULTILINE)
 _IN_STATE = re.compile(r"^Task Instance State: Task is in the '(.*)' state\.$", re.MULTILINE)
 _NOT_VALID = (
     r"Task Instance State: Task is in the '\1' state which is not a valid state for execution. "
@@ -248,7 +248,7 @@ def _variables(printed: Printed) -> str:
         if silent:
             key = request.get("key" if name == "value" else "delete")
             said = _without(said, f"Variable {key} {'created' if name == 'value' else 'deleted'}\n")
-    return _EXPORTED.sub(r"\1 variables successfully exported to \2", said)
+    return _EXPORTED.sub(r"\1 variables \2\n", said) if request.given("export") else said
 
 
 def _without(text: str, line: str) -> str:
@@ -355,8 +355,8 @@ def _failed_deps(printed: Printed) -> str:
     """Return the unmet dependencies by name: Airflow keeps them in a set, whose order is any."""
     if not printed.done:
         return ""
-    first, *lines = printed.stdout.splitlines(keepends=True)
-    return first + "".join(sorted(_IN_STATE.sub(_NOT_VALID, line) for line in lines))
+    lines = printed.stdout.splitlines(keepends=True)
+    return "".join(lines[:1] + sorted(_IN_STATE.sub(_NOT_VALID, line) for line in lines[1:]))
 
 
 def _of_done(printed: Printed) -> str:

@@ -1,0 +1,205 @@
+"""What a client reads of what a command printed."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import pytest
+
+from tests.standin import Script, prints, serving
+
+CONSOLE = "2026-11-22T14:26:20.156096Z [warning  ] {}                   [airflow.x] loc=x.py:12\n"
+CLASSIC = "[2026-11-22 08:17:02,123] {{x.py:51}} WARNING - {}\n"
+DEPRECATED = "2026-11-22T14:26:20.156096Z [warning  ] old  [py.warnings] category=RemovedDeprecationWarning\n"
+PAUSE = {"api": "pause", "dag_id": "d"}
+LIST = {"api": "list_dags"}
+TASK = {"dag_id": "d", "task_id": "t", "execution_date": "2026-01-01"}
+
+
+def json_line(event: str, level: str = "warning", **more: str) -> str:
+    entry = {"timestamp": "2026-11-22T14:26:20Z", "level": level, "event": event, "logger": "x", **more}
+    return json.dumps(entry) + "\n"
+
+
+def asked(script: Script, arguments: dict[str, str], root_path: str = "", **settings: Any) -> dict[str, Any]:
+    """Return the answer to a request whose command plays a part; it has the status of the response."""
+    with serving(script, root_path=root_path, **settings) as (client, _):
+        answer = client.get("/api", params=arguments)
+    document: dict[str, Any] = answer.json()
+    assert answer.status_code == document["http_response_code"]
+    return document
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        CONSOLE.format("careful now"),
+        CLASSIC.format("careful now"),
+        json_line("careful now"),
+        CONSOLE.format("careful now").replace("warning  ", "error    "),
+        CLASSIC.format("careful now").replace("WARNING", "ERROR"),
+        json_line("careful now", "critical"),
+    ],
+)
+@pytest.mark.parametrize("settings", [{}, {"legacy_output": "today"}])
+def test_what_a_command_warns_of_in_its_log_is_a_warning(line: str, settings: dict[str, str]) -> None:
+    answer = asked(prints(f"{line}[]\n{line}"), LIST, **settings)
+    assert (answer["status"], answer["warning"]) == ("OK", "careful now")
+    assert "careful" not in answer["output"]["stdout"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        CONSOLE.format("fine").replace("warning  ", "info     "),
+        CLASSIC.format("fine").replace("WARNING", "INFO"),
+        json_line("fine", "info"),
+        DEPRECATED,
+        json_line("old", category="AirflowProviderDeprecationWarning"),
+        "WARNING: of a person\n",
+    ],
+)
+def test_what_is_no_warning_for_the_client_is_none(line: str) -> None:
+    assert "warning" not in asked(prints(line), PAUSE)
+
+
+def test_of_many_and_long_warnings_an_answer_repeats_some() -> None:
+    script = prints("".join(CONSOLE.format(f"{number} " + "x" * 1000) for number in range(100)))
+    warnings = asked(script, PAUSE)["warning"].split(". ")
+    assert [warning.split()[0] for warning in warnings] == [str(number) for number in range(10)]
+    assert {len(warning) for warning in warnings} == {500}
+
+
+def test_lines_of_a_json_log_are_not_taken_for_what_was_asked_for() -> None:
+    rows = json.dumps([{"dag_id": "a"}])
+    answer = asked(prints(f"{json_line('before')}{rows}\n{json_line('behind')}"), LIST)
+    assert "\na\n" in answer["output"]["stdout"]
+    assert answer["result"] == [{"dag_id": "a"}]
+    trigger = {"api": "trigger_dag", "dag_id": "d"}
+    run = json.dumps([{"dag_id": "d", "dag_run_id": "r", "logical_date": "2026-11-10T00:00:00+00:00"}])
+    assert asked(prints(f"{json_line('before')}{run}\n"), trigger)["dag_run_id"] == "r"
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"api": "test", **TASK}, {"api": "backfill", "dag_id": "d", "start_date": "2026-01-01"}]
+)
+def test_a_log_that_was_asked_for_is_all_there_and_no_warning(arguments: dict[str, str]) -> None:
+    log = CONSOLE.format("a") + "b\n" + json_line("c")
+    answer = asked(prints(log), arguments)
+    assert answer["output"]["stdout"] == log
+    assert "warning" not in answer
+
+
+def test_whatever_a_tested_task_prints_is_no_result() -> None:
+    assert "result" not in asked(prints('[{"a": 1}]\n'), {"api": "test", **TASK})
+
+
+@pytest.mark.parametrize("arguments", [LIST, {"api": "pool"}, {"api": "connections"}, {"api": "variables"}])
+def test_a_part_of_an_answer_is_none_and_the_option_is_named(arguments: dict[str, str]) -> None:
+    rows = [{"dag_id": f"dag_{n}", "pool": "p", "slots": "1", "conn_id": "c", "key": "k"} for n in range(500)]
+    answer = asked(prints(json.dumps(rows) + "\n"), arguments, output_limit=1000)
+    assert (answer["http_response_code"], answer["status"]) == (500, "ERROR")
+    assert answer["output"]["stdout"] == ""
+    assert "output_limit" in answer["warning"]
+
+
+def test_where_only_stderr_was_cut_the_answer_is_whole() -> None:
+    answer = asked(prints('[{"dag_id": "a"}]\n', "x" * 5000), LIST, output_limit=1000)
+    assert answer["http_response_code"] == 200
+    assert "\na\n" in answer["output"]["stdout"]
+    assert "output_limit" in answer["warning"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"legacy_output": "today"}])
+def test_a_log_that_was_cut_is_shown_as_far_as_it_goes(settings: dict[str, str]) -> None:
+    answer = asked(prints("x" * 5000), {"api": "test", **TASK}, output_limit=1000, **settings)
+    assert answer["http_response_code"] == 200
+    assert "bytes left out" in answer["output"]["stdout"]
+    assert "output_limit" in answer["warning"]
+
+
+def test_a_text_of_today_is_what_todays_command_prints() -> None:
+    for arguments in (LIST, {"api": "dag_state", "dag_id": "d", "execution_date": "r"}, PAUSE):
+        answer = asked(prints("today, {}\n"), arguments, legacy_output="today")
+        assert answer["output"] == {"stdout": "today, {}\n", "stderr": "", "stdin": ""}
+        assert not {"state", "dag_run_id"} & set(answer)
+
+
+def test_the_filter_of_log_lines_can_be_switched_off_for_a_text_of_today() -> None:
+    line = CONSOLE.format("careful")
+    off = {"filter_loading_messages_in_cli_response": False}
+    assert asked(prints(line), PAUSE, legacy_output="today", **off)["output"]["stdout"] == line
+    assert asked(prints(line), PAUSE, **off)["output"]["stdout"] == "Dag: d, paused: True\n"
+
+
+def test_commands_are_asked_for_json_where_the_text_is_made_of_it() -> None:
+    for setting, asks in (("1.10", True), ("today", False)):
+        with serving(prints("[]\n"), legacy_output=setting) as (client, engine):
+            client.get("/api", params=LIST)
+        assert ("--output=json" in str(engine.jobs[0].argv)) is asks
+
+
+def test_the_state_of_a_run_is_a_key_in_the_words_of_today() -> None:
+    arguments = {"api": "dag_state", "dag_id": "d", "execution_date": "r"}
+    answer = asked(prints('queued, {"a": 1}\n'), arguments)
+    assert (answer["output"]["stdout"], answer["state"]) == ("running\n", "queued")
+    # No key has null for a value.
+    assert "state" not in asked(prints("None\n"), arguments)
+
+
+def test_a_run_that_was_made_is_named_with_its_date_and_its_address() -> None:
+    row = {"dag_id": "d", "dag_run_id": "a b", "logical_date": "2026-11-10T00:00:00+00:00"}
+    answer = asked(prints(json.dumps([row])), {"api": "trigger_dag", "dag_id": "d"}, root_path="/airflow")
+    assert answer["dag_run_id"] == "a b"
+    assert answer["logical_date"] == "2026-11-10T00:00:00+00:00"
+    assert answer["dag_run_url"].endswith("/api/v2/dags/d/dagRuns/a%20b")
+
+
+def test_an_answer_leaves_in_the_second_of_the_run_that_it_made() -> None:
+    row = {"dag_id": "d", "dag_run_id": "r"}
+
+    def left(logical_date: datetime) -> datetime:
+        script = prints(json.dumps([{**row, "logical_date": logical_date.isoformat()}]))
+        answer = asked(script, {"api": "trigger_dag", "dag_id": "d"})
+        return parsedate_to_datetime(answer["response_time"])
+
+    now = datetime.now(timezone.utc).replace(microsecond=0)
+    a_moment_ago = now - timedelta(seconds=5)
+    assert left(a_moment_ago) == a_moment_ago
+    # A date of the client's own says nothing about when the answer left.
+    past = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    assert left(past) >= now
+
+
+def test_stderr_has_what_the_command_wrote_there_and_nothing_of_ours() -> None:
+    told = 'airflow-rest-api warning: "a warning"\nairflow-rest-api answer: "an answer"\n'
+    answer = asked(prints("", f"before\n{told}behind\n"), PAUSE)
+    assert answer["output"]["stderr"] == "before\nbehind\n"
+    assert answer["warning"] == "a warning"
+
+
+def test_a_command_that_succeeds_has_an_empty_stderr() -> None:
+    assert asked(prints("[]\n"), LIST)["output"]["stderr"] == ""
+
+
+def test_a_command_that_fails_has_its_reason_in_stderr() -> None:
+    answer = asked(prints("", "the reason\n", 1), {"api": "pause", "dag_id": "d"})
+    assert (answer["status"], answer["exit_code"]) == ("ERROR", 1)
+    assert answer["output"] == {"stdout": "", "stderr": "the reason\n", "stdin": ""}
+
+
+def test_a_long_answer_is_made_beside_the_event_loop_and_is_the_same() -> None:
+    names = [f"dag_{number:05}" for number in range(10_000)]
+    answer = asked(prints(json.dumps([{"dag_id": name} for name in names])), LIST)
+    assert answer["output"]["stdout"].splitlines()[5:-1] == names
+
+
+def test_a_report_names_the_folder_of_the_dags() -> None:
+    rows = [{"file": "a.py", "duration": "0:00:01", "dag_num": "1", "task_num": "1", "dags": "a"}]
+    script = prints(f'[{{"dag_id": "a"}}]\n{json.dumps(rows)}\n')
+    answer = asked(script, {**LIST, "report": "on"})
+    assert f"DagBag loading stats for {os.environ['AIRFLOW_HOME']}/dags\n" in answer["output"]["stdout"]
