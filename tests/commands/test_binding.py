@@ -326,6 +326,8 @@ def test_json_is_asked_for_unless_the_client_chose(catalog):
         ("dags trigger", {"dag_id": "a", "conf": {"b": float("nan")}}, "conf", "not a JSON value"),
         ("dags trigger", {"dag_id": "a", "conf": {"b": {1}}}, "conf", "not a JSON value"),
         ("dags trigger", {"dag_id": "a", "logical_date": "soon"}, "logical_date", "--logical-date: invalid"),
+        ("dags trigger", {"dag_id": "a", "logical_date": "P1Y"}, "logical_date", "--logical-date: invalid"),
+        ("tasks clear", {"dag_id": "a", "end_date": "2024-01-01/P1D"}, "end_date", "invalid parse value"),
         ("dags trigger", {"dag_id": "a", "logical_date": 5}, "logical_date", "date and time"),
         ("pools set", {"pool": "a", "slots": "x", "description": ""}, "slots", "invalid int value: 'x'"),
         ("pools set", {"pool": "a", "slots": 1.5, "description": ""}, "slots", "an integer"),

@@ -347,8 +347,8 @@ def test_unmet_dependencies_come_by_name() -> None:
     )
     told = said(f"api=task_failed_deps&{TASK}", first + trigger + state)
     assert told == (
-        f"{first}Task Instance State: Task is in the 'success' state which is not a valid state for execution."
-        f" The task must be cleared in order to be run.\n{trigger}"
+        f"{first}Task Instance State: Task is in the 'success' state which is not a valid state for "
+        f"execution. The task must be cleared in order to be run.\n{trigger}"
     )
     met = "Task instance dependencies are all met.\n"
     assert said(f"api=task_failed_deps&{TASK}", met) == met

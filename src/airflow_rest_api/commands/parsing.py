@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NoReturn
 
 from airflow_rest_api.commands import rules
@@ -84,7 +85,11 @@ class CheckingParser(argparse.ArgumentParser):
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
         try:
-            return super()._get_value(action, arg_string)
+            value = super()._get_value(action, arg_string)
+            if rules.value_type(action) == "datetime" and not isinstance(value, datetime):
+                # Durations and spans of time are texts that pendulum takes as well.
+                raise argparse.ArgumentError(action, f"invalid parse value: {arg_string!r}")
+            return value
         except argparse.ArgumentError:
             raise
         except (Exception, SystemExit) as error:

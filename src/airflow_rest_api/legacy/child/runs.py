@@ -59,10 +59,12 @@ def date_of(value: str) -> datetime | None:
     from airflow._shared.timezones import timezone
 
     try:
-        return timezone.parse(value)
+        moment: Any = timezone.parse(value)
     except Exception:
         # pendulum raises what it comes across: ParserError, ValueError, OverflowError, TypeError.
         return None
+    # A duration, a span and a time of day are texts that it takes as well.
+    return moment if isinstance(moment, datetime) else None
 
 
 def end_of_second(date: datetime | None) -> datetime | None:

@@ -1,0 +1,166 @@
+"""The DAG run that a client means, found in Airflow's own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from airflow_rest_api.legacy.child import runs
+from airflow_rest_api.legacy.child.messages import Refused
+from tests.standin import airflow_database
+
+Add = Callable[[str, "datetime | None"], None]
+Find = Callable[[str], "str | None"]
+
+DATE = datetime(2026, 11, 10, 8, 9, 10, tzinfo=timezone.utc)
+SECOND = "2026-11-10T08:09:10"
+
+
+@pytest.fixture
+def session() -> Iterator[Any]:
+    """A session of which nothing is kept."""
+    from airflow import settings
+    from airflow.utils.db import synchronize_log_template
+    from sqlalchemy.orm import Session
+
+    airflow_database()
+    synchronize_log_template()
+    with Session(settings.engine) as session:
+        yield session
+        session.rollback()
+
+
+@pytest.fixture
+def add(session: Any) -> Add:
+    """Return what adds a run of the DAG `runs` by its id and its date."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.types import DagRunType
+
+    def of(run_id: str, logical_date: datetime | None, dag_id: str = "runs") -> None:
+        session.add(
+            DagRun(
+                dag_id=dag_id,
+                run_id=run_id,
+                logical_date=logical_date,
+                run_after=DATE,
+                run_type=DagRunType.MANUAL,
+                state="success",
+            )
+        )
+        session.flush()
+
+    return of
+
+
+@pytest.fixture
+def find(session: Any) -> Find:
+    """Return what finds the id of a run."""
+
+    def of(value: str) -> str | None:
+        run = runs.find("runs", value, session)
+        return None if run is None else str(run.run_id)
+
+    return of
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        SECOND,
+        "2026-11-10 08:09:10",
+        f"{SECOND}+00:00",
+        f"{SECOND}Z",
+        "2026-11-10 08:09:10+00:00",
+        "2026-11-10T10:09:10+02:00",
+        "2026-11-10T08:09:10.000000",
+    ],
+)
+@pytest.mark.parametrize("microsecond", [0, 1, 999_999])
+def test_a_date_to_the_second_is_the_run_of_that_second(
+    add: Add, find: Find, value: str, microsecond: int
+) -> None:
+    add("before", DATE - timedelta(microseconds=1))
+    add("meant", DATE.replace(microsecond=microsecond))
+    add("behind", DATE + timedelta(seconds=1))
+    assert find(value) == "meant"
+
+
+def test_a_date_with_a_fraction_is_exactly_that_run(add: Add, find: Find) -> None:
+    add("a", DATE.replace(microsecond=5))
+    add("b", DATE.replace(microsecond=500_000))
+    assert find(f"{SECOND}.000005") == "a"
+    assert find(f"{SECOND}.5+00:00") == "b"
+    assert find(f"{SECOND}.000006") is None
+
+
+def test_where_no_run_is_there_none_is_found(add: Add, find: Find) -> None:
+    add("dateless", None)
+    assert find(SECOND) is None
+
+
+@pytest.mark.parametrize("number", [2, 5, 6])
+def test_of_several_runs_in_a_second_none_is_chosen_and_some_are_named(
+    add: Add, find: Find, number: int
+) -> None:
+    for each in range(number):
+        add(f"run_{each}", DATE.replace(microsecond=each))
+    with pytest.raises(Refused) as refused:
+        find(SECOND)
+    words = str(refused.value)
+    assert words.startswith(
+        f"Argument 'execution_date': several runs of DAG 'runs' lie in the second '{SECOND}'"
+    )
+    assert [f"'run_{each}'" in words for each in range(number)] == [each < 5 for each in range(number)]
+    assert ("and more" in words) is (number > 5)
+
+
+def test_an_id_comes_first_whatever_it_looks_like(add: Add, find: Find) -> None:
+    add(SECOND, DATE - timedelta(days=1))
+    add("of_that_date", DATE)
+    assert find(SECOND) == SECOND
+    assert find(f"{SECOND}+00:00") == "of_that_date"
+
+
+def test_a_run_of_another_dag_is_not_found(session: Any, add: Add, find: Find) -> None:
+    add("a", DATE, "another")  # type: ignore[call-arg]
+    assert find(SECOND) is None
+    with pytest.raises(Refused):
+        find("a")
+
+
+NO_DATES = [
+    "",
+    "yesterday",
+    "2026-13-01",
+    "2026-11-10T25:00:00",
+    "99999-01-01",
+    "0000-01-01",
+    "1e999",
+    "P1Y",
+    "x" * 9999,
+]
+
+
+@pytest.mark.parametrize("value", NO_DATES)
+def test_what_is_neither_a_date_nor_an_id_is_refused_by_name(find: Find, value: str) -> None:
+    with pytest.raises(
+        Refused, match=r"^Argument 'execution_date': '.* is neither a date nor the id"
+    ) as refused:
+        find(value)
+    assert len(str(refused.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "value", ["0001-01-01T00:00:00", "9999-12-31T23:59:59", "9999-12-31T23:59:59.999999"]
+)
+def test_the_first_and_the_last_date_are_dates(find: Find, value: str) -> None:
+    assert find(value) is None
+
+
+def test_a_second_ends_with_its_last_moment() -> None:
+    assert runs.end_of_second(DATE) == DATE.replace(microsecond=999_999)
+    assert runs.end_of_second(DATE.replace(microsecond=1)) == DATE.replace(microsecond=1)
+    assert runs.end_of_second(None) is None

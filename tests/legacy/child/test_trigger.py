@@ -1,0 +1,138 @@
+"""The date and the id that a run of `trigger_dag` gets."""
+
+from __future__ import annotations
+
+import re
+from argparse import Namespace
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+
+from airflow_rest_api.legacy.child.messages import Refused
+from airflow_rest_api.legacy.child.trigger import ATTEMPTS, check_run_id, trigger
+from tests.standin import airflow_database
+
+DAG_ID = "triggered"
+PATTERN = "AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN"
+
+
+@pytest.fixture
+def runs() -> Iterator[Any]:
+    """Airflow's table of runs, in which there are none of the DAG, and are none afterwards."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.db import synchronize_log_template
+    from airflow.utils.session import create_session
+
+    airflow_database()
+    synchronize_log_template()
+    yield DagRun
+    with create_session() as session:
+        session.execute(DagRun.__table__.delete().where(DagRun.dag_id == DAG_ID))  # type: ignore[attr-defined]
+
+
+def create(arguments: Namespace) -> None:
+    """Store a run as the command would."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.types import DagRunType
+
+    with create_session() as session:
+        date = arguments.logical_date
+        run = DagRun(dag_id=DAG_ID, run_id=arguments.run_id or f"at_{date.isoformat()}", logical_date=date)
+        run.run_after, run.run_type, run._state = date, DagRunType.MANUAL, "success"
+        session.add(run)
+
+
+def dates() -> list[datetime]:
+    """Return the dates of the DAG's runs."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        return sorted(session.scalars(select(DagRun.logical_date).where(DagRun.dag_id == DAG_ID)))  # type: ignore[type-var]
+
+
+def wanted(run_id: str | None = None, logical_date: datetime | None = None) -> Namespace:
+    return Namespace(dag_id=DAG_ID, run_id=run_id, logical_date=logical_date, func=create)
+
+
+def test_a_run_has_the_whole_second_of_the_request(runs: Any) -> None:
+    before = datetime.now(timezone.utc).replace(microsecond=0)
+    trigger(wanted())
+    [date] = dates()
+    assert before <= date <= datetime.now(timezone.utc)
+    assert date.microsecond == 0
+
+
+def test_runs_of_one_second_have_dates_of_their_own(runs: Any) -> None:
+    for number in range(4):
+        trigger(wanted(f"run_{number}"))
+    found = dates()
+    assert len(set(found)) == 4
+    whole = [date for date in found if date.microsecond == 0]
+    # One for each second in which the four were made.
+    assert sorted(whole) == sorted({date.replace(microsecond=0) for date in found})
+
+
+def test_who_comes_at_the_same_time_gets_another_date(runs: Any) -> None:
+    with ThreadPoolExecutor(ATTEMPTS) as pool:
+        for done in [pool.submit(trigger, wanted(f"run_{number}")) for number in range(ATTEMPTS)]:
+            done.result()
+    assert len(set(dates())) == ATTEMPTS
+
+
+def test_a_date_of_the_clients_own_is_the_date(runs: Any) -> None:
+    date = datetime(2026, 11, 10, 1, 2, 3, 456, tzinfo=timezone.utc)
+    trigger(wanted("r", date))
+    assert dates() == [date]
+
+
+def test_a_run_that_cannot_be_made_is_tried_once(runs: Any) -> None:
+    tried = []
+
+    def fail(arguments: Namespace) -> None:
+        tried.append(arguments.logical_date)
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        trigger(Namespace(dag_id=DAG_ID, run_id=None, logical_date=None, func=fail))
+    assert len(tried) == 1
+
+
+@pytest.mark.parametrize("run_id", ["a", "manual__2026-11-10T00:00:00.000001+00:00", "a~b_c.d:e-f"])
+def test_an_id_that_airflow_takes_is_taken(run_id: str) -> None:
+    check_run_id(run_id)
+
+
+@pytest.mark.parametrize("run_id", ["user1 2018", "läuf-日本", "a/b", "a\nb", ""])
+def test_another_id_is_refused_with_the_option_and_its_pattern(run_id: str) -> None:
+    with pytest.raises(Refused) as refused:
+        check_run_id(run_id)
+    words = str(refused.value)
+    assert words.startswith("Argument 'run_id': ")
+    assert "[scheduler] allowed_run_id_pattern is '^[A-Za-z0-9_.~:+-]+$'" in words
+
+
+def test_an_id_is_shown_as_far_as_it_is_of_use() -> None:
+    with pytest.raises(Refused) as refused:
+        check_run_id("x " * 5000)
+    assert len(str(refused.value)) < 500
+
+
+def test_what_the_option_allows_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PATTERN, r"^[\w :-]+$")
+    for run_id in ("user1 2018-06-07 13:21:49", "läuf-日本"):
+        check_run_id(run_id)
+    with pytest.raises(Refused, match=re.escape(r"^[\\w :-]+$")):
+        check_run_id("a/b")
+
+
+def test_with_an_empty_option_only_airflows_own_pattern_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PATTERN, "")
+    check_run_id("manual__2026-11-10T00:00:00+00:00")
+    with pytest.raises(Refused):
+        check_run_id("of_mine")
