@@ -15,12 +15,18 @@ from demo.stack import Stack
 
 
 class Client:
-    """Sends requests to the 1.x endpoints of a stack."""
+    """
+    Sends requests to the 1.x endpoints of a stack.
+
+    :ivar credentials: the `Authorization` of each request; empty for none
+    :ivar headers: what else is sent with each request
+    """
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self._token = stack.token()
         self.credentials = f"Bearer {self._token}"
+        self.headers: dict[str, str] = {}
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def send(
@@ -28,11 +34,30 @@ class Client:
     ) -> tuple[int, Any]:
         """Return status and answer."""
         message = urllib.request.Request(
-            f"{self.stack.url}/admin/rest_api/api?{query}", data=body, method=method, headers=headers
+            f"{self.stack.url}/admin/rest_api/api?{query}",
+            data=body,
+            method=method,
+            headers={**self.headers, **headers},
         )
-        message.add_header("Authorization", self.credentials)
+        if self.credentials:
+            message.add_header("Authorization", self.credentials)
         if kind:
             message.add_header("Content-Type", kind)
+        return self._answer(message)
+
+    def v2(self, path: str, body: Any, user: str = "admin") -> dict[str, Any]:
+        """Return what the v2 API answers to a POST of a user's, once the command has ended."""
+        message = urllib.request.Request(
+            f"{self.stack.url}/admin/rest_api/v2/{path}", json.dumps(body).encode(), method="POST"
+        )
+        message.add_header("Authorization", f"Bearer {self.stack.token(user)}")
+        message.add_header("Content-Type", "application/json")
+        message.add_header("Prefer", "wait=100")
+        _, answer = self._answer(message)
+        assert isinstance(answer, dict)
+        return answer
+
+    def _answer(self, message: urllib.request.Request) -> tuple[int, Any]:
         try:
             with self._opener.open(message, timeout=120) as response:
                 status, content, sent = response.status, response.read(), response.headers

@@ -107,6 +107,16 @@ def test_a_part_of_an_answer_is_none_and_the_option_is_named(arguments: dict[str
     assert "output_limit" in answer["warning"]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [{"api": "clear", "dag_id": "d"}, {"api": "pool", "delete": "p"}, {"api": "trigger_dag", "dag_id": "d"}],
+)
+def test_what_was_changed_did_not_fail_because_its_answer_is_too_long(arguments: dict[str, str]) -> None:
+    answer = asked(prints(json.dumps([{"dag_id": "d" * 5000}]) + "\n"), arguments, output_limit=1000)
+    assert (answer["http_response_code"], answer["output"]["stdout"]) == (200, "")
+    assert "output_limit" in answer["warning"]
+
+
 def test_where_only_stderr_was_cut_the_answer_is_whole() -> None:
     answer = asked(prints('[{"dag_id": "a"}]\n', "x" * 5000), LIST, output_limit=1000)
     assert answer["http_response_code"] == 200

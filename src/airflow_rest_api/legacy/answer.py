@@ -7,6 +7,7 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.hosts.places import configured
 from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.errors import Refusal
@@ -130,12 +131,17 @@ def _fill(
             stdout = without_log_lines(stdout)
     if as_1x(options) and work.component is None:
         cut = operation.truncated and _GAP.search(operation.stdout) is not None
-        if cut and request.endpoint.name in TEXTS and not _is_log(request):
+        if cut and not done_anyway(work) and request.endpoint.name in TEXTS and not _is_log(request):
             # A part of an answer would be taken for the whole; of stderr, a part will do.
             envelope.status, stdout = 500, ""
         else:
             stdout = _as_printed(envelope, request, work, operation, errors, root)
     envelope.output = {"stdout": stdout, "stderr": errors, "stdin": ""}
+
+
+def done_anyway(work: Work) -> bool:
+    """Return whether a work changes something: who is told that it failed would have it done once more."""
+    return work.effect in (Effect.WRITE, Effect.DESTRUCTIVE)
 
 
 def _as_printed(

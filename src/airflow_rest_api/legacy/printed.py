@@ -333,7 +333,7 @@ def _grid(columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> str:
 
 def _clear(printed: Printed) -> str:
     """Return what was cleared, in the form in which 1.10 asked whether it should be; it said no more."""
-    if not printed.done:
+    if not printed.done or not printed.documents:
         return ""
     rows = printed.rows()
     lines = "".join(

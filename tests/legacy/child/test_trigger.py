@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from argparse import Namespace
 from collections.abc import Iterator
@@ -57,7 +58,8 @@ def dates() -> list[datetime]:
 
 
 def wanted(run_id: str | None = None, logical_date: datetime | None = None) -> Namespace:
-    return Namespace(dag_id=DAG_ID, run_id=run_id, logical_date=logical_date, func=create)
+    given = {"run_id": run_id, "logical_date": logical_date, "conf": None, "output": "json"}
+    return Namespace(dag_id=DAG_ID, func=create, **given)
 
 
 def test_a_run_has_the_whole_second_of_the_request(runs: Any) -> None:
@@ -89,6 +91,27 @@ def test_a_date_of_the_clients_own_is_the_date(runs: Any) -> None:
     date = datetime(2026, 11, 10, 1, 2, 3, 456, tzinfo=timezone.utc)
     trigger(wanted("r", date))
     assert dates() == [date]
+
+
+@pytest.mark.parametrize("date", [None, datetime(2026, 11, 10, tzinfo=timezone.utc)])
+def test_a_run_with_a_long_configuration_is_shown_once_more_without_it(
+    runs: Any, date: datetime | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = wanted("r", date)
+    arguments.conf = json.dumps({"of": "x" * 100_000})
+    trigger(arguments)
+    [found] = dates()
+    expected = {"dag_id": DAG_ID, "dag_run_id": "r", "logical_date": found.isoformat()}
+    assert json.loads(capsys.readouterr().out) == [expected]
+
+
+def test_any_other_is_not(runs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    short, table = wanted("a"), wanted("b")
+    short.conf = '{"a": 1}'
+    table.conf, table.output = json.dumps({"of": "x" * 100_000}), "table"
+    for arguments in (short, table):
+        trigger(arguments)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_run_that_cannot_be_made_is_tried_once(runs: Any) -> None:

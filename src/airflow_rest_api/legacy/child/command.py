@@ -12,6 +12,9 @@ from airflow_rest_api.legacy.child import dags, runs
 from airflow_rest_api.legacy.child.messages import Refused, ordered, warn
 from airflow_rest_api.legacy.child.trigger import trigger
 
+MOST_CLEARED = 1000
+"""Task instances that an answer lists: a list that is too long for the output would be none."""
+
 
 @ordered
 def main(order: dict[str, Any]) -> None:
@@ -64,7 +67,7 @@ def _run(arguments: Any, argv: list[str], order: dict[str, Any], loaded: dict[st
         _show_pool(name)
     arguments.func(arguments, **loaded)
     if command == "tasks clear" and order.get("json"):
-        print(json.dumps([_cleared(one) for one in clearing.cleared]))
+        _show_cleared()
     if command == "backfill create" and arguments.dry_run and order.get("json"):
         _show_dry_run(arguments, order)
 
@@ -102,6 +105,13 @@ def _show_pool(name: str) -> None:
         if pool is not None:
             row = {"pool": pool.pool, "slots": pool.slots, "description": pool.description}
             AirflowConsole().print_as(data=[row], output="json")
+
+
+def _show_cleared() -> None:
+    more = len(clearing.cleared) - MOST_CLEARED
+    if more > 0:
+        warn(f"Of {len(clearing.cleared)} task instances that were cleared, {MOST_CLEARED} are listed")
+    print(json.dumps([_cleared(one) for one in clearing.cleared[:MOST_CLEARED]]))
 
 
 def _cleared(one: clearing.Cleared) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """`trigger_dag`: a run with a date to the second, as 1.x made it, wherever that is free."""
+# ruff: noqa: T201 - printing is how a command answers
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime, timezone
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 from airflow_rest_api.legacy.child.messages import Refused
 
 PATTERN = "[scheduler] allowed_run_id_pattern"
+LONG_CONF = 64 * 1024
+"""Characters of a configuration with which the output of the command may be more than is kept."""
 ATTEMPTS = 5
 """How often a date is chosen: others may trigger the same DAG in the same second."""
 
@@ -27,18 +31,19 @@ def trigger(arguments: Any) -> None:
         check_run_id(arguments.run_id)
     arguments.replace_microseconds = False
     if arguments.logical_date is not None:
-        _run(arguments, arguments.logical_date)
+        _show_again(_run(arguments, arguments.logical_date), arguments)
         return
     for attempt in range(ATTEMPTS):
         now = datetime.now(timezone.utc)
         whole = now.replace(microsecond=0)
         date = now if attempt or _exists(arguments.dag_id, whole) else whole
         try:
-            _run(arguments, date)
+            run = _run(arguments, date)
         except Exception:
             if attempt == ATTEMPTS - 1 or not _exists(arguments.dag_id, date):
                 raise
         else:
+            _show_again(run, arguments)
             return
 
 
@@ -54,15 +59,22 @@ def check_run_id(run_id: str) -> None:
         )
 
 
-def _run(arguments: Any, date: datetime) -> None:
-    """Create the run; an id of Airflow's making gets the date of the run in place of that of its creation."""
+def _run(arguments: Any, date: datetime) -> dict[str, Any]:
+    """Create the run, and return it; an id of Airflow's making shows its date, not when it was created."""
     given, arguments.logical_date = arguments.run_id, date
     try:
         if given is None:
             arguments.run_id = _run_id(arguments.dag_id, date)
         arguments.func(arguments)
+        return {"dag_id": arguments.dag_id, "dag_run_id": arguments.run_id, "logical_date": date.isoformat()}
     finally:
         arguments.run_id, arguments.logical_date = given, None
+
+
+def _show_again(run: dict[str, Any], arguments: Any) -> None:
+    """Print a run once more, without its configuration, where what the command printed may be cut."""
+    if len(arguments.conf or "") > LONG_CONF and arguments.output == "json":
+        print(json.dumps([run]))
 
 
 def _run_id(dag_id: str, date: datetime) -> str | None:
