@@ -141,7 +141,7 @@ def test_a_text_of_today_is_what_todays_command_prints() -> None:
 
 def test_the_filter_of_log_lines_can_be_switched_off_for_a_text_of_today() -> None:
     line = CONSOLE.format("careful")
-    off = {"filter_loading_messages_in_cli_response": False}
+    off: dict[str, Any] = {"filter_loading_messages_in_cli_response": False}
     assert asked(prints(line), PAUSE, legacy_output="today", **off)["output"]["stdout"] == line
     assert asked(prints(line), PAUSE, **off)["output"]["stdout"] == "Dag: d, paused: True\n"
 

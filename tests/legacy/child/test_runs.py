@@ -12,7 +12,7 @@ from airflow_rest_api.legacy.child import runs
 from airflow_rest_api.legacy.child.messages import Refused
 from tests.standin import airflow_database
 
-Add = Callable[[str, "datetime | None"], None]
+Add = Callable[..., None]
 Find = Callable[[str], "str | None"]
 
 DATE = datetime(2026, 11, 10, 8, 9, 10, tzinfo=timezone.utc)
@@ -37,6 +37,7 @@ def session() -> Iterator[Any]:
 def add(session: Any) -> Add:
     """Return what adds a run of the DAG `runs` by its id and its date."""
     from airflow.models.dagrun import DagRun
+    from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunType
 
     def of(run_id: str, logical_date: datetime | None, dag_id: str = "runs") -> None:
@@ -47,7 +48,7 @@ def add(session: Any) -> Add:
                 logical_date=logical_date,
                 run_after=DATE,
                 run_type=DagRunType.MANUAL,
-                state="success",
+                state=DagRunState.SUCCESS,
             )
         )
         session.flush()
@@ -125,7 +126,7 @@ def test_an_id_comes_first_whatever_it_looks_like(add: Add, find: Find) -> None:
 
 
 def test_a_run_of_another_dag_is_not_found(session: Any, add: Add, find: Find) -> None:
-    add("a", DATE, "another")  # type: ignore[call-arg]
+    add("a", DATE, "another")
     assert find(SECOND) is None
     with pytest.raises(Refused):
         find("a")

@@ -31,7 +31,7 @@ def runs() -> Iterator[Any]:
     synchronize_log_template()
     yield DagRun
     with create_session() as session:
-        session.execute(DagRun.__table__.delete().where(DagRun.dag_id == DAG_ID))  # type: ignore[attr-defined]
+        session.execute(DagRun.__table__.delete().where(DagRun.dag_id == DAG_ID))
 
 
 def create(arguments: Namespace) -> None:
@@ -54,7 +54,7 @@ def dates() -> list[datetime]:
     from sqlalchemy import select
 
     with create_session() as session:
-        return sorted(session.scalars(select(DagRun.logical_date).where(DagRun.dag_id == DAG_ID)))  # type: ignore[type-var]
+        return sorted(session.scalars(select(DagRun.logical_date).where(DagRun.dag_id == DAG_ID)))
 
 
 def wanted(run_id: str | None = None, logical_date: datetime | None = None) -> Namespace:
