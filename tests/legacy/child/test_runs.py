@@ -12,6 +12,8 @@ from airflow_rest_api.legacy.child import runs
 from airflow_rest_api.legacy.child.messages import Refused
 from tests.standin import airflow_database
 
+pytestmark = pytest.mark.airflow
+
 Add = Callable[..., None]
 Find = Callable[[str], "str | None"]
 

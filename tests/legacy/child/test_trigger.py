@@ -16,6 +16,8 @@ from airflow_rest_api.legacy.child.messages import Refused
 from airflow_rest_api.legacy.child.trigger import ATTEMPTS, check_run_id, trigger
 from tests.standin import airflow_database
 
+pytestmark = pytest.mark.airflow
+
 DAG_ID = "triggered"
 PATTERN = "AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN"
 
