@@ -131,7 +131,7 @@ def _fill(
             stdout = without_log_lines(stdout)
     if as_1x(options) and work.component is None:
         cut = operation.truncated and _GAP.search(operation.stdout) is not None
-        if cut and not done_anyway(work) and request.endpoint.name in TEXTS and not _is_log(request):
+        if cut and not _changes(work) and request.endpoint.name in TEXTS and not _is_log(request):
             # A part of an answer would be taken for the whole; of stderr, a part will do.
             envelope.status, stdout = 500, ""
         else:
@@ -139,8 +139,8 @@ def _fill(
     envelope.output = {"stdout": stdout, "stderr": errors, "stdin": ""}
 
 
-def done_anyway(work: Work) -> bool:
-    """Return whether a work changes something: who is told that it failed would have it done once more."""
+def _changes(work: Work) -> bool:
+    """Return whether a work changes something: told that it failed, a client would have it done again."""
     return work.effect in (Effect.WRITE, Effect.DESTRUCTIVE)
 
 

@@ -63,7 +63,7 @@ def date_of(value: str) -> datetime | None:
     except Exception:
         # pendulum raises what it comes across: ParserError, ValueError, OverflowError, TypeError.
         return None
-    # A duration, a span and a time of day are texts that it takes as well.
+    # A duration and a span of time are texts that it takes as well.
     return moment if isinstance(moment, datetime) else None
 
 
