@@ -60,6 +60,7 @@ def test_what_a_command_warns_of_in_its_log_is_a_warning(line: str, settings: di
         json_line("fine", "info"),
         DEPRECATED,
         json_line("old", category="AirflowProviderDeprecationWarning"),
+        CONSOLE.format("Skipping masking for a secret as it's too short (<5 chars)"),
         "WARNING: of a person\n",
     ],
 )
@@ -213,3 +214,23 @@ def test_a_report_names_the_folder_of_the_dags() -> None:
     script = prints(f'[{{"dag_id": "a"}}]\n{json.dumps(rows)}\n')
     answer = asked(script, {**LIST, "report": "on"})
     assert f"DagBag loading stats for {os.environ['AIRFLOW_HOME']}/dags\n" in answer["output"]["stdout"]
+
+
+FIELDS = "# {0}\n# property: bash_command\n# {0}\n".format("-" * 58)
+
+
+@pytest.mark.parametrize(
+    "line", [CONSOLE.format("boom"), json_line("boom"), "Loading DAG from x\n", "[NaN]\n"]
+)
+@pytest.mark.parametrize("arguments", [{"api": "render"}, {"api": "test", "dry_run": "on"}])
+def test_a_rendered_field_is_as_it_is_whatever_it_looks_like(arguments: dict[str, str], line: str) -> None:
+    script = prints(f"{CONSOLE.format('careful now')}{FIELDS}cat <<E\n{line}E\n")
+    answer = asked(script, {**arguments, **TASK})
+    assert answer["output"]["stdout"] == f"{FIELDS}cat <<E\n{line}E\n\n"
+    assert (answer["warning"], "result" in answer) == ("careful now", False)
+
+
+def test_a_variable_that_reads_like_a_log_is_no_warning() -> None:
+    answer = asked(prints(json_line("boom")), {"api": "variables", "get": "k"})
+    assert answer["output"]["stdout"] == json_line("boom")
+    assert "warning" not in answer

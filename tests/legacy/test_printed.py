@@ -186,6 +186,11 @@ def test_each_rendered_field_has_a_blank_line_behind_it() -> None:
     assert said(f"api=render&{TASK}", stdout, done=False) == ""
 
 
+def test_a_task_without_template_fields_is_rendered_as_nothing() -> None:
+    assert said(f"api=render&{TASK}", "") == ""
+    assert said(f"api=test&dry_run&{TASK}", "2026-01-01T00:00:00Z [info     ] x\n") == ""
+
+
 def test_the_log_of_a_tested_task_is_left_as_it_is() -> None:
     assert said(f"api=test&{TASK}", field("x", "y\n"), done=False) == field("x", "y\n")
 
@@ -244,6 +249,11 @@ def test_a_connection_is_a_row_with_host_and_port() -> None:
     lines = said("api=connections", "", [CONNECTION, {**CONNECTION, "port": "8080"}]).splitlines()
     assert lines[1].split("│")[1:5] == [" Conn Id   ", " Conn Type   ", " Host   ", "   Port "]
     assert lines[3].split("│")[1:5] == [" 'c'       ", " 'http'      ", " 'h'    ", "     80 "]
+
+
+def test_a_port_that_is_no_number_does_not_hide_the_other_connections() -> None:
+    rows = [{"conn_id": "a", "port": "abc"}, {"conn_id": "b", "port": "1"}]
+    assert "'abc'" in said("api=connections", "", rows)
 
 
 def test_a_connection_without_a_port_makes_of_all_ports_texts() -> None:

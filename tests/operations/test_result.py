@@ -76,16 +76,29 @@ def test_json_that_was_asked_for_is_found_among_the_lines_of_a_log(catalog: Cata
 
 @pytest.mark.parametrize("value", ["v", "", "a\nb", "a\n", " v ", "[1, 2]", "None", '{"a": 1}', "[2026] x"])
 def test_the_value_of_a_variable_is_the_text_that_it_is(catalog: Catalog, value: str):
+    assert read(catalog, ["variables", "get", "k"], f"{value}\n") == value
     for log in ("", LOG, JSON_LOG):
-        assert read(catalog, ["variables", "get", "k"], f"{log}{value}\n") == value
-    assert read(catalog, ["config", "get-value", "core", "x"], f"{value}\n") == value
+        assert read(catalog, ["config", "get-value", "core", "x"], f"{log}{value}\n") == value
+
+
+@pytest.mark.parametrize("log", [LOG, JSON_LOG])
+def test_a_variable_that_reads_like_a_log_is_its_value(catalog: Catalog, log: str):
+    # The command has its logs suppressed: whatever it prints is the value.
+    assert read(catalog, ["variables", "get", "k"], log) == log.removesuffix("\n")
+
+
+def test_numbers_that_json_cannot_hold_are_null(catalog: Catalog):
+    argv = ["pools", "list", "--output", "json"]
+    assert read(catalog, argv, "[NaN, -Infinity, 1e999, 1.5]\n") == [None, None, None, 1.5]
+    assert read(catalog, argv, "text\n[NaN]\n") == [None]
 
 
 @pytest.mark.parametrize(
-    "value", [{"a": [1, None, True, 1.5]}, [], "text", "two\nlines", None, 5, "it's [1", "\u65e5", {"a": "'"}]
+    "value",
+    [{"a": [1, None, True, 1.5]}, [], "text", "two\nlines", "5", "None", "it's [1", "\u65e5", {"a": "'"}],
 )
 def test_a_variable_read_as_json_is_its_value(catalog: Catalog, value: Any):
-    # Airflow prints what Python calls it.
+    # Airflow prints what Python calls it. What is no object and no list stays text: `5` can be "5" as well.
     assert read(catalog, ["variables", "get", "k", "--json"], f"{value}\n") == value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any, NoReturn
 
 from airflow_rest_api.commands import rules
@@ -86,7 +86,7 @@ class CheckingParser(argparse.ArgumentParser):
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
         try:
             value = super()._get_value(action, arg_string)
-            if rules.value_type(action) == "datetime" and not isinstance(value, datetime):
+            if rules.value_type(action) == "datetime" and not _is_moment(value):
                 # Durations and spans of time are texts that pendulum takes as well.
                 raise argparse.ArgumentError(action, f"invalid parse value: {arg_string!r}")
             return value
@@ -133,3 +133,11 @@ def _harmless(action: argparse.Action) -> argparse.Action:
     elif isinstance(action.choices, (set, frozenset)):
         twin.choices = sorted(action.choices)
     return twin
+
+
+def _is_moment(value: Any) -> bool:
+    """Return whether a value is a date and time, in UTC too: a zone can lead out of the calendar."""
+    try:
+        return isinstance(value, datetime) and value.astimezone(timezone.utc) is not None
+    except (OverflowError, ValueError):
+        return False

@@ -11,7 +11,7 @@ from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.hosts.places import configured
 from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.errors import Refusal
-from airflow_rest_api.legacy.printed import TEXTS, Printed, more_of, text
+from airflow_rest_api.legacy.printed import FIELD, TEXTS, Printed, more_of, text
 from airflow_rest_api.operations.log_lines import alarms, without_log_lines
 from airflow_rest_api.operations.model import State
 from airflow_rest_api.operations.result import SILENT, documents, reader
@@ -33,6 +33,9 @@ LONGEST_ALARM = 500
 CUT = "The output was cut at [rest_api_plugin] output_limit"
 _GAP = re.compile(r"^… \d+ bytes left out …$", re.MULTILINE)
 """What stands for output that was let go."""
+
+NO_RESULT = frozenset({"render", "test"})
+"""Endpoints that print texts of DAG authors: what looks like JSON in them is no answer of ours."""
 
 PASSED = timedelta(seconds=60)
 """Longer than any answer to `trigger_dag` takes whose client looks for its run by the time of the answer."""
@@ -57,8 +60,7 @@ def as_1x(options: Options) -> bool:
 
 def reader_of(request: Request, work: Work) -> Read:
     """Return what reads the result off the output of a work, where no command of its own says how."""
-    if _is_log(request) and request.endpoint.name == "test":
-        # Whatever a task prints is no answer of ours.
+    if request.endpoint.name in NO_RESULT:
         return lambda stdout, done: None
     only = work.invocations[0] if len(work.invocations) == 1 else None
     return (only and reader(only)) or _documents
@@ -126,9 +128,10 @@ def _fill(
         envelope.warnings.append(CUT)
     stdout = operation.stdout
     if not _is_log(request) and not _is_value(work):
-        envelope.warnings += [alarm[:LONGEST_ALARM] for alarm in alarms(stdout)[:ALARMS]]
+        logged, fields = _fields_apart(work, stdout)
+        envelope.warnings += [alarm[:LONGEST_ALARM] for alarm in alarms(logged)[:ALARMS]]
         if options.filter_loading_messages_in_cli_response:
-            stdout = without_log_lines(stdout)
+            stdout = without_log_lines(logged) + fields
     if as_1x(options) and work.component is None:
         cut = operation.truncated and _GAP.search(operation.stdout) is not None
         if cut and not _changes(work) and request.endpoint.name in TEXTS and not _is_log(request):
@@ -148,13 +151,14 @@ def _as_printed(
     envelope: Envelope, request: Request, work: Work, operation: Operation, errors: str, root: str
 ) -> str:
     """Return what 1.10 would have printed, and put into the envelope what a client asks for next."""
-    without_log = without_log_lines(operation.stdout)
+    logged, fields = _fields_apart(work, operation.stdout)
+    without_log = without_log_lines(logged) + fields
     printed = Printed(
         request,
         done=operation.state is State.SUCCEEDED,
         stdout=operation.stdout if _is_log(request) or _is_value(work) else without_log,
         stderr=errors,
-        documents=list(documents(without_log)),
+        documents=[] if fields else list(documents(without_log)),
         host=operation.host,
         dags_folder=(configured("core", "dags_folder") or "") if request.given("report") else "",
     )
@@ -171,6 +175,14 @@ def _is_log(request: Request) -> bool:
 def _is_value(work: Work) -> bool:
     """Return whether what is printed is one text of any content, which may look like a log."""
     return [one.command.name for one in work.invocations] in [[name] for name in SILENT]
+
+
+def _fields_apart(work: Work, stdout: str) -> tuple[str, str]:
+    """Return what was printed before the template fields of a task, and these: no line of them is a log's."""
+    if not any(one.command.name == "tasks render" for one in work.invocations):
+        return stdout, ""
+    start = stdout.find(FIELD)
+    return (stdout, "") if start < 0 else (stdout[:start], stdout[start:])
 
 
 def _documents(stdout: str, done: bool) -> Any:

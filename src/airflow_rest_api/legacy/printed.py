@@ -44,7 +44,10 @@ NEITHER = ["conn_uri or conn_type"]
 
 POOL_COLUMNS: Mapping[str, str] = {"Pool": "pool", "Slots": "slots", "Description": "description"}
 
-_PROPERTY = re.compile(r"^# -{58}\n# property: .*\n# -{58}\n", re.MULTILINE)
+FIELD = f"# {'-' * 58}\n# property: "
+"""Begins each template field in what `tasks render` prints."""
+
+_PROPERTY = re.compile(rf"^{FIELD}.*\n# -{{58}}\n", re.MULTILINE)
 _EXPORTED = re.compile(r"^(\d+) Variables (successfully exported to .*)\.\n\Z", re.MULTILINE)
 _IN_STATE = re.compile(r"^Task Instance State: Task is in the '(.*)' state\.$", re.MULTILINE)
 _NOT_VALID = (
@@ -212,7 +215,7 @@ def _render(printed: Printed) -> str:
     if not printed.done:
         return ""
     starts = [match.start() for match in _PROPERTY.finditer(printed.stdout)]
-    ends = [*starts[1:], len(printed.stdout)]
+    ends = [*starts[1:], len(printed.stdout)] if starts else []
     return "".join(f"{printed.stdout[start:end]}\n" for start, end in zip(starts, ends, strict=True))
 
 
@@ -241,14 +244,12 @@ def _variables(printed: Printed) -> str:
         told = asked == ["import"] or (asked == ["get"] and request.given("json"))
         return f"{printed.stderr.strip()}\n" if told and printed.stderr else ""
     said = printed.stdout
-    if request.get("export") == "-":
-        return said
     # What 1.10 did without a word, the last first: it was done in this order.
     for name, silent in (("value", setting), ("delete", request.given("delete"))):
         if silent:
             key = request.get("key" if name == "value" else "delete")
             said = _without(said, f"Variable {key} {'created' if name == 'value' else 'deleted'}\n")
-    return _EXPORTED.sub(r"\1 variables \2\n", said) if request.given("export") else said
+    return _EXPORTED.sub(r"\1 variables \2\n", said) if request.get("export") not in (None, "-") else said
 
 
 def _without(text: str, line: str) -> str:
@@ -279,7 +280,7 @@ def _connections(printed: Printed) -> str:
 
 def _cell(name: str, value: Any) -> Any:
     """Return a value of a connection as `reprlib` wrote it for 1.10, but in full."""
-    if name == "port" and value is not None:
+    if name == "port" and str(value).isdecimal():
         return int(value)
     return str(value) if name in ("is_encrypted", "is_extra_encrypted") else repr(value)
 

@@ -35,6 +35,9 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _JSON_KEYS = ("timestamp", "level", "event")
 """What each line of Airflow's JSON log has (airflow._shared.logging.structlog)."""
 
+_NOISE = ("Skipping masking for a secret",)
+"""Beginnings of warnings that tell nobody what to do, and this one something of a secret."""
+
 _ALARMING = frozenset({"warning", "warn", "error", "exception", "critical"})
 
 
@@ -55,7 +58,7 @@ class LogLine:
     @property
     def alarming(self) -> bool:
         """Whether it is a warning or worse for whoever ran the command."""
-        return self.level in _ALARMING and not self.deprecation
+        return self.level in _ALARMING and not self.deprecation and not self.event.startswith(_NOISE)
 
 
 def without_log_lines(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,14 @@ Read = Callable[[str, bool], Any]
 SILENT = frozenset({"variables get"})
 """What prints a text of any content, and nothing else (`suppress_logs_and_warning`): none of it is a log."""
 
-_DECODER = json.JSONDecoder()
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+# Python writes NaN and Infinity, which are no JSON: they are null to whoever reads the result.
+_DECODER = json.JSONDecoder(parse_constant=lambda word: None, parse_float=_finite)
 ATTEMPTS = 200
 """Lines that may begin with a bracket and yet be no JSON, such as the time stamps of log lines."""
 
@@ -30,7 +38,7 @@ def parse_result(stdout: str) -> tuple[bool, Any]:
     Text that is JSON as a whole is taken as it is.
     """
     try:
-        return True, json.loads(stdout)
+        return True, _DECODER.decode(stdout)
     except (ValueError, RecursionError):
         pass
     found, document = False, None
@@ -89,7 +97,8 @@ def _text(text: str, values: Mapping[str, Any]) -> str:
 
 
 def _variable(text: str, values: Mapping[str, Any]) -> Any:
-    if not values.get("json"):
+    if not values.get("json") or not text.startswith(("{", "[")):
+        # A text prints as it is: what is no object and no list may be one that reads like a number.
         return text
     try:
         # The command prints what Python calls it.

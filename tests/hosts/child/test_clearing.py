@@ -132,3 +132,10 @@ def test_that_nothing_was_to_clear_is_said_where_nobody_else_says_it(tmp_path: P
     assert None not in states.values()
     assert cleared == []
     assert ("Nothing to clear.\n" in stderr) is not quiet
+
+
+def test_an_expression_that_takes_too_long_is_given_up() -> None:
+    code = "from airflow_rest_api.hosts.child.clearing import matching; matching('^(a+)+$', ['a' * 60 + '-'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr == "The regular expression takes longer than 2 seconds\n"

@@ -10,7 +10,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.hosts.child import dag_prints
+from airflow_rest_api.hosts.child import clearing, dag_prints
 from airflow_rest_api.legacy.child.messages import Refused, unknown_dag
 
 if TYPE_CHECKING:
@@ -82,11 +82,10 @@ def matching(dag: Any, expression: str | None, *, upstream: bool) -> set[str]:
     if expression is None:
         return set(dag.task_ids)
     try:
-        found = re.compile(expression)
+        chosen = clearing.matching(expression, [task.task_id for task in dag.tasks])
     except (re.error, ValueError, RecursionError, OverflowError) as error:
         raise Refused(f"Argument 'task_regex' is no regular expression: {error}") from None
-    tasks = [task for task in dag.tasks if found.search(task.task_id)]
-    chosen = {task.task_id for task in tasks}
+    tasks = [task for task in dag.tasks if task.task_id in chosen]
     if upstream:
         chosen.update(task_id for task in tasks for task_id in task.get_flat_relative_ids(upstream=True))
     return chosen

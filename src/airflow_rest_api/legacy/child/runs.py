@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import re
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.legacy.child.messages import Refused
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 SECOND = timedelta(seconds=1)
+_FRACTION = re.compile(r":\d\d[.,]\d")
 NAMED = 5
 """Runs that a refusal names."""
 
@@ -36,7 +38,7 @@ def find(dag_id: str, value: str, session: Session, argument: str = "execution_d
         raise Refused(
             f"Argument '{argument}': '{value[:200]}' is neither a date nor the id of a run of DAG '{dag_id}'"
         )
-    if date.microsecond:
+    if date.microsecond or _FRACTION.search(value):
         return session.scalar(of_dag.where(DagRun.logical_date == date))
     try:
         end = date + SECOND
@@ -56,15 +58,24 @@ def find(dag_id: str, value: str, session: Session, argument: str = "execution_d
 
 def date_of(value: str) -> datetime | None:
     """Return the moment that a text says, in Airflow's time zone where it has none; None for another text."""
-    from airflow._shared.timezones import timezone
+    from airflow._shared.timezones.timezone import parse
 
     try:
-        moment: Any = timezone.parse(value)
+        moment: Any = parse(value)
     except Exception:
         # pendulum raises what it comes across: ParserError, ValueError, OverflowError, TypeError.
         return None
     # A duration and a span of time are texts that it takes as well.
-    return moment if isinstance(moment, datetime) else None
+    return moment if isinstance(moment, datetime) and is_in_calendar(moment) else None
+
+
+def is_in_calendar(moment: datetime) -> bool:
+    """Return whether a moment has a date in UTC: at the ends of the calendar a zone can lead out of it."""
+    try:
+        moment.astimezone(timezone.utc)
+    except (OverflowError, ValueError):
+        return False
+    return True
 
 
 def end_of_second(date: datetime | None) -> datetime | None:

@@ -39,7 +39,7 @@ def trigger(arguments: Any) -> None:
         date = now if attempt or _exists(arguments.dag_id, whole) else whole
         try:
             run = _run(arguments, date)
-        except Exception:
+        except _taken():
             if attempt == ATTEMPTS - 1 or not _exists(arguments.dag_id, date):
                 raise
         else:
@@ -91,6 +91,14 @@ def _run_id(dag_id: str, date: datetime) -> str | None:
         run_type=DagRunType.MANUAL, run_after=moment, data_interval=interval
     )
     return run_id
+
+
+def _taken() -> tuple[type[Exception], ...]:
+    """Return what is raised where another run has the id or the date, so that none was made."""
+    from airflow.exceptions import DagRunAlreadyExists
+    from sqlalchemy.exc import IntegrityError
+
+    return DagRunAlreadyExists, IntegrityError
 
 
 def _exists(dag_id: str, date: datetime) -> bool:

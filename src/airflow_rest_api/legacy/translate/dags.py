@@ -38,4 +38,4 @@ def list_dags(request: Request, context: Context) -> Work:
     invocations = [bind(context, command_of(request, context), {})]
     if request.given("report"):
         invocations.append(bind(context, context.catalog.get("dags report"), {}))
-    return airflow_commands(request, invocations)
+    return airflow_commands(request, invocations, json=context.as_json or None)
