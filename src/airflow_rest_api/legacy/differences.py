@@ -55,6 +55,13 @@ DIFFERENCES: tuple[Difference, ...] = (
         FAILED,
     ),
     Difference(
+        r"norbac\.test\.failing\.get",
+        "`test` of a task that fails",
+        "200, OK",
+        500,
+        FAILED,
+    ),
+    Difference(
         r"norbac\.(pool\.get_missing|pool\.delete_missing|pool\.delete_default|connections\.add_dup"
         r"|connections\.add_no_uri|connections\.delete_missing|variables\.import_missing"
         r"|variables\.get_json_of_nonjson)\.get",

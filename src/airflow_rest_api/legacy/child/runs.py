@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 SECOND = timedelta(seconds=1)
-_FRACTION = re.compile(r":\d\d[.,]\d")
 NAMED = 5
 """Runs that a refusal names."""
 
@@ -38,7 +36,7 @@ def find(dag_id: str, value: str, session: Session, argument: str = "execution_d
         raise Refused(
             f"Argument '{argument}': '{value[:200]}' is neither a date nor the id of a run of DAG '{dag_id}'"
         )
-    if date.microsecond or _FRACTION.search(value):
+    if date.microsecond:
         return session.scalar(of_dag.where(DagRun.logical_date == date))
     try:
         end = date + SECOND
