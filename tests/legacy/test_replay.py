@@ -10,12 +10,8 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.legacy.differences import (
-    DIFFERENCES,
-    PRINTED_OTHERWISE,
-    difference,
-    printed_otherwise,
-)
+from airflow_rest_api.legacy.differences import DIFFERENCES, difference
+from airflow_rest_api.legacy.printed_otherwise import PRINTED_OTHERWISE, printed_otherwise
 from tests.legacy.client import Client
 from tests.legacy.conftest import DAGS
 from tests.legacy.recording import Places, body_of, exchanges, keys_of, query_of

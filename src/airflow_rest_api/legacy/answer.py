@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Protocol
@@ -58,6 +57,11 @@ def as_1x(options: Options) -> bool:
     return options.legacy_output == "1.10"
 
 
+def is_long(operation: Operation) -> bool:
+    """Return whether making an answer of an operation may take longer than a thread does to begin."""
+    return len(operation.stdout) > LONG_TEXT
+
+
 def reader_of(request: Request, work: Work) -> Read:
     """Return what reads the result off the output of a work, where no command of its own says how."""
     if request.endpoint.name in NO_RESULT:
@@ -66,7 +70,7 @@ def reader_of(request: Request, work: Work) -> Read:
     return (only and reader(only)) or _documents
 
 
-async def fill(
+def fill(
     envelope: Envelope,
     request: Request,
     work: Work,
@@ -76,7 +80,7 @@ async def fill(
     broken: str | None = None,
 ) -> None:
     """
-    Put what came of an operation into an envelope.
+    Put what came of an operation into an envelope; of a `is_long` one in a thread.
 
     :param root: the path under which the client sees Airflow
     :param broken: the import error of the file of the request's DAG
@@ -87,21 +91,7 @@ async def fill(
         envelope.status = 202
         envelope.airflow_cmd = work.airflow_cmd
         envelope.output = {"stdout": "", "stderr": "", "stdin": ""}
-    elif len(operation.stdout) > LONG_TEXT:
-        await asyncio.to_thread(_fill, envelope, request, work, operation, options, root, broken)
-    else:
-        _fill(envelope, request, work, operation, options, root, broken)
-
-
-def _fill(
-    envelope: Envelope,
-    request: Request,
-    work: Work,
-    operation: Operation,
-    options: Options,
-    root: str,
-    broken: str | None,
-) -> None:
+        return
     told = messages.read(operation.stderr)
     envelope.warnings += told.warnings
     if told.refused is not None and operation.exit_code == messages.REFUSED_EXIT_CODE:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_rest_api.commands.model import Command, Effect, Invocation
@@ -122,7 +123,8 @@ class Legacy:
                 envelope.warnings += await self._until_ready(request)
                 operation = await self._run(request, plan, caller, decision)
                 broken = await self._import_error(request, plan, operation)
-                await answer.fill(envelope, request, plan, operation, self._options, root, broken)
+                fill = partial(answer.fill, envelope, request, plan, operation, self._options, root, broken)
+                await asyncio.to_thread(fill) if answer.is_long(operation) else fill()
         except Refusal as refusal:
             envelope.status, envelope.output = refusal.status, refusal.message
         except Forbidden as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from airflow_rest_api.hosts.child import clearing, dag_prints, paused
+from airflow_rest_api.hosts.child import clearing, printing
 from airflow_rest_api.hosts.child.acting_user import act_as
 from airflow_rest_api.hosts.child.dag_test import test_unseen
 from airflow_rest_api.hosts.child.task_test import test_in_memory
@@ -19,17 +19,17 @@ def _whoever(adjust: Callable[..., None], *arguments: Any) -> Adjust:
     return lambda user: adjust(*arguments)
 
 
-_PRINTS = _whoever(dag_prints.to_stderr)
+_PRINTS = _whoever(printing.dag_files_to_stderr)
 
 BY_COMMAND: Mapping[str, tuple[Adjust, ...]] = {
     "dags list": (_PRINTS,),
     "dags list-import-errors": (_PRINTS,),
-    "dags pause": (_whoever(paused.shown_as, True),),
+    "dags pause": (_whoever(printing.paused_as, True),),
     "dags report": (_PRINTS,),
     "dags reserialize": (_PRINTS,),
     "dags show": (_PRINTS,),
     "dags test": (_PRINTS, test_unseen),
-    "dags unpause": (_whoever(paused.shown_as, False),),
+    "dags unpause": (_whoever(printing.paused_as, False),),
     "tasks clear": (_PRINTS, _whoever(clearing.as_asked)),
     "tasks list": (_PRINTS,),
     "tasks render": (_PRINTS,),

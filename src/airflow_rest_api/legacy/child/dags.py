@@ -10,7 +10,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.hosts.child import clearing, dag_prints
+from airflow_rest_api.hosts.child import clearing, printing
 from airflow_rest_api.legacy.child.messages import Refused, unknown_dag
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def parse(place: Place, **more: Any) -> Any:
     """Import the DAG files of a place, here and now; return Airflow's bag of DAGs, made with `more`."""
     from airflow.dag_processing.dagbag import BundleDagBag
 
-    dag_prints.to_stderr()
+    printing.dag_files_to_stderr()
     return BundleDagBag(str(place.path), bundle_path=place.root, bundle_name=place.bundle, **more)
 
 

@@ -26,9 +26,9 @@ with DAG("d", schedule=None):
 
 SCRIPT = """
 import json, sys
-from airflow_rest_api.hosts.child import dag_prints
+from airflow_rest_api.hosts.child import printing
 from airflow.dag_processing.dagbag import DagBag
-dag_prints.to_stderr()
+printing.dag_files_to_stderr()
 print("before ", end="")
 bag = DagBag(sys.argv[1])
 print("behind")
@@ -60,3 +60,43 @@ def test_stdout_is_what_it_was_behind_a_file_that_cannot_be_imported(tmp_path: P
     assert (stdout, found) == (["before", "behind"], [[], 1])
     for words in WORDS:
         assert words in stderr
+
+
+PAUSING = """
+import sys
+from airflow_rest_api.hosts.child import printing
+printing.paused_as(sys.argv[1] == "True")
+from airflow.cli.simple_table import AirflowConsole
+rows = [{"dag_id": "a", "is_paused": "before"}, {"dag_id": "b", "is_paused": "before"}]
+AirflowConsole().print_as(data=rows, output=sys.argv[2])
+row = lambda name: {"dag_id": name, "is_paused": "before"}
+AirflowConsole().print_as(data=["c"], output=sys.argv[2], mapper=row)
+AirflowConsole().print_as(data=[], output=sys.argv[2])
+"""
+
+
+def printed(paused: bool, output: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", PAUSING, str(paused), output], check=True, capture_output=True, text=True
+    )
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("paused", [True, False])
+def test_every_row_says_the_state_after(paused: bool) -> None:
+    several, one, none = (json.loads(line) for line in printed(paused, "json"))
+    assert several == [{"dag_id": name, "is_paused": str(paused)} for name in "ab"]
+    assert one == [{"dag_id": "c", "is_paused": str(paused)}]
+    assert none == []
+
+
+def test_so_does_a_table() -> None:
+    lines = [line for line in printed(True, "plain") if line.strip()]
+    assert [line.split() for line in lines] == [
+        ["dag_id", "is_paused"],
+        ["a", "True"],
+        ["b", "True"],
+        ["dag_id", "is_paused"],
+        ["c", "True"],
+        ["No", "data", "found"],
+    ]

@@ -1,4 +1,4 @@
-"""What DAG files print while they are parsed, kept out of what a command prints."""
+"""What a command prints: nothing of what DAG files print beside it, and the state that a DAG has now."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 
-def to_stderr() -> None:
+def dag_files_to_stderr() -> None:
     """
     Have everything that a DAG file prints while Airflow parses it go to standard error.
 
@@ -28,6 +28,28 @@ def to_stderr() -> None:
             return process_file(*args, **options)
 
     bag.process_file = process_quietly
+
+
+def paused_as(paused: bool) -> None:
+    """
+    Have a DAG's row say whether it is paused after the command.
+
+    Airflow 3.3.2 prints the value from before (`dag_command.set_is_paused`: `old_values`).
+
+    :param paused: what the command makes of each DAG whose row it prints
+    """
+    from airflow.cli.simple_table import AirflowConsole
+
+    console: Any = AirflowConsole
+    print_as = console.print_as
+
+    def print_after(
+        self: Any, data: Sequence[Any], output: str, mapper: Callable[[Any], Any] | None = None
+    ) -> None:
+        rows = [mapper(row) if mapper else row for row in data]
+        print_as(self, data=[{**row, "is_paused": paused} for row in rows], output=output)
+
+    console.print_as = print_after
 
 
 @contextlib.contextmanager
