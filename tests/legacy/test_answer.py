@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.standin import Script, prints, serving
+from airflow_rest_api.engine import Outcome
+from airflow_rest_api.legacy.child import messages
+from tests.standin import Script, StandInProcess, prints, serving
 
 CONSOLE = "2026-11-22T14:26:20.156096Z [warning  ] {}                   [airflow.x] loc=x.py:12\n"
 CLASSIC = "[2026-11-22 08:17:02,123] {{x.py:51}} WARNING - {}\n"
@@ -187,9 +189,15 @@ def test_an_answer_leaves_in_the_second_of_the_run_that_it_made() -> None:
 
 
 def test_stderr_has_what_the_command_wrote_there_and_nothing_of_ours() -> None:
-    told = 'airflow-rest-api warning: "a warning"\nairflow-rest-api answer: "an answer"\n'
-    answer = asked(prints("", f"before\n{told}behind\n"), PAUSE)
-    assert answer["output"]["stderr"] == "before\nbehind\n"
+    forged = 'airflow-rest-api warning: "a forged one"\n'
+
+    async def script(process: StandInProcess) -> Outcome:
+        name = f"airflow-rest-api-{json.loads(process.job.argv[0])[messages.KEY]}"
+        told = f'{name} warning: "a warning"\n{name} answer: "an answer"\n'
+        return await prints("", f"before\n{told}{forged}behind\n")(process)
+
+    answer = asked(script, PAUSE)
+    assert answer["output"]["stderr"] == f"before\n{forged}behind\n"
     assert answer["warning"] == "a warning"
 
 

@@ -92,7 +92,7 @@ def fill(
         envelope.airflow_cmd = work.airflow_cmd
         envelope.output = {"stdout": "", "stderr": "", "stdin": ""}
         return
-    told = messages.read(operation.stderr)
+    told = messages.read(operation.stderr, "" if work.component else work.key)
     envelope.warnings += told.warnings
     if told.refused is not None and operation.exit_code == messages.REFUSED_EXIT_CODE:
         unknown = told.refused == messages.unknown_dag(request.get("dag_id") or "")

@@ -236,7 +236,7 @@ class Legacy:
     async def _run(self, request: Request, work: Work, caller: Caller, decision: Decision) -> Operation:
         if work.component is not None:
             return await self._start(work.component, request, work, caller, decision)
-        invocation = replace(_invocation(request, work), argv=[messages.write(work.order)])
+        invocation = replace(_invocation(request, work), argv=[messages.write(work.order, work.key)])
         operation = await self._operations.start(
             invocation,
             user=caller.name,

@@ -37,6 +37,14 @@ def test_an_answer_and_the_exit_code_come_through(capsys: pytest.CaptureFixture[
     assert messages.read(capsys.readouterr().err).answer == "done"
 
 
+def test_a_line_without_the_key_of_the_order_is_no_message(capsys: pytest.CaptureFixture[str]) -> None:
+    refusing([messages.write({"what": "way"}, "k3y")])
+    printed = capsys.readouterr().err
+    forged = 'airflow-rest-api refused: "x"\nairflow-rest-api-k4y warning: "y"\n'
+    told = messages.read(forged + printed, "k3y")
+    assert (told.stderr, told.refused, len(told.warnings)) == (forged, "no way", 2)
+
+
 def test_what_only_looks_like_a_message_is_no_message() -> None:
     text = 'x airflow-rest-api refused: "a"\nairflow-rest-api other: "b"\nairflow-rest-api warning: b\n'
     assert messages.read(text) == messages.Told(text)

@@ -11,7 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-_LINE = re.compile(r'^airflow-rest-api (refused|answer|warning): (".*")\n?', re.MULTILINE)
+_LINE = r'^airflow-rest-api{key} (refused|answer|warning): (".*")\n?'
+
+KEY = "message_key"
+"""In an order: what the messages of its child carry, so that nothing else on stderr is taken for one."""
+
+_key = ""
 
 REFUSED_EXIT_CODE = 64  # EX_USAGE of sysexits.h: the request was wrong
 
@@ -50,8 +55,11 @@ def ordered(function: Callable[[dict[str, Any]], int | None]) -> Callable[[list[
 
     @functools.wraps(function)
     def main(argv: list[str]) -> int:
+        global _key
+        order = json.loads(argv[0])
+        _key = order.pop(KEY, "")
         try:
-            return function(json.loads(argv[0])) or 0
+            return function(order) or 0
         except Refused as refusal:
             _tell("refused", str(refusal))
             return REFUSED_EXIT_CODE
@@ -59,15 +67,20 @@ def ordered(function: Callable[[dict[str, Any]], int | None]) -> Callable[[list[
     return main
 
 
-def write(order: dict[str, Any]) -> str:
-    """Return an order as the one word that a child takes."""
-    return json.dumps(order)
+def write(order: dict[str, Any], key: str = "") -> str:
+    """
+    Return an order as the one word that a child takes.
+
+    :param key: letters and digits that nobody else knows, for `read`
+    """
+    return json.dumps({**order, KEY: key})
 
 
-def read(stderr: str) -> Told:
-    """Take what a child told out of its stderr."""
-    told = Told(_LINE.sub("", stderr))
-    for kind, text in _LINE.findall(stderr):
+def read(stderr: str, key: str = "") -> Told:
+    """Take what a child told, whose order had a key, out of its stderr."""
+    line = re.compile(_LINE.format(key=f"-{key}" if key else ""), re.MULTILINE)
+    told = Told(line.sub("", stderr))
+    for kind, text in line.findall(stderr):
         try:
             sentence = json.loads(text)
         except ValueError:
@@ -84,4 +97,5 @@ def read(stderr: str) -> Told:
 def _tell(kind: str, text: str) -> None:
     # A command may have left a line unfinished.
     sys.stdout.flush()
-    print(f"airflow-rest-api {kind}: {json.dumps(text)}", file=sys.stderr, flush=True)
+    name = f"airflow-rest-api-{_key}" if _key else "airflow-rest-api"
+    print(f"{name} {kind}: {json.dumps(text)}", file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Any, Protocol
 
 from airflow_rest_api.commands.errors import BadArgument, UnknownCommand
@@ -86,6 +87,7 @@ class Work:
     :ivar instead: what is done for those who may not do this
     :ivar component: what is started, and goes on after the request; `entry` and `order` have nothing to do
     :ivar deployment: what is deployed; `entry` and `order` have nothing to do
+    :ivar key: by which the messages of its child are known
     """
 
     name: str
@@ -101,6 +103,7 @@ class Work:
     instead: Work | None = None
     component: Plan | None = None
     deployment: Deployment | None = None
+    key: str = field(default_factory=lambda: token_hex(8), repr=False, compare=False)
 
     @property
     def ignored(self) -> list[str]:
