@@ -53,7 +53,9 @@ def test_a_call_is_counted_with_its_user_its_address_and_what_was_ignored_of_it(
         "verbose": (False, 3),
     }
     assert once["ignored"] == []
-    first, last = (datetime.fromisoformat(often[name]) for name in ("first_at", "last_at"))
+    first, last = (
+        datetime.fromisoformat(often[name].replace("Z", "+00:00")) for name in ("first_at", "last_at")
+    )
     assert begin < first < last < datetime.now(timezone.utc)
 
 

@@ -114,7 +114,7 @@ def test_what_is_no_regular_expression_is_refused_by_name(catalog, command, argu
         ({"conn_type": "generic", "conn_port": "٣"}, "conn_port"),
         ({"conn_uri": "postgresql://user:S3cretPart/rest@host:5432/db"}, "conn_uri"),
         ({"conn_uri": "postgresql://user:S3cretPart#rest@host:5432/db"}, "conn_uri"),
-        ({"conn_uri": "postgresql://user:[S3cretPart]x@host:5432/db"}, "conn_uri"),
+        ({"conn_uri": "postgresql://user:[S3cretPart@host:5432/db"}, "conn_uri"),
     ],
 )
 def test_a_part_that_cannot_be_read_is_refused_and_not_repeated(catalog, arguments, name):
