@@ -40,7 +40,12 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("spare_children", int, 2, "Processes forked ahead, so that a command does not wait for its fork."),
     Option("command_timeout", int, 3600, "Seconds a command may run before it is ended; 0 for no limit."),
-    Option("cancel_grace", int, 10, "Seconds between asking a command to end (TERM) and ending it (KILL)."),
+    Option(
+        "cancel_grace",
+        int,
+        10,
+        "Seconds between asking a command to end (INT, at half of them TERM) and ending it (KILL).",
+    ),
     Option(
         "output_limit",
         int,

@@ -75,6 +75,7 @@ def test_a_slow_operation_is_followed_and_cancelled(visit: Visit, admin: Client)
     question = page.get_by_role("dialog", name="End this operation?")
     expect(question).to_contain_text("airflow dags test")
     expect(question).to_contain_text("example_slow")
+    expect(question.get_by_role("button")).to_have_text(["Keep running", "End it"])
     question.get_by_role("button", name="End it").click()
 
     expect(panel.get_by_role("status").first).to_have_text("cancelled")

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -60,15 +61,36 @@ def sleep(argv: list[str]) -> int:
 
 
 def resist(argv: list[str]) -> int:
-    """Ignore the polite signal."""
+    """Ignore the polite signals."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return sleep(argv)
 
 
 def tidy(argv: list[str]) -> int:
-    """Exit in order when asked to."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+    """Exit in order when asked to by the signal of the given name, and ignore the other."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.Signals[argv[0]], lambda *_: sys.exit(7))
     return sleep(argv)
+
+
+def end_well(argv: list[str]) -> int:
+    """Do what is left to do when asked to end, and succeed."""
+    asked: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: asked.append(number))
+    print(os.getpid())
+    while not asked:
+        time.sleep(0.05)
+    print("done")
+    return 0
+
+
+def leave_to_a_thread(argv: list[str]) -> int:
+    """Succeed, with a thread that never ends."""
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    print("done")
+    return 0
 
 
 def leave_a_grandchild(argv: list[str]) -> int:

@@ -198,22 +198,47 @@ def test_a_command_that_never_ends_is_ended_after_its_time(run: Run[Any], any_en
     how, process = run(outcome(any_engine, act("sleep", timeout=3.0 if any_engine.limits.fork else 6.0)))
 
     assert how.ending is Ending.TIMED_OUT
-    assert how.signal == signal.SIGTERM
+    # By an interrupt, as at a terminal.
+    assert how.exit_code == 130
     assert "seconds" in (how.message or "")
     assert run(gone(process.pid or 0))
 
 
-def test_a_cancelled_command_may_end_in_order(run: Run[Any], new_engine: Callable[..., Engine]):
-    engine = new_engine(grace=30.0)
+@pytest.mark.parametrize(("name", "grace"), [("SIGINT", 60.0), ("SIGTERM", 4.0)])
+def test_a_cancelled_command_may_end_in_order(
+    run: Run[Any], new_engine: Callable[..., Engine], name: str, grace: float
+):
+    engine = new_engine(grace=grace)
 
     async def cancel() -> Outcome:
-        process = engine.submit(act("tidy"))
+        process = engine.submit(act("tidy", name))
         await first_line(process)
         assert process.cancel("Somebody said so.")
         assert not process.cancel()
         return await process.wait()
 
     assert run(cancel()) == Outcome(Ending.CANCELLED, 7, None, "Somebody said so.")
+
+
+def test_a_cancelled_command_that_succeeds_all_the_same_has_succeeded(run: Run[Any], any_engine: Engine):
+    async def cancel() -> tuple[Outcome, str]:
+        process = any_engine.submit(act("end_well"))
+        await first_line(process)
+        process.cancel()
+        return await process.wait(), process.stdout.text.splitlines()[-1]
+
+    how = Outcome(Ending.EXITED, 0, None, "The command was asked to end and succeeded all the same.")
+    assert run(cancel()) == (how, "done")
+
+
+def test_one_whose_threads_are_interrupted_has_not_succeeded(run: Run[Any], any_engine: Engine):
+    async def cancel() -> Outcome:
+        process = any_engine.submit(act("leave_to_a_thread"))
+        await first_line(process)
+        process.cancel("Enough.")
+        return await process.wait()
+
+    assert run(cancel()) == Outcome(Ending.CANCELLED, 130, None, "Enough.")
 
 
 def test_one_that_has_told_its_result_and_does_not_go_is_ended(

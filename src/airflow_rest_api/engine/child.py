@@ -26,6 +26,9 @@ CONTROL = 3
 """Where a child keeps its socket to the engine; everything above is closed."""
 
 UMASK = 0o027
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code of a command that an interrupt ended, as a shell gives it."""
+
 PR_SET_PDEATHSIG = 1
 
 RESTS_AFTER = 60.0
@@ -82,7 +85,11 @@ def serve(control: socket.socket, rest: Callable[[], None]) -> NoReturn:
 def _work(control: socket.socket, job: wire.Message) -> wire.Message:
     _tell(control, {"begun": True})
     _note_becoming(lambda: _tell(control, {"becomes": True}))
-    return run(job, lambda secrets: _tell(control, {"secrets": secrets}))
+    report = run(job, lambda secrets: _tell(control, {"secrets": secrets}))
+    # It has ended: whoever asks it to end from now on comes too late.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    return report
 
 
 def _tell(control: socket.socket, message: wire.Message) -> None:
@@ -132,7 +139,7 @@ def _call(entry: str | None, argv: Sequence[str], shown: Sequence[str], setup: M
         return _exit_code(end.code)
     except BaseException as error:
         sys.excepthook(type(error), error.with_traceback(_below_us(error)), error.__traceback__)
-        return 130 if isinstance(error, KeyboardInterrupt) else 1
+        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
 
 
 def _function(name: str) -> Callable[..., Any]:
@@ -173,8 +180,11 @@ def _finish(code: int) -> int:
     """Wait for the command's threads, as the interpreter does at the end of a program, and for its output."""
     try:
         threading._shutdown()  # type: ignore[attr-defined]
-    except BaseException:
+    except BaseException as error:
         traceback.print_exc()
+        if isinstance(error, KeyboardInterrupt):
+            # What a thread was still doing is not done.
+            code = code or INTERRUPTED
     return _flush(code)
 
 

@@ -16,7 +16,7 @@ class Limits:
     :param parallelism: commands that run at the same time
     :param queue: commands that may wait for their turn; one more is refused
     :param spares: children kept forked and connected ahead of the requests
-    :param grace: seconds between the polite signal (TERM) and the certain one (KILL)
+    :param grace: seconds between the first signal (INT) and the last (KILL), with TERM half way
     :param memory: megabytes of private memory that one command may have, or None
     :param columns: width of the terminal that a command believes it prints to
     :param preload: modules that the warm parent imports beside Airflow's commands

@@ -17,6 +17,7 @@ from airflow_rest_api.engine.job import Ending, Job, Outcome
 from airflow_rest_api.engine.output import Output
 from airflow_rest_api.engine.redaction import Redactor, Secrets
 
+SUCCEEDED_BEFORE = "The command was asked to end and succeeded all the same."
 ENDED_ITSELF = "The process ended before the command had: what it ran has ended it (os._exit)."
 
 LEAVING = 30.0
@@ -84,7 +85,7 @@ class Process:
         """
         Give the job to a child and follow it to its end.
 
-        :param grace: seconds between TERM and KILL
+        :param grace: seconds between INT and KILL, with TERM at half of them
         :param memory: bytes of private memory it may have, or None
         """
         self.pid = child.pid
@@ -156,14 +157,25 @@ class Process:
             if how.ending is Ending.EXITED and how.exit_code == 0 and not self._becomes:
                 return replace(how, ending=Ending.KILLED, message=ENDED_ITSELF)
             return how
-        return await self._end_by_force(child, grace)
+        return await self._end_by_force(child, report, grace)
 
-    async def _end_by_force(self, child: Child, grace: float) -> Outcome:
-        child.send_signal(signal.SIGTERM)
-        await asyncio.wait({child.exited}, timeout=grace)
-        if not child.exited.done():
+    async def _end_by_force(
+        self, child: Child, report: asyncio.Future[wire.Message | None], grace: float
+    ) -> Outcome:
+        # As at a terminal: Airflow's commands end in order at INT, and some of its code ignores TERM.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            child.send_signal(number)
+            await asyncio.wait({child.exited}, timeout=grace / 2)
+            if child.exited.done():
+                break
+        else:
             child.send_signal(signal.SIGKILL)
             await asyncio.wait({child.exited})
+        # Its last word may still lie in the socket.
+        await asyncio.wait({report}, timeout=1)
+        said = report.result() if report.done() else None
+        if said is not None and said["exit_code"] == 0 and "usage" not in said:
+            return Outcome(Ending.EXITED, 0, None, SUCCEEDED_BEFORE)
         how = _outcome(child.exited)
         ending, reason = self._stop.result()
         return Outcome(ending, how.exit_code, how.signal, reason)

@@ -138,11 +138,17 @@ with DAG("broken", **ACTIVE):
     plain() >> fails() >> sibling()
 
 
-@task
-def sleeps():
-    ran("sleeps")
-    time.sleep(300)
+class Sleeps(BaseOperator):
+    """Sleeps, and says so when it is told to end."""
+
+    def execute(self, context):
+        ran(self.task_id)
+        time.sleep(300)
+
+    def on_kill(self):
+        ran("on_kill")
 
 
 with DAG("long", **ACTIVE):
-    sleeps() >> sibling()
+    # A test that went on after it was told to end would run the next.
+    Sleeps(task_id="sleeps") >> sibling.override(trigger_rule="all_done")()

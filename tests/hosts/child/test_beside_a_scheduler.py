@@ -275,12 +275,14 @@ def test_a_test_that_is_cancelled_or_killed_leaves_a_run_that_has_failed(scene: 
         )
         return scene.rows(query, run=run)[0]
 
+    scene.ran()
     operation, cancelled, _ = begun()
     assert left(cancelled) == ("failed", True, "running")
     scene.client.post(f"/operations/{operation}/cancel")
     said = scene.client.until(operation, lambda one: one["state"] not in ("queued", "running"))
-    assert said["state"] == "cancelled"
+    assert (said["state"], said["exit_code"]) == ("cancelled", 130)
     assert left(cancelled) == ("failed", False, "failed")
+    assert what(scene.ran()) == {"sleeps": 1, "on_kill": 1}
 
     operation, killed, pid = begun()
     os.kill(pid, signal.SIGKILL)
@@ -293,6 +295,23 @@ def test_a_test_that_is_cancelled_or_killed_leaves_a_run_that_has_failed(scene: 
     scene.client.post(f"/operations/{operation}/cancel")
     scene.client.until(operation, lambda one: one["state"] not in ("queued", "running"))
     scene.stack.check()
+
+
+def test_a_task_under_test_is_told_that_it_is_cancelled(scene: Scene) -> None:
+    scene.ran()
+    before = scene.runs("long")
+    operation = scene.client.post(
+        "/commands/tasks/test",
+        json={"dag_id": "long", "task_id": "sleeps"},
+        headers={"Prefer": "respond-async"},
+    ).json()["id"]
+    assert eventually(lambda: bool(scene.file.read_text()))
+    scene.client.post(f"/operations/{operation}/cancel")
+    said = scene.client.until(operation, lambda one: one["state"] not in ("queued", "running"))
+    assert said["state"] == "cancelled"
+    assert said["exit_code"] not in (0, None)
+    assert what(scene.ran()) == {"sleeps": 1, "on_kill": 1}
+    assert scene.runs("long") == before
 
 
 def test_a_component_carries_the_user_who_started_it_in_the_event_log(scene: Scene) -> None:

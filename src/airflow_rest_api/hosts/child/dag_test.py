@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from airflow_rest_api.hosts.child.interruption import Interruption
+
 LAST_WORDS = 2.0
 """Seconds that the task which runs has to end when the test is told to."""
 
@@ -43,11 +45,13 @@ def test_unseen(user: str) -> None:
     :raises SystemExit: this Airflow has another `dags test`
     """
     from airflow.models import dagrun
+    from airflow.sdk.definitions import dag as definitions
     from airflow.sdk.definitions.dag import DAG
     from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 
     for owner, name in (
         (DAG, "test"),
+        (definitions, "_run_task"),
         (dagrun, "get_or_create_dagrun"),
         (InProcessTestSupervisor, "_Client"),
     ):
@@ -62,6 +66,7 @@ def test_unseen(user: str) -> None:
         _end_what_was_killed(dag.dag_id)
         _refuse_to_replace_what_runs(dag.dag_id, kwargs.get("logical_date"))
         _end_on_term(run)
+        definitions._run_task = Interruption().ends(definitions._run_task)
         try:
             return airflows(dag, *args, **kwargs)
         except BaseException:

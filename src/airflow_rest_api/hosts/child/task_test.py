@@ -12,6 +12,8 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.hosts.child.interruption import Interruption
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -68,6 +70,7 @@ def test_in_memory(user: str) -> None:
 
     @functools.wraps(airflows)
     def task_test(*args: Any, **kwargs: Any) -> None:
+        Interruption()
         airflows(*args, **kwargs)
         for tested in found:
             if tested.state not in GOOD:

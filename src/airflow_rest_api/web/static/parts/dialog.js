@@ -33,7 +33,8 @@ let open = () => Promise.resolve(false);
 /**
  * Ask the user; resolves to true or false.
  *
- * @param {object} question title; text (or any content); yes: the word on the button that says what it does; danger
+ * @param {object} question title; text (or any content); yes: the word on the button that says what it does;
+ *   no: the one on the button that leaves things as they are, "Cancel" where that cannot be misread; danger
  */
 export const ask = (question) => open(question);
 
@@ -48,7 +49,7 @@ export function Questions() {
     setQuestion(null);
     question.resolve(said);
   };
-  const footer = html`<${Button} onClick=${() => answer(false)} autofocus>Cancel<//>
+  const footer = html`<${Button} onClick=${() => answer(false)} autofocus>${question.no ?? "Cancel"}<//>
     <${Button} kind=${question.danger ? "danger" : "primary"} onClick=${() => answer(true)}>${question.yes}<//>`;
   return html`<${Dialog} title=${question.title} onClose=${() => answer(false)} footer=${footer}>${question.text}<//>`;
 }

@@ -82,7 +82,7 @@ function Head({ operation, onAgain, found }) {
   };
   const cancel = async () => {
     const text = html`<p>The command is ended with all that it has started, wherever it stands:</p><pre class="asked">${commandLine(operation)}</pre>`;
-    if (await ask({ title: "End this operation?", text, yes: "End it", danger: true })) {
+    if (await ask({ title: "End this operation?", text, yes: "End it", no: "Keep running", danger: true })) {
       await act("cancel", "cancel", (said) => toast(said.cancel_message ?? "It was cancelled.", "idle"));
     }
   };

@@ -45,8 +45,8 @@ function Head({ service, title, onChange }) {
   };
   const what = `the ${title.toLowerCase()} on ${service.host}${service.pid ? ` (process ${service.pid})` : ""}`;
   const post = (name, json) => [path(service, name), { method: "POST", headers: { Prefer: "wait=2" }, ...(json ? { json } : {}) }];
-  const stop = () => act("stop", post("stop", { force: false }), { title: "Stop it?", text: `This asks ${what} to end. It is killed if it has not after a while.`, yes: "Stop", danger: true });
-  const kill = () => act("kill", post("stop", { force: true }), { title: "Kill it?", text: `This kills ${what} with all that it has started, at once. What runs in it is lost.`, yes: "Kill", danger: true });
+  const stop = () => act("stop", post("stop", { force: false }), { title: "Stop it?", text: `This asks ${what} to end. It is killed if it has not after a while.`, yes: "Stop", no: "Keep running", danger: true });
+  const kill = () => act("kill", post("stop", { force: true }), { title: "Kill it?", text: `This kills ${what} with all that it has started, at once. What runs in it is lost.`, yes: "Kill", no: "Keep running", danger: true });
   const restart = () => act("restart", post("restart"), { title: ended ? "Start it again?" : "Restart it?", text: `This ${ended ? "starts" : "ends, and starts again,"} ${what}, with the same arguments.`, yes: ended ? "Start again" : "Restart" });
   const forget = () => act("forget", [path(service), { method: "DELETE" }], { title: "Forget it?", text: `This takes ${what} off the list. Its log files stay.`, yes: "Forget", danger: true }, () => go("services"));
   return html`<div class="operation-head">
