@@ -72,7 +72,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     # A destructive command that is on, to see that it needs more than that.
     env = {
         "AIRFLOW__CORE__AUTH_MANAGER": FAB,
-        "AIRFLOW__REST_API_PLUGIN__ENABLED_COMMANDS": "*,dags delete,db clean",
+        "AIRFLOW__REST_API_PLUGIN__ENABLED_COMMANDS": "*,dags delete,db clean,roles *-perms",
     }
     home = tmp_path_factory.mktemp("fab")
     with Stack(home / "airflow", components=("api-server",), dags=DAGS, env=env) as stack:

@@ -352,6 +352,8 @@ def of_effect(command: Command, given: frozenset[str] = frozenset()) -> Row:
     found = [_power(power)] if power and command.name not in DEPLOYMENT else []
     if effect is Effect.EXECUTE and given & CHOOSES_CODE:
         found.append(_power(ADMINISTER))
+    if command.grants_access:
+        found.append(_power(ADMINISTER))
     if any(argument.server_path for name in given if (argument := command.argument(name))):
         found.append(_power(ADMINISTER))
     return tuple(found)
