@@ -72,7 +72,7 @@ def needed(command: Command) -> Iterator[Need]:
         yield Need(Resource.POWER, "PUT", "Administration")
     for need in NEEDS[command.name]:
         mentioned = need.rows is not None and need.rows.startswith("*.")
-        if not (need.when or need.sensitive or mentioned):
+        if not (need.when or need.to_reveal or mentioned):
             yield need
 
 
