@@ -43,6 +43,8 @@ def commands() -> str:
     lines = ["| command | effect | needs |", "|---|---|---|"]
     for name, row in sorted(policy.POLICY.items()):
         raised = "".join(f", {effect.value} with `{by}`" for by, effect in row.raised_by.items())
+        if row.grants_access:
+            raised += ", grants access"
         if row.reveals_secrets:
             raised += ", reveals secrets" + (f" with `{row.revealed_by}`" if row.revealed_by else "")
         lines.append(f"| {_named(name)} | {row.effect.value}{raised} | {_needs(name, row.effect)} |")
@@ -75,6 +77,8 @@ def with_parts(page: str) -> str:
 def _needs(name: str, effect: Effect) -> str:
     power = needs.OF_EFFECT.get(effect) if name not in needs.DEPLOYMENT else None
     found = [f"the power {power}"] if power else []
+    if name in policy.POLICY and policy.POLICY[name].grants_access:
+        found.append(f"the power {needs.ADMINISTER}")
     for need in needs.NEEDS[name]:
         phrase = needs.phrase(need)
         if need.resource is needs.Resource.POWER:

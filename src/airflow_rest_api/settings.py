@@ -154,8 +154,9 @@ OPTIONS: tuple[Option, ...] = (
         "enabled_commands",
         str,
         "*",
-        "Commands that are on, as globs with commas between them (`dags *, pools list`). A destructive one "
-        "is only on when a glob that is more than `*` matches it: `*, db clean`.",
+        "Commands that are on, as globs with commas between them (`dags *, pools list`). One that can lose "
+        "data, starts an API server (`standalone`, `api-server`), or changes users or roles, is only on when "
+        "a glob that is more than `*` matches it: `*, db clean, users *`.",
     ),
     Option(
         "disabled_commands",

@@ -37,7 +37,8 @@ def jobs() -> None:
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[tuple[TestClient, StandInEngine]]:
     address = f"sqlite:///{tmp_path / 'services.db'}"
-    with serving(prints("started"), operations_database=address) as (client, engine):
+    on = "*, api-server"
+    with serving(prints("started"), operations_database=address, enabled_commands=on) as (client, engine):
         yield client, engine
 
 
@@ -241,6 +242,7 @@ def test_a_body_is_read_after_its_sender_was_let_in_and_within_the_limit(tmp_pat
         ({"enabled_commands": "dags *"}, "log-server", "enabled_commands"),
         ({"run_dag_code": False}, "scheduler", "run_dag_code"),
         ({"run_dag_code": False}, "celery-worker", "run_dag_code"),
+        ({}, "api-server", "enabled_commands"),
     ],
 )
 def test_what_is_switched_off_is_not_started(

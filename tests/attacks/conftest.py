@@ -39,6 +39,8 @@ def attacked(tmp_path_factory: pytest.TempPathFactory, exchange_folder: Path) ->
         "AIRFLOW__REST_API_PLUGIN__EXCHANGE_FOLDER": str(exchange_folder),
         "AIRFLOW__REST_API_PLUGIN__BODY_TIMEOUT": str(BODY_TIMEOUT),
         "AIRFLOW__REST_API_PLUGIN__MAX_UPLOAD": str(4 * 1024 * 1024),
+        # Even that a user gets a password.
+        "AIRFLOW__REST_API_PLUGIN__ENABLED_COMMANDS": "*, users create",
         # Whatever is logged at all must be clean.
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "DEBUG",
     }

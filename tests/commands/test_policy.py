@@ -1,10 +1,28 @@
 from __future__ import annotations
 
 import argparse
+import inspect
+import re
+from collections.abc import Iterator
+from functools import partial
+from importlib import import_module
 
 import pytest
 
 from airflow_rest_api.commands import Catalog, Effect, policy
+from airflow_rest_api.commands.discovery import leaves
+from airflow_rest_api.commands.needs import ADMINISTER, Resource, of_effect
+from airflow_rest_api.security.switches import Switches
+
+# What the code of a command says that starts an API server (`airflow.cli.commands.api_server_command`,
+# `standalone_command`), or that changes users, roles or the tables that they are in (Flask-AppBuilder's
+# security manager, and the managers of the databases that others bring).
+STARTS_A_SERVER = re.compile(r"uvicorn|gunicorn|StandaloneCommand|create_app\(")
+CHANGES_USERS = re.compile(
+    r"(add|del|delete|update|create|reset|import)_(user|role|perm)|(add|remove|sync|bulk_sync|delete)_(role|perm)"
+    r"|_import_(users|roles)|__roles_(add|del)|_change_role|reset_user_password|roles\.(append|remove)"
+    r"|cleanup_dag_permissions|(resetdb|downgrade)\(|_get_db_manager|dbshell|execute_interactive"
+)
 
 
 def test_every_installed_command_has_a_row(catalog):
@@ -27,6 +45,50 @@ def test_a_command_without_a_row_is_not_harmless():
     parser.add_subparsers(dest="subcommand").add_parser("brand-new", help="Do something")
     command = Catalog(parser).get("brand-new")
     assert (command.known, command.effect, command.reveals_secrets) == (False, Effect.EXECUTE, True)
+    # It may as well start a server, or make somebody an administrator.
+    assert command.grants_access
+    assert Switches().option(command) == "enabled_commands"
+
+
+def functions() -> Iterator[tuple[str, str]]:
+    """Yield each command of the installed Airflow with the source of the function that runs it."""
+    from airflow.cli.cli_parser import get_parser
+
+    for path, leaf, _ in leaves(get_parser()):
+        function = leaf.get_default("func")
+        lazy = inspect.getclosurevars(function).nonlocals.get("import_path")
+        if lazy is not None:
+            module, _, name = lazy.rpartition(".")
+            function = getattr(import_module(module), name)
+        if isinstance(function, partial):
+            function = function.func
+        yield " ".join(path), inspect.getsource(inspect.unwrap(function))
+
+
+def test_what_starts_an_api_server_or_changes_users_is_for_administrators_and_off_until_named(catalog):
+    sources = dict(functions())
+    servers = {name for name, source in sources.items() if STARTS_A_SERVER.search(source)}
+    users = {name for name, source in sources.items() if CHANGES_USERS.search(source)}
+    # Whatever brings users and roles calls them that.
+    users |= {name for name in sources if name.split()[0] in {"users", "roles"} and not _reads(name)}
+
+    assert {"api-server", "standalone"} <= servers
+    assert {"users create", "users import", "roles add-perms", "sync-perm", "fab-db reset"} <= users
+    for name in servers | users:
+        command = catalog.get(name)
+        assert command.grants_access, name
+        assert ADMINISTER in {need.entity for need in of_effect(command) if need.resource is Resource.POWER}
+        for enabled in ("*", "", "**"):
+            assert Switches(enabled=enabled).option(command) == "enabled_commands", name
+        assert Switches(enabled=f"*, {name}").option(command) is None, name
+
+
+def _reads(name: str) -> bool:
+    return name.rsplit(maxsplit=1)[-1] in {"list", "export"}
+
+
+def test_no_command_grants_access_that_only_reads(catalog):
+    assert [c.name for c in catalog.commands.values() if c.grants_access and c.effect is Effect.READ] == []
 
 
 def test_what_asks_for_confirmation_or_drops_data_is_not_a_read(catalog):

@@ -66,6 +66,7 @@ def stack(home: Path) -> Iterator[Stack]:
             "AIRFLOW__KERBEROS__INCLUDE_IP": "False",
             "AIRFLOW__KERBEROS__REINIT_FREQUENCY": "1",
             "KRB5_CONFIG": str(home / "kdc" / "krb5.conf"),
+            "AIRFLOW__REST_API_PLUGIN__ENABLED_COMMANDS": "*, api-server",
         }
         stack = Stack(home / "airflow", dags=dags, components=("api-server",), env=env)
         try:

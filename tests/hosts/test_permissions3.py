@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from airflow_rest_api.commands.needs import POWERS
 from airflow_rest_api.hosts import permissions3
 from airflow_rest_api.hosts.permissions3 import ANY, POWER, Permissions
+from tests.databases import KINDS
+from tests.hosts.variables import airflow_in
 from tests.standin import auth_manager
 
 
@@ -143,3 +146,38 @@ def test_a_team_decides_where_there_are_teams(monkeypatch: pytest.MonkeyPatch):
     assert not Permissions(auth_manager(), red).may("pool", "PUT", None, "a")
     monkeypatch.setattr(Permissions, "names", lambda self, resource, method: frozenset())
     assert not Permissions(auth_manager(), red).may("pool", "PUT", None, None)
+
+
+class ByKey:
+    """An auth manager with a rule for each variable."""
+
+    def __init__(self, *keys: str) -> None:
+        self.keys = keys
+
+    def is_authorized_variable(self, *, method: str, user: Any, details: Any) -> bool:
+        return details.key in self.keys
+
+
+@pytest.mark.airflow
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_that_the_database_takes_for_another_needs_the_permission_on_that_one(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with airflow_in(kind, tmp_path, monkeypatch, db_password="x"):
+        same = kind == "mariadb"
+        for key in ("db_password", "DB_Password", "db_pässword", "db_password "):
+            wanted, other = Permissions(ByKey(key), object()), Permissions(ByKey("db_password"), object())
+            assert wanted.may("variable", "GET", None, key) is (key == "db_password" or not same), key
+            assert other.may("variable", "GET", None, key) is (key == "db_password"), key
+        both = Permissions(ByKey("DB_Password", "db_password"), object())
+        assert both.may("variable", "PUT", None, "DB_Password")
+        assert Permissions(ByKey("new"), object()).may("variable", "POST", None, "new")
+
+
+@pytest.mark.airflow
+def test_what_cannot_be_looked_up_is_not_allowed(monkeypatch: pytest.MonkeyPatch):
+    def fails(resource: str, name: str) -> list[str]:
+        raise ValueError
+
+    monkeypatch.setattr(permissions3, "_stored", fails)
+    assert not Permissions(ByKey("a"), object()).may("variable", "GET", None, "a")

@@ -132,12 +132,64 @@ def test_an_asset_is_materialized_by_who_may_run_the_dag_that_makes_it():
     assert decided("assets materialize", asset, *runs[1:], name="x").missing is not None
 
 
-def test_a_variable_that_airflow_hides_needs_edit():
-    get = ("variable", "GET", None, None)
-    assert decided("variables get", get, key="plain").missing is None
-    assert (
-        str(decided("variables get", get, key="db_password").missing) == "PUT on the variable 'db_password'"
-    )
+@pytest.mark.parametrize("key", ["plain", "db_password"])
+def test_a_variable_is_shown_as_airflow_shows_it_to_who_may_not_edit_it(key: str):
+    get, put = (("variable", method, None, key) for method in ("GET", "PUT"))
+    assert decided("variables get", put, key=key).missing is not None
+    reader, editor = decided("variables get", get, key=key), decided("variables get", get, put, key=key)
+    assert (reader.missing, reader.redacted) == (None, True)
+    assert (editor.missing, editor.redacted) == (None, False)
+    # What an editor, or an administrator, was shown is not for readers.
+    asked = {(ask.method, ask.names) for ask in reader.asks}
+    assert asked == {("GET", (key,))}
+    for asks in (editor.asks, asks_of(attempt("variables get", key=key))):
+        assert {(ask.method, ask.names) for ask in asks} == {*asked, ("PUT", (key,))}
+
+
+def test_a_template_is_shown_whole_to_who_may_edit_all_that_can_be_in_it():
+    power, dag = ("power", "PUT", "Execute", None), ("DAG", "PUT", "TASK_INSTANCE", "a")
+    every = [(kind, "PUT", None, None) for kind in ("variable", "connection")]
+    render = {"dag_id": "a", "task_id": "t", "logical_date_or_run_id": "r"}
+    for granted, redacted in ((every, False), (every[:1], True), (every[1:], True), ([], True)):
+        decision = decided("tasks render", power, dag, *granted, **render)
+        assert (decision.missing, decision.redacted) == (None, redacted)
+
+
+def test_of_several_commands_one_that_is_masked_masks_all():
+    get, put = (("variable", method, None, "a") for method in ("GET", "PUT"))
+    attempts = [attempt("variables get", key="a"), attempt("version")]
+    for granted, redacted in (((get, put), False), ((get,), True)):
+        caller: Any = Someone(Granted(*granted))
+        assert asyncio.run(Gate().enter_all(caller, attempts)).redacted is redacted
+
+
+def test_whatever_prints_secrets_prints_them_to_who_may_change_them_alone():
+    for command in load_catalog().commands.values():
+        if not command.reveals_secrets:
+            continue
+        needs = (*of_effect(command), *needs_of(command))
+        changes = [
+            need
+            for need in needs
+            if (need.method == "PUT" and need.resource is not Resource.POWER)
+            or need.entity in ("Administration", "Destructive")
+        ]
+        assert any(need.when in (None, command.revealed_by) for need in changes), command.name
+
+
+class Someone:
+    """A caller who is no administrator."""
+
+    name = "someone"
+
+    def __init__(self, permissions: Granted) -> None:
+        self._permissions = permissions
+
+    async def is_admin(self) -> bool:
+        return False
+
+    async def ask(self, question: Any) -> Any:
+        return question(self._permissions)
 
 
 def test_code_of_the_callers_choice_and_places_on_the_server_need_an_administrator():

@@ -47,7 +47,9 @@ USERS = {
     "one": "One",
     "runner": "Runner",
     "cleaner": "Cleaner",
+    "reader": "Reader",
 }
+CONF = {"host": "db", "password": "hunter22"}
 
 
 class Client(httpx.Client):
@@ -72,7 +74,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     # A destructive command that is on, to see that it needs more than that.
     env = {
         "AIRFLOW__CORE__AUTH_MANAGER": FAB,
-        "AIRFLOW__REST_API_PLUGIN__ENABLED_COMMANDS": "*,dags delete,db clean",
+        "AIRFLOW__REST_API_PLUGIN__ENABLED_COMMANDS": "*,dags delete,db clean,roles *-perms",
     }
     home = tmp_path_factory.mktemp("fab")
     with Stack(home / "airflow", components=("api-server",), dags=DAGS, env=env) as stack:
@@ -81,6 +83,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
                 "One": ONE_DAG,
                 "Runner": ONE_DAG,
                 "Cleaner": [("can_delete", f"DAG:{MINE}")],
+                "Reader": [("can_read", "Variables")],
             },
             "users": {
                 name: (role, stack.passwords.setdefault(name, name * 3)) for name, role in USERS.items()
@@ -297,3 +300,43 @@ def test_the_roles_of_flask_appbuilder_decide(
 ):
     with Client(stack, user) as client:
         assert client.command(command, **arguments).status_code == status
+
+
+def test_who_may_read_a_variable_and_not_edit_it_sees_what_airflow_shows(stack: Stack, admin: Client):
+    for key, value in (("conf", json.dumps(CONF)), ("db_password", "hunter22"), ("plain", '{"a" :1}')):
+        assert admin.command("variables/set", key=key, value=value).json()["state"] == "succeeded"
+
+    def legacy(client: Client, **more: str) -> str:
+        asked = client.get("/api", params={"api": "variables", **more})
+        assert asked.status_code == 200, asked.text
+        return str(asked.json()["output"]["stdout"]).strip()
+
+    with Client(stack, "reader") as reader:
+        hidden = {"host": "db", "password": "***"}
+        airflows = httpx.get(f"{stack.url}/api/v2/variables/conf", headers=reader.headers, timeout=60).json()
+        assert json.loads(airflows["value"]) == hidden
+        seen = reader.command("variables/get", key="conf").json()
+        assert json.loads(seen["stdout"]) == hidden
+        assert reader.command("variables/get", key="conf", json=True).json()["result"] == hidden
+        line = reader.post("/v2/run", json={"argv": ["variables", "get", "conf"]}).json()
+        assert json.loads(line["stdout"]) == hidden
+        assert json.loads(legacy(reader, get="conf")) == hidden
+        assert "hunter22" not in legacy(reader, get="conf", json="on")
+        assert (
+            reader.output("variables/get", key="db_password").strip()
+            == legacy(reader, get="db_password")
+            == "***"
+        )
+        assert (
+            reader.output("variables/get", key="plain").strip() == legacy(reader, get="plain") == '{"a" :1}'
+        )
+        assert reader.command("variables/list", show_values=True).status_code == 403
+        assert reader.command("variables/export", file="v.json").status_code == 403
+
+        whole = admin.command("variables/get", key="conf").json()
+        assert json.loads(whole["stdout"]) == json.loads(legacy(admin, get="conf")) == CONF
+        assert reader.get(f"/v2/operations/{whole['id']}").status_code == 404
+        assert admin.get(f"/v2/operations/{seen['id']}").status_code == 200
+        assert "hunter22" not in reader.get("/v2/operations?limit=500").text
+        again = reader.post(f"/v2/operations/{seen['id']}/run-again", headers={"Prefer": "wait=100"}).json()
+        assert json.loads(again["stdout"]) == hidden

@@ -68,11 +68,11 @@ def needed(command: Command) -> Iterator[Need]:
     if command.effect in power:
         yield Need(Resource.POWER, "PUT", power[command.effect])
     needs_path = any(argument.required and argument.server_path for argument in command.arguments)
-    if needs_path or not command.known:
+    if needs_path or command.grants_access or not command.known:
         yield Need(Resource.POWER, "PUT", "Administration")
     for need in NEEDS[command.name]:
         mentioned = need.rows is not None and need.rows.startswith("*.")
-        if not (need.when or need.sensitive or mentioned):
+        if not (need.when or need.to_reveal or mentioned):
             yield need
 
 

@@ -14,11 +14,14 @@ def off(name: str, given: tuple[str, ...] = (), **options: object) -> str | None
     return switches.option(load_catalog().get(name), given)
 
 
-def test_by_default_all_is_on_but_what_destroys():
+def test_by_default_all_is_on_but_what_destroys_or_grants_access():
     catalog = load_catalog().commands
     by_default = {name for name in catalog if off(name)}
 
-    assert by_default == {name for name, one in catalog.items() if one.effect is Effect.DESTRUCTIVE}
+    destroys = {name for name, one in catalog.items() if one.effect is Effect.DESTRUCTIVE}
+    grants = {name for name, one in catalog.items() if one.grants_access}
+    assert by_default == destroys | grants
+    assert {"standalone", "api-server", "users create", "roles add-perms", "sync-perm"} <= grants - destroys
     assert {off(name) for name in by_default} == {"enabled_commands"}
 
 
@@ -47,7 +50,13 @@ def test_what_destroys_is_enabled_by_its_name(enabled: str):
         ("tasks render", {"read_only": True}, "read_only"),
         ("tasks render", {"run_dag_code": False}, "run_dag_code"),
         ("scheduler", {"run_dag_code": False}, "run_dag_code"),
-        ("api-server", {"run_dag_code": False}, None),
+        ("api-server", {"run_dag_code": False, "enabled": "*, api-server"}, None),
+        ("api-server", {"enabled": "*, api*"}, None),
+        ("standalone", {"enabled": "*, stand*"}, None),
+        ("standalone", {"enabled": "*, standalone", "run_dag_code": False}, "run_dag_code"),
+        ("users create", {"enabled": "*, users *"}, None),
+        ("users create", {"enabled": "*, users *", "read_only": True}, "read_only"),
+        ("users list", {}, None),
         ("dags trigger", {"run_dag_code": False}, None),
     ],
 )
@@ -73,6 +82,23 @@ def test_what_is_off_says_so_with_its_option_to_everybody(user: str):
         assert answer.json()["detail"]["option"] == "disabled_commands"
         assert answer.json()["detail"]["reason"] == "switched_off"
     assert told["allowed"] is False
+    assert engine.jobs == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v2/commands/standalone", {}),
+        ("/v2/commands/api-server", {"port": 8081}),
+        ("/v2/run", {"argv": ["standalone"]}),
+        ("/v2/run", {"argv": ["users", "reset-password", "-u", "admin", "-p", "x"]}),
+        ("/v2/services", {"kind": "api-server", "arguments": {"port": 8081}}),
+    ],
+)
+def test_nobody_gets_at_the_users_by_a_command_that_was_not_named(path: str, body: dict[str, object]):
+    with serving() as (client, engine):
+        answer = client.post(path, json=body)
+    assert (answer.status_code, answer.json()["detail"]["option"]) == (403, "enabled_commands")
     assert engine.jobs == []
 
 

@@ -91,6 +91,7 @@ async def start(
         parser=catalog,
         asks=decision.asks,
         visible=decision.visible,
+        redacted=decision.redacted,
         on_end=context.audit.ended(caller, invocation),
         recorded=recorded,
         key=key,

@@ -63,6 +63,7 @@ def describe(path: tuple[str, ...], leaf: argparse.ArgumentParser, help_text: st
         reveals_secrets=row.reveals_secrets,
         raised_by={name: raised for name, raised in row.raised_by.items() if name in named},
         revealed_by=row.revealed_by if row.revealed_by in named else None,
+        grants_access=row.grants_access,
     )
 
 

@@ -80,6 +80,9 @@ class Command:
     """Arguments that, when given, make the effect a graver one."""
     revealed_by: str | None = None
     """The argument without which nothing secret is shown, where the command has one."""
+    grants_access: bool = False
+    """It starts another API server, or changes users or what they may: for administrators, and off until it
+    is named."""
 
     @property
     def name(self) -> str:
@@ -112,6 +115,10 @@ class Command:
         """
         effects = [self.effect, *(self.raised_by[name] for name in given if name in self.raised_by)]
         return max(effects, key=list(Effect).index)
+
+    def off_until_named(self, given: Iterable[str]) -> bool:
+        """Return whether the configuration has to name the command for it to be on with these arguments."""
+        return self.grants_access or self.effect_of(given) is Effect.DESTRUCTIVE
 
     def reveals_secrets_of(self, given: Iterable[str]) -> bool:
         """Return whether secrets can be printed when the arguments called ``given`` are given."""

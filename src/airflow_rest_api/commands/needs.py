@@ -57,7 +57,7 @@ class Need:
         leading ``*.`` the objects are only mentioned inside the rows
     :ivar when: the argument without which the need does not arise
     :ivar unless: the argument with which it does not
-    :ivar sensitive: it only arises where Airflow hides a value of that name
+    :ivar to_reveal: without it nothing is refused: the secrets in what is printed are masked
     """
 
     resource: Resource
@@ -69,7 +69,7 @@ class Need:
     rows: str | None = None
     when: str | None = None
     unless: str | None = None
-    sensitive: bool = False
+    to_reveal: bool = False
 
 
 SHOWN = 5
@@ -256,7 +256,12 @@ CURRENT: dict[str, Row] = {
     "tasks clear": (_dag("PUT", "TASK_INSTANCE", pattern="dag_regex"),),
     "tasks failed-deps": _INSTANCE,
     "tasks list": (_dag(entity="TASK"),),
-    "tasks render": (_dag("PUT", "TASK_INSTANCE"),),
+    # A template can have any variable and connection in it.
+    "tasks render": (
+        _dag("PUT", "TASK_INSTANCE"),
+        Need(Resource.VARIABLE, "PUT", to_reveal=True),
+        Need(Resource.CONNECTION, "PUT", to_reveal=True),
+    ),
     "tasks state": _INSTANCE,
     "tasks states-for-dag-run": _INSTANCE,
     "tasks test": (_dag("PUT", "TASK_INSTANCE"),),
@@ -275,10 +280,10 @@ CURRENT: dict[str, Row] = {
     "users reset-password": _accounts("Users", "PUT"),
     "variables delete": (Need(Resource.VARIABLE, "DELETE", argument="key"),),
     "variables export": _all(Resource.VARIABLE, "PUT"),
-    # Airflow's own API shows a variable to its readers, but for the values that it hides by their names.
+    # Airflow's own API shows a variable to its readers, but for what it hides by the names of keys.
     "variables get": (
         Need(Resource.VARIABLE, argument="key"),
-        Need(Resource.VARIABLE, "PUT", argument="key", sensitive=True),
+        Need(Resource.VARIABLE, "PUT", argument="key", to_reveal=True),
     ),
     "variables import": _all(Resource.VARIABLE, "POST", "PUT"),
     "variables list": (
@@ -352,6 +357,8 @@ def of_effect(command: Command, given: frozenset[str] = frozenset()) -> Row:
     found = [_power(power)] if power and command.name not in DEPLOYMENT else []
     if effect is Effect.EXECUTE and given & CHOOSES_CODE:
         found.append(_power(ADMINISTER))
+    if command.grants_access:
+        found.append(_power(ADMINISTER))
     if any(argument.server_path for name in given if (argument := command.argument(name))):
         found.append(_power(ADMINISTER))
     return tuple(found)
@@ -375,8 +382,8 @@ def phrase(need: Need) -> str:
         words = f"{need.method} on {_objects(need)}"
         if need.resource is Resource.DAG and need.entity:
             words += f", its{entity}"
-    if need.sensitive:
-        words += " whose value Airflow hides"
+    if need.to_reveal:
+        words += ", for what Airflow masks to be shown"
     if need.when:
         words += f" (with `{need.when}`)"
     if need.unless:

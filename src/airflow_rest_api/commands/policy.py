@@ -25,9 +25,13 @@ class Policy:
     """Arguments that make the effect a graver one."""
     revealed_by: str | None = None
     """Where the installed command has this argument, secrets are shown only when it is given."""
+    grants_access: bool = False
+    """It starts another API server, or changes users, roles, or what they may: who runs it can become
+    anybody, so that it is for administrators alone, and off until the configuration names it."""
 
 
-UNKNOWN = Policy(EXECUTE, reveals_secrets=True)
+# Of a command that nobody has looked at, the worst is taken to be true.
+UNKNOWN = Policy(EXECUTE, reveals_secrets=True, grants_access=True)
 
 # Airflow 2: a command with one of these arguments imports DAG files of the client's choice.
 RUNS_DAG_FILES = frozenset({"subdir"})
@@ -36,10 +40,13 @@ RUNS_DAG_FILES = frozenset({"subdir"})
 _LISTS_DAGS = Policy(READ, raised_by={"local": EXECUTE})
 _LISTS_VALUES = Policy(READ, reveals_secrets=True, revealed_by="show_values")
 _REVEALS = Policy(READ, reveals_secrets=True)
+_CHANGES_ACCESS = Policy(WRITE, grants_access=True)
+# All tables of the users may be among those that are dropped, or go back in time.
+_ENDS_ACCESS = Policy(DESTRUCTIVE, grants_access=True)
 
 # Airflow 3.3 with its own commands and those of the Celery and FAB providers.
 CURRENT: dict[str, Policy] = {
-    "api-server": Policy(SERVICE),
+    "api-server": Policy(SERVICE, grants_access=True),
     "assets details": Policy(READ),
     "assets list": Policy(READ),
     "assets materialize": Policy(WRITE),
@@ -90,25 +97,25 @@ CURRENT: dict[str, Policy] = {
     "db check": Policy(READ),
     "db check-migrations": Policy(READ),
     "db clean": Policy(DESTRUCTIVE),
-    "db downgrade": Policy(DESTRUCTIVE),
+    "db downgrade": _ENDS_ACCESS,
     "db drop-archived": Policy(DESTRUCTIVE),
     # Writes to a folder of the server, and with --drop-archives drops what it has exported.
     "db export-archived": Policy(DESTRUCTIVE, reveals_secrets=True),
     "db migrate": Policy(WRITE),
-    "db reset": Policy(DESTRUCTIVE),
-    "db shell": Policy(DESTRUCTIVE, reveals_secrets=True),
-    "db-manager downgrade": Policy(DESTRUCTIVE),
-    "db-manager migrate": Policy(DESTRUCTIVE),
-    "db-manager reset": Policy(DESTRUCTIVE),
-    "fab-db downgrade": Policy(DESTRUCTIVE),
+    "db reset": _ENDS_ACCESS,
+    "db shell": Policy(DESTRUCTIVE, reveals_secrets=True, grants_access=True),
+    "db-manager downgrade": _ENDS_ACCESS,
+    "db-manager migrate": _ENDS_ACCESS,
+    "db-manager reset": _ENDS_ACCESS,
+    "fab-db downgrade": _ENDS_ACCESS,
     "fab-db migrate": Policy(WRITE),
-    "fab-db reset": Policy(DESTRUCTIVE),
+    "fab-db reset": _ENDS_ACCESS,
     # The database's connection string and the server's folders; --file-io sends them to a public service.
     "info": Policy(READ, reveals_secrets=True, raised_by={"file_io": WRITE}),
     "jobs check": Policy(READ),
     "kerberos": Policy(SERVICE),
     "partitions clear": Policy(WRITE),
-    "permissions-cleanup": Policy(DESTRUCTIVE),
+    "permissions-cleanup": _ENDS_ACCESS,
     "plugins": Policy(READ),
     "pools delete": Policy(WRITE),
     "pools export": Policy(READ),
@@ -131,20 +138,21 @@ CURRENT: dict[str, Policy] = {
     "providers secrets": Policy(READ),
     "providers triggers": Policy(READ),
     "providers widgets": Policy(READ),
-    "roles add-perms": Policy(WRITE),
-    "roles create": Policy(WRITE),
-    "roles del-perms": Policy(WRITE),
-    "roles delete": Policy(WRITE),
+    "roles add-perms": _CHANGES_ACCESS,
+    "roles create": _CHANGES_ACCESS,
+    "roles del-perms": _CHANGES_ACCESS,
+    "roles delete": _CHANGES_ACCESS,
     "roles export": Policy(READ),
-    "roles import": Policy(WRITE),
+    "roles import": _CHANGES_ACCESS,
     "roles list": Policy(READ),
     "rotate-fernet-key": Policy(DESTRUCTIVE),
     "scheduler": Policy(SERVICE),
-    # Prints the password of the administrator it makes.
-    "standalone": Policy(SERVICE, reveals_secrets=True),
+    # Starts an API server whose users are those of the simple auth manager, and prints the password of the
+    # administrator that it makes.
+    "standalone": Policy(SERVICE, reveals_secrets=True, grants_access=True),
     # Deletes what has expired, as the scheduler would.
     "state-store clean": Policy(WRITE),
-    "sync-perm": Policy(WRITE),
+    "sync-perm": _CHANGES_ACCESS,
     # With one of these it parses the DAG files; without, it reads the database.
     "tasks clear": Policy(
         WRITE, raised_by={"bundle_name": EXECUTE, "dag_regex": EXECUTE, "task_regex": EXECUTE}
@@ -160,14 +168,14 @@ CURRENT: dict[str, Policy] = {
     "teams list": Policy(READ),
     "teams sync": Policy(WRITE),
     "triggerer": Policy(SERVICE),
-    "users add-role": Policy(WRITE),
-    "users create": Policy(WRITE),
-    "users delete": Policy(WRITE),
+    "users add-role": _CHANGES_ACCESS,
+    "users create": _CHANGES_ACCESS,
+    "users delete": _CHANGES_ACCESS,
     "users export": _REVEALS,
-    "users import": Policy(WRITE),
+    "users import": _CHANGES_ACCESS,
     "users list": _REVEALS,
-    "users remove-role": Policy(WRITE),
-    "users reset-password": Policy(WRITE),
+    "users remove-role": _CHANGES_ACCESS,
+    "users reset-password": _CHANGES_ACCESS,
     "variables delete": Policy(WRITE),
     "variables export": _REVEALS,
     "variables get": _REVEALS,
@@ -191,7 +199,7 @@ REMOVED_IN_3_0: dict[str, Policy] = {
     "db upgrade": Policy(WRITE),
     "providers auth": Policy(READ),
     "tasks run": Policy(EXECUTE),
-    "webserver": Policy(SERVICE),
+    "webserver": Policy(SERVICE, grants_access=True),
 }
 
 POLICY: dict[str, Policy] = {**CURRENT, **KUBERNETES, **REMOVED_IN_3_0}

@@ -26,6 +26,9 @@ MATCHING = "import json,re,sys;p,n=json.load(sys.stdin);print(json.dumps([i for 
 PATIENCE = 2.0
 """Seconds for a regular expression, which may take for ever."""
 
+WITH_COLLATIONS = frozenset({"mysql", "mariadb"})
+"""The databases that can take two names for the same, by SQLAlchemy's name."""
+
 # The kinds whose objects have names that an auth manager can tell apart: model, column, question for the
 # names that a user may see.
 NAMED = {
@@ -109,7 +112,10 @@ class Permissions:
             return self._view(str(entity))
         if name is None:
             return self._may_all(resource, method, entity)
-        return self._may_one(resource, method, entity, name, self._team_of(resource, name))
+        return all(
+            self._may_one(resource, method, entity, each, self._team_of(resource, each))
+            for each in self._spellings(resource, name)
+        )
 
     def _may_all(self, resource: str, method: str, entity: str | None) -> bool:
         sign = ANY if resource == "DAG" else None
@@ -119,6 +125,22 @@ class Permissions:
             return True
         # Rules of others, and those of teams, can make exceptions.
         return frozenset(_existing(resource)) <= self.names(resource, method)
+
+    def _tells_apart(self, resource: str) -> bool:
+        """Return whether one object of a kind may be another's than the next."""
+        if resource not in NAMED:
+            return False
+        return self._teams or not (self._simple or (self._fab and resource != "DAG"))
+
+    def _spellings(self, resource: str, name: str) -> set[str]:
+        """Return a name as it was given, and as the database has it."""
+        if not self._tells_apart(resource):
+            return {name}
+        key = ("stored", resource, name)
+        if key not in self._known:
+            # What cannot be looked up is raised, and no answer of the auth manager.
+            self._known[key] = _stored(resource, name)
+        return {name, *self._known[key]}
 
     def _may_one(
         self, resource: str, method: str, entity: str | None, name: str | None, team: str | None
@@ -201,6 +223,24 @@ def _existing(resource: str) -> list[str]:
     model, column = _model(resource)
     with create_session() as session:
         return [str(name) for name in session.scalars(select(getattr(model, column)))]
+
+
+def _stored(resource: str, name: str) -> list[str]:
+    """
+    Return the existing names that the database takes for a name.
+
+    By the collations of MySQL and MariaDB neither accents, nor case, nor blanks at the end tell two keys of
+    `variable` apart: what a command does to `key`, it does to the row `Kéy`.
+    """
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    model, column = _model(resource)
+    with create_session() as session:
+        if session.get_bind().dialect.name not in WITH_COLLATIONS:
+            return []
+        names = select(getattr(model, column)).where(getattr(model, column) == name)
+        return [str(found) for found in session.scalars(names)]
 
 
 def _matching(pattern: str) -> list[str] | None:

@@ -246,6 +246,7 @@ class Legacy:
             warnings=work.warnings,
             asks=decision.asks,
             visible=decision.visible,
+            redacted=decision.redacted,
             on_end=self._audit.ended(caller, invocation),
             recorded=request.leaves,
             endpoint=request.endpoint.name,

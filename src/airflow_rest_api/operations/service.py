@@ -101,6 +101,7 @@ class Operations(Reading):
         on_end: OnEnd | None = None,
         asks: tuple[Ask, ...] | None = None,
         visible: Mapping[str, Sequence[str]] | None = None,
+        redacted: bool = False,
         recorded: bool = False,
         key: Key | None = None,
         rerun_of: str | None = None,
@@ -124,6 +125,7 @@ class Operations(Reading):
         :param on_end: is given the operation once it has ended; must return at once
         :param asks: what the user needed to run it: who may do all of that may see the operation
         :param visible: the rows that the command may print, None for all
+        :param redacted: secrets are masked, although the command is there to show them
         :param recorded: have the operation in the database before it begins: its client will not wait
         :param key: of the client's request; implies ``recorded``
         :param rerun_of: the id of the operation that this one repeats
@@ -156,8 +158,10 @@ class Operations(Reading):
                 secrets=invocation.secrets,
                 visible=visible,
                 # What shows secrets on purpose would show nothing.
-                mask=not invocation.reveals_secrets,
-                setup={setup.PREPARE: setup.order(user, commands or [invocation.command.name])},
+                mask=redacted or not invocation.reveals_secrets,
+                setup={
+                    setup.PREPARE: setup.order(user, commands or [invocation.command.name], redacted=redacted)
+                },
             )
             async with self._recorded(operation, key, first=recorded):
                 live = Live(

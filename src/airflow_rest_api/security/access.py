@@ -75,12 +75,14 @@ class Gate:
         """Raise Forbidden unless the caller may run all of several commands; say what may be seen of them."""
         asks: list[Ask] = []
         visible: dict[str, tuple[str, ...]] = {}
+        redacted = False
         for attempt in attempts:
             decision = await self.enter(caller, attempt)
             asks += decision.asks
+            redacted = redacted or decision.redacted
             for key, names in (decision.visible or {}).items():
                 visible[key] = tuple(set(names) & set(visible.get(key, names)))
-        return Decision(None, tuple(asks), visible or None)
+        return Decision(None, tuple(asks), visible or None, redacted)
 
     async def allowed(self, caller: Caller, commands: Iterable[Command]) -> set[str]:
         """Return the names of those commands that the caller may run on something."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from airflow_rest_api.commands.masking import hides_value_of
 from airflow_rest_api.commands.model import Command
 from airflow_rest_api.commands.needs import Ask, Need, Resource, needs_of, of_effect
 
@@ -61,17 +60,20 @@ class Decision:
     :ivar missing: what the user lacks, None where the command may run
     :ivar asks: what was asked, for whoever wants to see the operation later
     :ivar visible: the rows that may be seen, None where all may
+    :ivar redacted: whether the secrets in what is printed are not to be seen
     """
 
     missing: Ask | None
     asks: tuple[Ask, ...] = ()
     visible: Rows | None = None
+    redacted: bool = False
 
 
 def decide(permissions: Permissions, attempt: Attempt) -> Decision:
     """Return whether a user who is no administrator may run a command with its arguments."""
     asks: list[Ask] = []
     visible: dict[str, tuple[str, ...]] = {}
+    redacted = False
     for need in (*of_effect(attempt.command, attempt.given), *_arising(attempt)):
         if need.rows and not _names(need, attempt):
             ask, rows = _seen(permissions, need)
@@ -83,9 +85,12 @@ def decide(permissions: Permissions, attempt: Attempt) -> Decision:
         else:
             ask = _resolved(permissions, need, attempt)
             if not granted(permissions, ask):
-                return Decision(ask)
+                if not need.to_reveal:
+                    return Decision(ask)
+                redacted = True
+                continue
         asks.append(ask)
-    return Decision(None, tuple(asks), visible or None)
+    return Decision(None, tuple(asks), visible or None, redacted)
 
 
 def granted(permissions: Permissions, ask: Ask) -> bool:
@@ -114,7 +119,7 @@ def possible(permissions: Permissions, command: Command) -> Ask | None:
     Arguments are not looked at: neither what they name nor what they need on top.
     """
     for need in (*of_effect(command), *needs_of(command)):
-        if need.when or need.unless or need.sensitive or (need.rows or "").startswith("*."):
+        if need.when or need.unless or need.to_reveal or (need.rows or "").startswith("*."):
             continue
         kind = need.resource
         if permissions.may(kind.value, need.method, need.entity, None):
@@ -139,8 +144,6 @@ def _arising(attempt: Attempt) -> Iterable[Need]:
         if need.when and not _on(attempt, need.when):
             continue
         if need.unless and _on(attempt, need.unless):
-            continue
-        if need.sensitive and not any(hides_value_of(name) for name in _names(need, attempt)):
             continue
         yield need
 

@@ -20,8 +20,8 @@ class Switches:
     """
     The options that switch commands off.
 
-    :param enabled: globs over names; what none of them matches is off. A destructive command is only on when
-        one of them matches that says something of a name: ``*`` alone does not
+    :param enabled: globs over names; what none of them matches is off. A command that is destructive or
+        grants access is only on when one of them says something of its name: ``*`` alone does not
     :param disabled: globs over names; what one of them matches is off
     :param read_only: whether everything beyond the effect `read` is off
     :param run_dag_code: whether the code of DAG authors may run in processes of the API server's host
@@ -46,7 +46,7 @@ class Switches:
             for command in commands:
                 self._names.setdefault(command, []).append(alias)
 
-    def option(self, command: Command, given: Iterable[str] = ()) -> str | None:
+    def option(self, command: Command, given: Collection[str] = ()) -> str | None:
         """
         Return the option because of which a command is off, None where it is on.
 
@@ -61,7 +61,7 @@ class Switches:
         if not self._run_dag_code and (effect is Effect.EXECUTE or command.name in RUN_DAG_CODE):
             return "run_dag_code"
         enabling = self._enabled
-        if effect is Effect.DESTRUCTIVE:
+        if command.off_until_named(given):
             enabling = [glob for glob in enabling if SAYS_SOMETHING.search(glob)]
         return None if _matches(enabling, names) else "enabled_commands"
 

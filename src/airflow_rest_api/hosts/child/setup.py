@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from airflow_rest_api.hosts.child import clearing, printing
+from airflow_rest_api.hosts.child import clearing, printing, redacting
 from airflow_rest_api.hosts.child.acting_user import act_as
 from airflow_rest_api.hosts.child.dag_test import test_unseen
 from airflow_rest_api.hosts.child.task_test import test_in_memory
@@ -38,21 +38,30 @@ BY_COMMAND: Mapping[str, tuple[Adjust, ...]] = {
 """What is set right for which command, by its name; nothing of it is undone: a child runs one command."""
 
 
-def order(user: str, commands: Sequence[str]) -> dict[str, Any]:
+REDACTED: Mapping[str, tuple[Adjust, ...]] = {
+    "tasks render": (_whoever(redacting.learn_within),),
+    "variables get": (_whoever(redacting.variables_as_shown),),
+}
+"""What is set right for which command that prints values for somebody who may read and not edit them."""
+
+
+def order(user: str, commands: Sequence[str], *, redacted: bool = False) -> dict[str, Any]:
     """
     Return the argument of `prepare`.
 
     :param user: the Airflow user as whom commands act
     :param commands: the names of those that will run, such as ``tasks test``
+    :param redacted: whether the user may read values and not edit them
     """
-    return {"user": user, "commands": list(commands)}
+    return {"user": user, "commands": list(commands), "redacted": redacted}
 
 
 def prepare(order: Mapping[str, Any]) -> None:
     """Set right what the commands of an order need; SystemExit says in one sentence what cannot be."""
     act_as(order["user"])
     for command in order["commands"]:
-        for adjust in BY_COMMAND.get(command, ()):
+        more = REDACTED.get(command, ()) if order["redacted"] else ()
+        for adjust in (*BY_COMMAND.get(command, ()), *more):
             adjust(order["user"])
 
 
