@@ -26,7 +26,8 @@ from bench.rows import CLIENTS, EXPECTED, LEGACY, LOADS, ROWS, SETTINGS, SETUP, 
 from bench.soak import HEADERS as SOAK_HEADERS
 from bench.soak import soak
 from bench.table import render
-from demo.stack import EXAMPLE_DAGS, Stack, StackError
+from demo.examples import renew
+from demo.stack import Stack, StackError
 
 DAGS = Path(__file__).resolve().parent / "dags"
 
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     with tempfile.TemporaryDirectory(prefix="airflow-rest-api-bench-") as name:
         folder = Path(name)
-        shutil.copytree(EXAMPLE_DAGS, folder / "dags", ignore=shutil.ignore_patterns("__pycache__"))
+        renew(folder / "dags")
         shutil.copy(DAGS / "many.py", folder / "dags")
         report("starting Airflow")
         stack = Stack(

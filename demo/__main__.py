@@ -18,7 +18,7 @@ import psutil
 
 from demo.component import kill
 from demo.config import write_private
-from demo.stack import EXAMPLE_DAGS, Stack, StackError
+from demo.stack import Stack, StackError
 
 _PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -36,7 +36,7 @@ def main() -> int:
     for number in _ENDS:
         signal.signal(number, _end)
     _adopt_orphans()
-    stack = Stack(home, port, host=os.environ.get("HOST") or "127.0.0.1", expect=_example_dags())
+    stack = Stack(home, port, host=os.environ.get("HOST") or "127.0.0.1", expect=None)
     facts = stack.home / "demo.json"
     started = time.monotonic()
     print(f"Starting Airflow in {stack.home} ...", flush=True)
@@ -80,11 +80,6 @@ def _announce(stack: Stack, seconds: float) -> None:
         "Ctrl-C ends it.",
         flush=True,
     )
-
-
-def _example_dags() -> list[str]:
-    """Return the ids of the example DAGs: each file is named after its DAG. Others may lie beside them."""
-    return sorted(path.stem for path in EXAMPLE_DAGS.glob("example_*.py"))
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:

@@ -12,13 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from demo import component
+from demo import component, examples
 from demo.client import Unavailable, request
 from demo.component import Component
 from demo.config import write_config, write_passwords
 from demo.ports import free_port, is_free
 
-EXAMPLE_DAGS = Path(__file__).resolve().parent.parent / "examples" / "dags"
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 USERS: Mapping[str, str] = {"admin": "ADMIN", "op": "OP", "user": "USER", "viewer": "VIEWER"}
 
@@ -45,12 +44,12 @@ class Stack:
 
     `home`: its AIRFLOW_HOME; created if needed, a former one is continued.
     `port`: of the API server; None takes a free one.
-    `dags`: the DAGs folder.
+    `dags`: the DAGs folder; None takes that of `like`, or else `home`/dags with a copy of the examples.
     `components`: which ones to start; nothing else is.
     `env`: variables for the components, on top of this process's environment.
     `users`: role by user name, for the simple auth manager; passwords are generated.
     `prefix`: a path under which the API server is reached, such as "/airflow".
-    `expect`: DAGs that `start` waits for until they can be triggered.
+    `expect`: DAGs that `start` waits for until they can be triggered; None: the examples.
     `like`: another stack of this machine whose database, secrets and passwords this one shares.
     `database`: the address of an empty one, or of a former stack's, in SQLAlchemy's form; None takes SQLite.
     """
@@ -59,14 +58,14 @@ class Stack:
         self,
         home: Path,
         port: int | None = None,
-        dags: Path = EXAMPLE_DAGS,
+        dags: Path | None = None,
         components: Sequence[str] = COMPONENTS,
         env: Mapping[str, str] | None = None,
         users: Mapping[str, str] = USERS,
         *,
         host: str = "127.0.0.1",
         prefix: str = "",
-        expect: Collection[str] = (),
+        expect: Collection[str] | None = (),
         like: Stack | None = None,
         database: str | None = None,
         timeout: float = 180.0,
@@ -75,13 +74,15 @@ class Stack:
         self.host = host
         self.port = free_port(host) if port is None else port
         self.url = f"http://localhost:{self.port}{prefix.rstrip('/')}"
-        self.dags = dags.resolve()
+        self._examples = dags is None and like is None
+        self.dags: Path = (dags or (like.dags if like else self.home / "dags")).resolve()
         self.passwords: dict[str, str] = {}
         self.components: list[Component] = []
         self._wanted = tuple(components)
         self._env = dict(env or {})
         self._users = dict(users)
-        self._expect = tuple(expect)
+        self._expect = None if expect is None else tuple(expect)
+        self._expected: tuple[str, ...] = ()
         self._like = like
         self._database = database
         self._timeout = timeout
@@ -135,7 +136,7 @@ class Stack:
                 self.components.append(self._launch(name, name))
             if "api-server" in self._wanted:
                 self._wait_until(self._is_healthy, "Airflow is not healthy")
-                if self._expect:
+                if self._expected:
                     self._wait_until(self._can_trigger, "The example DAGs cannot be triggered")
         except BaseException:
             self.stop()
@@ -195,6 +196,8 @@ class Stack:
         (self.home / "demo.json").unlink(missing_ok=True)
         if "api-server" in self._wanted and not is_free(self.port, self.host):
             raise StackError(f"Port {self.port} is in use; set PORT to another one")
+        shipped = examples.renew(self.dags) if self._examples else []
+        self._expected = tuple(shipped if self._expect is None else self._expect)
         passwords = self.home / "simple_auth_manager_passwords.json"
         known = self._like.passwords if self._like else None
         self.passwords = write_passwords(passwords, self._users, known)
@@ -256,7 +259,7 @@ class Stack:
     def _can_trigger(self) -> bool:
         """Tell whether each expected DAG is stored in the form that runs are made of."""
         try:
-            for dag in self._expect:
+            for dag in self._expected:
                 if not self.get(f"dags/{dag}/dagVersions")["dag_versions"]:
                     return False
         except Unavailable:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from importlib.metadata import entry_points
 from importlib.resources import files
+from typing import Any
 
 import jsonschema
 import pytest
@@ -25,6 +26,18 @@ def test_it_has_the_form_that_airflow_asks_for():
     schema = json.loads(files("airflow").joinpath("provider_info.schema.json").read_text())
 
     jsonschema.validate(get_provider_info(), schema)
+
+
+def test_airflow_finds_the_module_that_it_derives_from_the_name(caplog: pytest.LogCaptureFixture):
+    from airflow.dag_processing.bundles import manager
+
+    found: list[Any] = []
+    manager._add_provider_example_dags_to_bundle(found)
+
+    assert "airflow-rest-api-plugin" in manager.ProvidersManager().providers
+    assert [record.message for record in caplog.records if "rest_api" in record.message] == []
+    # There is no example in it.
+    assert not [bundle for bundle in found if bundle.name.startswith("airflow-rest-api-plugin")]
 
 
 def test_every_option_is_in_it_with_its_description():

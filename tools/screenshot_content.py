@@ -10,9 +10,10 @@ from typing import Any
 
 import httpx
 
-from demo.stack import EXAMPLE_DAGS, Stack
+from demo.examples import SOURCE
+from demo.stack import Stack
 
-FILE = EXAMPLE_DAGS.parent / "my_dag.py"
+FILE = SOURCE.parent / "my_dag.py"
 # Who ran what: command, arguments.
 COMMANDS: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("admin", "pools/set", {"pool": "warehouse", "slots": 4, "description": "Loads into the warehouse"}),

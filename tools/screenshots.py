@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demo.stack import EXAMPLE_DAGS, Stack
+from demo.stack import Stack
 from tools.png import with_palette
 from tools.screenshot_content import content
 from tools.screenshot_pictures import FOLDER, PICTURES, Picture
@@ -87,14 +87,11 @@ def take(pictures: Iterable[Picture], folder: Path) -> None:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         raise ScreenshotError("The pictures need the program chromium (Debian package chromium).")
-    dags = folder / "dags"
-    shutil.copytree(EXAMPLE_DAGS, dags, ignore=shutil.ignore_patterns("__pycache__"))
-    expected = sorted(path.stem for path in dags.glob("*.py"))
     # No triggerer: that one is started from the page.
     components = ("api-server", "scheduler", "dag-processor")
     FOLDER.mkdir(exist_ok=True)
     with (
-        Stack(folder / "home", components=components, dags=dags, expect=expected) as stack,
+        Stack(folder / "home", components=components, expect=None) as stack,
         sync_playwright() as playwright,
         content(stack) as prepared,
     ):

@@ -37,10 +37,10 @@ from airflow_rest_api.dag_files.received import Bounds
 from airflow_rest_api.dag_files.service import DagFiles, DeploymentLimits
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.job import Limits
+from airflow_rest_api.hosts import fab_powers3
 from airflow_rest_api.hosts.accounts import Accounts
 from airflow_rest_api.hosts.airflow3 import LOGIN, SESSION_COOKIE, Airflow3
 from airflow_rest_api.hosts.child import MODULES as SET_RIGHT
-from airflow_rest_api.hosts.permissions3 import create_fab_permissions
 from airflow_rest_api.legacy.child import MODULES
 from airflow_rest_api.legacy.deploy import Deployments
 from airflow_rest_api.legacy.door import Door
@@ -241,7 +241,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await context.engine.start()
     context.catalog.begin().add_done_callback(_log_failure)
     powers = (*POWERS, *(entity(*folder) for folder in parse_folders(context.settings.deploy_folders)))
-    grants = asyncio.create_task(asyncio.to_thread(create_fab_permissions, powers))
+    grants = asyncio.create_task(asyncio.to_thread(fab_powers3.create, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
     tidy = asyncio.create_task(context.dag_files.keep_tidy())
     upkeep = Upkeep(context)

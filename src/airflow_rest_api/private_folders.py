@@ -30,8 +30,8 @@ def make(parent: Path | None = None) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{owner}-", dir=parent))
 
 
-def sweep(parent: Path | None = None) -> list[Path]:
-    """Remove the folders of processes of this boot and container that have ended; return them. Blocks."""
+def abandoned(parent: Path | None = None) -> list[Path]:
+    """Return the folders of processes of this boot and container that have ended. Blocks."""
     found = []
     place = _short(processes.place())
     for folder in (parent or Path(tempfile.gettempdir())).glob(f"{PREFIX}{place}-*-*-*"):
@@ -43,11 +43,17 @@ def sweep(parent: Path | None = None) -> list[Path]:
         except FileNotFoundError:
             # Another server that starts at the same time was faster.
             continue
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
-            continue
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
+            found.append(folder)
+    return found
+
+
+def sweep(parent: Path | None = None) -> list[Path]:
+    """Remove the folders of processes of this boot and container that have ended; return them. Blocks."""
+    found = abandoned(parent)
+    for folder in found:
         log.info("Removing %s: the process that made it was killed", folder)
         shutil.rmtree(folder, ignore_errors=True)
-        found.append(folder)
     return found
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploying import BUNDLE, DAG, Site, dag, deploying
+from tests.deploying import BUNDLE, DAG, LOCAL, Site, dag, deploying
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
@@ -26,7 +26,8 @@ IMPORTS = "from airflow.sdk import DAG\n"
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    with deploying(folder, dag_check_timeout=20, dag_versions_kept=5) as site:
+    fresh = {"fresh": {"classpath": LOCAL, "kwargs": {"path": str(folder / "fresh")}}}
+    with deploying(folder, more=fresh, dag_check_timeout=20, dag_versions_kept=5) as site:
         yield site
 
 
@@ -60,6 +61,18 @@ def inside(site: Site, folder: str) -> dict[str, bytes]:
         for path, content in site.state().items()
         if path.startswith(f"{folder}/")
     }
+
+
+def test_the_first_deployment_makes_the_folder_of_its_bundle(site: Site) -> None:
+    folder = site.root.parent / "fresh"
+    assert site.client.get("/v2/dag-files?bundle=fresh").json()["files"] == []
+    checked = site.deploy({"first.py": dag("first")}, to="/check", bundle="fresh")
+    assert [found["dag_id"] for found in checked.json()["result"]["dags"]] == ["first"]
+    assert not folder.exists()
+
+    assert site.report({"first.py": dag("first")}, bundle="fresh")["files"][0]["change"] == "added"
+    assert (folder / "first.py").read_bytes() == dag("first")
+    assert folder.stat().st_mode == folder.parent.stat().st_mode
 
 
 def found(report: Any, what: str = "dag_id") -> set[Any]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from demo.stack import EXAMPLE_DAGS, Stack
+from demo.stack import Stack
 from tests.browser.visitor import FLAGS, Visitor
 from tests.services import require_chromium
 
@@ -18,12 +17,9 @@ from tests.services import require_chromium
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     require_chromium()
     folder = tmp_path_factory.mktemp("browser")
-    dags = folder / "dags"
-    shutil.copytree(EXAMPLE_DAGS, dags, ignore=shutil.ignore_patterns("__pycache__"))
     with Stack(
         folder / "home",
         components=("api-server", "dag-processor"),
-        dags=dags,
         prefix="/airflow",
         expect=("example_template", "example_slow"),
         # A DAG that changes twice is stored twice, at once.

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.dag_files.bundles import BundleInfo, Place, bundles, named, resolve
+from airflow_rest_api.dag_files.control import effective_user
 from airflow_rest_api.problem import Problem
 
 LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
@@ -131,11 +132,50 @@ def test_nothing_is_put_among_the_examples_of_airflow(configure: Configure, monk
     assert examples.root.is_dir()
 
 
-def test_a_folder_that_does_not_exist_is_not_made(configure: Configure, tmp_path: Path):
+def test_a_missing_folder_in_a_folder_of_ours_can_be_written_and_is_not_made_by_looking(
+    configure: Configure, tmp_path: Path
+):
     configure(("mine", LOCAL, {"path": str(tmp_path / "missing")}))
 
-    assert "does not exist on this host" in refused("mine")["message"]
+    assert bundles()[0].writable
+    assert resolve("mine", "team").path == tmp_path / "missing" / "team"
     assert not (tmp_path / "missing").exists()
+
+
+def make_nothing(tmp_path: Path) -> Path:
+    return tmp_path / "not" / "mounted"
+
+
+def make_a_file(tmp_path: Path) -> Path:
+    (tmp_path / "file").touch()
+    return tmp_path / "file"
+
+
+def make_a_folder_of_others(tmp_path: Path) -> Path:
+    # Nobody owns /proc but root, and nobody makes anything in it.
+    return Path("/proc/dags")
+
+
+def make_a_link_to_a_place_of_others(tmp_path: Path) -> Path:
+    (tmp_path / "link").symlink_to("/proc/dags")
+    return tmp_path / "link"
+
+
+@pytest.mark.parametrize(
+    "make", [make_nothing, make_a_file, make_a_folder_of_others, make_a_link_to_a_place_of_others]
+)
+def test_a_folder_that_cannot_be_made_is_named_with_who_has_to_write_there(
+    configure: Configure, tmp_path: Path, make: Callable[[Path], Path], monkeypatch: pytest.MonkeyPatch
+):
+    # Tests run as root too, to whom /proc belongs.
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).startswith("/proc"))
+    path = make(tmp_path)
+    configure(("mine", LOCAL, {"path": str(path)}))
+
+    problem = refused("mine")
+    assert (problem["status"], problem["reason"]) == (409, "bundle_not_writable")
+    assert f"its folder {path} " in problem["message"]
+    assert f"writable for the user of the API server ({effective_user()})" in problem["message"]
 
 
 def test_a_folder_that_is_read_only_is_not_written(folder: Path, monkeypatch: pytest.MonkeyPatch):

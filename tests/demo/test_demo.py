@@ -119,6 +119,31 @@ def test_example_dags_end_as_they_say(demo: Demo) -> None:
     assert states == wanted
 
 
+def files_of_the_clone() -> dict[str, bytes]:
+    return {
+        str(path.relative_to(ROOT)): path.read_bytes()
+        for path in (ROOT / "examples").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_what_is_deployed_lands_below_airflow_home_and_the_clone_stays_as_it_was(demo: Demo) -> None:
+    facts = json.loads((demo.home / "demo.json").read_text())
+    login = {"username": "admin", "password": facts["users"]["admin"]}
+    token = request("POST", f"{facts['url']}/auth/token", login)["access_token"]
+    before = files_of_the_clone()
+    url = f"{facts['url']}/admin/rest_api/v2/dag-files"
+    upload = ["curl", "-s", "-H", f"Authorization: Bearer {token}", "-H", "Prefer: wait=110", url]
+    form = ["-F", f"file=@{ROOT / 'examples' / 'my_dag.py'}", "-F", "folder=team"]
+    done = subprocess.run([*upload, *form], capture_output=True, text=True, timeout=150, check=True)
+    assert json.loads(done.stdout)["state"] == "succeeded", done.stdout
+    assert (demo.home / "dags" / "team" / "my_dag.py").is_file()
+    assert files_of_the_clone() == before
+    status = ["git", "status", "--porcelain", "--", "examples/dags"]
+    if (ROOT / ".git").exists():
+        assert subprocess.run(status, cwd=ROOT, capture_output=True, text=True, check=True).stdout == ""
+
+
 def test_a_second_demo_in_the_same_folder_is_refused(demo: Demo) -> None:
     second = Demo(demo.home, free_port())
     assert second.process.wait(120) == 1

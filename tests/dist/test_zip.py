@@ -52,10 +52,18 @@ def test_nothing_at_the_top_but_the_plugin_and_its_package(plugins_zip: Path) ->
 def test_it_holds_every_module_and_data_file_of_the_package(plugins_zip: Path) -> None:
     files = {
         path.relative_to(SOURCE).as_posix()
-        for path in SOURCE.rglob("*")
+        for path in (SOURCE / "airflow_rest_api").rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
     assert files <= set(names(plugins_zip))
+
+
+def test_the_wheel_has_the_module_that_airflow_derives_from_its_name(wheel: Path) -> None:
+    top = {name.split("/")[0] for name in names(wheel)}
+    assert {name for name in top if not name.endswith(".dist-info")} == {
+        "airflow_rest_api",
+        "airflow_rest_api_plugin",
+    }
 
 
 def test_the_same_source_gives_the_same_bytes(wheel: Path, plugins_zip: Path, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from airflow_rest_api.commands.needs import POWERS
 from airflow_rest_api.hosts import permissions3
-from airflow_rest_api.hosts.permissions3 import ANY, POWER, Permissions
+from airflow_rest_api.hosts.fab_powers3 import resource_of
+from airflow_rest_api.hosts.permissions3 import ANY, Permissions
 from tests.databases import KINDS
 from tests.hosts.variables import airflow_in
 from tests.standin import auth_manager
@@ -80,8 +81,8 @@ def test_the_simple_auth_manager_is_never_asked_for_names_in_the_database(monkey
 @pytest.mark.slow
 @pytest.mark.parametrize("power", POWERS)
 def test_only_flask_appbuilder_can_grant_a_power(power: str):
-    assert fab(("can_edit", POWER.format(power))).may("power", "PUT", power, None)
-    assert not fab(("can_read", POWER.format(power))).may("power", "PUT", power, None)
+    assert fab(("can_edit", resource_of(power))).may("power", "PUT", power, None)
+    assert not fab(("can_read", resource_of(power))).may("power", "PUT", power, None)
     # It lets every viewer pass what it calls a custom view.
     assert not simple("op").may("power", "PUT", power, None)
     assert not Permissions(Other(), object()).may("power", "PUT", power, None)

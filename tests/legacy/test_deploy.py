@@ -11,14 +11,19 @@ from typing import Any
 
 import pytest
 
-from tests.deploying import Site, dag, deploying
+from tests.deploying import LOCAL, Site, dag, deploying
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with deploying(tmp_path_factory.mktemp("site")) as site:
+    folder = tmp_path_factory.mktemp("site")
+    fresh = {
+        name: {"classpath": LOCAL, "kwargs": {"path": str(folder / path)}}
+        for name, path in {"fresh": "fresh", "unmounted": "not/mounted"}.items()
+    }
+    with deploying(folder, more=fresh) as site:
         yield site
 
 
@@ -38,6 +43,16 @@ def test_a_file_is_stored_once_and_replaced_by_force(site: Site) -> None:
     status, answer = send(site, "once.py", dag("another"), force="on")
     assert (status, answer["output"]) == (200, "DAG File [once.py] has been uploaded")
     assert site.state()["once.py"] == dag("another")
+
+
+def test_the_first_file_makes_the_folder_of_its_bundle_or_the_answer_names_it(site: Site) -> None:
+    assert send(site, "first.py", dag("first_of_all"), bundle="fresh")[0] == 200
+    assert (site.root.parent / "fresh" / "first.py").is_file()
+
+    status, answer = send(site, "first.py", dag("first_of_all"), bundle="unmounted")
+    assert status == 409
+    assert f"its folder {site.root.parent / 'not/mounted'} does not exist" in answer["output"]
+    assert "Make it there, writable for the user of the API server" in answer["output"]
 
 
 def test_the_dags_of_the_files_are_named(site: Site) -> None:

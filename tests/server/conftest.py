@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from demo.stack import EXAMPLE_DAGS, Stack
+from demo.stack import Stack
 from tests.processes import command_of
 
 API = "/admin/rest_api/v2"
@@ -48,13 +47,9 @@ class Client(httpx.Client):
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("server")
-    dags = folder / "dags"
-    shutil.copytree(EXAMPLE_DAGS, dags, ignore=shutil.ignore_patterns("__pycache__"))
     components = ("api-server", "dag-processor")
     expected = ("example_template", "example_slow")
-    with Stack(
-        folder / "home", components=components, dags=dags, prefix="/airflow", expect=expected, env=ENV
-    ) as stack:
+    with Stack(folder / "home", components=components, prefix="/airflow", expect=expected, env=ENV) as stack:
         yield stack
 
 

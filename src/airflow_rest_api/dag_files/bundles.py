@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from airflow_rest_api.dag_files.control import can_make, effective_user
 from airflow_rest_api.dag_files.names import clean
 from airflow_rest_api.hosts import bundles3
 from airflow_rest_api.problem import Problem
@@ -39,7 +40,7 @@ class Place:
     """
     A folder of a bundle that files can be put into; it need not exist yet.
 
-    :ivar root: the folder of the bundle, without symbolic links
+    :ivar root: the folder of the bundle, without symbolic links; it need not exist either
     :ivar folder: relative to the root, with slashes; empty for the root itself
     """
 
@@ -126,7 +127,8 @@ def resolve(bundle: str | None, folder: str = "") -> Place:
     :param bundle: its name, None for the default: see `named`
     :param folder: relative to the bundle, with slashes; empty for the bundle itself
     :raises UnknownBundle: no such bundle, or several among which none is the default
-    :raises NotWritable: its files come from elsewhere, or the folder cannot be written on this host
+    :raises NotWritable: its files come from elsewhere, or the folder cannot be written on this host, nor made
+        there by a deployment: see `control.can_make`
     :raises BadName: not a relative path inside the bundle
     :raises BadFolder: a file, or there is a symbolic link in it
     """
@@ -161,10 +163,18 @@ def _info(bundle: bundles3.Configured) -> BundleInfo:
 
 def _unwritable(root: Path) -> str | None:
     if not root.is_dir():
-        return "its folder does not exist on this host."
+        return None if can_make(Path(os.path.realpath(root))) else _missing(root)
     if not os.access(root, os.W_OK | os.X_OK):
         return "its folder cannot be written on this host."
     return None
+
+
+def _missing(root: Path) -> str:
+    what = "is no folder" if os.path.lexists(root) else "does not exist on this host"
+    return (
+        f"its folder {root} {what}. Make it there, writable for the user of the API server "
+        f"({effective_user()}), and readable for the DAG processor."
+    )
 
 
 def _git(kwargs: Mapping[str, Any]) -> str:

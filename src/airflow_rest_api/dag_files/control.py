@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -46,14 +47,48 @@ class CannotWrite(Problem):
             )
 
 
+def can_make(root: Path) -> bool:
+    """
+    Return whether a bundle's folder that is missing is made with the first file that is put into it.
+
+    So it is where the folder above belongs to the user of this process, as AIRFLOW_HOME does, in which nobody
+    has made the `dags` of a new Airflow. Anywhere else something may be missing that nobody wants files to be
+    put in the place of, such as a file system that is not mounted.
+
+    :param root: without symbolic links
+    """
+    try:
+        above = root.parent.stat()
+    except OSError:
+        return False
+    return (
+        not os.path.lexists(root)
+        and stat.S_ISDIR(above.st_mode)
+        and above.st_uid == os.geteuid()
+        and os.access(root.parent, os.W_OK | os.X_OK)
+    )
+
+
+def effective_user() -> str:
+    """Return the name and the number of the user as whom this process writes."""
+    number = os.geteuid()
+    try:
+        return f"{pwd.getpwuid(number).pw_name}, uid {number}"
+    except KeyError:
+        return f"uid {number}"
+
+
 def control_folder(root: Path) -> Path:
     """
-    Return our folder in a bundle, and make it where there is none.
+    Return our folder in a bundle, and make it where there is none, with the bundle's own folder.
 
     :raises CannotWrite: the bundle is closed to us
     """
     folder = root / CONTROL
     try:
+        if can_make(root):
+            root.mkdir(exist_ok=True)
+            like(root, root.parent)
         if not (folder / ".airflowignore").exists():
             folder.mkdir(exist_ok=True)
             like(folder, root)

@@ -6,12 +6,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
 
 LONGEST_EVENT = 60
 LONGEST_ID = 250
 LONGEST_NAME = 500
 """The columns of `airflow.models.log.Log`."""
+
+BATCH = 1000
+"""Rows that are deleted in one transaction."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,33 @@ def write(events: Sequence[Event]) -> None:
         rows.append(row)
     with create_session() as session:
         session.add_all(rows)
+
+
+def count(engine: Engine, prefix: str) -> int:
+    """Return how many rows have an event that begins with a text; 0 where there is no event log."""
+    from airflow.models.log import Log
+    from sqlalchemy import func, inspect, select
+
+    with engine.connect() as connection:
+        if not inspect(connection).has_table(Log.__tablename__):
+            return 0
+        ours = Log.event.startswith(prefix, autoescape=True)
+        return connection.execute(select(func.count()).select_from(Log).where(ours)).scalar() or 0
+
+
+def remove(engine: Engine, prefix: str) -> None:
+    """Delete the rows whose event begins with a text, a few in each transaction."""
+    from airflow.models.log import Log
+    from sqlalchemy import delete, select
+
+    ours = select(Log.id).where(Log.event.startswith(prefix, autoescape=True)).order_by(Log.id).limit(BATCH)
+    while True:
+        with engine.begin() as connection:
+            # In two statements: MySQL takes no LIMIT in a subquery.
+            found = list(connection.execute(ours).scalars())
+            connection.execute(delete(Log).where(Log.id.in_(found)))
+        if len(found) < BATCH:
+            return
 
 
 def _text(text: str | None, longest: int | None = None) -> str | None:

@@ -11,13 +11,11 @@ from functools import cached_property
 from typing import Any
 
 from airflow_rest_api.hosts.auth_managers import FAB, SIMPLE, is_a
+from airflow_rest_api.hosts.fab_powers3 import resource_of
 from airflow_rest_api.storage.trouble import away
 
 log = logging.getLogger(__name__)
 
-
-POWER = "REST API {}"
-"""The resource on which `can_edit` grants a power to a role of Flask-AppBuilder."""
 
 ANY = "~"
 """Airflow's own sign for all DAGs, and no DAG's id: who may work on it may work on every DAG."""
@@ -105,7 +103,7 @@ class Permissions:
     def _may(self, resource: str, method: str, entity: str | None, name: str | None) -> bool:
         if resource == "power":
             # Another auth manager may let everybody pass: the simple one does.
-            return self._fab and self._custom_view(method, POWER.format(entity))
+            return self._fab and self._custom_view(method, resource_of(str(entity)))
         if resource == "accounts":
             return self._fab and self._custom_view(method, str(entity))
         if resource == "view":
@@ -281,22 +279,3 @@ def _dags_with_outlet(name: str | None, uri: str | None) -> list[str]:
         found = found.where(AssetModel.uri == uri)
     with create_session() as session:
         return list(session.scalars(found.distinct()))
-
-
-def create_fab_permissions(powers: Iterable[str]) -> None:
-    """Have Flask-AppBuilder, where it is in use, know the permissions that grant our powers to a role."""
-    from airflow.api_fastapi.app import get_auth_manager
-
-    try:
-        if not is_a(get_auth_manager(), FAB):
-            return
-        from airflow.providers.fab.www.security_appless import ApplessAirflowSecurityManager
-        from airflow.utils.session import create_session
-
-        with create_session() as session:
-            security: Any = ApplessAirflowSecurityManager(session=session)
-            for power in powers:
-                security.create_permission("can_edit", POWER.format(power))
-    except Exception:
-        # They can still be made by hand; nothing else depends on them.
-        log.exception("The permissions %r could not be created", POWER.format("…"))

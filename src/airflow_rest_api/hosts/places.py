@@ -29,6 +29,13 @@ def places() -> Places:
     return Places(str(AIRFLOW_HOME), str(conf.get("logging", "base_log_folder")), hostname)
 
 
+def configuration_file() -> str:
+    """Return the path of airflow.cfg; it need not exist."""
+    from airflow.configuration import AIRFLOW_CONFIG
+
+    return str(AIRFLOW_CONFIG)
+
+
 def configured(section: str, option: str) -> str | None:
     """Return a value of Airflow's configuration, None where it has none."""
     from airflow.configuration import conf

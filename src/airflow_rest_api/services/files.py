@@ -9,8 +9,16 @@ from pathlib import Path
 
 from airflow_rest_api.services import processes
 
+HOME = "rest_api"
+"""The folder in AIRFLOW_HOME with the private folders of components."""
+
 LAST_LINES = 4096
 """Bytes of a log that are looked at for its last lines."""
+
+
+def log_name(kind: str, identifier: str) -> str:
+    """Return the name of a component's log files, which end with `.out` and `.err`."""
+    return f"rest-api-{kind}-{identifier}"
 
 
 class StartRefused(Exception):

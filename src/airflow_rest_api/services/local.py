@@ -18,6 +18,7 @@ from airflow_rest_api.operations.errors import TooManyWaiting
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.services import looking, processes
 from airflow_rest_api.services.errors import AlreadyRunning, NoSuchService
+from airflow_rest_api.services.files import HOME
 from airflow_rest_api.services.keeper import KILL, RESTART, STOP
 from airflow_rest_api.services.kinds import KINDS
 from airflow_rest_api.services.launching import Launcher, Plan
@@ -215,7 +216,7 @@ class Local:
 
 def folder_for(here: Places) -> str:
     """Return a private folder that is not there yet."""
-    return str(Path(here.home, "rest_api", "services", new_id()))
+    return str(Path(here.home, HOME, "services", new_id()))
 
 
 def now() -> datetime:

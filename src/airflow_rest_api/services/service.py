@@ -20,6 +20,7 @@ from airflow_rest_api.services.errors import (
     NotManaged,
     StillRunning,
 )
+from airflow_rest_api.services.files import log_name
 from airflow_rest_api.services.jobs import Seen, paired
 from airflow_rest_api.services.kinds import BY_JOB_TYPE
 from airflow_rest_api.services.launching import Plan
@@ -174,7 +175,7 @@ class Services:
         host, place = self.local.host, self.local.place
         same = identity_of(host, place, plan.kind.name, plan.kind.identify(plan.values))
         identity = None if plan.another else same
-        name = f"rest-api-{plan.kind.name}-{identifier}"
+        name = log_name(plan.kind.name, identifier)
         return Service(
             id=identifier,
             kind=plan.kind.name,

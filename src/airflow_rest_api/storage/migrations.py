@@ -61,16 +61,16 @@ def migrate(engine: Engine, migrations: dict[int, Callable[[Steps], None]] | Non
     """
     wanted = MIGRATIONS if migrations is None else migrations
     with engine.connect() as connection, connection.begin():
-        applied = _applied(connection)
-    if newer := sorted(applied - set(MIGRATIONS)):
+        done = applied(connection)
+    if newer := sorted(done - set(MIGRATIONS)):
         log.warning("The tables of the REST API plugin are those of a newer version (%s)", newer[-1])
-    if applied.issuperset(wanted):
+    if done.issuperset(wanted):
         return
     with engine.connect() as connection, _locked(connection):
-        applied = _applied(connection)
+        done = applied(connection)
         if not inspect(connection).has_table(VERSIONS.name):
             VERSIONS.create(connection)
-        for version in sorted(set(wanted) - applied):
+        for version in sorted(set(wanted) - done):
             log.info("The tables of the REST API plugin are brought to version %s", version)
             wanted[version](Steps(connection))
             connection.execute(
@@ -78,7 +78,8 @@ def migrate(engine: Engine, migrations: dict[int, Callable[[Steps], None]] | Non
             )
 
 
-def _applied(connection: Connection) -> set[int]:
+def applied(connection: Connection) -> set[int]:
+    """Return the versions that the tables have come to."""
     if not inspect(connection).has_table(VERSIONS.name):
         return set()
     return set(connection.execute(select(VERSIONS.c.version)).scalars())

@@ -1,0 +1,1 @@
+"""What the plugin leaves behind in databases and on this machine, and its removal."""

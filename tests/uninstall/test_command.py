@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import pytest
+
+from airflow_rest_api.__main__ import main
+from airflow_rest_api.uninstall import command
+from airflow_rest_api.uninstall.leftover import Leftover
+
+Uninstall = Callable[..., int]
+
+
+@pytest.fixture
+def removed() -> list[str]:
+    """What has been removed."""
+    return []
+
+
+@pytest.fixture
+def uninstall(removed: list[str], monkeypatch: pytest.MonkeyPatch) -> Uninstall:
+    """Run the command where three things are left: the real ones are looked for in `tests/dist`."""
+
+    def remove(what: str) -> None:
+        if what == "closed":
+            raise PermissionError(13, "Permission denied")
+        removed.append(what)
+
+    def uninstall(*words: str, left: str = "one two three", runs: str = "", said: str = "") -> int:
+        steps = [Leftover(what, lambda what=what: remove(what)) for what in left.split()]
+        monkeypatch.setattr(command, "engines", lambda settings: (None, None))
+        monkeypatch.setattr(command, "leftovers", lambda ours, airflows: steps)
+        monkeypatch.setattr(command, "_running", lambda engine: runs)
+        monkeypatch.setattr("sys.stdin", io.StringIO(said))
+        return main(["uninstall", *words])
+
+    return uninstall
+
+
+def test_what_is_left_is_listed_and_removed_in_its_order(
+    uninstall: Uninstall, removed: list[str], capsys: pytest.CaptureFixture[str]
+):
+    assert uninstall("--yes") == 0
+    assert removed == ["one", "two", "three"]
+    printed = capsys.readouterr().out
+    assert printed.startswith("- one\n- two\n- three\n")
+    assert "pip uninstall airflow-rest-api-plugin" in printed
+
+
+def test_a_dry_run_removes_nothing_and_does_not_ask(
+    uninstall: Uninstall, removed: list[str], capsys: pytest.CaptureFixture[str]
+):
+    assert uninstall("--dry-run", "--yes", runs="an API server") == 0
+    assert removed == []
+    assert capsys.readouterr().out == "- one\n- two\n- three\nNothing was removed.\n"
+
+
+@pytest.mark.parametrize(("said", "code"), [("y\n", 0), ("Yes\n", 0), ("", 1), ("n\n", 1), ("yet\n", 1)])
+def test_without_a_clear_yes_nothing_is_removed(
+    uninstall: Uninstall, removed: list[str], said: str, code: int
+):
+    assert uninstall(said=said) == code
+    assert bool(removed) is (code == 0)
+
+
+def test_while_something_runs_nothing_is_removed_but_by_force(
+    uninstall: Uninstall, removed: list[str], capsys: pytest.CaptureFixture[str]
+):
+    assert uninstall("--yes", runs="the API server on host, process 7") == 1
+    assert removed == []
+    assert "process 7" in capsys.readouterr().err
+    assert uninstall("--yes", "--force", runs="the API server on host, process 7") == 0
+    assert removed == ["one", "two", "three"]
+
+
+def test_where_something_cannot_be_removed_what_comes_after_stays_to_be_found(
+    uninstall: Uninstall, removed: list[str], capsys: pytest.CaptureFixture[str]
+):
+    assert uninstall("--yes", left="one closed three") == 1
+    assert removed == ["one"]
+    assert "closed could not be removed: [Errno 13] Permission denied" in capsys.readouterr().err
+
+
+def test_where_nothing_is_left_that_is_said(uninstall: Uninstall, capsys: pytest.CaptureFixture[str]):
+    assert uninstall("--yes", left="") == 0
+    assert capsys.readouterr().out == "Nothing of the plugin is left here.\n"
