@@ -85,7 +85,7 @@ def _needs(name: str, effect: Effect) -> str:
             phrase = f"the power {need.entity}" + (f" (with `{need.when}`)" if need.when else "")
         found.append(phrase)
     if name == "refresh_dag_file":
-        found = [f"{' and '.join(found)}, or PUT on each DAG of the file"]
+        found = [f"{' and '.join(found)}, or permission to edit each DAG of the file"]
     return "; ".join(found) or "a token"
 
 

@@ -19,6 +19,25 @@ def test_all_commands_are_listed_with_what_the_caller_may():
     assert listed["dags list"]["path"] == "dags/list"
 
 
+def test_the_catalog_says_why_a_command_cannot_be_run_as_running_it_would():
+    for user in ("viewer", "op", "admin"):
+        with serving(user=user) as (client, engine):
+            listed = client.get("/v2/commands").json()["commands"]
+            for one in listed:
+                assert (one["refusal"] is None) is one["allowed"], one["name"]
+                if one["refusal"] is None:
+                    continue
+                answer = client.post(f"/v2/commands/{one['path']}", json={})
+                told = {name: value for name, value in one["refusal"].items() if value is not None}
+                assert (answer.status_code, answer.json()["detail"]) == (403, told)
+                assert client.get(f"/v2/commands/{one['path']}").json()["refusal"] == one["refusal"]
+            assert engine.jobs == []
+    # An administrator lacks no permission: what they may not run is switched off.
+    assert {one["refusal"]["reason"] for one in listed if one["refusal"]} == {"switched_off"}
+    refused = {one["name"]: one["refusal"] for one in listed if one["refusal"]}
+    assert refused["db clean"]["setting"] == "enabled_commands = *, db clean"
+
+
 def test_the_list_can_be_narrowed():
     with serving() as (client, _):
         named = [
@@ -38,7 +57,7 @@ def test_a_command_is_described():
         body = client.get("/v2/commands/dags/list").json()
 
     assert (body["name"], body["effect"], body["allowed"]) == ("dags list", "read", True)
-    assert body["needs"] == ["GET on each DAG listed; the others are left out"]
+    assert body["needs"] == ["permission to read each DAG listed (the others are left out)"]
     assert body["arguments"]["properties"]["output"]["enum"] == ["table", "json", "yaml", "plain"]
 
 

@@ -223,7 +223,10 @@ def test_an_administrator_sees_it_and_nobody_else():
         "op": 403,
         "admin": 200,
     }
-    assert "administrator, or PUT on 'REST API Administration'" in answers["op"].json()["detail"]["message"]
+    assert (
+        "an administrator, or permission to edit 'REST API Administration'"
+        in answers["op"].json()["detail"]["message"]
+    )
     assert told == {"viewer": False, "user": False, "op": False, "admin": True}
 
 

@@ -46,13 +46,19 @@ def test_each_role_sees_what_it_may(visit: Visit):
 
     viewer = visit("viewer").open("?view=commands&command=connections/export")
     expect(viewer.get_by_role("button", name="Run", exact=True)).to_be_disabled()
-    expect(viewer.get_by_role("alert")).to_contain_text("PUT on every connection")
+    expect(viewer.get_by_role("alert")).to_contain_text("that takes permission to edit every connection.")
     expect(viewer.locator("a.entry", has_text="connections export")).to_contain_text("not allowed")
     expect(viewer.locator("a.entry", has_text="dags list-runs")).not_to_contain_text("not allowed")
 
     # Off for everybody, until the configuration names it.
     destructive = visit("admin").open("?view=commands&command=db/clean")
     expect(destructive.get_by_role("button", name="Run", exact=True)).to_be_disabled()
+    said = destructive.get_by_role("alert").or_(destructive.locator(".notice"))
+    expect(said).to_contain_text("switched off, for administrators too")
+    expect(said.get_by_role("region", name="Setting")).to_have_text(
+        "[rest_api_plugin]\nenabled_commands = *, db clean"
+    )
+    expect(destructive.locator("a.entry", has_text="db clean")).to_contain_text("switched off")
 
 
 def test_what_is_wrong_is_said_at_its_field(visit: Visit, stack: Stack):

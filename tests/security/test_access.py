@@ -56,7 +56,7 @@ def decided(command: str, /, *granted: tuple[str, str, str | None, str | None], 
 def test_a_command_needs_its_permission_on_the_very_object():
     a = ("DAG", "PUT", None, "a")
     assert decided("dags pause", a, dag_id="a").missing is None
-    assert str(decided("dags pause", a, dag_id="b").missing) == "PUT on the DAG 'b'"
+    assert str(decided("dags pause", a, dag_id="b").missing) == "permission to edit the DAG 'b'"
     assert decided("dags trigger", a, dag_id="a").missing is not None
     assert decided("dags trigger", ("DAG", "POST", "RUN", "a"), dag_id="a").missing is None
 
@@ -69,8 +69,8 @@ def test_a_regular_expression_needs_the_permission_on_each_match():
         return missing and str(missing)
 
     assert pause("a", a, ab) is None
-    assert pause("a", a) == "PUT on the DAG 'a', 'ab'"
-    assert pause("nothing", a, ab) == "PUT on every DAG"
+    assert pause("a", a) == "permission to edit the DAGs 'a', 'ab'"
+    assert pause("nothing", a, ab) == "permission to edit every DAG"
     assert pause("nothing", every) is None
 
 
@@ -79,7 +79,7 @@ def test_an_expression_that_cannot_be_asked_needs_the_permission_on_every_dag():
     bound = attempt("dags pause", dag_id="a", treat_dag_id_as_regex=True)
     broken = replace(bound, values={**bound.values, "dag_id": "["})
 
-    assert str(decide(Granted(a, dags=("a",)), broken).missing) == "PUT on every DAG"
+    assert str(decide(Granted(a, dags=("a",)), broken).missing) == "permission to edit every DAG"
     assert decide(Granted(every, dags=("a",)), broken).missing is None
 
 
@@ -93,7 +93,7 @@ def test_a_list_of_dags_needs_the_permission_on_each():
 
     assert decided("db clean", power, a, b, dag_ids="a,b", **when).missing is None
     assert decided("db clean", power, a, dag_ids="a,b", **when).missing is not None
-    assert str(decided("db clean", power, a, b, **when).missing) == "DELETE on every DAG"
+    assert str(decided("db clean", power, a, b, **when).missing) == "permission to delete every DAG"
     assert "Destructive" in str(decided("db clean", a, b, dag_ids="a,b", **when).missing)
 
 
@@ -101,7 +101,7 @@ def test_a_listing_shows_what_the_user_may_see():
     one = ("connection", "GET", None, "one")
     assert decided("connections list", one).visible == {"conn_id": ("one",)}
     assert decided("connections list", ("connection", "GET", None, None)).visible is None
-    assert str(decided("connections list").missing) == "GET on every connection"
+    assert str(decided("connections list").missing) == "permission to read every connection"
     values = decided("connections list", one, ("connection", "PUT", None, "two"), show_values=True)
     assert values.visible == {"conn_id": ()}
     assert decided("connections list", one, show_values=True).missing is not None
@@ -274,7 +274,7 @@ def test_a_refusal_names_what_is_missing_and_nothing_runs():
         old = client.get("/api?api=pause&dag_id=a")
 
     assert (by_name.status_code, by_name.json()["detail"]["reason"]) == (403, "forbidden")
-    assert "PUT on every DAG" in by_name.json()["detail"]["message"]
+    assert "permission to edit every DAG" in by_name.json()["detail"]["message"]
     assert by_line.status_code == old.status_code == 403
     assert engine.jobs == []
 

@@ -70,6 +70,38 @@ def test_an_argument_that_makes_a_command_graver_counts(option: str, value: bool
     assert off("dags list", ("local",), **{option: value}) == option
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"enabled_commands": ""},
+        {"enabled_commands": "pools *, dags list"},
+        {"disabled_commands": "*"},
+        {"disabled_commands": "dags *, variables, trigger_dag, *delete*, pools list"},
+        {"read_only": True, "run_dag_code": False, "disabled_commands": "* *", "enabled_commands": "nothing"},
+    ],
+    ids=repr,
+)
+def test_what_a_refusal_tells_to_write_switches_the_command_on(options: dict[str, object]):
+    """Each refusal names one option: with what it says of each in turn, the command is on."""
+    for name, command in load_catalog().commands.items():
+        told = dict(options)
+        for _ in range(4):
+            switches = _switches(told)
+            option = switches.option(command)
+            if option is None:
+                break
+            written, _, value = switches.setting(option, command).partition(" =")
+            assert written == option
+            told[option] = {"True": True, "False": False}.get(value.strip(), value.strip())
+        assert _switches(told).option(command) is None, name
+
+
+def _switches(options: dict[str, object]) -> Switches:
+    names = {name.removesuffix("_commands"): value for name, value in options.items()}
+    return Switches(aliases=ENDPOINT_COMMANDS, **names)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("user", ["viewer", "admin"])
 def test_what_is_off_says_so_with_its_option_to_everybody(user: str):
     with serving(user=user, disabled_commands="version") as (client, engine):
@@ -81,7 +113,10 @@ def test_what_is_off_says_so_with_its_option_to_everybody(user: str):
         assert answer.status_code == 403
         assert answer.json()["detail"]["option"] == "disabled_commands"
         assert answer.json()["detail"]["reason"] == "switched_off"
+        assert answer.json()["detail"]["setting"] == "disabled_commands ="
+        assert "[rest_api_plugin] disabled_commands =" in answer.json()["detail"]["message"]
     assert told["allowed"] is False
+    assert told["refusal"] == by_name.json()["detail"]
     assert engine.jobs == []
 
 

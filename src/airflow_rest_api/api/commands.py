@@ -13,7 +13,7 @@ from airflow_rest_api.api.context import CallerDep, ContextDep
 from airflow_rest_api.api.form import from_form
 from airflow_rest_api.api.idempotency import key_of, once
 from airflow_rest_api.api.launch import launch
-from airflow_rest_api.api.models import CommandDetail, CommandList, summary
+from airflow_rest_api.api.models import CommandDetail, CommandList, Refusal, summary
 from airflow_rest_api.api.responses import errors
 from airflow_rest_api.api.schema import argument_schema
 from airflow_rest_api.commands.errors import UnknownCommand
@@ -36,12 +36,12 @@ async def list_commands(
     q: Annotated[str | None, Query(description="Part of the name or of the help, in any case.")] = None,
     effect: Annotated[Effect | None, Query(description="The most that running the command may do.")] = None,
 ) -> Response:
-    """List the commands of this Airflow; `allowed` says whether the caller may run them on anything."""
+    """List the commands of this Airflow, each with whether the caller may run it on anything, and why not."""
     catalog = await context.catalog.get()
     wanted = (q or "").lower()
-    allowed = await context.gate.allowed(caller, catalog.commands.values())
+    refused = await context.gate.refusals(caller, catalog.commands.values())
     found = [
-        summary(command, command.name in allowed)
+        summary(command, refused.get(command.name))
         for command in catalog.commands.values()
         if (effect is None or command.effect is effect)
         and (wanted in command.name.lower() or wanted in (command.help or "").lower())
@@ -55,6 +55,7 @@ async def list_commands(
 async def get_command(name: str, context: ContextDep, caller: CallerDep) -> Response:
     """Return a command with its arguments as JSON Schema."""
     command = _command(await context.catalog.get(), name)
+    refused = (await context.gate.refusals(caller, [command])).get(command.name)
     detail = CommandDetail(
         name=command.name,
         path="/".join(command.path),
@@ -64,7 +65,8 @@ async def get_command(name: str, context: ContextDep, caller: CallerDep) -> Resp
         raised_by=dict(command.raised_by),
         reveals_secrets=command.reveals_secrets,
         needs=described(command),
-        allowed=command.name in await context.gate.allowed(caller, [command]),
+        allowed=refused is None,
+        refusal=Refusal.of(refused),
         arguments={
             "type": "object",
             "properties": {argument.name: argument_schema(argument) for argument in command.arguments},

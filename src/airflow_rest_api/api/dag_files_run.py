@@ -140,7 +140,7 @@ async def place_of(
 ) -> Place:
     """Return the place that a client names: see `Scope.place`."""
     with context.audit.refusals(caller, command):
-        return await asyncio.to_thread(scope.place, caller.name, command, bundle, folder)
+        return await asyncio.to_thread(scope.place, command, bundle, folder)
 
 
 def file_body(file: ListedFile) -> DagFileBody:

@@ -41,7 +41,7 @@ def problem(error: Exception) -> Problem | None:
     if isinstance(error, Forbidden):
         if error.option is None:
             return Problem(403, error.reason, str(error))
-        return Problem(403, error.reason, str(error), option=error.option)
+        return Problem(403, error.reason, str(error), option=error.option, setting=error.setting)
     if isinstance(error, TooManyWaiting):
         return Problem(
             429,

@@ -17,6 +17,7 @@ from airflow_rest_api.operations.model import State
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Command
     from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.security.access import Forbidden
 
 
 class Model(BaseModel):
@@ -44,6 +45,11 @@ class ErrorDetail(Model):
     argument: str | None = Field(None, description="The argument to blame, where there is one.")
     nearest: list[str] | None = Field(None, description="Names that may have been meant.")
     option: str | None = Field(None, description="The option that switches the command off.")
+    setting: str | None = Field(
+        None,
+        description="The line of `[rest_api_plugin]` with which the option no longer does.",
+        examples=["enabled_commands = *, db clean"],
+    )
     id: str | None = Field(None, description="The id of the error in the server's log, or of the operation.")
 
 
@@ -141,6 +147,28 @@ class ArgumentSummary(Model):
     help: str | None
 
 
+class Refusal(Model):
+    """Why a command cannot be run by the caller: what running it would be answered with, 403."""
+
+    reason: Literal["forbidden", "switched_off"] = Field(
+        description="`switched_off`: by nobody, because of an option. `forbidden`: a permission is missing."
+    )
+    message: str = Field(description="The reason in words, for people.")
+    option: str | None = Field(description="The option that switches it off.")
+    setting: str | None = Field(
+        description="The line of `[rest_api_plugin]` with which the option no longer does.",
+        examples=["enabled_commands = *, db clean"],
+    )
+
+    @classmethod
+    def of(cls, error: Forbidden | None) -> Self | None:
+        """Return the body for what was raised, None for nothing."""
+        if error is None:
+            return None
+        values = {"message": str(error), "option": error.option, "setting": error.setting}
+        return cls.model_validate({"reason": error.reason, **values})
+
+
 class CommandSummary(Model):
     """A command, in short."""
 
@@ -149,6 +177,7 @@ class CommandSummary(Model):
     help: str
     effect: Effect
     allowed: bool = Field(description="Whether the caller may run it, on one object at least.")
+    refusal: Refusal | None = Field(description="Why not, where it is not allowed.")
     arguments: list[ArgumentSummary]
 
 
@@ -171,6 +200,7 @@ class CommandDetail(Model):
     reveals_secrets: bool
     needs: list[str] = Field(description="What of Airflow's permissions it needs, in words.")
     allowed: bool = Field(description="Whether the caller may run it, on one object at least.")
+    refusal: Refusal | None = Field(description="Why not, where it is not allowed.")
     arguments: dict[str, Any] = Field(description="The arguments by name, as JSON Schema (2020-12).")
 
 
@@ -184,13 +214,18 @@ class RunBody(Model):
     )
 
 
-def summary(command: Command, allowed: bool) -> CommandSummary:
-    """Return the short form of a command."""
+def summary(command: Command, refused: Forbidden | None) -> CommandSummary:
+    """
+    Return the short form of a command.
+
+    :param refused: why the caller may not run it, None where they may
+    """
     return CommandSummary(
         name=command.name,
         path="/".join(command.path),
         help=command.help,
         effect=command.effect,
-        allowed=allowed,
+        allowed=refused is None,
+        refusal=Refusal.of(refused),
         arguments=[ArgumentSummary.model_validate(argument) for argument in command.arguments],
     )

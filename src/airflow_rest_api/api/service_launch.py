@@ -68,7 +68,7 @@ async def allowed_to_look(context: Context, caller: Caller) -> None:
     """Raise Forbidden unless the caller may see components and their logs: who may start one may."""
     if await caller.is_admin() or await caller.ask(lambda permissions: granted(permissions, POWER)):
         return
-    raise Forbidden(f"Components are shown to {POWER}; {caller.name} has no such permission.")
+    raise Forbidden(f"You may not see components: that takes {POWER}.")
 
 
 async def allowed_to_steer(context: Context, caller: Caller, identifier: str, *, again: bool = False) -> Seen:

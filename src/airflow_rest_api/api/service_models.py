@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field
 
-from airflow_rest_api.api.models import ArgumentSummary, Model
+from airflow_rest_api.api.models import ArgumentSummary, Model, Refusal
 from airflow_rest_api.services.model import Restart, State
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Argument
     from airflow_rest_api.hosts.jobs3 import Beat
+    from airflow_rest_api.security.access import Forbidden
     from airflow_rest_api.services.jobs import Seen
     from airflow_rest_api.services.kinds import Kind
 
@@ -47,6 +48,7 @@ class KindBody(Model):
     available: bool = Field(description="It can be started on the host that answers.")
     reason: str | None = Field(description="Why it cannot.")
     allowed: bool = Field(description="The caller may start it, with some arguments.")
+    refusal: Refusal | None = Field(description="Why not, where it is not allowed.")
     arguments: list[ArgumentSummary]
 
 
@@ -125,8 +127,20 @@ class ServiceList(Model):
     services: list[ServiceBody]
 
 
-def kind_body(kind: Kind, reason: str | None, arguments: list[Argument], *, allowed: bool) -> KindBody:
-    """Return the body for a kind of component."""
+def kind_body(
+    kind: Kind,
+    reason: str | None,
+    arguments: list[Argument],
+    *,
+    allowed: bool,
+    refused: Forbidden | None = None,
+) -> KindBody:
+    """
+    Return the body for a kind of component.
+
+    :param reason: why it cannot be started here
+    :param refused: why the caller may not start it
+    """
     return KindBody(
         kind=kind.name,
         title=kind.title,
@@ -134,5 +148,6 @@ def kind_body(kind: Kind, reason: str | None, arguments: list[Argument], *, allo
         available=reason is None,
         reason=reason,
         allowed=allowed,
+        refusal=Refusal.of(refused),
         arguments=[ArgumentSummary.model_validate(argument) for argument in arguments],
     )

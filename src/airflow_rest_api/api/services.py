@@ -51,13 +51,14 @@ async def list_kinds(context: ContextDep, caller: CallerDep) -> Response:
             commands[kind.name] = own_command(kind) or catalog.get(kind.command)
         except UnknownCommand:
             continue
-    allowed = await context.gate.allowed(caller, commands.values())
+    refused = await context.gate.refusals(caller, commands.values())
     bodies = [
         kind_body(
             kind,
             _reason(kind, commands.get(kind.name)),
             _arguments(commands.get(kind.name)),
-            allowed=kind.command in allowed,
+            allowed=kind.name in commands and kind.command not in refused,
+            refused=refused.get(kind.command),
         )
         for kind in KINDS.values()
     ]

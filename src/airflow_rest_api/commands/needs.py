@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from airflow_rest_api.commands import need_words
 from airflow_rest_api.commands.model import Command, Effect
 
 
@@ -72,10 +73,6 @@ class Need:
     to_reveal: bool = False
 
 
-SHOWN = 5
-"""Names in a message; more do not help."""
-
-
 @dataclass(frozen=True)
 class Ask:
     """One question to the auth manager: a need, with the objects that it came to; None: all of the kind."""
@@ -86,19 +83,9 @@ class Ask:
     names: tuple[str, ...] | None
 
     def __str__(self) -> str:
-        """Return the question in words."""
-        if self.resource is Resource.POWER:
-            return f"an administrator, or PUT on 'REST API {self.entity}'"
-        if self.resource in (Resource.VIEW, Resource.ACCOUNTS):
-            return f"{self.method} on {self.entity}"
-        part = f", its {self.entity}" if self.entity else ""
-        if self.resource is Resource.CONFIGURATION:
-            return f"{self.method} on the configuration"
-        if self.names is None:
-            return f"{self.method} on every {self.resource.value}{part}"
-        more = " …" if len(self.names) > SHOWN else ""
-        named = ", ".join(repr(name) for name in self.names[:SHOWN])
-        return f"{self.method} on the {self.resource.value} {named}{more}{part}"
+        """Return what somebody has to have, in words."""
+        objects = need_words.named(self.resource.value, self.names)
+        return need_words.permission(self.resource.value, self.method, self.entity, objects)
 
 
 def _dag(method: str = "GET", entity: str | None = None, *, pattern: str | None = None) -> Need:
@@ -370,18 +357,8 @@ def described(command: Command) -> list[str]:
 
 
 def phrase(need: Need) -> str:
-    """Return a need in words."""
-    entity = f" {need.entity}" if need.entity else ""
-    if need.resource is Resource.POWER:
-        words = f"administrator, or PUT on `REST API {need.entity}`"
-    elif need.resource is Resource.VIEW:
-        words = f"GET on the view{entity}"
-    elif need.resource is Resource.ACCOUNTS:
-        words = f"{need.method} on{entity}"
-    else:
-        words = f"{need.method} on {_objects(need)}"
-        if need.resource is Resource.DAG and need.entity:
-            words += f", its{entity}"
+    """Return what somebody has to have for a need, in words; names of arguments stand in backquotes."""
+    words = need_words.permission(need.resource.value, need.method, need.entity, _objects(need))
     if need.to_reveal:
         words += ", for what Airflow masks to be shown"
     if need.when:
@@ -396,11 +373,9 @@ def _objects(need: Need) -> str:
     if need.outlet_of:
         return "the DAG that makes the asset"
     if need.rows and need.rows.startswith("*."):
-        return f"each {kind} mentioned; the others are left out"
-    if need.resource is Resource.CONFIGURATION:
-        return "the configuration"
+        return f"each {kind} mentioned (the others are left out)"
     if need.argument:
-        other = f", or on each that it matches (`{need.pattern}`)" if need.pattern else ""
-        other = other or ("; without it, the rows of the others are left out" if need.rows else "")
-        return f"the {kind} `{need.argument}`{other}"
-    return f"each {kind} listed; the others are left out" if need.rows else f"every {kind}"
+        other = f", or each that it matches with `{need.pattern}`" if need.pattern else ""
+        other = other or (" (without it, the rows of the others are left out)" if need.rows else "")
+        return f"the {kind} that `{need.argument}` names{other}"
+    return f"each {kind} listed (the others are left out)" if need.rows else f"every {kind}"

@@ -11,7 +11,7 @@ from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import DEPLOY, Ask, Resource
 from airflow_rest_api.dag_files import bundles
 from airflow_rest_api.dag_files.names import clean
-from airflow_rest_api.security.access import Forbidden
+from airflow_rest_api.security.access import Forbidden, refusal
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
@@ -61,11 +61,10 @@ class Scope:
                 "the DAGs of other folders."
             )
 
-    def place(self, user: str, command: str, bundle: str | None, folder: str) -> Place:
+    def place(self, command: str, bundle: str | None, folder: str) -> Place:
         """
         Return the place that a client names; who has nothing there is not told what is. Blocks.
 
-        :param user: for the message
         :raises Forbidden: nothing in the folder, or on the way from it to its files, is theirs
         :raises Problem: see `bundles.resolve`
         """
@@ -73,10 +72,7 @@ class Scope:
             bundle = bundle if bundle is not None else self._default()
             if not self._is_near(bundle, clean(folder, "folder") if folder else ""):
                 what = f"{bundle}/{folder}" if folder else bundle
-                raise Forbidden(
-                    f"{command!r} needs {_ask(DEPLOY)} or on a folder of {what!r}; "
-                    f"{user} has no such permission."
-                )
+                raise Forbidden(refusal(command, f"{_ask(DEPLOY)}, or a folder of {what!r}"))
         return bundles.resolve(bundle, folder)
 
     def _default(self) -> str:
@@ -133,10 +129,7 @@ class Grants:
             return Scope(everywhere=True)
         scope = await caller.ask(self._granted)
         if not scope.everywhere and not scope.folders:
-            raise Forbidden(
-                f"{command!r} needs {_ask(DEPLOY)}, or on one of its folders; "
-                f"{caller.name} has no such permission."
-            )
+            raise Forbidden(refusal(command, f"{_ask(DEPLOY)}, or one of its folders"))
         return scope
 
     async def enter(self, caller: Caller, command: str, bundle: str, paths: Iterable[str]) -> Scope:
@@ -145,8 +138,7 @@ class Grants:
         for path in paths:
             if not scope.covers(bundle, path):
                 raise Forbidden(
-                    f"{command!r} needs {_ask(DEPLOY)} or on a folder with {path!r} of {bundle!r} in it; "
-                    f"{caller.name} has no such permission."
+                    refusal(command, f"{_ask(DEPLOY)}, or a folder of {bundle!r} with {path!r} in it")
                 )
         return scope
 

@@ -100,7 +100,7 @@ class Deployments:
         if wanted.force_invalid:
             scope.enter_unchecked()
         try:
-            place = await asyncio.to_thread(scope.place, caller.name, COMMAND, wanted.bundle, wanted.folder)
+            place = await asyncio.to_thread(scope.place, COMMAND, wanted.bundle, wanted.folder)
             received = self._dag_files.receive(place.folder)
             try:
                 await asyncio.to_thread(_take, wanted.name, file, received)

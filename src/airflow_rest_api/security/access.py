@@ -23,16 +23,26 @@ class Forbidden(Exception):
 
     reason = "forbidden"
     option: str | None = None
+    setting: str | None = None
 
 
 class SwitchedOff(Forbidden):
-    """Nobody may, because of an option."""
+    """
+    Nobody may, because of an option.
+
+    :ivar option: its name
+    :ivar setting: the line of `[rest_api_plugin]` with which it is no longer in the way
+    """
 
     reason = "switched_off"
 
-    def __init__(self, command: str, option: str) -> None:
+    def __init__(self, command: str, option: str, setting: str) -> None:
         self.option = option
-        super().__init__(f"{command!r} is switched off: see [rest_api_plugin] {option}.")
+        self.setting = setting
+        super().__init__(
+            f"{command!r} is switched off, for administrators too. To switch it on, set "
+            f"[rest_api_plugin] {setting} and start the API server again."
+        )
 
 
 class Gate:
@@ -43,8 +53,8 @@ class Gate:
 
     def on(self, command: Command) -> None:
         """Raise SwitchedOff where an option switches a command off; says nothing about who may run it."""
-        if option := self._switches.option(command):
-            raise SwitchedOff(command.name, option)
+        if (off := self._off(command)) is not None:
+            raise off
 
     async def knock(self, caller: Caller, command: Command) -> None:
         """
@@ -52,23 +62,19 @@ class Gate:
 
         For the moment before the arguments are looked at.
         """
-        if option := self._switches.option(command):
-            raise SwitchedOff(command.name, option)
-        if not await caller.is_admin():
-            missing = await caller.ask(lambda permissions: possible(permissions, command))
-            if missing is not None:
-                raise Forbidden(_refusal(caller, command, missing))
+        if (refusal := (await self.refusals(caller, [command])).get(command.name)) is not None:
+            raise refusal
 
     async def enter(self, caller: Caller, attempt: Attempt) -> Decision:
         """Raise Forbidden unless the caller may run a command with its arguments; say what of it they see."""
         command = attempt.command
-        if option := self._switches.option(command, attempt.given):
-            raise SwitchedOff(command.name, option)
+        if (off := self._off(command, attempt.given)) is not None:
+            raise off
         if await caller.is_admin():
             return Decision(None, asks_of(attempt))
         decision = await caller.ask(lambda permissions: decide(permissions, attempt))
         if decision.missing is not None:
-            raise Forbidden(_refusal(caller, command, decision.missing))
+            raise _refusal(command, decision.missing)
         return decision
 
     async def enter_all(self, caller: Caller, attempts: Iterable[Attempt]) -> Decision:
@@ -86,12 +92,27 @@ class Gate:
 
     async def allowed(self, caller: Caller, commands: Iterable[Command]) -> set[str]:
         """Return the names of those commands that the caller may run on something."""
-        on = [command for command in commands if self._switches.option(command) is None]
-        if await caller.is_admin():
-            return {command.name for command in on}
-        return await caller.ask(
-            lambda permissions: {command.name for command in on if possible(permissions, command) is None}
-        )
+        found = list(commands)
+        refused = await self.refusals(caller, found)
+        return {command.name for command in found if command.name not in refused}
+
+    async def refusals(self, caller: Caller, commands: Iterable[Command]) -> dict[str, Forbidden]:
+        """Return, by name, why the caller may not run a command on anything; it may run the others."""
+        refused: dict[str, Forbidden] = {}
+        on: list[Command] = []
+        for command in commands:
+            if (off := self._off(command)) is not None:
+                refused[command.name] = off
+            else:
+                on.append(command)
+        if on and not await caller.is_admin():
+            missing = await caller.ask(lambda permissions: [possible(permissions, one) for one in on])
+            refused |= {
+                command.name: _refusal(command, ask)
+                for command, ask in zip(on, missing, strict=True)
+                if ask is not None
+            }
+        return refused
 
     async def may_see(self, caller: Caller, operations: Iterable[Operation]) -> set[str]:
         """
@@ -111,6 +132,12 @@ class Gate:
     async def may_cancel(self, caller: Caller, operation: Operation) -> bool:
         """Return whether the caller may end a command: their own, or any as an administrator."""
         return operation.user == caller.name or await caller.is_admin()
+
+    def _off(self, command: Command, given: Collection[str] = ()) -> SwitchedOff | None:
+        option = self._switches.option(command, given)
+        if option is None:
+            return None
+        return SwitchedOff(command.name, option, self._switches.setting(option, command))
 
 
 def needs_in_words(command: Command) -> str:
@@ -133,6 +160,15 @@ def _repeatable(permissions: Permissions, operations: Iterable[Operation]) -> se
     }
 
 
-def _refusal(caller: Caller, command: Command, missing: Ask) -> str:
+def refusal(command: str, takes: object) -> str:
+    """
+    Return what somebody is told who may not run a command.
+
+    :param takes: what they would have to have, in words
+    """
+    return f"You may not run {command!r}: that takes {takes}."
+
+
+def _refusal(command: Command, missing: Ask) -> Forbidden:
     why = "" if command.known else ", because this version of the plugin does not know what it does"
-    return f"{command.name!r} needs {missing}{why}; {caller.name} has no such permission."
+    return Forbidden(refusal(command.name, f"{missing}{why}"))

@@ -65,6 +65,22 @@ class Switches:
             enabling = [glob for glob in enabling if SAYS_SOMETHING.search(glob)]
         return None if _matches(enabling, names) else "enabled_commands"
 
+    def setting(self, option: str, command: Command) -> str:
+        """
+        Return the line of `[rest_api_plugin]` with which an option no longer switches a command off.
+
+        :param option: what `option` returns for the command
+        """
+        if option == "read_only":
+            return "read_only = False"
+        if option == "run_dag_code":
+            return "run_dag_code = True"
+        names = [command.name, *self._names.get(command.name, ())]
+        if option == "disabled_commands":
+            left = [glob for glob in self._disabled if not _matches([glob], names)]
+            return f"disabled_commands = {', '.join(left)}".rstrip()
+        return f"enabled_commands = {', '.join([*self._enabled, command.name])}"
+
 
 def _globs(text: str) -> list[str]:
     return [" ".join(glob.split()) for glob in text.split(",") if glob.strip()]

@@ -3,10 +3,11 @@ import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js"
 import { call } from "../lib/api.js";
 import { argumentsOf, body, fault, form, fromAddress, isGiven, isHidden, toAddress } from "../lib/arguments.js";
 import { note } from "../lib/router.js";
-import { Button, EffectBadge, ErrorNotice, Link, Loading, Notice } from "../parts/basic.js";
+import { Button, EffectBadge, ErrorNotice, Link, Loading } from "../parts/basic.js";
 import { ask } from "../parts/dialog.js";
 import { Icon } from "../parts/icons.js";
 import { OperationPanel } from "../parts/operation_panel.js";
+import { RefusalNotice } from "../parts/refusal.js";
 import { Arguments } from "./command-arguments.js";
 import { Elsewhere } from "./command-elsewhere.js";
 
@@ -34,7 +35,7 @@ export function Command({ summary, params }) {
 
 function Prepared({ summary, detail, params }) {
   const args = useMemo(() => argumentsOf(summary, detail), [detail]);
-  const needs = detail.needs.join("; ").replaceAll("`", "");
+  const needs = detail.needs.length ? `Takes ${detail.needs.join("; ").replaceAll("`", "")}.` : "";
   const [values, setValues] = useState(() => fromAddress(args, params));
   const [faults, setFaults] = useState({});
   const [error, setError] = useState(null);
@@ -81,7 +82,7 @@ function Prepared({ summary, detail, params }) {
   };
   return html`
     ${detail.description && detail.description !== detail.help && html`<p class="muted description">${detail.description}</p>`}
-    ${!detail.allowed && html`<${Notice}>You may not run this command. It needs: ${needs}.<//>`}
+    ${!detail.allowed && html`<${RefusalNotice} refusal=${detail.refusal} />`}
     ${detail.reveals_secrets && detail.allowed && html`<p class="muted small-text row"><${Icon} name="lock" size="14" />What it prints can hold secrets, and is kept with the operation.</p>`}
     <form class="command-form card" onSubmit=${run} novalidate aria-label="Arguments of ${summary.name}">
       <${Arguments} command=${summary} args=${args} values=${values} faults=${faults} onChange=${change} />
@@ -90,7 +91,7 @@ function Prepared({ summary, detail, params }) {
         ${args.some((one) => isGiven(one, values[one.name])) && html`<${Button} kind="quiet" onClick=${clear}>Clear<//>`}
         ${effect !== summary.effect && html`<span class="muted small-text row">With these arguments: <${EffectBadge} effect=${effect} /></span>`}
         <span class="grow"></span>
-        ${detail.allowed && html`<span class="muted small-text needs" title=${needs}>needs ${needs}</span>`}
+        ${detail.allowed && html`<span class="muted small-text needs" title=${needs}>${needs}</span>`}
       </div>
       <${ErrorNotice} error=${error} />
     </form>

@@ -86,7 +86,7 @@ function groups(found) {
 }
 
 const Entry = ({ command, because, chosen }) => html`<li><${Link} view="commands" params=${{ command: command.path }} class="entry${command.allowed ? "" : " denied"}" aria-current=${command.path === chosen ? "true" : undefined}>
-  <span class="entry-name">${command.name}${!command.allowed && html`<span class="entry-lock" title="You may not run this"><${Icon} name="lock" size="13" /><span class="away">not allowed</span></span>`}</span>
+  <span class="entry-name">${command.name}${!command.allowed && html`<span class="entry-lock" title=${command.refusal?.message}><${Icon} name="lock" size="13" /><span class="away">${command.refusal?.option ? "switched off" : "not allowed"}</span></span>`}</span>
   ${command.effect !== "read" && html`<${EffectBadge} effect=${command.effect} />`}
   ${because && html`<span class="entry-because">${because}</span>`}
 <//></li>`;

@@ -5,6 +5,7 @@ import { argumentsOf, body, fault } from "../../lib/arguments.js";
 import { Button, ErrorNotice, Link, Loading, Notice } from "../../parts/basic.js";
 import { Dialog } from "../../parts/dialog.js";
 import { SelectField, SwitchField } from "../../parts/fields.js";
+import { RefusalNotice } from "../../parts/refusal.js";
 import { Arguments } from "../command-arguments.js";
 
 /** Of the kinds without a command of Airflow's there is nothing to be told. */
@@ -69,7 +70,7 @@ export function StartDialog({ kinds, onClose, onStarted }) {
     <form onSubmit=${(event) => (event.preventDefault(), ready && start(false))} novalidate>
       <${SelectField} label="Component" value=${name} onInput=${choose} options=${options} />
       ${!kind.available && html`<${Notice}>${kind.reason}<//>`}
-      ${kind.available && !kind.allowed && html`<${Notice}>You may not start it: it needs the power Service.<//>`}
+      ${kind.available && !kind.allowed && html`<${RefusalNotice} refusal=${kind.refusal} />`}
       ${ready && html`<p class="muted">It runs on the host of the API server that takes this request, until somebody stops it, also when the API server ends.</p>`}
       <${ErrorNotice} error=${unknown} />
       ${kind.available && args === null && !unknown && html`<${Loading} />`}
