@@ -165,13 +165,6 @@ def test_the_lines_to_copy_do_the_same(visit: Visit, stack: Stack):
     compile(tabs.locator("pre").inner_text(), "copied", "exec")
 
 
-def test_names_are_completed_from_airflow(visit: Visit):
-    page = visit().open("?view=commands&command=dags/details")
-    page.get_by_label("dag_id").press_sequentially("slow")
-
-    expect(page.locator("datalist option")).to_have_attribute("value", "example_slow")
-
-
 def test_a_file_is_dropped_and_another_one_comes_back(visit: Visit, stack: Stack):
     page = visit().open("?view=commands&command=variables/import")
     content = json.dumps({"dropped": "yes"})
