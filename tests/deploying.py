@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from urllib.parse import urlencode
 
 from starlette.testclient import TestClient
 
@@ -33,6 +34,11 @@ with DAG({0!r}, schedule={1!r}, tags=["one", "two"]):
 def dag(name: str, schedule: str | None = None) -> bytes:
     """Return a file with one DAG."""
     return DAG.format(name, schedule).encode()
+
+
+def about(path: str, what: str = "", **query: Any) -> str:
+    """Return the address of a file of a bundle, with what is asked of it: `content`, `history`, …"""
+    return f"/v2/dag-files/file{what and '/'}{what}?{urlencode({'path': path, **query})}"
 
 
 @dataclass

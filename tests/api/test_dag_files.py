@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploying import BUNDLE, DAG, LOCAL, Site, dag, deploying
+from tests.deploying import BUNDLE, DAG, LOCAL, Site, about, dag, deploying
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
@@ -188,9 +188,9 @@ def test_50_deployments_at_once_are_ordered(site: Site, folder: str) -> None:
     # The two files of one deployment, not of two.
     assert now["same.py"] == now["other.py"]
     assert now["same.py"] in contents
-    versions = site.client.get(f"/v2/dag-files/{folder}/same.py/history").json()["versions"]
+    versions = site.client.get(about(f"{folder}/same.py", "history")).json()["versions"]
     assert [one["version"] for one in versions] == [50, 49, 48, 47, 46]
-    newest = site.client.get(f"/v2/dag-files/{folder}/same.py").json()
+    newest = site.client.get(about(f"{folder}/same.py")).json()
     assert (newest["changed_outside"], newest["deployed"]["version"]) == (False, 50)
 
 
@@ -502,7 +502,7 @@ def test_a_link_in_the_bundle_is_not_followed(site: Site, folder: str, tmp_path:
     (site.root / folder).symlink_to(tmp_path)
     answer = site.deploy({"a.py": b""}, folder=folder)
     assert answer.status_code == 400
-    assert site.client.get(f"/v2/dag-files/{folder}/a.py/content").status_code == 400
+    assert site.client.get(about(f"{folder}/a.py", "content")).status_code == 400
     assert list(tmp_path.iterdir()) == []
     (site.root / folder).unlink()
 
@@ -520,7 +520,7 @@ def test_a_full_disk_is_said_and_nothing_changes(site: Site, folder: str) -> Non
             answer = small.deploy({"a.py": b"new = 1\n", "b.csv": bytes(100_000)}, overwrite=True)
             assert (answer.status_code, answer.json()["detail"]["reason"]) == (507, "no_space"), answer.text
             assert small.state() == {"a.py": b"old = 1\n"}
-            assert len(small.client.get("/v2/dag-files/a.py/history").json()["versions"]) == 1
+            assert len(small.client.get(about("a.py", "history")).json()["versions"]) == 1
     finally:
         subprocess.run(["umount", str(site.root / folder)], check=True)
 
@@ -550,31 +550,31 @@ def test_a_dry_run_and_a_check_write_nothing(site: Site, folder: str) -> None:
 
 
 def test_the_history_knows_who_did_what_and_brings_it_back(site: Site, folder: str) -> None:
-    path = f"/v2/dag-files/{folder}/a.py"
+    path = f"{folder}/a.py"
     for content in (b"x = 1\n", b"x = 2\n"):
         site.report({"a.py": content}, folder=folder, overwrite=True)
-    versions = site.client.get(f"{path}/history").json()["versions"]
+    versions = site.client.get(about(path, "history")).json()["versions"]
     assert [(one["version"], one["change"], one["user"]) for one in versions] == [
         (2, "changed", "admin"),
         (1, "added", "admin"),
     ]
-    assert site.client.get(f"{path}/content?version=1").content == b"x = 1\n"
-    answer = site.client.get(f"{path}/diff?from=1")
+    assert site.client.get(about(path, "content", version=1)).content == b"x = 1\n"
+    answer = site.client.get(about(path, "diff", **{"from": 1}))
     assert answer.headers["content-type"].startswith("text/x-diff")
     assert answer.text.splitlines()[2:] == ["@@ -1 +1 @@", "-x = 1", "+x = 2"]
-    back = site.client.post(f"{path}/rollback", json={"version": 1}, headers={"Prefer": "wait=200"})
+    back = site.client.post(about(path, "rollback"), json={"version": 1}, headers={"Prefer": "wait=200"})
     assert back.json()["state"] == "succeeded", back.text
     assert inside(site, folder) == {"a.py": b"x = 1\n"}
-    newest = site.client.get(f"{path}/history").json()["versions"][0]
+    newest = site.client.get(about(path, "history")).json()["versions"][0]
     assert (newest["version"], newest["kind"]) == (3, "rollback")
-    assert site.client.get(f"{path}/diff?from=1&to=3").text == ""
+    assert site.client.get(about(path, "diff", **{"from": 1, "to": 3})).text == ""
 
 
 def test_what_is_broken_is_not_brought_back(site: Site, folder: str) -> None:
     site.report({"a.py": b"x = = 1\n"}, folder=folder, force_invalid=True)
     site.report({"a.py": b"x = 1\n"}, folder=folder, overwrite=True)
     back = site.client.post(
-        f"/v2/dag-files/{folder}/a.py/rollback", json={"version": 1}, headers={"Prefer": "wait=200"}
+        about(f"{folder}/a.py", "rollback"), json={"version": 1}, headers={"Prefer": "wait=200"}
     )
     assert back.status_code == 422
     assert inside(site, folder) == {"a.py": b"x = 1\n"}
@@ -585,9 +585,7 @@ def test_what_is_broken_is_not_brought_back(site: Site, folder: str) -> None:
 )
 def test_a_version_that_is_none_is_said(site: Site, folder: str, body: dict[str, Any]) -> None:
     site.report({"a.py": b"x = 1\n"}, folder=folder)
-    answer = site.client.post(
-        f"/v2/dag-files/{folder}/a.py/rollback", json=body, headers={"Prefer": "wait=200"}
-    )
+    answer = site.client.post(about(f"{folder}/a.py", "rollback"), json=body, headers={"Prefer": "wait=200"})
     assert answer.status_code == (404 if body.get("version") == 99 else 400), answer.text
 
 
@@ -604,9 +602,9 @@ def test_what_was_changed_behind_our_back_is_shown_and_kept(site: Site, folder: 
     ]
     assert [one["deployed"] is None for one in listed] == [False, False, True]
     site.report({"a.py": b"x = 2\n"}, folder=folder, overwrite=True)
-    versions = site.client.get(f"/v2/dag-files/{folder}/a.py/history").json()["versions"]
+    versions = site.client.get(about(f"{folder}/a.py", "history")).json()["versions"]
     assert [one["change"] for one in versions] == ["changed", "outside", "added"]
-    theirs = site.client.get(f"/v2/dag-files/{folder}/a.py/content?version=2")
+    theirs = site.client.get(about(f"{folder}/a.py", "content", version=2))
     assert theirs.content == b"x = 'theirs'\n"
 
 
@@ -634,33 +632,33 @@ def test_deployments_go_page_by_page(site: Site, folder: str) -> None:
 
 
 def test_a_file_is_deleted_and_can_be_brought_back(site: Site, folder: str) -> None:
-    path = f"/v2/dag-files/{folder}/a.py"
+    path = f"{folder}/a.py"
     site.report({"a.py": b"x = 1\n"}, folder=folder)
-    gone = site.client.delete(path, headers={"Prefer": "wait=200"})
+    gone = site.client.delete(about(path), headers={"Prefer": "wait=200"})
     assert gone.json()["result"]["files"] == [{"path": f"{folder}/a.py", "change": "deleted"}]
     assert inside(site, folder) == {}
-    assert site.client.get(path).status_code == 404
-    assert site.client.delete(path).status_code == 404
+    assert site.client.get(about(path)).status_code == 404
+    assert site.client.delete(about(path)).status_code == 404
     assert site.client.get(f"/v2/dag-files?folder={folder}").json()["files"] == []
-    assert site.client.get(f"{path}/history").json()["versions"][0]["change"] == "deleted"
-    back = site.client.post(f"{path}/rollback", json={"version": 1}, headers={"Prefer": "wait=200"})
+    assert site.client.get(about(path, "history")).json()["versions"][0]["change"] == "deleted"
+    back = site.client.post(about(path, "rollback"), json={"version": 1}, headers={"Prefer": "wait=200"})
     assert back.json()["state"] == "succeeded"
     assert inside(site, folder) == {"a.py": b"x = 1\n"}
 
 
 def test_the_records_of_a_dag_are_not_deleted_unless_that_is_switched_on(site: Site, folder: str) -> None:
     site.report({"a.py": dag("recorded")}, folder=folder, wait=True)
-    answer = site.client.delete(f"/v2/dag-files/{folder}/a.py?records=true")
+    answer = site.client.delete(about(f"{folder}/a.py", records="true"))
     assert (answer.status_code, answer.json()["detail"]["option"]) == (403, "enabled_commands")
     assert set(inside(site, folder)) == {"a.py"}
 
 
 def test_a_content_is_downloaded_for_saving(site: Site, folder: str) -> None:
     site.report({"größe.csv": b"\xff\0"}, folder=folder)
-    answer = site.client.get(f"/v2/dag-files/{folder}/größe.csv/content")
+    answer = site.client.get(about(f"{folder}/größe.csv", "content"))
     assert answer.content == b"\xff\0"
     assert answer.headers["content-disposition"].startswith("attachment")
-    assert site.client.get(f"/v2/dag-files/{folder}/none.csv/content").status_code == 404
+    assert site.client.get(about(f"{folder}/none.csv", "content")).status_code == 404
 
 
 def test_nothing_of_a_deployment_is_left_in_the_temporary_folder(
@@ -684,3 +682,33 @@ def test_nothing_of_a_deployment_is_left_in_the_temporary_folder(
     while list(tmp_path.iterdir()) and time.monotonic() < end:
         time.sleep(0.05)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "deployments/x.py",
+        "bundles/x.py",
+        "check/x.py",
+        "file/x.py",
+        "a/content",
+        "a/history/b.py",
+        "a b&c=d?e#f%2F+g.py",
+    ],
+)
+def test_a_file_may_be_called_as_a_resource_is(site: Site, folder: str, name: str) -> None:
+    path = f"{folder}/{name}"
+    site.report({name: b"x = 1\n"}, folder=folder)
+    assert site.client.get(about(path)).json()["path"] == path
+    assert site.client.get(about(path, "content")).content == b"x = 1\n"
+    assert site.client.get(about(path, "history")).json()["path"] == path
+    assert site.client.get(about(path, "diff")).status_code == 200
+    back = site.client.post(about(path, "rollback"), json={"version": 1}, headers={"Prefer": "wait=200"})
+    assert back.json()["state"] == "succeeded", back.text
+    assert site.client.delete(about(path), headers={"Prefer": "wait=200"}).json()["state"] == "succeeded"
+
+
+def test_the_path_of_a_file_is_needed(site: Site) -> None:
+    for what in ("", "/content", "/history", "/diff"):
+        answer = site.client.get(f"/v2/dag-files/file{what}")
+        assert (answer.status_code, answer.json()["detail"]["argument"]) == (400, "path")

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from demo.stack import Stack
+from tests.deploying import about
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
@@ -41,7 +42,8 @@ class Place:
             headers = {"Authorization": f"Bearer {self.stack.token(user)}"}
             base = f"{self.stack.url}/admin/rest_api"
             self._clients[user] = httpx.Client(base_url=base, headers=headers, timeout=150)
-        answer = self._clients[user].post(path, params=query, headers=WAIT)
+        url = httpx.URL(path).copy_merge_params(query)
+        answer = self._clients[user].post(url, headers=WAIT)
         return answer.status_code, answer.json()
 
     def close(self) -> None:
@@ -72,7 +74,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def test_a_new_file_is_parsed_and_its_dag_can_be_refreshed_after_that(usual: Place):
     usual.write("new.py", DAG.format("new", "a"))
 
-    status, said = usual.ask("/v2/dag-files/new.py/refresh", wait=True)
+    status, said = usual.ask(about("new.py", "refresh"), wait=True)
     assert (status, said["state"]) == (200, "succeeded"), said
     assert said["result"] == {
         "parsed_by": "dag-processor",
@@ -95,16 +97,16 @@ def test_a_new_file_is_parsed_and_its_dag_can_be_refreshed_after_that(usual: Pla
 
 def test_who_may_edit_every_dag_of_a_file_may_refresh_it(usual: Place):
     usual.write("theirs.py", DAG.format("theirs", "a"))
-    assert usual.ask("/v2/dag-files/theirs.py/refresh", wait=True)[1]["state"] == "succeeded"
+    assert usual.ask(about("theirs.py", "refresh"), wait=True)[1]["state"] == "succeeded"
 
-    assert usual.ask("/v2/dag-files/theirs.py/refresh", "user")[0] == 200
-    assert usual.ask("/v2/dag-files/theirs.py/refresh", "viewer")[0] == 403
+    assert usual.ask(about("theirs.py", "refresh"), "user")[0] == 200
+    assert usual.ask(about("theirs.py", "refresh"), "viewer")[0] == 403
 
 
 def test_with_wait_an_import_error_fails_the_operation(usual: Place):
     usual.write("broken.py", "from airflow.sdk import dag\nimport no_such_module_at_all\n")
 
-    status, said = usual.ask("/v2/dag-files/broken.py/refresh", wait=True, bundle=BUNDLE)
+    status, said = usual.ask(about("broken.py", "refresh"), wait=True, bundle=BUNDLE)
     assert (status, said["state"], said["exit_code"]) == (200, "failed", 1)
     assert said["message"] == "broken.py: ModuleNotFoundError: No module named 'no_such_module_at_all'"
     assert "Traceback" in said["result"]["files"][0]["error"]
@@ -114,9 +116,9 @@ def test_with_wait_an_import_error_fails_the_operation(usual: Place):
     ("path", "status", "reason"),
     [
         ("/v2/dags/nowhere/refresh", 404, "no_such_dag"),
-        ("/v2/dag-files/nowhere.py/refresh", 404, "no_such_file"),
-        ("/v2/dag-files/%2e%2e/%2e%2e/etc/passwd/refresh", 400, "bad_path"),
-        ("/v2/dag-files/a.py/refresh?bundle=other", 404, "no_such_bundle"),
+        (about("nowhere.py", "refresh"), 404, "no_such_file"),
+        (about("../../etc/passwd", "refresh"), 400, "bad_path"),
+        (about("a.py", "refresh", bundle="other"), 404, "no_such_bundle"),
     ],
 )
 def test_what_is_not_there_is_said_not_to_be(usual: Place, path: str, status: int, reason: str):
@@ -129,8 +131,8 @@ def test_what_is_not_there_is_said_not_to_be(usual: Place, path: str, status: in
 def test_who_may_not_edit_a_dag_may_not_refresh_it_and_is_not_told_whether_it_is_there(usual: Place):
     for path in (
         "/v2/dags/nowhere/refresh",
-        "/v2/dag-files/nowhere.py/refresh",
-        "/v2/dag-files/a.py/refresh?bundle=nowhere",
+        about("nowhere.py", "refresh"),
+        about("a.py", "refresh", bundle="nowhere"),
     ):
         status, said = usual.ask(path, "viewer")
         assert (status, said["detail"]["reason"]) == (403, "forbidden"), path
@@ -139,14 +141,14 @@ def test_who_may_not_edit_a_dag_may_not_refresh_it_and_is_not_told_whether_it_is
 def test_a_file_without_a_known_dag_is_refreshed_by_those_who_may_deploy(usual: Place):
     usual.write("helper.py", "# airflow, but no DAG in it\n")
 
-    assert usual.ask("/v2/dag-files/helper.py/refresh", "user")[0] == 403
-    assert usual.ask("/v2/dag-files/helper.py/refresh")[0] == 200
+    assert usual.ask(about("helper.py", "refresh"), "user")[0] == 403
+    assert usual.ask(about("helper.py", "refresh"))[0] == 200
 
 
 def test_without_a_dag_processor_the_file_is_parsed_by_the_api_server(alone: Place):
     alone.write("new.py", DAG.format("new", "a"))
 
-    status, said = alone.ask("/v2/dag-files/new.py/refresh", wait=True)
+    status, said = alone.ask(about("new.py", "refresh"), wait=True)
     assert (status, said["state"]) == (200, "succeeded"), said
     assert said["warnings"] == ["No DAG processor is alive: the files were parsed by the API server."]
     assert said["effect"] == "execute"
@@ -163,7 +165,7 @@ def test_without_a_dag_processor_the_file_is_parsed_by_the_api_server(alone: Pla
 
 def test_who_may_not_run_the_code_of_dag_authors_leaves_a_request_for_later(alone: Place):
     alone.write("later.py", DAG.format("later", "a"))
-    assert alone.ask("/v2/dag-files/later.py/refresh")[0] == 200
+    assert alone.ask(about("later.py", "refresh"))[0] == 200
 
     status, said = alone.ask("/v2/dags/later/refresh", "user", wait=True)
     assert status == 200
@@ -173,7 +175,7 @@ def test_who_may_not_run_the_code_of_dag_authors_leaves_a_request_for_later(alon
 
 def test_the_1x_endpoints_do_the_same(alone: Place):
     alone.write("old.py", DAG.format("old", "a"))
-    assert alone.ask("/v2/dag-files/old.py/refresh")[0] == 200
+    assert alone.ask(about("old.py", "refresh"))[0] == 200
     warning = "No DAG processor is alive: the files were parsed by the API server"
 
     for query in ({"api": "refresh_dag", "dag_id": "old"}, {"api": "refresh_all_dags"}):
@@ -188,6 +190,6 @@ def test_the_1x_endpoints_do_the_same(alone: Place):
 def test_what_ends_the_process_that_parses_here_is_told(alone: Place):
     alone.write("deadly.py", "import os  # airflow dag\nos._exit(7)\n")
 
-    status, said = alone.ask("/v2/dag-files/deadly.py/refresh", wait=True)
+    status, said = alone.ask(about("deadly.py", "refresh"), wait=True)
     assert (status, said["state"]) == (200, "failed")
     assert said["message"] == "deadly.py has not been parsed yet."

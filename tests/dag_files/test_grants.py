@@ -14,7 +14,7 @@ from airflow_rest_api.dag_files.grants import COMMANDS, BadFolders, Grants, Scop
 from airflow_rest_api.security.access import Forbidden, Gate
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.switches import Switches
-from tests.deploying import dag, deploying
+from tests.deploying import about, dag, deploying
 
 FOLDERS = parse("dags-folder/team_a, dags-folder/team_b/deep, other")
 
@@ -153,7 +153,7 @@ def test_a_role_that_was_given_a_folder_stays_in_it(tmp_path: Path) -> None:
             assert site.deploy({"b.py": b""}, bundle=bundle).status_code == 403
         for folder in ("theirs.py", "none"):
             assert client.get("/v2/dag-files", params={"folder": folder}).status_code == 403
-            assert client.get(f"/v2/dag-files/{folder}/x.py").status_code == 403
+            assert client.get(about(f"{folder}/x.py")).status_code == 403
         assert client.get(f"/v2/dag-files/deployments/{forgotten}").status_code == 404
         # Nor is a DAG of another folder taken over, with or without a check.
         taken = site.deploy({"thief.py": dag("theirs")}, folder="team_a")
@@ -172,13 +172,13 @@ def test_a_role_that_was_given_a_folder_stays_in_it(tmp_path: Path) -> None:
         assert [one["path"] for one in listed] == ["team_a/b.py", "team_a/mine.py"]
         assert client.get("/v2/dag-files/deployments").json()["deployments"][0]["user"] == "somebody"
         assert len(client.get("/v2/dag-files/deployments").json()["deployments"]) == 1
-        for path in ("", "/content", "/history", "/diff?from=1"):
-            assert client.get(f"/v2/dag-files/theirs.py{path}").status_code == 403
-            assert client.get(f"/v2/dag-files/team_a/mine.py{path}").status_code == 200
-        assert client.post("/v2/dag-files/theirs.py/rollback", json={"version": 1}).status_code == 403
-        assert client.delete("/v2/dag-files/theirs.py").status_code == 403
-        assert client.delete("/v2/dag-files/team_a/mine.py?records=true").status_code == 403
-        assert client.delete("/v2/dag-files/team_a/mine.py").status_code == 200
+        for what in ("", "content", "history", "diff"):
+            assert client.get(about("theirs.py", what)).status_code == 403
+            assert client.get(about("team_a/mine.py", what)).status_code == 200
+        assert client.post(about("theirs.py", "rollback"), json={"version": 1}).status_code == 403
+        assert client.delete(about("theirs.py")).status_code == 403
+        assert client.delete(about("team_a/mine.py", records="true")).status_code == 403
+        assert client.delete(about("team_a/mine.py")).status_code == 200
         [bundle] = client.get("/v2/dag-files/bundles").json()["bundles"]
         assert bundle["folders"] == ["team_a"]
         # The old endpoint knows no other way.

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from demo.stack import Stack
-from tests.deploying import BUNDLE, dag
+from tests.deploying import BUNDLE, about, dag
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
@@ -110,17 +110,17 @@ def test_no_name_leads_out_of_it(site: Site, name: str):
 def test_it_sees_and_changes_nothing_of_the_others(site: Site):
     assert site.deploy("admin", "theirs.py", dag("theirs"), folder="team_b").json()["state"] == "succeeded"
 
-    there = "/v2/dag-files/team_b/theirs.py"
-    for method, path in (
-        ("GET", there),
-        ("GET", f"{there}/content"),
-        ("GET", f"{there}/history"),
-        ("POST", f"{there}/rollback"),
-        ("POST", f"{there}/refresh"),
-        ("DELETE", there),
+    for method, what in (
+        ("GET", ""),
+        ("GET", "content"),
+        ("GET", "history"),
+        ("POST", "rollback"),
+        ("POST", "refresh"),
+        ("DELETE", ""),
     ):
-        body = {"json": {"version": 1}} if path.endswith("rollback") else {}
-        assert site.send("anna", method, path, **body).status_code == 403, (method, path)
+        body = {"json": {"version": 1}} if what == "rollback" else {}
+        refused = site.send("anna", method, about("team_b/theirs.py", what), **body)
+        assert refused.status_code == 403, (method, what)
     assert "theirs" not in site.send("anna", "GET", "/v2/dag-files").text
     assert (site.stack.dags / "team_b" / "theirs.py").read_bytes() == dag("theirs")
 
@@ -137,7 +137,7 @@ def test_it_goes_back_to_a_version_of_its_own(site: Site):
     for content in (dag("back"), dag("back", "@daily")):
         fields = {"folder": "team_a", "overwrite": "true"}
         assert site.deploy("anna", "back.py", content, **fields).json()["state"] == "succeeded"
-    done = site.send("anna", "POST", "/v2/dag-files/team_a/back.py/rollback", json={"version": 1})
+    done = site.send("anna", "POST", about("team_a/back.py", "rollback"), json={"version": 1})
 
     assert done.json()["state"] == "succeeded", done.text
     assert (site.stack.dags / "team_a" / "back.py").read_bytes() == dag("back")
@@ -146,7 +146,7 @@ def test_it_goes_back_to_a_version_of_its_own(site: Site):
 def test_the_records_of_dags_need_a_permission_of_their_own(site: Site):
     made = site.deploy("anna", "kept.py", dag("kept"), folder="team_a", wait="true")
     assert made.json()["state"] == "succeeded", made.text
-    refused = site.send("anna", "DELETE", "/v2/dag-files/team_a/kept.py", params={"records": "true"})
+    refused = site.send("anna", "DELETE", about("team_a/kept.py", records="true"))
 
     assert refused.status_code == 403, refused.text
     assert (site.stack.dags / "team_a" / "kept.py").exists()
@@ -158,14 +158,14 @@ def test_a_file_is_deleted_with_the_records_of_its_dags(site: Site):
     made = site.deploy("admin", "gone.py", content, wait="true", unpause="true")
     assert made.json()["state"] == "succeeded", made.text
     assert (site.dag("gone_one"), site.dag("gone_two")) == (200, 200)
-    done = site.send("admin", "DELETE", "/v2/dag-files/gone.py", params={"records": "true"})
+    done = site.send("admin", "DELETE", about("gone.py", records="true"))
 
     assert (done.status_code, done.json()["state"]) == (200, "succeeded"), done.text
     assert done.json()["warnings"] == []
     assert not (site.stack.dags / "gone.py").exists()
     assert (site.dag("gone_one"), site.dag("gone_two")) == (404, 404)
     # What was deployed is not among the records: the file can come back.
-    back = site.send("admin", "POST", "/v2/dag-files/gone.py/rollback", json={"version": 1})
+    back = site.send("admin", "POST", about("gone.py", "rollback"), json={"version": 1})
     assert back.json()["state"] == "succeeded", back.text
     assert (site.stack.dags / "gone.py").read_bytes() == content
 
@@ -173,7 +173,7 @@ def test_a_file_is_deleted_with_the_records_of_its_dags(site: Site):
 def test_without_records_a_deleted_file_leaves_them(site: Site):
     made = site.deploy("anna", "left.py", dag("left"), folder="team_a", wait="true")
     assert made.json()["state"] == "succeeded", made.text
-    done = site.send("anna", "DELETE", "/v2/dag-files/team_a/left.py")
+    done = site.send("anna", "DELETE", about("team_a/left.py"))
 
     assert done.json()["state"] == "succeeded", done.text
     assert not (site.stack.dags / "team_a" / "left.py").exists()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploying import LOCAL, Site, dag, deploying
+from tests.deploying import LOCAL, Site, about, dag, deploying
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
@@ -112,10 +112,10 @@ def test_in_which_file_a_dag_was_deployed_is_known_until_it_is_there_no_more(sit
     assert send(site, "kept.py", b"def broken(:\n", force="on", force_invalid="on")[0] == 200
     assert path_of(site, "kept_a") == "kept.py"
     wait = {"Prefer": "wait=100"}
-    rolled = site.client.post("/v2/dag-files/kept.py/rollback", json={"version": 1}, headers=wait)
+    rolled = site.client.post(about("kept.py", "rollback"), json={"version": 1}, headers=wait)
     assert rolled.json()["state"] == "succeeded"
     assert path_of(site, "kept_b") == "kept.py"
-    assert site.client.delete("/v2/dag-files/kept.py", headers=wait).json()["state"] == "succeeded"
+    assert site.client.delete(about("kept.py"), headers=wait).json()["state"] == "succeeded"
     assert [path_of(site, name) for name in ("kept_a", "kept_b")] == [None, None]
 
 
@@ -187,7 +187,7 @@ def test_what_cannot_be_done_is_said(
 
 def test_it_is_in_the_history_and_in_the_operations(site: Site) -> None:
     send(site, "known.py", dag("known"))
-    [version] = site.client.get("/v2/dag-files/known.py/history").json()["versions"]
+    [version] = site.client.get(about("known.py", "history")).json()["versions"]
     deployment = site.client.get(f"/v2/dag-files/deployments/{version['deployment']}").json()
     operation = site.client.get(f"/v2/operations/{deployment['operation_id']}").json()
     assert (operation["command"], operation["state"]) == ("deploy_dag", "succeeded")

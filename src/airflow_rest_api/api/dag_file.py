@@ -41,8 +41,11 @@ from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.decision import Attempt
 from airflow_rest_api.security.routes import Needs, needs
 
-router = APIRouter(prefix="/v2/dag-files", tags=["dag files"])
+# The path is in the query: in the address, a file called `history` or a folder called `deployments` would be
+# taken for a resource of ours, and clients and proxies differ on slashes within a part of a path.
+router = APIRouter(prefix="/v2/dag-files/file", tags=["dag files"])
 
+FilePath = Annotated[str, Query(description="Of the file in its bundle, with slashes.")]
 BundleQuery = Annotated[str | None, Query(description="By default the one that files can be put into.")]
 CHANGED = {**ACCEPTED, **errors(400, 403, 404, 409, 413, 422, 507)}
 TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/x-diff": {"schema": {"type": "string"}}}}}
@@ -61,14 +64,14 @@ class NoSuchFile(Problem):
 
 
 @router.get(
-    "/{path:path}/content",
+    "/content",
     response_class=Response,
     operation_id="get_dag_file_content",
     responses={**CONTENT, **errors(400, 403, 404, 409, 413)},
 )
 @needs(Needs.COMMAND)
 async def get_content(
-    path: str,
+    path: FilePath,
     context: ContextDep,
     caller: CallerDep,
     bundle: BundleQuery = None,
@@ -84,14 +87,14 @@ async def get_content(
 
 
 @router.get(
-    "/{path:path}/history",
+    "/history",
     response_model=VersionList,
     operation_id="get_dag_file_history",
     responses=errors(400, 403, 404, 409),
 )
 @needs(Needs.COMMAND)
 async def get_history(
-    path: str, context: ContextDep, caller: CallerDep, bundle: BundleQuery = None
+    path: FilePath, context: ContextDep, caller: CallerDep, bundle: BundleQuery = None
 ) -> Response:
     """Return the versions of a file that are kept."""
     _, place, path = await _file(context, caller, READ, bundle, path)
@@ -103,14 +106,14 @@ async def get_history(
 
 
 @router.get(
-    "/{path:path}/diff",
+    "/diff",
     response_class=PlainTextResponse,
     operation_id="get_dag_file_diff",
     responses={**TEXT, **errors(400, 403, 404, 409, 413)},
 )
 @needs(Needs.COMMAND)
 async def get_diff(
-    path: str,
+    path: FilePath,
     context: ContextDep,
     caller: CallerDep,
     bundle: BundleQuery = None,
@@ -128,7 +131,7 @@ async def get_diff(
 
 
 @router.post(
-    "/{path:path}/rollback",
+    "/rollback",
     response_model=OperationBody,
     operation_id="rollback_dag_file",
     responses=CHANGED,
@@ -139,7 +142,7 @@ async def get_diff(
 )
 @needs(Needs.COMMAND)
 async def rollback(
-    path: str,
+    path: FilePath,
     request: Request,
     context: ContextDep,
     caller: CallerDep,
@@ -172,13 +175,15 @@ async def rollback(
 
 
 @router.get(
-    "/{path:path}",
+    "",
     response_model=DagFileBody,
     operation_id="get_dag_file",
     responses=errors(400, 403, 404, 409),
 )
 @needs(Needs.COMMAND)
-async def get_file(path: str, context: ContextDep, caller: CallerDep, bundle: BundleQuery = None) -> Response:
+async def get_file(
+    path: FilePath, context: ContextDep, caller: CallerDep, bundle: BundleQuery = None
+) -> Response:
     """Return what is known of a file."""
     _, place, path = await _file(context, caller, READ, bundle, path)
     [found] = await described(context.dag_files.history, place, [path])
@@ -188,7 +193,7 @@ async def get_file(path: str, context: ContextDep, caller: CallerDep, bundle: Bu
 
 
 @router.delete(
-    "/{path:path}",
+    "",
     response_model=OperationBody,
     operation_id="delete_dag_file",
     responses=CHANGED,
@@ -196,7 +201,7 @@ async def get_file(path: str, context: ContextDep, caller: CallerDep, bundle: Bu
 )
 @needs(Needs.COMMAND)
 async def delete(
-    path: str,
+    path: FilePath,
     request: Request,
     context: ContextDep,
     caller: CallerDep,

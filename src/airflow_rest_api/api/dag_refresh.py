@@ -78,7 +78,7 @@ async def refresh_dag(
 
 
 @router.post(
-    "/dag-files/{path:path}/refresh",
+    "/dag-files/file/refresh",
     response_model=OperationBody,
     operation_id="refresh_dag_file",
     responses=RESPONSES,
@@ -86,7 +86,7 @@ async def refresh_dag(
 )
 @needs(Needs.COMMAND)
 async def refresh_file(
-    path: str,
+    path: Annotated[str, Query(description="Of the file in its bundle, with slashes.")],
     request: Request,
     context: ContextDep,
     caller: CallerDep,

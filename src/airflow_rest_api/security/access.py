@@ -9,7 +9,7 @@ from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decid
 from airflow_rest_api.security.switches import Switches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from airflow_rest_api.commands.model import Command
     from airflow_rest_api.commands.needs import Ask

@@ -1,11 +1,11 @@
 /** Requests about DAG files. */
 import { call, send } from "./api.js";
 
-/** The path of a file below the API, with what is asked of it. */
+/** The address of a file below the API, with what is asked of it. */
 export function filePath(file, what = "", query = {}) {
-  const name = file.path.split("/").map(encodeURIComponent).join("/");
-  const params = new URLSearchParams(Object.entries({ bundle: file.bundle, ...query }).filter(([, value]) => value != null && value !== ""));
-  return `/v2/dag-files/${name}${what && `/${what}`}?${params}`;
+  const entries = Object.entries({ path: file.path, bundle: file.bundle, ...query });
+  const params = new URLSearchParams(entries.filter(([, value]) => value != null && value !== ""));
+  return `/v2/dag-files/file${what && `/${what}`}?${params}`;
 }
 
 /** The content of a file, or of one of its versions, as a Blob. */
