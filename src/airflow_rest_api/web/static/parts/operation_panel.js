@@ -65,7 +65,7 @@ export function OperationPanel({ id, initial = null, onAgain, onEnd, heading = f
   </section>`;
 }
 
-/** Whether a step found what speaks against the files: a check that finds something has done its work. */
+/** Whether a step found what speaks against the files: they may have been put in place all the same. */
 const hasFound = ({ errors, duplicates }) => errors > 0 || duplicates > 0;
 
 function Head({ operation, onAgain, found }) {
