@@ -60,11 +60,18 @@ class Site:
         return self.client.post(f"/v2/dag-files{to}", files=parts, data=values, headers=headers)
 
     def report(self, *args: Any, **fields: Any) -> Any:
-        """Deploy, and return the report of what went well."""
+        """Deploy or check, and return the report: a check with findings has failed, all else went well."""
         answer = self.deploy(*args, **fields)
         assert answer.status_code == 200, answer.text
-        assert answer.json()["state"] == "succeeded", answer.text
-        return answer.json()["result"]
+        body = answer.json()
+        report = body["result"]
+        if report["dry_run"] and (report["errors"] or report["duplicates"]):
+            first = (report["errors"] or report["duplicates"])[0]
+            assert (body["state"], body["exit_code"]) == ("failed", 1), answer.text
+            assert body["message"].startswith(first["file"])
+        else:
+            assert (body["state"], body["exit_code"], body["message"]) == ("succeeded", 0, None), answer.text
+        return report
 
     def state(self) -> dict[str, bytes]:
         """Return what lies in the bundle, without our own folder and what Python leaves behind."""

@@ -31,6 +31,27 @@ def test_a_client_can_wait_for_the_end():
     assert (later.status_code, later.headers["Preference-Applied"]) == (202, "wait=0")
 
 
+def test_a_command_that_failed_says_why_first():
+    trace = 'Traceback (most recent call last):\n  File "a.py", line 1\nairflow.exceptions.Missing: No pool\n'
+    database = own_database()
+    with serving(prints("", trace, 1), operations_database=database) as (client, _):
+        made = client.post("/v2/commands/pools/get", json={"pool": "a"}).json()
+    with serving(operations_database=database) as (client, _):
+        kept = client.get(f"/v2/operations/{made['id']}").json()
+        listed = client.get("/v2/operations").json()["operations"]
+
+    assert (made["state"], made["exit_code"], made["message"]) == ("failed", 1, "No pool")
+    assert (kept["message"], kept["stderr"]) == ("No pool", trace)
+    assert [one["message"] for one in listed] == ["No pool"]
+
+
+def test_of_a_command_that_can_print_secrets_only_what_it_says_of_its_end_is_repeated():
+    with serving(prints("The password is hunter2\n", "", 1)) as (client, _):
+        told = client.post("/v2/commands/connections/get", json={"conn_id": "a"}).json()
+
+    assert told["message"] == "The command ended with exit code 1, and did not say why."
+
+
 def test_cancel_answers_with_the_end_each_time():
     with serving(until_cancelled) as (client, _):
         path = f"/v2/operations/{start(client)['id']}"

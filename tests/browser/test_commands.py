@@ -34,6 +34,14 @@ def test_a_command_is_found_by_its_name_its_help_and_its_arguments(visit: Visit)
         page.get_by_role("searchbox").fill(text)
         expect(entries.get_by_text(found, exact=True)).to_be_visible()
         expect(entries.get_by_text("config lint", exact=True)).to_have_count(0)
+    # By what everybody calls it, which is said.
+    for text, found, because in (
+        ("rerun", "dags clear", "“rerun”"),
+        ("kill worker", "celery shutdown-worker", "“kill”"),
+    ):
+        page.get_by_role("searchbox").fill(text)
+        entry = page.locator("a.entry", has=page.get_by_text(found, exact=True))
+        expect(entry).to_contain_text(because)
     page.get_by_role("searchbox").fill("")
     page.get_by_role("button", name="destructive").click()
     expect(entries.filter(has_text="db clean")).to_be_visible()

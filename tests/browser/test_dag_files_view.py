@@ -84,8 +84,9 @@ def test_a_file_is_checked_deployed_broken_and_brought_back(visit: Visit, stack:
     expect(operation).to_contain_text("browsed.py, line 4")
     expect(operation).to_contain_text("name 'tsk' is not defined")
     expect(operation.locator(".finding-line.here")).to_contain_text("@tsk")
-    # The check has done its work, and what it says is not good.
-    expect(operation.locator(".badge.state.tone-warn")).to_have_text("succeeded")
+    # As any program that checks something.
+    expect(operation.locator(".badge.state.tone-bad")).to_have_text("failed")
+    expect(operation).to_contain_text("exit code 1")
     assert not (stack.dags / "browsed.py").exists()
 
     choose(page, "browsed.py", source("browsed"))

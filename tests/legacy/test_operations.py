@@ -36,6 +36,7 @@ def test_every_answer_of_a_command_names_its_operation(
 
     assert answer.status_code == (500 if exit_code else 200)
     assert found.json()["exit_code"] == exit_code
+    assert found.json()["message"] == ("err" if exit_code else None)
 
 
 @pytest.mark.parametrize(

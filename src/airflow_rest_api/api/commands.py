@@ -17,6 +17,7 @@ from airflow_rest_api.api.models import CommandDetail, CommandList, Refusal, sum
 from airflow_rest_api.api.responses import errors
 from airflow_rest_api.api.schema import argument_schema
 from airflow_rest_api.commands.errors import UnknownCommand
+from airflow_rest_api.commands.everyday import everyday
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import described
 from airflow_rest_api.security.routes import Needs, needs
@@ -33,7 +34,10 @@ router = APIRouter(prefix="/v2/commands", tags=["commands"])
 async def list_commands(
     context: ContextDep,
     caller: CallerDep,
-    q: Annotated[str | None, Query(description="Part of the name or of the help, in any case.")] = None,
+    q: Annotated[
+        str | None,
+        Query(description="Part of the name or of the help, or an everyday word (`rerun`), in any case."),
+    ] = None,
     effect: Annotated[Effect | None, Query(description="The most that running the command may do.")] = None,
 ) -> Response:
     """List the commands of this Airflow, each with whether the caller may run it on anything, and why not."""
@@ -44,7 +48,11 @@ async def list_commands(
         summary(command, refused.get(command.name))
         for command in catalog.commands.values()
         if (effect is None or command.effect is effect)
-        and (wanted in command.name.lower() or wanted in (command.help or "").lower())
+        and (
+            wanted in command.name.lower()
+            or wanted in (command.help or "").lower()
+            or wanted in everyday(command)
+        )
     ]
     return answer_model(CommandList(commands=found, total_entries=len(found)))
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticSerializationError
 from typing_extensions import Self
 
+from airflow_rest_api.commands.everyday import everyday
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.operations.cancel import Cancel
 from airflow_rest_api.operations.model import State
@@ -77,7 +78,10 @@ class OperationSummary(Model):
     argv: list[str] = Field(description="What was run after `airflow`, with secrets masked.")
     state: State
     exit_code: int | None
-    message: str | None = Field(description="One sentence on an end that the command did not choose itself.")
+    message: str | None = Field(
+        description="One sentence on an end that is no success: why the command failed, in its own words, or "
+        "who or what ended it."
+    )
     truncated: bool = Field(description="Output is missing from stdout or stderr.")
     warnings: list[str]
     files: list[FileBody] = Field(description="To be had at `/v2/operations/{id}/files/{name}`.")
@@ -175,6 +179,9 @@ class CommandSummary(Model):
     name: str = Field(examples=["dags list"])
     path: str = Field(description="Below `/v2/commands/`.", examples=["dags/list"])
     help: str
+    also: list[str] = Field(
+        description="Everyday words by which people look for it.", examples=[["rerun", "retry"]]
+    )
     effect: Effect
     allowed: bool = Field(description="Whether the caller may run it, on one object at least.")
     refusal: Refusal | None = Field(description="Why not, where it is not allowed.")
@@ -224,6 +231,7 @@ def summary(command: Command, refused: Forbidden | None) -> CommandSummary:
         name=command.name,
         path="/".join(command.path),
         help=command.help,
+        also=everyday(command),
         effect=command.effect,
         allowed=refused is None,
         refusal=Refusal.of(refused),

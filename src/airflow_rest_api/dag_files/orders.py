@@ -65,18 +65,8 @@ class Invalid(Problem):
     """Files cannot be imported, or define DAGs that other files define."""
 
     def __init__(self, report: Report) -> None:
-        if report.errors:
-            first = report.errors[0]
-            place = f"{first.file}, line {first.line}" if first.line else first.file
-            more = f", and {len(report.errors) - 1} more" if len(report.errors) > 1 else ""
-            super().__init__(422, IMPORT_ERRORS, f"{place}: {first.message}{more}. Nothing was written.")
-        else:
-            one = report.duplicates[0]
-            super().__init__(
-                422,
-                DUPLICATE_DAGS,
-                f"{one.file}: the DAG {one.dag_id!r} comes from {one.owner} already. Nothing was written.",
-            )
+        reason = IMPORT_ERRORS if report.errors else DUPLICATE_DAGS
+        super().__init__(422, reason, f"{finding(report)} Nothing was written.")
 
 
 class Refused(Failed):
@@ -86,6 +76,17 @@ class Refused(Failed):
         detail = {name: problem.detail[name] for name in ("reason", "message")}
         shown: dict[str, Any] = report.shown() if report is not None else {}
         super().__init__(str(problem), result={**shown, "problem": {"status": problem.status, **detail}})
+
+
+def finding(report: Report) -> str:
+    """Return the first that speaks against the files of a report, and how much more does, in a sentence."""
+    if report.errors:
+        first = report.errors[0]
+        place = f"{first.file}, line {first.line}" if first.line else first.file
+        more = f", and {len(report.errors) - 1} more" if len(report.errors) > 1 else ""
+        return f"{place}: {first.message}{more}."
+    one = report.duplicates[0]
+    return f"{one.file}: the DAG {one.dag_id!r} comes from {one.owner} already."
 
 
 def named(paths: Iterable[str]) -> str:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.check import CheckLimits, check, duplicates
 from airflow_rest_api.dag_files.lock import Locks
-from airflow_rest_api.dag_files.orders import Invalid, Order, Refused
+from airflow_rest_api.dag_files.orders import Invalid, Order, Refused, finding
 from airflow_rest_api.dag_files.received import Bounds, Received
 from airflow_rest_api.dag_files.report import Findings, Report
 from airflow_rest_api.dag_files.versions import NoSuchVersion
 from airflow_rest_api.dag_files.writing import Writer, changes_of, new_deployment, present
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.hosts import dag_owners3
+from airflow_rest_api.operations.conduct import Failed
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.storage.errors import Unavailable
 
@@ -63,6 +64,7 @@ class DagFiles:
         Deploy files, or only check them; return the report. What came in is removed in the end.
 
         :raises Refused: nothing was written; the report is the result
+        :raises Failed: it was only to be checked, and something was found; the report is the result
         """
         report = Report(order.place.bundle.name, order.dry_run)
         try:
@@ -148,6 +150,9 @@ class DagFiles:
         )
         found = await self._check(conductor, order, report) if order.validate else None
         if order.dry_run:
+            if report.errors or report.duplicates:
+                # As any program that checks something: what it found is its result, and it ends with 1.
+                raise Failed(finding(report), result=report.shown())
             return report.shown()
         deployment = new_deployment(
             order.kind, place.bundle.name, order.user, conductor.id, len(received.files)

@@ -102,7 +102,7 @@ def fill(
     done = operation.state is State.SUCCEEDED
     envelope.status = 200 if done else 500
     errors = told.stderr
-    if operation.message:
+    if operation.message and not operation.quotes:
         errors = _with_line(errors, operation.message)
     if broken:
         sentence = f"The DAG '{request.get('dag_id')}': {broken}"

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.engine.job import Ending
+from airflow_rest_api.operations.failure import reason
 from airflow_rest_api.operations.model import State
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ async def follow(
         if workspace is not None:
             files = await asyncio.to_thread(_collect, workspace, operation, invocation, file_limit)
         # Last, so that nobody sees an ended operation whose result is still to come.
-        _conclude(live, outcome)
+        _conclude(live, outcome, secretive=invocation.reveals_secrets)
     except Exception:
         log.exception("The end of operation %s could not be read", operation.id)
         operation.state, operation.message = State.LOST, UNREAD
@@ -122,13 +123,21 @@ def _collect(
     return contents
 
 
-def _conclude(live: Live, outcome: Outcome) -> None:
+def _conclude(live: Live, outcome: Outcome, *, secretive: bool) -> None:
     operation = live.operation
     operation.exit_code = outcome.exit_code
     operation.message = outcome.message
     if outcome.ending is Ending.USAGE:
         operation.exit_code = USAGE_EXIT_CODE if outcome.exit_code is None else outcome.exit_code
         operation.refused = outcome.message or live.feed.text("stderr").strip()
+    failed = outcome.ending is Ending.USAGE or (outcome.ending is Ending.EXITED and outcome.exit_code != 0)
+    if failed and not operation.message:
+        # What it ended with itself, and said why.
+        feed = live.feed
+        operation.message = reason(
+            feed.text("stderr"), feed.text("stdout"), operation.exit_code, secretive=secretive
+        )
+        operation.quotes = True
     if outcome.ending is Ending.EXITED:
         operation.state = State.SUCCEEDED if outcome.exit_code == 0 else State.FAILED
     else:

@@ -53,7 +53,8 @@ class Operation:
     :ivar asks: what its user needed to run it: who may do all of that may see it; None: nobody else
     :ivar result: the JSON that the command printed, where it was asked to print JSON
     :ivar truncated: whether output is missing from ``stdout`` or ``stderr``
-    :ivar message: one sentence on an end that the command did not choose itself
+    :ivar message: one sentence on an end that is no success
+    :ivar quotes: whether the message is read off what the command printed
     :ivar server: the id of the API-server process that runs it
     :ivar dag_id: the DAG that it was about, where it was about one
     :ivar rerun_of: the id of the operation that it repeats
@@ -74,6 +75,7 @@ class Operation:
     result: Any = None
     truncated: bool = False
     message: str | None = None
+    quotes: bool = False
     warnings: list[str] = field(default_factory=list)
     files: list[OutputFile] = field(default_factory=list)
     started_at: datetime | None = None

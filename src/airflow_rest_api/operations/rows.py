@@ -20,7 +20,7 @@ from airflow_rest_api.storage.schema import LONGEST_NAME, PART, storable
 
 Row = dict[str, Any]
 
-DETAILS = ("argv", "warnings", "refused", "rerun_of")
+DETAILS = ("argv", "warnings", "refused", "rerun_of", "quotes")
 """Fields that nobody searches by: they share a column, as JSON, with `asks` and `files`."""
 
 LONGEST_MESSAGE = 64 * 1024

@@ -62,7 +62,8 @@ class Audit:
             }
             if operation.started_at and operation.finished_at:
                 extra["duration"] = round((operation.finished_at - operation.started_at).total_seconds(), 3)
-            if operation.message:
+            # What it printed is for those who may see the operation.
+            if operation.message and not operation.quotes:
                 extra["message"] = operation.message
             self.record(_event(operation.command, caller, invocation.values, extra))
 

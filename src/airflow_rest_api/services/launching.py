@@ -119,7 +119,8 @@ class Launcher:
         if operation.state is OperationState.SUCCEEDED:
             return None
         said = operation.stderr.strip()[-LONGEST_FAILURE:]
-        return "\n".join(filter(None, (said, operation.message))) or "The start has failed."
+        more = None if said and operation.quotes else operation.message
+        return "\n".join(filter(None, (said, more))) or "The start has failed."
 
     def _order(self, service: Service, plan: Plan, here: Places, grace: float, user: str) -> Order:
         command_line = f"'{shlex.join(['airflow', *plan.shown])}'"

@@ -156,9 +156,11 @@ export function fromAddress(args, params) {
 }
 
 // The picker knows no zones: what it shows and what it gives is UTC.
-const iso = (value) => (/T\d\d:\d\d$/.test(value) ? `${value}:00+00:00` : `${value}+00:00`);
+/** A date of a picker for the server. */
+export const iso = (value) => (/T\d\d:\d\d$/.test(value) ? `${value}:00+00:00` : `${value}+00:00`);
 
-function local(text) {
+/** A date of the server's for a picker; nothing where it is none. */
+export function local(text) {
   if (/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?)?$/.test(text)) return text.includes("T") ? text : `${text}T00:00`;
   const date = new Date(text);
   return Number.isNaN(date.valueOf()) ? "" : date.toISOString().slice(0, 19);

@@ -5,7 +5,8 @@
  *
  * @param {object[]} commands as the API lists them
  * @param {string} text
- * @returns {{command: object, because: string|null}[]} because: the argument that has the words, where the name has not
+ * @returns {{command: object, because: string|null}[]} because: the argument that has the words, or the everyday word that
+ *   they begin, where the name has not
  */
 export function find(commands, text) {
   const words = text.toLowerCase().split(/[\s/]+/).filter(Boolean);
@@ -29,6 +30,8 @@ function weight(command, word) {
   const name = command.name.toLowerCase();
   if (name.split(/[ -]/).some((part) => part.startsWith(word))) return [12, null];
   if (name.includes(word)) return [9, null];
+  const also = word.length > 2 && command.also.find((one) => one.startsWith(word));
+  if (also) return [7, `“${also}”`];
   const argument = command.arguments.find((one) => one.name.toLowerCase().replace(/_/g, "-").includes(word.replace(/_/g, "-").replace(/^--?/, "")));
   if (argument) return [4, argument.name];
   if (command.help.toLowerCase().includes(word)) return [3, null];

@@ -1,16 +1,19 @@
 /** One operation with all there is to it: how it goes, what came out, and what can be done about it. */
-import { html, useEffect, useState } from "../vendor/preact.js";
+import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
 import { call, send } from "../lib/api.js";
 import { seconds, useTicks } from "../lib/clock.js";
+import { runOf } from "../lib/dag_run.js";
 import { ended, operationPath, useOperation } from "../lib/operation.js";
 import { duration, moment, plural, quoted, size } from "../lib/text.js";
 import { Button, CopyButton, EffectBadge, ErrorNotice, Link, Loading, Notice, StateBadge, Tabs } from "./basic.js";
+import { DagRun } from "./dag_run.js";
 import { ask } from "./dialog.js";
 import { Icon } from "./icons.js";
 import { LogPane } from "./logpane.js";
 import { Download } from "./download.js";
 import { Result } from "./result.js";
 import { toast } from "./toast.js";
+import { Traceback, hasTraceback } from "./traceback.js";
 
 /** Whether it ran a command of Airflow's: what else there is has an underscore in its name. */
 const isCommand = ({ command }) => !command.includes("_");
@@ -43,29 +46,34 @@ export function OperationPanel({ id, initial = null, onAgain, onEnd, heading = f
   const [chosen, setChosen] = useState(null);
   useEffect(() => setChosen(null), [id]);
   useEffect(() => complete && onEnd?.(operation), [complete]);
+  const folded = useMemo(() => complete && operation.state === "failed" && operation.message !== null && hasTraceback(lines), [complete]);
   if (!operation) return error ? html`<${ErrorNotice} error=${error} />` : html`<${Loading} what="Loading the operation" />`;
   const live = !complete && !error;
   const stay = () => setChosen("output");
-  const output = () => html`<div onPointerDown=${stay} onWheel=${stay} onKeyDown=${stay}>
+  const log = () => html`<div onPointerDown=${stay} onWheel=${stay} onKeyDown=${stay}>
     <${LogPane} key=${id} lines=${lines} label="Output" live=${live} downloads=${downloads(operation, lines)} /></div>`;
+  // Whoever is reading goes on reading.
+  const output = () => (folded && chosen !== "output" ? html`<${Traceback} key=${id} lines=${lines}>${log}<//>` : log());
   const shown = () => html`<${result} value=${operation.result} operation=${operation} />`;
   const hasResult = operation.result != null;
+  const run = runOf(operation);
   const tabs = [hasResult && { id: "result", label: "Result", content: shown }, { id: "output", label: "Output", content: output }];
   return html`<section class="operation" aria-label="Operation ${operation.command}">
     ${heading && html`<div class="row"><h2 class="large">${operation.command}</h2><${EffectBadge} effect=${operation.effect} /></div>`}
     <${Head} operation=${operation} onAgain=${onAgain} found=${steps.some(hasFound)} />
+    ${operation.message && html`<${Notice} tone=${BAD.has(operation.state) ? "bad" : "idle"}>${operation.message}<//>`}
     <div class="operation-line"><code>${commandLine(operation)}</code><${CopyButton} text=${commandLine(operation)} label="Copy the command line" /></div>
     <${ErrorNotice} error=${error} />
-    ${operation.message && html`<${Notice} tone=${BAD.has(operation.state) ? "bad" : "idle"}>${operation.message}<//>`}
     ${operation.warnings.map((warning, at) => html`<${Notice} tone="warn" key=${at}>${warning}<//>`)}
     <${Steps} steps=${steps} operation=${operation} />
     <${Files} operation=${operation} />
+    ${run && html`<${DagRun} key=${run.runId} place=${run} />`}
     <${Tabs} tabs=${tabs.filter(Boolean)} chosen=${chosen ?? (hasResult ? "result" : "output")} onChoose=${setChosen} label="What came out" />
     <${Facts} operation=${operation} />
   </section>`;
 }
 
-/** Whether a step found what speaks against the files: a check that finds something has done its work. */
+/** Whether a step found what speaks against the files: they may have been put in place all the same. */
 const hasFound = ({ errors, duplicates }) => errors > 0 || duplicates > 0;
 
 function Head({ operation, onAgain, found }) {

@@ -1,17 +1,21 @@
 /** The form of a command: a field for each argument, by its type. */
 import { html } from "../vendor/preact.js";
+import { CONF } from "../lib/params.js";
 import { suggester } from "../lib/suggest.js";
 import { AreaField, FileField, SelectField, SuggestField, SwitchField, TextField } from "../parts/fields.js";
+import { Params } from "./command-params.js";
 
-/** @param {object} props command: its summary; args; values and faults by name; onChange(name, value) */
+/** @param {object} props command: its summary; args; values and faults by name; onChange(name, value, secret) */
 export function Arguments({ command, args, values, faults, onChange }) {
   if (!args.length) return html`<p class="muted">It takes no arguments.</p>`;
   const field = (one) => html`<${Argument} key=${one.name} argument=${one} group=${command.name.split(" ")[0]} values=${values} error=${faults[one.name]} onInput=${(value) => onChange(one.name, value)} />`;
   const near = args.filter((one) => !one.aside).sort((a, b) => b.required - a.required || rank(a) - rank(b));
   const aside = args.filter((one) => one.aside);
+  const conf = values.dag_id ? args.find((one) => CONF.has(one.name)) : null;
+  const params = () => html`<${Params} dagId=${values.dag_id} name=${conf.name} conf=${values[conf.name]} onConf=${(text, secret) => onChange(conf.name, text, secret)} />`;
   const open = aside.some((one) => values[one.name] !== undefined || faults[one.name]);
   return html`
-    ${near.length > 0 && html`<div class="fields">${near.map(field)}</div>`}
+    ${near.length > 0 && html`<div class="fields">${near.map((one) => [field(one), one === conf && params()])}</div>`}
     ${aside.length > 0 && html`<details open=${open || near.length === 0}><summary>${near.length ? "More arguments" : "Arguments"} <span class="muted">(${aside.length})</span></summary><div class="fields">${aside.map(field)}</div></details>`}`;
 }
 

@@ -43,12 +43,15 @@ function Prepared({ summary, detail, params }) {
   const [busy, setBusy] = useState(false);
   const result = useRef();
   const latest = useRef(values);
-  const change = (name, value) => {
+  // Arguments that were found to hold a secret: they do not get into the address.
+  const secret = useRef(new Set());
+  const change = (name, value, isSecret = false) => {
+    if (isSecret) secret.current.add(name);
     // The latest ones, not those of the last rendering: two fields may change before the next.
     const next = (latest.current = { ...latest.current, [name]: value });
     setValues(next);
     setFaults((before) => ({ ...before, [name]: undefined }));
-    note("commands", [["command", summary.path], ...toAddress(args, next)]);
+    note("commands", [["command", summary.path], ...toAddress(args.filter((one) => !secret.current.has(one.name)), next)]);
   };
   const clear = () => {
     setValues((latest.current = {}));
