@@ -67,7 +67,7 @@ def test_a_long_file_comes_out_as_it_went_in_whatever_pieces_it_comes_in():
 @pytest.mark.parametrize(
     ("kind", "content", "words"),
     [
-        (TYPE, b"--XX\r\nX-Long: " + b"a" * 10_000 + b"\r\n\r\nb\r\n--XX--\r\n", "headers"),
+        (TYPE, b"--XX\r\nX-Long: " + b"a" * 10_000 + b"\r\n\r\nb\r\n--XX--\r\n", "header"),
         (TYPE, b"--XX\r\n" + b"X-Many: a\r\n" * 2000 + b"\r\nb\r\n--XX--\r\n", "header"),
         (f"multipart/form-data; boundary={'X' * 300}", WHOLE, "boundary"),
         ("multipart/form-data", WHOLE, "boundary"),
