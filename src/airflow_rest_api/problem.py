@@ -7,6 +7,9 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+LONGEST = 2000
+"""Characters of a message or a member: a parser quotes what it refuses, which may be megabytes."""
+
 
 class Problem(Exception):
     """
@@ -27,14 +30,20 @@ class Problem(Exception):
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> None:
+        message = _shortened(message)
         super().__init__(message)
         self.status = status
-        self.detail = {"reason": reason, "message": message, **more}
+        told = {name: _shortened(value) if isinstance(value, str) else value for name, value in more.items()}
+        self.detail = {"reason": reason, "message": message, **told}
         self.headers = dict(headers or {})
 
     def response(self) -> JSONResponse:
         """Return the answer."""
         return JSONResponse({"detail": self.detail}, self.status, self.headers)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
 
 
 def of_database(error: BaseException) -> Problem | None:

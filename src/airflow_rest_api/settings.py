@@ -65,7 +65,7 @@ OPTIONS: tuple[Option, ...] = (
         "max_upload",
         int,
         52_428_800,
-        "Bytes a request body may have (1.x forms and JSON: 8 MiB at most), and bytes kept of a file that a "
+        "Bytes a request body may have (JSON and 1.x forms: 8 MiB at most), and bytes kept of a file that a "
         "command wrote.",
         1024,
     ),

@@ -384,3 +384,24 @@ def test_values_are_json(catalog):
     assert invocation.values["bundle_name"] == ["x", "y"]
     assert (invocation.values["only_failed"], invocation.values["upstream"]) == (True, False)
     assert json.loads(json.dumps(invocation.values)) == invocation.values
+
+
+def test_json_with_too_much_in_it_is_refused_by_the_name_of_its_argument(catalog: Catalog) -> None:
+    trigger = catalog.get("dags trigger")
+    for text, words in (
+        ("[" + "[]," * 100_000 + "1]", "100000 values"),
+        ("[" * 200 + "]" * 200, "100 levels"),
+    ):
+        with pytest.raises(BadArgument, match=words) as error:
+            catalog.bind(trigger, {"dag_id": "a", "conf": text})
+        assert error.value.argument == "conf"
+        with pytest.raises(BadArgument, match=words):
+            catalog.parse(["dags", "trigger", "a", "--conf", text])
+
+
+def test_a_date_that_is_longer_than_any_is_refused_unread(catalog: Catalog) -> None:
+    for text in ("2026-01-01T" + "." * 100_000, " " * 100_000, "1" * 100_000):
+        with pytest.raises(BadArgument, match="no date and time has more than") as error:
+            catalog.bind(catalog.get("dags test"), {"dag_id": "a", "logical_date": text})
+        assert error.value.argument == "logical_date"
+        assert len(str(error.value)) < 200

@@ -104,3 +104,17 @@ def test_the_password_in_an_address_is_masked_whatever_the_argument(catalog):
     invocation = catalog.parse(["variables", "set", "colour", "postgres://me:hunter22@host/db"])
     assert invocation.masked[-1] == "postgres://me:***@host/db"
     assert "hunter22" in invocation.secrets
+
+
+def test_what_is_too_much_to_look_into_is_masked_as_a_whole():
+    from airflow_rest_api.commands.masking import masked_text
+    from airflow_rest_api.json_text import DEEPEST, MOST_VALUES
+
+    assert masked_text('{"a": [' + "1," * MOST_VALUES + '{"password": "hunter2"}]}') == "***"
+    assert masked_text("[" * (DEEPEST + 1) + '{"password": "hunter2"}' + "]" * (DEEPEST + 1)) == "***"
+
+
+def test_an_address_in_the_extra_of_an_address_in_the_extra_of_one_has_an_end(catalog):
+    uri = "x://?__extra__=" * 20_000
+    invocation = catalog.parse(["connections", "add", "c", "--conn-uri", uri])
+    assert uri in invocation.secrets

@@ -305,3 +305,22 @@ def test_an_archive_without_a_file_is_refused(make: Make) -> None:
 def test_another_ending_is_refused(make: Make) -> None:
     for name in ("x.tar", "x.rar", "x.py", "zip", "x.tar.bz2"):
         assert "its name must end with" in str(refusal(make(), name, zipped({"a.py": b""})))
+
+
+@pytest.mark.parametrize("key", ["comment", "SCHILY.xattr.user.a", "path", "mtime"])
+def test_a_record_that_python_reads_for_hours_is_refused_unread(make: Make, key: str) -> None:
+    packed = tarred({"a.py": b""}, pax_headers={key: "1" * 900_000})
+    assert "more digits" in str(refusal(make(), "x.tgz", packed))
+
+
+def test_a_map_of_a_sparse_file_is_not_looked_for_in_the_whole_archive(make: Make) -> None:
+    headers = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
+    packed = tarred({"a.py": b"1\n" + b"2" * 5 * MIB}, pax_headers=headers)
+    assert "sparse" in str(refusal(make(), "x.tgz", packed))
+
+
+def test_records_that_other_programs_write_are_read(make: Make) -> None:
+    received = make()
+    headers = {"mtime": "1770000000.123456789", "comment": "0123456789abcdef" * 4}
+    unpack("x.tgz", io.BytesIO(tarred({"a.py": b"x"}, pax_headers=headers)), received)
+    assert [file.path for file in received.files] == ["a.py"]

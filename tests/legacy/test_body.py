@@ -6,17 +6,17 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.datastructures import Headers
 
+from airflow_rest_api.json_text import MOST_VALUES
 from airflow_rest_api.legacy.body import (
     FORM_LIMIT,
-    LARGE,
     MOST_FIELDS,
-    MOST_VALUES,
     Body,
     firsts,
     parse_pairs,
     read_body,
 )
 from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.parsing_threads import LARGE
 
 FORM = "application/x-www-form-urlencoded"
 FILE = b'--b\r\nContent-Disposition: form-data; name="dag_file"; filename="a.py"\r\n\r\nx = 1\r\n'
@@ -66,7 +66,7 @@ NO_OBJECT = {
     b"{": "is not valid JSON: ",
     b"\xff": "is not valid JSON: ",
     b'{"a": NaN}': "is not valid JSON: NaN is not JSON",
-    b"[" * 100_000: "is not valid JSON: ",
+    b"[" * 100_000: "is not valid JSON: it is nested",
     b"[" * (MOST_VALUES + 1): "must be a JSON object",
 }
 

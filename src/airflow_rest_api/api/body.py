@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
-from starlette.types import Message
 
-from airflow_rest_api.multipart import Ending
+from airflow_rest_api import json_text
+from airflow_rest_api.header_values import media_type
+from airflow_rest_api.multipart import read_multipart
 from airflow_rest_api.operations.files import Upload
+from airflow_rest_api.parsing_threads import read_aside
 from airflow_rest_api.problem import Problem
 
 MOST_FILES = 20
 MOST_FIELDS = 1000
-LONG_BODY = 64 * 1024
+"""Fields of a form, or members of a JSON object."""
+LONGEST_FIELD = 64 * 1024
+LONGEST_JSON = 8 * 1024 * 1024
+"""Bytes of a JSON body, which is held in memory; a form may be as long as an upload."""
+MULTIPART = "multipart/form-data"
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -42,26 +48,19 @@ async def read_body(request: Request, limit: int) -> AsyncIterator[Body]:
     :param limit: bytes that the body may have
     :raises Problem: the body is too large, of another type, or not what its type says
     """
-    request, ending = _limited(request, limit)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        async with request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS, max_part_size=limit) as form:
-            if not ending.complete:
-                raise Problem(400, "bad_request", "The body ends before its last boundary.")
+    kind = media_type(request.headers.get("content-type", ""))
+    if kind == MULTIPART:
+        async with _form(request, limit, MOST_FILES, limit) as form:
             yield _from_form(form)
         return
-    content = await request.body()
+    is_json = kind == "application/json" or kind.endswith("+json")
+    content = b"".join([chunk async for chunk in _limited(request, min(limit, LONGEST_JSON))])
     if not content.strip():
         yield Body()
-    elif kind == "application/json" or kind.endswith("+json"):
-        parse = asyncio.to_thread(_from_json, content) if len(content) > LONG_BODY else None
-        yield Body(await parse if parse else _from_json(content))
+    elif is_json:
+        yield Body(await read_aside(len(content), partial(_from_json, content)))
     else:
-        raise Problem(
-            415,
-            "unsupported_media_type",
-            f"A body of type {kind or 'nothing'!r} is not taken: send JSON or multipart/form-data.",
-        )
+        raise _other_type(kind, "JSON or multipart/form-data")
 
 
 async def read_model(request: Request, limit: int, model: type[M], *, strict: bool = False) -> M:
@@ -85,7 +84,8 @@ def validated(model: type[M], values: dict[str, Any], *, strict: bool = False) -
     try:
         return model.model_validate(values, strict=strict)
     except ValidationError as error:
-        first = error.errors()[0]
+        # All are made for the one: bodies have few members, and a list fails with its first wrong item.
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = [str(part) for part in first["loc"]]
         raise Problem(400, "bad_request", f"{'.'.join(place)}: {first['msg']}", argument=place[0]) from None
 
@@ -106,56 +106,68 @@ async def read_form(request: Request, limit: int, files: int) -> AsyncIterator[F
     :param files: that it may have
     :raises Problem: the body is too large, of another type, or not what its type says
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "multipart/form-data":
-        raise Problem(
-            415, "unsupported_media_type", f"A body of type {kind!r} is not taken: send multipart/form-data."
-        )
-    request, ending = _limited(request, limit)
-    async with request.form(max_files=files, max_fields=MOST_FIELDS, max_part_size=LONG_BODY) as form:
-        if not ending.complete:
-            raise Problem(400, "bad_request", "The body ends before its last boundary.")
+    kind = media_type(request.headers.get("content-type", ""))
+    if kind != MULTIPART:
+        raise _other_type(kind, MULTIPART)
+    async with _form(request, limit, files, LONGEST_FIELD) as form:
         yield form
 
 
-def _limited(request: Request, limit: int) -> tuple[Request, Ending]:
-    """Return the request with a body that ends at a limit, and what watches its end."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        raise _too_large(limit)
-    ending = Ending(request.headers.get("content-type", ""))
-    seen = 0
+@asynccontextmanager
+async def _form(request: Request, limit: int, files: int, part: int) -> AsyncIterator[FormData]:
+    try:
+        form = await read_multipart(
+            request.headers, _limited(request, limit), files=files, fields=MOST_FIELDS, part=part
+        )
+    except MultiPartException as error:
+        raise Problem(400, "bad_request", f"The body is no {MULTIPART}: {error.message}") from None
+    try:
+        yield form
+    finally:
+        await form.close()
 
-    async def receive() -> Message:
-        nonlocal seen
-        message = await request.receive()
-        chunk = message.get("body", b"")
+
+async def _limited(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """Yield a body as it comes, up to a limit."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared[:20]) > limit:
+        raise _too_large(limit)
+    seen = 0
+    async for chunk in request.stream():
         seen += len(chunk)
-        ending.add(chunk)
         if seen > limit:
             raise _too_large(limit)
-        return message
-
-    return Request(request.scope, receive), ending
+        yield chunk
 
 
 def _too_large(limit: int) -> Problem:
     return Problem(
         413,
         "too_large",
-        f"The body has more than {limit} bytes ([rest_api_plugin] max_upload).",
+        f"The body has more than {limit} bytes ([rest_api_plugin] max_upload, and {LONGEST_JSON} of JSON).",
         headers={"Connection": "close"},
+    )
+
+
+def _other_type(kind: str, wanted: str) -> Problem:
+    return Problem(
+        415,
+        "unsupported_media_type",
+        f"A body of type {kind[:100] or 'nothing'!r} is not taken: send {wanted}.",
     )
 
 
 def _from_json(content: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        words = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise Problem(400, "bad_json", f"The body is no JSON: {words}") from None
+        value = json_text.loads(content)
+    except json_text.TooMany as error:
+        raise Problem(400, "bad_json", f"The body {error}.") from None
+    except ValueError as error:
+        raise Problem(400, "bad_json", f"The body is no JSON: {error}") from None
     if not isinstance(value, dict):
         raise Problem(400, "bad_json", "The body must be a JSON object.")
+    if len(value) > MOST_FIELDS:
+        raise Problem(400, "bad_json", f"The body has more than {MOST_FIELDS} members.")
     return value
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Argument, Command
 
+LONGEST_SWITCH = 100
+"""Characters of a text that are looked at for one of these."""
 _SWITCH = {
     "true": True,
     "on": True,
@@ -40,7 +42,7 @@ def _value(argument: Argument | None, values: list[str]) -> Any:
 
 def _single(argument: Argument, text: str) -> Any:
     if argument.flag or argument.type == "boolean":
-        return _SWITCH.get(text.strip().lower(), text)
+        return _SWITCH.get(text[:LONGEST_SWITCH].strip().lower(), text)
     try:
         if argument.type == "integer":
             return int(text)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 from pydantic_core import PydanticSerializationError
 from typing_extensions import Self
 
@@ -216,7 +216,7 @@ class RunBody(Model):
 
     model_config = ConfigDict(extra="forbid")
 
-    argv: list[str] = Field(
+    argv: Annotated[list[str], FailFast()] = Field(
         min_length=1, max_length=10_000, description="The words after `airflow`.", examples=[["dags", "list"]]
     )
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from airflow_rest_api.header_values import named, parts
+
 LONGEST_WAIT = 3600
-_PREFERENCE = re.compile(
-    r'\s*([!#$%&\'*+.^_`|~\w-]+)\s*(?:=\s*(?:"([^"]*)"|([^\s;,"]*)))?\s*(?:;[^,]*)?(?:,|$)'
-)
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,11 @@ def preference(headers: Iterable[str], default: float) -> Preference:
     7240, section 2).
     """
     found: dict[str, str] = {}
-    for match in _PREFERENCE.finditer(", ".join(headers)):
-        found.setdefault(match[1].lower(), match[2] if match[2] is not None else match[3] or "")
+    for header in headers:
+        for one in parts(header, ","):
+            # What follows a semicolon is a parameter of the preference; none of ours has one.
+            name, value = named(next(parts(one, ";")))
+            found.setdefault(name, value)
     wait = found.get("wait", "")
     if wait.isascii() and wait.isdigit():
         seconds = min(int(wait[:9]), LONGEST_WAIT)

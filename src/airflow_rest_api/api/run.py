@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from airflow_rest_api import json_text
 from airflow_rest_api.api.answer import answer_run, leaves
 from airflow_rest_api.api.body import Body, read_body, validated
 from airflow_rest_api.api.context import CallerDep, ContextDep
@@ -15,6 +16,7 @@ from airflow_rest_api.api.idempotency import key_of, once
 from airflow_rest_api.api.launch import launch_line
 from airflow_rest_api.api.models import RunBody
 from airflow_rest_api.api.responses import IDEMPOTENCY_KEY, PREFER, RUN_RESPONSES
+from airflow_rest_api.parsing_threads import read_aside
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.routes import Needs, needs
 
@@ -53,7 +55,7 @@ async def run(request: Request, context: ContextDep, caller: CallerDep) -> Respo
     file to be written is the name under which the operation has it.
     """
     async with read_body(request, context.settings.max_upload) as body:
-        argv = _argv(body)
+        argv = await _argv(body)
         key = await key_of(request, caller, argv, body.files)
         operation, headers = await once(
             context,
@@ -65,7 +67,7 @@ async def run(request: Request, context: ContextDep, caller: CallerDep) -> Respo
     return await answer_run(context, request, operation, headers)
 
 
-def _argv(body: Body) -> list[str]:
+async def _argv(body: Body) -> list[str]:
     values = body.values
     if body.form:
         fields = values.get("argv", [])
@@ -74,7 +76,8 @@ def _argv(body: Body) -> list[str]:
                 400, "bad_request", "argv: one field with the JSON text of the list of words", argument="argv"
             )
         try:
-            values = {"argv": json.loads(fields[0])}
-        except (ValueError, RecursionError):
+            words = await read_aside(len(fields[0]), partial(json_text.loads, fields[0]))
+            values = {"argv": words}
+        except ValueError:
             raise Problem(400, "bad_json", "argv: the field is no JSON", argument="argv") from None
     return validated(RunBody, values, strict=True).argv

@@ -12,6 +12,7 @@ from os import PathLike
 from typing import Any
 from urllib.parse import urlsplit
 
+from airflow_rest_api import json_text
 from airflow_rest_api.commands import rules
 from airflow_rest_api.commands.errors import BadArgument
 from airflow_rest_api.commands.model import Argument
@@ -114,7 +115,7 @@ def truth(value: Any) -> Any:
 
 
 def check_text(name: str | None, text: str) -> None:
-    """Raise BadArgument where ``text`` cannot be part of a command line."""
+    """Raise BadArgument where ``text`` cannot be part of a command line, or is JSON with too much in it."""
     where = f"argument {name}: " if name else ""
     if "\0" in text:
         raise BadArgument(name, f"{where}a NUL character cannot be passed to a command")
@@ -122,6 +123,11 @@ def check_text(name: str | None, text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise BadArgument(name, f"{where}not valid Unicode text") from None
+    if text.lstrip().startswith(("{", "[")):
+        try:
+            json_text.check(text)
+        except ValueError as error:
+            raise BadArgument(name, f"{where}the JSON {str(error).removeprefix('it ')}") from None
 
 
 def check_size(words: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
+from airflow_rest_api import json_text
 from airflow_rest_api.commands import rules
 from airflow_rest_api.commands.parsing import Occurrence
 
@@ -28,6 +29,8 @@ LONGEST_SHOWN = 2000
 """Characters of a word that are kept of it, in the operation and in Airflow's own audit log."""
 SHORTEST = 5
 """Characters a secret has to have where Airflow does not say: fewer are found in any text."""
+DEEPEST_EXTRA = 4
+"""Addresses within the extra field of an address: Airflow takes apart one."""
 
 
 def masked(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[str, Any]) -> list[Occurrence]:
@@ -83,12 +86,12 @@ def secrets(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[
 def _whole(word: str) -> Iterator[str]:
     """Yield a value that is secret as a whole, and its parts where it is no object that has harmless ones."""
     yield word
-    if not word.lstrip().startswith(("{", "[")) and "://" not in word:
+    if not _may_be_json(word) and "://" not in word:
         for pair in word.split(","):  # --basic-auth=user:password,user:password
             yield pair.partition(":")[2]
 
 
-def _within(word: str, *, hidden: bool = False) -> Iterator[str]:
+def _within(word: str, *, hidden: bool = False, level: int = 0) -> Iterator[str]:
     """Yield the secrets in a value; with ``hidden``, every text of an object is one."""
     for _, password in _PASSWORD_IN_ADDRESS.findall(word):
         yield password
@@ -98,13 +101,15 @@ def _within(word: str, *, hidden: bool = False) -> Iterator[str]:
         for key, value in parse_qsl(word.partition("?")[2], keep_blank_values=True):
             if hides_value_of(key):
                 yield value
-            elif key == "__extra__":  # airflow.models.connection.Connection.EXTRA_KEY
-                yield from _within(value)
-    if word.lstrip().startswith(("{", "[")):
+            # airflow.models.connection.Connection.EXTRA_KEY
+            elif key == "__extra__" and level < DEEPEST_EXTRA:
+                yield from _within(value, level=level + 1)
+    if _may_be_json(word):
         try:
-            yield from _hidden_texts(json.loads(word), hidden=hidden)
-        except (ValueError, RecursionError):
+            value = json_text.loads(word)
+        except ValueError:
             return
+        yield from _hidden_texts(value, hidden=hidden)
 
 
 def _hidden_texts(value: Any, *, hidden: bool = False) -> Iterator[str]:
@@ -128,13 +133,21 @@ def hides_value_of(key: str) -> bool:
 
 
 def _masked_json(word: str) -> str:
-    if not word.lstrip().startswith(("{", "[")):
+    if not _may_be_json(word):
         return word
     try:
-        value = json.loads(word)
-        return json.dumps(hidden, ensure_ascii=False) if (hidden := _hidden(value)) != value else word
-    except (ValueError, RecursionError):
+        value = json_text.loads(word)
+    except (json_text.TooMany, json_text.TooDeep):
+        # Nobody looks into it, so nobody knows what is in it.
+        return rules.MASK
+    except ValueError:
         return word
+    return json.dumps(hidden, ensure_ascii=False) if (hidden := _hidden(value)) != value else word
+
+
+def _may_be_json(word: str) -> bool:
+    """Return whether a value is an object or a list, should it be JSON."""
+    return word.lstrip().startswith(("{", "["))
 
 
 def _hidden(value: Any) -> Any:

@@ -14,6 +14,9 @@ from airflow_rest_api.commands.errors import BadArgument
 Occurrence = tuple[argparse.Action, list[str]]
 """An argument as it stands on a command line, once: the words that are its values."""
 
+LONGEST_MOMENT = 200
+"""Characters of a date and time with its zone: to read one takes time with the square of that."""
+
 NO_HELP = "argument -h/--help: not here, the catalog of commands has the help"
 
 # How argparse begins the messages that repeat words of the client's which may be meant for any argument.
@@ -84,6 +87,9 @@ class CheckingParser(argparse.ArgumentParser):
         return values
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        if rules.value_type(action) == "datetime" and len(arg_string) > LONGEST_MOMENT:
+            problem = f"no date and time has more than {LONGEST_MOMENT} characters"
+            raise argparse.ArgumentError(action, problem)
         try:
             value = super()._get_value(action, arg_string)
             if rules.value_type(action) == "datetime" and not _is_moment(value):

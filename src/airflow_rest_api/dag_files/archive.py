@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import stat
 import struct
 import tarfile
@@ -10,7 +11,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from airflow_rest_api.dag_files.names import BadName, clean, left_out
 from airflow_rest_api.dag_files.received import CHUNK, Received, Stream, TooLarge
@@ -24,6 +25,8 @@ FREE = 10 * 1024 * 1024
 
 LARGEST_ENTRY = 64 * 1024
 """Bytes of an archive's own records about one file, such as long names."""
+LONGEST_NUMBER = 100
+"""Digits in such a record; a digest in hexadecimal can happen to have some of them in a row."""
 LARGEST_DIRECTORY = 2000
 """Bytes for each file in the list of files of a ZIP archive."""
 
@@ -35,6 +38,7 @@ _BEFORE_END = 20
 _LONGEST_END = _BEFORE_END + 22 + 0x10000
 """As far as Python's module looks for the end."""
 _ENCRYPTED, _UTF8 = 0x1, 0x800
+_NUMBER = re.compile(rb"[0-9]+")
 _PLAIN = frozenset({tarfile.REGTYPE, tarfile.AREGTYPE})
 
 _KINDS = {
@@ -155,7 +159,8 @@ def _unpack_tar(content: BinaryIO, received: Received, limit: int) -> None:
                     raise _bomb(limit)
                 plain.write(chunk)
         plain.seek(0)
-        with tarfile.open(fileobj=cast("BinaryIO", _Guarded(plain)), mode="r:") as archive:
+        guarded = cast("BinaryIO", _Guarded(plain))
+        with tarfile.open(fileobj=guarded, mode="r:", tarinfo=_Member) as archive:
             _take(archive, received, limit)
             plain.seek(archive.offset)
             # Python's module takes a damaged header for the end.
@@ -202,6 +207,29 @@ def _bomb(limit: int) -> TooLarge:
     return TooLarge(
         f"The archive unpacks to more than {limit} bytes: more than is allowed, or than source code does."
     )
+
+
+class _Member(tarfile.TarInfo):
+    """
+    A file of a tar archive, without records that Python takes hours to read.
+
+    Before 3.11.10 it searches them for a number and a word, from each digit anew (CVE-2024-6232). The methods
+    are those that `tarfile` has for kinds of members: "can be overridden" there.
+    """
+
+    def _proc_pax(self, archive: Any) -> Any:
+        place = archive.fileobj.tell()
+        record = archive.fileobj.read(self._block(self.size))  # type: ignore[attr-defined]
+        archive.fileobj.seek(place)
+        if any(len(number[0]) > LONGEST_NUMBER for number in _NUMBER.finditer(record)):
+            raise BadArchive("a record in it has a number of more digits than any has")
+        return super()._proc_pax(archive)  # type: ignore[misc]
+
+    def _proc_gnusparse_00(self, *_: Any) -> None:
+        raise BadArchive("a file in it is sparse, no plain file")
+
+    # The last of them reads a whole archive for a number.
+    _proc_gnusparse_01 = _proc_gnusparse_10 = _proc_gnusparse_00
 
 
 class _Bounded:

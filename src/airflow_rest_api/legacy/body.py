@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
+import codecs
 import json
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, BinaryIO
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 from starlette.datastructures import Headers, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.formparsers import MultiPartException
 
+from airflow_rest_api import json_text
+from airflow_rest_api.header_values import media_type
 from airflow_rest_api.legacy.errors import Refusal
-from airflow_rest_api.multipart import Ending
+from airflow_rest_api.multipart import read_multipart
+from airflow_rest_api.parsing_threads import read_aside
 from airflow_rest_api.problem import Problem
 
 FORM_LIMIT = 8 * 1024 * 1024
@@ -25,18 +28,13 @@ PATIENCE = 4
 
 TOO_LONG = "The request body is too long"
 
-LARGE = 64 * 1024
-"""Bytes of a body beyond which a thread reads it: the event loop has other requests to serve."""
-
 MOST_FIELDS = 1000
 """Fields of a form or members of a JSON body, as many as a multipart body may have."""
 
-MOST_VALUES = 100_000
-"""Values of a JSON body: Python's JSON parser lets no other thread run before it is done with all of them."""
+_PIECE = 64 * 1024
+"""Characters that are decoded at once: Python lets no other thread run in the middle."""
 
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
-# Never without a match, or each quotation mark in an unfinished string would be tried once more.
-_BEFORE_VALUES = "[{,"
+_FILES = 1000
 
 
 @dataclass(frozen=True)
@@ -55,12 +53,14 @@ class Body:
     :ivar fields: names and texts in the order they came; None for a name without a value
     :ivar echo: the same for the answer, as it was sent
     :ivar files: files by the name of their field; the first of each name
+    :ivar size: bytes of all but the files
     """
 
     fields: list[tuple[str, str | None]] = field(default_factory=list)
     echo: dict[str, Any] = field(default_factory=dict)
     files: dict[str, File] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    size: int = 0
 
 
 def parse_pairs(text: str) -> list[tuple[str, str | None]]:
@@ -100,7 +100,7 @@ async def read_body(
         is no JSON object counts as none, as it did in 1.x
     :raises Refusal: the body is too long (413) or is not what its type says (400)
     """
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = media_type(headers.get("content-type", ""))
     if kind == "multipart/form-data":
         return await _read_multipart(headers, _limited(stream, limit, limit))
     raw = b"".join([chunk async for chunk in _limited(stream, min(limit, FORM_LIMIT), limit)])
@@ -133,10 +133,8 @@ async def _limited(stream: AsyncIterator[bytes], limit: int, upload: int) -> Asy
 
 async def _read_multipart(headers: Headers, stream: AsyncGenerator[bytes, None]) -> Body:
     body = Body()
-    ending = Ending(headers.get("content-type", ""))
-    parser = MultiPartParser(headers, _watched(stream, ending), max_part_size=FORM_LIMIT)
     try:
-        form = await parser.parse()
+        form = await read_multipart(headers, stream, files=_FILES, fields=MOST_FIELDS, part=FORM_LIMIT)
     except (Refusal, Problem):
         raise
     except Exception as error:
@@ -144,21 +142,14 @@ async def _read_multipart(headers: Headers, stream: AsyncGenerator[bytes, None])
         async for _ in stream:
             pass
         raise Refusal(f"The body is not valid multipart/form-data: {_words(error)}") from None
-    if not ending.complete:
-        raise Refusal("The body is not valid multipart/form-data: it ends before its last boundary")
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
             body.files.setdefault(name, File(value.filename or "", value.file))
         else:
             body.fields.append((name, value))
             body.echo.setdefault(name, value)
+            body.size += len(value)
     return body
-
-
-async def _watched(stream: AsyncIterator[bytes], ending: Ending) -> AsyncGenerator[bytes, None]:
-    async for chunk in stream:
-        ending.add(chunk)
-        yield chunk
 
 
 class _NoObject(Exception):
@@ -166,7 +157,9 @@ class _NoObject(Exception):
 
 
 async def _read(read: Callable[[bytes], Body], raw: bytes) -> Body:
-    return await asyncio.to_thread(read, raw) if len(raw) > LARGE else read(raw)
+    body = await read_aside(len(raw), partial(read, raw))
+    body.size = len(raw)
+    return body
 
 
 def _read_form(raw: bytes) -> Body:
@@ -180,32 +173,18 @@ def _read_json(raw: bytes) -> Body:
     if not raw.strip():
         return Body()
     try:
-        text = raw.decode(json.detect_encoding(raw), "surrogatepass")
-        if _has_too_many_values(text):
-            if text.lstrip().startswith("{"):
-                raise Refusal(f"The body has more than {MOST_VALUES} values", 413)
-            raise _NoObject("must be a JSON object")
-        document = json.loads(text, parse_constant=_no_json)
-    except (ValueError, RecursionError) as error:
+        document = json_text.loads(raw, _no_json)
+    except json_text.TooMany as error:
+        if raw.lstrip().startswith(b"{"):
+            raise Refusal(f"The body {error}", 413) from None
+        raise _NoObject("must be a JSON object") from None
+    except ValueError as error:
         raise _NoObject(f"is not valid JSON: {error}") from None
     if not isinstance(document, dict):
         raise _NoObject(f"must be a JSON object, not {_json_type(document)}")
     if len(document) > MOST_FIELDS:
         raise _too_many_fields()
     return Body([(name, _as_text(value)) for name, value in document.items() if value is not None], document)
-
-
-def _has_too_many_values(text: str) -> bool:
-    if sum(map(text.count, _BEFORE_VALUES)) <= MOST_VALUES:
-        return False
-    # What is inside of strings does not count: a long text is one value.
-    found = end = 0
-    for string in _STRING.finditer(text):
-        found += sum(text.count(mark, end, string.start()) for mark in _BEFORE_VALUES)
-        if found > MOST_VALUES:
-            return True
-        end = string.end()
-    return found + sum(text.count(mark, end) for mark in _BEFORE_VALUES) > MOST_VALUES
 
 
 def _too_many_fields() -> Refusal:
@@ -234,4 +213,18 @@ def _json_type(value: Any) -> str:
 
 
 def _decode(text: str) -> str:
-    return unquote_plus(text, errors="replace")
+    """Return what `unquote_plus(text, errors="replace")` does, leaving other threads their turn."""
+    if len(text) <= _PIECE:
+        return unquote_plus(text, errors="replace")
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    raw = text.encode().replace(b"+", b" ")
+    pieces = []
+    start = 0
+    while start < len(raw):
+        end = start + _PIECE
+        # Not in the middle of an escape: %41
+        cut = raw.rfind(b"%", end - 2, end)
+        end = end if cut < 0 else cut
+        pieces.append(decoder.decode(unquote_to_bytes(raw[start:end])))
+        start = end
+    return "".join(pieces) + decoder.decode(b"", final=True)

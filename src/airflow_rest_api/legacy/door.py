@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
@@ -13,7 +14,9 @@ from airflow_rest_api.hosts.errors import InvalidToken
 from airflow_rest_api.legacy import bearer
 from airflow_rest_api.legacy.envelope import Envelope
 from airflow_rest_api.legacy.request import Sent
+from airflow_rest_api.parsing_threads import read_aside
 from airflow_rest_api.security.header_token import FAILED, HeaderToken
+from airflow_rest_api.security.request_size import is_taken
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -66,6 +69,16 @@ class Door:
         return respond(envelope)
 
 
+async def respond_aside(envelope: Envelope, size: int) -> Response:
+    """
+    Return an envelope as the answer to a request, made in a thread where that is long.
+
+    :param size: of what the client sent, which the envelope repeats
+    """
+    output = envelope.output if isinstance(envelope.output, dict) else {"": envelope.output}
+    return await read_aside(size + sum(map(len, output.values())), partial(respond, envelope))
+
+
 def respond(envelope: Envelope) -> Response:
     """Return an envelope as the answer to a request."""
     # ASCII: a client may have sent what is no text in any encoding.
@@ -75,7 +88,8 @@ def respond(envelope: Envelope) -> Response:
 
 
 def _envelope(scope: Scope, status: int, output: str) -> Envelope:
-    sent = Sent.of(scope["query_string"].decode("latin-1"))
+    query = scope["query_string"] if is_taken(scope["query_string"]) else b""
+    sent = Sent.of(query.decode("latin-1"))
     return Envelope(status, output, _now(), sent.arguments, sent.post_arguments)
 
 

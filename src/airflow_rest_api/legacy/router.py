@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from airflow_rest_api.api.context import CallerDep, ContextDep
 from airflow_rest_api.legacy.body import read_body
-from airflow_rest_api.legacy.door import respond
+from airflow_rest_api.legacy.door import respond_aside
 from airflow_rest_api.legacy.envelope import Envelope
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Sent, is_complete, understand
@@ -44,14 +44,16 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
             # A HEAD changes nothing: the 1.x plugin ran the command.
             understand(sent)
             legacy.count(sent, caller, call_time)
-            return respond(Envelope(200, "", call_time, sent.arguments, sent.post_arguments))
+            envelope = Envelope(200, "", call_time, sent.arguments, sent.post_arguments)
+            return await respond_aside(envelope, body.size)
     except Problem as problem:
         legacy.count(sent, caller, call_time)
         message = str(problem.detail["message"])
-        return respond(Envelope(problem.status, message, call_time, sent.arguments, headers=problem.headers))
+        envelope = Envelope(problem.status, message, call_time, sent.arguments, headers=problem.headers)
+        return await respond_aside(envelope, sent.body.size)
     except Refusal as refusal:
         legacy.count(sent, caller, call_time)
         envelope = Envelope(refusal.status, refusal.message, call_time, sent.arguments, sent.post_arguments)
-        return respond(envelope)
+        return await respond_aside(envelope, sent.body.size)
     root = root_path(request.scope).removesuffix(MOUNT)
-    return respond(await legacy.answer(sent, caller, call_time, root))
+    return await respond_aside(await legacy.answer(sent, caller, call_time, root), sent.body.size)

@@ -14,6 +14,7 @@ from airflow_rest_api.paths import local_path
 from airflow_rest_api.problem import Problem, of_database
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.header_token import FAILED, HeaderToken
+from airflow_rest_api.security.request_size import refuse_oversized
 from airflow_rest_api.security.sites import Use, cookie, cookie_counts, refuse_others
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class Guard:
         door = self.doors.get(local_path(scope))
         headers = Headers(scope=scope)
         try:
+            refuse_oversized(scope)
             if self.header_user:
                 await self.header_user.check()
             refuse_others(headers, self.host.trusted_origins(), followed_link=_is_page(scope))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
 
 from airflow_rest_api.commands import masking, rules
+from airflow_rest_api.security.request_size import is_taken
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -34,6 +35,9 @@ class QuietQuery:
 
 def quiet(query: bytes) -> bytes:
     """Return a query string without the secrets in it; one that has none as it is."""
+    if not is_taken(query):
+        # The guard has refused it unseen, and nobody looks into it now.
+        return rules.MASK.encode()
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     key = next((value for name, value in pairs if name == "key"), "")
     shown = [(name, _shown(name, value, key)) for name, value in pairs]

@@ -13,8 +13,6 @@ from enum import Enum
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from starlette.requests import cookie_parser
-
 from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
@@ -33,8 +31,15 @@ class Use(str, Enum):
 
 def cookie(headers: Headers, name: str) -> str | None:
     """Return the value of a cookie, None where there is none."""
-    # As Airflow reads it: one that another app of this host has set in its own way does not hide the others.
-    return cookie_parser(headers.get("cookie", "")).get(name) or None
+    # One that another app of this host has set in its own way does not hide the others, and the last of a
+    # name counts, as for Airflow (starlette.requests.cookie_parser). That one undoes quotes as well, which no
+    # token has: before Python 3.11.10 in time with the square of the length (http.cookies._unquote).
+    found = None
+    for one in headers.get("cookie", "").split(";"):
+        key, _, value = one.partition("=")
+        if key.strip() == name:
+            found = value.strip()
+    return found or None
 
 
 def cookie_counts(headers: Headers, method: str, use: Use) -> bool:

@@ -23,6 +23,7 @@ from airflow_rest_api.legacy.login.endpoint import ROOT_APP, NoEndpoint, token_e
 from airflow_rest_api.legacy.login.throttle import Throttle, TooMany
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.body_deadline import BodyDeadline
+from airflow_rest_api.security.request_size import refuse_oversized
 from airflow_rest_api.security.routes import Needs, check, needs
 from airflow_rest_api.security.sites import refuse_others
 
@@ -63,6 +64,13 @@ class LoginApp(FastAPI):
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": "Not authenticated"})
             return
+        if scope["type"] == "http":
+            try:
+                refuse_oversized(scope)
+            except Problem as problem:
+                answer = JSONResponse({"message": str(problem)}, problem.status, problem.headers)
+                await answer(scope, receive, send)
+                return
         await super().__call__(scope, receive, send)
 
 

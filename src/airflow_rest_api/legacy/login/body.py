@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
+
+from airflow_rest_api import json_text
+from airflow_rest_api.header_values import media_type
 
 LIMIT = 65_536
 NOT_JSON = "Request payload is not JSON"
@@ -57,8 +59,8 @@ async def read_login(request: Request) -> Login:
         if len(content) > LIMIT:
             raise BadLogin(413, "Request payload is too large")
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
+        document = json_text.loads(bytes(content))
+    except ValueError:
         raise BadLogin(400, NOT_JSON) from None
     if not isinstance(document, dict):
         raise BadLogin(400, "Request payload is not a JSON object")
@@ -73,7 +75,7 @@ async def read_login(request: Request) -> Login:
 
 
 def _is_json(content_type: str) -> bool:
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = media_type(content_type)
     return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
 
 

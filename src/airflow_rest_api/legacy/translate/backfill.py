@@ -17,7 +17,9 @@ from airflow_rest_api.legacy.translate.plan import (
     renamed,
 )
 
-_DAY = re.compile(r"\s*(\d{4}-\d\d-\d\d)(?:[T ].*?)?(Z|[+-]\d\d:?\d\d)?\s*\Z")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_ZONE = re.compile(r"Z|[+-]\d\d:?\d\d")
+_LONGEST_ZONE = 6
 
 
 def translate(request: Request, context: Context) -> Work:
@@ -42,8 +44,19 @@ def dates(start: str | None, end: str | None) -> tuple[str, str]:
     only = start or end
     if not only:
         raise Refusal("Provide a start_date and/or end_date")
-    match = _DAY.match(only)
-    if match is None:
+    day, zone = _day_and_zone(only)
+    if not day:
         return only, only  # Airflow's parser says what is wrong with it
-    day, zone = match[1], match[2] or ""
     return f"{day}T00:00:00{zone}", f"{day}T23:59:59{zone}"
+
+
+def _day_and_zone(text: str) -> tuple[str, str]:
+    """Return the day of a date and time, and its zone where it has one; twice nothing where it is neither."""
+    text = text.strip()
+    day, rest = text[:10], text[10:]
+    if not _DAY.fullmatch(day) or "\n" in rest:
+        return "", ""
+    start = max(0, len(rest) - _LONGEST_ZONE)
+    # Only the end of it, which has no room for a long search.
+    zone = next((tail for at in range(start, len(rest)) if _ZONE.fullmatch(tail := rest[at:])), "")
+    return (day, zone) if rest[:1] in ("", "T", " ") or rest == zone else ("", "")
