@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, cast
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from airflow_rest_api.legacy.service import Legacy
 
 PATH = "/api"
+LONG = 16 * 1024
+"""Characters of a request whose secrets are looked for in a thread."""
 
 router = APIRouter(tags=["Airflow 1.x plugin"])
 
@@ -44,7 +47,8 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
             # A HEAD changes nothing: the 1.x plugin ran the command.
             understand(sent)
             legacy.count(sent, caller, call_time)
-            return respond(Envelope(200, "", call_time, sent.arguments, sent.post_arguments))
+            envelope = Envelope(200, "", call_time, sent.arguments, sent.post_arguments)
+            return await _respond(envelope, sent)
     except Problem as problem:
         legacy.count(sent, caller, call_time)
         message = str(problem.detail["message"])
@@ -52,6 +56,12 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
     except Refusal as refusal:
         legacy.count(sent, caller, call_time)
         envelope = Envelope(refusal.status, refusal.message, call_time, sent.arguments, sent.post_arguments)
-        return respond(envelope)
+        return await _respond(envelope, sent)
     root = root_path(request.scope).removesuffix(MOUNT)
-    return respond(await legacy.answer(sent, caller, call_time, root))
+    return await _respond(await legacy.answer(sent, caller, call_time, root), sent)
+
+
+async def _respond(envelope: Envelope, sent: Sent) -> Response:
+    """Answer with what was sent, without the secrets in it: from a thread where that may take time."""
+    size = sum(len(value or "") for _, value in (*sent.query, *sent.body.fields))
+    return await asyncio.to_thread(respond, envelope) if size > LONG else respond(envelope)
