@@ -1,6 +1,13 @@
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable
+
 import pytest
+
+from airflow_rest_api.commands.errors import BadArgument
+from airflow_rest_api.commands.masking import MOST_CHARACTERS, MOST_SECRETS
 
 MASKED = [
     (["connections", "add", "c", "--conn-password", "hunter2"], ["--conn-password=***", "--", "c"]),
@@ -115,6 +122,137 @@ def test_what_is_too_much_to_look_into_is_masked_as_a_whole():
 
 
 def test_an_address_in_the_extra_of_an_address_in_the_extra_of_one_has_an_end(catalog):
-    uri = "x://?__extra__=" * 20_000
+    uri = "x://?__extra__=" * 10_000
     invocation = catalog.parse(["connections", "add", "c", "--conn-uri", uri])
     assert uri in invocation.secrets
+
+
+TEACHES: dict[str, tuple[list[str], Callable[[list[str]], str], str]] = {
+    "JSON of any argument": (
+        ["jobs", "check", "--hostname={}"],
+        lambda s: json.dumps({"token": s}),
+        "hostname",
+    ),
+    "configuration of a run": (
+        ["dags", "trigger", "a", "--conf={}"],
+        lambda s: json.dumps({"db": {"passwords": s}}),
+        "conf",
+    ),
+    "a text in the JSON": (
+        ["dags", "trigger", "a", "--conf={}"],
+        lambda s: json.dumps({"extra": json.dumps({"password": s})}),
+        "conf",
+    ),
+    "environment of a test": (
+        ["tasks", "test", "a", "b", "--env-vars={}"],
+        lambda s: json.dumps({"API_KEY": s}),
+        "env_vars",
+    ),
+    "connection as JSON": (
+        ["connections", "add", "c", "--conn-json", "{}"],
+        lambda s: json.dumps({"conn_type": "http", "extra": {"api_keys": s}}),
+        "conn_json",
+    ),
+    "extra of a connection": (
+        ["connections", "add", "c", "--conn-extra={}"],
+        lambda s: json.dumps({"of the provider": s}),
+        "conn_extra",
+    ),
+    "address of a connection": (
+        ["connections", "add", "c", "--conn-uri", "{}"],
+        lambda s: "http://me:x@host/?" + "&".join(f"token{n}={one}" for n, one in enumerate(s)),
+        "conn_uri",
+    ),
+    "variable that is secret by its key": (
+        ["variables", "set", "api_key", "{}"],
+        lambda s: json.dumps(s),
+        "value",
+    ),
+    "secret argument with commas": (
+        ["celery", "flower", "--basic-auth={}"],
+        lambda s: ",".join(f"u:{one}" for one in s),
+        "basic_auth",
+    ),
+}
+
+
+def _argv(words: list[str], value: str) -> list[str]:
+    return [word.replace("{}", value) for word in words]
+
+
+@pytest.mark.parametrize("where", TEACHES)
+def test_as_many_secrets_as_can_be_masked_are_learned_and_none_is_shown(catalog, where):
+    words, write, _ = TEACHES[where]
+    secrets = [f"hunter-{number:04d}" for number in range(MOST_SECRETS - 100)]
+    invocation = catalog.parse(_argv(words, write(secrets)))
+    assert set(secrets) <= set(invocation.secrets)
+    assert "hunter-" not in repr(invocation)
+
+
+@pytest.mark.parametrize("where", TEACHES)
+@pytest.mark.parametrize(
+    "secrets",
+    [
+        [f"hunter-{number:05d}" for number in range(MOST_SECRETS + 1)],
+        ["h" * (MOST_CHARACTERS + 1)],
+        [f"{number:02d}" + "h" * (MOST_CHARACTERS // 10) for number in range(11)],
+    ],
+    ids=["many", "long", "many long ones"],
+)
+def test_more_secrets_than_can_be_masked_are_refused_with_the_name_of_the_argument(catalog, where, secrets):
+    words, write, name = TEACHES[where]
+    with pytest.raises(BadArgument) as refused:
+        catalog.parse(_argv(words, write(secrets)))
+    assert refused.value.argument == name
+    assert "more secrets" in refused.value.message
+    assert "hunter" not in refused.value.message
+    assert "hhh" not in refused.value.message
+
+
+def test_the_bound_holds_for_the_arguments_of_a_command_together(catalog):
+    half = json.dumps({"password": "h" * (MOST_CHARACTERS // 2)})
+    other = json.dumps({"password": "k" * (MOST_CHARACTERS // 2)})
+    with pytest.raises(BadArgument, match="more secrets"):
+        catalog.parse(["connections", "add", "c", "--conn-extra", half, "--conn-description", other])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"password": "hunter22", "x": ' + "[" * 30_000 + "]" * 30_000 + "}",
+        '{"password": "hunter22", "x": ' + "9" * 6000 + "}",
+        '{"x": ' * 3000 + '{"password": "hunter22"}' + "}" * 3000,
+    ],
+    ids=["deep", "number", "deep around it"],
+)
+def test_json_that_cannot_be_looked_through_is_masked_as_a_whole_or_refused(catalog, value):
+    shown = _shown_of(catalog, value)
+    assert "hostname" in shown
+    assert "hunter22" not in shown
+
+
+def _shown_of(catalog, value: str) -> str:
+    """Return all that a client sees of an argument: the command line as it is kept, or why it is refused."""
+    try:
+        return " ".join(catalog.parse(["jobs", "check", f"--hostname={value}"]).masked)
+    except BadArgument as refused:
+        return f"{refused.argument}: {refused.message}"
+
+
+def test_a_secret_in_a_text_within_the_json_is_masked_too(catalog):
+    given = json.dumps({"outer": json.dumps({"password": "hunter22", "colour": "red"})})
+    invocation = catalog.parse(["dags", "trigger", "a", f"--conf={given}"])
+    assert "hunter22" not in " ".join(invocation.masked)
+    assert "red" in " ".join(invocation.masked)
+    assert "hunter22" in invocation.secrets
+
+
+def test_the_time_to_learn_grows_with_the_length_of_a_secret_and_not_with_its_square(catalog):
+    def seconds(length: int) -> float:
+        argv = ["jobs", "check", "--hostname=" + json.dumps({"password": "x" * length})]
+        began = time.thread_time()
+        catalog.parse(argv)
+        return time.thread_time() - began
+
+    short = min(seconds(25_000) for _ in range(5))
+    assert min(seconds(250_000) for _ in range(5)) < 40 * short

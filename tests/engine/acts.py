@@ -204,6 +204,18 @@ def print_secrets(argv: list[str]) -> int:
     return 0
 
 
+def learn_many(argv: list[str]) -> int:
+    """Learn so many secrets one by one, as a command that loads connections does, and print them all."""
+    from airflow._shared.secrets_masker import mask_secret
+
+    secrets = [f"learned-{number:05d}" for number in range(int(argv[0]))]
+    for secret in secrets:
+        mask_secret(secret)
+    for secret in secrets:
+        print("it is", secret)
+    return 0
+
+
 def module_path(argv: list[str]) -> int:
     """Print where modules are looked for."""
     print("\n".join(sys.path))

@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.engine import Engine, Job
+from airflow_rest_api.engine.job import Ending
+from airflow_rest_api.engine.learning import Late
+from airflow_rest_api.engine.redaction import MOST, WITHHELD
 from tests.engine.conftest import Run, act, outcome
 
 pytestmark = pytest.mark.airflow
@@ -57,3 +60,33 @@ def test_masking_does_not_add_to_the_output(run: Run[Any], any_engine: Engine):
 
     assert process.stdout.text.strip() == __import__("airflow").__version__
     assert process.stderr.text == ""
+
+
+def test_thousands_of_secrets_that_a_command_knows_and_learns_are_masked(run: Run[Any], engine: Engine):
+    given = [f"given-{number:05d}-to-it" for number in range(1000)]
+    job = act("learn_many", "3000", secrets=given, mask=True, timeout=60)
+    how, process = run(outcome(engine, job))
+
+    # Each one with all patterns compiled anew took minutes.
+    assert how.ending is Ending.EXITED
+    assert process.stdout.text == "it is ***\n" * 3000
+
+
+@pytest.mark.slow
+def test_a_command_that_learns_more_than_can_be_masked_shows_nothing_of_it(run: Run[Any], engine: Engine):
+    how, process = run(outcome(engine, act("learn_many", str(MOST + 50), mask=True, timeout=120)))
+
+    assert how.ending is Ending.EXITED
+    assert process.stdout.text == WITHHELD.decode()
+
+
+def test_a_long_secret_does_not_hold_up_the_loop_that_answers(run: Run[Any], engine: Engine):
+    secret = "".join(f'{number}"ü' for number in range(40_000))
+    _, process = run(outcome(engine, act("echo", "hello", secrets=[secret], mask=True)))
+
+    assert process.stdout.text == "'hello'\n"
+
+
+def test_a_late_expression_does_what_the_expression_does():
+    assert Late("a|b").sub("*", "cab") == "c**"
+    assert bool(Late("a"))

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from airflow_rest_api.engine.redaction import LONGEST, Redactor, Secrets
+from airflow_rest_api.engine.patterns import LONGEST
+from airflow_rest_api.engine.redaction import MOST, WITHHELD, Redactor, Secrets
 
 
 def through(pieces: list[bytes], *secrets: str) -> bytes:
@@ -113,3 +114,53 @@ def test_output_that_looks_like_the_secret_all_along_is_no_trap():
 def test_a_text_is_masked_as_a_whole():
     assert Secrets(["hunter22"]).mask("invalid value: 'hunter22' \udcff") == "invalid value: '***' \udcff"
     assert Secrets().mask("nothing to hide") == "nothing to hide"
+
+
+def test_secrets_that_overlap_leave_nothing_of_either():
+    pieces = [bytes([byte]) for byte in b"<abcdefghi>"]
+    for given in (pieces, [b"".join(pieces)]):
+        assert through(given, "abcdef", "defghi") == b"<***>"
+
+
+def test_secrets_that_are_beginnings_of_each_other_are_masked_whatever_the_pieces():
+    text = b"x secret secretlong secretlonger! x"
+    secrets = ("secret", "secretlong", "secretlonger")
+    for first, second in itertools.combinations(range(len(text) + 1), 2):
+        pieces = [text[:first], text[first:second], text[second:]]
+        assert through(pieces, *secrets) == b"x *** *** ***! x"
+
+
+def test_a_secret_longer_than_a_piece_is_one_mask_wherever_the_text_is_cut():
+    secret = "".join(random.Random(8).choices("abcdefghijk", k=3 * LONGEST + 7))
+    text = b"<" + secret.encode() + b">"
+    for cut in range(len(text)):
+        assert through([text[:cut], text[cut:]], secret) == b"<***>"
+    assert through([bytes([byte]) for byte in text], secret) == b"<***>"
+
+
+def test_no_more_is_held_back_than_the_beginning_of_one_pattern():
+    redactor = Redactor(Secrets(["a" * 100_000, "ab" * 50_000]))
+    for _ in range(50):
+        redactor.feed(b"a" * 10_000)
+        assert len(redactor._held) < LONGEST
+
+
+def test_beyond_the_bound_nothing_is_shown_any_more():
+    secrets = Secrets()
+    redactor = Redactor(secrets)
+    assert redactor.feed(b"before\n") == b"before\n"
+    secrets.add(f"secret number {number}" for number in range(MOST + 1))
+    assert redactor.feed(b"secret number 7\n") == WITHHELD
+    assert redactor.feed(b"and more\n") == redactor.finish() == b""
+    assert secrets.mask("secret number 7").encode() == WITHHELD
+    assert len(secrets.patterns) == 0
+
+
+def test_beyond_the_bound_of_bytes_nothing_is_shown_either():
+    secrets = Secrets(f"{number:05d}" + "x" * 60_000 for number in range(100))
+    assert secrets.too_many
+    assert through([b"00001xxxx"], *(f"{n:05d}" + "x" * 60_000 for n in range(100))) == WITHHELD
+
+
+def test_blanks_around_a_short_secret_do_not_make_its_letter_one():
+    assert through([b"a word  a "], "  a  ") == b"a word  a "

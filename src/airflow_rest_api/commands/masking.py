@@ -6,13 +6,16 @@ import argparse
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
+from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from airflow_rest_api import json_text
 from airflow_rest_api.commands import rules
+from airflow_rest_api.commands.errors import BadArgument
 from airflow_rest_api.commands.parsing import Occurrence
 
 # Where Airflow keeps its masker: 3.2 and later, 3.0 and later, 2.11.
@@ -27,6 +30,14 @@ EXTRA = "conn_extra"
 """The argument with what providers keep of a connection, under keys that only they know."""
 LONGEST_SHOWN = 2000
 """Characters of a word that are kept of it, in the operation and in Airflow's own audit log."""
+MOST_SECRETS = 1000
+MOST_CHARACTERS = 256 * 1024
+"""Secrets that the arguments of one command may hold, and characters of all of them together."""
+TOO_MANY = (
+    "there are more secrets in it than can be kept out of the output: the arguments of one command may hold "
+    f"{MOST_SECRETS} secrets with {MOST_CHARACTERS} characters"
+)
+UNREADABLE = "a secret may be in it, and it is nested too deeply, or has a number too long, to look for that"
 SHORTEST = 5
 """Characters a secret has to have where Airflow does not say: fewer are found in any text."""
 DEEPEST_EXTRA = 4
@@ -68,19 +79,29 @@ def secrets(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[
     They are what `masked` hides, and the passwords within: of an address as it is and decoded, of an object
     those under the keys that Airflow hides. As Airflow does, what is too short to be told from other words is
     left out.
+
+    :raises BadArgument: there are more than can be looked for in what the command prints
     """
     by_key = path in rules.SECRET_BY_KEY
     result: dict[str, None] = {}
+    shortest, size = _shortest(), 0
     for (action, words), (_, shown) in zip(found, masked(path, found, values), strict=True):
         for word, hidden in zip(words, shown, strict=True):
             if hidden == word:
                 continue
-            if hidden == rules.MASK:
-                result.update(dict.fromkeys(_whole(word)))
             all_of_it = (by_key or action.dest == EXTRA) and hidden == rules.MASK
-            result.update(dict.fromkeys(_within(word, hidden=all_of_it)))
-    shortest = _shortest()
-    return tuple(secret for secret in result if len(secret) >= shortest and secret.lower() != "airflow")
+            whole = _whole(word) if hidden == rules.MASK else ()
+            try:
+                for secret in chain(whole, _within(word, hidden=all_of_it)):
+                    if secret in result or len(secret) < shortest or secret.lower() == "airflow":
+                        continue
+                    result[secret] = None
+                    size += len(secret)
+                    if len(result) > MOST_SECRETS or size > MOST_CHARACTERS:
+                        raise BadArgument(action.dest, f"argument {action.dest}: {TOO_MANY}")
+            except (ValueError, RecursionError):
+                raise BadArgument(action.dest, f"argument {action.dest}: {UNREADABLE}") from None
+    return tuple(result)
 
 
 def _whole(word: str) -> Iterator[str]:
@@ -105,11 +126,8 @@ def _within(word: str, *, hidden: bool = False, level: int = 0) -> Iterator[str]
             elif key == "__extra__" and level < DEEPEST_EXTRA:
                 yield from _within(value, level=level + 1)
     if _may_be_json(word):
-        try:
-            value = json_text.loads(word)
-        except ValueError:
-            return
-        yield from _hidden_texts(value, hidden=hidden)
+        with suppress(json.JSONDecodeError):
+            yield from _hidden_texts(json_text.loads(word), hidden=hidden)
 
 
 def _hidden_texts(value: Any, *, hidden: bool = False) -> Iterator[str]:
@@ -137,12 +155,12 @@ def _masked_json(word: str) -> str:
         return word
     try:
         value = json_text.loads(word)
-    except (json_text.TooMany, json_text.TooDeep):
-        # Nobody looks into it, so nobody knows what is in it.
-        return rules.MASK
-    except ValueError:
+        return json.dumps(hidden, ensure_ascii=False) if (hidden := _hidden(value)) != value else word
+    except json.JSONDecodeError:
         return word
-    return json.dumps(hidden, ensure_ascii=False) if (hidden := _hidden(value)) != value else word
+    except (ValueError, RecursionError):
+        # Too much to look into, or a number that Python does not read: nobody knows what is in it.
+        return rules.MASK
 
 
 def _may_be_json(word: str) -> bool:
@@ -153,6 +171,9 @@ def _may_be_json(word: str) -> bool:
 def _hidden(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: rules.MASK if hides_value_of(key) else _hidden(item) for key, item in value.items()}
+    if isinstance(value, str):
+        # The extra field of a connection is the text of an object, for one.
+        return _masked_json(value)
     return [_hidden(item) for item in value] if isinstance(value, list) else value
 
 

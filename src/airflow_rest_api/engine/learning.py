@@ -37,6 +37,7 @@ def pass_on(secrets: Iterable[str], tell: Callable[[list[str]], None] | None) ->
     """
     for module in _modules():
         masker = module._secrets_masker()
+        _compile_late(masker)
         told: set[str] = set()
         if tell is not None:
             _tell_new(masker, told, tell)
@@ -53,6 +54,40 @@ def _modules() -> list[Any]:
         with contextlib.suppress(ImportError):
             return [importlib.import_module(name) for name in names]
     return []
+
+
+class Late:
+    """
+    A regular expression that is compiled when it is first used.
+
+    Airflow compiles all its patterns anew with each that it learns (`SecretsMasker.add_mask`): a thousand
+    would take a minute.
+    """
+
+    def __init__(self, pattern: str, flags: int = 0) -> None:
+        self._of = (pattern, flags)
+
+    @functools.cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(*self._of)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._compiled, name)
+
+
+class _LateRe:
+    """The module `re` as a masker sees it."""
+
+    compile = Late
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(re, name)
+
+
+def _compile_late(masker: Any) -> None:
+    names = getattr(type(masker).add_mask, "__globals__", {})
+    if names.get("re") is re:
+        names["re"] = _LateRe()
 
 
 def _telling(

@@ -23,7 +23,9 @@ ENDED_ITSELF = "The process ended before the command had: what it ran has ended 
 LEAVING = 30.0
 """Seconds that the exit handlers of a command may take, for which nobody waits."""
 
-CHUNK = 256 * 1024
+LONG_JOB = 8 * 1024
+"""Characters of a job that are made ready in less time than a thread takes to begin."""
+CHUNK = 64 * 1024
 DRAIN_READS = 8
 """Reads that empty any pipe: it holds 64 KiB, and each read takes all that is there."""
 Listener = Callable[[str, bytes], None]
@@ -53,7 +55,7 @@ class Process:
         """Whether the child became another program, whose end is that of the command."""
         self.on_start: Callable[[], None] | None = None
         """Called once, when it is no longer queued."""
-        self._secrets = Secrets(job.secrets)
+        self._secrets = Secrets()
         self._listener = listener
         self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._stop: asyncio.Future[tuple[Ending, str]] = asyncio.get_running_loop().create_future()
@@ -95,13 +97,19 @@ class Process:
             if self.on_start is not None:
                 self.on_start()
         loop = asyncio.get_running_loop()
+        try:
+            long = sum(map(len, (*self.job.argv, *self.job.secrets))) > LONG_JOB
+            message = await asyncio.to_thread(self._prepare, memory) if long else self._prepare(memory)
+        except BaseException:
+            child.close()
+            raise
         report: asyncio.Future[wire.Message | None] = loop.create_future()
         hear = self._ear(loop, child, report)
         drains = [
             self._pump(loop, child.stdout, self.stdout, "stdout", hear),
             self._pump(loop, child.stderr, self.stderr, "stderr", hear),
         ]
-        order = loop.create_task(self._give(loop, child, self._message(memory)))
+        order = loop.create_task(self._give(loop, child, message))
         timer = loop.call_later(self.job.timeout, self._time_out) if self.job.timeout else None
         try:
             return await self._follow(child, report, grace)
@@ -116,9 +124,11 @@ class Process:
             loop.remove_reader(child.control)
             child.close()
 
-    def _message(self, memory: int | None) -> wire.Message:
+    def _prepare(self, memory: int | None) -> bytes:
+        """Learn the secrets of the job, and return it as the child gets it."""
         job = self.job
-        return {
+        self._secrets.add(job.secrets)
+        message: wire.Message = {
             "argv": list(job.argv),
             "shown": list(job.argv if job.shown is None else job.shown),
             "entry": job.entry,
@@ -130,6 +140,7 @@ class Process:
             "visible": job.visible and {key: list(names) for key, names in job.visible.items()},
             "setup": dict(job.setup),
         }
+        return wire.pack(message)
 
     def _time_out(self) -> None:
         if not self._stop.done():
@@ -180,10 +191,10 @@ class Process:
         ending, reason = self._stop.result()
         return Outcome(ending, how.exit_code, how.signal, reason)
 
-    async def _give(self, loop: asyncio.AbstractEventLoop, child: Child, message: wire.Message) -> None:
+    async def _give(self, loop: asyncio.AbstractEventLoop, child: Child, message: bytes) -> None:
         """Send the job; a child that is gone shows in what it does not report."""
         with contextlib.suppress(OSError):
-            await loop.sock_sendall(child.control, wire.pack(message))
+            await loop.sock_sendall(child.control, message)
 
     def _ear(
         self, loop: asyncio.AbstractEventLoop, child: Child, report: asyncio.Future[wire.Message | None]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import functools
 import json
-import math
-import re
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
+from airflow_rest_api.engine.patterns import Patterns
+
 MASK = b"***"
-LONGEST = 4096
-"""Bytes of one pattern; a longer secret is looked for in pieces of this length."""
 SHORTEST_LINE = 16
 """Characters from which a line of a secret is one too: a key is printed line by line, behind prefixes."""
 SHORTEST_REST = 5
 """Bytes from which the beginning of a secret at the end of a stream is taken for one that was cut off."""
+MOST = 10_000
+MOST_BYTES = 4 * 1024 * 1024
+"""Secrets of one command, and bytes of them and of how they can come out; beyond, nothing is shown."""
+OFTEN = 256
+"""Characters of a secret whose ways to come out are remembered: most commands know the same few."""
+WITHHELD = b"*** (more secrets than can be masked: nothing of what follows is shown)\n"
 
 
 class Redactor:
@@ -28,112 +32,122 @@ class Redactor:
     def __init__(self, secrets: Secrets) -> None:
         self._secrets = secrets
         self._held = b""
+        self._covered = 0
+        """Bytes of what is held back that belong to a secret whose mask is out already."""
+        self._ends_masked = False
+        """Whether the last that was shown is a mask: the next piece of a long secret has no other."""
+        self._over = False
 
     def feed(self, data: bytes) -> bytes:
         """Take the next bytes, return what may be seen of all that is here."""
+        if self._secrets.too_many:
+            return self._withhold()
         patterns = self._secrets.patterns
         if not patterns:
             return data
         data = self._held + data
-        end = len(data)
-        for pattern in patterns:
-            end = min(end, open_end(data, pattern))
+        spans = self._spans(data)
+        end = patterns.open_end(data)
+        goes_on = self._covered > 0 or (self._ends_masked and patterns.continues(data))
         pieces: list[bytes] = []
-        position = 0
-        if any(pattern in data for pattern in patterns):
-            for match in self._secrets.expression.finditer(data):
-                if match.end() > end:
-                    # Two that overlap, or one that may yet become a longer one: the next bytes will tell.
-                    end = min(end, match.start())
+        position = covered = 0
+        for start, stop in spans:
+            # The rest of a secret whose beginning is out has its mask already.
+            if start or not goes_on:
+                if start >= end:
                     break
-                pieces += (data[position : match.start()], MASK)
-                position = match.end()
-        end = max(end, position)
-        self._held = data[end:]
-        return b"".join((*pieces, data[position:end])) if pieces else data[:end]
+                pieces += (data[position:start], MASK)
+            position = min(stop, end)
+            covered = max(0, stop - end)
+        self._held, self._covered = data[end:], covered
+        if end:
+            self._ends_masked = position == end
+        return b"".join((*pieces, data[position:end])) if pieces or position else data[:end]
 
     def finish(self) -> bytes:
         """Return what was held back at the end of the stream."""
-        rest, self._held = self._held, b""
-        if not rest:
-            return rest
-        shown = self._secrets.expression.sub(MASK, rest)
-        start = min((open_end(shown, pattern) for pattern in self._secrets.patterns), default=len(shown))
-        return shown[:start] + MASK if len(shown) - start >= SHORTEST_REST else shown
+        if self._secrets.too_many:
+            return self._withhold() if self._held else b""
+        rest, covered = self._held, self._covered
+        self._held, self._covered = b"", 0
+        unmasked = rest[covered:]
+        if len(rest) < SHORTEST_REST or not unmasked.strip():
+            return unmasked
+        return b"" if covered else MASK
+
+    def _spans(self, data: bytes) -> list[list[int]]:
+        spans = self._secrets.patterns.spans(data)
+        if self._covered:
+            goes_on = self._secrets.patterns.continues(data[self._covered :])
+            if spans and spans[0][0] < self._covered + goes_on:
+                spans[0] = [0, max(self._covered, spans[0][1])]
+            else:
+                spans.insert(0, [0, self._covered])
+        return spans
+
+    def _withhold(self) -> bytes:
+        said, self._over, self._held = self._over, True, b""
+        return b"" if said else WITHHELD
 
 
 class Secrets:
-    """The secrets of one command: those that were known before, and those that it came across."""
+    """
+    The secrets of one command: those that were known before, and those that it came across.
+
+    :ivar patterns: the bytes to look for
+    :ivar too_many: whether there are more than can be looked for: then nothing may be shown
+    """
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
+        self.patterns = Patterns()
+        self.too_many = False
         self._texts: set[str] = set()
-        self._made: tuple[tuple[bytes, ...], re.Pattern[bytes]] | None = None
+        self._size = 0
         self.add(texts)
 
     def add(self, texts: Iterable[str]) -> None:
         """Learn secrets."""
-        new = {text for text in texts if text} - self._texts
-        if new:
-            self._texts |= new
-            self._made = None
+        for text in texts:
+            if not text or text in self._texts or self.too_many:
+                continue
+            self._texts.add(text)
+            self.patterns.add_all(_often(text) if len(text) <= OFTEN else _forms(text))
+            self._size += len(text)
+            self.too_many = len(self._texts) > MOST or self._size + self.patterns.size > MOST_BYTES
+        if self.too_many:
+            # None is looked for any more.
+            self.patterns, self._texts = Patterns(), set()
 
     def mask(self, text: str) -> str:
-        """Return a text without the secrets in it."""
-        return self.expression.sub(MASK, text.encode(errors="surrogateescape")).decode(
-            errors="surrogateescape"
-        )
-
-    @property
-    def patterns(self) -> tuple[bytes, ...]:
-        """The bytes to look for, the longest first."""
-        return self._ready()[0]
-
-    @property
-    def expression(self) -> re.Pattern[bytes]:
-        """A regular expression that finds any of the patterns."""
-        return self._ready()[1]
-
-    def _ready(self) -> tuple[tuple[bytes, ...], re.Pattern[bytes]]:
-        if self._made is None:
-            self._made = _compiled(frozenset(self._texts))
-        return self._made
+        """Return a text without the secrets in it, one that was cut off at its end included."""
+        redactor = Redactor(self)
+        shown = redactor.feed(text.encode(errors="surrogateescape")) + redactor.finish()
+        return shown.decode(errors="surrogateescape")
 
 
-# Most commands know the same few secrets, those of the configuration.
-@functools.lru_cache(maxsize=8)
-def _compiled(texts: frozenset[str]) -> tuple[tuple[bytes, ...], re.Pattern[bytes]]:
-    found = {piece for text in texts for form in _forms(text) for piece in _pieces(form)}
-    patterns = tuple(sorted(found, key=lambda pattern: (-len(pattern), pattern)))
-    return patterns, re.compile(b"|".join(map(re.escape, patterns)) or b"(?!)")
+@functools.lru_cache(maxsize=256)
+def _often(text: str) -> tuple[bytes, ...]:
+    return tuple(_forms(text))
 
 
-def _forms(text: str) -> Iterator[str]:
+def _forms(text: str) -> Iterator[bytes]:
     """Yield a secret in the ways in which it can come out."""
     lines = [line.strip() for line in text.splitlines()]
-    bare = text.strip() or text
+    bare = text.strip()
+    if len(bare) < SHORTEST_REST:
+        bare = text
     for secret in {text, bare, *(line for line in lines if len(line) >= SHORTEST_LINE)}:
-        yield secret
-        yield json.dumps(secret)[1:-1]
-        yield json.dumps(secret, ensure_ascii=False)[1:-1]
-        yield repr(secret)[1:-1]
-        yield quote(secret, safe="/", errors="replace")
-        yield quote(secret, safe="", errors="replace")
-        yield quote_plus(secret, errors="replace")
+        for form in {secret} if secret.isascii() and secret.isalnum() else _written(secret):
+            yield form.encode(errors="replace")
 
 
-def _pieces(form: str) -> Iterator[bytes]:
-    data = form.encode(errors="replace")
-    # Pieces of the same length: a short one at the end would be found everywhere.
-    size = math.ceil(len(data) / math.ceil(len(data) / LONGEST))
-    for start in range(0, len(data), size):
-        yield data[start : start + size]
-
-
-def open_end(data: bytes, pattern: bytes) -> int:
-    """Return where the end of ``data`` begins that may become ``pattern``; the length of ``data`` if none."""
-    start = data.find(pattern[:1], max(0, len(data) - len(pattern) + 1))
-    while start >= 0:
-        if pattern.startswith(data[start:]):
-            return start
-        start = data.find(pattern[:1], start + 1)
-    return len(data)
+def _written(secret: str) -> set[str]:
+    return {
+        secret,
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        repr(secret)[1:-1],
+        quote(secret, safe="/", errors="replace"),
+        quote(secret, safe="", errors="replace"),
+        quote_plus(secret, errors="replace"),
+    }

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from airflow_rest_api import private_folders
-from airflow_rest_api.engine.redaction import open_end
 from airflow_rest_api.operations.model import OutputFile
 
 _UNSAFE = re.compile(r"[^\w.+@=-]", re.ASCII)
@@ -106,6 +105,16 @@ class Renamer:
 
     def _renamed(self, data: bytes) -> bytes:
         return self._expression.sub(lambda match: self._names[match[0]], data)
+
+
+def open_end(data: bytes, word: bytes) -> int:
+    """Return where the end of ``data`` begins that may become a word; the length of ``data`` if none."""
+    start = data.find(word[:1], max(0, len(data) - len(word) + 1))
+    while start >= 0:
+        if word.startswith(data[start:]):
+            return start
+        start = data.find(word[:1], start + 1)
+    return len(data)
 
 
 def safe_name(name: str) -> str:
