@@ -5,7 +5,17 @@ from datetime import datetime, timezone
 
 import pytest
 
-from airflow_rest_api.hosts.event_log import LONGEST_EVENT, LONGEST_ID, Event, write
+from airflow_rest_api.hosts.event_log import (
+    LINE_ROOM,
+    LONGEST_EVENT,
+    LONGEST_ID,
+    LONGEST_ROW,
+    MARK,
+    Event,
+    fitted,
+    short_line,
+    write,
+)
 from tests.standin import airflow_database
 
 
@@ -33,6 +43,16 @@ def rows(*owners):
         return [(row.event, row.owner, row.dag_id, row.dttm, json.loads(row.extra)) for row in found]
 
 
+def stored():
+    from airflow.models.log import Log
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    columns = (Log.event, Log.owner, Log.extra, Log.dag_id, Log.task_id, Log.run_id, Log.owner_display_name)
+    with create_session() as session:
+        return [tuple(row) for row in session.execute(select(*columns))]
+
+
 def test_events_become_rows_with_the_time_at_which_they_happened():
     at = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
     write([Event("rest_api.dags pause", "ada", "a", extra={"state": "succeeded"}, at=at), Event("b", "bob")])
@@ -49,3 +69,34 @@ def test_what_no_column_can_hold_is_cut_or_replaced():
     assert owner == "o?"
     assert len(dag_id) == LONGEST_ID
     assert extra == {"what": "\ud800\0"}
+
+
+@pytest.mark.parametrize("letter", ["x", "ä", "€", "😀", "\ud800", "\0", '"'])
+def test_no_row_is_longer_than_it_may_be_and_no_character_is_cut(letter):
+    long = letter * 50_000
+    extra = {"message": long, "arguments": [long] * 3000, "exit_code": 1, "more": {long: [[long]] * 100}}
+    event = Event(long, f"long{long}", long, long, long, extra)
+    write([event])
+    [found] = [row for row in stored() if row[1].startswith("long")]
+    texts = [text for text in found if text]
+    assert sum(len(text.encode()) for text in texts) <= LONGEST_ROW
+    kept = json.loads(found[2])
+    assert kept["exit_code"] == 1
+    assert kept["cut" if "cut" in kept else "arguments"][-1] == MARK
+    if letter not in "\0":
+        assert found[1].endswith(MARK)
+        assert set(found[3]) <= {letter, MARK, "?"}
+
+
+def test_what_fits_is_not_touched():
+    event = Event("rest_api.dags pause", "ada", "a" * 250, "t", "r", {"arguments": ["dags", "pause", "ä"]})
+    assert fitted(event) == event
+    assert fitted(fitted(event)) == fitted(event)
+    assert short_line(["dags", "pause", "a"]) == ["dags", "pause", "a"]
+
+
+@pytest.mark.parametrize("words", [["x" * 10**6], ["x"] * 10**5, ["😀" * 1000] * 1000])
+def test_a_command_line_of_any_length_gets_short(words):
+    line = short_line(words)
+    assert len(json.dumps(line)) <= LINE_ROOM
+    assert MARK in line[-1]

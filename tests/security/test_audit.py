@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.hosts.event_log import Event
 from airflow_rest_api.operations.model import Operation, State
 from airflow_rest_api.security import audit as module
+from airflow_rest_api.security import refusals as refusing
 from airflow_rest_api.security.access import Forbidden
-from airflow_rest_api.security.audit import Audit
+from airflow_rest_api.security.audit import Audit, NoRoom
 from tests.keeping import wait_for
 
 
@@ -98,7 +102,7 @@ def test_events_wait_for_each_other_but_not_when_the_server_stops(monkeypatch: p
     written: list[list[str]] = []
     audit = Audit(lambda events: written.append([event.name for event in events]))
     audit.record(Event("1", "ada"))
-    assert wait_for(audit._queue.empty)
+    assert wait_for(lambda: not audit._changed._waiters)  # type: ignore[attr-defined]
     audit.record(Event("2", "ada"))
     audit.close(30)
 
@@ -158,29 +162,113 @@ def test_what_the_database_does_not_take_goes_to_the_log_without_the_words_of_th
     assert "hidden words" not in caplog.text
 
 
-def test_recording_never_waits_and_what_finds_no_room_goes_to_the_log(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(module, "ROOM", 10)
-    go = threading.Event()
-    rows: list[Event] = []
+class Slow:
+    """A table that takes nothing until it may."""
 
-    def slow(events: Sequence[Event]) -> None:
-        go.wait(60)
-        rows.extend(events)
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.rows: list[Event] = []
 
-    audit = Audit(slow)
-    began = time.monotonic()
-    for number in range(200):
-        audit.record(Event(str(number), "ada"))
-    assert time.monotonic() - began < 10
-    go.set()
+    def __call__(self, events: Sequence[Event]) -> None:
+        self.go.wait(60)
+        self.rows += events
+
+
+def refusals(audit: Audit, number: int, user: Any = None) -> None:
+    for count in range(number):
+        why = Forbidden(f"'dags pause' needs PUT on the DAG 'dag_{count}'; ada has no such permission.")
+        audit.refused(user or someone(), "dags pause", why, invocation(dag_id=f"dag_{count}"))
+
+
+def test_a_flood_of_refusals_takes_no_room_of_what_was_done_and_no_memory() -> None:
+    table = Slow()
+    audit = Audit(table)
+    record = audit.ended(someone(), invocation())
+    assert record is not None
+    refusals(audit, 20_000)
+    record(operation())
+    assert len(audit._refusals) <= 2 * refusing.ONE_BY_ONE + 1
+    assert audit.ended(someone(), invocation()) is not None
+    table.go.set()
     audit.close()
 
-    logged = [record for record in caplog.records if "no room" in record.getMessage()]
-    assert len(rows) + len(logged) == 200
-    assert rows
-    assert logged
+    done = [row for row in table.rows if row.extra.get("operation_id")]
+    refused = [row for row in table.rows if row.extra["state"] == "refused"]
+    assert len(done) == 1
+    assert len(refused) <= 2 * refusing.ONE_BY_ONE + 1
+    # Each is in a row, and those without one of their own are counted.
+    assert sum(row.extra.get("times", 1) for row in refused) == 20_000
+
+
+def test_nothing_is_begun_whose_end_could_not_be_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROOM", 10)
+    table = Slow()
+    audit = Audit(table)
+    records = [audit.ended(someone(), invocation()) for _ in range(100)]
+    for record in records:
+        assert record is not None
+        record(operation())
+    assert audit.ended(someone(), invocation(Effect.READ)) is None
+    with pytest.raises(NoRoom):
+        audit.ended(someone(), invocation())
+    with pytest.raises(NoRoom):
+        audit.admit()
+    refusals(audit, 1)
+    table.go.set()
+    assert wait_for(lambda: len(table.rows) > 99)
+    audit.close()
+
+    # Whatever was begun is recorded all the same, and room is there again.
+    assert len([row for row in table.rows if row.extra["state"] == "failed"]) == 100
+    assert audit.ended(someone(), invocation()) is not None
+
+
+def test_what_was_left_out_is_said_in_the_log_and_in_a_row(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(refusing, "ROOM", 5)
+    table = Table()
+    audit = Audit(table)
+    for number in range(20):
+        user = Someone()
+        user.name = f"user_{number}"
+        refusals(audit, 1, user)
+    audit.close()
+
+    [said] = [row for row in table.rows if row.owner == refusing.NOBODY]
+    assert "15 refusals are in no row" in said.extra["message"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "15 refusals were left out of the event log: too many at a time"
+    ]
+
+
+def test_refusing_and_recording_never_wait_for_the_database() -> None:
+    table = Slow()
+    audit = Audit(table)
+    began = time.monotonic()
+    for _ in range(50):
+        refusals(audit, 100)
+        audit.did(someone(), "services stop", service="1")
+    assert time.monotonic() - began < 10
+    table.go.set()
+    audit.close()
+
+
+def test_a_database_that_is_away_is_not_asked_for_each_row(
+    no_pauses: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[int] = []
+
+    def away(events: Sequence[Event]) -> None:
+        asked.append(len(events))
+        raise PoolTimeout
+
+    audit = Audit(away)
+    for number in range(40):
+        audit.record(Event(str(number), "ada"))
+    audit.close()
+    assert asked.count(1) == 1
+    assert len([record for record in caplog.records if "by ada" in record.getMessage()]) == 40
 
 
 def test_closing_does_not_wait_for_a_database_that_is_away() -> None:
@@ -191,7 +279,28 @@ def test_closing_does_not_wait_for_a_database_that_is_away() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_command_line_of_any_length_fits_a_row() -> None:
-    bounded = module._bounded(["x" * 10_000] * 10_000)
-    assert sum(map(len, bounded)) < 250_000
-    assert module._bounded(["a", "b"]) == ["a", "b"]
+def test_whatever_is_asked_for_a_row_is_small() -> None:
+    table = Table()
+    audit = Audit(table)
+    long = "😀" * 100_000
+    call = replace(invocation(dag_id=long, task_id=long, run_id=long), masked=[long] * 10_000)
+    user = Someone()
+    user.name, user.address = long, long
+    audit.refused(user, long, Forbidden(long), call)
+    audit.did(user, "services stop", service=long, arguments=[long] * 1000)
+    record = audit.ended(user, call)
+    assert record is not None
+    record(replace(operation(), argv=[long] * 10_000, message=long, command=long))
+    audit.close()
+    assert len(table.rows) == 3
+    for row in table.rows:
+        texts = (
+            row.name,
+            row.owner,
+            row.owner,
+            row.dag_id,
+            row.task_id,
+            row.run_id,
+            json.dumps(dict(row.extra)),
+        )
+        assert sum(len((text or "").encode()) for text in texts) <= 4096

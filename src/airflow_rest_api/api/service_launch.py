@@ -76,6 +76,7 @@ async def allowed_to_steer(context: Context, caller: Caller, identifier: str, *,
     Return a component that the caller may stop or, with `again`, start with its arguments.
 
     :raises Forbidden: they may not, or nobody may because of an option
+    :raises Unavailable: what is done could not be recorded
     """
     await allowed_to_look(context, caller)
     seen = await context.services.get(identifier)
@@ -92,6 +93,7 @@ async def allowed_to_steer(context: Context, caller: Caller, identifier: str, *,
         attempt = Attempt(command, invocation.values, invocation.given)
     with context.audit.refusals(caller, command.name):
         await context.gate.enter(caller, attempt)
+    context.audit.admit()
     return seen
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,22 @@ if TYPE_CHECKING:
 LONGEST_EVENT = 60
 LONGEST_ID = 250
 LONGEST_NAME = 500
-"""The columns of `airflow.models.log.Log`."""
+"""The columns of `airflow.models.log.Log`, in characters."""
+
+LONGEST_ROW = 4096
+"""Bytes of all texts of a row together: whatever is asked for, nobody fills the table with it."""
+ID_ROOM = 500
+OWNER_ROOM = 256
+"""Bytes of one id, and of one of the two columns for the user."""
+SPARE = 64
+"""Bytes of what Airflow fills in, such as the time."""
+LINE_ROOM = 1200
+"""Bytes, as JSON, of the command line in the row that Airflow itself writes for a command of its own."""
+
+MARK = "…"
+"""Stands where something was cut."""
+SCALES = ((1000, 200), (300, 50), (100, 25), (40, 12), (20, 6))
+"""Characters of a text and items of a list that are kept, ever fewer until it fits."""
 
 BATCH = 1000
 """Rows that are deleted in one transaction."""
@@ -29,8 +44,39 @@ class Event:
     dag_id: str | None = None
     task_id: str | None = None
     run_id: str | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
     at: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+
+
+def fitted(event: Event) -> Event:
+    """Return an event whose texts together have at most `LONGEST_ROW` bytes, marked where they were cut."""
+    cut = replace(
+        event,
+        name=_text(event.name, LONGEST_EVENT, ID_ROOM),
+        owner=_text(event.owner, LONGEST_NAME, OWNER_ROOM),
+        dag_id=event.dag_id and _text(event.dag_id, LONGEST_ID, ID_ROOM),
+        task_id=event.task_id and _text(event.task_id, LONGEST_ID, ID_ROOM),
+        run_id=event.run_id and _text(event.run_id, LONGEST_ID, ID_ROOM),
+    )
+    # The user is in two columns.
+    others = (cut.name, cut.owner, cut.owner, cut.dag_id, cut.task_id, cut.run_id)
+    room = LONGEST_ROW - SPARE - sum(len((text or "").encode()) for text in others)
+    for longest, most in SCALES:
+        extra = _shortened(event.extra, longest, most)
+        if len(_as_json(extra)) <= room:
+            return replace(cut, extra=extra)
+    # What is no text and no list is short, and tells more than nothing.
+    short = {name: one for name, one in event.extra.items() if isinstance(one, (int, float))}
+    return replace(cut, extra={**dict(list(short.items())[:10]), "cut": MARK})
+
+
+def short_line(words: Sequence[str], room: int = LINE_ROOM) -> list[str]:
+    """Return a command line of at most so many bytes as JSON, marked where it was cut."""
+    for longest, most in SCALES:
+        line: list[str] = _shortened(words, longest, most)
+        if len(_as_json(line)) <= room:
+            return line
+    return [MARK]
 
 
 def write(events: Sequence[Event]) -> None:
@@ -39,15 +85,15 @@ def write(events: Sequence[Event]) -> None:
     from airflow.utils.session import create_session
 
     rows = []
-    for event in events:
+    for event in map(fitted, events):
         row: Any = Log(
-            event=_text(event.name, LONGEST_EVENT),
-            owner=_text(event.owner, LONGEST_NAME),
-            owner_display_name=_text(event.owner, LONGEST_NAME),
-            extra=_text(json.dumps(event.extra, default=str)),
-            dag_id=_text(event.dag_id, LONGEST_ID),
-            task_id=_text(event.task_id, LONGEST_ID),
-            run_id=_text(event.run_id, LONGEST_ID),
+            event=event.name,
+            owner=event.owner,
+            owner_display_name=event.owner,
+            extra=_as_json(event.extra),
+            dag_id=event.dag_id,
+            task_id=event.task_id,
+            run_id=event.run_id,
         )
         row.dttm = event.at
         rows.append(row)
@@ -82,8 +128,27 @@ def remove(engine: Engine, prefix: str) -> None:
             return
 
 
-def _text(text: str | None, longest: int | None = None) -> str | None:
-    """Return a text as every database takes it."""
-    if text is None:
-        return None
-    return text.replace("\0", "").encode(errors="replace").decode()[:longest]
+def _as_json(value: Any) -> str:
+    """Return JSON in ASCII: as many bytes as characters, and every database takes it."""
+    return json.dumps(value, default=str)
+
+
+def _text(text: str, longest: int, room: int) -> str:
+    """Return a text as every database takes it, of so many characters and so many bytes at most."""
+    whole = text[: longest + 1].replace("\0", "").encode(errors="replace").decode()
+    if len(whole) <= longest and len(whole.encode()) <= room:
+        return whole
+    kept = whole[: longest - len(MARK)].encode()[: room - len(MARK.encode())]
+    return kept.decode(errors="ignore") + MARK
+
+
+def _shortened(value: Any, longest: int, most: int) -> Any:
+    if isinstance(value, str):
+        return value if len(value) <= longest else value[:longest] + MARK
+    if isinstance(value, Mapping):
+        items = list(value.items())[: 4 * most]
+        return {_shortened(str(key), longest, most): _shortened(one, longest, most) for key, one in items}
+    if isinstance(value, (list, tuple)):
+        kept = [_shortened(one, longest, most) for one in value[:most]]
+        return [*kept, MARK] if len(value) > most else kept
+    return value

@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.hosts.event_log import Event, write
+from airflow_rest_api.hosts.event_log import Event, fitted, write
 from airflow_rest_api.security.access import Forbidden
+from airflow_rest_api.security.refusals import Refusals
+from airflow_rest_api.storage.errors import Unavailable
+from airflow_rest_api.storage.trouble import away
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Invocation
@@ -23,41 +26,57 @@ log = logging.getLogger(__name__)
 
 PREFIX = "rest_api."
 ROOM = 10_000
-"""Events that wait for the database; what comes on top goes to the log alone."""
+"""Rows of what was done that wait for the database; while there are so many, nothing more is begun."""
 BATCH = 50
 GATHERED_FOR = 0.05
 """Seconds that an event waits for others: when a command ends, its operation and its answer come first."""
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 """Seconds between the attempts to reach the database."""
-LONGEST_WORD = 1000
 MOST_WORDS = 200
+"""Words of a command line from which a row is made."""
+
+
+class NoRoom(Unavailable):
+    """So much of what was done waits to be recorded that nothing more is begun."""
 
 
 class Audit:
     """
-    Writes events in a thread of its own: no request waits for it, and none fails with it.
+    Writes events in a thread of its own: no request waits for it.
 
-    What cannot be written after several attempts, or finds no room, goes to the server's log.
+    What was done and what was refused wait apart, so that no flood of refusals takes the room of the others:
+    see `refusals`. What cannot be written after several attempts goes to the server's log.
     """
 
     def __init__(self, store: Callable[[Sequence[Event]], None] = write) -> None:
         self._store = store
-        self._queue: queue.Queue[Event | None] = queue.Queue(ROOM)
+        self._done: deque[Event] = deque()
+        self._refusals = Refusals()
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._closing = threading.Event()
 
+    def admit(self) -> None:
+        """Raise NoRoom where what is to be done next could not be recorded: it is not done."""
+        if len(self._done) >= ROOM:
+            raise NoRoom("Too much waits to be written to the event log.")
+
     def ended(self, caller: Caller, invocation: Invocation) -> Callable[[Operation], None] | None:
-        """Return what records the end of a command; None for a plain read, which is not recorded."""
+        """
+        Return what records the end of a command; None for a plain read, which is not recorded.
+
+        :raises NoRoom: see `admit`
+        """
         if invocation.effect is Effect.READ and not invocation.reveals_secrets:
             return None
+        self.admit()
 
         def record(operation: Operation) -> None:
             extra: dict[str, Any] = {
                 "operation_id": operation.id,
                 "state": operation.state.value,
                 "exit_code": operation.exit_code,
-                "arguments": _bounded(operation.argv),
+                "arguments": list(operation.argv[:MOST_WORDS]),
                 "address": caller.address,
             }
             if operation.started_at and operation.finished_at:
@@ -89,53 +108,69 @@ class Audit:
         """
         extra: dict[str, Any] = {"state": "refused", "message": str(why), "address": caller.address}
         if invocation is not None:
-            extra["arguments"] = _bounded(invocation.masked)
-        self.record(_event(command, caller, invocation.values if invocation else {}, extra))
+            extra["arguments"] = list(invocation.masked[:MOST_WORDS])
+        event = fitted(_event(command, caller, invocation.values if invocation else {}, extra))
+        with self._changed:
+            self._refusals.add(event)
+            self._wake()
 
     def did(self, caller: Caller, what: str, **extra: Any) -> None:
         """Record what somebody has done that was no command: `extra` says to what."""
         self.record(_event(what, caller, {}, {**extra, "address": caller.address}))
 
     def record(self, event: Event) -> None:
-        """Have an event written; returns at once, whatever the state of the database."""
-        try:
-            self._queue.put_nowait(event)
-        except queue.Full:
-            _to_log(event, "there is no room for more")
-            return
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._work, name="rest-api-audit", daemon=True)
-                self._thread.start()
+        """Have an event written that tells of something done; returns at once, whatever the database does."""
+        event = fitted(event)
+        with self._changed:
+            self._done.append(event)
+            self._wake()
 
     def close(self, seconds: float = 10.0) -> None:
         """Write what is still waiting, within ``seconds``."""
         self._closing.set()
-        with contextlib.suppress(queue.Full):
-            self._queue.put_nowait(None)  # wakes the thread that waits for an event
-        with self._lock:
+        with self._changed:
+            if len(self._refusals):
+                self._wake()
+            self._changed.notify()
             thread = self._thread
         if thread is not None:
             thread.join(seconds)
 
-    def _work(self) -> None:
-        while True:
-            if events := self._next():
-                self._write(events)
-            with self._lock:
-                if self._closing.is_set() and self._queue.empty():
-                    self._thread = None
-                    return
+    def _wake(self) -> None:
+        """Have the thread look, which is begun where there is none; the lock is held."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._work, name="rest-api-audit", daemon=True)
+            self._thread.start()
+        self._changed.notify()
 
-    def _next(self) -> list[Event]:
-        """Wait for events, not at all once closing; return those that are there."""
-        events: list[Event | None] = []
-        with contextlib.suppress(queue.Empty):
-            events.append(self._queue.get(block=not self._closing.is_set()))
+    def _work(self) -> None:
+        while self._wait():
             self._closing.wait(GATHERED_FOR)
-            while len(events) < BATCH:
-                events.append(self._queue.get_nowait())
-        return [event for event in events if event is not None]
+            with self._changed:
+                # First what was done: of the refusals there may be many.
+                events, left_out = self._taken(), 0
+                if not events:
+                    events, left_out = self._refusals.take(everything=self._closing.is_set())
+            if left_out:
+                log.warning("%d refusals were left out of the event log: too many at a time", left_out)
+            for start in range(0, len(events), BATCH):
+                self._write(events[start : start + BATCH])
+
+    def _wait(self) -> bool:
+        """Wait until there is something to write; return False at the end."""
+        with self._changed:
+            while not self._done:
+                due = self._refusals.due_in()
+                if due == 0 or (due is not None and self._closing.is_set()):
+                    return True
+                if self._closing.is_set():
+                    self._thread = None
+                    return False
+                self._changed.wait(due)
+            return True
+
+    def _taken(self) -> list[Event]:
+        return [self._done.popleft() for _ in range(min(BATCH, len(self._done)))]
 
     def _write(self, events: Sequence[Event]) -> None:
         for pause in PAUSES:
@@ -147,11 +182,17 @@ class Audit:
                 if self._closing.wait(pause):
                     break
         # One by one: a single event that the database does not take must not take the others along.
+        gone: str | None = None
         for event in events:
-            try:
-                self._store([event])
-            except Exception as error:
-                _to_log(event, type(error).__name__)
+            if gone is None:
+                try:
+                    self._store([event])
+                    continue
+                except Exception as error:
+                    why = type(error).__name__
+                    # Each attempt may take as long as the last.
+                    gone = why if away(error) else None
+            _to_log(event, gone or why)
 
 
 def _event(command: str, caller: Caller, values: Mapping[str, Any], extra: dict[str, Any]) -> Event:
@@ -166,12 +207,6 @@ def _event(command: str, caller: Caller, values: Mapping[str, Any], extra: dict[
         run_id=text("run_id", "logical_date_or_run_id"),
         extra={**extra, "via": "REST API"},
     )
-
-
-def _bounded(words: Sequence[str]) -> list[str]:
-    """Return a command line short enough for a row."""
-    kept = [word if len(word) <= LONGEST_WORD else word[:LONGEST_WORD] + "…" for word in words[:MOST_WORDS]]
-    return [*kept, "…"] if len(words) > MOST_WORDS else kept
 
 
 def _to_log(event: Event, why: str) -> None:
