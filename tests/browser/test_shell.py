@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import http.server
+import re
 import statistics
 import threading
 from collections.abc import Callable, Iterator
@@ -57,6 +58,48 @@ def test_the_menu_entry_leads_to_a_command_whose_run_airflow_knows(visit: Visit,
     assert stack.get("dags/example_template/dagRuns/by_browser")["run_type"] == "manual"
     page.goto(f"{stack.url}/dags/example_template/runs/by_browser")
     expect(page.get_by_text("by_browser").first).to_be_visible()
+
+
+def test_loaded_anew_inside_airflow_the_page_is_where_it_was(visit: Visit, stack: Stack):
+    page = visit().page
+    page.goto(f"{stack.url}/plugin/rest-api")
+    frame = page.frame_locator("iframe[title='REST API']")
+    for command in ("dags list", "dags details"):
+        frame.get_by_role("link", name=command, exact=True).click()
+        expect(frame.get_by_role("heading", name=command)).to_be_visible()
+    frame.get_by_label("dag_id").fill("example_slow")
+    expect(page).to_have_url(re.compile("a.dag_id=example_slow"))
+    page.reload()
+    expect(frame.get_by_role("heading", name="dags details")).to_be_visible()
+    expect(frame.get_by_label("dag_id")).to_have_value("example_slow")
+
+    # The address of Airflow's page is as good for somebody else, and the way back is the same.
+    other = visit("op").page
+    other.goto(page.url)
+    inside = other.frame_locator("iframe[title='REST API']")
+    expect(inside.get_by_label("dag_id")).to_have_value("example_slow")
+    inside.get_by_role("link", name="Operations").click()
+    expect(inside.get_by_label("Command")).to_be_visible()
+    other.evaluate("history.back()")
+    expect(inside.get_by_label("dag_id")).to_have_value("example_slow")
+    expect(other).to_have_url(re.compile("a.dag_id=example_slow"))
+
+    # From the menu it opens at its beginning.
+    other.get_by_test_id("nav-home-link").click()
+    expect(other.locator("iframe[title='REST API']")).to_have_count(0)
+    assert "view=" not in other.url
+    other.get_by_role("button", name="Admin").click()
+    other.get_by_role("menuitem", name="REST API").click()
+    expect(inside.get_by_text("Every airflow command, from here")).to_be_visible()
+
+
+def test_an_airflow_that_says_no_place_to_its_frame_still_leads_there(visit: Visit, stack: Stack):
+    page = visit().page
+    # As before Airflow 3.3, where the frame is always loaded without a place.
+    page.goto(f"{stack.url}/plugin/rest-api?view=operations&command=version")
+    frame = page.frame_locator("iframe[title='REST API']")
+
+    expect(frame.get_by_label("Command")).to_have_value("version")
 
 
 def test_the_icon_of_the_menu_entry_is_there(visit: Visit, stack: Stack):

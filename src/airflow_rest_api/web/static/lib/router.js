@@ -2,10 +2,25 @@
  * Where the user is, kept in the query of the address: `?view=commands&command=dags/trigger&a.dag_id=x`.
  * The path never changes, so that relative addresses hold and the way over the login leads back to the same place.
  * Nothing secret goes through here.
+ *
+ * In Airflow's frame, which is always loaded without a place, the address of Airflow's own page keeps it too: loaded anew,
+ * or opened by somebody else, it leads there.
  */
 import { useEffect, useState } from "../vendor/preact.js";
+import { framed } from "./facts.js";
 
 const listeners = new Set();
+
+/** Airflow's pages with a frame of a plugin's. From 3.3 on the address of the frame follows, as of when it was loaded. */
+const AROUND = /\/plugin\/[^/]+/;
+
+if (framed && !location.search && new URLSearchParams(parent.location.search).has("view")) history.replaceState(null, "", parent.location.search);
+
+/** Have the address of Airflow's page say where the user is; what Airflow keeps with it stays. */
+function tellAround() {
+  if (!framed || parent.location.search === location.search || !AROUND.test(parent.location.pathname)) return;
+  parent.history.replaceState(parent.history.state, "", parent.location.pathname + location.search);
+}
 
 function read() {
   const params = new URLSearchParams(location.search);
@@ -18,6 +33,7 @@ let current = read();
 
 function changed() {
   current = read();
+  tellAround();
   for (const listener of listeners) listener(current);
 }
 
@@ -43,6 +59,7 @@ export function go(view, params = {}, { replace = false } = {}) {
 export function note(view, params = {}) {
   const target = address(view, params);
   if (target !== location.search) history.replaceState(null, "", target);
+  tellAround();
   current = read();
 }
 

@@ -22,6 +22,9 @@ export function Link({ view, params = {}, children, ...rest }) {
   return html`<a href=${address(view, params)} onClick=${follow} ...${rest}>${children}</a>`;
 }
 
+/** A name that has no room in one line goes on in the next one behind a sign of its own, not in the middle of a word. */
+export const Name = ({ text }) => text.split(/(?<=[/_.-])/).map((piece, at) => [at > 0 && html`<wbr />`, piece]);
+
 /** A DAG, with a link to Airflow's page of it; Airflow's frame does not let its document be replaced. */
 export const DagLink = ({ id, ...rest }) => (framed ? id : html`<a href="${facts.airflow}/dags/${encodeURIComponent(id)}" ...${rest}>${id}</a>`);
 

@@ -3,7 +3,7 @@ import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js"
 import { call } from "../lib/api.js";
 import { argumentsOf, body, fault, form, fromAddress, isGiven, isHidden, toAddress } from "../lib/arguments.js";
 import { note } from "../lib/router.js";
-import { Button, EffectBadge, ErrorNotice, Link, Loading } from "../parts/basic.js";
+import { Button, EffectBadge, ErrorNotice, Link, Loading, Name } from "../parts/basic.js";
 import { ask } from "../parts/dialog.js";
 import { Icon } from "../parts/icons.js";
 import { OperationPanel } from "../parts/operation_panel.js";
@@ -120,6 +120,6 @@ async function sure(command, effect, { json, files }, args, values) {
   const given = [...Object.entries(json), ...Object.entries(files).map(([name, file]) => [name, file.name])];
   const secret = (name) => isHidden(args.find((one) => one.name === name), values);
   const text = html`<p>${WHAT[effect]}</p>
-    ${given.length > 0 && html`<dl class="given">${given.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${secret(name) ? "•••" : String(value)}</dd></div>`)}</dl>`}`;
+    ${given.length > 0 && html`<dl class="given">${given.map(([name, value]) => html`<div key=${name}><dt><${Name} text=${name} /></dt><dd>${secret(name) ? "•••" : String(value)}</dd></div>`)}</dl>`}`;
   return ask({ title: `Run ${command.name}?`, text, yes: `Run ${command.name}`, danger: effect === "destructive" });
 }

@@ -3,7 +3,7 @@ import { html, useEffect, useState } from "../../vendor/preact.js";
 import { call } from "../../lib/api.js";
 import { CHANGES } from "../../lib/dag_files.js";
 import { moment, plural } from "../../lib/text.js";
-import { Badge, Button, ErrorNotice, Link, Loading } from "../../parts/basic.js";
+import { Badge, Button, ErrorNotice, Link, Loading, Name } from "../../parts/basic.js";
 
 const KINDS = { deploy: "Deployed", rollback: "Brought back", delete: "Deleted" };
 
@@ -46,6 +46,6 @@ function Files({ deployment }) {
   if (state.error) return html`<${ErrorNotice} error=${state.error} />`;
   if (!state.files) return html`<${Loading} />`;
   return html`<div class="stack"><ul class="report-files">${state.files.map((file) => html`<li key=${file.path} class="row">
-      <${Badge}>${CHANGES[file.change] ?? file.change}<//><${Link} view="dag-files" params=${{ bundle: deployment.bundle, path: file.path }}>${file.path}<//><span class="muted">v${file.version}</span></li>`)}</ul>
+      <${Badge}>${CHANGES[file.change] ?? file.change}<//><${Link} view="dag-files" params=${{ bundle: deployment.bundle, path: file.path }}><${Name} text=${file.path} /><//><span class="muted">v${file.version}</span></li>`)}</ul>
     ${deployment.operation_id && html`<p><${Link} view="operations" params=${{ id: deployment.operation_id }}>The operation that did it<//></p>`}</div>`;
 }

@@ -3,7 +3,7 @@ import { html, useEffect, useMemo, useState } from "../../vendor/preact.js";
 import { begin, content, contentText, filePath } from "../../lib/dag_files.js";
 import { Lines } from "../../lib/lines.js";
 import { moment, size } from "../../lib/text.js";
-import { Button, DagLink, ErrorNotice, Link, Loading, Notice, Tabs } from "../../parts/basic.js";
+import { Button, DagLink, ErrorNotice, Link, Loading, Name, Notice, Tabs } from "../../parts/basic.js";
 import { Dialog } from "../../parts/dialog.js";
 import { SwitchField } from "../../parts/fields.js";
 import { LogPane, save } from "../../parts/logpane.js";
@@ -53,7 +53,7 @@ function Head({ file, bundle, onStarted }) {
     onStarted(operation);
   };
   return html`<div class="operation-head">
-      <h2 class="large">${file.path}</h2><${Marks} file=${file} /><span class="grow"></span>
+      <h2 class="large"><${Name} text=${file.path} /></h2><${Marks} file=${file} /><span class="grow"></span>
       ${bundle?.writable && html`<${Link} class="button small" view="dag-files" params=${{ bundle: file.bundle, folder, show: "deploy" }}>New version<//>`}
       ${file.size !== null && html`<${Button} small icon="download" onClick=${download}>Download<//>`}
       ${bundle?.writable && file.size !== null && html`<${Button} small icon="trash" onClick=${() => setDeleting(true)}>Delete<//>`}

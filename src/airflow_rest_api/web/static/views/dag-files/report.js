@@ -3,7 +3,7 @@ import { html, useEffect, useState } from "../../vendor/preact.js";
 import { CHANGES, contentText, textOf } from "../../lib/dag_files.js";
 import { difference } from "../../lib/diff.js";
 import { plural } from "../../lib/text.js";
-import { Badge, ErrorNotice, Link, Loading, Notice } from "../../parts/basic.js";
+import { Badge, ErrorNotice, Link, Loading, Name, Notice } from "../../parts/basic.js";
 import { Diff } from "../../parts/diff.js";
 import { Icon } from "../../parts/icons.js";
 import { Table } from "../../parts/table.js";
@@ -41,7 +41,7 @@ function Finding({ error, file }) {
   const first = Math.max(0, (error.line ?? 0) - 1 - AROUND);
   const shown = lines.slice(first, (error.line ?? 0) + AROUND);
   return html`<div class="finding">
-    <p class="row"><${Icon} name="warning" /><b>${error.file}${error.line ? `, line ${error.line}` : ""}</b></p>
+    <p class="row"><${Icon} name="warning" /><b><${Name} text=${error.file} />${error.line ? `, line ${error.line}` : ""}</b></p>
     <pre class="finding-message">${error.message}</pre>
     ${shown.length > 0 && html`<pre class="finding-lines" tabindex="0" role="region" aria-label="Around line ${error.line} of ${error.file}">${shown.map((line, at) => {
       const number = first + at + 1;
@@ -65,9 +65,9 @@ const Dags = ({ dags }) => html`<section aria-label="DAGs"><h3>${plural(dags.len
 function Changed({ file, sent, dry }) {
   const [open, setOpen] = useState(false);
   const comparable = dry && sent && (file.change === "changed" || file.change === "added");
-  const name = html`<${Link} view="dag-files" params=${{ bundle: file.bundle, path: file.path }}>${file.path}<//>`;
+  const name = html`<${Link} view="dag-files" params=${{ bundle: file.bundle, path: file.path }}><${Name} text=${file.path} /><//>`;
   return html`<li>
-    <div class="row"><${Badge} tone=${TONES[file.change] ?? "idle"}>${CHANGES[file.change] ?? file.change}<//>${file.change === "added" && dry ? html`<span>${file.path}</span>` : name}</div>
+    <div class="row"><${Badge} tone=${TONES[file.change] ?? "idle"}>${CHANGES[file.change] ?? file.change}<//>${file.change === "added" && dry ? html`<span><${Name} text=${file.path} /></span>` : name}</div>
     ${comparable && html`<details open=${open} onToggle=${(event) => setOpen(event.currentTarget.open)}><summary>Difference to what is deployed</summary>${open && html`<${Difference} file=${file} sent=${sent} />`}</details>`}
   </li>`;
 }
