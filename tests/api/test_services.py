@@ -254,8 +254,9 @@ def test_what_is_switched_off_is_not_started(
         assert (response.status_code, reason(response)) == (403, "switched_off")
         assert response.json()["detail"]["option"] == option
         assert engine.jobs == []
-        kinds = {one["kind"]: one["allowed"] for one in client.get(f"{SERVICES}/kinds").json()["kinds"]}
-        assert not kinds[kind]
+        kinds = {one["kind"]: one for one in client.get(f"{SERVICES}/kinds").json()["kinds"]}
+        assert not kinds[kind]["allowed"]
+        assert kinds[kind]["refusal"] == response.json()["detail"]
 
 
 def test_services_are_listed_by_state_kind_and_host(client: TestClient) -> None:

@@ -227,7 +227,7 @@ def test_who_may_not_deploy_reads_a_sentence(visit: Visit):
     visitor.allow("403")
     page = visitor.open("?view=dag-files")
 
-    expect(page.locator(".pane-detail").get_by_role("alert")).to_contain_text("viewer")
+    expect(page.locator(".pane-detail").get_by_role("alert")).to_contain_text("You may not look at DAG files")
     expect(page.get_by_role("button", name="Deploy", exact=True)).to_have_count(0)
 
 

@@ -56,8 +56,10 @@ def test_the_menu_entry_leads_to_a_command_whose_run_airflow_knows(visit: Visit,
     expect(frame.locator("section.operation")).to_contain_text("succeeded")
 
     assert stack.get("dags/example_template/dagRuns/by_browser")["run_type"] == "manual"
-    page.goto(f"{stack.url}/dags/example_template/runs/by_browser")
-    expect(page.get_by_text("by_browser").first).to_be_visible()
+    with page.context.expect_page() as opened:
+        frame.get_by_role("link", name="Open in Airflow").click()
+    assert opened.value.url == f"{stack.url}/dags/example_template/runs/by_browser"
+    expect(opened.value.get_by_text("by_browser").first).to_be_visible()
 
 
 def test_loaded_anew_inside_airflow_the_page_is_where_it_was(visit: Visit, stack: Stack):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from airflow_rest_api.commands import need_words
-from airflow_rest_api.commands.needs import NEEDS, POWERS, Ask, Need, Resource, phrase
+from airflow_rest_api.commands.needs import ENDPOINTS, NEEDS, POWERS, Ask, Need, Resource, phrase
 
 RAW = re.compile(
     r"\b(GET|POST|PUT|DELETE)\b|\b(?!DAG|REST|API\b)[A-Z]{3,}\b|[A-Z]+_[A-Z]+|None|Resource|Ask\("
@@ -44,6 +44,13 @@ def test_what_is_needed_is_named_as_airflow_names_it():
     for power in POWERS:
         told = str(Ask(Resource.POWER, "PUT", power, None))
         assert told == f"an administrator, or permission to edit 'REST API {power}'"
+
+
+def test_what_is_no_command_of_airflows_is_told_as_what_it_does():
+    assert need_words.DEEDS.keys() == ENDPOINTS.keys()
+    assert not any("_" in words for words in need_words.DEEDS.values())
+    assert need_words.refusal("deploy_dag", "x") == "You may not deploy DAG files: that takes x."
+    assert need_words.refusal("dags list", "x") == "You may not run 'dags list': that takes x."
 
 
 def test_many_names_are_cut():

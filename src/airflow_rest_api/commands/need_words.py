@@ -38,6 +38,24 @@ VIEWS: Mapping[str, str] = {
 POWER = "REST API {}"
 """What Flask-AppBuilder's permission for a power is on."""
 
+DEEDS: Mapping[str, str] = {
+    "check_dag_files": "check DAG files",
+    "delete_dag_file": "delete DAG files",
+    "deploy_dag": "deploy DAG files",
+    "legacy_usage": "see who calls the 1.x endpoints",
+    "list_dags": "list DAGs",
+    "list_tasks": "list the tasks of this DAG",
+    "read_dag_files": "look at DAG files",
+    "refresh_all_dags": "have all DAG files parsed",
+    "refresh_dag": "have the file of this DAG parsed",
+    "refresh_dag_file": "have DAG files parsed",
+    "rest_api_plugin_version": "see the version of the plugin",
+    "rollback_dag_file": "bring back versions of DAG files",
+    "run": "run tasks of this DAG",
+    "serve_logs": "serve the logs of tasks",
+}
+"""What is done by what is no command of Airflow's: see `needs.ENDPOINTS`."""
+
 SHOWN = 5
 """Names in a message; more do not help."""
 
@@ -77,6 +95,15 @@ def named(kind: str, names: Sequence[str] | None) -> str:
     more = " …" if len(names) > SHOWN else ""
     shown = ", ".join(repr(name) for name in names[:SHOWN])
     return f"the {kind}{'s' if len(names) > 1 else ''} {shown}{more}"
+
+
+def refusal(command: str, takes: object) -> str:
+    """
+    Return what somebody is told who may not run a command.
+
+    :param takes: what they would have to have, in words
+    """
+    return f"You may not {DEEDS.get(command) or f'run {command!r}'}: that takes {takes}."
 
 
 def _spelled(entity: str | None) -> str:

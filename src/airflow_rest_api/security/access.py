@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from airflow_rest_api.commands.need_words import refusal
 from airflow_rest_api.commands.needs import described
 from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decide, granted, possible
 from airflow_rest_api.security.switches import Switches
@@ -158,15 +159,6 @@ def _repeatable(permissions: Permissions, operations: Iterable[Operation]) -> se
         for operation in operations
         if operation.asks is not None and all(holds(ask) for ask in operation.asks)
     }
-
-
-def refusal(command: str, takes: object) -> str:
-    """
-    Return what somebody is told who may not run a command.
-
-    :param takes: what they would have to have, in words
-    """
-    return f"You may not run {command!r}: that takes {takes}."
 
 
 def _refusal(command: Command, missing: Ask) -> Forbidden:

@@ -57,7 +57,7 @@ export function useRun(place) {
         if (signal.aborted) return;
         setSeen((before) => ({ ...before, error }));
         // What was refused will be refused again.
-        if ([401, 403, 404].includes(error.status)) stop();
+        if ([403, 404].includes(error.status)) stop();
       }
     };
     let stop = () => {};
