@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def section(page: Path, heading: str) -> str:
 def blocks(page: Path, heading: str) -> list[str]:
     """Return the code blocks of a section that are indented, without their indentation."""
     found = [match["text"] for match in INDENTED.finditer(FENCE.sub("", section(page, heading)))]
-    return [re.sub(r"^ {4}(?: {2})?", "", text, flags=re.MULTILINE) for text in found]
+    return [textwrap.dedent(text) for text in found]
 
 
 def fenced(page: Path, heading: str, language: str) -> str:
