@@ -104,7 +104,7 @@ class Site:
     def start(self) -> None:
         command = [str(self.programs / "airflow"), "standalone"]
         self.process = Component("standalone", command, env=self.env, cwd=self.folder, output=self.output)
-        deadline = time.monotonic() + 400
+        deadline = time.monotonic() + 700
         while not self.is_ready():
             assert self.process.process.poll() is None, "\n".join(self.log[-50:])
             assert time.monotonic() < deadline, "\n".join(self.log[-50:])
