@@ -13,6 +13,7 @@ LONG = (
     "legacy/test_components.py",
     "api/test_dag_refresh.py",
     "test_examples.py",
+    "dist/test_standalone.py",
 )
 """Files that take minutes, each with an Airflow of its own."""
 

@@ -14,7 +14,10 @@ import pytest
 
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.needs import POWERS
+from airflow_rest_api.hosts import fab_powers3
+from airflow_rest_api.hosts.fab_powers3 import resource_of
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
+from airflow_rest_api.storage.engines import own_engine
 from demo.stack import Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
@@ -340,3 +343,28 @@ def test_who_may_read_a_variable_and_not_edit_it_sees_what_airflow_shows(stack: 
         assert "hunter22" not in reader.get("/v2/operations?limit=500").text
         again = reader.post(f"/v2/operations/{seen['id']}/run-again", headers={"Prefer": "wait=100"}).json()
         assert json.loads(again["stdout"]) == hidden
+
+
+def test_uninstalling_takes_our_powers_from_every_role_and_leaves_all_others(stack: Stack, admin: Client):
+    airflow = str(Path(sys.executable).with_name("airflow"))
+    run(stack, [airflow, "roles", "add-perms", "Runner", "-r", "REST API Execute", "-a", "can_edit"])
+    listed = subprocess.run(
+        [sys.executable, "-m", "airflow_rest_api", "uninstall", "--dry-run"],
+        env=stack.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    ).stdout
+    [line] = [line for line in listed.splitlines() if "Flask-AppBuilder" in line]
+    assert all(resource_of(power) in line for power in POWERS)
+
+    before = admin.output("roles/list", permission=True)
+    engine = own_engine(stack.database_address)
+    fab_powers3.remove(engine, fab_powers3.existing(engine, POWERS, "Deploy"))
+    assert fab_powers3.existing(engine, POWERS, "Deploy") == []
+    engine.dispose()
+    after = admin.output("roles/list", permission=True)
+    assert "REST API" in before
+    assert "REST API" not in after
+    assert f"DAG:{MINE}" in after

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -232,6 +234,41 @@ def test_what_a_role_may_more_than_the_one_below(manager: str, role: str):
 
     assert ", ".join(sorted(more)) == MORE[manager, role]
     assert set(NEVER_FOR_OP.split(", ")) & op == set()
+
+
+README = Path(__file__).parents[2] / "README.md"
+MARKS = {"✓": {"simple", "fab"}, "simple only": {"simple"}, "FAB only": {"fab"}, "–": set()}
+
+
+def roles_of_the_readme() -> dict[tuple[str, ...], list[str]]:
+    """Return the rows of the table in the README: the commands that it names, by the marks of the roles."""
+    text = README.read_text().partition("<!-- roles")[2].partition("<!-- end of roles -->")[0]
+    lines = [line for line in text.splitlines() if line.startswith("| ")][1:]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {tuple(row[2:]): re.findall(r"`([^`]+)`", row[1]) for row in rows}
+
+
+@pytest.mark.slow
+def test_the_readme_says_which_role_may_what(manager: str):
+    app = create_app(
+        Settings(enabled_commands=ALL_ON),
+        engine=cast("Engine", StandInEngine(prints())),
+        host=Roles(users(manager)),
+    )
+    with TestClient(app) as client:
+        may = {role: told(client, role) for role in ROLES}
+    rows = roles_of_the_readme()
+    columns = {tuple(manager in MARKS[mark] for mark in marks) for marks in rows}
+
+    for marks, commands in rows.items():
+        assert commands
+        for command in commands:
+            assert [command in may[role] for role in ROLES] == [manager in MARKS[mark] for mark in marks], (
+                command
+            )
+    # There is no command of which none of the rows tells.
+    for command in may["admin"]:
+        assert tuple(command in may[role] for role in ROLES) in columns, command
 
 
 def granted(manager: str, role: str, need: Need) -> bool:

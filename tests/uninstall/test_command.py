@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+from argparse import ArgumentParser
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -85,3 +87,25 @@ def test_where_something_cannot_be_removed_what_comes_after_stays_to_be_found(
 def test_where_nothing_is_left_that_is_said(uninstall: Uninstall, capsys: pytest.CaptureFixture[str]):
     assert uninstall("--yes", left="") == 0
     assert capsys.readouterr().out == "Nothing of the plugin is left here.\n"
+
+
+def test_a_database_that_is_away_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    address = "postgresql+psycopg2://somebody:s3cret@127.0.0.1:1/name"
+    monkeypatch.setenv("AIRFLOW__REST_API_PLUGIN__OPERATIONS_DATABASE", address)
+
+    assert main(["uninstall", "--yes"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("A database cannot be read: ")
+    assert len(said.splitlines()) == 1
+    assert "s3cret" not in said
+
+
+def test_the_documentation_has_every_option():
+    page = Path(__file__).parents[2] / "docs" / "installation.md"
+    parser = ArgumentParser(add_help=False)
+    command.add_arguments(parser)
+
+    for action in parser._actions:
+        assert f"| `{action.option_strings[0]}` |" in page.read_text()

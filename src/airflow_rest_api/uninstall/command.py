@@ -42,6 +42,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def main(options: Namespace) -> int:
     """Return 0 when nothing is left, or when only a list was wanted; 1 when something is."""
+    from sqlalchemy.exc import SQLAlchemyError
+
     from airflow_rest_api.problem import Problem
     from airflow_rest_api.settings import BadSetting, Settings
     from airflow_rest_api.uninstall.rows import NewerTables
@@ -52,6 +54,11 @@ def main(options: Namespace) -> int:
         steps = leftovers(ours, airflows)
     except (BadSetting, NewerTables, Problem) as error:
         print(error, file=sys.stderr)
+        return 1
+    except SQLAlchemyError as error:
+        # What the driver said: no statement, and no password.
+        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        print(f"A database cannot be read: {said}", file=sys.stderr)
         return 1
     if not steps:
         print("Nothing of the plugin is left here.")
