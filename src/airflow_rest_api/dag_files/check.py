@@ -13,6 +13,7 @@ from airflow_rest_api.dag_files.child import check as child
 from airflow_rest_api.dag_files.report import BrokenFile, Duplicate, Findings, FoundDag, findings
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.hosts import dag_owners3
+from airflow_rest_api.hosts.asking import ask
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
@@ -88,7 +89,7 @@ async def duplicates(
     for dag in known:
         if first.setdefault(dag.dag_id, dag.file) != dag.file:
             found.append(Duplicate(dag.dag_id, dag.file, f"{bundle}:{first[dag.dag_id]}"))
-    owners = await asyncio.to_thread(dag_owners3.owners, list(first))
+    owners = await ask(dag_owners3.owners, list(first))
     for dag in known:
         owner = owners.get(dag.dag_id)
         if owner is None or owner == (bundle, dag.file):

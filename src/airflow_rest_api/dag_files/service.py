@@ -20,6 +20,7 @@ from airflow_rest_api.dag_files.versions import NoSuchVersion
 from airflow_rest_api.dag_files.writing import Writer, changes_of, new_deployment, present
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.hosts import dag_owners3
+from airflow_rest_api.hosts.asking import ask
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.storage.errors import Unavailable
 
@@ -214,7 +215,7 @@ class DagFiles:
             await self._keep_dags(bundle, sound)
             # Nobody hears of the others: Airflow passes over what does not look like a DAG file.
             failed = broken & set(await asyncio.to_thread(_likely, order))
-            known = await asyncio.to_thread(dag_owners3.dags_by_file, bundle, list(found.files))
+            known = await ask(dag_owners3.dags_by_file, bundle, list(found.files))
             wanted = [path for path in found.files if path in dag_ids or path in failed or path in known]
             expected = {(bundle, path): dag_ids.get(path, []) for path in wanted if path not in failed}
         if not wanted:
@@ -238,7 +239,7 @@ class DagFiles:
 
 
 async def _set_paused(paused: bool, dag_ids: set[str], report: Report) -> None:
-    known = await asyncio.to_thread(dag_owners3.set_paused, dag_ids, paused)
+    known = await ask(dag_owners3.set_paused, dag_ids, paused)
     for dag_id in sorted(dag_ids - known):
         words = "paused" if paused else "resumed"
         report.warnings.append(f"The DAG {dag_id!r} was not {words}: Airflow does not know it yet.")

@@ -93,13 +93,17 @@ class Engine:
         :param on_output: is given the stream's name and each piece of output as it comes
         :raises Busy: when as many are waiting as may wait
         """
-        if self._stopping or (self._full and len(self._queue) >= self.limits.queue):
-            raise Busy(self._retry_after())
+        self.check_room()
         process = Process(job, on_output)
         self._queue.append(process)
         process.stopping.add_done_callback(lambda _: self._forget(process))
         self._advance()
         return process
+
+    def check_room(self) -> None:
+        """Raise Busy where a job would be refused now."""
+        if self._stopping or (self._full and len(self._queue) >= self.limits.queue):
+            raise Busy(self._retry_after())
 
     @property
     def _full(self) -> bool:
