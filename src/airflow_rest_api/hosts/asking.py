@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
@@ -37,7 +38,8 @@ class Questions:
         self._patience = patience
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="rest-api-question")
         self._lock = threading.Lock()
-        self._overdue = 0
+        self._begun: dict[int, float] = {}
+        """When the question of each thread that is asking was begun."""
 
     async def ask(self, question: Callable[..., T], *arguments: Any) -> T:
         """
@@ -45,34 +47,39 @@ class Questions:
 
         :raises Unavailable: there was no answer in time, or none can be hoped for
         """
-        if self._overdue >= self._number:
+        if self._hopeless():
             raise Unavailable("The database does not answer.")
         context = contextvars.copy_context()
-        answer = self._threads.submit(partial(context.run, question, *arguments))
+        answer = self._threads.submit(self._timed, partial(context.run, question, *arguments))
         waiting = asyncio.wrap_future(answer)
-        late = False
         try:
             await asyncio.wait({waiting}, timeout=self._patience)
-            late = not waiting.done()
         finally:
-            if not waiting.done():
+            if late := not waiting.done():
                 # What it comes to is nobody's business, but must not be logged as forgotten.
+                # What has not begun is not asked any more.
                 waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-                # What has begun cannot be cancelled, and what has not is not asked any more. A client that
-                # went away says nothing of the database.
-                if not answer.cancel() and late:
-                    self._count(1)
-                    answer.add_done_callback(self._has_ended)
+                answer.cancel()
         if late:
             raise Unavailable("The database does not answer.")
         return waiting.result()
 
-    def _has_ended(self, answer: Future[T]) -> None:
-        self._count(-1)
-
-    def _count(self, number: int) -> None:
+    def _timed(self, question: Callable[[], T]) -> T:
+        thread = threading.get_ident()
         with self._lock:
-            self._overdue += number
+            self._begun[thread] = time.monotonic()
+        try:
+            return question()
+        finally:
+            with self._lock:
+                del self._begun[thread]
+
+    def _hopeless(self) -> bool:
+        """Return whether each thread has waited for longer than anybody is asked to."""
+        with self._lock:
+            if len(self._begun) < self._number:
+                return False
+            return max(self._begun.values()) <= time.monotonic() - self._patience
 
 
 _questions = Questions()
