@@ -21,7 +21,7 @@ from airflow_rest_api.dag_files.writing import Writer, changes_of, new_deploymen
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.hosts import dag_owners3
 from airflow_rest_api.hosts.asking import ask
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.problem import Problem, of_disk
 from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -72,6 +72,8 @@ class DagFiles:
             raise Refused(problem, report) from None
         except Unavailable as error:
             raise Refused(_away(error), report) from None
+        except OSError as error:
+            raise _without_room(error, report) from error
         finally:
             await asyncio.to_thread(order.received.remove)
 
@@ -91,6 +93,9 @@ class DagFiles:
         except Unavailable as error:
             await asyncio.to_thread(order.received.remove)
             raise Refused(_away(error), None) from None
+        except OSError as error:
+            await asyncio.to_thread(order.received.remove)
+            raise _without_room(error, None) from error
         return await self.deploy(conductor, replace(order, overwrite=True, kind="rollback"))
 
     async def delete(
@@ -268,6 +273,12 @@ def _likely(order: Order) -> list[str]:
 def _roots() -> list[Path]:
     found = [bundle.root for bundle in bundles.bundles() if bundle.writable and bundle.root is not None]
     return list(dict.fromkeys(root.resolve() for root in found))
+
+
+def _without_room(error: OSError, report: Report | None) -> Exception:
+    """Return what to raise where the files cannot be kept for want of room; any other error as it is."""
+    found = of_disk(error)
+    return error if found is None else Refused(found, report)
 
 
 def _away(error: Unavailable) -> Problem:

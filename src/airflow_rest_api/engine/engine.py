@@ -17,6 +17,7 @@ from airflow_rest_api.engine.children import Child, NoRoom, ParentLost, fresh_ch
 from airflow_rest_api.engine.job import Ending, Job, Limits, Outcome
 from airflow_rest_api.engine.parent import WarmParent
 from airflow_rest_api.engine.process import Listener, Process, first
+from airflow_rest_api.room import NO_ROOM, no_room
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +128,8 @@ class Engine:
             outcome = await self._attempt(process)
         except Exception as error:
             log.exception("A command could not be run")
-            outcome = Outcome(Ending.LOST, message=f"The command could not be run: {type(error).__name__}.")
+            why = NO_ROOM if no_room(error) else f"{type(error).__name__}."
+            outcome = Outcome(Ending.LOST, message=f"The command could not be run: {why}")
         finally:
             self._running.discard(process)
             process.end(outcome)

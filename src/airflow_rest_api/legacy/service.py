@@ -26,7 +26,7 @@ from airflow_rest_api.legacy.request import Request, Sent, endpoint_of, understa
 from airflow_rest_api.legacy.translate import translate
 from airflow_rest_api.legacy.translate.plan import CHILD, Answer, Context, Work
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.problem import of_database
+from airflow_rest_api.problem import foreseen
 from airflow_rest_api.security.access import Forbidden, Gate
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.decision import Attempt, Decision
@@ -138,10 +138,10 @@ class Legacy:
             envelope.output = "Too many commands are running and waiting already; try again later."
             envelope.headers["Retry-After"] = str(busy.retry_after)
         except Exception as error:
-            away = of_database(error)
-            if away is None:
+            found = foreseen(error)
+            if found is None:
                 raise
-            envelope.status, envelope.output, envelope.headers = away.status, str(away), away.headers
+            envelope.status, envelope.output, envelope.headers = found.status, str(found), found.headers
         if isinstance(envelope.output, str):
             [envelope.output] = mask_texts([envelope.output], _sent_values(sent))
         return envelope
