@@ -94,9 +94,12 @@ class StandInEngine:
         for process in self.processes:
             process.cancel(reason)
 
-    def submit(self, job: Job, on_output: Listener | None = None) -> StandInProcess:
+    def check_room(self) -> None:
         if self.busy:
             raise Busy(7)
+
+    def submit(self, job: Job, on_output: Listener | None = None) -> StandInProcess:
+        self.check_room()
         self.jobs.append(job)
         self.processes.append(StandInProcess(job, self.script, on_output))
         return self.processes[-1]

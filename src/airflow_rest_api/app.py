@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from airflow_rest_api import __version__, private_folders
+from airflow_rest_api.admission import Admission
 from airflow_rest_api.api import (
     commands,
     dag_file,
@@ -43,7 +44,7 @@ from airflow_rest_api.hosts.airflow3 import LOGIN, SESSION_COOKIE, Airflow3
 from airflow_rest_api.hosts.child import MODULES as SET_RIGHT
 from airflow_rest_api.legacy.child import MODULES
 from airflow_rest_api.legacy.deploy import Deployments
-from airflow_rest_api.legacy.door import Door
+from airflow_rest_api.legacy.door import Door, not_let_in
 from airflow_rest_api.legacy.readiness import Readiness
 from airflow_rest_api.legacy.router import PATH as LEGACY
 from airflow_rest_api.legacy.router import router as legacy
@@ -149,6 +150,7 @@ def create_app(
     )
     app.add_middleware(LastResort)
     app.add_middleware(QuietQuery)
+    app.add_middleware(Admission, limit=settings.max_requests, refusals={LEGACY: not_let_in})
     check(app.routes)
     return app
 

@@ -60,3 +60,15 @@ def of_database(error: BaseException) -> Problem | None:
         "The database cannot be reached right now; try again in a moment.",
         headers={"Retry-After": str(seconds)},
     )
+
+
+def of_disk(error: BaseException) -> Problem | None:
+    """Return the problem where an error says that there is no room on a disk of ours for what was sent."""
+    from airflow_rest_api.room import NO_ROOM, no_room
+
+    return Problem(507, "no_space", NO_ROOM) if no_room(error) else None
+
+
+def foreseen(error: BaseException) -> Problem | None:
+    """Return the problem that an error stands for, whoever raised it: no database, or no room."""
+    return of_database(error) or of_disk(error)

@@ -69,6 +69,14 @@ OPTIONS: tuple[Option, ...] = (
         "command wrote.",
         1024,
     ),
+    Option(
+        "max_requests",
+        int,
+        256,
+        "Requests that one API-server process works on at the same time; one more is answered with 503 at "
+        "once. Those that wait for a body, a command or events count apart, up to four times as many.",
+        1,
+    ),
     Option("body_timeout", int, 300, "Seconds in which the body of a request must have arrived.", 1),
     Option(
         "operations_database",
@@ -209,6 +217,7 @@ class Settings:
     columns: int = 200
     default_wait: int = 30
     max_upload: int = 52_428_800
+    max_requests: int = 256
     body_timeout: int = 300
     operations_database: str = ""
     operations_kept: int = 10_000

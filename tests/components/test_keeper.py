@@ -15,6 +15,7 @@ import pytest
 from airflow_rest_api.services import processes, status
 from airflow_rest_api.services.status import Status
 from tests.keeping import Kept, keep, wait_for
+from tests.small_disk import FULL, small_disk
 
 # Real processes, which take their time.
 pytestmark = pytest.mark.slow
@@ -241,3 +242,32 @@ def test_a_status_that_is_no_status_says_nothing(tmp_path: Path) -> None:
         assert status.read(tmp_path) is None
     Status(keeper=1, keeper_start="x").write(str(tmp_path))
     assert status.read(tmp_path) == Status(keeper=1, keeper_start="x")
+
+
+@pytest.mark.parametrize("how", FULL)
+def test_a_component_that_ends_on_a_full_disk_is_known_to_have_ended(
+    kept: list[Kept], tmp_path: Path, how: str
+) -> None:
+    with small_disk(tmp_path / "small") as folder:
+        program = f"import os, time\nwhile not os.path.exists({str(folder / 'filled')!r}): time.sleep(0.05)\n"
+        one = run(kept, folder, program + "raise SystemExit(7)")
+        (folder / "reserve").touch()
+        FULL[how](folder)
+        (folder / "reserve").rename(folder / "filled")
+        told = one.until(lambda said: said.state == status.FAILED)
+        assert told.exit_code == 7
+        assert str(told.message).startswith("The component ended with exit code 7.")
+        assert "no room" in str(told.message)
+        assert one.is_gone()
+
+
+@pytest.mark.parametrize("how", FULL)
+def test_a_component_that_is_stopped_on_a_full_disk_has_stopped(
+    kept: list[Kept], tmp_path: Path, how: str
+) -> None:
+    with small_disk(tmp_path / "small") as folder:
+        one = run(kept, folder, SLEEPS)
+        FULL[how](folder)
+        one.send(signal.SIGTERM)
+        assert one.until(lambda said: said.state in status.ENDED).state == status.STOPPED
+        assert one.is_gone()

@@ -12,7 +12,7 @@ from airflow_rest_api.api.body import read_body
 from airflow_rest_api.api.context import CallerDep, ContextDep
 from airflow_rest_api.api.form import from_form
 from airflow_rest_api.api.idempotency import key_of, once
-from airflow_rest_api.api.launch import launch
+from airflow_rest_api.api.launch import check_room, launch
 from airflow_rest_api.api.models import CommandDetail, CommandList, Refusal, summary
 from airflow_rest_api.api.responses import errors
 from airflow_rest_api.api.schema import argument_schema
@@ -90,6 +90,7 @@ async def get_command(name: str, context: ContextDep, caller: CallerDep) -> Resp
 async def run_command(name: str, request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """Run a command with its arguments by name."""
     command = _command(await context.catalog.get(), name)
+    check_room(context, request, caller)
     async with read_body(request, context.settings.max_upload) as body:
         arguments = from_form(command, body.values) if body.form else body.values
         key = await key_of(request, caller, arguments, body.files)

@@ -19,6 +19,7 @@ from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.names import clean
 from airflow_rest_api.hosts import parsing3
+from airflow_rest_api.hosts.asking import ask
 from airflow_rest_api.hosts.parsing3 import File
 from airflow_rest_api.operations.conduct import Conductor, Failed, Work
 from airflow_rest_api.problem import Problem
@@ -67,7 +68,7 @@ async def refresh_dag(
     with context.audit.refusals(caller, COMMAND, work.invocation(Effect.WRITE)):
         here, asks = await _enter_dags(context, caller, [{"dag_id": dag_id}])
     try:
-        file = await asyncio.to_thread(parsing3.file_of, dag_id)
+        file = await ask(parsing3.file_of, dag_id)
     except LookupError:
         raise Problem(404, "no_such_dag", f"There is no DAG {dag_id[:200]!r}.", argument="dag_id") from None
     if file is None:
@@ -110,11 +111,11 @@ async def refresh_file(
             await context.grants.enter(caller, FILE, bundle or bundles.DAGS_FOLDER, [path])
         raise
     file = (info.name, path)
-    dag_ids = sorted(await asyncio.to_thread(parsing3.dags_of, [file]))
+    dag_ids = sorted(await ask(parsing3.dags_of, [file]))
     work = Refreshing(FILE, [FILE, "--bundle", info.name, path], [file], wait)
     with context.audit.refusals(caller, FILE, work.invocation(Effect.WRITE)):
         here, asks = await _enter_file(context, caller, file, dag_ids)
-    if not dag_ids and not await asyncio.to_thread(_exists, info, file):
+    if not dag_ids and not await ask(_exists, info, file):
         raise Problem(404, "no_such_file", f"There is no file {path!r} in {info.name!r}.", argument="path")
     operation = await _start(context, caller, work, here, asks, recorded=leaves(context, request))
     return await answer_run(context, request, operation)

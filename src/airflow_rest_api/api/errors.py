@@ -16,7 +16,7 @@ from airflow_rest_api.api.service_errors import SERVICE_ERRORS, of_service
 from airflow_rest_api.commands.errors import BadArgument, UnknownCommand
 from airflow_rest_api.engine.engine import Busy
 from airflow_rest_api.operations.errors import NoSuchFile, NoSuchOperation, TooManyWaiting
-from airflow_rest_api.problem import Problem, of_database
+from airflow_rest_api.problem import Problem, foreseen, of_database
 from airflow_rest_api.security.access import Forbidden
 from airflow_rest_api.storage.errors import Unavailable
 
@@ -135,9 +135,9 @@ class LastResort:
             # Nobody is there to be answered, and before the body was read nothing was begun.
             log.info("A client went away before its request was read: %s %s", scope["method"], scope["path"])
         except Exception as error:
-            if not started and (away := of_database(error)):
-                log.warning("The database is away: %s %s", scope["method"], scope["path"])
-                await away.response()(scope, receive, guarded_send)
+            if not started and (found := foreseen(error)):
+                log.warning("%s %s: %s", scope["method"], scope["path"], found)
+                await found.response()(scope, receive, guarded_send)
                 return
             identifier = secrets.token_hex(8)
             # The path without the query, in which old clients send values.

@@ -7,12 +7,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.api.idempotency import HEADER
 from airflow_rest_api.commands.errors import BadArgument
 from airflow_rest_api.commands.model import STDOUT
 from airflow_rest_api.operations.files import safe_name
 from airflow_rest_api.security.decision import Attempt
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+
     from airflow_rest_api.api.context import Context
     from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.commands.model import Command, Invocation
@@ -23,6 +26,16 @@ if TYPE_CHECKING:
 FEW = 20
 SHORT = 200
 """Arguments, and characters of one, that are checked in less time than a thread takes to begin."""
+
+
+def check_room(context: Context, request: Request, caller: Caller) -> None:
+    """
+    Raise Busy where no command could begin anyway, before the body is read and the arguments are looked at.
+
+    A request with a key may be one that was answered before.
+    """
+    if HEADER not in request.headers:
+        context.operations.check_room(caller.name)
 
 
 async def launch(

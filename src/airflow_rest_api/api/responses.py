@@ -20,7 +20,7 @@ ERRORS = {
     429: "Too many commands are waiting; `Retry-After` says when to come back.",
     500: "An error of the server; its log has more under the id.",
     503: "The database is away; `Retry-After` says when to come back.",
-    507: "There is no room left on the disk of the bundle.",
+    507: "There is no room left on the disk of the bundle, or on that of the temporary folder.",
 }
 EVERYWHERE = (401, 403, 500, 503)
 
@@ -71,5 +71,5 @@ RUN_RESPONSES: dict[int | str, dict[str, Any]] = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     },
     **ACCEPTED,
-    **errors(400, 404, 408, 409, 413, 415, 429),
+    **errors(400, 404, 408, 409, 413, 415, 429, 507),
 }

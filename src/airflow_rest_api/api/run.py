@@ -13,7 +13,7 @@ from airflow_rest_api.api.answer import answer_run, leaves
 from airflow_rest_api.api.body import Body, read_body, validated
 from airflow_rest_api.api.context import CallerDep, ContextDep
 from airflow_rest_api.api.idempotency import key_of, once
-from airflow_rest_api.api.launch import launch_line
+from airflow_rest_api.api.launch import check_room, launch_line
 from airflow_rest_api.api.models import RunBody
 from airflow_rest_api.api.responses import IDEMPOTENCY_KEY, PREFER, RUN_RESPONSES
 from airflow_rest_api.parsing_threads import read_aside
@@ -54,6 +54,7 @@ async def run(request: Request, context: ContextDep, caller: CallerDep) -> Respo
     An argument that names a file to be read needs that file as a part of multipart/form-data; the name of a
     file to be written is the name under which the operation has it.
     """
+    check_room(context, request, caller)
     async with read_body(request, context.settings.max_upload) as body:
         argv = await _argv(body)
         key = await key_of(request, caller, argv, body.files)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import StreamingResponse
 
+from airflow_rest_api.admission import aside
 from airflow_rest_api.hosts.errors import InvalidToken
 from airflow_rest_api.operations.errors import NoSuchOperation
 from airflow_rest_api.problem import Problem, of_database
@@ -83,7 +84,8 @@ class EventStream(StreamingResponse):
         """Send the events."""
         self._streams.opened(self._user)
         try:
-            await super().__call__(scope, receive, send)
+            with aside():
+                await super().__call__(scope, receive, send)
         finally:
             self._streams.closed(self._user)
             # Whoever went away in the midst of an event does not keep what they followed.

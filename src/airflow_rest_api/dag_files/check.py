@@ -13,6 +13,9 @@ from airflow_rest_api.dag_files.child import check as child
 from airflow_rest_api.dag_files.report import BrokenFile, Duplicate, Findings, FoundDag, findings
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.hosts import dag_owners3
+from airflow_rest_api.hosts.asking import ask
+from airflow_rest_api.problem import Problem
+from airflow_rest_api.room import NO_ROOM, has_room
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
@@ -65,6 +68,8 @@ async def check(conductor: Conductor, place: Place, received: Received, limits: 
         conductor.say(_in_clients_words(text, view, place.root), "stderr" if stream == "stderr" else "stdout")
     said = await asyncio.to_thread(_read, result)
     if said is None:
+        if not await asyncio.to_thread(has_room, received.path):
+            raise Problem(507, "no_space", NO_ROOM)
         return Findings((), (), (BrokenFile(paths[0], None, _why(finished)),), ())
     return findings(said, paths)
 
@@ -88,7 +93,7 @@ async def duplicates(
     for dag in known:
         if first.setdefault(dag.dag_id, dag.file) != dag.file:
             found.append(Duplicate(dag.dag_id, dag.file, f"{bundle}:{first[dag.dag_id]}"))
-    owners = await asyncio.to_thread(dag_owners3.owners, list(first))
+    owners = await ask(dag_owners3.owners, list(first))
     for dag in known:
         owner = owners.get(dag.dag_id)
         if owner is None or owner == (bundle, dag.file):

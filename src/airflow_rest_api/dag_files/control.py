@@ -11,6 +11,7 @@ from pathlib import Path
 
 from airflow_rest_api.dag_files.names import CONTROL
 from airflow_rest_api.problem import Problem
+from airflow_rest_api.room import no_room
 
 FILE_MODE = 0o644
 """Whatever the umask of the API server is: the DAG processor may be another user."""
@@ -23,7 +24,6 @@ glob those that do not begin with an exclamation mark, as a regular expression a
 Airflow goes through hidden folders like any other (``airflow._shared.module_loading.file_discovery``).
 """
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CLOSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
@@ -31,7 +31,7 @@ class CannotWrite(Problem):
     """The file system does not let us; nothing has changed."""
 
     def __init__(self, error: OSError) -> None:
-        if error.errno in _FULL:
+        if no_room(error):
             super().__init__(507, "no_space", "There is no room left for the files. Nothing has changed.")
         elif error.errno in _CLOSED:
             super().__init__(

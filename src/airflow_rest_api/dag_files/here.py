@@ -9,6 +9,7 @@ from airflow_rest_api.dag_files.child import parse
 from airflow_rest_api.dag_files.parsed import HERE, Parsed, ParsedFile
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.hosts import parsing3
+from airflow_rest_api.hosts.asking import ask
 
 if TYPE_CHECKING:
     from airflow_rest_api.hosts.parsing3 import File, Seen
@@ -22,14 +23,14 @@ async def parse_here(conductor: Conductor, files: tuple[File, ...]) -> Parsed:
     What the files print becomes the operation's output. A child that does not come to its end, as when a file
     ends the process, leaves the rest unparsed.
     """
-    before = await asyncio.to_thread(parsing3.look, files)
+    before = await ask(parsing3.look, files)
     finished = await conductor.run(Job([parse.order(files)], entry=parse.ENTRY, env=parse.ENV, mask=True))
     conductor.say(finished.stdout.decode(errors="replace"))
     conductor.say(finished.stderr.decode(errors="replace"), "stderr")
     complete = finished.outcome.ending is Ending.EXITED and finished.outcome.exit_code == 0
     if finished.outcome.message:
         conductor.warn(finished.outcome.message)
-    after = await asyncio.to_thread(parsing3.look, files)
+    after = await ask(parsing3.look, files)
     found = {file: _recorded(before[file], after[file]) for file in files}
     versions = await asyncio.to_thread(
         parsing3.stored, [dag_id for dags in found.values() for dag_id in dags]

@@ -14,6 +14,7 @@ from airflow_rest_api.dag_files.here import parse_here
 from airflow_rest_api.dag_files.parsed import HERE, Parsed, ParsedFile
 from airflow_rest_api.dag_files.watch import Watch
 from airflow_rest_api.hosts import parsing3
+from airflow_rest_api.hosts.asking import ask
 from airflow_rest_api.hosts.parsing3 import File, Seen
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Asked:
 
 async def processor_alive() -> bool:
     """Return whether a DAG processor is alive, by its heartbeat."""
-    return await asyncio.to_thread(parsing3.processor_alive)
+    return await ask(parsing3.processor_alive)
 
 
 async def request_parse(files: Iterable[File]) -> Asked:
@@ -63,8 +64,8 @@ async def request_parse(files: Iterable[File]) -> Asked:
     """
     wanted = tuple(dict.fromkeys(files))
     since = parsing3.now()
-    before = await asyncio.to_thread(parsing3.look, wanted)
-    await asyncio.to_thread(parsing3.ask, wanted)
+    before = await ask(parsing3.look, wanted)
+    await ask(parsing3.ask, wanted)
     return Asked(wanted, since, before)
 
 
@@ -118,7 +119,7 @@ async def until_parsed(
             if progress is not None:
                 progress("parsed", file=file[1], done=done, of=len(asked.files), error=results[file].error)
         if again:
-            await asyncio.to_thread(parsing3.ask, again)
+            await ask(parsing3.ask, again)
         if waiting and time.monotonic() >= pulse:
             lost, pulse = not await processor_alive(), time.monotonic() + PULSE
     if waiting:

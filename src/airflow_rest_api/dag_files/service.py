@@ -20,8 +20,9 @@ from airflow_rest_api.dag_files.versions import NoSuchVersion
 from airflow_rest_api.dag_files.writing import Writer, changes_of, new_deployment, present
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.hosts import dag_owners3
+from airflow_rest_api.hosts.asking import ask
 from airflow_rest_api.operations.conduct import Failed
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.problem import Problem, of_disk
 from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class DagFiles:
             raise Refused(problem, report) from None
         except Unavailable as error:
             raise Refused(_away(error), report) from None
+        except OSError as error:
+            raise _without_room(error, report) from error
         finally:
             await asyncio.to_thread(order.received.remove)
 
@@ -92,6 +95,9 @@ class DagFiles:
         except Unavailable as error:
             await asyncio.to_thread(order.received.remove)
             raise Refused(_away(error), None) from None
+        except OSError as error:
+            await asyncio.to_thread(order.received.remove)
+            raise _without_room(error, None) from error
         return await self.deploy(conductor, replace(order, overwrite=True, kind="rollback"))
 
     async def delete(
@@ -219,7 +225,7 @@ class DagFiles:
             await self._keep_dags(bundle, sound)
             # Nobody hears of the others: Airflow passes over what does not look like a DAG file.
             failed = broken & set(await asyncio.to_thread(_likely, order))
-            known = await asyncio.to_thread(dag_owners3.dags_by_file, bundle, list(found.files))
+            known = await ask(dag_owners3.dags_by_file, bundle, list(found.files))
             wanted = [path for path in found.files if path in dag_ids or path in failed or path in known]
             expected = {(bundle, path): dag_ids.get(path, []) for path in wanted if path not in failed}
         if not wanted:
@@ -243,7 +249,7 @@ class DagFiles:
 
 
 async def _set_paused(paused: bool, dag_ids: set[str], report: Report) -> None:
-    known = await asyncio.to_thread(dag_owners3.set_paused, dag_ids, paused)
+    known = await ask(dag_owners3.set_paused, dag_ids, paused)
     for dag_id in sorted(dag_ids - known):
         words = "paused" if paused else "resumed"
         report.warnings.append(f"The DAG {dag_id!r} was not {words}: Airflow does not know it yet.")
@@ -272,6 +278,12 @@ def _likely(order: Order) -> list[str]:
 def _roots() -> list[Path]:
     found = [bundle.root for bundle in bundles.bundles() if bundle.writable and bundle.root is not None]
     return list(dict.fromkeys(root.resolve() for root in found))
+
+
+def _without_room(error: OSError, report: Report | None) -> Exception:
+    """Return what to raise where the files cannot be kept for want of room; any other error as it is."""
+    found = of_disk(error)
+    return error if found is None else Refused(found, report)
 
 
 def _away(error: Unavailable) -> Problem:

@@ -17,6 +17,7 @@ from airflow_rest_api.engine.children import Child, NoRoom, ParentLost, fresh_ch
 from airflow_rest_api.engine.job import Ending, Job, Limits, Outcome
 from airflow_rest_api.engine.parent import WarmParent
 from airflow_rest_api.engine.process import Listener, Process, first
+from airflow_rest_api.room import NO_ROOM, no_room
 
 log = logging.getLogger(__name__)
 
@@ -93,13 +94,17 @@ class Engine:
         :param on_output: is given the stream's name and each piece of output as it comes
         :raises Busy: when as many are waiting as may wait
         """
-        if self._stopping or (self._full and len(self._queue) >= self.limits.queue):
-            raise Busy(self._retry_after())
+        self.check_room()
         process = Process(job, on_output)
         self._queue.append(process)
         process.stopping.add_done_callback(lambda _: self._forget(process))
         self._advance()
         return process
+
+    def check_room(self) -> None:
+        """Raise Busy where a job would be refused now."""
+        if self._stopping or (self._full and len(self._queue) >= self.limits.queue):
+            raise Busy(self._retry_after())
 
     @property
     def _full(self) -> bool:
@@ -123,7 +128,8 @@ class Engine:
             outcome = await self._attempt(process)
         except Exception as error:
             log.exception("A command could not be run")
-            outcome = Outcome(Ending.LOST, message=f"The command could not be run: {type(error).__name__}.")
+            why = NO_ROOM if no_room(error) else f"{type(error).__name__}."
+            outcome = Outcome(Ending.LOST, message=f"The command could not be run: {why}")
         finally:
             self._running.discard(process)
             process.end(outcome)

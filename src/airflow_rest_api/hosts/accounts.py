@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from airflow_rest_api.hosts import refresh_token
 from airflow_rest_api.hosts.airflow3 import _auth_manager
+from airflow_rest_api.hosts.asking import ask, ask_for_login
 from airflow_rest_api.hosts.auth_managers import FAB, SIMPLE, is_a, is_just
 from airflow_rest_api.hosts.errors import InvalidToken, NoNames, NoUser, Revoked
+from airflow_rest_api.hosts.known_user import known_user
 
 AUTH_LDAP = 2  # flask_appbuilder.const.AUTH_LDAP
 
@@ -37,12 +38,12 @@ class Accounts:
         """
         manager = _auth_manager()
         if is_a(manager, SIMPLE):
-            token = await asyncio.to_thread(_simple_login, username, password)
+            token = await ask_for_login(_simple_login, username, password)
         elif is_a(manager, FAB):
-            token = await asyncio.to_thread(_fab_login, manager, username, password)
+            token = await ask_for_login(_fab_login, manager, username, password)
         else:
             token = await endpoint(username, password)
-        return None if token is None else await manager.get_user_from_token(token)
+        return None if token is None else await known_user(manager, token)
 
     def access_token(self, user: Any, seconds: int) -> str:
         """Return an access token as Airflow itself issues them."""
@@ -53,7 +54,7 @@ class Accounts:
         manager = _auth_manager()
         claims = manager.serialize_user(user)
         subject = str(claims.get("sub", ""))
-        credential = await asyncio.to_thread(_credential, manager, subject)
+        credential = await ask(_credential, manager, subject)
         return refresh_token.issue(subject, claims, credential, seconds)
 
     async def refreshed(self, token: str) -> Any:
@@ -69,10 +70,10 @@ class Accounts:
             claims = refresh_token.read(token)
         except InvalidTokenError as error:
             raise InvalidToken("The refresh token is not valid.", error) from None
-        if await asyncio.to_thread(is_revoked, claims["jti"]):
+        if await ask(is_revoked, claims["jti"]):
             raise Revoked("The token has been revoked.")
         manager = _auth_manager()
-        return await asyncio.to_thread(_user_of, manager, claims)
+        return await ask(_user_of, manager, claims)
 
     async def named(self, name: str) -> Any:
         """
@@ -84,7 +85,7 @@ class Accounts:
         if is_a(manager, SIMPLE):
             return next((user for user in manager.get_users() if user.username == name), None)
         if is_a(manager, FAB):
-            return await asyncio.to_thread(_fab_user_named, manager, name)
+            return await ask(_fab_user_named, manager, name)
         raise NoNames(
             f"The auth manager {type(manager).__name__} cannot find a user by name; only the simple auth "
             "manager and Flask-AppBuilder can."
@@ -95,7 +96,7 @@ async def is_still_there(manager: Any, user: Any) -> bool:
     """Return what `still_there` does, from a thread unless all it needs is the configuration."""
     if is_just(manager, SIMPLE):
         return still_there(manager, user)
-    return await asyncio.to_thread(still_there, manager, user)
+    return await ask(still_there, manager, user)
 
 
 def still_there(manager: Any, user: Any) -> bool:

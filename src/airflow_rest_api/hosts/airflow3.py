@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.hosts.asking import ask
 from airflow_rest_api.hosts.auth_managers import FAB, SIMPLE, is_a
 from airflow_rest_api.hosts.errors import NoUser
+from airflow_rest_api.hosts.known_user import known_user
 from airflow_rest_api.storage.trouble import away
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Airflow3:
         Beyond what Airflow looks at: the token can be revoked (it has a ``jti``), and the user still exists.
 
         :raises InvalidToken: a kind of it that says why
+        :raises Unavailable: the database has no answer
         """
         from jwt import InvalidTokenError
 
@@ -64,7 +66,7 @@ class Airflow3:
 
         manager = _auth_manager()
         try:
-            user = await manager.get_user_from_token(token)
+            user = await known_user(manager, token)
             access_token.check(token)
         except InvalidTokenError as error:
             raise access_token.refusal(token, error) from None
@@ -90,7 +92,7 @@ class Airflow3:
             return str(user.role or "").upper() == SIMPLE_ADMIN
         if is_a(manager, FAB):
             return _fab_admin_role(manager) in {role.name for role in user.roles}
-        return await asyncio.to_thread(_administers, manager, user)
+        return await ask(_administers, manager, user)
 
     def permissions(self, user: Any) -> Permissions:
         """Return what a user may, by the word of the auth manager."""

@@ -19,6 +19,7 @@ from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.multipart import read_multipart
 from airflow_rest_api.parsing_threads import read_aside
 from airflow_rest_api.problem import Problem
+from airflow_rest_api.room import no_room
 
 FORM_LIMIT = 8 * 1024 * 1024
 """Bytes of a form or JSON body, which is held in memory; a multipart body may be as long as an upload."""
@@ -138,6 +139,8 @@ async def _read_multipart(headers: Headers, stream: AsyncGenerator[bytes, None])
     except (Refusal, Problem):
         raise
     except Exception as error:
+        if no_room(error):
+            raise
         # The parser underneath has exceptions of its own for each fault; all of them are the client's.
         async for _ in stream:
             pass

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
+from airflow_rest_api.admission import as_json
 from airflow_rest_api.hosts.errors import InvalidToken
 from airflow_rest_api.legacy import bearer
 from airflow_rest_api.legacy.envelope import Envelope
@@ -67,6 +68,11 @@ class Door:
         envelope = _envelope(scope, problem.status, str(problem))
         envelope.headers = problem.headers
         return respond(envelope)
+
+
+def not_let_in(problem: Problem) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+    """Return the envelope for a request that nobody has looked at: its arguments are not known."""
+    return as_json(None, Envelope(problem.status, str(problem), _now()).document())
 
 
 async def respond_aside(envelope: Envelope, size: int) -> Response:

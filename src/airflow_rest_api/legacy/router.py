@@ -16,7 +16,7 @@ from airflow_rest_api.legacy.envelope import Envelope
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Sent, is_complete, understand
 from airflow_rest_api.paths import MOUNT, root_path
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.problem import Problem, of_disk
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
@@ -46,7 +46,10 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
             legacy.count(sent, caller, call_time)
             envelope = Envelope(200, "", call_time, sent.arguments, sent.post_arguments)
             return await respond_aside(envelope, body.size)
-    except Problem as problem:
+    except (Problem, OSError) as error:
+        problem = error if isinstance(error, Problem) else of_disk(error)
+        if problem is None:
+            raise
         legacy.count(sent, caller, call_time)
         message = str(problem.detail["message"])
         envelope = Envelope(problem.status, message, call_time, sent.arguments, headers=problem.headers)

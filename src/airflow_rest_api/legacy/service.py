@@ -11,8 +11,10 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_rest_api.admission import within_share
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.engine.engine import Busy
+from airflow_rest_api.hosts.asking import ask
 from airflow_rest_api.hosts.parsing3 import processor_alive
 from airflow_rest_api.legacy import answer
 from airflow_rest_api.legacy.child import messages
@@ -24,7 +26,7 @@ from airflow_rest_api.legacy.request import Request, Sent, endpoint_of, understa
 from airflow_rest_api.legacy.translate import translate
 from airflow_rest_api.legacy.translate.plan import CHILD, Answer, Context, Work
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.problem import of_database
+from airflow_rest_api.problem import foreseen
 from airflow_rest_api.security.access import Forbidden, Gate
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.decision import Attempt, Decision
@@ -95,7 +97,7 @@ class Legacy:
 
         :param root: the path under which the client sees Airflow
         """
-        task = asyncio.create_task(self._answer(sent, caller, call_time, root))
+        task = asyncio.create_task(within_share(self._answer(sent, caller, call_time, root)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
@@ -115,6 +117,8 @@ class Legacy:
                 envelope.output = plan.output
                 return envelope
             envelope.warnings += plan.warnings
+            # Before anything is looked up for what could not begin anyway.
+            self._operations.check_room(caller.name)
             if plan.deployment is not None:
                 await self._deploy(envelope, request, plan, plan.deployment, caller)
             else:
@@ -134,10 +138,10 @@ class Legacy:
             envelope.output = "Too many commands are running and waiting already; try again later."
             envelope.headers["Retry-After"] = str(busy.retry_after)
         except Exception as error:
-            away = of_database(error)
-            if away is None:
+            found = foreseen(error)
+            if found is None:
                 raise
-            envelope.status, envelope.output, envelope.headers = away.status, str(away), away.headers
+            envelope.status, envelope.output, envelope.headers = found.status, str(found), found.headers
         if isinstance(envelope.output, str):
             [envelope.output] = mask_texts([envelope.output], _sent_values(sent))
         return envelope
@@ -197,7 +201,7 @@ class Legacy:
                 as_json=answer.as_1x(self._options),
                 processor_alive=processor_alive,
             )
-        return await asyncio.to_thread(translate, request, context)
+        return await ask(translate, request, context)
 
     async def _start(
         self, component: Plan, request: Request, work: Work, caller: Caller, decision: Decision

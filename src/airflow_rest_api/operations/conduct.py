@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_rest_api.engine.engine import Busy
 from airflow_rest_api.hosts.child import setup
 from airflow_rest_api.operations.model import State
+from airflow_rest_api.room import NO_ROOM, no_room
 
 if TYPE_CHECKING:
     from airflow_rest_api.engine.engine import Engine
@@ -125,10 +126,14 @@ async def perform(live: Live, engine: Engine, work: Work, timeout: float | None)
         except Failed as failed:
             state, exit_code = State.FAILED, failed.exit_code
             operation.message, operation.result = str(failed), failed.result
-        except Exception:
-            log.exception("Operation %s (%s) failed", operation.id, operation.command)
+        except Exception as error:
             state, exit_code = State.FAILED, 1
-            operation.message = f"Something went wrong in the server; its log says more under {operation.id}."
+            operation.message = NO_ROOM
+            if not no_room(error):
+                log.exception("Operation %s (%s) failed", operation.id, operation.command)
+                operation.message = (
+                    f"Something went wrong in the server; its log says more under {operation.id}."
+                )
         operation.exit_code, operation.state = exit_code, state
         return {}
     finally:

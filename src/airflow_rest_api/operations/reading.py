@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from airflow_rest_api.admission import aside
 from airflow_rest_api.operations.cancel import Cancel
 from airflow_rest_api.operations.feed import BEYOND, Position
 from airflow_rest_api.operations.live import Live, snapshot
@@ -83,13 +84,15 @@ class Reading:
     async def wait(self, identifier: str, seconds: float) -> Operation:
         """Return an operation once it has ended, or after ``seconds``."""
         if live := self._live.get(identifier):
-            await live.until_ended(seconds)
+            with aside():
+                await live.until_ended(seconds)
             return live.look()
         found = await self._store.get(identifier)
         if found.state.ended or seconds <= 0:
             return found
         async with self._watcher.follow(identifier) as followed:
-            await followed.until_ended(seconds)
+            with aside():
+                await followed.until_ended(seconds)
         return await self._store.get(identifier)
 
     @asynccontextmanager

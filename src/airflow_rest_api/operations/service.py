@@ -184,6 +184,15 @@ class Operations(Reading):
         self._follow(live, work, workspace, on_end)
         return live.look()
 
+    def check_room(self, user: str) -> None:
+        """
+        Raise what `start` would for want of room, before anything is done for the request.
+
+        :raises Busy: too many commands wait already, or TooManyWaiting: too many of this user
+        """
+        self._check_turn(user)
+        self._engine.check_room()
+
     async def conduct(
         self,
         command: str,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from airflow_rest_api.hosts.access_token import expires_at
+from airflow_rest_api.hosts.asking import ask
 
 if TYPE_CHECKING:
     from airflow_rest_api.security.decision import Permissions
@@ -74,5 +74,5 @@ class Caller:
         if self._permissions is None:
             self._permissions = self._host.permissions(self._user)
         if self._permissions.blocking:
-            return await asyncio.to_thread(question, self._permissions)
+            return await ask(question, self._permissions)
         return question(self._permissions)

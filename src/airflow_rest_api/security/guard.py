@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
@@ -9,11 +11,13 @@ from urllib.parse import unquote
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
+from airflow_rest_api.hosts.access_token import expires_at
 from airflow_rest_api.hosts.errors import InvalidToken
 from airflow_rest_api.paths import local_path
 from airflow_rest_api.problem import Problem, of_database
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.header_token import FAILED, HeaderToken
+from airflow_rest_api.security.remembered import WAIT, Remembered, needs_no_database
 from airflow_rest_api.security.request_size import refuse_oversized
 from airflow_rest_api.security.sites import Use, cookie, cookie_counts, refuse_others
 
@@ -81,6 +85,7 @@ class Guard:
         self.header_token = header_token or HeaderToken()
         self.header_user = header_user
         self.sign_in = sign_in
+        self._remembered = Remembered()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request in, or answer it."""
@@ -131,14 +136,33 @@ class Guard:
                 headers={"WWW-Authenticate": 'Bearer realm="Airflow"'},
             )
         try:
-            return await self.host.user(token)
+            return await self._user_of(token, scope)
         except InvalidToken as error:
+            self._remembered.forget(token)
             raise Problem(
                 401,
                 "invalid_token",
                 str(error),
                 headers={"WWW-Authenticate": 'Bearer realm="Airflow", error="invalid_token"'},
             ) from None
+
+    async def _user_of(self, token: str, scope: Scope) -> object:
+        """Return the user of a token, as of a moment ago where nobody can be asked and that is enough."""
+        known = self._remembered.get(token) if needs_no_database(scope["method"], _path(scope)) else None
+        expires = None if known is None else expires_at(token)
+        if known is None or (expires is not None and time.time() >= expires):
+            user = await self.host.user(token)
+        else:
+            try:
+                user = await asyncio.wait_for(self.host.user(token), WAIT)
+            except asyncio.TimeoutError:
+                return known
+            except Exception as error:
+                if of_database(error) is None:
+                    raise
+                return known
+        self._remembered.put(token, user)
+        return user
 
     def _refusal(self, scope: Scope, problem: Problem) -> Response:
         """Return the error, or the way to the login for a page."""

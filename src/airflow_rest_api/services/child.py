@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_rest_api.engine.children import BOOTSTRAP
+from airflow_rest_api.room import has_room
 from airflow_rest_api.services import processes, status
 from airflow_rest_api.services.files import (
     StartRefused,
@@ -105,6 +106,9 @@ def start(order: Order) -> int:
         folder = private_folder(Path(order.home), Path(order.folder))
     except OSError as error:
         raise StartRefused(f"A folder cannot be made: {error}") from None
+    if not has_room(folder):
+        # Its keeper could not tell of it, and nobody would know that it runs.
+        raise StartRefused(f"The component cannot be started: no room is left on the disk of {folder}")
     output = open_log(logs, order.stdout)
     errors = open_log(logs, order.stderr) if order.stderr != order.stdout else output
     marks = [(logs / order.stdout, os.fstat(output).st_size)]

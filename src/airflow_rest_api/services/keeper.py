@@ -31,6 +31,8 @@ LEFTOVERS = 5.0
 """Seconds that a component's own processes have, after its end, to end too."""
 LONGEST_NAP = 3600.0
 
+FULL = "There is no room left on the disk of its folder."
+
 
 class Keeper:
     """
@@ -202,7 +204,9 @@ class Keeper:
         self._status.state = state
         # With a full disk, the component goes on all the same.
         with contextlib.suppress(OSError):
-            self._status.write(self._order["folder"])
+            if not self._status.write(self._order["folder"]) and state == status.FAILED:
+                self._status.message = f"{self._status.message} {FULL}"
+                self._status.write(self._order["folder"])
 
     def _say(self, text: str) -> None:
         with contextlib.suppress(OSError):

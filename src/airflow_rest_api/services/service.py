@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.hosts import jobs3
+from airflow_rest_api.hosts.asking import ask
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.services import logs
 from airflow_rest_api.services.errors import (
@@ -94,7 +95,7 @@ class Services:
     async def list(self) -> list[Seen]:
         """Return all services as they are now, and the components that others have started."""
         services = [await self.local.look(service) for service in await self._store.everything()]
-        return paired(services, await asyncio.to_thread(self._beats, tuple(BY_JOB_TYPE)))
+        return paired(services, await ask(self._beats, tuple(BY_JOB_TYPE)))
 
     async def stop(self, identifier: str, *, user: str, force: bool = False) -> None:
         """

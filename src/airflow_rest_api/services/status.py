@@ -10,7 +10,12 @@ import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from airflow_rest_api.room import no_room
+
 NAME = "status.json"
+
+SIZE = 4096
+"""Bytes of the file, blanks behind the text: more than any text needs, and a block of most file systems."""
 
 UP, WAITING, STOPPING, STOPPED, FAILED = "up", "waiting", "stopping", "stopped", "failed"
 """Running; between a failure and the next start; asked to stop; ended as asked or by itself; failed."""
@@ -46,13 +51,40 @@ class Status:
     stdout_at: int = 0
     stderr_at: int = 0
 
-    def write(self, folder: str) -> None:
-        """Put it into a folder, so that a reader finds the old one or the new one."""
+    def write(self, folder: str) -> bool:
+        """
+        Put it into a folder, so that a reader finds the old one or the new one.
+
+        Each is as long as the next one can be: where there is no room for a new one, it goes in the place of
+        the old one, at once and whole, and the end of a component is known all the same.
+
+        :return: whether there was room
+        """
         path = os.path.join(folder, NAME)
-        descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(asdict(self), file)
-        os.replace(f"{path}.new", path)
+        content = json.dumps(asdict(self)).encode().ljust(SIZE)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+            _put(f"{path}.new", flags, content)
+            os.replace(f"{path}.new", path)
+        except OSError as error:
+            if not no_room(error):
+                raise
+            with contextlib.suppress(OSError):
+                os.unlink(f"{path}.new")
+            _put(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, content)
+            return False
+        return True
+
+
+def _put(path: str, flags: int, content: bytes) -> None:
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        written = os.write(descriptor, content)
+        if written < len(content):
+            # Some of it found room; the rest says why it does not.
+            os.write(descriptor, content[written:])
+    finally:
+        os.close(descriptor)
 
 
 def read(folder: Path) -> Status | None:

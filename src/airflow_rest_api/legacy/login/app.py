@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from airflow_rest_api import __version__
+from airflow_rest_api.admission import Admission
 from airflow_rest_api.api.errors import LastResort
 from airflow_rest_api.hosts.accounts import Accounts
 from airflow_rest_api.hosts.airflow3 import Airflow3
@@ -108,6 +109,7 @@ def create_login_app(
     # Shorter than elsewhere: who sends it need not be anybody yet.
     app.add_middleware(BodyDeadline, seconds=min(settings.body_timeout, BODY_TIMEOUT))
     app.add_middleware(LastResort)
+    app.add_middleware(Admission, limit=settings.max_requests)
     check(app.routes)
     return app
 
