@@ -153,6 +153,14 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("login_lockout", int, 300, "Seconds for which they are, and for which wrong ones count.", 1),
     Option(
+        "trusted_proxies",
+        str,
+        "",
+        "Addresses and networks of proxies, with commas between them, whose `X-Forwarded-For` says from "
+        "where a request comes, for wrong passwords and for records. Without effect beside "
+        "`airflow api-server --proxy-headers`, where uvicorn says it.",
+    ),
+    Option(
         "exchange_folder",
         str,
         "",
@@ -240,6 +248,7 @@ class Settings:
     refresh_token_lifetime: int = 2_592_000
     login_attempts: int = 10
     login_lockout: int = 300
+    trusted_proxies: str = ""
     exchange_folder: str = ""
     enabled_commands: str = "*"
     disabled_commands: str = ""
@@ -279,6 +288,13 @@ class Settings:
         if self.legacy_output not in LEGACY_OUTPUTS:
             known = " or ".join(LEGACY_OUTPUTS)
             raise BadSetting(f"[{SECTION}] legacy_output must be {known}, not {self.legacy_output!r}")
+        if self.trusted_proxies:
+            from airflow_rest_api.security import client_address
+
+            try:
+                client_address.parse(self.trusted_proxies)
+            except ValueError as error:
+                raise BadSetting(f"[{SECTION}] trusted_proxies: {error}") from None
         if self.deploy_folders:
             from airflow_rest_api.dag_files.grants import BadFolders, parse
 

@@ -43,6 +43,7 @@ from airflow_rest_api.multipart import Ending
 from airflow_rest_api.operations.feed import Position
 from airflow_rest_api.operations.files import safe_name
 from airflow_rest_api.problem import Problem
+from airflow_rest_api.security.client_address import client_address, parse
 from airflow_rest_api.security.guard import _bearer, _expect
 from airflow_rest_api.security.header_token import HeaderToken
 from airflow_rest_api.security.quiet_query import quiet
@@ -123,6 +124,9 @@ HEADERS: dict[str, Callable[[str], Any]] = {
     "idempotency-key": lambda text: re.fullmatch(r"[\x21-\x7e]{1,255}", text.strip()),
     "if-none-match": lambda text: '"abc"' in text,
     "last-event-id": lambda text: (Position.parse(text),),
+    "x-forwarded-for": lambda text: client_address(
+        {"client": ("::1", 1), "headers": header("x-forwarded-for", f"{text},::1").raw}, parse("::1")
+    ),
     "(the header token)": lambda text: HeaderToken("a", "b").is_carried(header("a", text).raw),
 }  # fmt: skip
 """What reads each header that anything of ours reads."""

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -197,3 +198,25 @@ def test_many_logins_leave_no_database_connection_behind(stack: Stack, client: h
 def test_no_secret_is_in_the_log(stack: Stack, client: httpx.Client):
     for secret in (HEADER_TOKEN, stack.passwords["admin"], "viewer-password"):
         assert secret not in logged(stack)
+
+
+def test_all_spellings_of_a_user_have_the_guesses_of_one(
+    stack: Stack, client: httpx.Client, tokens: dict[str, str]
+):
+    create_user(stack, client, tokens["access_token"], "guessed", "Op")
+    names = ["guessed", "GUESSED", "Guessed", "guessed@example.org"]
+    with ThreadPoolExecutor(20) as threads:
+        tried = list(
+            threads.map(
+                lambda number: (
+                    sign_in(
+                        client, stack, "guessed", username=names[number % 4], password=f"wrong{number}"
+                    ).status_code
+                ),
+                range(40),
+            )
+        )
+
+    assert (tried.count(401), tried.count(429)) == (10, 30)
+    assert sign_in(client, stack, "guessed").status_code == 429
+    assert sign_in(client, stack).status_code == 200

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, cast
 
 from fastapi import Depends, Request
 
 from airflow_rest_api.api.sse import Streams
 from airflow_rest_api.security.audit import Audit
+from airflow_rest_api.security.client_address import Networks, client_address, parse
 from airflow_rest_api.security.guard import STATE
 
 if TYPE_CHECKING:
@@ -64,6 +66,11 @@ class Context:
     audit: Audit = field(default_factory=Audit)
     streams: Streams = field(default_factory=Streams)
 
+    @cached_property
+    def trusted_proxies(self) -> Networks:
+        """Return the proxies that say from where a request comes."""
+        return parse(self.settings.trusted_proxies)
+
 
 # Not plain functions, which FastAPI would call in a thread each.
 async def _context(request: Request) -> Context:
@@ -73,7 +80,8 @@ async def _context(request: Request) -> Context:
 async def _caller(request: Request) -> Caller:
     # No default: a request that did not come through the guard has no business here.
     caller = cast("Caller", request.scope["state"][STATE])
-    caller.address = request.client.host if request.client else None
+    context = cast("Context", request.app.state.context)
+    caller.address = client_address(request.scope, context.trusted_proxies)
     return caller
 
 

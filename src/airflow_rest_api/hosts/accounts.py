@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -11,6 +12,9 @@ from airflow_rest_api.hosts.asking import ask, ask_for_login
 from airflow_rest_api.hosts.auth_managers import FAB, SIMPLE, is_a, is_just
 from airflow_rest_api.hosts.errors import InvalidToken, NoNames, NoUser, Revoked
 from airflow_rest_api.hosts.known_user import known_user
+
+LONGEST_FOLDED = 1000
+"""Characters of a name; no user has more, and to put accents in order takes time with the square of them."""
 
 AUTH_LDAP = 2  # flask_appbuilder.const.AUTH_LDAP
 
@@ -44,6 +48,21 @@ class Accounts:
         else:
             token = await endpoint(username, password)
         return None if token is None else await known_user(manager, token)
+
+    async def identity(self, username: str) -> str:
+        """
+        Return one text for all names by which the auth manager finds the same user.
+
+        Flask-AppBuilder takes any case, what else the database finds equal (on MySQL accents and blanks at
+        the end), and the e-mail address. Of other auth managers nothing is known, and of nobody: there, names
+        that look the same are.
+        """
+        manager = _auth_manager()
+        if is_a(manager, FAB):
+            found = await ask(_fab_user_found_by, username)
+            if found is not None:
+                return f"\0{found}"
+        return folded(username)
 
     def access_token(self, user: Any, seconds: int) -> str:
         """Return an access token as Airflow itself issues them."""
@@ -221,6 +240,28 @@ def _fab_user_named(manager: Any, name: str) -> Any:
     if row is None or row.username != name or row.active is not True:
         return None
     return manager.deserialize_user({"sub": str(row.id)})
+
+
+def _fab_user_found_by(name: str) -> int | None:
+    """Return whose name it is at a login, as in FabAirflowSecurityManagerOverride.auth_user_db."""
+    from airflow.providers.fab.auth_manager.models import User
+    from airflow.utils.session import create_session
+    from sqlalchemy import func, select
+
+    with create_session() as session:
+        for condition in (func.lower(User.username) == func.lower(name), User.email == name):
+            found: int | None = session.scalars(select(User.id).where(condition).limit(1)).first()
+            if found is not None:
+                return found
+    return None
+
+
+def folded(name: str) -> str:
+    """Return a name without what databases and directories pass over: case, accents, width, blanks around."""
+    if len(name) > LONGEST_FOLDED:
+        return name
+    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    return " ".join("".join(sign for sign in apart if not unicodedata.combining(sign)).split())
 
 
 def _fab_column(identifier: Any, name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jwt
 import pytest
 from starlette.testclient import TestClient
@@ -444,3 +446,33 @@ def test_a_revoked_access_token_is_named_as_such():
 def test_a_good_token_of_airflows_is_accepted_as_it_is():
     with serving(user=None) as (api, _):
         assert api.get("/api?api=version", headers=bearer("viewer")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "spellings",
+    [["ADMIN", "Admin", "aDmin"], ["admin ", " admin"], ["\uff41dmin", "\u00e1dmin", "admi\u0301n"]],
+)
+def test_each_spelling_of_a_name_has_no_guesses_of_its_own(spellings: list[str]):
+    with client(login_attempts=3) as one:
+        names = [name for name in (*spellings, "admin") for _ in range(3)]
+        guesses = [{**GOOD, "username": name, "password": "wrong"} for name in names]
+        tried = [one.post("/login", json=given).status_code for given in guesses]
+        right = one.post("/login", json=GOOD).status_code
+        other = one.post("/login", json={**GOOD, "username": "viewer", "password": "viewerpw"}).status_code
+
+    assert tried.count(401) == 3
+    assert (right, other) == (429, 200)
+
+
+def test_a_hundred_guesses_at_once_are_as_many_as_may_be_wrong():
+    async def guessed(app: Any) -> list[int]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as one:
+            guesses = [{**GOOD, "password": f"wrong{number}"} for number in range(100)]
+            answers = await asyncio.gather(*(one.post("/login", json=given) for given in guesses))
+        return [answer.status_code for answer in answers]
+
+    with client(login_attempts=10) as one:
+        tried = asyncio.run(guessed(one.app))
+
+    assert (tried.count(401), tried.count(429)) == (10, 90)

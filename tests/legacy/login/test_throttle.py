@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from airflow_rest_api.legacy.login.throttle import BURST, Throttle, TooMany, network
+from airflow_rest_api.legacy.login.throttle import BURST, VERIFIERS, Throttle, TooMany, network
 
 
 class Clock:
@@ -80,14 +80,104 @@ def test_an_address_that_tries_many_users_is_refused_for_all():
     asyncio.run(script())
 
 
-def test_wrong_passwords_at_the_same_time_are_counted_before_they_are_known():
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_wrong_passwords_at_the_same_time_are_counted_before_they_are_known(before: int):
     async def script() -> None:
         one = throttle()
-        await attempt(one)
-        assert sorted(await asyncio.gather(*(attempt(one) for _ in range(20)))) == [401] * 2 + [429] * 18
-        many = throttle()
-        first = await asyncio.gather(*(attempt(many) for _ in range(BURST * 2)))
-        assert first.count(401) <= BURST
+        await attempts(before, one)
+        guesses = await asyncio.gather(*(attempt(one) for _ in range(100)))
+        assert (guesses.count(401), guesses.count(429)) == (3 - before, 97 + before)
+
+    asyncio.run(script())
+
+
+def test_no_more_guesses_are_at_work_than_may_be_wrong():
+    async def script() -> None:
+        one = throttle()
+        at_work = most = 0
+
+        async def guess(user: str) -> None:
+            nonlocal at_work, most
+            try:
+                async with one.attempt(user, "1.2.3.4"):
+                    at_work += 1
+                    most = max(most, at_work)
+                    await asyncio.sleep(0.001)
+                    at_work -= 1
+            except TooMany:
+                return
+
+        await asyncio.gather(*(guess("u") for _ in range(50)))
+        assert most <= 3
+        await asyncio.gather(*(guess(f"u{number}") for number in range(200)))
+        assert most <= VERIFIERS
+        assert await attempt(one, "somebody", right=True) == 429
+
+    asyncio.run(script())
+
+
+def test_a_wrong_password_among_right_ones_at_the_same_time_keeps_nobody_out():
+    async def script() -> None:
+        one = throttle()
+        tried = await asyncio.gather(*(attempt(one, right=number != 5) for number in range(30)))
+        assert tried == [200] * 5 + [401] + [200] * 24
+
+    asyncio.run(script())
+
+
+def test_those_that_wait_are_bounded_and_given_up_with_their_client():
+    async def script() -> None:
+        one = throttle()
+        hold = asyncio.Event()
+
+        async def held() -> None:
+            async with one.attempt("u", "1.2.3.4") as made:
+                await hold.wait()
+                made.right = True
+
+        waiting = [asyncio.ensure_future(held()) for _ in range(BURST)]
+        await asyncio.sleep(0)
+        assert await attempt(one, right=True) == 429
+        for task in waiting[10:]:
+            task.cancel()
+        await asyncio.sleep(0)
+        hold.set()
+        assert await attempt(one, right=True) == 200
+        await asyncio.gather(*waiting[:10])
+
+    asyncio.run(script())
+
+
+def test_what_is_verified_is_not_forgotten_for_others():
+    async def script() -> None:
+        one = throttle(capacity=10)
+        hold = asyncio.Event()
+
+        async def held() -> None:
+            async with one.attempt("u", "1.2.3.4"):
+                await hold.wait()
+
+        guesses = [asyncio.ensure_future(held()) for _ in range(3)]
+        await asyncio.sleep(0)
+        one._verifiers = asyncio.Semaphore(100)
+        for number in range(50):
+            await attempt(one, f"u{number}", f"2.2.2.{number}", right=True)
+        hold.set()
+        await asyncio.gather(*guesses)
+        assert await attempt(one) == 429
+
+    asyncio.run(script())
+
+
+def test_an_address_that_is_refused_is_so_before_a_name_is_looked_up():
+    async def script() -> None:
+        one = throttle()
+        one.refuse_address("1.2.3.4")
+        for number in range(30):
+            await attempt(one, f"u{number}")
+        with pytest.raises(TooMany):
+            one.refuse_address("1.2.3.4")
+        one.refuse_address("4.3.2.1")
 
     asyncio.run(script())
 

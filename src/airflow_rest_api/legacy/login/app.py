@@ -24,6 +24,7 @@ from airflow_rest_api.legacy.login.endpoint import ROOT_APP, NoEndpoint, token_e
 from airflow_rest_api.legacy.login.throttle import Throttle, TooMany
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.body_deadline import BodyDeadline
+from airflow_rest_api.security.client_address import Networks, client_address, parse
 from airflow_rest_api.security.request_size import refuse_oversized
 from airflow_rest_api.security.routes import Needs, check, needs
 from airflow_rest_api.security.sites import refuse_others
@@ -53,6 +54,7 @@ class Context:
     host: Host
     accounts: Accounts
     throttle: Throttle
+    proxies: Networks
 
 
 class LoginApp(FastAPI):
@@ -102,6 +104,7 @@ def create_login_app(
         host or Airflow3(),
         accounts or Accounts(),
         Throttle(settings.login_attempts, settings.login_lockout) if throttle is None else throttle,
+        parse(settings.trusted_proxies),
     )
     app.include_router(router)
     for kind in (BadLogin, TooMany, Problem, HTTPException):
@@ -123,9 +126,12 @@ async def login(request: Request) -> Response:
     given = await read_login(request)
     if given.provider not in context.accounts.providers():
         raise BadLogin(400, f"Provider {given.provider} not supported")
-    address = request.client.host if request.client else None
+    address = client_address(request.scope, context.proxies)
     user = None
-    async with context.throttle.attempt(given.username, address) as attempt:
+    # Whose password it would be, not how the name is written: each spelling would have guesses of its own.
+    context.throttle.refuse_address(address)
+    identity = await context.accounts.identity(given.username) if given.can_be_right else given.username
+    async with context.throttle.attempt(identity, address) as attempt:
         if given.can_be_right:
             endpoint = token_endpoint(request.scope, PREFIX)
             try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 CAPACITY = 10_000
 BURST = 64
-"""Logins of one user from one address at the same time, while none of them was wrong."""
+"""Logins of one user from one address that may be under way at the same time, most of them waiting."""
 OF_AN_ADDRESS = 10
 """How many times as many an address may have for all users: people share addresses."""
 FIRST_DELAY = 0.5
@@ -33,11 +33,22 @@ class TooMany(Exception):
 
 @dataclass
 class Count:
-    """The wrong passwords of one user, address, or both."""
+    """
+    The wrong passwords of one user, address, or both.
+
+    :ivar pending: those that are verified right now
+    :ivar waiting: those whose turn comes when it is known whether these were wrong
+    """
 
     wrong: int = 0
     until: float = 0.0
     pending: int = 0
+    waiting: int = 0
+
+    @property
+    def in_use(self) -> bool:
+        """Whether somebody holds on to it."""
+        return self.pending > 0 or self.waiting > 0
 
 
 class Attempt:
@@ -74,6 +85,7 @@ class Throttle:
         self._clock = clock
         self._counts: OrderedDict[bytes, Count] = OrderedDict()
         self._verifiers = asyncio.Semaphore(VERIFIERS)
+        self._decided = asyncio.Event()
 
     @asynccontextmanager
     async def attempt(self, user: str, address: str | None) -> AsyncIterator[Attempt]:
@@ -81,8 +93,10 @@ class Throttle:
         Surround the verification of a password.
 
         A wrong one leaves it late: not before its time, however long the verification took, so that the time
-        says nothing about whether there is such a user.
+        says nothing about whether there is such a user. Of many at the same time no more are verified than
+        may be wrong; the others wait until it is known whether these were.
 
+        :param user: the same for all spellings of a name
         :raises TooMany: instead of it
         """
         place = network(address)
@@ -96,36 +110,66 @@ class Throttle:
         for key, count in keys.items():
             self._keep(key, count)
         begun = self._clock()
+        await self._turn(pair, everyone)
         made = Attempt()
         pair.pending += 1
         everyone.pending += 1
+        known = False
         try:
             async with self._verifiers:
                 yield made
+            known = True
         finally:
             pair.pending -= 1
             everyone.pending -= 1
+            if known and not made.right:
+                # Before those that wait hear of it.
+                for count in (pair, everyone, anywhere):
+                    count.wrong += 1
+                    count.until = self._clock() + self._lockout
+            self._decided.set()
+            self._decided = asyncio.Event()
         if made.right:
             pair.wrong = anywhere.wrong = 0
             return
-        for count in (pair, everyone, anywhere):
-            count.wrong += 1
-            count.until = self._clock() + self._lockout
         await asyncio.sleep(max(0.0, begun + self._delay(pair, anywhere) - self._clock()))
 
     def __len__(self) -> int:
         return len(self._counts)
 
+    def refuse_address(self, address: str | None) -> None:
+        """Raise TooMany where an address is refused for all users: nobody's name need be looked up then."""
+        self._refuse_wrong(self._count(_key("address", network(address))), self._of_address)
+
+    @property
+    def _of_address(self) -> int:
+        return self._attempts * OF_AN_ADDRESS
+
     def _refuse_too_many(self, pair: Count, everyone: Count) -> None:
-        limits = ((pair, self._attempts), (everyone, self._attempts * OF_AN_ADDRESS))
-        for count, limit in limits:
-            if count.wrong >= limit:
-                raise TooMany(max(1, math.ceil(count.until - self._clock())))
-            # Those at work may be wrong as well.
-            if count.wrong and count.wrong + count.pending >= limit:
-                raise TooMany(math.ceil(LONGEST_DELAY))
-        if pair.pending >= BURST:
+        self._refuse_wrong(pair, self._attempts)
+        self._refuse_wrong(everyone, self._of_address)
+        if pair.pending + pair.waiting >= BURST:
             raise TooMany(1)
+
+    def _refuse_wrong(self, count: Count, limit: int) -> None:
+        if count.until <= self._clock():
+            count.wrong = 0
+        if count.wrong >= limit:
+            raise TooMany(max(1, math.ceil(count.until - self._clock())))
+
+    async def _turn(self, pair: Count, everyone: Count) -> None:
+        """Wait until one more may be wrong; raise TooMany where none may."""
+        pair.waiting += 1
+        try:
+            while (
+                pair.wrong + pair.pending >= self._attempts
+                or everyone.wrong + everyone.pending >= self._of_address
+            ):
+                await self._decided.wait()
+                self._refuse_wrong(pair, self._attempts)
+                self._refuse_wrong(everyone, self._of_address)
+        finally:
+            pair.waiting -= 1
 
     def _delay(self, *counts: Count) -> float:
         wrong = min(max(count.wrong for count in counts), 32)
@@ -142,8 +186,13 @@ class Throttle:
     def _keep(self, key: bytes, count: Count) -> None:
         self._counts[key] = count
         self._counts.move_to_end(key)
-        while len(self._counts) > self._capacity:
-            self._counts.popitem(last=False)
+        for _ in range(len(self._counts)):
+            if len(self._counts) <= self._capacity:
+                break
+            oldest, known = self._counts.popitem(last=False)
+            if known.in_use:
+                # A new one in its place would know nothing of those that are verified.
+                self._counts[oldest] = known
 
 
 def _key(*words: str) -> bytes:
