@@ -216,6 +216,21 @@ def learn_many(argv: list[str]) -> int:
     return 0
 
 
+def forge(argv: list[str]) -> int:
+    """Write bytes on the socket of the child, end with the exit code given, or with a third word do not."""
+    os.write(3, bytes.fromhex(argv[0]))
+    print("still here")
+    if len(argv) > 2:
+        time.sleep(600)
+    return int(argv[1])
+
+
+def forge_on(argv: list[str]) -> int:
+    """Write bytes on the socket of the child without end."""
+    while True:
+        os.write(3, bytes.fromhex(argv[0]))
+
+
 def module_path(argv: list[str]) -> int:
     """Print where modules are looked for."""
     print("\n".join(sys.path))

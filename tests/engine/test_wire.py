@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import socket
 
-from airflow_rest_api.engine import wire
+import pytest
+
+from airflow_rest_api.engine import learning, reports, wire
 
 
 def test_a_message_arrives_as_it_was_sent():
@@ -63,3 +65,34 @@ def test_descriptors_travel_with_a_message():
         assert os.read(descriptors[0], 5) == b"hello"
     for number in (read, write, *descriptors):
         os.close(number)
+
+
+@pytest.mark.parametrize("length", [wire.LONGEST + 1, 2**31, 2**32 - 1])
+def test_a_message_that_is_announced_too_long_is_refused_before_it_is_here(length: int):
+    inbox = wire.Inbox()
+    inbox.feed(wire.HEADER.pack(length))
+    with pytest.raises(wire.Malformed):
+        inbox.take()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"no JSON", b"[]", b"5", b"[" * 20_000, b'{"descriptors": -1}', b"\xff"]
+)
+def test_what_is_no_message_is_refused(body: bytes):
+    inbox = wire.Inbox()
+    inbox.feed(wire.HEADER.pack(len(body)) + body)
+    with pytest.raises(wire.Malformed):
+        inbox.take()
+
+
+def test_the_longest_messages_of_a_child_fit():
+    learned: list[list[str]] = []
+
+    class Masker:
+        patterns = frozenset({"\U0001f600" * 5000} | {chr(0x1F600 + n) * 5 for n in range(700)})
+
+    learning._tell_new(Masker(), set(), learned.append)
+    usage = {"exit_code": 2, "usage": "\U0001f600" * reports.LONGEST_USAGE}
+    longest = max(len(wire.pack(message)) for message in (usage, *({"secrets": one} for one in learned)))
+    assert len(learned) > 1
+    assert longest <= wire.LONGEST

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.operations.files import LONGEST_NAME, Upload, Workspace, media_type, safe_name
+from airflow_rest_api.operations.files import (
+    LONGEST_NAME,
+    MOST_FILES,
+    Upload,
+    Workspace,
+    media_type,
+    safe_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +114,28 @@ def test_what_can_be_no_path_is_passed_on_at_once(tmp_path: Path):
 )
 def test_media_types_do_not_depend_on_the_system(name: str, kind: str):
     assert media_type(name) == kind
+
+
+def test_no_more_files_are_collected_than_are_kept(tmp_path: Path):
+    workspace = Workspace(tmp_path)
+    place = workspace.place("file", "wanted.json")
+    for number in range(MOST_FILES + 50):
+        (place.parent / f"{number}.txt").write_text("x")
+    assert len(list(workspace.collect("file", 1000))) == MOST_FILES
+
+
+def test_the_limit_is_for_all_files_of_an_argument_together(tmp_path: Path):
+    workspace = Workspace(tmp_path)
+    place = workspace.place("file", "a")
+    for name in ("a", "b", "c"):
+        (place.parent / name).write_bytes(b"x" * 40)
+    kept = [content for _, content in workspace.collect("file", 100)]
+    assert kept == [b"x" * 40, b"x" * 40, None]
+
+
+def test_a_name_that_is_no_text_is_shown_as_one(tmp_path: Path):
+    workspace = Workspace(tmp_path)
+    place = workspace.place("file", "a")
+    (place.parent / os.fsdecode(b"\xff.json")).write_text("{}")
+    [(file, content)] = workspace.collect("file", 100)
+    assert (file.name, file.media_type, content) == ("?.json", "application/json", b"{}")

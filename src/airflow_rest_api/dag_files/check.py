@@ -110,7 +110,7 @@ def _read(result: Path) -> Any:
         if result.stat().st_size > LARGEST_RESULT:
             return None
         return json.loads(result.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

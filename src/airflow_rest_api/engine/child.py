@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
-from airflow_rest_api.engine import learning, rows, strays, wire
+from airflow_rest_api.engine import learning, reports, rows, strays, wire
 
 CONTROL = 3
 """Where a child keeps its socket to the engine; everything above is closed."""
@@ -35,6 +35,7 @@ RESTS_AFTER = 60.0
 """Seconds without a job after which a spare child lets go of what it holds open."""
 
 _libc = ctypes.CDLL(None)
+_telling = threading.Lock()
 
 
 def become_child(
@@ -93,8 +94,8 @@ def _work(control: socket.socket, job: wire.Message) -> wire.Message:
 
 
 def _tell(control: socket.socket, message: wire.Message) -> None:
-    # The engine may be gone; what is left to do then is to end.
-    with contextlib.suppress(OSError):
+    # The engine may be gone; what is left to do then is to end. Threads may learn secrets at the same time.
+    with contextlib.suppress(OSError), _telling:
         wire.send(control, message)
 
 
@@ -234,7 +235,7 @@ def _note_refusals() -> dict[str, str]:
 
     def note(self: argparse.ArgumentParser, status: int = 0, message: str | None = None) -> NoReturn:
         if status == 2 and message:
-            refusal["usage"] = message.strip()
+            refusal["usage"] = message.strip()[: reports.LONGEST_USAGE]
         leave(self, status, message)
 
     argparse.ArgumentParser.exit = note  # type: ignore[method-assign]

@@ -17,7 +17,7 @@ MASKERS = (
     ("airflow.utils.log.secrets_masker",),  # 2.11
 )
 """Where Airflow keeps its secrets masker: the first of these that can be imported."""
-PIECE = 4096
+PIECE = 2048
 """Characters told at once, so that one message is one piece on the socket, whoever else writes there."""
 
 SHORTEST = 5
@@ -114,10 +114,10 @@ def _tell_new(masker: Any, told: set[str], tell: Callable[[list[str]], None]) ->
         size = math.ceil(len(secret) / math.ceil(len(secret) / PIECE))
         for start in range(0, len(secret), size):
             piece = secret[start : start + size]
-            if message and len(piece) > room:
+            if message and len(piece) >= room:
                 tell(message)
                 message, room = [], PIECE
             message.append(piece)
-            room -= len(piece)
+            room -= len(piece) + 1
     if message:
         tell(message)

@@ -34,7 +34,7 @@ class WarmParent:
         self._asked = 0
         self._children: dict[int, Child] = {}
         """All that live, the spares too."""
-        self._inbox = wire.Inbox()
+        self._inbox = wire.Inbox(wire.LONGEST_OF_PARENT)
         self._watched: list[str] = []
         self._snapshot: fingerprint.Snapshot = {}
         self._retired = False
@@ -136,8 +136,12 @@ class WarmParent:
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
         self._inbox.feed(data, descriptors)
-        while (message := self._inbox.take()) is not None:
-            self._hear(*message)
+        try:
+            while (message := self._inbox.take()) is not None:
+                self._hear(*message)
+        except (wire.Malformed, KeyError, TypeError, ValueError):
+            log.exception("The warm parent %d says what cannot be read: it is given up", self.pid)
+            self._lose()
 
     def _hear(self, message: wire.Message, descriptors: list[int]) -> None:
         if "child" in message:

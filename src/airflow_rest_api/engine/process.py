@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import time
@@ -11,14 +12,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from airflow_rest_api.engine import wire
+from airflow_rest_api.engine import reports, wire
 from airflow_rest_api.engine.children import Child, ParentLost
 from airflow_rest_api.engine.job import Ending, Job, Outcome
 from airflow_rest_api.engine.output import Output
 from airflow_rest_api.engine.redaction import Redactor, Secrets
 
+log = logging.getLogger(__name__)
+
 SUCCEEDED_BEFORE = "The command was asked to end and succeeded all the same."
 ENDED_ITSELF = "The process ended before the command had: what it ran has ended it (os._exit)."
+
+DISTURBED = "The process was ended: what it ran has written to the socket on which it reports (descriptor 3)."
 
 LEAVING = 30.0
 """Seconds that the exit handlers of a command may take, for which nobody waits."""
@@ -27,7 +32,9 @@ LONG_JOB = 8 * 1024
 """Characters of a job that are made ready in less time than a thread takes to begin."""
 CHUNK = 64 * 1024
 DRAIN_READS = 8
-"""Reads that empty any pipe: it holds 64 KiB, and each read takes all that is there."""
+"""Reads that empty any pipe: it holds 64 KiB, and each read takes all that is there. A socket holds more."""
+MOST_HEARD = 32 * 1024 * 1024
+"""Bytes that a child may say: all secrets that can be masked, each character written as six."""
 Listener = Callable[[str, bytes], None]
 
 
@@ -51,6 +58,8 @@ class Process:
         self.stderr = Output(job.output_limit)
         self.begun = False
         """Whether the child took the job: until then it can be given to another without being done twice."""
+        self._disturbed = False
+        """Whether what came from the child was none of its messages: it is ended then."""
         self._becomes = False
         """Whether the child became another program, whose end is that of the command."""
         self.on_start: Callable[[], None] | None = None
@@ -103,7 +112,7 @@ class Process:
         except BaseException:
             child.close()
             raise
-        report: asyncio.Future[wire.Message | None] = loop.create_future()
+        report: asyncio.Future[reports.Report | None] = loop.create_future()
         hear = self._ear(loop, child, report)
         drains = [
             self._pump(loop, child.stdout, self.stdout, "stdout", hear),
@@ -149,7 +158,7 @@ class Process:
             )
 
     async def _follow(
-        self, child: Child, report: asyncio.Future[wire.Message | None], grace: float
+        self, child: Child, report: asyncio.Future[reports.Report | None], grace: float
     ) -> Outcome:
         await first(report, child.exited, self._stop)
         if child.exited.done():
@@ -158,20 +167,22 @@ class Process:
         if report.done() and (said := report.result()) is not None:
             leaving = asyncio.get_running_loop().call_later(LEAVING, _see_off, child)
             child.exited.add_done_callback(lambda _: leaving.cancel())
-            if "usage" in said:
-                return Outcome(Ending.USAGE, said["exit_code"], None, self._secrets.mask(said["usage"]))
-            return Outcome(Ending.EXITED, said["exit_code"])
+            if said.usage is not None:
+                return Outcome(Ending.USAGE, said.exit_code, None, self._secrets.mask(said.usage))
+            return Outcome(Ending.EXITED, said.exit_code)
         # Without a word it was killed, or became another program that we now wait for.
         await first(child.exited, self._stop)
         if child.exited.done():
             how = _outcome(child.exited)
+            if self._disturbed and how.ending is not Ending.LOST:
+                return Outcome(Ending.KILLED, how.exit_code, how.signal, DISTURBED)
             if how.ending is Ending.EXITED and how.exit_code == 0 and not self._becomes:
                 return replace(how, ending=Ending.KILLED, message=ENDED_ITSELF)
             return how
         return await self._end_by_force(child, report, grace)
 
     async def _end_by_force(
-        self, child: Child, report: asyncio.Future[wire.Message | None], grace: float
+        self, child: Child, report: asyncio.Future[reports.Report | None], grace: float
     ) -> Outcome:
         # As at a terminal: Airflow's commands end in order at INT, and some of its code ignores TERM.
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -185,7 +196,7 @@ class Process:
         # Its last word may still lie in the socket.
         await asyncio.wait({report}, timeout=1)
         said = report.result() if report.done() else None
-        if said is not None and said["exit_code"] == 0 and "usage" not in said:
+        if said is not None and said.exit_code == 0 and said.usage is None:
             return Outcome(Ending.EXITED, 0, None, SUCCEEDED_BEFORE)
         how = _outcome(child.exited)
         ending, reason = self._stop.result()
@@ -197,7 +208,7 @@ class Process:
             await loop.sock_sendall(child.control, message)
 
     def _ear(
-        self, loop: asyncio.AbstractEventLoop, child: Child, report: asyncio.Future[wire.Message | None]
+        self, loop: asyncio.AbstractEventLoop, child: Child, report: asyncio.Future[reports.Report | None]
     ) -> Callable[[], None]:
         """
         Listen to a child; `report` becomes what it says last, None when it ends without that.
@@ -205,9 +216,14 @@ class Process:
         :return: what hears, at once, all that the child has said so far
         """
         inbox = wire.Inbox()
+        heard = 0
 
         def hear() -> None:
-            while not report.done():
+            nonlocal heard
+            # What the socket holds, and not what a child goes on to write: others wait for their turn.
+            for _ in range(DRAIN_READS):
+                if report.done():
+                    break
                 try:
                     data = child.control.recv(65536)
                 except BlockingIOError:
@@ -218,27 +234,39 @@ class Process:
                     report.set_result(None)
                     break
                 inbox.feed(data)
+                heard += len(data)
                 try:
-                    while (heard := inbox.take()) is not None:
-                        self._hear(heard[0], report)
-                except (ValueError, TypeError):
-                    # Not our words: the code that the command runs can reach the socket too.
+                    if heard > MOST_HEARD:
+                        raise wire.Malformed("more than a child has to say")
+                    while (message := inbox.take()) is not None:
+                        self._hear(reports.read(message[0]), report)
+                except wire.Malformed as problem:
                     if not report.done():
+                        self._end_disturbed(child, problem)
                         report.set_result(None)
+                    break
+            else:
+                return
             loop.remove_reader(child.control)
 
         loop.add_reader(child.control, hear)
         return hear
 
-    def _hear(self, message: wire.Message, report: asyncio.Future[wire.Message | None]) -> None:
-        if "exit_code" in message:
+    def _end_disturbed(self, child: Child, problem: wire.Malformed) -> None:
+        log.warning("Process %d is ended: it has sent %s", child.pid, problem)
+        self._disturbed = True
+        child.send_signal(signal.SIGKILL)
+
+    def _hear(self, said: reports.Said | None, report: asyncio.Future[reports.Report | None]) -> None:
+        """Take what a child says; what is none of its messages is passed over: the process has an end too."""
+        if isinstance(said, reports.Report):
             if not report.done():
-                report.set_result(message)
-        elif "secrets" in message:
-            self._secrets.add(map(str, message["secrets"]))
-        elif "begun" in message:
+                report.set_result(said)
+        elif isinstance(said, reports.Secrets):
+            self._secrets.add(said.texts)
+        elif isinstance(said, reports.Begun):
             self.begun = True
-        elif "becomes" in message:
+        elif isinstance(said, reports.Becomes):
             self._becomes = True
 
     def _pump(

@@ -11,8 +11,16 @@ from typing import Any
 HEADER = struct.Struct("!I")
 DESCRIPTORS = 3
 """The most file descriptors that travel with one message."""
+LONGEST = 64 * 1024
+"""Bytes of a message that a child may send: its longest are the words of a parser, and a few secrets."""
+LONGEST_OF_PARENT = 16 * 1024 * 1024
+"""Bytes of a message of the warm parent, which tells of all files that it was made from."""
 
 Message = dict[str, Any]
+
+
+class Malformed(Exception):
+    """What came is no message, or a longer one than may be sent."""
 
 
 def pack(message: Message) -> bytes:
@@ -53,11 +61,16 @@ def _exactly(channel: socket.socket, size: int) -> bytes | None:
 
 
 class Inbox:
-    """Put messages and descriptors together from whatever pieces a non-blocking socket hands out."""
+    """
+    Put messages and descriptors together from whatever pieces a non-blocking socket hands out.
 
-    def __init__(self) -> None:
+    :param longest: bytes that a message may have
+    """
+
+    def __init__(self, longest: int = LONGEST) -> None:
         self._bytes = bytearray()
         self._descriptors: list[int] = []
+        self._longest = longest
 
     def feed(self, data: bytes, descriptors: Sequence[int] = ()) -> None:
         """Take what was just received."""
@@ -65,14 +78,28 @@ class Inbox:
         self._descriptors += descriptors
 
     def take(self) -> tuple[Message, list[int]] | None:
-        """Return the next whole message, if it is here, with the descriptors that it announces."""
+        """
+        Return the next whole message, if it is here, with the descriptors that it announces.
+
+        :raises Malformed: it is no JSON object, or is announced with more bytes than it may have
+        """
         if len(self._bytes) < HEADER.size:
             return None
-        end = HEADER.size + HEADER.unpack_from(self._bytes)[0]
+        length = HEADER.unpack_from(self._bytes)[0]
+        if length > self._longest:
+            raise Malformed(f"a message of {length} bytes")
+        end = HEADER.size + length
         if len(self._bytes) < end:
             return None
-        message: Message = json.loads(self._bytes[HEADER.size : end])
+        try:
+            message = json.loads(self._bytes[HEADER.size : end])
+        except (ValueError, RecursionError):
+            raise Malformed("no JSON") from None
+        if not isinstance(message, dict):
+            raise Malformed("no object")
         del self._bytes[:end]
         count = message.pop("descriptors", 0)
+        if count not in range(DESCRIPTORS + 1):
+            raise Malformed("no number of descriptors")
         descriptors, self._descriptors = self._descriptors[:count], self._descriptors[count:]
         return message, descriptors

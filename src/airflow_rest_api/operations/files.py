@@ -9,6 +9,7 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,8 @@ from airflow_rest_api.operations.model import OutputFile
 
 _UNSAFE = re.compile(r"[^\w.+@=-]", re.ASCII)
 LONGEST_NAME = 100
+MOST_FILES = 100
+"""Files of one argument that are kept: the code of a DAG may write any number."""
 
 # What commands write and Python's table does not know on every system.
 _TYPES = {
@@ -65,15 +68,18 @@ class Workspace:
         """
         Read what the command wrote for an argument, also under names that it made up itself.
 
-        :param limit: bytes above which a file's content is None
+        :param limit: bytes of all files together above which a file's content is None
         """
         folder = self.path / _UNSAFE.sub("_", argument)
-        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        left = limit
+        for path in sorted(islice(folder.iterdir(), MOST_FILES)) if folder.is_dir() else []:
             # A link would let a command hand out any file of the server.
             status = path.lstat()
             if stat.S_ISREG(status.st_mode):
-                content = path.read_bytes() if status.st_size <= limit else None
-                yield OutputFile(argument, path.name, status.st_size, media_type(path.name)), content
+                name = path.name.encode(errors="replace").decode()
+                content = _read(path, left) if status.st_size <= left else None
+                left -= len(content or b"")
+                yield OutputFile(argument, name, status.st_size, media_type(name)), content
 
     def remove(self) -> None:
         """Remove the folder with everything in it."""
@@ -105,6 +111,13 @@ class Renamer:
 
     def _renamed(self, data: bytes) -> bytes:
         return self._expression.sub(lambda match: self._names[match[0]], data)
+
+
+def _read(path: Path, most: int) -> bytes | None:
+    """Return the content of a file; None where there is more of it: it may still be growing."""
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    return content if len(content) <= most else None
 
 
 def open_end(data: bytes, word: bytes) -> int:

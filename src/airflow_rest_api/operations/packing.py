@@ -160,15 +160,18 @@ def pack(chunks: Iterable[Chunk]) -> bytes:
 
 
 def unpack(packed: bytes) -> list[Chunk]:
-    """Return the chunks of `pack`."""
+    """Return the chunks of `pack`; raise ValueError where they are damaged."""
     plain = stretch(packed)
     chunks, position = [], 0
-    while position < len(plain):
-        number, offset, moment, length = _HEADER.unpack_from(plain, position)
-        position += _HEADER.size
-        at = _EPOCH + timedelta(microseconds=moment)
-        chunks.append(Chunk(STREAMS[number], offset, at, plain[position : position + length]))
-        position += length
+    try:
+        while position < len(plain):
+            number, offset, moment, length = _HEADER.unpack_from(plain, position)
+            position += _HEADER.size
+            at = _EPOCH + timedelta(microseconds=moment)
+            chunks.append(Chunk(STREAMS[number], offset, at, plain[position : position + length]))
+            position += length
+    except (struct.error, LookupError, OverflowError) as error:
+        raise ValueError("damaged output") from error
     return chunks
 
 
@@ -182,8 +185,13 @@ def squeeze(data: bytes) -> bytes:
 
 
 def stretch(stored: bytes) -> bytes:
-    """Return the bytes of `squeeze`."""
-    return zlib.decompress(stored[1:]) if stored[:1] == _ZLIB else stored[1:]
+    """Return the bytes of `squeeze`; raise ValueError where they are damaged."""
+    if stored[:1] != _ZLIB:
+        return stored[1:]
+    try:
+        return zlib.decompress(stored[1:])
+    except zlib.error as error:
+        raise ValueError("damaged bytes") from error
 
 
 def _limit(stream: Stream, limit: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
@@ -15,6 +15,9 @@ from airflow_rest_api.storage.schema import storable
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
+
+DAMAGED_RESULT = "The record of this operation is damaged: result cannot be read."
+DAMAGED_OUTPUT = "The record of this operation is damaged: a part of its output cannot be read."
 
 
 def summary(connection: Connection, identifier: str) -> Operation:
@@ -32,10 +35,16 @@ def whole(connection: Connection, identifier: str, output_limit: int) -> Operati
         raise NoSuchOperation(identifier)
     operation = rows.from_row(dict(row))
     if row["result"] is None and (large := _content(connection, identifier, rows.RESULT)) is not None:
-        operation.result = rows.to_result(large)
+        try:
+            operation.result = rows.to_result(large)
+        except (ValueError, RecursionError):
+            operation.warnings.append(DAMAGED_RESULT)
     query = select(OUTPUT).where(OUTPUT.c.operation_id == identifier)
-    found = [rows.to_chunk(dict(each)) for each in connection.execute(query).mappings()]
-    printed = packing.once(_packed(row["output"]) + found)
+    found, damaged = _chunks(connection, query, row["output"])
+    if damaged:
+        operation.truncated = True
+        operation.warnings.append(DAMAGED_OUTPUT)
+    printed = packing.once(found)
     operation.stdout, lacks_out = packing.text_of(printed, "stdout", output_limit)
     operation.stderr, lacks_err = packing.text_of(printed, "stderr", output_limit)
     operation.truncated = operation.truncated or lacks_out or lacks_err
@@ -47,7 +56,7 @@ def state(connection: Connection, identifier: str) -> State:
     found = connection.execute(select(OPERATION.c.state).where(OPERATION.c.id == identifier)).scalar()
     if found is None:
         raise NoSuchOperation(identifier)
-    return State(found)
+    return _state(found)
 
 
 def chunks(
@@ -58,7 +67,7 @@ def chunks(
     row = connection.execute(query).first()
     if row is None:
         raise NoSuchOperation(identifier)
-    found = _packed(row.output)
+    found, _ = _chunks(connection, None, row.output)
     for number, stream in enumerate(STREAMS):
         behind = (
             select(OUTPUT)
@@ -67,8 +76,8 @@ def chunks(
             .order_by(OUTPUT.c.upto)
             .limit(limit)
         )
-        found += [rows.to_chunk(dict(each)) for each in connection.execute(behind).mappings()]
-    return packing.after(packing.once(found), seen)[:limit], State(row.state)
+        found += _chunks(connection, behind, None)[0]
+    return packing.after(packing.once(found), seen)[:limit], _state(row.state)
 
 
 def file(connection: Connection, identifier: str, name: str) -> bytes:
@@ -87,8 +96,28 @@ def key(connection: Connection, user: str, key: str) -> tuple[str, str] | None:
     return (row[0], row[1]) if row is not None else None
 
 
-def _packed(stored: bytes | None) -> list[Chunk]:
-    return packing.unpack(bytes(stored)) if stored is not None else []
+def _state(stored: str) -> State:
+    """Return where an operation stands; what says nothing that we know will not say anything later."""
+    try:
+        return State(stored)
+    except ValueError:
+        return State.LOST
+
+
+def _chunks(connection: Connection, query: Any, packed: bytes | None) -> tuple[list[Chunk], bool]:
+    """Return output, of rows and packed, and whether some of it cannot be read."""
+    found: list[Chunk] = []
+    damaged = False
+    try:
+        found += packing.unpack(bytes(packed)) if packed is not None else []
+    except (ValueError, TypeError):
+        damaged = True
+    for row in connection.execute(query).mappings() if query is not None else ():
+        try:
+            found.append(rows.to_chunk(dict(row)))
+        except (ValueError, TypeError, LookupError):
+            damaged = True
+    return found, damaged
 
 
 def _content(connection: Connection, identifier: str, name: str) -> bytes | None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
+from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import Ask, Resource
 from airflow_rest_api.operations import packing
+from airflow_rest_api.operations.damaged import Row as Columns
+from airflow_rest_api.operations.damaged import exit_code, json_object, moment_of, texts, truth
 from airflow_rest_api.operations.model import STREAMS, Chunk, Key, Operation, OutputFile, State
 from airflow_rest_api.operations.tables import (
     LONGEST_COMMAND,
@@ -22,6 +26,8 @@ Row = dict[str, Any]
 
 DETAILS = ("argv", "warnings", "refused", "rerun_of", "quotes")
 """Fields that nobody searches by: they share a column, as JSON, with `asks` and `files`."""
+
+NO_DETAILS: Row = {**dict.fromkeys(DETAILS), "argv": [], "warnings": [], "asks": None, "files": []}
 
 LONGEST_MESSAGE = 64 * 1024
 LONGEST_WORD = 1000
@@ -57,30 +63,47 @@ def to_row(operation: Operation) -> Row:
 
 
 def from_row(row: Mapping[str, Any]) -> Operation:
-    """Return the operation of a row, without its output; with its result where the row has that."""
-    details = json.loads(row["details"])
-    asks = details.get("asks")
-    return Operation(
-        id=row["id"],
-        command=row["command"],
-        effect=row["effect"],
-        user=row["user"],
-        host=row["host"],
-        server=row["server"],
-        state=State(row["state"]),
-        dag_id=row["dag_id"],
-        endpoint=row["endpoint"],
-        exit_code=row["exit_code"],
-        message=row["message"],
-        truncated=bool(row["truncated"]),
-        created_at=row["created_at"],
-        started_at=row["started_at"],
-        finished_at=row["finished_at"],
-        asks=None if asks is None else tuple(_to_ask(ask) for ask in asks),
-        files=[OutputFile(*file) for file in details.get("files", ())],
-        result=to_result(row["result"]) if row.get("result") is not None else None,
-        **{name: details[name] for name in DETAILS if name in details},
+    """
+    Return the operation of a row, without its output; with its result where the row has that.
+
+    What cannot be read of a damaged row is left out, and a warning names it: its state is then `lost`.
+    """
+    columns = Columns(row)
+    no_texts: list[str] = []
+    identifier = str(row["id"])
+    details = Columns({**NO_DETAILS, **columns.take("details", json_object, {})})
+    operation = Operation(
+        id=identifier,
+        command=columns.text("command"),
+        effect=columns.take("effect", lambda value: Effect(value).value, Effect.DESTRUCTIVE.value),
+        user=columns.text("user"),
+        host=columns.text("host"),
+        server=columns.text("server"),
+        state=columns.take("state", State, State.LOST),
+        dag_id=columns.text_or_none("dag_id"),
+        endpoint=columns.text_or_none("endpoint"),
+        exit_code=columns.take("exit_code", exit_code, None),
+        message=columns.text_or_none("message"),
+        truncated=columns.take("truncated", truth, True),
+        created_at=columns.moment("created_at") or moment_of(identifier),
+        started_at=columns.moment("started_at"),
+        finished_at=columns.moment("finished_at"),
+        argv=[*details.take("argv", texts, no_texts)],
+        warnings=[*details.take("warnings", texts, no_texts)],
+        refused=details.text_or_none("refused"),
+        rerun_of=details.text_or_none("rerun_of"),
+        asks=details.take("asks", _to_asks, None),
+        files=details.take("files", _to_files, []),
     )
+    if row["created_at"] is None:
+        columns.note("created_at")
+    if row.get("result") is not None:
+        operation.result = columns.take("result", to_result, None)
+    for name in details.damaged:
+        columns.note(name)
+    if (warning := columns.warning) is not None:
+        operation.warnings.append(warning)
+    return operation
 
 
 def result_row(result: Any) -> tuple[bytes | None, bytes | None]:
@@ -92,7 +115,7 @@ def result_row(result: Any) -> tuple[bytes | None, bytes | None]:
 
 
 def to_result(stored: bytes) -> Any:
-    """Return the result of what was stored."""
+    """Return the result of what was stored; raise ValueError where it is damaged."""
     return json.loads(packing.stretch(bytes(stored)))
 
 
@@ -125,8 +148,10 @@ def output_rows(identifier: str, chunks: Iterable[Chunk]) -> list[Row]:
 
 
 def to_chunk(row: Mapping[str, Any]) -> Chunk:
-    """Return the chunk of a row."""
+    """Return the chunk of a row; raise ValueError, TypeError or LookupError where it is damaged."""
     data = bytes(row["data"])
+    if not isinstance(row["at"], datetime):
+        raise TypeError("no moment")
     return Chunk(STREAMS[row["stream"]], row["upto"] - len(data), row["at"], data)
 
 
@@ -158,6 +183,20 @@ def _from_ask(ask: Ask) -> list[Any]:
     return [ask.resource.value, ask.method, ask.entity, None if ask.names is None else list(ask.names)]
 
 
+def _to_asks(stored: list[list[Any]] | None) -> tuple[Ask, ...] | None:
+    # Damaged ones count as None: nobody but its user may see the operation.
+    return None if stored is None else tuple(_to_ask(ask) for ask in stored)
+
+
+def _to_files(stored: list[list[Any]]) -> list[OutputFile]:
+    files = [OutputFile(*file) for file in stored]
+    texts([text for file in files for text in (file.argument, file.name, file.media_type)])
+    if not all(type(file.size) is int for file in files):
+        raise TypeError("no size")
+    return files
+
+
 def _to_ask(stored: list[Any]) -> Ask:
     resource, method, entity, names = stored
+    texts([method, *([] if entity is None else [entity]), *([] if names is None else names)])
     return Ask(Resource(resource), method, entity, None if names is None else tuple(names))

@@ -87,10 +87,51 @@ def _put(path: str, flags: int, content: bytes) -> None:
         os.close(descriptor)
 
 
+TEXTS = ("keeper_start", "state")
+TEXTS_OR_NONE = ("pid_start", "message")
+NUMBERS = ("keeper", "starts", "restarts")
+SIZES = ("stdout_at", "stderr_at")
+MOMENTS = ("started_at", "ended_at")
+LARGEST_NUMBER = 2**31 - 1
+LARGEST_SIZE = 2**53
+LATEST = 32503680000.0  # the year 3000
+LONGEST = 16 * 1024
+LARGEST_FILE = 256 * 1024
+
+
 def read(folder: Path) -> Status | None:
     """Return what the keeper of a folder has told last, None while it has told nothing."""
-    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
-        said = json.loads((folder / NAME).read_bytes())
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
+        with (folder / NAME).open("rb") as file:
+            said = json.loads(file.read(LARGEST_FILE))
         known = {field.name for field in fields(Status)}
-        return Status(**{name: value for name, value in said.items() if name in known})
+        status = Status(**{name: value for name, value in said.items() if name in known})
+        return status if _is_one(status) else None
     return None
+
+
+def _is_one(status: Status) -> bool:
+    """Return whether each value is of its type and in its range: the component can write the file too."""
+    said = asdict(status)
+    return (
+        all(_is_text(said[name]) for name in TEXTS)
+        and all(said[name] is None or _is_text(said[name]) for name in TEXTS_OR_NONE)
+        and all(_is_number(said[name], LARGEST_NUMBER) for name in NUMBERS)
+        and all(_is_number(said[name], LARGEST_SIZE) for name in SIZES)
+        and (status.pid is None or _is_number(status.pid, LARGEST_NUMBER))
+        and all(said[name] is None or _is_moment(said[name]) for name in MOMENTS)
+        and (status.exit_code is None or (type(status.exit_code) is int and -64 <= status.exit_code <= 255))
+        and status.state in (UP, WAITING, STOPPING, STOPPED, FAILED)
+    )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= LONGEST
+
+
+def _is_number(value: object, largest: int) -> bool:
+    return isinstance(value, int) and type(value) is int and 0 <= value <= largest
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, (int, float)) and type(value) is not bool and 0 <= value <= LATEST

@@ -6,6 +6,7 @@ Migrations use these types as well, so that a type never changes: a new meaning 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ TABLE_OPTIONS |= {option.replace("mysql", "mariadb"): value for option, value in
 """For `Table(...)`: what it takes for transactions and for every character."""
 
 LONGEST_NAME = 512
+NO_MOMENT = datetime(1, 1, 1, tzinfo=timezone.utc)
+"""What stands in a row where a moment cannot be read."""
 
 
 if TYPE_CHECKING:
@@ -52,6 +55,18 @@ class Utc(_Decorator):
             raise ValueError(f"{value} has no time zone")
         value = value.astimezone(timezone.utc)
         return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
+        """Return what reads a moment; one that is damaged reads as `NO_MOMENT` (SQLite takes any text)."""
+        process = super().result_processor(dialect, coltype)
+
+        def read(value: Any) -> datetime | None:
+            try:
+                return process(value) if process is not None else value
+            except (ValueError, TypeError, AttributeError):
+                return NO_MOMENT
+
+        return read
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Return the moment in UTC."""

@@ -48,3 +48,16 @@ def test_a_line_without_the_key_of_the_order_is_no_message(capsys: pytest.Captur
 def test_what_only_looks_like_a_message_is_no_message() -> None:
     text = 'x airflow-rest-api refused: "a"\nairflow-rest-api other: "b"\nairflow-rest-api warning: b\n'
     assert messages.read(text) == messages.Told(text)
+
+
+def test_what_the_code_of_a_dag_writes_in_place_of_messages_is_bounded() -> None:
+    line = "airflow-rest-api-key {kind}: {text}\n"
+    many = "".join(line.format(kind="warning", text=f'"number {number}"') for number in range(5000))
+    long = line.format(kind="answer", text='"' + "x" * 500_000 + '"')
+    odd = line.format(kind="refused", text=r'"half a \ud800 pair"')
+    told = messages.read(many + long + odd, "key")
+
+    assert told.warnings == [f"number {number}" for number in range(messages.MOST_WARNINGS)]
+    assert told.answer == "x" * messages.LONGEST
+    assert told.refused == "half a ? pair"
+    assert told.stderr == ""

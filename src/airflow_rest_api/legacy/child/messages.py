@@ -18,6 +18,11 @@ KEY = "message_key"
 
 _key = ""
 
+LONGEST = 16 * 1024
+"""Characters of one message that are kept."""
+MOST_WARNINGS = 100
+"""Warnings of one child that are kept."""
+
 REFUSED_EXIT_CODE = 64  # EX_USAGE of sysexits.h: the request was wrong
 
 
@@ -85,8 +90,11 @@ def read(stderr: str, key: str = "") -> Told:
             sentence = json.loads(text)
         except ValueError:
             continue
+        # The code of a DAG may write here too: a text it is, by the form of the line.
+        sentence = str(sentence)[:LONGEST].encode(errors="replace").decode()
         if kind == "warning":
-            told.warnings.append(sentence)
+            if len(told.warnings) < MOST_WARNINGS:
+                told.warnings.append(sentence)
         elif kind == "answer":
             told.answer = sentence
         else:
