@@ -87,6 +87,14 @@ def keep(folder: Path, words: Sequence[str], **order: Any) -> Kept:
     return kept
 
 
+def made(folder: Path, name: str, text: str | bytes = b"") -> Path:
+    """Put a log file, as a start makes one, into a folder, with some content."""
+    (folder / name).unlink(missing_ok=True)
+    with os.fdopen(open_log(folder, name), "wb") as file:
+        file.write(text.encode() if isinstance(text, str) else text)
+    return folder / name
+
+
 def wait_for(holds: Callable[[], bool]) -> bool:
     """Wait until something holds, and tell whether it does."""
     end = time.monotonic() + PATIENCE

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from airflow_rest_api.services.model import Service, State, Wish
 from airflow_rest_api.services.service import Services
-from tests.keeping import a_service
+from tests.keeping import a_service, made
 from tests.standin import StandInEngine, auth_manager, bearer, prints, serving
 
 pytestmark = pytest.mark.airflow
@@ -348,8 +348,8 @@ def test_what_is_not_there_is_not_found(client: TestClient, method: str, path: s
 
 @pytest.fixture
 def logged(client: TestClient, tmp_path: Path) -> Service:
-    (tmp_path / "out").write_text("one\ntwo\nthrée\n")
-    (tmp_path / "err").write_text("bad\n")
+    made(tmp_path, "out", "one\ntwo\nthrée\n")
+    made(tmp_path, "err", "bad\n")
     return put(client, logs=str(tmp_path), state=State.STOPPED)
 
 
@@ -393,7 +393,7 @@ def test_the_log_of_a_component_that_is_being_started_is_followed_before_it_is_t
     service = put(client, logs=str(tmp_path), stdout="out", stderr="out", state=State.STARTING)
 
     def come_up() -> None:
-        (tmp_path / "out").write_text("here I am\n")
+        made(tmp_path, "out", "here I am\n")
         assert client.portal is not None
         client.portal.call(partial(services_of(client)._store.change, service, state=State.FAILED))
 
@@ -412,6 +412,23 @@ def test_a_link_in_place_of_a_log_is_not_followed(client: TestClient, tmp_path: 
     response = client.get(f"{SERVICES}/{service.id}/log")
     assert response.status_code == 404
     assert "hunter2" not in response.text
+
+
+def test_the_log_of_somebody_else_is_not_shown_by_the_name_of_ours(
+    client: TestClient, tmp_path: Path, logged: Service
+) -> None:
+    (tmp_path / "api-server.out").write_text("hunter2")
+    named = put(
+        client, logs=str(tmp_path), stdout="api-server.out", stderr="api-server.out", state=State.FAILED
+    )
+    (tmp_path / "new").write_text("hunter2")
+    (tmp_path / "new").replace(tmp_path / "out")
+    for service in (named, logged):
+        for path in ("", "/log", "/log?tail=10", "/log/events?tail=10", "/log?offset=0&stream=stdout"):
+            response = client.get(f"{SERVICES}/{service.id}{path}")
+            assert response.status_code in (200 if not path or "events" in path else 404, 404), path
+            assert "hunter2" not in response.text
+    assert client.get(f"{SERVICES}/{logged.id}/log?stream=stderr").text == "bad\n"
 
 
 def test_a_log_is_followed_to_its_end(client: TestClient, logged: Service) -> None:

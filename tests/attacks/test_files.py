@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import time
 import zipfile
 from pathlib import Path
 
@@ -217,3 +219,32 @@ def test_archives_are_nothing_special(attacked: Stack, admin: Client, legacy: ht
     body = httpx.ByteStream(b"\x1f\x8b" + b"\0" * 100)
     compressed = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
     assert admin.post("/run", content=b"".join(body), headers=compressed).status_code == 400
+
+
+def test_the_log_folder_is_not_read_through_a_component(attacked: Stack, admin: Client, legacy: httpx.Client):
+    """Starting a component with the log of another one as its own showed that from its beginning."""
+    logs = attacked.home / "logs"
+    (logs / "of_others.log").write_text("hunter2\n")
+    (logs / "linked.log").symlink_to(attacked.home / "airflow.cfg")
+    (logs / "hard.log").hardlink_to(attacked.home / "airflow.cfg")
+    os.mkfifo(logs / "pipe.log")
+    (logs / "folder.log").mkdir()
+    config = (attacked.home / "airflow.cfg").read_bytes()
+    for name in ("of_others.log", "linked.log", "hard.log", "pipe.log", "folder.log", "api-server.out"):
+        for argument in ("stdout", "stderr", "log-file"):
+            # What became of the last one may still be on its way to the database.
+            for _ in range(100):
+                answer = legacy.get("api", params={"api": "kerberos", argument: name})
+                if answer.status_code != 409:
+                    break
+                time.sleep(0.1)
+            assert answer.status_code == 400, (name, argument, answer.text)
+            assert f"The log file '{name}' cannot be written" in answer.json()["output"]
+    for service in admin.get("/services").json()["services"]:
+        for path in ("", "/log", "/log?stream=stderr", "/log?tail=100", "/log/events?tail=100"):
+            shown = admin.get(f"/services/{service['id']}{path}").text
+            assert "hunter2" not in shown
+            assert "fernet_key" not in shown
+            assert "Uvicorn running" not in shown
+    assert (attacked.home / "airflow.cfg").read_bytes() == config
+    assert (logs / "of_others.log").read_text() == "hunter2\n"

@@ -14,10 +14,11 @@ from airflow_rest_api.services.files import (
     private_folder,
     write_letter,
 )
+from tests.keeping import made
 
 
 def test_a_log_is_added_to(tmp_path: Path) -> None:
-    (tmp_path / "x.log").write_text("old\n")
+    made(tmp_path, "x.log", "old\n")
     descriptor = open_log(tmp_path, "x.log")
     os.write(descriptor, b"new\n")
     os.close(descriptor)
@@ -66,6 +67,18 @@ def test_nothing_but_a_pid_file_is_overwritten(tmp_path: Path) -> None:
             check_pid_file(tmp_path, name)
 
 
+def test_a_pipe_is_no_pid_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.pid")
+    with pytest.raises(StartRefused, match="is no pid file"):
+        check_pid_file(tmp_path, "x.pid")
+
+
+def test_a_log_that_nobody_made_here_is_named_and_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "x.log").write_text("of somebody else")
+    with pytest.raises(StartRefused, match=r"'x\.log' cannot be written: .* has made it\. Name another"):
+        open_log(tmp_path, "x.log")
+
+
 def test_a_private_folder_is_for_nobody_else(tmp_path: Path) -> None:
     folder = private_folder(tmp_path, tmp_path / "a" / "b")
     for each in (folder, folder.parent):
@@ -81,8 +94,7 @@ def test_a_private_folder_is_not_reached_through_a_link(tmp_path: Path) -> None:
 
 
 def test_the_last_lines_are_those_since_the_start(tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    log.write_text("before\n" + "".join(f"{number}\n\n" for number in range(20)))
+    log = made(tmp_path, "log", "before\n" + "".join(f"{number}\n\n" for number in range(20)))
     assert last_lines(log, 0, most=2) == "18\n19"
     assert last_lines(log, len("before\n"), most=100).splitlines()[0] == "0"
     assert last_lines(log, log.stat().st_size) == ""

@@ -207,6 +207,35 @@ def test_the_pid_file_holds_the_component_and_goes_with_it(kept: list[Kept], tmp
     assert not path.exists()
 
 
+@pytest.mark.parametrize("kind", ["file", "link", "hard link", "pipe"])
+def test_nothing_is_written_where_the_pid_file_leads(kept: list[Kept], tmp_path: Path, kind: str) -> None:
+    path, other = tmp_path / "x.pid", tmp_path / "other"
+    other.write_text("of somebody else")
+    if kind == "link":
+        path.symlink_to(other)
+    elif kind == "hard link":
+        path.hardlink_to(other)
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_text("1")
+    one = run(kept, tmp_path, SLEEPS, pid_file=str(path))
+    assert path.read_text() == f"{one.component}\n"
+    assert path.lstat().st_nlink == 1
+    assert other.read_text() == "of somebody else"
+
+
+def test_a_pid_file_that_somebody_else_has_put_there_stays(kept: list[Kept], tmp_path: Path) -> None:
+    path = tmp_path / "x.pid"
+    one = run(kept, tmp_path, SLEEPS, pid_file=str(path))
+    (tmp_path / "new").write_text("1\n")
+    (tmp_path / "new").replace(path)
+    one.send(signal.SIGTERM)
+    one.until(lambda said: said.state in status.ENDED)
+    assert path.read_text() == "1\n"
+    assert not list(tmp_path.glob(".x.pid*"))
+
+
 def test_a_component_starts_as_any_program_does(kept: list[Kept], tmp_path: Path) -> None:
     program = (
         "import json, os, signal; print(json.dumps({"

@@ -9,13 +9,13 @@ import pytest
 from airflow_rest_api.services import logs
 from airflow_rest_api.services.errors import NoLog, NoLogYet
 from airflow_rest_api.services.model import Service, State
-from tests.keeping import a_service
+from tests.keeping import a_service, made
 
 
 @pytest.fixture
 def service(tmp_path: Path) -> Service:
-    (tmp_path / "out").write_text("one\ntwo\nthree\n")
-    (tmp_path / "err").write_text("bad\n")
+    made(tmp_path, "out", "one\ntwo\nthree\n")
+    made(tmp_path, "err", "bad\n")
     return a_service(logs=str(tmp_path), stdout="out", stderr="err")
 
 
@@ -37,19 +37,19 @@ def test_the_tail_is_the_last_lines(service: Service, lines: int, text: str) -> 
 
 
 def test_a_last_line_that_is_not_finished_is_a_line(service: Service) -> None:
-    (Path(service.logs) / "out").write_text("one\ntwo\nthr")
+    made(Path(service.logs), "out", "one\ntwo\nthr")
     assert logs.tail_offset(service, "stdout", 2, 1000) == 4
 
 
 def test_the_tail_of_a_long_file_is_found_and_is_not_longer_than_asked_for(service: Service) -> None:
-    (Path(service.logs) / "out").write_bytes(b"x" * 200_000 + b"\n" + b"short\n")
+    made(Path(service.logs), "out", b"x" * 200_000 + b"\n" + b"short\n")
     assert logs.tail_offset(service, "stdout", 1, 2**20) == 200_001
     assert logs.tail_offset(service, "stdout", 2, 2**20) == 0
     assert logs.tail_offset(service, "stdout", 2, 1000) == 200_007 - 1000
 
 
 def test_an_empty_log_has_an_empty_tail(service: Service) -> None:
-    (Path(service.logs) / "out").write_text("")
+    made(Path(service.logs), "out")
     assert logs.tail_offset(service, "stdout", 5, 1000) == 0
 
 

@@ -77,6 +77,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     # A destructive command that is on, to see that it needs more than that.
     env = {
         "AIRFLOW__CORE__AUTH_MANAGER": FAB,
+        # Those of the database are not within reach of Airflow's own command for templates.
+        "AIRFLOW_VAR_ENV_CONF": json.dumps(CONF),
+        "AIRFLOW_VAR_ENV_PASSWORD": "hunter23",
         "AIRFLOW__REST_API_PLUGIN__ENABLED_COMMANDS": "*,dags delete,db clean,roles *-perms",
     }
     home = tmp_path_factory.mktemp("fab")
@@ -343,6 +346,25 @@ def test_who_may_read_a_variable_and_not_edit_it_sees_what_airflow_shows(stack: 
         assert "hunter22" not in reader.get("/v2/operations?limit=500").text
         again = reader.post(f"/v2/operations/{seen['id']}/run-again", headers={"Prefer": "wait=100"}).json()
         assert json.loads(again["stdout"]) == hidden
+
+
+def test_a_template_is_rendered_without_the_secrets_of_variables_for_who_may_not_edit_them(
+    stack: Stack, admin: Client
+):
+    power = {"role": ["Runner"], "resource": ["REST API Execute"], "action": ["can_edit"]}
+    assert admin.command("roles/add-perms", **power).json()["state"] == "succeeded"
+    named = {"dag_id": MINE, "task_id": "shown", "logical_date_or_run_id": "2026-01-01"}
+    whole = admin.output("tasks/render", **named)
+    assert f"echo {json.dumps(CONF)} hunter23" in whole
+    with Client(stack, "runner") as runner:
+        masked = runner.output("tasks/render", **named)
+        render = {"api": "render", "dag_id": MINE, "task_id": "shown", "execution_date": "2026-01-01"}
+        old = runner.get("/api", params=render)
+        assert old.status_code == 200, old.text
+    for text in (masked, old.json()["output"]["stdout"]):
+        assert "hunter" not in text
+        assert '"host": "db"' in text
+        assert "***" in text
 
 
 def test_uninstalling_takes_our_powers_from_every_role_and_leaves_all_others(stack: Stack, admin: Client):

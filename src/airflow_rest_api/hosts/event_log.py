@@ -63,7 +63,7 @@ def fitted(event: Event) -> Event:
     room = LONGEST_ROW - SPARE - sum(len((text or "").encode()) for text in others)
     for longest, most in SCALES:
         extra = _shortened(event.extra, longest, most)
-        if len(_as_json(extra)) <= room:
+        if _fits(extra, room):
             return replace(cut, extra=extra)
     # What is no text and no list is short, and tells more than nothing.
     short = {name: one for name, one in event.extra.items() if isinstance(one, (int, float))}
@@ -74,7 +74,7 @@ def short_line(words: Sequence[str], room: int = LINE_ROOM) -> list[str]:
     """Return a command line of at most so many bytes as JSON, marked where it was cut."""
     for longest, most in SCALES:
         line: list[str] = _shortened(words, longest, most)
-        if len(_as_json(line)) <= room:
+        if _fits(line, room):
             return line
     return [MARK]
 
@@ -126,6 +126,19 @@ def remove(engine: Engine, prefix: str) -> None:
             connection.execute(delete(Log).where(Log.id.in_(found)))
         if len(found) < BATCH:
             return
+
+
+def _fits(value: Any, room: int) -> bool:
+    # Counted first: of a long text, JSON may be many times as long.
+    return _characters(value) <= room and len(_as_json(value)) <= room
+
+
+def _characters(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Mapping):
+        return sum(len(key) + _characters(one) for key, one in value.items())
+    return sum(map(_characters, value)) if isinstance(value, list) else 1
 
 
 def _as_json(value: Any) -> str:

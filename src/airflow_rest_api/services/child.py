@@ -8,6 +8,7 @@ ready, or has failed, and tells.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -209,8 +210,10 @@ def _follow(order: Order, folder: Path, marks: Marks) -> int:
 def _tell_failure(said: Status, marks: Marks) -> int:
     """Print what a component said last, and return an exit code like its own."""
     for path, begin in marks:
-        if lines := last_lines(path, begin):
-            print(f"{path.name}:\n{lines}", file=sys.stderr)
+        # Taken away, or moved aside: what is there now is not what it said.
+        with contextlib.suppress(OSError):
+            if lines := last_lines(path, begin):
+                print(f"{path.name}:\n{lines}", file=sys.stderr)
     print(said.message, file=sys.stderr)
     code = said.exit_code if said.exit_code is not None else 1
     return code if code > 0 else 128 - code

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from airflow_rest_api.services import processes
+from airflow_rest_api.services.log_files import NotOurs, open_to_add, open_to_read
 
 HOME = "rest_api"
 """The folder in AIRFLOW_HOME with the private folders of components."""
@@ -35,17 +36,18 @@ def write_letter(content: object) -> int:
 
 
 def open_log(folder: Path, name: str) -> int:
-    """Open a file of the log folder at its end; a link is refused, as it would lead out of the folder."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+    """
+    Open a file of the log folder at its end.
+
+    :raises StartRefused: it is no file that a start of a component has made, or cannot be written
+    """
     try:
-        descriptor = os.open(folder / name, flags, 0o640)
+        return open_to_add(folder / name)
+    except NotOurs as error:
+        text = f"The log file '{name}' cannot be written: {error}. Name another one, or take it away"
+        raise StartRefused(text) from None
     except OSError as error:
         raise StartRefused(f"The log file '{name}' cannot be written: {error.strerror}") from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise StartRefused(f"The log file '{name}' cannot be written: it is no file")
-    os.set_blocking(descriptor, True)
-    return descriptor
 
 
 def private_folder(home: Path, folder: Path) -> Path:
@@ -69,6 +71,8 @@ def check_pid_file(home: Path, name: str) -> Path:
     path = home / name
     try:
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise StartRefused(f"'{name}' exists and is no pid file")
             text = file.read(64).strip()
     except FileNotFoundError:
         return path
@@ -82,8 +86,8 @@ def check_pid_file(home: Path, name: str) -> Path:
 
 
 def last_lines(path: Path, offset: int, most: int = 10) -> str:
-    """Return the last lines that were written to a log after a place in it."""
-    with path.open("rb") as file:
+    """Return the last lines that were written to a log after a place in it; raise OSError."""
+    with os.fdopen(open_to_read(path), "rb") as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(offset, size - LAST_LINES))
         lines = file.read().decode(errors="replace").splitlines()

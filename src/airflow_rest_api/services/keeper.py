@@ -53,6 +53,7 @@ class Keeper:
         self._kill_at: float | None = None
         self._start_at: float | None = None
         self._started = 0.0
+        self._pid_file: tuple[int, int] | None = None
 
     def run(self) -> None:
         """Start the component; return once it has ended for good."""
@@ -213,16 +214,38 @@ class Keeper:
             os.write(2, f"[{time.strftime('%Y-%m-%dT%H:%M:%S%z')}] airflow-rest-api: {text}\n".encode())
 
     def _write_pid_file(self, text: str) -> None:
-        if path := self._order.get("pid_file"):
-            with contextlib.suppress(OSError):
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-                with os.fdopen(os.open(path, flags, 0o644), "w") as file:
-                    file.write(f"{text}\n")
+        path = self._order.get("pid_file")
+        if not path:
+            return
+        # A new file in the place of what is there: nothing that was there is written to, wherever it leads.
+        folder, name = os.path.split(path)
+        new = os.path.join(folder, f".{name}.{os.getpid()}")
+        with contextlib.suppress(OSError):
+            os.unlink(new)
+        with contextlib.suppress(OSError):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+            with os.fdopen(os.open(new, flags, 0o644), "w") as file:
+                file.write(f"{text}\n")
+            self._pid_file = _inode(new)
+            os.replace(new, path)
+            return
+        with contextlib.suppress(OSError):
+            os.unlink(new)
 
     def _remove_pid_file(self) -> None:
-        if path := self._order.get("pid_file"):
+        path = self._order.get("pid_file")
+        # What somebody else has put there since is theirs.
+        if path and self._pid_file is not None and _inode(path) == self._pid_file:
             with contextlib.suppress(OSError):
                 os.unlink(path)
+        self._pid_file = None
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    with contextlib.suppress(OSError):
+        found = os.lstat(path)
+        return found.st_dev, found.st_ino
+    return None
 
 
 def _ended_how(code: int) -> str:

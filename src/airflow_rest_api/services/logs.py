@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.services.errors import NoLog, NoLogYet
+from airflow_rest_api.services.log_files import NotOurs, open_to_read
 from airflow_rest_api.services.model import State
 
 if TYPE_CHECKING:
@@ -91,17 +92,12 @@ def _open(service: Service, stream: str) -> int:
     if not name or name != os.path.basename(name):
         raise NoLog("We have not started it: its log is where whoever did put it.")
     try:
-        # A link would lead out of the log folder, and a pipe would never end.
-        descriptor = os.open(
-            os.path.join(service.logs, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        )
+        return open_to_read(Path(service.logs, name))
+    except NotOurs as error:
+        raise NoLog(f"{name} is not shown: {error}.") from None
     except OSError as error:
         if isinstance(error, FileNotFoundError) and service.state is State.STARTING:
             raise NoLogYet(f"{name} is not there yet: the component is being started.") from None
         raise NoLog(
             f"{name} cannot be read here: {error.strerror}. It is a file of {service.host}."
         ) from None
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise NoLog(f"{name} is no file.")
-    return descriptor

@@ -12,6 +12,8 @@ from typing import Any
 
 import psutil
 
+from airflow_rest_api.services.log_files import open_to_read
+
 TAIL = 64 * 1024
 
 
@@ -82,7 +84,7 @@ def _written(path: str, started_at: float) -> bool:
 
 
 def _says(path: Path, begin: int, pattern: str) -> bool:
-    with contextlib.suppress(OSError), path.open("rb") as file:
+    with contextlib.suppress(OSError), os.fdopen(open_to_read(path), "rb") as file:
         file.seek(begin)
         return re.search(pattern, file.read(TAIL).decode(errors="replace"), re.MULTILINE) is not None
     return False

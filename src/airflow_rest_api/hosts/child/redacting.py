@@ -10,11 +10,11 @@ from contextlib import suppress
 from typing import Any
 
 MASKERS = (
-    "airflow._shared.secrets_masker",  # 3.2 and later
-    "airflow.sdk._shared.secrets_masker",  # the task SDK's, beside it
-    "airflow.sdk.execution_time.secrets_masker",  # 3.0 and 3.1
+    # Airflow's core and its task SDK have one each (3.2 and later).
+    ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"),
+    ("airflow.sdk.execution_time.secrets_masker",),  # 3.0 and 3.1
 )
-"""Where Airflow keeps its secrets maskers; that of its core comes first."""
+"""Where Airflow keeps its secrets maskers, its core's first: the first of these that can be imported."""
 
 HIDDEN = "***"
 
@@ -90,8 +90,7 @@ def _learning_within(add_mask: Callable[..., None]) -> Callable[..., None]:
 
 
 def _maskers() -> list[Any]:
-    found = []
-    for name in MASKERS:
+    for names in MASKERS:
         with suppress(ImportError):
-            found.append(importlib.import_module(name))
-    return found
+            return [importlib.import_module(name) for name in names]
+    raise SystemExit("Airflow's secrets masker is not where this version of the plugin looks for it.")
