@@ -3,6 +3,7 @@ import { html } from "../vendor/preact.js";
 import { go } from "../lib/router.js";
 import { Empty, Link } from "../parts/basic.js";
 import { Icon } from "../parts/icons.js";
+import { Panes } from "../parts/panes.js";
 import { OperationPanel } from "../parts/operation_panel.js";
 import { Result } from "../parts/result.js";
 import { toast } from "../parts/toast.js";
@@ -23,13 +24,12 @@ export function View({ params }) {
     go("operations", { ...filter, id: operation.id });
   };
   return html`<h1 class="away">Operations</h1>
-    <div class="panes operations${chosen ? " chosen" : ""}">
-      <${OperationList} filter=${filter} chosen=${chosen} />
-      <div class="pane-detail"><div class="page">
+    <${Panes} name="operations" chosen=${chosen} onBack=${() => go("operations", filter)} list=${html`<${OperationList} filter=${filter} chosen=${chosen} />`}>
+      <div class="page">
         ${chosen
           ? html`<${Link} class="back" view="operations" params=${filter}><${Icon} name="left" />All operations<//>
             <${OperationPanel} key=${chosen} id=${chosen} onAgain=${again} heading result=${Shown} />`
           : html`<${Empty}>Choose an operation to see what it printed.<//>`}
-      </div></div>
-    </div>`;
+      </div>
+    <//>`;
 }

@@ -71,8 +71,7 @@ function joined(operations, others) {
 export function OperationList({ filter, chosen }) {
   const { operations, next, error, more, loading } = useOperations(filter);
   useTicks(true, 30_000);
-  return html`<div class="pane-list">
-    <div class="pane-head"><${FilterForm} filter=${filter} chosen=${chosen} /></div>
+  return html`<div class="pane-head"><${FilterForm} filter=${filter} chosen=${chosen} /></div>
     <div class="scroll">
       <${ErrorNotice} error=${error} />
       ${operations === null && !error && html`<${Loading} what="Loading the operations" />`}
@@ -81,8 +80,7 @@ export function OperationList({ filter, chosen }) {
         ${operations?.map((operation) => html`<li key=${operation.id}><${Entry} operation=${operation} filter=${filter} chosen=${operation.id === chosen} /></li>`)}
       </ul>
       ${next && html`<${Button} small icon="down" busy=${loading} onClick=${more}>Older ones<//>`}
-    </div>
-  </div>`;
+    </div>`;
 }
 
 const Entry = ({ operation, filter, chosen }) => html`<${Link} class="pick" view="operations" params=${{ ...filter, id: operation.id }} aria-current=${chosen ? "true" : undefined}>
