@@ -31,7 +31,7 @@ FOCUSED = """() => {
 LISTS = {
     "commands": "a.entry",
     "endpoints": "a.entry",
-    "operations": "a.pick, .table tbody a",
+    "operations": "a.pick, .operations-table a",
     "services": "a.pick",
     "dag-files": "a.pick",
 }
@@ -174,6 +174,21 @@ def test_on_a_narrow_window_escape_leads_back_to_the_list_and_to_what_was_chosen
     page.keyboard.press("Escape")
 
     expect(page.locator("a.entry", has_text="dags test")).to_be_focused()
+
+
+def test_escape_leads_from_an_operation_to_its_entry_and_to_its_row_in_the_table(visit: Visit):
+    page = visit().open("?view=operations")
+    items(page, "operations")
+    into_list(page, "operations")
+    page.keyboard.press("ArrowDown")
+    address = page.locator(":focus").get_attribute("href")
+    page.keyboard.press("Enter")
+    expect(page.locator(".pane-detail h2")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator(f'a.pick[href="{address}"]')).to_be_focused()
+    page.keyboard.press("Escape")
+
+    expect(page.locator(f'.operations-table a[href="{address}"]')).to_be_focused()
 
 
 def test_the_skip_link_leads_behind_the_list(visit: Visit):

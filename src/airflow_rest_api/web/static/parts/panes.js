@@ -52,23 +52,30 @@ function arrive(detail) {
 export function Panes({ name = "", chosen, list, children, items = "a.entry, a.pick", whole = false, onBack }) {
   const first = useRef();
   const second = useRef();
-  const back = useRef(false);
+  const back = useRef(null);
   const search = () => first.current.querySelector("input[type=search]");
-  const toList = () => {
-    const item = first.current.querySelector(`:is(${items})[aria-current]`) ?? first.current.querySelector(`:is(${items})[tabindex="0"]`) ?? search();
+  const toList = (address) => {
+    const all = [...first.current.querySelectorAll(items)];
+    const item = all.find((one) => one.getAttribute("href") === address) ?? all.find((one) => one.hasAttribute("aria-current")) ?? all.find((one) => one.tabIndex === 0) ?? search();
     item?.focus();
     item?.scrollIntoView({ block: "nearest" });
   };
   useRoving(first, { items, onBefore: () => search()?.focus() });
   useEffect(() => {
-    if (!chosen && back.current) requestAnimationFrame(toList);
-    back.current = false;
+    const address = back.current;
+    if (!chosen && address !== null) requestAnimationFrame(() => toList(address));
+    back.current = null;
   }, [chosen]);
+  const leave = () => {
+    back.current = first.current.querySelector(`:is(${items})[aria-current]`)?.getAttribute("href") ?? "";
+    onBack();
+  };
   // A click without a pointer is one of the Enter key.
   const followed = (event) => event.detail === 0 && event.target.closest("a[href]")?.origin === location.origin && !event.target.closest("a.back, [download]") && arrive(second.current);
   const pressedInList = (event) => {
     const item = event.target.closest(items);
     if (event.key === "Escape" && item && search()) search().focus();
+    else if (event.key === "Escape" && item && chosen && onBack) leave();
     else if (event.key === "ArrowDown" && event.target === search()) first.current.querySelector(items)?.focus();
     else if (event.key === "Enter" && event.target === search()) first.current.querySelector(items)?.click();
     else return;
@@ -79,11 +86,8 @@ export function Panes({ name = "", chosen, list, children, items = "a.entry, a.p
     // The first one empties a search.
     if (event.target.matches("input[type=search]") && event.target.value) return;
     event.preventDefault();
-    if (visible(first.current)) toList();
-    else if (onBack) {
-      back.current = true;
-      onBack();
-    }
+    if (visible(first.current)) toList(null);
+    else if (onBack) leave();
   };
   return html`<div class="panes ${name}${chosen ? " chosen" : whole ? " whole" : ""}" onClickCapture=${followed}>
     <div class="pane-list" ref=${first} onKeyDown=${pressedInList}>${list}</div>

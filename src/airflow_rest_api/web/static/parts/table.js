@@ -53,7 +53,7 @@ export function Table({ columns, rows, rowKey, label, sort: initial = null, onRo
         ${shown.map((row, at) => {
           const key = rowKey(row);
           return html`<tr key=${key} aria-rowindex=${view.first + at + 2} class=${onRow ? "link" : ""} aria-selected=${chosen === undefined ? undefined : String(chosen === key)}
-            onClick=${onRow && (() => onRow(row))}>
+            onClick=${onRow && ((event) => event.target.closest("a") || onRow(row))}>
             ${columns.map((column) => html`<td key=${column.id} class=${column.end ? "end" : ""} title=${column.cell ? undefined : text(column.value(row))}>${column.cell ? column.cell(row) : text(column.value(row))}</td>`)}
           </tr>`;
         })}
