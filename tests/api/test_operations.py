@@ -180,6 +180,9 @@ def test_the_list_can_be_narrowed():
         assert narrowed(state=["succeeded", "failed"]) == [second["id"], first["id"]]
         assert narrowed(state="failed") == []
         assert narrowed(user="user") == narrowed(dag_id="d") == narrowed(effect="write") == [second["id"]]
+        changing = ["write", "execute", "service", "destructive"]
+        assert narrowed(effect=changing) == [second["id"]]
+        assert narrowed(effect=["read", "write"]) == [second["id"], first["id"]]
         assert narrowed(since=second["created_at"]) == [second["id"]]
         # Past the ends of the calendar.
         assert len(narrowed(since="0001-01-01T00:00:00+14:00")) == len(narrowed())

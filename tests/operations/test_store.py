@@ -380,7 +380,12 @@ def test_a_list_holds_what_was_asked_for(store: Store):
         assert await ids(store, Filter(user="u")) == [waiting.id, plain.id, early.id]
         assert await ids(store, Filter(user="U")) == [other.id]
         assert await ids(store, Filter(command="dags test")) == [other.id]
-        assert await ids(store, Filter(effect="read", user="u"), limit=1) == [waiting.id]
+        assert await ids(store, Filter(effects=("read",), user="u"), limit=1) == [waiting.id]
+        changing = Filter(effects=("write", "execute"))
+        assert await ids(store, changing) == [other.id]
+        assert await ids(store, Filter(effects=("execute", "read"))) == await ids(store)
+        assert await ids(store, Filter(effects=("read", "execute"), states=(State.FAILED,))) == [other.id]
+        assert await ids(store, changing, before=other.id) == []
         assert await ids(store, Filter(dag_id="d")) == [other.id]
         assert await ids(store, Filter(states=(State.FAILED,))) == [other.id]
         assert await ids(store, Filter(states=(State.FAILED, State.QUEUED))) == [waiting.id, other.id]

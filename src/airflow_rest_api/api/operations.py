@@ -66,7 +66,10 @@ async def list_operations(
     state: Annotated[list[State] | None, Query(description="May be given more than once.")] = None,
     command: Annotated[str | None, Query(description="The name, such as `dags list`.")] = None,
     user: str | None = None,
-    effect: Effect | None = None,
+    effect: Annotated[
+        list[Effect] | None,
+        Query(description="May be given more than once: all but `read` for what changes something."),
+    ] = None,
     dag_id: str | None = None,
     endpoint: Annotated[
         str | None,
@@ -86,7 +89,7 @@ async def list_operations(
         states=tuple(state or ()),
         command=command,
         user=user,
-        effect=effect.value if effect else None,
+        effects=tuple(one.value for one in effect or ()),
         dag_id=dag_id,
         since=since,
         until=until,

@@ -25,28 +25,30 @@ def newest(
 ) -> list[Operation]:
     """Return the newest operations that match; see `Store.list`."""
     query = select(*LIGHT) if summary else select(*LIGHT, OPERATION.c.result)
-    for name in ("command", "user", "effect", "dag_id"):
+    for name in ("command", "user", "dag_id"):
         if (value := getattr(wanted, name)) is not None:
             query = query.where(OPERATION.c[name] == storable(value))
     query = _within(query, wanted.since, wanted.until)
     if before is not None:
         query = query.where(OPERATION.c.id < before)
     query = query.order_by(OPERATION.c.id.desc()).limit(limit)
-    # A page for each endpoint, or each state: of several at once, no index gives the newest first.
-    states = [state.value for state in dict.fromkeys(wanted.states)]
-    if wanted.endpoints:
-        if states:
-            query = query.where(OPERATION.c.state.in_(states))
-        pages = [query.where(OPERATION.c.endpoint == name) for name in dict.fromkeys(wanted.endpoints)]
-    else:
-        pages = [query.where(OPERATION.c.state == state) for state in states] or [query]
-    found: list[Any] = []
+    # A page for each endpoint, state or effect: of several at once, no index gives the newest first.
+    several: dict[str, list[str | None]] = {
+        "endpoint": list(dict.fromkeys(wanted.endpoints)),
+        "state": [state.value for state in dict.fromkeys(wanted.states)],
+        "effect": list(dict.fromkeys(wanted.effects)),
+    }
+    (apart, values), *rest = [(name, found) for name, found in several.items() if found] or [("", [])]
+    for name, found in rest:
+        query = query.where(OPERATION.c[name].in_(found))
+    pages = [query.where(OPERATION.c[apart] == value) for value in values] or [query]
+    merged: list[Any] = []
     for page in pages:
-        if found and len(found) == limit:
-            page = page.where(OPERATION.c.id > found[-1]["id"])  # older ones are of no use any more
-        found += connection.execute(page).mappings()
-        found = sorted(found, key=lambda row: str(row["id"]), reverse=True)[:limit]
-    return [rows.from_row(dict(row)) for row in found]
+        if merged and len(merged) == limit:
+            page = page.where(OPERATION.c.id > merged[-1]["id"])  # older ones are of no use any more
+        merged += connection.execute(page).mappings()
+        merged = sorted(merged, key=lambda row: str(row["id"]), reverse=True)[:limit]
+    return [rows.from_row(dict(row)) for row in merged]
 
 
 def _within(query: Any, since: datetime | None, until: datetime | None) -> Any:

@@ -108,6 +108,7 @@ class Filter:
     """
     Which operations are asked for; an empty or missing part asks for nothing.
 
+    :ivar effects: with one of these
     :ivar endpoints: asked for by one of these endpoints of the 1.x plugin; None among them: by none
     :ivar since: created then or later
     :ivar until: created before then
@@ -116,7 +117,7 @@ class Filter:
     states: tuple[State, ...] = ()
     command: str | None = None
     user: str | None = None
-    effect: str | None = None
+    effects: tuple[str, ...] = ()
     dag_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None

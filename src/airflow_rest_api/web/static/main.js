@@ -29,8 +29,14 @@ function Shell() {
     if (!first.current) main.current.focus({ preventScroll: true });
     first.current = false;
   }, [view]);
+  const skip = (event) => {
+    event.preventDefault();
+    // To what is chosen, behind the list of what there is to choose; on a narrow window they take turns.
+    const detail = main.current.querySelector(".pane-detail");
+    (detail?.checkVisibility() ? detail : main.current).focus();
+  };
   return html`
-    <a class="skip" href="#main" onClick=${(event) => (event.preventDefault(), main.current.focus())}>Skip to the content</a>
+    <a class="skip" href="#main" onClick=${skip}>Skip to the content</a>
     <header class="head">
       ${!framed && html`<a class="brand" href="${facts.airflow}/" title="Back to Airflow"><${Icon} name="left" size="18" /><span>Airflow</span></a>`}
       <nav aria-label="Views"><ul>${VIEWS.map((one) => html`<li key=${one.id}><${Link} view=${one.id} aria-current=${one === view ? "page" : undefined}>${one.title}<//></li>`)}</ul></nav>

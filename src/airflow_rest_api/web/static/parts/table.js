@@ -1,5 +1,6 @@
 /** A table of any length: sorted by its heads, with no more rows in the document than are in sight. */
-import { html, useMemo, useState } from "../vendor/preact.js";
+import { html, useMemo, useRef, useState } from "../vendor/preact.js";
+import { useRoving } from "../lib/roving.js";
 import { Icon } from "./icons.js";
 import { useWindow } from "./window.js";
 
@@ -19,9 +20,10 @@ function order(a, b) {
  *     sortable: false}]`
  *   rows; rowKey(row); label: what the table holds, for those who do not see it
  *   sort: `{id, down}` to begin with; onRow(row): a click on a row; chosen: the key of the row that is marked
+ *   links: rows hold links, which are the way into it for the keyboard
  *   empty: shown without rows
  */
-export function Table({ columns, rows, rowKey, label, sort: initial = null, onRow, chosen, empty = "Nothing here." }) {
+export function Table({ columns, rows, rowKey, label, sort: initial = null, onRow, chosen, links = false, empty = "Nothing here." }) {
   const [sort, setSort] = useState(initial);
   const sorted = useMemo(() => {
     const column = sort && columns.find((one) => one.id === sort.id);
@@ -30,6 +32,9 @@ export function Table({ columns, rows, rowKey, label, sort: initial = null, onRo
     return sort.down ? made.reverse() : made;
   }, [rows, sort, columns]);
   const view = useWindow(sorted.length, ROW);
+  const heads = useRef();
+  useRoving(heads, { items: "button", way: "horizontal" });
+  useRoving(view.ref, { items: "tbody a" });
   const choose = (id) => setSort((before) => (before?.id !== id ? { id, down: false } : before.down ? null : { id, down: true }));
   const head = (column) => {
     const way = sort?.id === column.id ? (sort.down ? "descending" : "ascending") : undefined;
@@ -40,15 +45,15 @@ export function Table({ columns, rows, rowKey, label, sort: initial = null, onRo
     </th>`;
   };
   const shown = sorted.slice(view.first, view.last);
-  return html`<div class="table" ref=${view.ref} tabindex="0" role="region" aria-label=${label}>
+  return html`<div class="table" ref=${view.ref} tabindex=${links ? undefined : "0"} role="region" aria-label=${label}>
     <table aria-rowcount=${sorted.length + 1}>
-      <thead><tr aria-rowindex="1">${columns.map(head)}</tr></thead>
+      <thead><tr aria-rowindex="1" ref=${heads}>${columns.map(head)}</tr></thead>
       <tbody>
         ${view.before > 0 && html`<tr class="space" aria-hidden="true" style=${{ height: `${view.before}px` }}><td colspan=${columns.length}></td></tr>`}
         ${shown.map((row, at) => {
           const key = rowKey(row);
           return html`<tr key=${key} aria-rowindex=${view.first + at + 2} class=${onRow ? "link" : ""} aria-selected=${chosen === undefined ? undefined : String(chosen === key)}
-            onClick=${onRow && (() => onRow(row))}>
+            onClick=${onRow && ((event) => event.target.closest("a") || onRow(row))}>
             ${columns.map((column) => html`<td key=${column.id} class=${column.end ? "end" : ""} title=${column.cell ? undefined : text(column.value(row))}>${column.cell ? column.cell(row) : text(column.value(row))}</td>`)}
           </tr>`;
         })}

@@ -2,10 +2,13 @@
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { call } from "../lib/api.js";
 import { find } from "../lib/find.js";
+import { useRoving } from "../lib/roving.js";
+import { go } from "../lib/router.js";
 import { plural } from "../lib/text.js";
 import { EffectBadge, Empty, ErrorNotice, EFFECTS, Link, Loading } from "../parts/basic.js";
 import { Icon } from "../parts/icons.js";
 import { lazy } from "../parts/lazy.js";
+import { Panes } from "../parts/panes.js";
 
 const Command = lazy(() => import("./command.js"), "Command");
 
@@ -17,16 +20,14 @@ export function View({ params }) {
     call("/v2/commands").then((said) => setCommands(said.commands), setError);
   }, []);
   const summary = commands?.find((one) => one.path === chosen);
-  return html`<div class="panes${chosen ? " chosen" : ""}">
-    <h1 class="away">Commands</h1>
-    <${List} commands=${commands} chosen=${chosen} text=${params.get("q") ?? ""} effect=${params.get("effect") ?? ""} />
-    <div class="pane-detail">
+  const list = html`<${List} commands=${commands} chosen=${chosen} text=${params.get("q") ?? ""} effect=${params.get("effect") ?? ""} />`;
+  return html`<h1 class="away">Commands</h1>
+    <${Panes} chosen=${chosen} list=${list} onBack=${() => go("commands")}>
       <${ErrorNotice} error=${error} />
       ${summary
         ? html`<${Command} key=${summary.path} summary=${summary} params=${params} />`
         : commands && (chosen ? html`<${Empty}>There is no command ${chosen.replaceAll("/", " ")}. <${Link} view="commands">All commands<//><//>` : html`<${Welcome} commands=${commands} />`)}
-    </div>
-  </div>`;
+    <//>`;
 }
 
 function List({ commands, chosen, text, effect }) {
@@ -34,6 +35,8 @@ function List({ commands, chosen, text, effect }) {
   const [only, setOnly] = useState(effect);
   const input = useRef();
   const list = useRef();
+  const effects = useRef();
+  useRoving(effects, { items: "button", way: "horizontal" });
   const found = useMemo(() => commands && find(only ? commands.filter((one) => one.effect === only) : commands, typed), [commands, typed, only]);
   useEffect(() => {
     // "/" looks for something, as in other lists of the kind, unless one is writing.
@@ -46,29 +49,18 @@ function List({ commands, chosen, text, effect }) {
     return () => removeEventListener("keydown", key);
   }, []);
   useEffect(() => list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" }), [chosen, commands]);
-  const move = (event) => {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    const links = [...list.current.querySelectorAll("a")];
-    if (event.key === "Enter" && event.target === input.current && links.length) links[0].click();
-    if (!step) return;
-    event.preventDefault();
-    const at = links.indexOf(document.activeElement) + step;
-    (at < 0 ? input.current : links[Math.min(at, links.length - 1)])?.focus();
-  };
-  return html`<div class="pane-list" onKeyDown=${move}>
-    <div class="pane-head">
+  return html`<div class="pane-head">
       <label class="search"><span class="away">Search the commands</span><${Icon} name="search" />
         <input ref=${input} type="search" value=${typed} onInput=${(event) => setTyped(event.currentTarget.value)} placeholder="Search commands ( / )" autocomplete="off" spellcheck="false" /></label>
-      <div class="choice wrap" role="group" aria-label="Show the commands that">
+      <div class="choice wrap" role="group" aria-label="Show the commands that" ref=${effects}>
         ${Object.keys(EFFECTS).map((one) => html`<button type="button" key=${one} title=${EFFECTS[one]} aria-pressed=${String(only === one)} onClick=${() => setOnly(only === one ? "" : one)}>${one}</button>`)}
       </div>
       <span class="away" role="status">${found ? plural(found.length, "command") : ""}</span>
     </div>
-    <div class="scroll" ref=${list} tabindex="-1">
+    <div class="scroll" ref=${list}>
       ${!found ? html`<${Loading} />` : found.length === 0 ? html`<${Empty}>No command has that.<//>` : typed.trim() ? html`<ul>${found.map((one) => html`<${Entry} key=${one.command.path} ...${one} chosen=${chosen} />`)}</ul>` : groups(found).map(([group, members]) => html`<section key=${group} aria-label=${group}>
         <h2 class="group">${group}</h2><ul>${members.map((one) => html`<${Entry} key=${one.command.path} ...${one} chosen=${chosen} />`)}</ul></section>`)}
-    </div>
-  </div>`;
+    </div>`;
 }
 
 const ALONE = "other";
@@ -93,6 +85,8 @@ const Entry = ({ command, because, chosen }) => html`<li><${Link} view="commands
 
 /** Before anything is chosen: what there is, and what one starts with. */
 function Welcome({ commands }) {
+  const tiles = useRef();
+  useRoving(tiles, { items: "a", way: "both" });
   const counts = Object.keys(EFFECTS).map((effect) => [effect, commands.filter((one) => one.effect === effect).length]);
   const first = ["dags/list", "dags/trigger", "dags/list-import-errors", "tasks/test", "backfill/create", "connections/list", "variables/set", "config/lint"];
   const often = first.map((path) => commands.find((one) => one.path === path)).filter(Boolean);
@@ -100,7 +94,7 @@ function Welcome({ commands }) {
   return html`<div class="page">
     <div><h2 class="large">Every <code>airflow</code> command, from here</h2>
       <p class="muted">${plural(commands.length, "command")} of this Airflow, of which you may run ${allowed === commands.length ? "all" : allowed.toLocaleString()}. Search on the left, or start with one of these.</p></div>
-    <ul class="tiles">${often.map((one) => html`<li key=${one.path}><${Link} view="commands" params=${{ command: one.path }} class="tile"><b>${one.name}</b><span>${one.help}</span><//></li>`)}</ul>
+    <ul class="tiles" ref=${tiles}>${often.map((one) => html`<li key=${one.path}><${Link} view="commands" params=${{ command: one.path }} class="tile"><b>${one.name}</b><span>${one.help}</span><//></li>`)}</ul>
     <dl class="legend">${counts.map(([effect, count]) => html`<div key=${effect}><dt><${EffectBadge} effect=${effect} /></dt><dd>${EFFECTS[effect]}<span class="muted"> · ${count}</span></dd></div>`)}</dl>
   </div>`;
 }

@@ -5,6 +5,7 @@ import { allFiles } from "../lib/dag_files.js";
 import { go } from "../lib/router.js";
 import { ErrorNotice, Link } from "../parts/basic.js";
 import { Icon } from "../parts/icons.js";
+import { Panes } from "../parts/panes.js";
 import { Deploy } from "./dag-files/deploy.js";
 import { Deployments } from "./dag-files/deployments.js";
 import { FileDetail } from "./dag-files/file.js";
@@ -57,11 +58,10 @@ export function View({ params }) {
     return bundles && html`<${Deploy} key=${bundle} bundles=${bundles} bundle=${bundle} files=${files.files ?? []} folder=${params.get("folder") ?? ""} onDone=${files.look} />`;
   };
   return html`<h1 class="away">DAG files</h1>
-    <div class="panes dag-files${path || shown ? " chosen" : ""}">
-      <${FileList} bundles=${bundles} bundle=${bundle} files=${files} chosen=${path} shown=${shown} />
-      <div class="pane-detail"><div class="page">
+    <${Panes} name="dag-files" chosen=${path || shown} onBack=${() => go("dag-files", { bundle })} list=${html`<${FileList} bundles=${bundles} bundle=${bundle} files=${files} chosen=${path} shown=${shown} />`}>
+      <div class="page">
         <${Link} class="back" view="dag-files" params=${{ bundle }}><${Icon} name="left" />All files<//>
         ${main()}
-      </div></div>
-    </div>`;
+      </div>
+    <//>`;
 }

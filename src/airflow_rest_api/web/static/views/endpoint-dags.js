@@ -1,6 +1,7 @@
 /** The DAGs with their state, active or paused: the first from Airflow, all of them by a command. */
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { airflow, call } from "../lib/api.js";
+import { framed } from "../lib/facts.js";
 import { plural } from "../lib/text.js";
 import { Badge, Button, DagLink, ErrorNotice, Loading } from "../parts/basic.js";
 import { Table } from "../parts/table.js";
@@ -44,6 +45,6 @@ export function Dags() {
     <div class="row"><h3>${dags ? plural(total, "DAG") : "DAGs"}</h3><span class="grow"></span>
       ${dags && dags.length < total && html`<${Button} small onClick=${all} busy=${busy}>Show all<//>`}</div>
     <${ErrorNotice} error=${error} />
-    ${dags ? html`<${Table} columns=${COLUMNS} rows=${dags} rowKey=${(dag) => dag.id} label="DAGs" sort=${{ id: "dag_id", down: false }} empty="There are no DAGs that you may see." />` : !error && html`<${Loading} />`}
+    ${dags ? html`<${Table} columns=${COLUMNS} rows=${dags} rowKey=${(dag) => dag.id} label="DAGs" links=${!framed && dags.length > 0} sort=${{ id: "dag_id", down: false }} empty="There are no DAGs that you may see." />` : !error && html`<${Loading} />`}
   </section>`;
 }

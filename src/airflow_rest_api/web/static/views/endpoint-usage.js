@@ -37,7 +37,7 @@ export function Usage() {
     <${ErrorNotice} error=${error} />
     ${!found && !error && html`<${Loading} />`}
     ${shown === 0 && html`<p class="empty">No call of an old endpoint is counted; what was not called for a year is forgotten.</p>`}
-    ${shown > 0 && html`<${Table} columns=${COLUMNS} rows=${found.callers} rowKey=${(row) => JSON.stringify([row.endpoint, row.user, row.address])} label="Who still calls" />`}
+    ${shown > 0 && html`<${Table} columns=${COLUMNS} rows=${found.callers} rowKey=${(row) => JSON.stringify([row.endpoint, row.user, row.address])} label="Who still calls" links />`}
     ${shown < found?.total_entries && html`<p class="muted">The ${shown} with the most calls, of ${found.total_entries.toLocaleString()}.</p>`}
   </section>`;
 }

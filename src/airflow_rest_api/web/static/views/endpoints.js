@@ -2,8 +2,10 @@
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { call } from "../lib/api.js";
 import { facts } from "../lib/facts.js";
+import { go } from "../lib/router.js";
 import { Badge, Empty, ErrorNotice, Link, Loading } from "../parts/basic.js";
 import { Icon } from "../parts/icons.js";
+import { Panes } from "../parts/panes.js";
 import { Dags } from "./endpoint-dags.js";
 import { Usage } from "./endpoint-usage.js";
 import { Endpoint } from "./endpoint.js";
@@ -23,22 +25,18 @@ export function View({ params }) {
   const wanted = typed.trim().toLowerCase();
   const found = endpoints?.filter((one) => [one.name, one.description, ...one.arguments.map((each) => each.name)].some((text) => text.toLowerCase().includes(wanted)));
   const endpoint = endpoints?.find((one) => one.name === chosen);
-  return html`<div class="panes${chosen ? " chosen" : ""}">
-    <h1 class="away">Old endpoints</h1>
-    <div class="pane-list">
-      <div class="pane-head">
+  const list = html`<div class="pane-head">
         <label class="search"><span class="away">Search the endpoints</span><${Icon} name="search" />
           <input type="search" value=${typed} onInput=${(event) => setTyped(event.currentTarget.value)} placeholder="Search the old endpoints" autocomplete="off" spellcheck="false" /></label>
       </div>
       <div class="scroll">${found ? html`<ul>${found.map((one) => html`<li key=${one.name}><${Link} view="endpoints" params=${{ api: one.name }} class="entry" aria-current=${one.name === chosen ? "true" : undefined}>
         <span class="entry-name">${one.name}</span>${one.methods.length === 1 && html`<${Badge}>${one.methods[0]}<//>`}${one.background && html`<${Badge}>background<//>`}<//></li>`)}</ul>` : !error && html`<${Loading} />`}
-        ${found?.length === 0 && html`<${Empty}>No endpoint has that.<//>`}</div>
-    </div>
-    <div class="pane-detail">
+        ${found?.length === 0 && html`<${Empty}>No endpoint has that.<//>`}</div>`;
+  return html`<h1 class="away">Old endpoints</h1>
+    <${Panes} chosen=${chosen} list=${list} onBack=${() => go("endpoints")}>
       <${ErrorNotice} error=${error} />
       ${endpoint ? html`<${Endpoint} key=${endpoint.name} endpoint=${endpoint} params=${params} />` : endpoints && html`<${About} count=${endpoints.length} maySeeUsage=${maySeeUsage} />`}
-    </div>
-  </div>`;
+    <//>`;
 }
 
 /** The versions and the DAGs, with which the original's page began; between them who still calls, for those who may know. */

@@ -1,8 +1,10 @@
 /** Operations: what was run, what runs, and one of them as it goes. */
 import { html } from "../vendor/preact.js";
+import { useMedia } from "../lib/media.js";
 import { go } from "../lib/router.js";
-import { Empty, Link } from "../parts/basic.js";
+import { Link } from "../parts/basic.js";
 import { Icon } from "../parts/icons.js";
+import { Panes } from "../parts/panes.js";
 import { OperationPanel } from "../parts/operation_panel.js";
 import { Result } from "../parts/result.js";
 import { toast } from "../parts/toast.js";
@@ -18,18 +20,20 @@ const Shown = ({ value, operation }) => (REPORTED.has(operation.command) ? html`
 export function View({ params }) {
   const filter = filterOf(params);
   const chosen = params.get("id");
+  const narrow = useMedia("(max-width: 760px)");
+  const whole = !chosen && !narrow;
   const again = (operation) => {
     toast("It runs again.", "idle");
     go("operations", { ...filter, id: operation.id });
   };
   return html`<h1 class="away">Operations</h1>
-    <div class="panes operations${chosen ? " chosen" : ""}">
-      <${OperationList} filter=${filter} chosen=${chosen} />
-      <div class="pane-detail"><div class="page">
+    <${Panes} name="operations" chosen=${chosen} whole=${whole} items="a.pick, .operations-table a" onBack=${() => go("operations", filter)}
+      list=${html`<${OperationList} filter=${filter} chosen=${chosen} whole=${whole} />`}>
+      <div class="page">
         ${chosen
           ? html`<${Link} class="back" view="operations" params=${filter}><${Icon} name="left" />All operations<//>
             <${OperationPanel} key=${chosen} id=${chosen} onAgain=${again} heading result=${Shown} />`
-          : html`<${Empty}>Choose an operation to see what it printed.<//>`}
-      </div></div>
-    </div>`;
+          : null}
+      </div>
+    <//>`;
 }

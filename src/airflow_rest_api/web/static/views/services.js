@@ -5,6 +5,7 @@ import { learn, poll } from "../lib/clock.js";
 import { go } from "../lib/router.js";
 import { Empty, ErrorNotice, Link } from "../parts/basic.js";
 import { Icon } from "../parts/icons.js";
+import { Panes } from "../parts/panes.js";
 import { ServiceDetail } from "./services/detail.js";
 import { ServiceList } from "./services/list.js";
 import { StartDialog } from "./services/start.js";
@@ -52,13 +53,12 @@ export function View({ params }) {
     go("services", { id: made.id });
   };
   return html`<h1 class="away">Services</h1>
-    <div class="panes services${chosen ? " chosen" : ""}">
-      <${ServiceList} services=${services} error=${error} titles=${titles} chosen=${chosen} mayStart=${kinds?.some((kind) => kind.allowed)} onStart=${() => setStarting(true)} />
-      <div class="pane-detail"><div class="page">
+    <${Panes} name="services" chosen=${chosen} onBack=${() => go("services")} list=${html`<${ServiceList} services=${services} error=${error} titles=${titles} chosen=${chosen} mayStart=${kinds?.some((kind) => kind.allowed)} onStart=${() => setStarting(true)} />`}>
+      <div class="page">
         ${chosen && html`<${Link} class="back" view="services"><${Icon} name="left" />All services<//>`}
         ${detail(chosen, service, services, titles, look, error)}
-      </div></div>
-    </div>
+      </div>
+    <//>
     ${starting && html`<${StartDialog} kinds=${kinds} onClose=${() => setStarting(false)} onStarted=${started} />`}`;
 }
 

@@ -1,7 +1,8 @@
 /** What was deployed, by whom and when. */
-import { html, useEffect, useState } from "../../vendor/preact.js";
+import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { call } from "../../lib/api.js";
 import { CHANGES } from "../../lib/dag_files.js";
+import { useRoving } from "../../lib/roving.js";
 import { moment, plural } from "../../lib/text.js";
 import { Badge, Button, ErrorNotice, Link, Loading, Name } from "../../parts/basic.js";
 
@@ -22,11 +23,13 @@ export function Deployments() {
   };
   useEffect(() => void load(null), []);
   const { found, next, error } = state;
+  const list = useRef();
+  useRoving(list, { items: "summary" });
   return html`<h2 class="large">Deployments</h2>
     <${ErrorNotice} error=${error} />
     ${found === null && !error && html`<${Loading} what="Loading the deployments" />`}
     ${found?.length === 0 && !next && html`<p class="empty">Nothing was deployed here yet.</p>`}
-    <ol class="versions" aria-label="Deployments">${found?.map((one) => html`<li key=${one.id}><${Deployment} deployment=${one} /></li>`)}</ol>
+    <ol class="versions" aria-label="Deployments" ref=${list}>${found?.map((one) => html`<li key=${one.id}><${Deployment} deployment=${one} /></li>`)}</ol>
     ${next && html`<div><${Button} small icon="down" busy=${busy} onClick=${() => load(next)}>Older ones<//></div>`}`;
 }
 

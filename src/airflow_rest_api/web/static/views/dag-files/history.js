@@ -1,7 +1,8 @@
 /** The versions of a file: what each one changed, and the way back to it. */
-import { html, useEffect, useState } from "../../vendor/preact.js";
+import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { call, send } from "../../lib/api.js";
 import { begin, CHANGES, content, filePath } from "../../lib/dag_files.js";
+import { useRoving } from "../../lib/roving.js";
 import { moment, size } from "../../lib/text.js";
 import { Badge, Button, ErrorNotice, Loading } from "../../parts/basic.js";
 import { ask } from "../../parts/dialog.js";
@@ -19,11 +20,13 @@ export function History({ file, writable, onStarted }) {
     call(filePath(file, "history")).then((found) => setState({ versions: found.versions, error: null }), (error) => setState({ versions: [], error }));
   }, []);
   const { versions, error } = state;
+  const list = useRef();
+  useRoving(list, { items: "button", way: "both" });
   if (error) return html`<${ErrorNotice} error=${error} />`;
   if (!versions) return html`<${Loading} what="Loading the versions" />`;
   if (!versions.length) return html`<p class="empty">It never came through here: it has no versions.</p>`;
   return html`<div class="stack">
-    <ol class="versions" aria-label="Versions">${versions.map((version) => html`<li key=${version.version}><${Version} file=${file} version=${version} writable=${writable} onStarted=${onStarted} /></li>`)}</ol>
+    <ol class="versions" aria-label="Versions" ref=${list}>${versions.map((version) => html`<li key=${version.version}><${Version} file=${file} version=${version} writable=${writable} onStarted=${onStarted} /></li>`)}</ol>
     <${Compare} file=${file} versions=${versions} />
   </div>`;
 }

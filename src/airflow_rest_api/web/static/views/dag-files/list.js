@@ -20,8 +20,7 @@ export function FileList({ bundles, bundle, files, chosen, shown }) {
   const view = useWindow(found.length, ROW);
   const kinds = (bundles ?? []).map((one) => [one.name, one.writable ? one.name : `${one.name} (read only)`]);
   const tab = (name, words) => html`<${Link} view="dag-files" params=${{ bundle, show: name }} class="button small" aria-current=${!chosen && (shown ?? "deploy") === name ? "page" : undefined}>${words}<//>`;
-  return html`<div class="pane-list">
-    <div class="pane-head">
+  return html`<div class="pane-head">
       <div class="row dag-files-tabs">${tab("deploy", html`<${Icon} name="upload" />Deploy`)}${tab("deployments", html`<${Icon} name="clock" />Deployments`)}</div>
       <div class="filter-main filter">
         <${SelectField} label="Bundle" value=${bundle ?? ""} onInput=${(name) => go("dag-files", { bundle: name })} options=${kinds} />
@@ -39,8 +38,7 @@ export function FileList({ bundles, bundle, files, chosen, shown }) {
         ${found.slice(view.first, view.last).map((file) => html`<li key=${file.path}><${Entry} file=${file} chosen=${file.path === chosen} /></li>`)}
         ${view.after > 0 && html`<li style=${{ height: `${view.after}px` }} aria-hidden="true"></li>`}
       </ul>
-    </div>
-  </div>`;
+    </div>`;
 }
 
 function chosenOf(files, text, folder) {

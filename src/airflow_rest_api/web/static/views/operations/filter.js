@@ -6,6 +6,8 @@ import { SelectField, TextField } from "../../parts/fields.js";
 
 const STATES = ["queued", "running", "succeeded", "failed", "cancelled", "timed_out", "lost"];
 const NAMES = ["state", "command", "user", "effect", "dag_id", "endpoint", "since", "until"];
+/** In place of one effect: all that change something. */
+const CHANGES = "changes";
 /** In place of the name of an old endpoint: whether it came by one at all. */
 const LEGACY = { any: "true", none: "false" };
 /** Milliseconds without a key after which what was typed counts. */
@@ -21,6 +23,7 @@ export function queryOf(filter) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(filter)) {
     if (name === "state" && value === "unfinished") ["queued", "running"].forEach((state) => query.append("state", state));
+    else if (name === "effect" && value === CHANGES) Object.keys(EFFECTS).filter((effect) => effect !== "read").forEach((effect) => query.append("effect", effect));
     else if (name === "endpoint" && LEGACY[value]) query.set("legacy", LEGACY[value]);
     else if (name === "since" || name === "until") {
       const time = new Date(value);
@@ -41,19 +44,19 @@ export function FilterForm({ filter, chosen }) {
     return () => clearTimeout(timer);
   }, [typed, chosen]);
   const field = (name) => ({ value: typed[name] ?? "", onInput: (value) => setTyped((before) => ({ ...before, [name]: value })) });
-  const more = ["user", "effect", "dag_id", "endpoint", "since", "until"].filter((name) => typed[name]);
+  const more = ["user", "dag_id", "endpoint", "since", "until"].filter((name) => typed[name]);
   const any = Object.keys(clean(typed)).length > 0;
   return html`<form class="filter" role="search" aria-label="Filter the operations" onSubmit=${(event) => event.preventDefault()}>
     <div class="filter-main">
       <${TextField} label="Command" placeholder="dags trigger" ...${field("command")} />
       <${SelectField} label="State" ...${field("state")} options=${[["", "any"], ["unfinished", "not ended"], ...STATES.map((state) => [state, state.replace("_", " ")])]} />
+      <${SelectField} label="Effect" ...${field("effect")} options=${[["", "any"], [CHANGES, "what changes something"], ...Object.keys(EFFECTS)]} />
     </div>
     <details open=${more.length > 0}>
       <summary>More filters${more.length ? ` (${more.length})` : ""}</summary>
       <div class="filter-more">
         <${TextField} label="DAG" ...${field("dag_id")} />
         <${TextField} label="User" ...${field("user")} />
-        <${SelectField} label="Effect" ...${field("effect")} options=${[["", "any"], ...Object.keys(EFFECTS)]} />
         <${SelectField} label="Came by" ...${field("endpoint")} options=${cameBy(typed.endpoint)} />
         <${TextField} label="Since" wide type="datetime-local" ...${field("since")} />
         <${TextField} label="Until" wide type="datetime-local" ...${field("until")} />

@@ -7,6 +7,8 @@ import { moment } from "../../lib/text.js";
 import { Badge, Button, EffectBadge, ErrorNotice, Link, Loading, StateBadge } from "../../parts/basic.js";
 import { commandLine, Elapsed } from "../../parts/operation_panel.js";
 import { FilterForm, queryOf } from "./filter.js";
+import { OperationTable } from "./table.js";
+import { ago, argumentsIn } from "./words.js";
 
 const PAGE = 50;
 /** The most that the API gives at once: as much of the list is renewed. */
@@ -67,22 +69,22 @@ function joined(operations, others) {
   return [...operations, ...others.filter((operation) => !known.has(operation.id))];
 }
 
-/** @param {object} props filter; chosen: the id of the operation that is shown beside the list */
-export function OperationList({ filter, chosen }) {
+/** @param {object} props filter; chosen: the id of the operation that is shown beside the list; whole: as a table, with all columns */
+export function OperationList({ filter, chosen, whole }) {
   const { operations, next, error, more, loading } = useOperations(filter);
   useTicks(true, 30_000);
-  return html`<div class="pane-list">
-    <div class="pane-head"><${FilterForm} filter=${filter} chosen=${chosen} /></div>
+  return html`<div class="pane-head"><${FilterForm} filter=${filter} chosen=${chosen} /></div>
     <div class="scroll">
       <${ErrorNotice} error=${error} />
       ${operations === null && !error && html`<${Loading} what="Loading the operations" />`}
       ${operations?.length === 0 && !next && html`<p class="empty">${Object.keys(filter).length ? "No operation is like that." : "Nothing was run yet, or nothing that you may see."}</p>`}
-      <ul class="picks" aria-label="Operations">
-        ${operations?.map((operation) => html`<li key=${operation.id}><${Entry} operation=${operation} filter=${filter} chosen=${operation.id === chosen} /></li>`)}
-      </ul>
+      ${whole
+        ? operations?.length > 0 && html`<${OperationTable} operations=${operations} filter=${filter} />`
+        : html`<ul class="picks" aria-label="Operations">
+            ${operations?.map((operation) => html`<li key=${operation.id}><${Entry} operation=${operation} filter=${filter} chosen=${operation.id === chosen} /></li>`)}
+          </ul>`}
       ${next && html`<${Button} small icon="down" busy=${loading} onClick=${more}>Older ones<//>`}
-    </div>
-  </div>`;
+    </div>`;
 }
 
 const Entry = ({ operation, filter, chosen }) => html`<${Link} class="pick" view="operations" params=${{ ...filter, id: operation.id }} aria-current=${chosen ? "true" : undefined}>
@@ -96,18 +98,3 @@ const Entry = ({ operation, filter, chosen }) => html`<${Link} class="pick" view
     ${operation.effect !== "read" && html`<${EffectBadge} effect=${operation.effect} />`}
   </span>
 <//>`;
-
-const TODAY = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
-const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
-
-/** The time of today, or day and time. */
-function ago(iso) {
-  const date = new Date(iso);
-  return (date.toDateString() === new Date().toDateString() ? TODAY : DAY).format(date);
-}
-
-/** The line without the name of the command, where it begins with that: what is ours begins otherwise. */
-function argumentsIn({ argv, command }) {
-  const words = command.split(" ");
-  return (words.every((word, index) => argv[index] === word) ? argv.slice(words.length) : argv).join(" ");
-}

@@ -24,8 +24,7 @@ export function ServiceList({ services, error, titles, chosen, mayStart, onStart
   useTicks(true);
   const hosts = [...new Set((services ?? []).map((service) => service.host))].sort();
   const found = services?.filter((service) => SHOWN[shown](service) && (!host || service.host === host));
-  return html`<div class="pane-list">
-    <div class="pane-head">
+  return html`<div class="pane-head">
       <${Button} kind="primary" icon="play" disabled=${!mayStart} onClick=${onStart}>Start a component<//>
       <div class="filter-main">
         <${SelectField} label="Show" value=${shown} onInput=${setShown} options=${[["", "all"], ["running", "running"], ["ended", "ended"], ["managed", "started here"]]} />
@@ -39,8 +38,7 @@ export function ServiceList({ services, error, titles, chosen, mayStart, onStart
       <ul class="picks" aria-label="Components">
         ${found?.map((service) => html`<li key=${service.id}><${Entry} service=${service} title=${titles[service.kind] ?? service.kind} chosen=${service.id === chosen} /></li>`)}
       </ul>
-    </div>
-  </div>`;
+    </div>`;
 }
 
 const Entry = ({ service, title, chosen }) => html`<${Link} class="pick" view="services" params=${{ id: service.id }} aria-current=${chosen ? "true" : undefined}>
