@@ -71,7 +71,9 @@ class OperationSummary(Model):
     argv: list[str] = Field(description="What was run after `airflow`, with secrets masked.")
     state: State
     exit_code: int | None
-    message: str | None = Field(description="One sentence on an end that the command did not choose itself.")
+    message: str | None = Field(
+        description="One sentence on an end that the command did not choose itself, or on what it waits for."
+    )
     truncated: bool = Field(description="Output is missing from stdout or stderr.")
     warnings: list[str]
     files: list[FileBody] = Field(description="To be had at `/v2/operations/{id}/files/{name}`.")

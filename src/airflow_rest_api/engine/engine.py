@@ -32,6 +32,8 @@ NO_ROOM_PAUSE = 0.5
 WARM_WITHIN = 180.0
 """Seconds in which the warm parent has to be ready: it asks the database, which may not answer."""
 
+WARMING_UP = "The engine is warming up; the command begins when it is ready."
+
 PAUSE_AFTER_FAILURE = 60.0
 """Seconds in which commands run in new interpreters after the warm parent could not be started."""
 
@@ -96,10 +98,19 @@ class Engine:
         if self._stopping or (self._full and len(self._queue) >= self.limits.queue):
             raise Busy(self._retry_after())
         process = Process(job, on_output)
+        if self._warming:
+            process.wait_for(WARMING_UP)
         self._queue.append(process)
         process.stopping.add_done_callback(lambda _: self._forget(process))
         self._advance()
         return process
+
+    @property
+    def _warming(self) -> bool:
+        """Whether the next command has to wait for a warm parent."""
+        if not self.limits.fork or time.monotonic() < self._cold_until:
+            return False
+        return self._parent is None or self._parent.lost or not self._parent.ready.done()
 
     @property
     def _full(self) -> bool:
@@ -150,7 +161,7 @@ class Engine:
 
     async def _child(self, process: Process) -> Child | None:
         """Return a child for a command, None when the command is cancelled before there is one."""
-        getting = asyncio.ensure_future(self._any_child())
+        getting = asyncio.ensure_future(self._any_child(process))
         await first(getting, process.stopping)
         if process.stopping.done():
             getting.add_done_callback(_let_go)
@@ -158,13 +169,15 @@ class Engine:
             return None
         return getting.result()
 
-    async def _any_child(self) -> Child:
+    async def _any_child(self, process: Process) -> Child:
         for _ in range(ATTEMPTS):
             if not self.limits.fork or time.monotonic() < self._cold_until:
                 break
             parent = self._current_parent()
             try:
                 if not parent.ready.done():
+                    # A renewed parent, of which nobody knew when it was submitted.
+                    process.wait_for(WARMING_UP)
                     await asyncio.wait_for(asyncio.shield(parent.ready), WARM_WITHIN)
                 if threads := parent.ready.result():
                     self._go_cold(f"forking it is not safe beside its threads {', '.join(threads)}")
