@@ -42,6 +42,8 @@ def main() -> int:
     print(f"Starting Airflow in {stack.home} ...", flush=True)
     try:
         stack.start()
+        print("Airflow is up; the commands are warming up ...", flush=True)
+        stack.wait_for_commands()
         write_private(facts, json.dumps({"url": stack.url, "users": stack.passwords}) + "\n")
         _announce(stack, time.monotonic() - started)
         while True:

@@ -21,13 +21,21 @@ class Unavailable(Exception):
 
 
 def request(
-    method: str, url: str, body: Any = None, *, token: str | None = None, timeout: float = 60.0
+    method: str,
+    url: str,
+    body: Any = None,
+    *,
+    token: str | None = None,
+    timeout: float = 60.0,
+    prefer: str | None = None,
 ) -> Any:
     """Send one JSON request and return the JSON of the answer, None where it has none to give (204).
 
     Raises `Unavailable` where there is none; its `status` is the HTTP status, if there was one.
     """
     headers = {"Accept": "application/json"}
+    if prefer is not None:
+        headers["Prefer"] = prefer
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     data = None

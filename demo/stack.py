@@ -142,6 +142,25 @@ class Stack:
             self.stop()
             raise
 
+    def wait_for_commands(self) -> None:
+        """Wait until the plugin has run a command, and so runs others at once: its engine warms up first.
+
+        Raises `StackError` where that takes too long, or a component ends.
+        """
+        api = f"{self.url}/admin/rest_api/v2"
+        try:
+            token = self.token()
+            begun = request("POST", f"{api}/commands/version", {}, token=token, prefer="respond-async")
+
+            def has_run() -> bool:
+                found: str = request("GET", f"{api}/operations/{begun['id']}", token=token)["state"]
+                return found not in ("queued", "running")
+
+            self._wait_until(has_run, "The commands are not ready")
+        except Unavailable as error:
+            self.check()
+            raise StackError(f"The commands are not ready: {error}") from None
+
     def stop(self) -> None:
         """End everything that was started; may be called at any time, and again."""
         component.stop(self.components)

@@ -52,6 +52,8 @@ class StandInProcess:
         self.stdout = HeardOutput(job.output_limit, "stdout", on_output)
         self.stderr = HeardOutput(job.output_limit, "stderr", on_output)
         self.on_start: Callable[[], None] | None = None
+        self.on_wait: Callable[[str], None] | None = None
+        self.waits_for: str | None = None
         self.cancelled = asyncio.Event()
         self.reason = ""
         self._script = script

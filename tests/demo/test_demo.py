@@ -73,8 +73,17 @@ def test_it_says_once_that_it_is_ready_and_where(demo: Demo) -> None:
     facts = json.loads((demo.home / "demo.json").read_text())
     lines = [line for line in demo.output.read_text().splitlines() if line.startswith("Ready: ")]
     assert len(lines) == 1
+    assert "Airflow is up; the commands are warming up ..." in demo.output.read_text().partition("Ready:")[0]
     assert lines[0].startswith(f"Ready: {facts['url']}/admin/rest_api/ ")
     assert facts["users"]["admin"] in lines[0]
+
+
+def test_its_commands_run_at_once_when_it_says_that_it_is_ready(demo: Demo) -> None:
+    log = (demo.home / "logs" / "api-server.out").read_text()
+    warmed = [line for line in log.splitlines() if "The warm parent" in line]
+    # The first one, which is still good: nothing of a fresh AIRFLOW_HOME has changed since.
+    assert len(warmed) == 1
+    assert "is ready after" in warmed[0]
 
 
 def test_the_passwords_are_private_and_open_the_door_for_every_user(demo: Demo) -> None:

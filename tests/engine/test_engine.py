@@ -450,6 +450,29 @@ def test_a_changed_configuration_renews_the_parent_without_disturbing_what_runs(
     run(change())
 
 
+def test_a_fresh_home_has_its_configuration_before_the_parent_is_made_from_it(
+    run: Run[Any], new_engine: Callable[..., Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    monkeypatch.delenv("AIRFLOW_CONFIG", raising=False)
+    engine = new_engine()
+
+    async def twice() -> list[str]:
+        said = []
+        for argv in (["config", "get-value", "core", "executor"], ["version"]):
+            process = engine.submit(Job(argv))
+            said.append(process.waits_for)
+            assert (await process.wait()).exit_code == 0
+        return said
+
+    assert run(twice()) == [engine_module.WARMING_UP, None]
+    assert (tmp_path / "airflow.cfg").exists()
+    # The second command has not waited: the parent is still the first.
+    assert engine._retired == []
+    assert engine._parent is not None
+    assert not engine._parent.outdated()
+
+
 def test_a_plugin_that_starts_a_thread_makes_commands_slow_and_not_wrong(
     run: Run[Any], new_engine: Callable[..., Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -109,7 +109,7 @@ def _output(chunk: Chunk, position: Position) -> list[str]:
 
 
 def _state(operation: Operation) -> tuple[object, ...]:
-    return operation.state, operation.started_at
+    return operation.state, operation.started_at, operation.message
 
 
 def _position(text: str | None) -> Position:

@@ -80,7 +80,7 @@ class OperationSummary(Model):
     exit_code: int | None
     message: str | None = Field(
         description="One sentence on an end that is no success: why the command failed, in its own words, or "
-        "who or what ended it."
+        "who or what ended it; or on what it still waits for."
     )
     truncated: bool = Field(description="Output is missing from stdout or stderr.")
     warnings: list[str]

@@ -33,6 +33,8 @@ NO_ROOM_PAUSE = 0.5
 WARM_WITHIN = 180.0
 """Seconds in which the warm parent has to be ready: it asks the database, which may not answer."""
 
+WARMING_UP = "The engine is warming up; the command begins when it is ready."
+
 PAUSE_AFTER_FAILURE = 60.0
 """Seconds in which commands run in new interpreters after the warm parent could not be started."""
 
@@ -96,6 +98,8 @@ class Engine:
         """
         self.check_room()
         process = Process(job, on_output)
+        if self._warming:
+            process.wait_for(WARMING_UP)
         self._queue.append(process)
         process.stopping.add_done_callback(lambda _: self._forget(process))
         self._advance()
@@ -105,6 +109,13 @@ class Engine:
         """Raise Busy where a job would be refused now."""
         if self._stopping or (self._full and len(self._queue) >= self.limits.queue):
             raise Busy(self._retry_after())
+
+    @property
+    def _warming(self) -> bool:
+        """Whether the next command has to wait for a warm parent."""
+        if not self.limits.fork or time.monotonic() < self._cold_until:
+            return False
+        return self._parent is None or self._parent.lost or not self._parent.ready.done()
 
     @property
     def _full(self) -> bool:
@@ -156,7 +167,7 @@ class Engine:
 
     async def _child(self, process: Process) -> Child | None:
         """Return a child for a command, None when the command is cancelled before there is one."""
-        getting = asyncio.ensure_future(self._any_child())
+        getting = asyncio.ensure_future(self._any_child(process))
         await first(getting, process.stopping)
         if process.stopping.done():
             getting.add_done_callback(_let_go)
@@ -164,13 +175,15 @@ class Engine:
             return None
         return getting.result()
 
-    async def _any_child(self) -> Child:
+    async def _any_child(self, process: Process) -> Child:
         for _ in range(ATTEMPTS):
             if not self.limits.fork or time.monotonic() < self._cold_until:
                 break
             parent = self._current_parent()
             try:
                 if not parent.ready.done():
+                    # A renewed parent, of which nobody knew when it was submitted.
+                    process.wait_for(WARMING_UP)
                     await asyncio.wait_for(asyncio.shield(parent.ready), WARM_WITHIN)
                 if threads := parent.ready.result():
                     self._go_cold(f"forking it is not safe beside its threads {', '.join(threads)}")

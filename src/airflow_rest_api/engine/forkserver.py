@@ -145,6 +145,7 @@ def main(descriptor: int, folder: str, *preload: str) -> NoReturn:
     server = ForkServer(orders)
     try:
         started = time.monotonic()
+        warm.write_configuration()
         watched = fingerprint.watched()
         snapshot = fingerprint.snapshot(watched)
         warm.warm_up(preload)

@@ -64,6 +64,10 @@ class Process:
         """Whether the child became another program, whose end is that of the command."""
         self.on_start: Callable[[], None] | None = None
         """Called once, when it is no longer queued."""
+        self.waits_for: str | None = None
+        """What it waits for beside its turn, in one sentence."""
+        self.on_wait: Callable[[str], None] | None = None
+        """Called when that becomes known later than it was submitted."""
         self._secrets = Secrets()
         self._listener = listener
         self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -84,6 +88,13 @@ class Process:
     def stopping(self) -> asyncio.Future[tuple[Ending, str]]:
         """Becomes the reason once the command was asked to stop."""
         return self._stop
+
+    def wait_for(self, what: str) -> None:
+        """Record what it waits for beside its turn; it stays so until it begins."""
+        if self.waits_for != what and self.state == "queued":
+            self.waits_for = what
+            if self.on_wait is not None:
+                self.on_wait(what)
 
     def end(self, outcome: Outcome) -> None:
         """Record the end."""

@@ -58,6 +58,23 @@ def warm_up(preload: Sequence[str] = ()) -> None:
     sys.path[:] = [path for path in sys.path if path not in ("", ".")]
 
 
+def write_configuration() -> None:
+    """
+    Write the configuration file that a fresh AIRFLOW_HOME lacks, as the first command of it would.
+
+    Airflow does so at the start of a command (``airflow.__main__.main``), and not where it is only imported:
+    of an API server that no `airflow` command started, the first command's child would change what the warm
+    parent was made from, and with that renew it.
+    """
+    from airflow import configuration
+
+    # Airflow 3.0 does it on import.
+    write = getattr(configuration, "write_default_airflow_configuration_if_needed", None)
+    if write is not None:
+        with _silence():
+            _quietly(write)
+
+
 def stretch() -> None:
     """
     Use in a spare child what most commands use, and keep a connection to the database open for its command.

@@ -64,11 +64,18 @@ class Live:
         """Whether the operation waits for its turn."""
         return self.operation.state is State.QUEUED
 
+    def wait_for(self, what: str) -> None:
+        """Say what the operation waits for beside its turn, until it begins."""
+        if self.queued:
+            self.operation.message = what
+            self.feed.touch()
+
     def begin(self, at: datetime | None = None) -> None:
         """The operation has begun to run."""
         if self.operation.started_at is not None:
             return
         self.operation.state = State.RUNNING
+        self.operation.message = None
         self.operation.started_at = at or datetime.now(timezone.utc)
         if self._recorded:
             self._recorder.started(snapshot(self.operation))

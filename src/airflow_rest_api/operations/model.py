@@ -53,7 +53,7 @@ class Operation:
     :ivar asks: what its user needed to run it: who may do all of that may see it; None: nobody else
     :ivar result: the JSON that the command printed, where it was asked to print JSON
     :ivar truncated: whether output is missing from ``stdout`` or ``stderr``
-    :ivar message: one sentence on an end that is no success
+    :ivar message: one sentence on an end that is no success, or on what it still waits for beside its turn
     :ivar quotes: whether the message is read off what the command printed
     :ivar server: the id of the API-server process that runs it
     :ivar dag_id: the DAG that it was about, where it was about one

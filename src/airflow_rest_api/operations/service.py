@@ -177,7 +177,9 @@ class Operations(Reading):
             if workspace is not None:
                 await asyncio.to_thread(workspace.remove)
             raise
-        process.on_start = live.begin
+        process.on_start, process.on_wait = live.begin, live.wait_for
+        if process.waits_for is not None:
+            live.wait_for(process.waits_for)
         live.stop = process.cancel
         read = read or reader(invocation)
         work = follow(live, process, ear, invocation, workspace, self._file_limit, read)

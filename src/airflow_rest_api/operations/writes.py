@@ -55,7 +55,7 @@ class Write:
             # Only the key is in the columns of the first one alone.
             self.row = {**(self.row or {}), **later.row}
         elif self.row is not None and later.started_at is not None:
-            self.row |= {"state": State.RUNNING.value, "started_at": later.started_at}
+            self.row |= _running(later.started_at)
         self.started_at = later.started_at or self.started_at
         self.ended = self.ended or later.ended
         self.chunks += later.chunks
@@ -80,6 +80,11 @@ class Write:
                 kept.append(chunk)
         self.chunks = kept
         self.size = sum(len(chunk.data) for chunk in kept)
+
+
+def _running(started_at: datetime) -> rows.Row:
+    """Return the columns of a command that has begun: what it waited for is no longer said."""
+    return {"state": State.RUNNING.value, "started_at": started_at, "message": None}
 
 
 def inserted(
@@ -177,7 +182,7 @@ def _update(connection: Connection, write: Write, row: rows.Row | None) -> None:
         return
     if write.started_at is not None:
         waiting = this.where(OPERATION.c.state == State.QUEUED.value)
-        connection.execute(waiting.values(state=State.RUNNING.value, started_at=write.started_at))
+        connection.execute(waiting.values(**_running(write.started_at)))
     if write.cut:
         connection.execute(this.values(truncated=True))
 
