@@ -98,7 +98,8 @@ def test_the_settings_become_the_limits_of_the_engine():
     )
 
     assert (made.parallelism, made.queue, made.spares, made.grace, made.columns) == (3, 4, 1, 6, 99)
-    assert (made.memory, made.fork) == (None, False)
+    assert (made.memory, made.fork) == (4096, False)
+    assert limits(Settings(memory_limit=0)).memory is None
 
 
 @pytest.mark.slow

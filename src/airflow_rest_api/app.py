@@ -42,6 +42,7 @@ from airflow_rest_api.hosts import fab_powers3
 from airflow_rest_api.hosts.accounts import Accounts
 from airflow_rest_api.hosts.airflow3 import LOGIN, SESSION_COOKIE, Airflow3
 from airflow_rest_api.hosts.child import MODULES as SET_RIGHT
+from airflow_rest_api.hosts.fernet import FernetSeal
 from airflow_rest_api.legacy.child import MODULES
 from airflow_rest_api.legacy.deploy import Deployments
 from airflow_rest_api.legacy.door import Door, not_let_in
@@ -51,6 +52,7 @@ from airflow_rest_api.legacy.router import router as legacy
 from airflow_rest_api.legacy.service import Legacy
 from airflow_rest_api.legacy.translate.names import ENDPOINT_COMMANDS
 from airflow_rest_api.legacy.usage import Usage
+from airflow_rest_api.operations.sealing import KeepsNothing
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.security.access import Gate
@@ -180,7 +182,8 @@ def database(settings: Settings) -> Database:
 
 def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) -> Context:
     tables = database(settings)
-    store = Store(tables, output_limit=settings.output_limit)
+    seal = FernetSeal() if settings.keep_revealed == "encrypted" else KeepsNothing()
+    store = Store(tables, output_limit=settings.output_limit, seal=seal)
     service = Operations(
         engine,
         store,

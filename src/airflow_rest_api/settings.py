@@ -53,7 +53,13 @@ OPTIONS: tuple[Option, ...] = (
         "Bytes kept of each of stdout and stderr: head and tail. The command itself is never held up.",
         1024,
     ),
-    Option("memory_limit", int, 0, "Megabytes of memory one command may use; 0 for no limit."),
+    Option(
+        "memory_limit",
+        int,
+        4096,
+        "Megabytes of private memory that one process of a command may have; 0 for no limit. A component "
+        "that is started has none, the check of a DAG file has `dag_check_memory`.",
+    ),
     Option("columns", int, 200, "Width of the tables that commands print, in characters.", 20),
     Option(
         "default_wait",
@@ -88,6 +94,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("operations_kept", int, 10_000, "Ended operations that are kept.", 1),
     Option("operations_kept_for", int, 604_800, "Seconds an ended operation is kept.", 1),
+    Option(
+        "keep_revealed",
+        str,
+        "encrypted",
+        "What is kept of what a command prints and writes that is there to show secrets: `encrypted`, with "
+        "`[core] fernet_key`, and nothing where there is none, or `no`, nothing.",
+    ),
     Option(
         "deploy_folders",
         str,
@@ -197,7 +210,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
 )
 
-LEGACY_OUTPUTS = ("1.10", "today")
+CHOICES = {"legacy_output": ("1.10", "today"), "keep_revealed": ("encrypted", "no")}
 
 # RFC 9110, 5.6.2: token.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -221,7 +234,7 @@ class Settings:
     command_timeout: int = 3600
     cancel_grace: int = 10
     output_limit: int = 1_048_576
-    memory_limit: int = 0
+    memory_limit: int = 4096
     columns: int = 200
     default_wait: int = 30
     max_upload: int = 52_428_800
@@ -230,6 +243,7 @@ class Settings:
     operations_database: str = ""
     operations_kept: int = 10_000
     operations_kept_for: int = 604_800
+    keep_revealed: str = "encrypted"
     deploy_folders: str = ""
     dag_files_count: int = 5000
     dag_files_size: int = 209_715_200
@@ -285,9 +299,9 @@ class Settings:
                 f"[{SECTION}] http_token_username must be empty without a rest_api_plugin_expected_http_token"
             )
 
-        if self.legacy_output not in LEGACY_OUTPUTS:
-            known = " or ".join(LEGACY_OUTPUTS)
-            raise BadSetting(f"[{SECTION}] legacy_output must be {known}, not {self.legacy_output!r}")
+        for name, values in CHOICES.items():
+            if (value := getattr(self, name)) not in values:
+                raise BadSetting(f"[{SECTION}] {name} must be {' or '.join(values)}, not {value!r}")
         if self.trusted_proxies:
             from airflow_rest_api.security import client_address
 

@@ -158,6 +158,16 @@ def test_a_port_in_use_is_refused(client: TestClient) -> None:
     assert client.get(SERVICES).json()["services"] == []
 
 
+def test_a_component_is_not_bound_by_the_memory_of_one_command(
+    served: tuple[TestClient, StandInEngine],
+) -> None:
+    client, engine = served
+    client.post(SERVICES, json={"kind": "scheduler"}, headers={"Prefer": "respond-async"})
+    client.post("/v2/commands/version")
+
+    assert [job.limited for job in engine.jobs] == [False, True]
+
+
 def test_a_start_is_an_operation_whose_secrets_nobody_sees(served: tuple[TestClient, StandInEngine]) -> None:
     client, engine = served
     arguments = {"port": 5999, "basic_auth": "zoe:hunter22"}

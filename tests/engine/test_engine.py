@@ -313,6 +313,10 @@ def test_a_command_may_have_so_much_memory_and_no_more(run: Run[Any], new_engine
     assert greedy.exit_code == 1
     assert "MemoryError" in process.stderr.text
 
+    # A component goes on beyond the command that starts it; a check has a limit of its own.
+    unlimited, _ = run(outcome(engine, act("grow", "2000", limited=False)))
+    assert unlimited.exit_code == 0
+
 
 def test_beyond_the_limits_a_command_waits_and_then_is_refused(run: Run[Any], engine: Engine):
     async def crowd() -> None:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from airflow_rest_api.api.service_errors import SERVICE_ERRORS, of_service
 from airflow_rest_api.commands.errors import BadArgument, UnknownCommand
 from airflow_rest_api.engine.engine import Busy
+from airflow_rest_api.hosts.errors import Undecryptable
 from airflow_rest_api.operations.errors import NoSuchFile, NoSuchOperation, TooManyWaiting
 from airflow_rest_api.problem import Problem, foreseen, of_database
 from airflow_rest_api.security.access import Forbidden
@@ -61,6 +62,12 @@ def problem(error: Exception) -> Problem | None:
         return Problem(404, "unknown_operation", "There is no such operation, or it is no longer kept.")
     if isinstance(error, NoSuchFile):
         return Problem(404, "unknown_file", "The operation has no file of this name.")
+    if isinstance(error, Undecryptable):
+        return Problem(
+            410,
+            "cannot_decrypt",
+            "It was kept encrypted, and the key is no longer in [core] fernet_key.",
+        )
     if (found := of_service(error)) is not None:
         return found
     if isinstance(error, RequestValidationError):
@@ -82,6 +89,7 @@ ERRORS = (
     Busy,
     NoSuchOperation,
     NoSuchFile,
+    Undecryptable,
     *SERVICE_ERRORS,
     Unavailable,
     RequestValidationError,

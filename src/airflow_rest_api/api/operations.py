@@ -202,7 +202,7 @@ async def get_output(
     "/{identifier}/files/{name}",
     response_class=Response,
     operation_id="get_file",
-    responses={**CONTENT, **errors(404)},
+    responses={**CONTENT, **errors(404, 410)},
 )
 @needs(Needs.OPERATION)
 async def get_file(identifier: str, name: str, context: ContextDep, caller: CallerDep) -> Response:

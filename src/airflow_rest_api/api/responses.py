@@ -12,6 +12,7 @@ ERRORS = {
     401: "No valid token.",
     403: "The caller may not.",
     404: "There is no such thing.",
+    410: "It is there, and its key is gone.",
     408: "The body did not arrive in time.",
     409: "There is not the one file that was asked for, or the request cannot be done again.",
     413: "The body is too large.",

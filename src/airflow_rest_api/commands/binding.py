@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import date
+from importlib import import_module
 from os import PathLike
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +27,12 @@ MAX_CHARACTERS = 4 * 1024 * 1024
 MAX_JOINED_FLAGS = 1000
 # Airflow's columns of ids and keys have 250 characters; a regular expression for them may be longer.
 MAX_NAME = 1000
+
+WIDEST = 1_200_000
+WIDEST_IGNORING_CASE = 100_000
+"""Characters in all ranges of a regular expression."""
+_IGNORES_CASE = re.compile(r"\(\?[a-zA-Z]*i")
+_parser = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
 
 _EXPECTED = {
     "boolean": "true or false",
@@ -165,9 +173,31 @@ def check_patterns(values: Mapping[str, Any]) -> None:
         if len(value) > MAX_NAME:
             raise BadArgument(name, f"argument {name}: at most {MAX_NAME} characters are allowed")
         try:
+            if _too_wide(value):
+                raise BadArgument(name, f"argument {name}: its ranges of characters are too wide")
             re.compile(value)
         except (re.error, ValueError, RecursionError, OverflowError) as error:
             raise BadArgument(name, f"argument {name}: not a regular expression: {error}") from None
+
+
+def _too_wide(pattern: str) -> bool:
+    """
+    Return whether a pattern has ranges of so many characters that compiling it takes long.
+
+    Python looks at each of them, and where upper and lower case are the same does so one by one.
+
+    :raises re.error: it is none
+    """
+    parsed: Any = _parser.parse(pattern)
+    ignoring = bool(parsed.state.flags & re.IGNORECASE) or _IGNORES_CASE.search(pattern) is not None
+    width, left = 0, [parsed]
+    while left:
+        item = left.pop()
+        if isinstance(item, tuple) and len(item) == 2 and str(item[0]) == "RANGE":
+            width += item[1][1] - item[1][0]
+        elif isinstance(item, (tuple, list)) or hasattr(item, "data"):
+            left.extend(item)
+    return width > (WIDEST_IGNORING_CASE if ignoring else WIDEST)
 
 
 def check_parts(values: Mapping[str, Any]) -> None:

@@ -159,7 +159,7 @@ class Engine:
             child = await self._child(process)
             if child is None:
                 return _stopped(process)
-            memory = self.limits.memory * 2**20 if self.limits.memory else None
+            memory = self.limits.memory * 2**20 if self.limits.memory and process.job.limited else None
             outcome = await process.run(child, grace=self.limits.grace, memory=memory)
             if process.begun or outcome.ending in (Ending.CANCELLED, Ending.TIMED_OUT):
                 break

@@ -50,6 +50,7 @@ class Job:
     :param mask: whether to mask as well what Airflow's secrets masker learns while the command runs
     :param setup: functions of this package, as `module:function`, that the child calls before the command,
         each with its argument, a JSON value
+    :param limited: whether the engine's limit of memory holds for it
     """
 
     argv: Sequence[str] = field(repr=False)
@@ -63,6 +64,7 @@ class Job:
     visible: Mapping[str, Sequence[str]] | None = field(default=None, repr=False)
     mask: bool = False
     setup: Mapping[str, Any] = field(default_factory=dict)
+    limited: bool = True
 
 
 class Ending(str, Enum):

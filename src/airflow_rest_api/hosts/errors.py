@@ -30,3 +30,7 @@ class NotAnAccessToken(InvalidToken):
 
 class NoNames(Exception):
     """The auth manager in use cannot find a user by name; the message is meant for the server's log."""
+
+
+class Undecryptable(Exception):
+    """The key with which something was encrypted is not among those that Airflow has."""

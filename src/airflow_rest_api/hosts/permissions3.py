@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
 from airflow_rest_api.hosts.auth_managers import FAB, SIMPLE, is_a
+from airflow_rest_api.hosts.expressions3 import dags_matching
 from airflow_rest_api.hosts.fab_powers3 import resource_of
 from airflow_rest_api.storage.trouble import away
 
@@ -19,10 +17,6 @@ log = logging.getLogger(__name__)
 
 ANY = "~"
 """Airflow's own sign for all DAGs, and no DAG's id: who may work on it may work on every DAG."""
-
-MATCHING = "import json,re,sys;p,n=json.load(sys.stdin);print(json.dumps([i for i in n if re.search(p,i)]))"
-PATIENCE = 2.0
-"""Seconds for a regular expression, which may take for ever."""
 
 WITH_COLLATIONS = frozenset({"mysql", "mariadb"})
 """The databases that can take two names for the same, by SQLAlchemy's name."""
@@ -71,7 +65,7 @@ class Permissions:
         """Return the existing DAGs that a regular expression finds; None where nobody can say."""
         if not self.blocking:
             return None  # as below
-        return self._once(("matching", pattern), lambda: _matching(pattern), otherwise=None)  # type: ignore[no-any-return]
+        return self._once(("matching", pattern), lambda: dags_matching(pattern), otherwise=None)  # type: ignore[no-any-return]
 
     def dags_with_outlet(self, name: str | None, uri: str | None) -> list[str] | None:
         """Return the DAGs that make an asset; None where nobody can say."""
@@ -243,31 +237,6 @@ def _stored(resource: str, name: str) -> list[str]:
             return []
         names = select(getattr(model, column)).where(getattr(model, column) == name)
         return [str(found) for found in session.scalars(names)]
-
-
-def _matching(pattern: str) -> list[str] | None:
-    """
-    Find DAGs as `airflow dags pause --treat-dag-id-as-regex` does: in the database, by its rules.
-
-    SQLite has none and calls Python's, in this process, where one expression can hold up everything: that is
-    left to a process of its own, with a time limit.
-    """
-    import json
-
-    from airflow.models.dag import DagModel
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    with create_session() as session:
-        if session.get_bind().dialect.name != "sqlite":
-            matches = select(DagModel.dag_id).where(DagModel.dag_id.regexp_match(pattern))
-            return list(session.scalars(matches))
-    re.compile(pattern)
-    words = [sys.executable, "-I", "-S", "-c", MATCHING]
-    asked = json.dumps([pattern, _existing("DAG")])
-    done = subprocess.run(words, input=asked, capture_output=True, text=True, timeout=PATIENCE, check=True)
-    found: list[str] = json.loads(done.stdout)
-    return found
 
 
 def _dags_with_outlet(name: str | None, uri: str | None) -> list[str]:

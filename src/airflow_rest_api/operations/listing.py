@@ -15,13 +15,15 @@ from airflow_rest_api.storage.schema import storable
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
+    from airflow_rest_api.operations.sealing import Seal
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 SLACK = timedelta(minutes=1)
 """An operation is created a moment after its id; a clock that is set back makes it more."""
 
 
 def newest(
-    connection: Connection, wanted: Filter, before: str | None, limit: int, summary: bool
+    connection: Connection, wanted: Filter, before: str | None, limit: int, summary: bool, seal: Seal
 ) -> list[Operation]:
     """Return the newest operations that match; see `Store.list`."""
     query = select(*LIGHT) if summary else select(*LIGHT, OPERATION.c.result)
@@ -48,7 +50,7 @@ def newest(
             page = page.where(OPERATION.c.id > merged[-1]["id"])  # older ones are of no use any more
         merged += connection.execute(page).mappings()
         merged = sorted(merged, key=lambda row: str(row["id"]), reverse=True)[:limit]
-    return [rows.from_row(dict(row)) for row in merged]
+    return [rows.from_row(dict(row), seal) for row in merged]
 
 
 def _within(query: Any, since: datetime | None, until: datetime | None) -> Any:

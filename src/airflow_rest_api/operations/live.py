@@ -146,7 +146,7 @@ class Live:
                 await self.feed.changed(version, 3600)
                 continue
             await asyncio.sleep(FIRST_FLUSH)
-            storing = self._recorder.append(self.operation.id, self._rest())
+            storing = self._recorder.append(self.operation.id, self._rest(), reveals=self.operation.reveals)
             await asyncio.gather(self._done(storing), asyncio.sleep(FLUSH_EVERY - FIRST_FLUSH))
 
     async def _done(self, written: Written) -> None:

@@ -59,6 +59,7 @@ class Operation:
     :ivar dag_id: the DAG that it was about, where it was about one
     :ivar rerun_of: the id of the operation that it repeats
     :ivar endpoint: the endpoint of the 1.x plugin by which it was asked for; None: by none
+    :ivar reveals: whether what it prints and writes may show secrets: see `sealing`
     """
 
     id: str
@@ -86,6 +87,7 @@ class Operation:
     dag_id: str | None = None
     rerun_of: str | None = None
     endpoint: str | None = None
+    reveals: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_rest_api.admission import aside
 from airflow_rest_api.operations.cancel import Cancel
 from airflow_rest_api.operations.feed import BEYOND, Position
+from airflow_rest_api.operations.lately import Lately
 from airflow_rest_api.operations.live import Live, snapshot
 from airflow_rest_api.operations.model import STREAMS, Filter, Operation, Stream
 from airflow_rest_api.operations.track import whole
@@ -33,6 +34,7 @@ class Reading:
     def __init__(self, store: Store, limit: int) -> None:
         self._store = store
         self._live: dict[str, Live] = {}
+        self._lately = Lately()
         self._watcher = Watcher(store, limit)
 
     @property
@@ -40,15 +42,18 @@ class Reading:
         """Whether something has not ended here."""
         return bool(self._live)
 
+    def _here(self, identifier: str) -> Live | None:
+        return self._live.get(identifier) or self._lately.get(identifier)
+
     async def get(self, identifier: str) -> Operation:
         """Return an operation as it is now."""
-        if live := self._live.get(identifier):
+        if live := self._here(identifier):
             return live.look()
         return await self._store.get(identifier)
 
     async def peek(self, identifier: str) -> Operation:
         """Return an operation without its output; one that has ended may lack its result too."""
-        if live := self._live.get(identifier):
+        if live := self._here(identifier):
             return snapshot(live.operation)
         return await self._store.get(identifier, output=False)
 
@@ -64,7 +69,7 @@ class Reading:
             asked where output was let go
         """
         position = Position(**{**dict.fromkeys(STREAMS, BEYOND), stream: offset})
-        if live := self._live.get(identifier):
+        if live := self._here(identifier):
             chunks, complete = live.feed.since(position), live.ended.is_set()
         else:
             chunks, state = await self._store.chunks(identifier, position.offsets(), AT_ONCE)
@@ -83,7 +88,7 @@ class Reading:
 
     async def wait(self, identifier: str, seconds: float) -> Operation:
         """Return an operation once it has ended, or after ``seconds``."""
-        if live := self._live.get(identifier):
+        if live := self._here(identifier):
             with aside():
                 await live.until_ended(seconds)
             return live.look()
@@ -98,7 +103,7 @@ class Reading:
     @asynccontextmanager
     async def follow(self, identifier: str) -> AsyncIterator[Live | Followed]:
         """Give what an operation prints, and how it is, wherever it runs."""
-        if live := self._live.get(identifier):
+        if live := self._here(identifier):
             yield live
             return
         async with self._watcher.follow(identifier) as followed:
@@ -110,7 +115,7 @@ class Reading:
 
         :param reason: one sentence, that becomes the operation's message
         """
-        if live := self._live.get(identifier):
+        if live := self._here(identifier):
             if live.ask(reason):
                 return Cancel.ASKED
             return Cancel.ENDED_BEFORE if live.operation.state.ended else Cancel.ASKED_BEFORE
@@ -128,7 +133,7 @@ class Reading:
 
     async def file(self, identifier: str, name: str) -> bytes:
         """Return the content of a file that the command wrote; raise NoSuchFile."""
-        live = self._live.get(identifier)
+        live = self._here(identifier)
         if live is not None and name in live.files:
             return live.files[name]
         return await self._store.file(identifier, name)

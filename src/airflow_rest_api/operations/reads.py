@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
+from airflow_rest_api.hosts.errors import Undecryptable
 from airflow_rest_api.operations import packing, rows
 from airflow_rest_api.operations.errors import NoSuchFile, NoSuchOperation
 from airflow_rest_api.operations.model import STREAMS, Chunk, Operation, State, Stream
+from airflow_rest_api.operations.sealing import LOCKED, Seal, opened
 from airflow_rest_api.operations.tables import FILE, LIGHT, OPERATION, OUTPUT
 from airflow_rest_api.storage.schema import storable
 
@@ -20,30 +22,31 @@ DAMAGED_RESULT = "The record of this operation is damaged: result cannot be read
 DAMAGED_OUTPUT = "The record of this operation is damaged: a part of its output cannot be read."
 
 
-def summary(connection: Connection, identifier: str) -> Operation:
+def summary(connection: Connection, identifier: str, seal: Seal) -> Operation:
     """Return an operation without output and result; raise NoSuchOperation."""
     row = connection.execute(select(*LIGHT).where(OPERATION.c.id == identifier)).mappings().first()
     if row is None:
         raise NoSuchOperation(identifier)
-    return rows.from_row(dict(row))
+    return rows.from_row(dict(row), seal)
 
 
-def whole(connection: Connection, identifier: str, output_limit: int) -> Operation:
+def whole(connection: Connection, identifier: str, output_limit: int, seal: Seal) -> Operation:
     """Return an operation with all that belongs to it but its files; raise NoSuchOperation."""
     row = connection.execute(select(OPERATION).where(OPERATION.c.id == identifier)).mappings().first()
     if row is None:
         raise NoSuchOperation(identifier)
-    operation = rows.from_row(dict(row))
+    operation = rows.from_row(dict(row), seal)
     if row["result"] is None and (large := _content(connection, identifier, rows.RESULT)) is not None:
         try:
-            operation.result = rows.to_result(large)
+            operation.result = rows.to_result(large, seal)
         except (ValueError, RecursionError):
             operation.warnings.append(DAMAGED_RESULT)
+        except Undecryptable:
+            operation.warnings.append(LOCKED)
     query = select(OUTPUT).where(OUTPUT.c.operation_id == identifier)
-    found, damaged = _chunks(connection, query, row["output"])
-    if damaged:
-        operation.truncated = True
-        operation.warnings.append(DAMAGED_OUTPUT)
+    found, missing = _chunks(connection, query, row["output"], seal)
+    operation.warnings += [text for text in missing if text not in operation.warnings]
+    operation.truncated = operation.truncated or bool(missing)
     printed = packing.once(found)
     operation.stdout, lacks_out = packing.text_of(printed, "stdout", output_limit)
     operation.stderr, lacks_err = packing.text_of(printed, "stderr", output_limit)
@@ -60,33 +63,33 @@ def state(connection: Connection, identifier: str) -> State:
 
 
 def chunks(
-    connection: Connection, identifier: str, seen: Mapping[Stream, int], limit: int
+    connection: Connection, identifier: str, seen: Mapping[Stream, int], limit: int, seal: Seal
 ) -> tuple[list[Chunk], State]:
     """Return output behind a position, and the state from before it was read; see `Store.chunks`."""
     query = select(OPERATION.c.state, OPERATION.c.output).where(OPERATION.c.id == identifier)
     row = connection.execute(query).first()
     if row is None:
         raise NoSuchOperation(identifier)
-    found, _ = _chunks(connection, None, row.output)
+    found, _ = _chunks(connection, None, row.output, seal)
     for number, stream in enumerate(STREAMS):
         behind = (
             select(OUTPUT)
-            .where(OUTPUT.c.operation_id == identifier, OUTPUT.c.stream == number)
+            .where(OUTPUT.c.operation_id == identifier, OUTPUT.c.stream.in_((number, number + rows.SEALED)))
             .where(OUTPUT.c.upto > seen.get(stream, 0))
             .order_by(OUTPUT.c.upto)
             .limit(limit)
         )
-        found += _chunks(connection, behind, None)[0]
+        found += _chunks(connection, behind, None, seal)[0]
     return packing.after(packing.once(found), seen)[:limit], _state(row.state)
 
 
-def file(connection: Connection, identifier: str, name: str) -> bytes:
-    """Return the content of a file of an operation; raise NoSuchOperation or NoSuchFile."""
+def file(connection: Connection, identifier: str, name: str, seal: Seal) -> bytes:
+    """Return the content of a file of an operation; raise NoSuchOperation, NoSuchFile or Undecryptable."""
     content = _content(connection, identifier, name) if name != rows.RESULT else None
+    reveals = summary(connection, identifier, seal).reveals
     if content is None:
-        state(connection, identifier)
         raise NoSuchFile(name)
-    return content
+    return seal.open(content) if reveals else content
 
 
 def key(connection: Connection, user: str, key: str) -> tuple[str, str] | None:
@@ -104,20 +107,26 @@ def _state(stored: str) -> State:
         return State.LOST
 
 
-def _chunks(connection: Connection, query: Any, packed: bytes | None) -> tuple[list[Chunk], bool]:
-    """Return output, of rows and packed, and whether some of it cannot be read."""
+def _chunks(
+    connection: Connection, query: Any, packed: bytes | None, seal: Seal
+) -> tuple[list[Chunk], list[str]]:
+    """Return output, of rows and packed, and what is to be said of that which cannot be read."""
     found: list[Chunk] = []
-    damaged = False
-    try:
-        found += packing.unpack(bytes(packed)) if packed is not None else []
-    except (ValueError, TypeError):
-        damaged = True
-    for row in connection.execute(query).mappings() if query is not None else ():
+    missing: dict[str, None] = {}
+
+    def take(read: Callable[[], list[Chunk]]) -> None:
         try:
-            found.append(rows.to_chunk(dict(row)))
+            found.extend(read())
         except (ValueError, TypeError, LookupError):
-            damaged = True
-    return found, damaged
+            missing[DAMAGED_OUTPUT] = None
+        except Undecryptable:
+            missing[LOCKED] = None
+
+    if packed is not None:
+        take(lambda: packing.unpack(opened(bytes(packed), seal)))
+    for row in connection.execute(query).mappings() if query is not None else ():
+        take(lambda row=dict(row): [rows.to_chunk(row, seal)])  # type: ignore[misc]
+    return found, list(missing)
 
 
 def _content(connection: Connection, identifier: str, name: str) -> bytes | None:

@@ -72,9 +72,11 @@ class Recorder:
         identifier: str,
         chunks: Iterable[Chunk],
         forget_before: Mapping[Stream, int] | None = None,
+        *,
+        reveals: bool = False,
     ) -> Written:
         """Write what a command printed, as `Store.append` does."""
-        return self._put(writes.appended(identifier, chunks, forget_before))
+        return self._put(writes.appended(identifier, chunks, forget_before, reveals=reveals))
 
     def started(self, operation: Operation) -> Written:
         """Write that a command has begun, as `Store.started` does."""
@@ -200,7 +202,13 @@ class Recorder:
 
     def _until_reached(self, batch: list[Write], *, careful: bool = False) -> bool:
         """Write, again and again while the database is away; return whether that was done in time."""
-        work = partial(writes.execute, writes=batch, output_limit=self._store.output_limit, careful=careful)
+        work = partial(
+            writes.execute,
+            writes=batch,
+            output_limit=self._store.output_limit,
+            seal=self._store.seal,
+            careful=careful,
+        )
         pause = PAUSE
         since = time.monotonic()
         told = False

@@ -10,10 +10,12 @@ from typing import Any
 
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import Ask, Resource
+from airflow_rest_api.hosts.errors import Undecryptable
 from airflow_rest_api.operations import packing
 from airflow_rest_api.operations.damaged import Row as Columns
 from airflow_rest_api.operations.damaged import exit_code, json_object, moment_of, texts, truth
 from airflow_rest_api.operations.model import STREAMS, Chunk, Key, Operation, OutputFile, State
+from airflow_rest_api.operations.sealing import LOCKED, Seal, opened
 from airflow_rest_api.operations.tables import (
     LONGEST_COMMAND,
     LONGEST_DAG_ID,
@@ -24,15 +26,24 @@ from airflow_rest_api.storage.schema import LONGEST_NAME, PART, storable
 
 Row = dict[str, Any]
 
-DETAILS = ("argv", "warnings", "refused", "rerun_of", "quotes")
+DETAILS = ("argv", "warnings", "refused", "rerun_of", "quotes", "reveals")
 """Fields that nobody searches by: they share a column, as JSON, with `asks` and `files`."""
 
-NO_DETAILS: Row = {**dict.fromkeys(DETAILS), "argv": [], "warnings": [], "asks": None, "files": []}
+NO_DETAILS: Row = {
+    **dict.fromkeys(DETAILS),
+    "argv": [],
+    "warnings": [],
+    "reveals": False,
+    "asks": None,
+    "files": [],
+}
 
 LONGEST_MESSAGE = 64 * 1024
 LONGEST_WORD = 1000
 """Characters kept of the words of a command line that is too long to be kept."""
 
+SEALED = 8
+"""What the number of a stream is greater by where its output is encrypted."""
 RESULT = ""
 """The name under which a large result is kept among the files; no file has it."""
 
@@ -62,7 +73,7 @@ def to_row(operation: Operation) -> Row:
     }
 
 
-def from_row(row: Mapping[str, Any]) -> Operation:
+def from_row(row: Mapping[str, Any], seal: Seal) -> Operation:
     """
     Return the operation of a row, without its output; with its result where the row has that.
 
@@ -92,13 +103,17 @@ def from_row(row: Mapping[str, Any]) -> Operation:
         warnings=[*details.take("warnings", texts, no_texts)],
         refused=details.text_or_none("refused"),
         rerun_of=details.text_or_none("rerun_of"),
+        reveals=details.take("reveals", truth, True),
         asks=details.take("asks", _to_asks, None),
         files=details.take("files", _to_files, []),
     )
     if row["created_at"] is None:
         columns.note("created_at")
     if row.get("result") is not None:
-        operation.result = columns.take("result", to_result, None)
+        try:
+            operation.result = columns.take("result", lambda stored: to_result(stored, seal), None)
+        except Undecryptable:
+            operation.warnings.append(LOCKED)
     for name in details.damaged:
         columns.note(name)
     if (warning := columns.warning) is not None:
@@ -114,9 +129,9 @@ def result_row(result: Any) -> tuple[bytes | None, bytes | None]:
     return (stored, None) if len(stored) <= PART else (None, stored)
 
 
-def to_result(stored: bytes) -> Any:
-    """Return the result of what was stored; raise ValueError where it is damaged."""
-    return json.loads(packing.stretch(bytes(stored)))
+def to_result(stored: bytes, seal: Seal) -> Any:
+    """Return the result of what was stored; raise ValueError where it is damaged, or Undecryptable."""
+    return json.loads(packing.stretch(opened(bytes(stored), seal)))
 
 
 def file_rows(identifier: str, files: Mapping[str, bytes]) -> list[Row]:
@@ -133,26 +148,36 @@ def file_rows(identifier: str, files: Mapping[str, bytes]) -> list[Row]:
     ]
 
 
-def output_rows(identifier: str, chunks: Iterable[Chunk]) -> list[Row]:
-    """Return the rows of chunks."""
+def output_rows(identifier: str, chunks: Iterable[Chunk], seal: Seal | None = None) -> list[Row]:
+    """
+    Return the rows of chunks.
+
+    :param seal: encrypts them, where they may show secrets
+    """
     return [
         {
             "operation_id": identifier,
-            "stream": STREAMS.index(chunk.stream),
+            "stream": STREAMS.index(chunk.stream) + (SEALED if seal else 0),
             "upto": packing.upto(chunk),
             "at": chunk.at,
-            "data": chunk.data,
+            "data": seal.close(chunk.data) if seal else chunk.data,
         }
         for chunk in chunks
     ]
 
 
-def to_chunk(row: Mapping[str, Any]) -> Chunk:
-    """Return the chunk of a row; raise ValueError, TypeError or LookupError where it is damaged."""
-    data = bytes(row["data"])
+def to_chunk(row: Mapping[str, Any], seal: Seal) -> Chunk:
+    """
+    Return the chunk of a row; raise ValueError, TypeError or LookupError where it is damaged.
+
+    :raises Undecryptable: its key is gone
+    """
+    number, data = row["stream"], bytes(row["data"])
+    if number >= SEALED:
+        number, data = number - SEALED, seal.open(data)
     if not isinstance(row["at"], datetime):
         raise TypeError("no moment")
-    return Chunk(STREAMS[row["stream"]], row["upto"] - len(data), row["at"], data)
+    return Chunk(STREAMS[number], row["upto"] - len(data), row["at"], data)
 
 
 def key_hash(user: str, key: str) -> str:

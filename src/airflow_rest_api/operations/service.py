@@ -27,6 +27,7 @@ from airflow_rest_api.operations.model import Operation, Server, State, new_id
 from airflow_rest_api.operations.reading import Reading
 from airflow_rest_api.operations.recorder import Recorder
 from airflow_rest_api.operations.result import reader
+from airflow_rest_api.operations.sealing import NOT_KEPT
 from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Operations(Reading):
         key: Key | None = None,
         rerun_of: str | None = None,
         endpoint: str | None = None,
+        limited: bool = True,
     ) -> Operation:
         """
         Run a command and return its operation at once.
@@ -131,6 +133,7 @@ class Operations(Reading):
         :param key: of the client's request; implies ``recorded``
         :param rerun_of: the id of the operation that this one repeats
         :param endpoint: the endpoint of the 1.x plugin by which it is asked for
+        :param limited: whether the engine's limit of memory holds for it
         :raises BadArgument: a file argument has no uploaded file, or its place cannot be found
         :raises Busy: too many commands wait already, or TooManyWaiting: too many of this user
         :raises KeyTaken: the key was used before
@@ -146,6 +149,9 @@ class Operations(Reading):
         named = invocation.values.get("dag_id")
         operation.dag_id = named if isinstance(named, str) and named else None
         operation.rerun_of, operation.endpoint = rerun_of, endpoint
+        operation.reveals = invocation.reveals_secrets
+        if operation.reveals and not self._store.seal.keeps:
+            operation.warnings.append(NOT_KEPT)
         try:
             if names:
                 workspace = await asyncio.to_thread(Workspace, self._folder)
@@ -164,6 +170,7 @@ class Operations(Reading):
                 setup={
                     setup.PREPARE: setup.order(user, commands or [invocation.command.name], redacted=redacted)
                 },
+                limited=limited,
             )
             async with self._recorded(operation, key, first=recorded):
                 live = Live(
@@ -338,6 +345,8 @@ class Operations(Reading):
             finally:
                 del self._live[operation.id]
                 live.feed.end()
+                if operation.reveals and not self._store.seal.keeps:
+                    self._lately.put(live)
 
 
 __all__ = ["Cancel", "Operation", "Operations", "State", "Upload"]

@@ -21,6 +21,7 @@ from airflow_rest_api.operations.model import (
     State,
     Stream,
 )
+from airflow_rest_api.operations.sealing import KeepsNothing, Seal
 from airflow_rest_api.operations.tables import CANCEL, OPERATION
 from airflow_rest_api.storage.schema import storable
 
@@ -43,11 +44,15 @@ class Store:
     All writes of one operation but `ask_cancel` and `bury` come from the process that runs it.
 
     :param output_limit: bytes kept of each of stdout and stderr: half of them its beginning, half its end
+    :param seal: encrypts what may show secrets; without one, that is not kept
     """
 
-    def __init__(self, database: Database, *, output_limit: int = 1024 * 1024) -> None:
+    def __init__(
+        self, database: Database, *, output_limit: int = 1024 * 1024, seal: Seal | None = None
+    ) -> None:
         self.database = database
         self.output_limit = output_limit
+        self.seal: Seal = seal or KeepsNothing()
 
     async def insert(
         self,
@@ -73,7 +78,7 @@ class Store:
                 if found[0] == operation.id:
                     return  # by an attempt whose end was not heard of
                 raise KeyTaken(*found)
-            writes.execute(connection, [write], self.output_limit)
+            writes.execute(connection, [write], self.output_limit, self.seal)
 
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -89,6 +94,8 @@ class Store:
         identifier: str,
         chunks: Iterable[Chunk],
         forget_before: Mapping[Stream, int] | None = None,
+        *,
+        reveals: bool = False,
     ) -> None:
         """
         Keep what a running command printed since the last time.
@@ -96,8 +103,9 @@ class Store:
         The middle of a stream that has grown beyond `output_limit` is forgotten.
 
         :param forget_before: by stream: where what is kept of its end begins, if the caller knows better
+        :param reveals: whether it may show secrets
         """
-        await self._write(writes.appended(identifier, chunks, forget_before))
+        await self._write(writes.appended(identifier, chunks, forget_before, reveals=reveals))
 
     async def started(self, operation: Operation) -> None:
         """Keep that a command has begun, at its `started_at`."""
@@ -122,8 +130,8 @@ class Store:
 
         def work(connection: Connection) -> Operation:
             if output:
-                return reads.whole(connection, identifier, self.output_limit)
-            return reads.summary(connection, identifier)
+                return reads.whole(connection, identifier, self.output_limit, self.seal)
+            return reads.summary(connection, identifier, self.seal)
 
         return await self.database.run(work)
 
@@ -144,11 +152,11 @@ class Store:
         :raises NoSuchOperation: there is none
         """
         seen = dict(after or {})
-        return await self.database.run(lambda c: reads.chunks(c, identifier, seen, limit))
+        return await self.database.run(lambda c: reads.chunks(c, identifier, seen, limit, self.seal))
 
     async def file(self, identifier: str, name: str) -> bytes:
-        """Return the content of a file of an operation; raise NoSuchOperation or NoSuchFile."""
-        return await self.database.run(lambda connection: reads.file(connection, identifier, name))
+        """Return the content of a file; raise NoSuchOperation, NoSuchFile or Undecryptable."""
+        return await self.database.run(lambda connection: reads.file(connection, identifier, name, self.seal))
 
     async def list(
         self,
@@ -165,7 +173,9 @@ class Store:
         :param summary: without their results as well
         """
         wanted = filter or Filter()
-        return await self.database.run(lambda connection: newest(connection, wanted, before, limit, summary))
+        return await self.database.run(
+            lambda connection: newest(connection, wanted, before, limit, summary, self.seal)
+        )
 
     async def find_key(self, user: str, key: str) -> tuple[str, str] | None:
         """Return the id of the operation that a user's key led to, and the fingerprint of what was asked."""
@@ -246,7 +256,9 @@ class Store:
 
     async def _write(self, write: writes.Write) -> None:
         try:
-            await self.database.run(lambda c: writes.execute(c, [write], self.output_limit))
+            await self.database.run(lambda c: writes.execute(c, [write], self.output_limit, self.seal))
         except IntegrityError:
             # By an attempt whose end was not heard of: an outage in the middle of a commit.
-            await self.database.run(lambda c: writes.execute(c, [write], self.output_limit, careful=True))
+            await self.database.run(
+                lambda c: writes.execute(c, [write], self.output_limit, self.seal, careful=True)
+            )

@@ -12,6 +12,7 @@ from sqlalchemy import delete, insert, select, update
 
 from airflow_rest_api.operations import packing, rows
 from airflow_rest_api.operations.model import STREAMS, Chunk, Key, Operation, State, Stream
+from airflow_rest_api.operations.sealing import Seal, closed
 from airflow_rest_api.operations.tables import CANCEL, FILE, OPERATION, OUTPUT
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Write:
     :ivar ended: nothing comes after this
     :ivar forget: by stream: where what is kept of its end begins
     :ivar cut: output was let go before it was written
+    :ivar reveals: it may show secrets: it is encrypted, or not written
     :ivar done: is told when everything is written
     """
 
@@ -43,6 +45,7 @@ class Write:
     files: dict[str, bytes] = field(default_factory=dict)
     forget: dict[Stream, int] = field(default_factory=dict)
     cut: bool = False
+    reveals: bool = False
     done: Future[None] = field(default_factory=Future)
 
     def __post_init__(self) -> None:
@@ -62,6 +65,7 @@ class Write:
         self.size += later.size
         self.files |= later.files
         self.forget |= later.forget
+        self.reveals = self.reveals or later.reveals
 
     def shorten(self, size: int) -> None:
         """Let the middle of the waiting output go; what the command says of its progress stays."""
@@ -102,10 +106,14 @@ def inserted(
 
 
 def appended(
-    identifier: str, chunks: Iterable[Chunk], forget_before: Mapping[Stream, int] | None = None
+    identifier: str,
+    chunks: Iterable[Chunk],
+    forget_before: Mapping[Stream, int] | None = None,
+    *,
+    reveals: bool = False,
 ) -> Write:
-    """Return what is written when a command has printed something."""
-    return Write(identifier, chunks=list(chunks), forget=dict(forget_before or {}))
+    """Return what is written when a command has printed something, which may show secrets."""
+    return Write(identifier, chunks=list(chunks), forget=dict(forget_before or {}), reveals=reveals)
 
 
 def started(operation: Operation) -> Write:
@@ -122,7 +130,9 @@ def ended(
     if large is not None:
         contents[rows.RESULT] = large
     row = {**rows.to_row(operation), "result": small}
-    return Write(operation.id, row=row, ended=True, chunks=list(chunks), files=contents)
+    return Write(
+        operation.id, row=row, ended=True, chunks=list(chunks), files=contents, reveals=operation.reveals
+    )
 
 
 def skeleton(write: Write, message: str) -> Write:
@@ -132,37 +142,51 @@ def skeleton(write: Write, message: str) -> Write:
 
 
 def execute(
-    connection: Connection, writes: Sequence[Write], output_limit: int, *, careful: bool = False
+    connection: Connection,
+    writes: Sequence[Write],
+    output_limit: int,
+    seal: Seal,
+    *,
+    careful: bool = False,
 ) -> None:
     """
     Write everything.
 
     :param output_limit: bytes kept of each stream
+    :param seal: encrypts what may show secrets; what it does not keep is not written
     :param careful: parts may have been written before, by an attempt whose end was not heard of
     """
     outputs: list[rows.Row] = []
     new: list[rows.Row] = []
     for write in writes:
         chunks = packing.keep(packing.join(write.chunks, output_limit), output_limit)
+        closing = seal if write.reveals else None
+        if closing is not None and not closing.keeps:
+            chunks = []
         row = None
         if write.row is not None:
             row = {**write.row, "output": None}
             row["truncated"] = row["truncated"] or write.cut
             if write.ended and sum(len(chunk.data) for chunk in chunks) <= PACKED:
                 row["output"], chunks = (packing.pack(chunks) if chunks else None), []
+            if closing is not None:
+                for name in ("result", "output"):
+                    row[name] = _closed(row.get(name), closing)
         if write.new and row is not None and not (careful and _exists(connection, write.identifier)):
             new.append({"result": None, "key_hash": None, "key_fingerprint": None, **row})
         else:
             _update(connection, write, row)
         outputs += (
-            _missing(connection, write, chunks) if careful else rows.output_rows(write.identifier, chunks)
+            _missing(connection, write, chunks, closing)
+            if careful
+            else rows.output_rows(write.identifier, chunks, closing)
         )
         _forget(connection, write, output_limit)
     if new:
         connection.execute(insert(OPERATION), new)
     if outputs:
         connection.execute(insert(OUTPUT), outputs)
-    _write_files(connection, writes, careful)
+    _write_files(connection, writes, seal, careful)
     if gone := [write.identifier for write in writes if write.ended and not write.new]:
         connection.execute(delete(CANCEL).where(CANCEL.c.operation_id.in_(gone)))
 
@@ -187,11 +211,17 @@ def _update(connection: Connection, write: Write, row: rows.Row | None) -> None:
         connection.execute(this.values(truncated=True))
 
 
-def _missing(connection: Connection, write: Write, chunks: Sequence[Chunk]) -> list[rows.Row]:
+def _closed(data: bytes | None, seal: Seal) -> bytes | None:
+    return closed(data, seal) if data is not None and seal.keeps else None
+
+
+def _missing(
+    connection: Connection, write: Write, chunks: Sequence[Chunk], seal: Seal | None
+) -> list[rows.Row]:
     """Return the rows of output that are not there yet: of each stream, all before a certain point is."""
     query = select(OUTPUT.c.stream, OUTPUT.c.upto).where(OUTPUT.c.operation_id == write.identifier)
     there = {(stream, upto) for stream, upto in connection.execute(query)}
-    found = rows.output_rows(write.identifier, chunks)
+    found = rows.output_rows(write.identifier, chunks, seal)
     return [row for row in found if (row["stream"], row["upto"]) not in there]
 
 
@@ -206,15 +236,26 @@ def _forget(connection: Connection, write: Write, output_limit: int) -> None:
         if end > head:
             connection.execute(
                 delete(OUTPUT)
-                .where(OUTPUT.c.operation_id == write.identifier, OUTPUT.c.stream == number)
+                .where(
+                    OUTPUT.c.operation_id == write.identifier,
+                    OUTPUT.c.stream.in_((number, number + rows.SEALED)),
+                )
                 .where(OUTPUT.c.upto > head, OUTPUT.c.upto <= end)
             )
 
 
-def _write_files(connection: Connection, writes: Sequence[Write], careful: bool) -> None:
+def _write_files(connection: Connection, writes: Sequence[Write], seal: Seal, careful: bool) -> None:
     for write in writes:
+        files = dict(write.files)
+        if write.reveals:
+            # The large result is one that `packing` has made.
+            files = {
+                name: closed(content, seal) if name == rows.RESULT else seal.close(content)
+                for name, content in files.items()
+                if seal.keeps
+            }
         if careful and write.files:
             connection.execute(delete(FILE).where(FILE.c.operation_id == write.identifier))
         # One statement for each part: together they may be more than the server takes.
-        for row in rows.file_rows(write.identifier, write.files):
+        for row in rows.file_rows(write.identifier, files):
             connection.execute(insert(FILE).values(row))

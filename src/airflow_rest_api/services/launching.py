@@ -110,7 +110,8 @@ class Launcher:
             masked=list(plan.shown) or [LOG_SERVER],
             secrets=plan.secrets,
         )
-        return await self._operations.start(invocation, user=user, entry=plan.entry, **more)
+        # A component would inherit the limit of one command, for as long as it runs.
+        return await self._operations.start(invocation, user=user, entry=plan.entry, limited=False, **more)
 
     async def ended(self, operation: Operation) -> str | None:
         """Wait for the end of a start; return why it has failed, None where it has not."""

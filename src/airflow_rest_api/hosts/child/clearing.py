@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import functools
-import re
-import signal
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any
+
+from airflow_rest_api.hosts.child.expressions import matching
 
 NOTHING = "Nothing to clear."
-LONGEST = 2.0
-"""Seconds that an expression may take for all names together."""
 
 
 @dataclass(frozen=True)
@@ -71,27 +68,6 @@ def as_asked() -> None:
 
     dag.partial_subset = subset
     dag.clear_dags = clear
-
-
-def matching(expression: str, names: Iterable[str]) -> set[str]:
-    """
-    Return the names in which a regular expression is found.
-
-    :raises SystemExit: that takes longer than an expression that makes sense does
-    """
-
-    def stop(*_: Any) -> NoReturn:
-        raise SystemExit(f"The regular expression takes longer than {LONGEST:g} seconds")
-
-    found = re.compile(expression)
-    # The engine behind `re` looks for signals while it works.
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, LONGEST)
-    try:
-        return {name for name in names if found.search(name)}
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _selecting(options: dict[str, Any]) -> dict[str, Any]:

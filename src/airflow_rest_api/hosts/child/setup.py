@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from airflow_rest_api.hosts.child import clearing, printing, redacting
+from airflow_rest_api.hosts.child import clearing, expressions, printing, redacting
 from airflow_rest_api.hosts.child.acting_user import act_as
 from airflow_rest_api.hosts.child.dag_test import test_unseen
 from airflow_rest_api.hosts.child.task_test import test_in_memory
@@ -20,17 +20,18 @@ def _whoever(adjust: Callable[..., None], *arguments: Any) -> Adjust:
 
 
 _PRINTS = _whoever(printing.dag_files_to_stderr)
+_TRIES = _whoever(expressions.tried)
 
 BY_COMMAND: Mapping[str, tuple[Adjust, ...]] = {
     "dags list": (_PRINTS,),
     "dags list-import-errors": (_PRINTS,),
-    "dags pause": (_whoever(printing.paused_as, True),),
+    "dags pause": (_TRIES, _whoever(printing.paused_as, True)),
     "dags report": (_PRINTS,),
     "dags reserialize": (_PRINTS,),
     "dags show": (_PRINTS,),
     "dags test": (_PRINTS, test_unseen),
-    "dags unpause": (_whoever(printing.paused_as, False),),
-    "tasks clear": (_PRINTS, _whoever(clearing.as_asked)),
+    "dags unpause": (_TRIES, _whoever(printing.paused_as, False)),
+    "tasks clear": (_PRINTS, _TRIES, _whoever(clearing.as_asked)),
     "tasks list": (_PRINTS,),
     "tasks render": (_PRINTS,),
     "tasks test": (_PRINTS, test_in_memory),

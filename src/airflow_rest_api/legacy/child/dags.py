@@ -10,7 +10,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.hosts.child import clearing, printing
+from airflow_rest_api.hosts.child import expressions, printing
 from airflow_rest_api.legacy.child.messages import Refused, unknown_dag
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def matching(dag: Any, expression: str | None, *, upstream: bool) -> set[str]:
     if expression is None:
         return set(dag.task_ids)
     try:
-        chosen = clearing.matching(expression, [task.task_id for task in dag.tasks])
+        chosen = expressions.matching(expression, [task.task_id for task in dag.tasks])
     except (re.error, ValueError, RecursionError, OverflowError) as error:
         raise Refused(f"Argument 'task_regex' is no regular expression: {error}") from None
     tasks = [task for task in dag.tasks if task.task_id in chosen]

@@ -1,0 +1,87 @@
+"""Regular expressions of clients over the ids of DAGs: in the database, or in a process that is killed."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import Any
+
+MATCHING = "import json,re,sys;p,n=json.load(sys.stdin);print(json.dumps([i for i in n if re.search(p,i)]))"
+PATIENCE = 2.0
+"""Seconds for a regular expression, which may take for ever."""
+
+
+class TooSlow(Exception):
+    """A regular expression takes longer than one that makes sense does."""
+
+    def __init__(self) -> None:
+        super().__init__(f"The regular expression takes longer than {PATIENCE:g} seconds")
+
+
+def dags_matching(pattern: str) -> list[str]:
+    """
+    Find DAGs as `airflow dags pause --treat-dag-id-as-regex` does: in the database, by its rules.
+
+    SQLite has none and calls Python's, in this process, where one expression can hold up everything: that is
+    left to a process of its own, which is killed after the time.
+
+    :raises TooSlow: it takes too long
+    :raises re.error: it is none, for Python
+    """
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+    from sqlalchemy.exc import DBAPIError
+
+    column: Any = DagModel.dag_id
+    with create_session() as session:
+        dialect = session.get_bind().dialect.name
+        if dialect == "sqlite":
+            names = [str(name) for name in session.scalars(select(column))]
+        else:
+            _limit(session, dialect)
+            try:
+                return list(session.scalars(_in_time(select(column).where(column.regexp_match(pattern)))))
+            except DBAPIError as error:
+                session.rollback()
+                if _is_late(error):
+                    raise TooSlow from None
+                raise
+    return _by_python(pattern, names)
+
+
+def _by_python(pattern: str, names: list[str]) -> list[str]:
+    words = [sys.executable, "-I", "-S", "-c", MATCHING]
+    asked = json.dumps([pattern, names])
+    try:
+        done = subprocess.run(
+            words, input=asked, capture_output=True, text=True, timeout=PATIENCE, check=True
+        )
+    except subprocess.TimeoutExpired:
+        raise TooSlow from None
+    except subprocess.CalledProcessError:
+        raise re.error("not a regular expression") from None
+    found: list[str] = json.loads(done.stdout)
+    return found
+
+
+def _limit(session: Any, dialect: str) -> None:
+    """Have PostgreSQL give up in time, within this transaction."""
+    from sqlalchemy import text
+
+    if dialect == "postgresql":
+        session.execute(text(f"SET LOCAL statement_timeout = {int(PATIENCE * 1000)}"))
+
+
+def _in_time(query: Any) -> Any:
+    """Have MySQL give up in time; to MariaDB, whose expressions have bounds of their own, it is a comment."""
+    return query.prefix_with(f"/*+ MAX_EXECUTION_TIME({int(PATIENCE * 1000)}) */", dialect="mysql")
+
+
+def _is_late(error: Any) -> bool:
+    code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    arguments: Any = getattr(error.orig, "args", ())
+    # query_canceled of PostgreSQL; ER_QUERY_TIMEOUT and ER_REGEXP_TIME_OUT of MySQL.
+    return code == "57014" or (bool(arguments) and arguments[0] in (3024, 3699))
