@@ -13,7 +13,7 @@ from airflow_rest_api.hosts.event_log import (
     MARK,
     Event,
     fitted,
-    short_line,
+    short_text,
     write,
 )
 from tests.standin import airflow_database
@@ -92,11 +92,12 @@ def test_what_fits_is_not_touched():
     event = Event("rest_api.dags pause", "ada", "a" * 250, "t", "r", {"arguments": ["dags", "pause", "ä"]})
     assert fitted(event) == event
     assert fitted(fitted(event)) == fitted(event)
-    assert short_line(["dags", "pause", "a"]) == ["dags", "pause", "a"]
+    assert short_text("dags pause ä", LINE_ROOM) == "dags pause ä"
 
 
-@pytest.mark.parametrize("words", [["x" * 10**6], ["x"] * 10**5, ["😀" * 1000] * 1000])
-def test_a_command_line_of_any_length_gets_short(words):
-    line = short_line(words)
-    assert len(json.dumps(line)) <= LINE_ROOM
-    assert MARK in line[-1]
+@pytest.mark.parametrize("text", ["x" * 10**6, "'\"" * 1000, "😀" * 10**5, "\0" * 2000])
+def test_a_text_of_any_length_gets_short(text):
+    short = short_text(text, LINE_ROOM)
+    assert LINE_ROOM / 4 < len(json.dumps(short)) <= LINE_ROOM
+    assert short.endswith(MARK)
+    assert text.startswith(short.removesuffix(MARK))

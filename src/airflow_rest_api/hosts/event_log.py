@@ -24,7 +24,7 @@ OWNER_ROOM = 256
 SPARE = 64
 """Bytes of what Airflow fills in, such as the time."""
 LINE_ROOM = 1200
-"""Bytes, as JSON, of the command line in the row that Airflow itself writes for a command of its own."""
+"""Bytes, as JSON, of the command line in the row that Airflow itself writes: see `child.command_rows`."""
 
 MARK = "…"
 """Stands where something was cut."""
@@ -52,11 +52,11 @@ def fitted(event: Event) -> Event:
     """Return an event whose texts together have at most `LONGEST_ROW` bytes, marked where they were cut."""
     cut = replace(
         event,
-        name=_text(event.name, LONGEST_EVENT, ID_ROOM),
-        owner=_text(event.owner, LONGEST_NAME, OWNER_ROOM),
-        dag_id=event.dag_id and _text(event.dag_id, LONGEST_ID, ID_ROOM),
-        task_id=event.task_id and _text(event.task_id, LONGEST_ID, ID_ROOM),
-        run_id=event.run_id and _text(event.run_id, LONGEST_ID, ID_ROOM),
+        name=id_text(event.name, LONGEST_EVENT, ID_ROOM),
+        owner=id_text(event.owner, LONGEST_NAME, OWNER_ROOM),
+        dag_id=event.dag_id and id_text(event.dag_id, LONGEST_ID, ID_ROOM),
+        task_id=event.task_id and id_text(event.task_id, LONGEST_ID, ID_ROOM),
+        run_id=event.run_id and id_text(event.run_id, LONGEST_ID, ID_ROOM),
     )
     # The user is in two columns.
     others = (cut.name, cut.owner, cut.owner, cut.dag_id, cut.task_id, cut.run_id)
@@ -70,13 +70,13 @@ def fitted(event: Event) -> Event:
     return replace(cut, extra={**dict(list(short.items())[:10]), "cut": MARK})
 
 
-def short_line(words: Sequence[str], room: int = LINE_ROOM) -> list[str]:
-    """Return a command line of at most so many bytes as JSON, marked where it was cut."""
-    for longest, most in SCALES:
-        line: list[str] = _shortened(words, longest, most)
-        if _fits(line, room):
-            return line
-    return [MARK]
+def short_text(text: str, room: int) -> str:
+    """Return a text of at most so many bytes as JSON, marked where it was cut."""
+    short, longest = text, room
+    while longest and (len(short) > room or len(_as_json(short)) > room):
+        short = text[:longest] + MARK
+        longest = longest * 2 // 3
+    return short
 
 
 def write(events: Sequence[Event]) -> None:
@@ -146,7 +146,7 @@ def _as_json(value: Any) -> str:
     return json.dumps(value, default=str)
 
 
-def _text(text: str, longest: int, room: int) -> str:
+def id_text(text: str, longest: int, room: int) -> str:
     """Return a text as every database takes it, of so many characters and so many bytes at most."""
     whole = text[: longest + 1].replace("\0", "").encode(errors="replace").decode()
     if len(whole) <= longest and len(whole.encode()) <= room:

@@ -46,6 +46,8 @@ log = logging.getLogger(__name__)
 NAMES_ITS_OBJECT = frozenset({"dag_id", "task_id", "run_id"})
 """The arguments that the records of what was done have columns for."""
 
+SETTLED = 5.0
+"""Seconds at most in which the end of a start is noted, with the database at hand."""
 ROUND = 3600.0
 """Seconds of one wait for a command, after which comes another: what ends a command is its own timeout."""
 
@@ -209,7 +211,7 @@ class Legacy:
         """Start a component, and wait until it is ready or has failed."""
         assert self._services is not None
         try:
-            _, operation = await self._services.start(
+            service, operation = await self._services.start(
                 component,
                 user=caller.name,
                 asks=decision.asks,
@@ -221,6 +223,8 @@ class Legacy:
             raise Refusal(str(error), 409) from None
         while not operation.state.ended:
             operation = await self._operations.wait(operation.id, ROUND)
+        # What has failed is then known to have: the same can be asked for again at once.
+        await self._services.local.started(service.id, SETTLED)
         return operation
 
     async def _deploy(

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.engine.job import Job
 from airflow_rest_api.hosts.child import setup
-from airflow_rest_api.hosts.event_log import short_line
 from airflow_rest_api.operations.arguments import with_files
 from airflow_rest_api.operations.cancel import Cancel
 from airflow_rest_api.operations.command import UNREAD, Ear, follow
@@ -158,8 +157,7 @@ class Operations(Reading):
                 argv = await asyncio.to_thread(with_files, parser, invocation, workspace, files or {})
             job = Job(
                 argv,
-                # Airflow writes it to its event log.
-                shown=short_line(invocation.masked),
+                shown=invocation.masked,
                 entry=entry,
                 timeout=timeout if timeout is not None else self._command_timeout,
                 output_limit=self._output_limit,

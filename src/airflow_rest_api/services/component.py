@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from airflow_rest_api.engine.child import run_airflow
+from airflow_rest_api.hosts.child import command_rows
 from airflow_rest_api.hosts.child.acting_user import act_as
 
 
@@ -25,4 +26,5 @@ def main(letter: int, name: str, *shown: str) -> None:
     sys.argv = [str(script) if script.is_file() else name, *shown]
     if order["user"] is not None:
         act_as(order["user"])
+    command_rows.shorten()
     run_airflow(order["argv"])

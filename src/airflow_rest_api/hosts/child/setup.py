@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from airflow_rest_api.hosts.child import clearing, expressions, printing, redacting
+from airflow_rest_api.hosts.child import clearing, command_rows, expressions, printing, redacting
 from airflow_rest_api.hosts.child.acting_user import act_as
 from airflow_rest_api.hosts.child.dag_test import test_unseen
 from airflow_rest_api.hosts.child.task_test import test_in_memory
@@ -60,6 +60,7 @@ def order(user: str, commands: Sequence[str], *, redacted: bool = False) -> dict
 def prepare(order: Mapping[str, Any]) -> None:
     """Set right what the commands of an order need; SystemExit says in one sentence what cannot be."""
     act_as(order["user"])
+    command_rows.shorten()
     for command in order["commands"]:
         more = REDACTED.get(command, ()) if order["redacted"] else ()
         for adjust in (*BY_COMMAND.get(command, ()), *more):
