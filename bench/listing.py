@@ -63,7 +63,7 @@ PAGES: tuple[Page, ...] = (
     Page("command=rare", Filter(command="rare")),
     Page("user=user_3 (every tenth)", Filter(user="user_3")),
     Page("user=nobody (none)", Filter(user="nobody")),
-    Page("effect=read (half)", Filter(effect="read")),
+    Page("effect=read (half)", Filter(effects=("read",))),
     Page("dag_id=rare", Filter(dag_id="rare")),
     Page("until= an hour after the first", Filter(until=NOW + timedelta(hours=1))),
     Page("command=dags list, state=failed", Filter(command="dags list", states=(State.FAILED,))),
