@@ -207,7 +207,7 @@ def test_values_that_follow_one_flag_do_not_take_what_comes_behind(visit: Visit)
         ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
         ("-2+3*cmd()", "'-2+3*cmd()"),
         ("@SUM(A1)", "'@SUM(A1)"),
-        ("\t=1", '"\'\t=1"'),
+        ("\t=1", "'\t=1"),
         ("-12.5e3", "-12.5e3"),
         ("@daily", "@daily"),
         ("-", "-"),
