@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shlex
@@ -15,6 +16,7 @@ from demo.client import request
 from demo.stack import Stack
 from tests.browser.conftest import Visit
 from tests.browser.visitor import PATIENCE, run, violations
+from tests.server.conftest import Client
 
 pytestmark = pytest.mark.airflow
 
@@ -141,6 +143,34 @@ def test_a_result_of_ten_thousand_rows_is_sorted_and_scrolled(visit: Visit, stac
     finally:
         with closing(sqlite3.connect(stack.database, timeout=30)) as database, database:
             database.execute("DELETE FROM variable WHERE key LIKE 'many_%'")
+
+
+def test_a_result_is_filtered_and_saved_as_csv(visit: Visit, stack: Stack):
+    with Client(stack) as client:
+        for pool, description in (
+            ("csv pool", '=HYPERLINK("http://x")'),
+            ("csv other", "-5"),
+            ("csv third", "@daily"),
+        ):
+            client.command("pools/set", pool=pool, slots=3, description=description)
+    page = visit().open("?view=commands&command=pools/list")
+    operation = run(page)
+    table = operation.get_by_role("region", name="Result")
+    expect(table.get_by_role("cell", name="default_pool")).to_be_visible()
+    operation.get_by_label("Filter the rows").fill("CSV 3")
+    expect(table.locator("tbody tr")).to_have_count(3)
+    expect(operation.get_by_role("status").filter(has_text="3 of 4 rows")).to_be_visible()
+    with page.expect_download() as download:
+        operation.get_by_role("button", name="CSV").click()
+    assert re.fullmatch(r"pools-list-[0-9a-f]{8}\.csv", download.value.suggested_filename)
+    rows = list(csv.DictReader(download.value.path().open(newline="", encoding="utf-8")))
+    assert {row["pool"]: row["description"] for row in rows} == {
+        "csv pool": '\'=HYPERLINK("http://x")',
+        "csv other": "-5",
+        "csv third": "@daily",
+    }
+    operation.get_by_label("Filter the rows").fill("nowhere")
+    expect(operation).to_contain_text("No row has that.")
 
 
 def test_the_lines_to_copy_do_the_same(visit: Visit, stack: Stack):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import difflib
+import io
 import random
 import shlex
 from typing import Any
@@ -192,6 +194,38 @@ def test_values_that_follow_one_flag_do_not_take_what_comes_behind(visit: Visit)
         )
     )
     assert found == "airflow c --xs 'a b' c -- d"
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("plain", "plain"),
+        ('say "a, b"', '"say ""a, b"""'),
+        ("two\nlines", '"two\nlines"'),
+        (" blank", '" blank"'),
+        ("=1+2", "'=1+2"),
+        ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+        ("-2+3*cmd()", "'-2+3*cmd()"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1", "'\t=1"),
+        ("-12.5e3", "-12.5e3"),
+        ("@daily", "@daily"),
+        ("-", "-"),
+        ("ü 😀", "ü 😀"),
+    ],
+)
+def test_a_field_of_csv_is_itself_and_no_formula(visit: Visit, text: str, field: str):
+    made = (
+        visit()
+        .open()
+        .evaluate(
+            f"async text => {{ {IMPORT} return (await load('lib/csv.js')).csv(['name'], [[text]]); }}", text
+        )
+    )
+
+    assert made == f"name\r\n{field}\r\n"
+    [row] = csv.DictReader(io.StringIO(made, newline=""))
+    assert row["name"].lstrip("'") == text
 
 
 def test_the_name_of_a_file_is_one_name_to_curl(visit: Visit):

@@ -65,7 +65,7 @@
     const element = node.parentElement;
     if (!node.data.trim() || hidden(element) || element.matches('textarea, select, style, script')) continue;
     const range = document.createRange();
-    for (const { 0: word, index } of element.matches('pre, code, pre *, code *, dd, td, .entry-because') ? [] : node.data.matchAll(/\p{L}{2,18}/gu)) {
+    for (const { 0: word, index } of element.matches('pre, code, pre *, code *, dd, td, .entry-because') ? [] : node.data.matchAll(/\p{Script=Latin}{2,18}/gu)) {
       range.setStart(node, index);
       range.setEnd(node, index + word.length);
       const tops = [...range.getClientRects()].map(rect => rect.top);

@@ -1,6 +1,7 @@
 /** The part of Lines that is in sight: where it is, whether it follows at the end, what is searched in it. */
 import { Finder } from "./finder.js";
 import { BOTH } from "./lines.js";
+import { LogLayout } from "./loglayout.js";
 import { LogSheet } from "./logsheet.js";
 
 /** Rows above and below the sight that are drawn as well. */
@@ -13,7 +14,7 @@ const UP = new Set(["ArrowUp", "PageUp", "Home"]);
 
 export class LogWindow {
   /**
-   * `tell` is given `{rows, following, unseen, matches, match}` when one of them has changed. With `numbered` it is a text
+   * `tell` is given `{rows, following, unseen, matches, match, groups, folded}` when one of them has changed. With `numbered` it is a text
    * whose lines are counted, and that is read from its beginning.
    */
   constructor(box, lines, tell, numbered = false) {
@@ -29,7 +30,10 @@ export class LogWindow {
     this.seenEnd = 0;
     this.anchor = { number: 0, offset: 0 };
     this.generation = lines.generation;
-    this.dropped = lines.dropped;
+    this.layout = new LogLayout(lines);
+    this.wrap = false;
+    /** Whether rows have moved since they were drawn. */
+    this.moved = false;
     this.finder = new Finder(lines);
     this.wanted = false;
     this.told = { text: "", at: -Infinity, following: this.following, timer: 0 };
@@ -48,9 +52,10 @@ export class LogWindow {
     box.addEventListener("touchmove", () => this.#hold(), passive);
     box.addEventListener("keydown", ({ key }) => (UP.has(key) ? this.#hold() : key === "End" && this.follow()), passive);
     this.unwatch = this.lines.watch(() => this.#later());
+    box.addEventListener("click", ({ target }) => this.#fold(target.closest?.(".log-fold")), passive);
     this.sizes = new ResizeObserver(() => {
       this.sheet.measure();
-      this.#again();
+      this.#lay();
     });
     this.sizes.observe(box);
   }
@@ -64,15 +69,22 @@ export class LogWindow {
     this.box.replaceChildren();
   }
 
-  /** Show one stream or both, with the times of the lines or without. */
-  show(stream, times) {
+  /** Show one stream or both, with the times of the lines or without, lines that are too long in one or in several. */
+  show(stream, times, wrap) {
     if (stream !== this.stream) {
       this.finder.restrict(stream);
       if (!this.following) this.box.scrollTop = 0;
     }
     this.stream = stream;
     this.times = times;
-    this.#again();
+    this.wrap = wrap;
+    this.#lay();
+  }
+
+  /** Fold all groups, or unfold them. */
+  foldAll(folded) {
+    this.layout.foldAll(folded);
+    this.#shift();
   }
 
   /** Go to the end, and stay there. */
@@ -96,28 +108,27 @@ export class LogWindow {
   }
 
   get #count() {
-    const shown = this.lines.shown(this.stream);
-    return shown ? shown.length : this.lines.rows.length;
+    return this.lines.shown(this.stream)?.length ?? this.lines.rows.length;
   }
 
-  /** The number of the row at a place. */
-  #number(place) {
-    const shown = this.lines.shown(this.stream);
-    return shown ? shown[place] : this.lines.dropped + place;
+  /** Lay out anew: the window, or what it is to show, is another one. */
+  #lay() {
+    this.sheet.wrap = this.wrap;
+    this.layout.change({ stream: this.stream, columns: this.wrap ? this.sheet.room(this.times) : Infinity });
+    this.#shift();
   }
 
-  /** The place of a row, or of the next one that is shown. */
-  #place(number) {
-    const shown = this.lines.shown(this.stream);
-    if (!shown) return Math.max(0, number - this.lines.dropped);
-    let low = 0;
-    let high = shown.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (shown[middle] < number) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+  /** Draw anew what has moved; what is in sight stays where it is. */
+  #shift() {
+    this.moved = true;
+    this.#again();
+  }
+
+  #fold(button) {
+    if (!button) return;
+    this.following = false;
+    this.layout.fold(Number(button.dataset.row));
+    this.#shift();
   }
 
   #later() {
@@ -149,8 +160,12 @@ export class LogWindow {
   #reveal(number) {
     this.following = false;
     this.heldUntil = performance.now() + HELD;
-    const { box, sheet } = this;
-    const top = this.#place(number) * sheet.height;
+    const { box, layout, sheet } = this;
+    layout.update();
+    layout.reveal(number);
+    // There may be more room than there was.
+    sheet.reserve(layout.total);
+    const top = layout.place(number) * sheet.height;
     if (top < box.scrollTop || top + sheet.height > box.scrollTop + box.clientHeight) {
       box.scrollTop = Math.max(0, top - box.clientHeight / 3);
     }
@@ -158,12 +173,11 @@ export class LogWindow {
 
   #draw() {
     this.frame = 0;
-    const { box, lines, sheet, finder } = this;
-    this.#followDrops();
-    const count = this.#count;
-    sheet.reserve(count);
+    const { box, layout, lines, sheet, finder } = this;
+    this.#followChanges();
+    sheet.reserve(layout.total);
     if (this.following && !this.#selecting()) {
-      box.scrollTop = count * sheet.height;
+      box.scrollTop = layout.total * sheet.height;
       this.setTop = box.scrollTop;
     }
     if (finder.work()) this.#later();
@@ -172,30 +186,40 @@ export class LogWindow {
       this.next(0);
     }
     const top = Math.floor(box.scrollTop / sheet.height);
-    const last = Math.min(count, Math.ceil((box.scrollTop + box.clientHeight) / sheet.height) + MARGIN);
+    const last = Math.min(layout.total, Math.ceil((box.scrollTop + box.clientHeight) / sheet.height) + MARGIN);
     const rows = [];
-    for (let place = Math.max(0, top - MARGIN); place < last; place++) {
-      const number = this.#number(place);
-      rows.push([number, lines.row(number), place]);
+    for (let number = layout.at(Math.max(0, top - MARGIN)); number !== undefined; ) {
+      const place = layout.place(number);
+      if (place >= last) break;
+      rows.push([number, lines.row(number), place, layout.group(number)]);
+      number = layout.at(place + layout.size(number));
     }
-    sheet.draw(rows, { times: this.times, needle: finder.needle, current: finder.current });
-    this.anchor = { number: this.#number(top) ?? 0, offset: box.scrollTop - top * sheet.height };
+    const sizes = sheet.draw(rows, { times: this.times, needle: finder.needle, current: finder.current });
+    const first = layout.at(top);
+    this.anchor = { number: first ?? 0, offset: first === undefined ? 0 : box.scrollTop - layout.place(first) * sheet.height };
+    // What the browser made of a line may be more or less than its number of characters says.
+    const others = sizes.filter(([number, size]) => layout.resize(number, size));
+    if (others.length) {
+      this.moved = true;
+      this.#later();
+    }
     if (this.following) this.seenEnd = lines.end;
-    this.#report(count);
+    this.#report(this.#count);
   }
 
-  /** The oldest rows go: what is in sight stays where it is. */
-  #followDrops() {
-    const { lines } = this;
+  /** The oldest rows go, or others are folded: what is in sight stays where it is. */
+  #followChanges() {
+    const { layout, lines } = this;
+    const moved = layout.update() || this.moved;
+    this.moved = false;
     if (lines.generation !== this.generation) {
       this.seenEnd = 0;
       this.sheet.forget();
-    } else if (lines.dropped !== this.dropped && !this.following) {
-      const { number, offset } = this.anchor;
-      this.box.scrollTop = this.#place(number) * this.sheet.height + offset;
+    } else if (moved && !this.following) {
+      this.sheet.reserve(layout.total);
+      this.box.scrollTop = layout.place(this.anchor.number) * this.sheet.height + this.anchor.offset;
     }
     this.generation = lines.generation;
-    this.dropped = lines.dropped;
   }
 
   #selecting() {
@@ -204,9 +228,11 @@ export class LogWindow {
   }
 
   #report(rows) {
-    const { finder, following, lines, told } = this;
+    const { finder, following, layout, lines, told } = this;
     const unseen = following ? 0 : lines.end - this.seenEnd;
-    const said = { rows, following, unseen, matches: finder.matches.length, match: finder.index };
+    const groups = [...layout.groups.values()];
+    const folded = groups.length > 0 && groups.every((group) => group.folded);
+    const said = { rows, following, unseen, matches: finder.matches.length, match: finder.index, groups: groups.length, folded };
     const text = JSON.stringify(said);
     clearTimeout(told.timer);
     if (text === told.text) return;

@@ -5,10 +5,16 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { BOTH } from "../lib/lines.js";
 import { LogWindow } from "../lib/logwindow.js";
+import { useRoving } from "../lib/roving.js";
 import { plural } from "../lib/text.js";
 import { Button, CopyButton } from "./basic.js";
 import { Icon } from "./icons.js";
 import { toast } from "./toast.js";
+
+/** The folds of groups in sight, which are one stop of Tab. */
+const FOLDS = { items: ".log-fold" };
+/** Whether lines are wrapped: who wants it here wants it in the next log too. */
+let wrapped = false;
 
 /**
  * @param {object} props
@@ -19,16 +25,19 @@ import { toast } from "./toast.js";
 export function LogPane({ lines, label, live = false, empty = "Nothing was printed.", downloads = null, kind = "output" }) {
   const box = useRef(null);
   const pane = useRef(null);
-  const [seen, setSeen] = useState({ rows: 0, following: true, unseen: 0, matches: 0, match: -1 });
+  const [seen, setSeen] = useState({ rows: 0, following: true, unseen: 0, matches: 0, match: -1, groups: 0, folded: false });
   const [stream, setStream] = useState(BOTH);
   const [times, setTimes] = useState(false);
+  const [wrap, setWrap] = useState(wrapped);
+  useRoving(box, FOLDS);
 
   useEffect(() => {
     const made = new LogWindow(box.current, lines, setSeen, kind === "text");
     pane.current = made;
     return () => made.end();
   }, [lines]);
-  useEffect(() => pane.current.show(stream, times), [lines, stream, times]);
+  useEffect(() => pane.current.show(stream, times, wrap), [lines, stream, times, wrap]);
+  const toggle = (event) => setWrap((wrapped = event.currentTarget.checked));
 
   const text = () => lines.text(stream);
   const found = downloads ?? [{ label: "Download", name: "output.txt", get: async () => text() }];
@@ -38,6 +47,8 @@ export function LogPane({ lines, label, live = false, empty = "Nothing was print
       <${Search} pane=${pane} seen=${seen} />
       <span class="log-count">${plural(seen.rows, "line")}</span>
       <span class="grow"></span>
+      ${seen.groups > 0 && html`<${Button} kind="quiet" small icon=${seen.folded ? "right" : "down"} onClick=${() => pane.current.foldAll(!seen.folded)}>${seen.folded ? "Unfold all" : "Fold all"}<//>`}
+      <label class="log-times"><input type="checkbox" checked=${wrap} onChange=${toggle} />Wrap</label>
       ${kind === "output" && html`<label class="log-times"><input type="checkbox" checked=${times} onChange=${(event) => setTimes(event.currentTarget.checked)} />Times</label>`}
       ${kind !== "text" && html`<span class="select log-streams"><select aria-label="Streams" value=${stream} onChange=${(event) => setStream(event.currentTarget.value)}>
         <option value=${BOTH}>stdout + stderr</option>
