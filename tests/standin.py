@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 
 from airflow_rest_api.app import create_app
 from airflow_rest_api.engine import Busy, Ending, Engine, Job, Outcome
+from airflow_rest_api.engine.engine import WARMING_UP
 from airflow_rest_api.engine.output import Output
 from airflow_rest_api.settings import Settings
 from airflow_rest_api.storage.engines import own_engine
@@ -43,7 +44,13 @@ class HeardOutput(Output):
 class StandInProcess:
     """What the rest of the plugin sees of `engine.Process`."""
 
-    def __init__(self, job: Job, script: Script, on_output: Listener | None = None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        script: Script,
+        on_output: Listener | None = None,
+        warming: asyncio.Event | None = None,
+    ) -> None:
         self.job = job
         self.state = "queued"
         self.created_at = time.time()
@@ -53,13 +60,15 @@ class StandInProcess:
         self.stderr = HeardOutput(job.output_limit, "stderr", on_output)
         self.on_start: Callable[[], None] | None = None
         self.on_wait: Callable[[str], None] | None = None
-        self.waits_for: str | None = None
+        self._warming = warming
         self.cancelled = asyncio.Event()
         self.reason = ""
         self._script = script
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> Outcome:
+        if self._warming is not None:
+            await self._warming.wait()
         self.state, self.started_at = "running", time.time()
         if self.on_start is not None:
             self.on_start()
@@ -86,7 +95,12 @@ class StandInEngine:
         self.jobs: list[Job] = []
         self.processes: list[StandInProcess] = []
         self.busy = False
+        self.warming: asyncio.Event | None = None
         self.started = self.stopped = False
+
+    @property
+    def waits_for(self) -> str | None:
+        return WARMING_UP if self.warming else None
 
     async def start(self) -> None:
         self.started = True
@@ -103,7 +117,7 @@ class StandInEngine:
     def submit(self, job: Job, on_output: Listener | None = None) -> StandInProcess:
         self.check_room()
         self.jobs.append(job)
-        self.processes.append(StandInProcess(job, self.script, on_output))
+        self.processes.append(StandInProcess(job, self.script, on_output, self.warming))
         return self.processes[-1]
 
 

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 
-from airflow_rest_api.parsing_threads import LARGE, THREADS, read_aside
+from airflow_rest_api.parsing_threads import LARGE, read_aside
 
 
 def test_what_is_long_is_read_in_a_thread_of_its_own_and_what_is_short_at_once() -> None:
@@ -40,4 +40,17 @@ def test_a_flood_of_long_bodies_takes_these_threads_alone() -> None:
         return before
 
     assert asyncio.run(flood())
-    assert most <= THREADS
+    assert most == 1
+
+
+def test_a_piece_of_a_body_does_not_wait_for_the_whole_ones_of_others() -> None:
+    hold = threading.Event()
+
+    async def piece() -> str:
+        whole = [asyncio.ensure_future(read_aside(LARGE + 1, hold.wait)) for _ in range(10)]
+        name = await read_aside(LARGE + 1, lambda: threading.current_thread().name, piece=True)
+        hold.set()
+        await asyncio.gather(*whole)
+        return name
+
+    assert asyncio.run(piece()).startswith("rest-api-piece")

@@ -139,7 +139,7 @@ class Parser(MultiPartParser):
             self._file_parts_to_write.clear()
             self._file_parts_to_finish.clear()
 
-        await read_aside(size, write)
+        await read_aside(size, write, piece=True)
 
 
 async def read_multipart(

@@ -11,23 +11,24 @@ from typing import TypeVar
 LARGE = 64 * 1024
 """Bytes beyond which a thread reads them; for fewer, handing them over is most of the time."""
 
-THREADS = 2
-"""So many bodies are read at once: one that takes long keeps none of the threads that others wait for."""
-
 T = TypeVar("T")
 
 
-async def read_aside(size: int, read: Callable[[], T]) -> T:
+async def read_aside(size: int, read: Callable[[], T], *, piece: bool = False) -> T:
     """
-    Return what a function makes of what a client sent, called in one of these threads where that is long.
+    Return what a function makes of what a client sent, called in a thread of ours where that is long.
+
+    There is one for whole bodies and one for pieces of them, which do not wait for the whole ones of others.
+    More would not be faster, as Python runs one at a time, and each makes the event loop wait for its turn.
 
     :param size: of what was sent, in bytes or characters
+    :param piece: there is more to come
     """
     if size <= LARGE:
         return read()
-    return await asyncio.get_running_loop().run_in_executor(_threads(), read)
+    return await asyncio.get_running_loop().run_in_executor(_thread(piece=piece), read)
 
 
 @cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS, thread_name_prefix="rest-api-body")
+def _thread(*, piece: bool) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="rest-api-piece" if piece else "rest-api-body")

@@ -98,8 +98,8 @@ class Engine:
         """
         self.check_room()
         process = Process(job, on_output)
-        if self._warming:
-            process.wait_for(WARMING_UP)
+        if (what := self.waits_for) is not None:
+            process.wait_for(what)
         self._queue.append(process)
         process.stopping.add_done_callback(lambda _: self._forget(process))
         self._advance()
@@ -111,11 +111,12 @@ class Engine:
             raise Busy(self._retry_after())
 
     @property
-    def _warming(self) -> bool:
-        """Whether the next command has to wait for a warm parent."""
+    def waits_for(self) -> str | None:
+        """What the next command has to wait for beside its turn, in one sentence."""
         if not self.limits.fork or time.monotonic() < self._cold_until:
-            return False
-        return self._parent is None or self._parent.lost or not self._parent.ready.done()
+            return None
+        warm = self._parent is not None and not self._parent.lost and self._parent.ready.done()
+        return None if warm else WARMING_UP
 
     @property
     def _full(self) -> bool:

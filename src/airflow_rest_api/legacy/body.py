@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
+from binascii import unhexlify
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,6 +37,10 @@ MOST_FIELDS = 1000
 _PIECE = 64 * 1024
 """Characters that are decoded at once: Python lets no other thread run in the middle."""
 
+_DENSE = 0.9
+"""Of a piece that is little else than escapes, as of a text in another script than ours."""
+
+_ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _FILES = 1000
 
 
@@ -228,6 +234,13 @@ def _decode(text: str) -> str:
         # Not in the middle of an escape: %41
         cut = raw.rfind(b"%", end - 2, end)
         end = end if cut < 0 else cut
-        pieces.append(decoder.decode(unquote_to_bytes(raw[start:end])))
+        pieces.append(decoder.decode(_unescaped(raw[start:end])))
         start = end
     return "".join(pieces) + decoder.decode(b"", final=True)
+
+
+def _unescaped(piece: bytes) -> bytes:
+    if 3 * piece.count(b"%") < _DENSE * len(piece):
+        return unquote_to_bytes(piece)
+    # Many in a row, which take a third of the time all at once.
+    return _ESCAPES.sub(lambda escapes: unhexlify(escapes[0].replace(b"%", b"")), piece)

@@ -148,6 +148,7 @@ class Operations(Reading):
         named = invocation.values.get("dag_id")
         operation.dag_id = named if isinstance(named, str) and named else None
         operation.rerun_of, operation.endpoint = rerun_of, endpoint
+        operation.message = self._engine.waits_for
         operation.reveals = invocation.reveals_secrets
         if operation.reveals and not self._store.seal.keeps:
             operation.warnings.append(NOT_KEPT)
@@ -183,8 +184,6 @@ class Operations(Reading):
                 await asyncio.to_thread(workspace.remove)
             raise
         process.on_start, process.on_wait = live.begin, live.wait_for
-        if process.waits_for is not None:
-            live.wait_for(process.waits_for)
         live.stop = process.cancel
         read = read or reader(invocation)
         work = follow(live, process, ear, invocation, workspace, self._file_limit, read)
