@@ -32,13 +32,12 @@ def dags_matching(pattern: str) -> list[str]:
     """
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
-    from sqlalchemy import select
 
     column: Any = DagModel.dag_id
     with create_session() as session:
         if session.get_bind().dialect.name != "sqlite":
             return in_database(session, column, pattern)
-        names = [str(name) for name in session.scalars(select(column))]
+        names = _all(session, column)
     return _by_python(pattern, names)
 
 
@@ -59,6 +58,12 @@ def in_database(session: Any, column: Any, pattern: str) -> list[str]:
         if _is_late(error):
             raise TooSlow from None
         raise
+
+
+def _all(session: Any, column: Any) -> list[str]:
+    from sqlalchemy import select
+
+    return [str(name) for name in session.scalars(select(column))]
 
 
 def _by_python(pattern: str, names: list[str]) -> list[str]:
