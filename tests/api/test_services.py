@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -156,6 +157,38 @@ def test_a_port_in_use_is_refused(client: TestClient) -> None:
         response = client.post(SERVICES, json={"kind": "celery-flower", "arguments": {"port": port}})
     assert (response.status_code, reason(response)) == (409, "port_in_use")
     assert client.get(SERVICES).json()["services"] == []
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *[("exit_code", value) for value in ("x", 1.5)],
+        *[("pid", value) for value in ("x", b"\xff")],
+        *[("state", value) for value in ("x", b"\xff")],
+        *[("argv", value) for value in ("", "no JSON", "{}", "[1]", "[" * 50_000)],
+        *[("ready", value) for value in ("", "[]")],
+        *[("created_at", value) for value in ("x", 5)],
+        ("started_at", "x"),
+        ("restart", "x"),
+        ("wish", "x"),
+        ("restarts", "x"),
+        ("version", "x"),
+        ("command", b"\xff"),
+    ],
+    ids=lambda given: repr(given)[:20],
+)
+def test_a_damaged_row_of_a_component_breaks_no_list(
+    client: TestClient, tmp_path: Path, column: str, value: Any
+) -> None:
+    good, bad = put(client), put(client)
+    with sqlite3.connect(tmp_path / "services.db") as database:
+        database.execute(f"UPDATE rest_api_service SET {column} = ? WHERE id = ?", (value, bad.id))
+    page, one = client.get(SERVICES), client.get(f"{SERVICES}/{bad.id}")
+
+    assert (page.status_code, one.status_code) == (200, 200)
+    shown = {service["id"]: service for service in page.json()["services"]}
+    assert shown[bad.id]["message"] == f"The record of this component is damaged: {column} cannot be read."
+    assert shown[good.id]["message"] == good.message
 
 
 def test_a_component_is_not_bound_by_the_memory_of_one_command(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.commands.needs import POWERS
-from airflow_rest_api.hosts import permissions3
+from airflow_rest_api.hosts import expressions3
 from airflow_rest_api.hosts.fab_powers3 import resource_of
 from airflow_rest_api.hosts.permissions3 import ANY, Permissions
 from tests.databases import KINDS
@@ -126,12 +126,12 @@ def test_an_auth_manager_that_fails_has_answered_no(caplog: pytest.LogCaptureFix
 
 @pytest.mark.usefixtures("existing")
 def test_a_regular_expression_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(permissions3, "PATIENCE", 0.5)
-    monkeypatch.setattr(permissions3, "_existing", lambda resource: ["a" * 40])
+    monkeypatch.setattr(expressions3, "PATIENCE", 0.5)
+    monkeypatch.setattr(expressions3, "_all", lambda session, column: ["a" * 40])
     permissions = simple("user")
     permissions.blocking = True  # as with every auth manager that tells DAGs apart
     assert permissions.matching_dags("(a+)+!") is None
-    monkeypatch.setattr(permissions3, "PATIENCE", 60.0)
+    monkeypatch.setattr(expressions3, "PATIENCE", 60.0)
     assert permissions.matching_dags("^a") == ["a" * 40]
     assert permissions.matching_dags("(") is None
 

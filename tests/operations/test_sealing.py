@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -9,9 +10,13 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from sqlalchemy import select
 
 from airflow_rest_api.operations import lately
-from airflow_rest_api.operations.sealing import LOCKED, NOT_KEPT
+from airflow_rest_api.operations.sealing import LOCKED, NOT_KEPT, KeepsNothing
+from airflow_rest_api.operations.store import Store
+from airflow_rest_api.operations.tables import OUTPUT
+from airflow_rest_api.storage.database import Database
 from tests.standin import StandInProcess, own_database, prints, serving
 
 SECRET = "hunter22-in-the-output"
@@ -237,3 +242,52 @@ def test_every_command_that_the_policy_says_reveals_secrets_is_kept_encrypted(ke
 
     assert {"connections get", "connections export", "variables export", "config list"} <= set(tried)
     assert SECRET.encode() not in kept
+
+
+class OwnKey:
+    """A key of the test's own."""
+
+    keeps = True
+
+    def __init__(self) -> None:
+        self._fernet = Fernet(Fernet.generate_key())
+
+    def close(self, data: bytes) -> bytes:
+        return self._fernet.encrypt(data)
+
+    def open(self, sealed: bytes) -> bytes:
+        return self._fernet.decrypt(sealed)
+
+
+def test_what_a_running_command_prints_is_encrypted_and_followed_from_another_server(
+    every_database: Database,
+) -> None:
+    from tests.operations.test_store import printed, running
+
+    seal = OwnKey()
+    here, there, other = (
+        Store(every_database, output_limit=1000, seal=one) for one in (seal, seal, KeepsNothing())
+    )
+
+    async def scene() -> None:
+        operation = running(reveals=True)
+        await here.insert(operation)
+        pieces = [SECRET.encode(), b"x" * 400, b"y" * 400, b"z" * 400, b"the end"]
+        offset = 0
+        for piece in pieces:
+            await here.append(operation.id, printed(("stdout", piece.decode()), begin=offset), reveals=True)
+            offset += len(piece)
+        chunks, _ = await there.chunks(operation.id)
+        assert chunks[0].data == SECRET.encode()
+        assert b"".join(chunk.data for chunk in chunks).endswith(b"the end")
+        # The middle is forgotten as ever, and its place is known.
+        assert chunks[-1].offset == offset - len(b"the end")
+        assert (await there.get(operation.id)).truncated
+        locked = await other.get(operation.id)
+        assert (locked.stdout, locked.warnings) == ("", [LOCKED])
+        assert (await other.chunks(operation.id))[0] == []
+
+    asyncio.run(scene())
+    found = every_database.call(lambda c: [bytes(row[0]) for row in c.execute(select(OUTPUT.c.data))])
+    assert found
+    assert not any(b"hunter22" in data or b"the end" in data for data in found)

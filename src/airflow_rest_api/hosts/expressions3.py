@@ -32,24 +32,38 @@ def dags_matching(pattern: str) -> list[str]:
     """
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
-    from sqlalchemy import select
-    from sqlalchemy.exc import DBAPIError
 
     column: Any = DagModel.dag_id
     with create_session() as session:
-        dialect = session.get_bind().dialect.name
-        if dialect == "sqlite":
-            names = [str(name) for name in session.scalars(select(column))]
-        else:
-            _limit(session, dialect)
-            try:
-                return list(session.scalars(_in_time(select(column).where(column.regexp_match(pattern)))))
-            except DBAPIError as error:
-                session.rollback()
-                if _is_late(error):
-                    raise TooSlow from None
-                raise
+        if session.get_bind().dialect.name != "sqlite":
+            return in_database(session, column, pattern)
+        names = _all(session, column)
     return _by_python(pattern, names)
+
+
+def in_database(session: Any, column: Any, pattern: str) -> list[str]:
+    """
+    Find the values of a column by the database's own expressions, in a transaction that has just begun.
+
+    :raises TooSlow: it takes too long
+    """
+    from sqlalchemy import select
+    from sqlalchemy.exc import DBAPIError
+
+    _limit(session, session.get_bind().dialect.name)
+    try:
+        return list(session.scalars(_in_time(select(column).where(column.regexp_match(pattern)))))
+    except DBAPIError as error:
+        session.rollback()
+        if _is_late(error):
+            raise TooSlow from None
+        raise
+
+
+def _all(session: Any, column: Any) -> list[str]:
+    from sqlalchemy import select
+
+    return [str(name) for name in session.scalars(select(column))]
 
 
 def _by_python(pattern: str, names: list[str]) -> list[str]:

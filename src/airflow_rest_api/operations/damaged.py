@@ -50,12 +50,19 @@ class Row:
         """Return a moment, or None."""
         return self.take(name, lambda value: None if value is None else _moment(value), None)
 
-    @property
-    def warning(self) -> str | None:
-        """What is said to who looks at it, None where all could be read."""
+    def number(self, name: str) -> int:
+        """Return a whole number."""
+        return self.take(name, _number, 0)
+
+    def number_or_none(self, name: str) -> int | None:
+        """Return a whole number, or None."""
+        return self.take(name, lambda value: None if value is None else _number(value), None)
+
+    def warning(self, noun: str) -> str | None:
+        """Return what is said to who looks at an operation, or what it is; None where all could be read."""
         if not self.damaged:
             return None
-        return f"The record of this operation is damaged: {', '.join(self.damaged)} cannot be read."
+        return f"The record of this {noun} is damaged: {', '.join(self.damaged)} cannot be read."
 
 
 def exit_code(value: Any) -> int | None:
@@ -99,6 +106,12 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     raise TypeError("no text")
+
+
+def _number(value: Any) -> int:
+    if type(value) is int:
+        return value
+    raise TypeError("no number")
 
 
 def _moment(value: Any) -> datetime:

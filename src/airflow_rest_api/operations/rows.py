@@ -116,7 +116,7 @@ def from_row(row: Mapping[str, Any], seal: Seal) -> Operation:
             operation.warnings.append(LOCKED)
     for name in details.damaged:
         columns.note(name)
-    if (warning := columns.warning) is not None:
+    if (warning := columns.warning("operation")) is not None:
         operation.warnings.append(warning)
     return operation
 

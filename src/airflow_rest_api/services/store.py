@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from airflow_rest_api.operations.damaged import Row, json_object, moment_of, texts, truth
 from airflow_rest_api.services.errors import NoSuchService
 from airflow_rest_api.services.model import Restart, Service, State, Wish
 from airflow_rest_api.services.tables import SERVICE
@@ -26,7 +27,16 @@ LIVE = tuple(state.value for state in State if not state.ended)
 ENDED = tuple(state.value for state in State if state.ended)
 LIMITS = {"user": LONGEST_NAME, "wished_by": LONGEST_NAME, "hostname": LONGEST_NAME, "host": 255}
 JSON = {"argv", "ready"}
-FIELDS = tuple(field.name for field in fields(Service))
+TEXTS = (
+    *("id", "kind", "command", "user", "host", "place"),
+    *("hostname", "folder", "logs", "stdout", "stderr"),
+)
+TEXTS_OR_NONE = (
+    *("identity", "claim", "pid_file", "wished_by", "pid_start"),
+    *("keeper_start", "message", "operation"),
+)
+NOTHING: list[str] = []
+NO_SIGN: dict[str, Any] = {}
 
 
 class Taken(Exception):
@@ -152,15 +162,22 @@ def _to_row(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _from_row(row: Mapping[str, Any]) -> Service:
-    values = {name: row[name] for name in FIELDS}
-    return Service(
-        **{
-            **values,
-            "argv": tuple(json.loads(row["argv"])),
-            "ready": json.loads(row["ready"]),
-            "secret": bool(row["secret"]),
-            "state": State(row["state"]),
-            "wish": Wish(row["wish"]) if row["wish"] else None,
-            "restart": Restart(row["restart"]),
-        }
-    )
+    """Return the service of a row; what is damaged in it is left out, its message names it."""
+    columns = Row(row)
+    values: dict[str, Any] = {
+        **{name: columns.text(name) for name in TEXTS},
+        **{name: columns.text_or_none(name) for name in TEXTS_OR_NONE},
+        **{name: columns.number_or_none(name) for name in ("pid", "keeper", "exit_code")},
+        **{name: columns.number(name) for name in ("restarts", "version")},
+        **{name: columns.moment(name) for name in ("started_at", "ended_at", "seen_at")},
+        "created_at": columns.moment("created_at") or moment_of(str(row["id"])),
+        "argv": tuple(columns.take("argv", lambda value: texts(json.loads(value)), NOTHING)),
+        "ready": columns.take("ready", json_object, NO_SIGN),
+        "secret": columns.take("secret", truth, True),
+        "state": columns.take("state", State, State.LOST),
+        "wish": columns.take("wish", lambda value: Wish(value) if value else None, None),
+        "restart": columns.take("restart", Restart, Restart.NEVER),
+    }
+    if (warning := columns.warning("component")) is not None:
+        values["message"] = warning
+    return Service(**values)
