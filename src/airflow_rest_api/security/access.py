@@ -10,7 +10,7 @@ from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decid
 from airflow_rest_api.security.switches import Switches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from airflow_rest_api.commands.model import Command
     from airflow_rest_api.commands.needs import Ask
@@ -132,7 +132,7 @@ class Gate:
         """Return whether the caller may end a command: their own, or any as an administrator."""
         return operation.user == caller.name or await caller.is_admin()
 
-    def _off(self, command: Command, given: Iterable[str] = ()) -> SwitchedOff | None:
+    def _off(self, command: Command, given: Collection[str] = ()) -> SwitchedOff | None:
         option = self._switches.option(command, given)
         if option is None:
             return None
