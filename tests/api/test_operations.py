@@ -49,7 +49,7 @@ def test_of_a_command_that_can_print_secrets_only_what_it_says_of_its_end_is_rep
     with serving(prints("The password is hunter2\n", "", 1)) as (client, _):
         told = client.post("/v2/commands/connections/get", json={"conn_id": "a"}).json()
 
-    assert told["message"] == "The command ended with exit code 1, and did not say why."
+    assert told["message"] == "The command ended with exit code 1; see what it printed."
 
 
 def test_cancel_answers_with_the_end_each_time():

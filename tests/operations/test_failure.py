@@ -83,12 +83,17 @@ def test_without_a_word_on_standard_error_the_log_and_the_output_are_looked_at()
     error = "2026-11-26T04:56:01Z [error    ] The database is locked. [airflow.x] loc=a.py:1\n"
     assert reason("", LOG + error + LOG, 1) == "The database is locked."
     assert reason(LOG, "a table\nNothing was found.\n", 1) == "Nothing was found."
-    for data in ("", LOG, '[{"a": 1}]', "]\n", "3\n", "-----\n", "| a | b |"):
-        assert reason("", data, 7) == "The command ended with exit code 7, and did not say why."
+    for data in (LOG, '[{"a": 1}]', "]\n", "3\n", "-----\n", "| a | b |"):
+        assert reason("", data, 7) == "The command ended with exit code 7; see what it printed."
+    assert reason("", " \n", 7) == "The command ended with exit code 7, and printed nothing."
 
 
-def test_of_an_output_that_can_hold_secrets_nothing_is_repeated():
-    assert "hunter2" not in reason("", "The password is hunter2\n", 1, secretive=True)
+def test_of_an_output_that_can_hold_secrets_only_airflows_own_last_word_is_repeated():
+    secret = "The password is hunter2\n"
+    for stderr, stdout in (("", secret), (TRACE + f"ValueError: {secret}", "")):
+        assert "hunter2" not in reason(stderr, stdout, 1, secretive=True)
+    assert "hunter2" not in reason(secret, "", 1, secretive=True, foreign=True)
+    assert reason("Connection not found.\n", secret, 1, secretive=True) == "Connection not found."
 
 
 def test_a_sentence_is_bounded():

@@ -7,6 +7,7 @@ import logging
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.engine.job import Ending
 from airflow_rest_api.operations.failure import reason
 from airflow_rest_api.operations.model import State
@@ -84,7 +85,7 @@ async def follow(
         if workspace is not None:
             files = await asyncio.to_thread(_collect, workspace, operation, invocation, file_limit)
         # Last, so that nobody sees an ended operation whose result is still to come.
-        _conclude(live, outcome, secretive=invocation.reveals_secrets)
+        _conclude(live, outcome, invocation)
     except Exception:
         log.exception("The end of operation %s could not be read", operation.id)
         operation.state, operation.message = State.LOST, UNREAD
@@ -123,7 +124,7 @@ def _collect(
     return contents
 
 
-def _conclude(live: Live, outcome: Outcome, *, secretive: bool) -> None:
+def _conclude(live: Live, outcome: Outcome, invocation: Invocation) -> None:
     operation = live.operation
     operation.exit_code = outcome.exit_code
     operation.message = outcome.message
@@ -133,9 +134,12 @@ def _conclude(live: Live, outcome: Outcome, *, secretive: bool) -> None:
     failed = outcome.ending is Ending.USAGE or (outcome.ending is Ending.EXITED and outcome.exit_code != 0)
     if failed and not operation.message:
         # What it ended with itself, and said why.
-        feed = live.feed
         operation.message = reason(
-            feed.text("stderr"), feed.text("stdout"), operation.exit_code, secretive=secretive
+            live.feed.text("stderr"),
+            live.feed.text("stdout"),
+            operation.exit_code,
+            secretive=invocation.reveals_secrets,
+            foreign=invocation.effect is Effect.EXECUTE,
         )
         operation.quotes = True
     if outcome.ending is Ending.EXITED:

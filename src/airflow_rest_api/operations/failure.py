@@ -29,21 +29,27 @@ _RULES = "+-=_*#~^" + _FRAME
 """What a line that says nothing is made of."""
 
 
-def reason(stderr: str, stdout: str, exit_code: int | None, *, secretive: bool = False) -> str:
+def reason(
+    stderr: str, stdout: str, exit_code: int | None, *, secretive: bool = False, foreign: bool = False
+) -> str:
     """
     Return why a command failed.
 
     That is what an exception that nobody caught says, else the last line on standard error, as `sys.exit`
     writes it, else the last error in the log, else the last words on standard output.
 
-    :param secretive: standard output can hold secrets: nothing of it is repeated
+    :param secretive: what it printed can hold secrets, and what is said here is kept in clear: nothing is
+        repeated but what Airflow's own code ended with, by `sys.exit`
+    :param foreign: other code than Airflow's own ran in it
     """
-    said = _exception(stderr) or _last_line(stderr)
-    if not said and not secretive:
-        said = _last_error(stdout) or _last_words(stdout)
+    if secretive:
+        said = "" if foreign or TRACEBACK in stderr else _last_line(stderr)
+    else:
+        said = _exception(stderr) or _last_line(stderr) or _last_error(stdout) or _last_words(stdout)
     said = " ".join(said.split())
     if not said:
-        return f"The command ended with exit code {exit_code}, and did not say why."
+        more = "; see what it printed." if stderr.strip() or stdout.strip() else ", and printed nothing."
+        return f"The command ended with exit code {exit_code}{more}"
     return said if len(said) <= LONGEST else said[: LONGEST - 1].rstrip() + "…"
 
 
