@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -76,6 +80,31 @@ def require_chromium() -> str:
     if found is None:
         _lacking("the program chromium (Debian package chromium)")
     return found
+
+
+def require_generators() -> Path:
+    """
+    Return the folder of the programs that make clients of an OpenAPI document.
+
+    They have an environment of their own under .venvs, as what they need is not what Airflow needs.
+    """
+    if sys.version_info < (3, 11):
+        _lacking("Python 3.11, for which the generated clients are written")
+    root = Path(__file__).resolve().parent.parent
+    pins = root / "requirements" / "clients.txt"
+    folder = root / ".venvs" / "clients"
+    stamp, wanted = folder / ".installed", hashlib.sha256(pins.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return folder / "bin"
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    done = subprocess.run(
+        [*pip, "--require-hashes", "--no-deps", "-r", str(pins)], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        _lacking(f"the packages of requirements/clients.txt: {done.stderr.strip()[-500:]}")
+    stamp.write_text(wanted)
+    return folder / "bin"
 
 
 def _lacking(what: str) -> NoReturn:

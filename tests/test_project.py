@@ -101,7 +101,9 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
 
 def test_no_file_is_large_or_binary_by_accident() -> None:
     for path in tracked():
-        assert path.stat().st_size < 1_000_000, path
+        # Swagger UI and ReDoc, as their makers bundle them.
+        vendored = path.parent.name == "vendor"
+        assert path.stat().st_size < (2_000_000 if vendored else 1_000_000), path
         # Pictures of the page: tests/test_screenshots.py knows each of them.
         if path.parent != ROOT / "docs" / "images" or path.suffix != ".png":
             assert b"\0" not in path.read_bytes(), path

@@ -559,7 +559,7 @@ def test_the_history_knows_who_did_what_and_brings_it_back(site: Site, folder: s
         (1, "added", "admin"),
     ]
     assert site.client.get(about(path, "content", version=1)).content == b"x = 1\n"
-    answer = site.client.get(about(path, "diff", **{"from": 1}))
+    answer = site.client.get(about(path, "diff", from_version=1))
     assert answer.headers["content-type"].startswith("text/x-diff")
     assert answer.text.splitlines()[2:] == ["@@ -1 +1 @@", "-x = 1", "+x = 2"]
     back = site.client.post(about(path, "rollback"), json={"version": 1}, headers={"Prefer": "wait=200"})
@@ -567,7 +567,7 @@ def test_the_history_knows_who_did_what_and_brings_it_back(site: Site, folder: s
     assert inside(site, folder) == {"a.py": b"x = 1\n"}
     newest = site.client.get(about(path, "history")).json()["versions"][0]
     assert (newest["version"], newest["kind"]) == (3, "rollback")
-    assert site.client.get(about(path, "diff", **{"from": 1, "to": 3})).text == ""
+    assert site.client.get(about(path, "diff", from_version=1, to_version=3)).text == ""
 
 
 def test_what_is_broken_is_not_brought_back(site: Site, folder: str) -> None:

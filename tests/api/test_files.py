@@ -89,7 +89,7 @@ def test_the_file_itself_is_the_answer_for_those_who_ask_for_bytes():
         answer = client.post("/v2/commands/pools/export", headers={"Accept": "application/octet-stream"})
 
     assert (answer.status_code, answer.content) == (200, b'{"a": 1}')
-    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.headers["Content-Type"] == "application/octet-stream"
     assert "pools-export.json" in answer.headers["Content-Disposition"]
 
 

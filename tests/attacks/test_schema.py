@@ -32,6 +32,7 @@ RUN = ("Effect: read.", "Effect: write.")
 """What may run: the other commands start components, run code, or lose the database."""
 NOT_RUN = {
     "/v2/run",  # could run any of the others
+    "/api",  # likewise
     "/v2/commands/config/update",  # rewrites the server's own configuration
 }
 

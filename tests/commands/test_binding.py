@@ -53,7 +53,7 @@ def values_for(argument: Argument, hostile: str, tmp_path: Any) -> tuple[Any, An
         return "7", "7"
     if argument.type == "datetime":
         return "2024-02-03T04:05:06+07:00", datetime.fromisoformat("2024-02-03T04:05:06+07:00")
-    if argument.type == "json":
+    if argument.type == "json" and argument.name not in rules.JSON_TEXT:
         return {"key": hostile}, {"key": hostile}
     if argument.type == "list":
         item = hostile.strip().replace(",", "")

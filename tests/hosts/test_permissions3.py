@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.commands.needs import POWERS
-from airflow_rest_api.hosts import expressions3
+from airflow_rest_api.hosts import expressions3, permissions3
 from airflow_rest_api.hosts.fab_powers3 import resource_of
 from airflow_rest_api.hosts.permissions3 import ANY, Permissions
 from tests.databases import KINDS

@@ -64,8 +64,42 @@ def test_the_version_changes_with_any_file(tmp_path: Path):
     assert second.files["style.css"].etag != first.files["style.css"].etag
 
 
-def test_all_of_it_is_no_more_than_250_kilobytes_compressed():
-    assert sum(len(gzip.compress(asset.content, 5)) for asset in ASSETS.files.values()) < 250_000
+REFERENCE = ("docs/", "vendor/swagger-ui", "vendor/redoc")
+"""What is for the pages of the reference alone."""
+
+
+def test_the_page_is_no_more_than_250_kilobytes_compressed_and_the_reference_one_megabyte():
+    sizes = {name: len(gzip.compress(asset.content, 5)) for name, asset in ASSETS.files.items()}
+    reference = {name: size for name, size in sizes.items() if name.startswith(REFERENCE)}
+    assert sum(sizes.values()) - sum(reference.values()) < 250_000
+    assert sum(reference.values()) < 1_000_000
+
+
+def test_what_others_have_made_is_named_with_its_version_and_its_licence():
+    vendor = FOLDER / "vendor"
+    words = (vendor / "README.md").read_text()
+    for name in ("preact", "htm", "swagger-ui", "redoc"):
+        assert (vendor / f"LICENSE-{name}.txt").read_text().strip()
+    for said in ("preact@", "htm@", "swagger-ui-dist@", "redoc@"):
+        assert re.search(rf"{said}\d+\.\d+\.\d+", words), said
+    for path in vendor.iterdir():
+        assert f"`{path.name}`" in words or path.suffix == ".txt" or path.name == "README.md", path.name
+
+
+def test_what_others_have_made_asks_nobody_else_and_starts_no_worker_from_a_blob():
+    for name in ("vendor/redoc.js", "vendor/swagger-ui.js", "vendor/swagger-ui.css"):
+        text = ASSETS.files[name].content.decode()
+        assert not re.search(r"sourceMappingURL=(?!data:)", text)
+        assert "cdn.redoc.ly" not in text
+        assert not re.search(r"@import|url\(['\"]?https?:", text) or name.endswith(".js")
+    redoc = ASSETS.files["vendor/redoc.js"].content.decode()
+    assert "new Worker(document.body.dataset.worker" in redoc
+    assert "new Worker(URL" not in redoc
+
+
+def test_the_style_sheets_of_others_are_no_part_of_the_page():
+    assert "swagger-ui" not in ASSETS.files["style.css"].content.decode()
+    assert {"vendor/swagger-ui.css", "docs/docs.css"} <= set(ASSETS.files)
 
 
 @pytest.mark.parametrize("name", sorted(SCRIPTS))
@@ -85,7 +119,8 @@ def test_the_modules_of_a_view_are_those_that_it_imports():
     assert "views/command.js" not in ASSETS.modules("commands")
     assert {"views/command.js", "lib/arguments.js"} <= set(ASSETS.modules("commands", chosen=True))
     everything = set().union(*(ASSETS.modules(view, chosen=True) for view in VIEWS))
-    assert everything == {name for name in ASSETS.files if name.endswith(".js") and name != "theme.js"}
+    others = {name for name in ASSETS.files if name.startswith(REFERENCE)} | {"theme.js"}
+    assert everything == {name for name in ASSETS.files if name.endswith(".js")} - others
 
 
 @pytest.mark.parametrize("name", sorted(OURS))

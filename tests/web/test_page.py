@@ -44,7 +44,49 @@ def test_the_page_runs_and_loads_what_is_its_own_and_nothing_else():
     assert not re.search(r"<style|\sstyle=|\son\w+=", answer.text)
     assert re.findall(r"<script(?![^>]* src=)", answer.text) == []
     for address in re.findall(r'(?:src|href)="([^"]+)"', answer.text):
-        assert address.startswith(f"{ROOT}/static/") or address == "docs", address
+        assert address.startswith(f"{ROOT}/static/") or address == "openapi.json", address
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_the_reference_runs_and_loads_what_is_its_own_and_nothing_else(path: str):
+    with serving(user="viewer", root_path=ROOT) as (client, _):
+        answer, page = client.get(path), client.get("/")
+        addresses = re.findall(rf'(?:src|href)="{ROOT}(/static/[^"]+)"', answer.text)
+        files = [client.get(address) for address in addresses]
+    policy = answer.headers["Content-Security-Policy"]
+    of_page = page.headers["Content-Security-Policy"]
+
+    # Hashes of style sheets are all that ReDoc needs more.
+    assert re.sub(r" 'sha256-[^']+'", "", policy) == of_page
+    assert (policy == of_page) == (path == "/docs")
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"<style|\sstyle=|\son\w+=", answer.text)
+    assert re.findall(r"<script(?![^>]* src=)", answer.text) == []
+    for address in re.findall(r'(?:src|href)="([^"]+)"', answer.text):
+        assert address.startswith(f"{ROOT}/static/") or address in ("./", "docs", "redoc", "openapi.json")
+    assert len(files) > 4
+    assert {file.status_code for file in files} == {200}
+    assert all("immutable" in file.headers["Cache-Control"] for file in files)
+
+
+def test_a_host_header_cannot_write_into_the_reference():
+    with serving(user="viewer") as (client, _):
+        for path in ("/docs", "/redoc"):
+            text = client.get(path, headers={"Host": "x<script>alert(1)</script>"}).text
+            assert "alert(1)" not in text
+
+
+def test_large_files_and_the_document_are_packed_for_who_takes_that():
+    with serving(user="viewer") as (client, _):
+        for path in ("/static/vendor/swagger-ui.js", "/openapi.json"):
+            packed = client.get(path, headers={"Accept-Encoding": "gzip, br"})
+            plain = client.get(path, headers={"Accept-Encoding": "identity"})
+            assert packed.headers["Content-Encoding"] == "gzip"
+            assert "Content-Encoding" not in plain.headers
+            assert packed.content == plain.content
+            assert int(packed.headers["Content-Length"]) < len(plain.content) / 2
+            assert packed.headers["Vary"] == plain.headers["Vary"] == "Accept-Encoding"
 
 
 def test_every_file_that_the_page_names_is_served():

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from airflow_rest_api.api.models import CancelBody, OperationBody, as_json
 from airflow_rest_api.api.prefer import Preference, preference
+from airflow_rest_api.operations.files import OCTETS
 from airflow_rest_api.operations.model import State
 from airflow_rest_api.paths import root_path
 from airflow_rest_api.problem import Problem
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.api.context import Context
     from airflow_rest_api.operations.cancel import Cancel
     from airflow_rest_api.operations.model import Operation, OutputFile
-
-OCTETS = "application/octet-stream"
 
 
 def wishes(request: Request, default: float) -> Preference:
@@ -70,10 +69,16 @@ def answer_model(body: BaseModel, status: int = 200, headers: dict[str, str] | N
     return Response(as_json(body), status, headers, media_type="application/json")
 
 
-def answer_file(file: OutputFile, content: bytes) -> Response:
-    """Answer with a file, for saving and not for showing."""
+def answer_file(file: OutputFile, content: bytes, media_type: str | None = None) -> Response:
+    """
+    Answer with a file, for saving and not for showing.
+
+    :param media_type: in place of that of the file, where the client asked for another one
+    """
     disposition = f"attachment; filename*=UTF-8''{quote(file.name, safe='')}"
-    return Response(content, headers={"Content-Disposition": disposition}, media_type=file.media_type)
+    return Response(
+        content, headers={"Content-Disposition": disposition}, media_type=media_type or file.media_type
+    )
 
 
 def _wants_file(accept: str) -> bool:
@@ -88,7 +93,7 @@ def _wants_file(accept: str) -> bool:
 async def _only_file(context: Context, operation: Operation) -> Response:
     if operation.state is State.SUCCEEDED and len(operation.files) == 1:
         file = operation.files[0]
-        return answer_file(file, await context.operations.file(operation.id, file.name))
+        return answer_file(file, await context.operations.file(operation.id, file.name), OCTETS)
     words = "wrote no file" if not operation.files else "wrote more than one file"
     raise Problem(
         409,

@@ -15,7 +15,7 @@ from airflow_rest_api.api.idempotency import key_of, once
 from airflow_rest_api.api.launch import check_room, launch
 from airflow_rest_api.api.models import CommandDetail, CommandList, Refusal, summary
 from airflow_rest_api.api.responses import errors
-from airflow_rest_api.api.schema import argument_schema
+from airflow_rest_api.api.schema import command_schema
 from airflow_rest_api.commands.errors import UnknownCommand
 from airflow_rest_api.commands.everyday import everyday
 from airflow_rest_api.commands.model import Effect
@@ -75,12 +75,7 @@ async def get_command(name: str, context: ContextDep, caller: CallerDep) -> Resp
         needs=described(command),
         allowed=refused is None,
         refusal=Refusal.of(refused),
-        arguments={
-            "type": "object",
-            "properties": {argument.name: argument_schema(argument) for argument in command.arguments},
-            "required": [a.name for a in command.arguments if a.required and a.file != "out"],
-            "additionalProperties": False,
-        },
+        arguments={"required": [], **command_schema(command)},
     )
     return answer_model(detail)
 

@@ -25,7 +25,7 @@ from airflow_rest_api.api.dag_files_run import (
 )
 from airflow_rest_api.api.idempotency import key_of
 from airflow_rest_api.api.models import OperationBody
-from airflow_rest_api.api.responses import ACCEPTED, IDEMPOTENCY_KEY, PREFER, errors
+from airflow_rest_api.api.responses import ACCEPTED, FILE, IDEMPOTENCY_KEY, PREFER, errors
 from airflow_rest_api.dag_files.bundles import Place
 from airflow_rest_api.dag_files.diff import diff
 from airflow_rest_api.dag_files.grants import Scope
@@ -50,9 +50,6 @@ FilePath = Annotated[str, Query(description="Of the file in its bundle, with sla
 BundleQuery = Annotated[str | None, Query(description="By default the one that files can be put into.")]
 CHANGED = {**ACCEPTED, **errors(400, 403, 404, 409, 413, 422, 507)}
 TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/x-diff": {"schema": {"type": "string"}}}}}
-CONTENT: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
-}
 
 
 class NoSuchFile(Problem):
@@ -68,7 +65,7 @@ class NoSuchFile(Problem):
     "/content",
     response_class=Response,
     operation_id="get_dag_file_content",
-    responses={**CONTENT, **errors(400, 403, 404, 409, 413)},
+    responses={**FILE, **errors(400, 403, 404, 409, 413)},
 )
 @needs(Needs.COMMAND)
 async def get_content(
@@ -108,7 +105,7 @@ async def get_history(
 
 @router.get(
     "/diff",
-    response_class=PlainTextResponse,
+    response_class=Response,
     operation_id="get_dag_file_diff",
     responses={**TEXT, **errors(400, 403, 404, 409, 413)},
 )
@@ -118,16 +115,17 @@ async def get_diff(
     context: ContextDep,
     caller: CallerDep,
     bundle: BundleQuery = None,
-    old: Annotated[int, Query(alias="from", ge=1, description="A version.")] = 1,
-    new: Annotated[
-        int | None, Query(alias="to", ge=1, description="A version; by default what lies there now.")
+    from_version: Annotated[int, Query(ge=1, description="A version.")] = 1,
+    to_version: Annotated[
+        int | None, Query(ge=1, description="A version; by default what lies there now.")
     ] = None,
 ) -> Response:
     """Return the difference between two versions of a file, or between one and what lies there now."""
     _, place, path = await _file(context, caller, READ, bundle, path)
-    before = await _content(context, place, path, old)
-    after = await _content(context, place, path, new)
-    names = f"{path} (version {old})", f"{path} ({'now' if new is None else f'version {new}'})"
+    before = await _content(context, place, path, from_version)
+    after = await _content(context, place, path, to_version)
+    newer = "now" if to_version is None else f"version {to_version}"
+    names = f"{path} (version {from_version})", f"{path} ({newer})"
     return PlainTextResponse(await asyncio.to_thread(diff, before, after, *names), media_type="text/x-diff")
 
 

@@ -45,7 +45,7 @@ SCHEMA: dict[str, Any] = {
         "bundle": {"type": "string", "description": "By default the one that files can be put into."},
         "folder": {"type": "string", "description": "A folder of the bundle; it need not exist yet."},
         **{
-            name: {"type": "boolean", "default": default, "description": words}
+            name: {"type": "boolean", "x-default": default, "description": words}
             for name, (default, words) in FLAGS.items()
         },
     },

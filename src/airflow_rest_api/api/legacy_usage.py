@@ -18,7 +18,7 @@ from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.legacy.usage import UNKNOWN
 from airflow_rest_api.security.routes import Needs, needs
 
-router = APIRouter(prefix="/v2/legacy-usage", tags=["Airflow 1.x plugin"])
+router = APIRouter(prefix="/v2/legacy-usage", tags=["old endpoints"])
 
 COMMAND = Command(("legacy_usage",), "", None, (), Effect.READ)
 """What stands for a command, for the permissions and the switches."""

@@ -54,7 +54,7 @@ class ErrorDetail(Model):
     id: str | None = Field(None, description="The id of the error in the server's log, or of the operation.")
 
 
-class Error(Model):
+class ErrorBody(Model):
     """The body of every answer that is an error."""
 
     detail: ErrorDetail

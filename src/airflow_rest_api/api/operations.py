@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response
@@ -22,7 +22,7 @@ from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.idempotency import key_of, once
 from airflow_rest_api.api.listing import endpoints_of, page
 from airflow_rest_api.api.models import CancelBody, OperationBody, OperationList, OperationSummary
-from airflow_rest_api.api.responses import ACCEPTED, IDEMPOTENCY_KEY, PREFER, RUN_RESPONSES, errors
+from airflow_rest_api.api.responses import ACCEPTED, FILE, IDEMPOTENCY_KEY, PREFER, RUN_RESPONSES, errors
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.operations.errors import NoSuchFile, NoSuchOperation
 from airflow_rest_api.operations.model import Filter, State
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/v2/operations", tags=["operations"])
 
-CONTENT: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
-}
 CANCEL_WAIT = 5.0
 """Seconds that a cancel waits for the end of the command, when the client does not say."""
 LONGEST_PIECE = 4 * 1024 * 1024
@@ -202,7 +199,7 @@ async def get_output(
     "/{identifier}/files/{name}",
     response_class=Response,
     operation_id="get_file",
-    responses={**CONTENT, **errors(404, 410)},
+    responses={**FILE, **errors(404, 410)},
 )
 @needs(Needs.OPERATION)
 async def get_file(identifier: str, name: str, context: ContextDep, caller: CallerDep) -> Response:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -13,30 +14,64 @@ from airflow_rest_api import __version__
 from airflow_rest_api.api import legacy_usage
 from airflow_rest_api.api.context import CallerDep, ContextDep
 from airflow_rest_api.api.openapi import document
-from airflow_rest_api.api.reference import CONTENT_SECURITY_POLICY, page
 from airflow_rest_api.hosts import airflow3
 from airflow_rest_api.paths import root_path
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.web import assets, endpoints
-from airflow_rest_api.web.page import HEADERS
+from airflow_rest_api.web.assets import Asset
+from airflow_rest_api.web.page import HEADERS, REDOC_POLICY
+from airflow_rest_api.web.page import docs as reference
 from airflow_rest_api.web.page import page as frame
 from airflow_rest_api.web.sign_in import airflow_path
 
 if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from airflow_rest_api.api.context import Context
     from airflow_rest_api.commands.catalog import Catalog
+    from airflow_rest_api.security.caller import Caller
 
 router = APIRouter(include_in_schema=False)
+
+LARGE = 16 * 1024
+"""Bytes from which on a file is packed before it is sent."""
 
 
 @router.get("/")
 @needs(Needs.TOKEN)
 async def home(request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """Return the page."""
-    root = root_path(request.scope)
+    facts = {**_facts(request, context, caller), "max_upload": context.settings.max_upload}
+    view = request.query_params.get("view", assets.FIRST_VIEW)
+    chosen = len(request.query_params) > 1
+    content = await asyncio.to_thread(lambda: frame(assets.load(), facts, view, chosen))
+    return HTMLResponse(content, headers=dict(HEADERS))
+
+
+@router.get("/docs")
+@needs(Needs.TOKEN)
+async def docs(request: Request, context: ContextDep, caller: CallerDep) -> Response:
+    """Return the OpenAPI document as Swagger UI shows it, with a form to try each request."""
+    facts = _facts(request, context, caller)
+    content = await asyncio.to_thread(lambda: reference(assets.load(), facts, "swagger-ui"))
+    return HTMLResponse(content, headers=dict(HEADERS))
+
+
+@router.get("/redoc")
+@needs(Needs.TOKEN)
+async def redoc(request: Request, context: ContextDep, caller: CallerDep) -> Response:
+    """Return the OpenAPI document as ReDoc shows it: to be read and searched."""
+    facts = _facts(request, context, caller)
+    content = await asyncio.to_thread(lambda: reference(assets.load(), facts, "redoc"))
+    return HTMLResponse(content, headers={**HEADERS, "Content-Security-Policy": REDOC_POLICY})
+
+
+def _facts(request: Request, context: Context, caller: Caller) -> dict[str, Any]:
+    """Return what the modules of a page start from."""
     token_asked_for = bool(context.settings.rest_api_plugin_expected_http_token)
-    facts = {
-        "root": root,
+    return {
+        "root": root_path(request.scope),
         "airflow": airflow_path(request.scope),
         "login": airflow_path(request.scope) + airflow3.LOGIN,
         "version": __version__,
@@ -46,12 +81,7 @@ async def home(request: Request, context: ContextDep, caller: CallerDep) -> Resp
         "header_token": context.settings.rest_api_plugin_http_token_header_name.replace("_", "-")
         if token_asked_for
         else None,
-        "max_upload": context.settings.max_upload,
     }
-    view = request.query_params.get("view", assets.FIRST_VIEW)
-    chosen = len(request.query_params) > 1
-    content = await asyncio.to_thread(lambda: frame(assets.load(), facts, view, chosen))
-    return HTMLResponse(content, headers=dict(HEADERS))
 
 
 @router.get("/static/{path:path}")
@@ -62,10 +92,19 @@ async def static(path: str, request: Request) -> Response:
     if found is None:
         raise Problem(404, "not_found", "The page has no such file.")
     asset, keep = found
-    headers = {"ETag": asset.etag, "Cache-Control": keep}
+    headers = {"ETag": asset.etag, "Cache-Control": keep, "Vary": "Accept-Encoding"}
     if asset.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return Response(asset.content, headers=headers, media_type=asset.media_type)
+    if len(asset.content) < LARGE or not _takes_gzip(request):
+        return Response(asset.content, headers=headers, media_type=asset.media_type)
+    # Airflow packs answers too, each time anew and on the event loop.
+    headers["Content-Encoding"] = "gzip"
+    packed = await asyncio.to_thread(lambda: asset.packed)
+    return Response(packed, headers=headers, media_type=asset.media_type)
+
+
+def _takes_gzip(request: Request) -> bool:
+    return "gzip" in request.headers.get("accept-encoding", "")
 
 
 @router.get("/endpoints.json")
@@ -76,20 +115,6 @@ async def old_endpoints(request: Request, context: ContextDep, caller: CallerDep
     return JSONResponse({"endpoints": endpoints.described(root_path(request.scope)), "usage": bool(may_see)})
 
 
-@router.get("/docs")
-@needs(Needs.TOKEN)
-async def docs(request: Request, context: ContextDep) -> Response:
-    """Return the reference of all commands as a page without scripts."""
-    catalog = await context.catalog.get()
-    root = root_path(request.scope)
-    address = f"{request.url.scheme}://{request.url.netloc}{root}"
-    content = await asyncio.to_thread(page, catalog.commands, address, root)
-    return HTMLResponse(
-        content,
-        headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Referrer-Policy": "same-origin"},
-    )
-
-
 @router.get("/openapi.json")
 @needs(Needs.TOKEN)
 async def openapi(request: Request, context: ContextDep) -> Response:
@@ -97,10 +122,19 @@ async def openapi(request: Request, context: ContextDep) -> Response:
     catalog = await context.catalog.get()
     root = root_path(request.scope)
     # Made once for each catalog and address: it takes some 100 ms.
-    cached: tuple[Catalog, str, bytes] | None = getattr(request.app.state, "openapi", None)
+    cached: tuple[Catalog, str, Asset] | None = getattr(request.app.state, "openapi", None)
     if cached is None or cached[0] is not catalog or cached[1] != root:
-        made = await asyncio.to_thread(
-            lambda: json.dumps(document(request.app.routes, catalog.commands, root), default=str).encode()
-        )
+        made = await asyncio.to_thread(lambda: _document(request.app.routes, catalog, root))
         cached = request.app.state.openapi = (catalog, root, made)
-    return Response(cached[2], media_type="application/json")
+    if not _takes_gzip(request):
+        return Response(
+            cached[2].content, media_type=cached[2].media_type, headers={"Vary": "Accept-Encoding"}
+        )
+    headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    packed = await asyncio.to_thread(lambda: cached[2].packed)
+    return Response(packed, media_type=cached[2].media_type, headers=headers)
+
+
+def _document(routes: Iterable[BaseRoute], catalog: Catalog, root: str) -> Asset:
+    content = json.dumps(document(routes, catalog, root), default=str, separators=(",", ":")).encode()
+    return Asset("openapi.json", content, "application/json", "")

@@ -6,6 +6,7 @@ from typing import Any
 
 from airflow_rest_api.api.models import OperationBody
 from airflow_rest_api.api.sse import MEDIA_TYPE
+from airflow_rest_api.operations.files import MEDIA_TYPES
 
 ERRORS = {
     400: "An argument or the body is wrong; the message has the words of the command's own parser.",
@@ -29,16 +30,25 @@ PREFER: dict[str, Any] = {
     "name": "Prefer",
     "in": "header",
     "required": False,
-    "description": "RFC 7240: `wait=N` waits up to N seconds for the end, `respond-async` not at all.",
-    "schema": {"type": "string", "examples": ["wait=30", "respond-async"]},
+    "description": "RFC 7240: `wait=30` waits up to 30 seconds for the end, `respond-async` not at all.",
+    # Without an example, which Swagger UI would send.
+    "schema": {"type": "string"},
 }
 
 IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "With the same key, the same request is done once; the answer is that of the first.",
-    "schema": {"type": "string", "maxLength": 255, "examples": ["8e03978e-40d5-43dd-bc93-6894a57f9324"]},
+    "description": "With the same key, the same request is done once; the answer is that of the first. "
+    "A UUID, such as 8e03978e-40d5-43dd-bc93-6894a57f9324.",
+    "schema": {"type": "string", "maxLength": 255},
+}
+
+FILE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file, of the type that its name stands for.",
+        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in MEDIA_TYPES},
+    }
 }
 
 ACCEPTED: dict[int | str, dict[str, Any]] = {
@@ -58,7 +68,7 @@ def event_stream(description: str) -> dict[int | str, dict[str, Any]]:
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the error answers of a route: these, and those of every route."""
     # Written out, because with a model FastAPI gives errors the media type of the route's good answers.
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
     return {
         status: {"description": ERRORS[status], "content": content}
         for status in sorted({*statuses, *EVERYWHERE})

@@ -32,6 +32,8 @@ class Catalog:
         commands = [discovery.describe(*leaf) for leaf in found]
         by_name = {command.name: command for command in commands}
         self.commands: Mapping[str, Command] = MappingProxyType(by_name)
+        self.groups: Mapping[str, str] = MappingProxyType(discovery.groups(parser))
+        """The first words that commands share, with Airflow's line on each."""
         self._parsers = {
             path: CheckingParser(leaf, masking.is_secretive(path, leaf._actions)) for path, leaf, _ in found
         }

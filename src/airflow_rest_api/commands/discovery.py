@@ -43,6 +43,18 @@ def leaves(
                 yield leaf_path, leaf, help_text or str(helps[name])
 
 
+def groups(parser: argparse.ArgumentParser) -> dict[str, str]:
+    """Return the first words that several commands share, with Airflow's line on each."""
+    found: dict[str, str] = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
+            for name, below in action.choices.items():
+                if any(isinstance(inner, argparse._SubParsersAction) for inner in below._actions):
+                    found[name] = _text(str(helps.get(name, "")), {})
+    return found
+
+
 def describe(path: tuple[str, ...], leaf: argparse.ArgumentParser, help_text: str) -> Command:
     """Return the command that ``leaf`` parses."""
     named: dict[str, Argument] = {}

@@ -25,6 +25,9 @@ VALUE_TYPES: dict[str, str] = {
     "parsedate": "datetime",
 }
 
+# Text to Airflow's parser, and JSON to the command, which decodes it: an object may be given as such.
+JSON_TEXT = frozenset({"conf", "conn_extra", "conn_json", "dag_run_conf", "task_params"})
+
 # Files of the client's: a command whose last word is the key reads or writes the positional of one of these
 # names …
 TRANSFERS: dict[str, Literal["in", "out"]] = {"import": "in", "export": "out"}
@@ -89,6 +92,8 @@ def value_type(action: argparse.Action) -> str | None:
     stores_a_boolean = action.nargs == 0 and isinstance(action.const, bool)
     if stores_a_boolean or isinstance(action, argparse.BooleanOptionalAction):
         return "boolean"
+    if action.dest in JSON_TEXT and action.nargs != 0:
+        return "json"
     if action.type is None:
         return "string"
     name = getattr(action.type, "__qualname__", "")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PATH = "/api"
 
-router = APIRouter(tags=["Airflow 1.x plugin"])
+router = APIRouter(tags=["old endpoints"])
 
 
 @router.api_route(PATH, methods=["GET", "POST", "HEAD"], include_in_schema=False)

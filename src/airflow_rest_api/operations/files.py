@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
 import re
 import shutil
@@ -21,13 +20,32 @@ LONGEST_NAME = 100
 MOST_FILES = 100
 """Files of one argument that are kept: the code of a DAG may write any number."""
 
-# What commands write and Python's table does not know on every system.
+OCTETS = "application/octet-stream"
+
+# What commands write and DAG bundles hold. Not Python's table, which is another one on every system, and from
+# which a browser could be handed what it runs.
 _TYPES = {
+    ".csv": "text/csv",
+    ".env": "text/plain",
+    ".gif": "image/gif",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
     ".json": "application/json",
+    ".md": "text/markdown",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".py": "text/x-python",
+    ".sql": "application/sql",
+    ".svg": "image/svg+xml",
+    ".toml": "application/toml",
+    ".txt": "text/plain",
     ".yaml": "application/yaml",
     ".yml": "application/yaml",
-    ".env": "text/plain",
+    ".zip": "application/zip",
 }
+
+MEDIA_TYPES = (OCTETS, *sorted(set(_TYPES.values())))
+"""What a file can be sent as."""
 
 
 @dataclass(frozen=True)
@@ -144,4 +162,4 @@ def safe_name(name: str) -> str:
 def media_type(name: str) -> str:
     """Return the media type that a file's extension stands for."""
     extension = Path(name).suffix.lower() or (name if name.startswith(".") else "")
-    return _TYPES.get(extension) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return _TYPES.get(extension, OCTETS)

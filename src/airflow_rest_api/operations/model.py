@@ -16,7 +16,7 @@ Stream = Literal["stdout", "stderr", "progress"]
 STREAMS: tuple[Stream, ...] = ("stdout", "stderr", "progress")
 
 
-class State(str, Enum):
+class OperationState(str, Enum):
     """Where an operation stands."""
 
     QUEUED = "queued"
@@ -31,6 +31,10 @@ class State(str, Enum):
     def ended(self) -> bool:
         """Whether nothing more will happen."""
         return self not in (State.QUEUED, State.RUNNING)
+
+
+State = OperationState
+"""The short name; the long one is what the OpenAPI document calls it."""
 
 
 @dataclass(frozen=True)

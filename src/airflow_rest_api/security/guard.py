@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from airflow_rest_api.security.caller import Host
     from airflow_rest_api.security.header_user import HeaderUser
 
-PAGES = frozenset({"/", "/docs", "/openapi.json"})
+PAGES = frozenset({"/", "/docs", "/redoc", "/openapi.json"})
 """What a browser opens by its address, unable to send a header."""
 
-WITHOUT_HEADER_TOKEN = frozenset({"/", "/docs"})
+WITHOUT_HEADER_TOKEN = frozenset({"/", "/docs", "/redoc"})
 """The pages proper, as with the 1.x plugin: they have no data of Airflow's."""
 
 STATIC = "/static/"

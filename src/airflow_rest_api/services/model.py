@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 
-class State(str, Enum):
+class ServiceState(str, Enum):
     """Where a service stands."""
 
     STARTING = "starting"
@@ -28,6 +28,10 @@ class State(str, Enum):
     def ended(self) -> bool:
         """Whether nothing runs any more."""
         return self in (State.STOPPED, State.FAILED, State.LOST)
+
+
+State = ServiceState
+"""The short name; the long one is what the OpenAPI document calls it."""
 
 
 class Restart(str, Enum):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import posixpath
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 FOLDER = Path(__file__).parent / "static"
@@ -20,7 +21,7 @@ MEDIA_TYPES: Mapping[str, str] = {
 }
 
 STYLE = "style.css"
-"""All style sheets in one, in the order of their names: one request in place of many."""
+"""All style sheets of the page in one, in the order of their names: one request in place of many."""
 
 MAIN, FIRST_VIEW = "main.js", "commands"
 
@@ -42,6 +43,11 @@ class Asset:
     content: bytes
     media_type: str
     etag: str
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The content as gzip, packed once: that takes too long for an event loop."""
+        return gzip.compress(self.content, mtime=0)
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,10 @@ def read(folder: Path) -> Assets:
     """Read the files of a folder."""
     found = sorted(file for file in folder.rglob("*") if file.suffix in MEDIA_TYPES and file.is_file())
     contents = {file.relative_to(folder).as_posix(): file.read_bytes() for file in found}
-    styles = [name for name in contents if name.endswith(".css")]
+    # What others have made is for pages of its own.
+    styles = [
+        name for name in contents if name.endswith(".css") and not name.startswith(("vendor/", "docs/"))
+    ]
     contents[STYLE] = b"\n".join(contents.pop(name) for name in styles)
     files: dict[str, Asset] = {}
     whole = hashlib.sha256()

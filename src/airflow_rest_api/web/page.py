@@ -31,6 +31,17 @@ CONTENT_SECURITY_POLICY = "; ".join(
     )
 )
 
+_EMPTY_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+"""The hash of nothing: an element `style` may be there that has no text, for scripts to add rules to."""
+
+_SCROLL_BAR_STYLE = "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='"
+"""The hash of the one style sheet with text that ReDoc adds: that of its scroll bars."""
+
+REDOC_POLICY = CONTENT_SECURITY_POLICY.replace(
+    "style-src 'self'", f"style-src 'self' {_EMPTY_STYLE} {_SCROLL_BAR_STYLE}"
+)
+"""As for the page; scripts and workers come from here alone, and no attribute holds style."""
+
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     # The cookie of plain HTTP counts by the Referer: see security/sites.py.
@@ -56,6 +67,18 @@ def page(assets: Assets, facts: Mapping[str, Any], view: str = FIRST_VIEW, chose
             facts=json.dumps(facts),
         )
     )
+
+
+def docs(assets: Assets, facts: Mapping[str, Any], reader: str) -> str:
+    """
+    Return a page that shows the OpenAPI document.
+
+    :param facts: as for the page
+    :param reader: `swagger-ui` or `redoc`
+    """
+    base = f"{facts['root']}/static/{assets.version}"
+    template = _environment().get_template("docs.html")
+    return template.render(base=base, reader=reader, facts=json.dumps(facts))
 
 
 def hop(target: str) -> str:

@@ -30,7 +30,7 @@ export function argumentsOf(summary, detail) {
       repeatable: kind.repeatable,
       together: Boolean(schema["x-together"]),
       choices: inner.enum ?? null,
-      default: schema.default ?? null,
+      default: schema["x-default"] ?? null,
       secret: Boolean(schema.writeOnly),
       file: kind.file,
       help: kind.help ?? schema.description ?? "",

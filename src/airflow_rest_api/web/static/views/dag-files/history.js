@@ -68,7 +68,7 @@ function Compare({ file, versions }) {
   const [state, setState] = useState({ text: null, error: null });
   useEffect(() => {
     const abort = new AbortController();
-    send(filePath(file, "diff", { from, to }), { signal: abort.signal, headers: { Accept: "text/x-diff" } })
+    send(filePath(file, "diff", { from_version: from, to_version: to }), { signal: abort.signal, headers: { Accept: "text/x-diff" } })
       .then((answer) => answer.text())
       .then((text) => setState({ text, error: null }), (error) => error.name !== "AbortError" && setState({ text: null, error }));
     return () => abort.abort();

@@ -1,0 +1,202 @@
+"""The endpoints of the 1.x plugin in the OpenAPI document: one address, told apart by `api`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow_rest_api.legacy.endpoints import ENDPOINTS
+from airflow_rest_api.legacy.router import PATH
+
+if TYPE_CHECKING:
+    from airflow_rest_api.legacy.endpoints import Argument, Endpoint
+
+__all__ = ["PATH", "path", "schemas"]
+
+DESCRIPTION = """
+`api` says which endpoint, and each one takes the arguments that are named below. They may come in the query,
+as a form, as multipart/form-data or as JSON; the query comes first. A check box counts when it is there, but
+for `false`, `off`, `0` and `no`. Every answer is an envelope: `output`, and `result` where the command has
+printed JSON.
+"""
+RESPONSES = {
+    "200": ("The answer of the endpoint.", "LegacyEnvelope"),
+    "202": ("With `async`: it runs, and `operation_id` says as what.", "LegacyEnvelope"),
+    "400": ("An argument is missing or wrong, or the command has failed.", "LegacyEnvelope"),
+    "401": ("No valid token.", "LegacyTokenError"),
+    "403": ("The caller may not.", "LegacyEnvelope"),
+    "404": ("There is no such thing.", "LegacyEnvelope"),
+    "408": ("The body did not arrive in time.", "LegacyEnvelope"),
+    "413": ("The body is too large.", "LegacyEnvelope"),
+    "422": ("The token cannot be read.", "LegacyTokenError"),
+    "429": ("Too many commands are waiting.", "LegacyEnvelope"),
+    "500": ("An error of the server.", "LegacyEnvelope"),
+    "503": ("The database is away.", "LegacyEnvelope"),
+}
+
+
+def path() -> dict[str, Any]:
+    """Return what can be done at the address of all endpoints."""
+    by_query = [endpoint for endpoint in ENDPOINTS if "GET" in endpoint.methods]
+    common: dict[str, Any] = {
+        "tags": ["old endpoints"],
+        "responses": {status: _answer(*said) for status, said in RESPONSES.items()},
+    }
+    return {
+        "get": {
+            **common,
+            "operationId": "call_endpoint_by_query",
+            "summary": "Call an endpoint of the 1.x plugin with its arguments in the query",
+            "description": f"{DESCRIPTION.strip()}\n\n{_table(by_query)}",
+            "parameters": [
+                {"name": "api", "in": "query", "required": True, "schema": _names(by_query)},
+                {
+                    "name": "arguments",
+                    "in": "query",
+                    "description": "By name. What is secret belongs into a body: a query ends up in logs.",
+                    "style": "form",
+                    "explode": True,
+                    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+                    "example": {},
+                },
+            ],
+        },
+        "post": {
+            **common,
+            "operationId": "call_endpoint",
+            "summary": "Call an endpoint of the 1.x plugin",
+            "description": f"{DESCRIPTION.strip()}\n\n{_table(ENDPOINTS)}",
+            "parameters": [
+                {
+                    "name": "api",
+                    "in": "query",
+                    "required": False,
+                    "description": "In place of `api` in the body.",
+                    "schema": _names(ENDPOINTS),
+                },
+            ],
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {
+                        "schema": {"$ref": "#/components/schemas/LegacyCall"},
+                    },
+                    "multipart/form-data": {"schema": {"$ref": "#/components/schemas/LegacyForm"}},
+                },
+            },
+        },
+    }
+
+
+def schemas() -> dict[str, Any]:
+    """Return the schemas that the path refers to."""
+    arguments = _arguments(ENDPOINTS)
+    files = {
+        argument.name: {"type": "string", "format": "binary", "description": argument.description}
+        for endpoint in ENDPOINTS
+        for argument in endpoint.arguments
+        if argument.file
+    }
+    by_json = [endpoint for endpoint in ENDPOINTS if not any(a.file for a in endpoint.arguments)]
+    return {
+        "LegacyCall": {
+            "type": "object",
+            "required": ["api"],
+            "properties": {"api": _names(by_json), **_arguments(by_json)},
+            "example": {
+                "api": "dag_state",
+                "dag_id": "dag_id",
+                "execution_date": "2026-01-31T00:00:00+00:00",
+            },
+        },
+        "LegacyForm": {
+            "type": "object",
+            "required": ["api"],
+            "properties": {"api": _names(ENDPOINTS), **arguments, **files},
+        },
+        "LegacyEnvelope": ENVELOPE,
+        "LegacyOutput": {
+            "type": "object",
+            "properties": {"stdout": {"type": "string"}, "stderr": {"type": "string"}},
+        },
+        "LegacyTokenError": {
+            "type": "object",
+            "description": "What is wrong with a token, in the words of the 1.x plugin.",
+            "properties": {"msg": {"type": "string"}},
+        },
+    }
+
+
+ENVELOPE: dict[str, Any] = {
+    "type": "object",
+    "description": "The answer of every endpoint of the 1.x plugin.",
+    "required": ["call_time", "response_time", "http_response_code", "status", "output"],
+    "properties": {
+        "status": {"type": "string", "enum": ["OK", "ERROR"]},
+        "http_response_code": {"type": "integer"},
+        "output": {
+            "description": "Text, or `stdout` and `stderr` of the command.",
+            "anyOf": [
+                {"type": "string"},
+                {"$ref": "#/components/schemas/LegacyOutput"},
+            ],
+        },
+        "result": {"description": "The JSON that the command printed."},
+        "warning": {"type": "string"},
+        "exit_code": {"type": "integer"},
+        "operation_id": {"type": "string", "description": "At `/v2/operations/{id}`."},
+        "airflow_cmd": {"type": "string"},
+        "arguments": {"type": "object", "additionalProperties": True},
+        "post_arguments": {"type": "object", "additionalProperties": True},
+        "call_time": {"type": "string"},
+        "response_time": {"type": "string"},
+        "dag_ids": {"type": "array", "items": {"type": "string"}},
+        "dag_run_id": {"type": "string"},
+        "logical_date": {"type": "string"},
+        "dag_run_url": {"type": "string"},
+        "state": {"type": "string"},
+    },
+    "additionalProperties": True,
+}
+
+
+def _names(endpoints: list[Endpoint] | tuple[Endpoint, ...]) -> dict[str, Any]:
+    return {"type": "string", "enum": [endpoint.name for endpoint in endpoints]}
+
+
+def _arguments(endpoints: list[Endpoint] | tuple[Endpoint, ...]) -> dict[str, dict[str, Any]]:
+    """Return the schemas of all arguments by name, files aside; the descriptions say what each is where."""
+    found: dict[str, list[tuple[str, Argument]]] = {}
+    for endpoint in endpoints:
+        for argument in endpoint.arguments:
+            if not argument.file:
+                found.setdefault(argument.name, []).append((endpoint.name, argument))
+    made = {}
+    for name, uses in found.items():
+        words: dict[str, list[str]] = {}
+        for endpoint_name, argument in uses:
+            words.setdefault(argument.description, []).append(f"`{endpoint_name}`")
+        made[name] = {
+            # What is a check box here and text there is text.
+            "type": "boolean" if all(argument.check_box for _, argument in uses) else "string",
+            "description": " ".join(f"{', '.join(where)}: {text}" for text, where in words.items()),
+            **({"writeOnly": True} if any(argument.secret for _, argument in uses) else {}),
+        }
+    return made
+
+
+def _table(endpoints: list[Endpoint] | tuple[Endpoint, ...]) -> str:
+    lines = ["| `api` | what | arguments |", "|---|---|---|"]
+    for endpoint in endpoints:
+        arguments = ", ".join(
+            f"**`{argument.name}`**" if argument.required else f"`{argument.name}`"
+            for argument in endpoint.arguments
+        )
+        lines.append(f"| `{endpoint.name}` | {endpoint.description} | {arguments} |")
+    return "\n".join(lines)
+
+
+def _answer(description: str, model: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}}},
+    }

@@ -1,0 +1,89 @@
+"""The reference in a real browser: Swagger UI to try requests out, ReDoc to read."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Visit
+from tests.browser.visitor import PLUGIN, Visitor
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+
+PATIENCE = 180_000
+"""Milliseconds: all requests are drawn at once, on a machine that does much else."""
+
+
+def reference(visitor: Visitor, name: str, more: str = "") -> Page:
+    """Open the reference, and wait until it is there."""
+    page = visitor.page
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{visitor.stack.url}{PLUGIN}{name}{more}", wait_until="commit")
+    page.locator("#said").wait_for(state="hidden")
+    page.locator(".opblock-tag, [role=search]").first.wait_for()
+    return page
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 1280), ("light", 400)])
+def test_every_group_is_there_and_nothing_is_cut(visit: Visit, theme: str, width: int) -> None:
+    visitor = visit(theme=theme, width=width)
+    page = reference(visitor, "docs")
+    document = page.evaluate("async () => (await fetch('openapi.json')).json()")
+
+    shown = page.locator(".opblock-tag").evaluate_all("all => all.map((one) => one.dataset.tag)")
+    assert shown == [tag["name"] for tag in document["tags"]]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate("document.documentElement.classList.contains('dark-mode')") == (theme == "dark")
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (colour == "rgb(255, 255, 255)") == (theme == "light")
+
+
+def test_a_request_is_found_and_tried_out_as_the_user_of_the_session(visit: Visit) -> None:
+    page = reference(visit("viewer"), "docs")
+    page.get_by_label("Search requests").fill("dags list post")
+    page.locator(".opblock-tag:not([data-tag=dags])").first.wait_for(state="detached")
+    assert page.locator(".opblock-tag").count() == 1
+    if not page.locator(".opblock").count():
+        page.locator(".opblock-tag").click()
+    request = page.locator("#operations-dags-run_dags__list")
+    request.locator(".opblock-summary-control").click()
+    request.get_by_role("button", name="Try it out").click()
+    # What cannot be left out is filled in and nothing else: with a key, the next try would be the same one.
+    assert json.loads(request.locator("textarea").input_value()) == {}
+    assert request.locator("input[type=text]").evaluate_all("all => all.map((one) => one.value)") == ["", ""]
+    request.get_by_role("button", name="Execute").click()
+    answer = request.locator(".live-responses-table .response")
+    answer.locator(".response-col_status").get_by_text("200").wait_for()
+    text = answer.locator("code").first.inner_text()
+    assert '"user": "viewer"' in text
+    assert '"result": [' in text
+
+
+def test_an_address_leads_to_one_request(visit: Visit) -> None:
+    page = reference(visit(), "docs", "#/variables/run_variables__set")
+    page.locator("#operations-variables-run_variables__set .opblock-body").wait_for()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_is_read_is_found_by_any_word(visit: Visit, theme: str) -> None:
+    visitor = visit(theme=theme)
+    page = reference(visitor, "redoc")
+    menu = page.locator(".menu-content")
+    # The groups of the page.
+    for view in ("Commands", "Operations", "Services", "DAG files", "Old endpoints"):
+        menu.locator("label", has_text=view).first.wait_for()
+    page.get_by_role("textbox", name="search").or_(page.locator("[role=search] input")).first.fill("backfill")
+    # Its search is a worker, which comes from a file of ours.
+    page.locator("[data-role='search:results'] li").first.wait_for()
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert dark == (theme == "dark")
+
+
+def test_who_is_not_signed_in_is_led_to_the_login_and_back(visit: Visit) -> None:
+    visitor = visit(None)
+    visitor.page.goto(f"{visitor.stack.url}{PLUGIN}docs")
+    visitor.sign_in("admin")
+    visitor.page.set_default_timeout(PATIENCE)
+    visitor.page.locator(".opblock-tag").first.wait_for()
