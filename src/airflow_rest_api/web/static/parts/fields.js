@@ -23,12 +23,12 @@ export function Field({ label, hint, error, required, children, wide = false }) 
 
 /** Text. `type`: text, password, number; `onInput` gets the text. */
 export const TextField = ({ label, hint, error, required, value, onInput, wide, ...rest }) => html`<${Field} ...${{ label, hint, error, required, wide }}>
-  ${(a) => html`<input ...${a} value=${value ?? ""} onInput=${(event) => onInput(event.currentTarget.value)} autocomplete="off" spellcheck="false" ...${rest} />`}
+  ${(a) => html`<input ...${a} value=${value ?? ""} onInput=${(event) => onInput(event.currentTarget.value)} autocomplete="off" spellcheck=${false} ...${rest} />`}
 <//>`;
 
 /** Text of several lines. */
 export const AreaField = ({ label, hint, error, required, value, onInput, wide = true, rows = 3, ...rest }) => html`<${Field} ...${{ label, hint, error, required, wide }}>
-  ${(a) => html`<textarea ...${a} rows=${rows} value=${value ?? ""} onInput=${(event) => onInput(event.currentTarget.value)} spellcheck="false" ...${rest}></textarea>`}
+  ${(a) => html`<textarea ...${a} rows=${rows} value=${value ?? ""} onInput=${(event) => onInput(event.currentTarget.value)} spellcheck=${false} ...${rest}></textarea>`}
 <//>`;
 
 /** One of several. `options`: values, or `[value, label]`. */

@@ -85,7 +85,7 @@ function Search({ pane, seen }) {
   };
   return html`<div class="log-search" role="search">
     <span class="search"><${Icon} name="search" /><input type="search" aria-label="Find in the output" placeholder="Find" value=${text}
-      onInput=${(event) => search(event.currentTarget.value)} onKeyDown=${keys} autocomplete="off" spellcheck="false" /></span>
+      onInput=${(event) => search(event.currentTarget.value)} onKeyDown=${keys} autocomplete="off" spellcheck=${false} /></span>
     <span class="log-matches" role="status">${!text ? "" : seen.matches === 0 ? "none" : `${(seen.match + 1).toLocaleString()} of ${seen.matches.toLocaleString()}`}</span>
     <${Button} kind="quiet" small icon="up" label="The match before (Shift+Enter)" disabled=${!seen.matches} onClick=${() => pane.current.next(-1)} />
     <${Button} kind="quiet" small icon="down" label="The next match (Enter)" disabled=${!seen.matches} onClick=${() => pane.current.next(1)} />

@@ -22,7 +22,7 @@ export function Result({ value, operation }) {
     <div class="row result-bar">
       ${Array.isArray(value) && html`<span class="muted small-text" role="status">${found.length === value.length ? "" : `${found.length.toLocaleString()} of `}${plural(value.length, "row")}</span>`}
       <span class="grow"></span>
-      ${table && html`<span class="search result-search"><${Icon} name="search" /><input type="search" aria-label="Filter the rows" placeholder="Filter the rows" value=${wanted} onInput=${(event) => setWanted(event.currentTarget.value)} autocomplete="off" spellcheck="false" /></span>
+      ${table && html`<span class="search result-search"><${Icon} name="search" /><input type="search" aria-label="Filter the rows" placeholder="Filter the rows" value=${wanted} onInput=${(event) => setWanted(event.currentTarget.value)} autocomplete="off" spellcheck=${false} /></span>
         <${Button} kind="quiet" small icon="download" label="Save the rows as CSV" onClick=${download}>CSV<//>
         <div class="choice" role="group" aria-label="Show the result">
         <button type="button" aria-pressed=${String(!raw)} onClick=${() => setRaw(false)}>Table</button><button type="button" aria-pressed=${String(raw)} onClick=${() => setRaw(true)}>JSON</button></div>`}

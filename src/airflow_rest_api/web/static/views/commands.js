@@ -51,7 +51,7 @@ function List({ commands, chosen, text, effect }) {
   useEffect(() => list.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" }), [chosen, commands]);
   return html`<div class="pane-head">
       <label class="search"><span class="away">Search the commands</span><${Icon} name="search" />
-        <input ref=${input} type="search" value=${typed} onInput=${(event) => setTyped(event.currentTarget.value)} placeholder="Search commands ( / )" autocomplete="off" spellcheck="false" /></label>
+        <input ref=${input} type="search" value=${typed} onInput=${(event) => setTyped(event.currentTarget.value)} placeholder="Search commands ( / )" autocomplete="off" spellcheck=${false} /></label>
       <div class="choice wrap" role="group" aria-label="Show the commands that" ref=${effects}>
         ${Object.keys(EFFECTS).map((one) => html`<button type="button" key=${one} title=${EFFECTS[one]} aria-pressed=${String(only === one)} onClick=${() => setOnly(only === one ? "" : one)}>${one}</button>`)}
       </div>

@@ -27,7 +27,7 @@ export function View({ params }) {
   const endpoint = endpoints?.find((one) => one.name === chosen);
   const list = html`<div class="pane-head">
         <label class="search"><span class="away">Search the endpoints</span><${Icon} name="search" />
-          <input type="search" value=${typed} onInput=${(event) => setTyped(event.currentTarget.value)} placeholder="Search the old endpoints" autocomplete="off" spellcheck="false" /></label>
+          <input type="search" value=${typed} onInput=${(event) => setTyped(event.currentTarget.value)} placeholder="Search the old endpoints" autocomplete="off" spellcheck=${false} /></label>
       </div>
       <div class="scroll">${found ? html`<ul>${found.map((one) => html`<li key=${one.name}><${Link} view="endpoints" params=${{ api: one.name }} class="entry" aria-current=${one.name === chosen ? "true" : undefined}>
         <span class="entry-name">${one.name}</span>${one.methods.length === 1 && html`<${Badge}>${one.methods[0]}<//>`}${one.background && html`<${Badge}>background<//>`}<//></li>`)}</ul>` : !error && html`<${Loading} />`}

@@ -26,7 +26,7 @@ export function FileList({ bundles, bundle, files, chosen, shown }) {
         <${SelectField} label="Bundle" value=${bundle ?? ""} onInput=${(name) => go("dag-files", { bundle: name })} options=${kinds} />
         <${SelectField} label="Folder" value=${folder} onInput=${setFolder} options=${[["", "all"], ...folders]} />
       </div>
-      <span class="search"><${Icon} name="search" /><input type="search" aria-label="Find a file or a DAG" placeholder="File or DAG" value=${text} onInput=${(event) => setText(event.currentTarget.value)} autocomplete="off" spellcheck="false" /></span>
+      <span class="search"><${Icon} name="search" /><input type="search" aria-label="Find a file or a DAG" placeholder="File or DAG" value=${text} onInput=${(event) => setText(event.currentTarget.value)} autocomplete="off" spellcheck=${false} /></span>
       <p class="muted small-text" role="status">${all ? `${found.length === all.length ? "" : `${found.length.toLocaleString()} of `}${plural(all.length, "file")}${files.more ? ", more are coming" : ""}` : "\u00a0"}</p>
     </div>
     <div class="scroll" ref=${view.ref}>
