@@ -108,9 +108,8 @@ class Renamer:
     """Replaces words in a stream that comes in pieces, wherever the pieces end."""
 
     def __init__(self, names: Mapping[bytes, bytes]) -> None:
-        self._names = names
-        words = sorted(names, key=len, reverse=True)
-        self._expression = re.compile(b"|".join(map(re.escape, words)) or b"(?!)")
+        # No expression: the standard library keeps what it compiles, and these are other words each time.
+        self._names = dict(sorted(names.items(), key=lambda item: len(item[0]), reverse=True))
         self._held = b""
 
     def feed(self, data: bytes) -> bytes:
@@ -118,7 +117,7 @@ class Renamer:
         data = self._held + data
         end = min((open_end(data, word) for word in self._names), default=len(data))
         # A word that is there as a whole is no longer a beginning.
-        end = max([end, *(match.end() for match in self._expression.finditer(data))])
+        end = max([end, *(start + len(word) for start, word in self._found(data))])
         self._held = data[end:]
         return self._renamed(data[:end])
 
@@ -128,7 +127,27 @@ class Renamer:
         return self._renamed(rest)
 
     def _renamed(self, data: bytes) -> bytes:
-        return self._expression.sub(lambda match: self._names[match[0]], data)
+        parts, end = [], 0
+        for start, word in self._found(data):
+            parts += [data[end:start], self._names[word]]
+            end = start + len(word)
+        return b"".join([*parts, data[end:]])
+
+    def _found(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Yield where a word begins, and which: the first one, and the longest of those that begin there."""
+        begins = {word: data.find(word) for word in self._names if word}
+        end = 0
+        while True:
+            for word, begin in begins.items():
+                if 0 <= begin < end:
+                    begins[word] = data.find(word, end)
+            there = [word for word, begin in begins.items() if begin >= 0]
+            if not there:
+                return
+            # The longest come first, and so does the first of those that are as near.
+            first = min(there, key=begins.__getitem__)
+            yield begins[first], first
+            end = begins[first] + len(first)
 
 
 def _read(path: Path, most: int) -> bytes | None:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-_LINE = r'^airflow-rest-api{key} (refused|answer|warning): (".*")\n?'
+# One for all keys: the standard library keeps what it compiles, and would keep one for each request.
+_LINE = re.compile(r'^airflow-rest-api(?:-(\w+))? (refused|answer|warning): (".*")\n?', re.MULTILINE)
 
 KEY = "message_key"
 """In an order: what the messages of its child carry, so that nothing else on stderr is taken for one."""
@@ -83,9 +84,16 @@ def write(order: dict[str, Any], key: str = "") -> str:
 
 def read(stderr: str, key: str = "") -> Told:
     """Take what a child told, whose order had a key, out of its stderr."""
-    line = re.compile(_LINE.format(key=f"-{key}" if key else ""), re.MULTILINE)
-    told = Told(line.sub("", stderr))
-    for kind, text in line.findall(stderr):
+    found: list[tuple[str, str]] = []
+
+    def take(line: re.Match[str]) -> str:
+        if (line[1] or "") != key:
+            return line[0]
+        found.append((line[2], line[3]))
+        return ""
+
+    told = Told(_LINE.sub(take, stderr))
+    for kind, text in found:
         try:
             sentence = json.loads(text)
         except ValueError:
