@@ -186,10 +186,11 @@ def test_the_header_token_comes_beside_a_token_of_airflows():
 
 
 def test_the_pages_open_without_the_header_token():
+    pages = ("/", "/docs", "/redoc")
     with serving(user=None, **HTTP_TOKEN) as (client, _):
         typed = session("viewer", **{"Sec-Fetch-Site": "none"})
-        assert [client.get(path, headers=typed).status_code for path in ("/", "/docs")] == [200, 200]
-        assert [client.get(path).status_code for path in ("/", "/docs")] == [401, 401]
+        assert [client.get(path, headers=typed).status_code for path in pages] == [200, 200, 200]
+        assert [client.get(path).status_code for path in pages] == [401, 401, 401]
         assert client.post("/docs", headers=typed).status_code == 403
 
 
