@@ -17,7 +17,7 @@ EVERY_NEED = sorted({need for row in NEEDS.values() for need in row}, key=repr)
 
 @pytest.mark.parametrize("need", EVERY_NEED, ids=repr)
 def test_every_need_is_told_in_words(need: Need):
-    asks = [Ask(need.resource, need.method, need.entity, names) for names in (None, ("a",), ("a", "b"))]
+    asks = [Ask(need.resource, need.method, need.entity, names) for names in (None, (), ("a",), ("a", "b"))]
     for words in (phrase(need), *map(str, asks)):
         assert not RAW.search(words), words
         assert "permission to " in words

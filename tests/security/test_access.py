@@ -9,11 +9,11 @@ import pytest
 
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Argument, Command, Effect
-from airflow_rest_api.commands.needs import NEEDS, Resource, needs_of, of_effect
+from airflow_rest_api.commands.needs import NEEDS, Ask, Resource, needs_of, of_effect
 from airflow_rest_api.hosts.airflow3 import Airflow3
 from airflow_rest_api.security.access import Forbidden, Gate
 from airflow_rest_api.security.caller import Caller
-from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decide, possible
+from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decide, granted, possible
 from tests.standin import auth_manager, serving
 
 
@@ -217,6 +217,10 @@ def test_an_unknown_command_needs_an_administrator():
     assert "Administration" in str(decide(Granted(execute), Attempt(unknown)).missing)
 
 
+def test_a_question_without_names_is_never_answered_with_yes():
+    assert not granted(Granted(("DAG", "PUT", None, "a")), Ask(Resource.DAG, "PUT", None, ()))
+
+
 def test_some_object_is_enough_to_be_allowed():
     catalog = load_catalog()
     one = Granted(("DAG", "PUT", None, "a"), ("DAG", "POST", "RUN", "a"), ("connection", "GET", None, "c"))
@@ -274,7 +278,8 @@ def test_a_refusal_names_what_is_missing_and_nothing_runs():
         old = client.get("/api?api=pause&dag_id=a")
 
     assert (by_name.status_code, by_name.json()["detail"]["reason"]) == (403, "forbidden")
-    assert "permission to edit every DAG" in by_name.json()["detail"]["message"]
+    # Any DAG would have let them in.
+    assert "permission to edit any DAG" in by_name.json()["detail"]["message"]
     assert by_line.status_code == old.status_code == 403
     assert engine.jobs == []
 

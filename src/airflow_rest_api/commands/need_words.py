@@ -88,10 +88,10 @@ def named(kind: str, names: Sequence[str] | None) -> str:
     """
     Return objects by their names: `the DAGs 'a', 'b'`.
 
-    :param names: None for all of the kind
+    :param names: None for all of the kind, empty for any one
     """
-    if names is None:
-        return f"every {kind}"
+    if not names:
+        return f"every {kind}" if names is None else f"any {kind}"
     more = " …" if len(names) > SHOWN else ""
     shown = ", ".join(repr(name) for name in names[:SHOWN])
     return f"the {kind}{'s' if len(names) > 1 else ''} {shown}{more}"

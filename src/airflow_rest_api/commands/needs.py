@@ -75,7 +75,11 @@ class Need:
 
 @dataclass(frozen=True)
 class Ask:
-    """One question to the auth manager: a need, with the objects that it came to; None: all of the kind."""
+    """
+    One question to the auth manager: a need, with the objects that it came to.
+
+    :ivar names: None: all of the kind; empty: any one of them, which is only told and never asked
+    """
 
     resource: Resource
     method: str

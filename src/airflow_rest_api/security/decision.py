@@ -99,7 +99,11 @@ def granted(permissions: Permissions, ask: Ask) -> bool:
     if permissions.may(kind, ask.method, ask.entity, None):
         return True
     names = ask.names
-    return names is not None and all(permissions.may(kind, ask.method, ask.entity, name) for name in names)
+    return (
+        names is not None
+        and names != ()
+        and all(permissions.may(kind, ask.method, ask.entity, name) for name in names)
+    )
 
 
 def asks_of(attempt: Attempt) -> tuple[Ask, ...]:
@@ -116,6 +120,8 @@ def possible(permissions: Permissions, command: Command) -> Ask | None:
     """
     Return what a user lacks to run a command on anything at all, None where there is something.
 
+    Where one object would do, the names of the question are empty.
+
     Arguments are not looked at: neither what they name nor what they need on top.
     """
     for need in (*of_effect(command), *needs_of(command)):
@@ -127,7 +133,7 @@ def possible(permissions: Permissions, command: Command) -> Ask | None:
         some = bool(need.argument or need.rows or need.outlet_of) and kind in LISTED
         if some and _any(permissions, need):
             continue
-        return Ask(kind, need.method, need.entity, None)
+        return Ask(kind, need.method, need.entity, () if some else None)
     return None
 
 
