@@ -47,7 +47,12 @@ def test_our_folders_and_the_logs_of_components_go_and_what_others_put_beside_th
     here: Places, tmp_path: Path
 ):
     bundle, home, logs = tmp_path / "dags", Path(here.home), Path(here.logs)
-    for folder in (bundle / ".airflow_rest_api" / "work", home / "rest_api" / "services" / HEX):
+    ours = (
+        bundle / ".airflow_rest_api" / "work",
+        home / "rest_api" / "services" / HEX,
+        logs / ".rest_api" / "notes",
+    )
+    for folder in ours:
         folder.mkdir(parents=True)
         (folder / "file").touch()
     kept = [bundle / "mine.py", home / "airflow.cfg", logs / "scheduler.out", logs / "rest-api-mine.out"]
@@ -58,7 +63,7 @@ def test_our_folders_and_the_logs_of_components_go_and_what_others_put_beside_th
     (logs / f"rest-api-scheduler-{HEX}.out").symlink_to(kept[0])
 
     found = list(folders(here, [bundle]))
-    assert len(found) == 4
+    assert len(found) == 5
     for step in found:
         step.remove()
     assert all(path.exists() for path in kept)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from airflow_rest_api import private_folders
 from airflow_rest_api.dag_files.names import CONTROL
 from airflow_rest_api.services.files import HOME, log_name
+from airflow_rest_api.services.log_files import NOTES
 from airflow_rest_api.uninstall.leftover import Leftover
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def folders(here: Places, roots: Iterable[Path]) -> Iterable[Leftover]:
     """
     ours = [(root / CONTROL, "of the deployments into a DAG bundle") for root in roots]
     ours += [(Path(here.home, HOME), "of the components that were started")]
+    ours += [(Path(here.logs, NOTES), "which says what logs components have made")]
     ours += [(folder, "of a process that was killed") for folder in private_folders.abandoned()]
     for folder, what in ours:
         if _is_folder(folder):
