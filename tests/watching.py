@@ -19,6 +19,8 @@ class Watch:
     Asks Airflow for its version on and on, on a connection of its own each time.
 
     :ivar slowest: seconds of the answer that took longest
+    :ivar beside: what is done meanwhile, in the words of who does it
+    :ivar waits: seconds of the longest answer by what was done beside it
     """
 
     def __init__(self, url: str) -> None:
@@ -30,6 +32,8 @@ class Watch:
         self.slowest = 0.0
         self.count = 0
         self.wrong: list[str] = []
+        self.beside = ""
+        self.waits: dict[str, float] = {}
 
     def __enter__(self) -> Watch:
         self._thread.start()
@@ -51,7 +55,7 @@ class Watch:
 
     def _ask(self) -> None:
         while not self._ended.is_set():
-            began = time.perf_counter()
+            began, beside = time.perf_counter(), self.beside
             try:
                 connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=PATIENCE)
                 connection.request("GET", self._path)
@@ -61,6 +65,9 @@ class Watch:
                     self.wrong.append(str(status))
             except (OSError, http.client.HTTPException) as error:
                 self.wrong.append(type(error).__name__)
-            self.slowest = max(self.slowest, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self.slowest = max(self.slowest, seconds)
+            for what in {beside, self.beside}:
+                self.waits[what] = max(self.waits.get(what, 0.0), seconds)
             self.count += 1
             self._ended.wait(PAUSE)

@@ -1,190 +1,141 @@
-"""Requests that are made to keep the event loop busy, while somebody else asks Airflow for its version."""
+"""Every route, with hostile input, beside a client of Airflow's own: nobody holds the event loop up."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
-import tarfile
-import threading
-import time
-from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterator
+import http.client
+import re
+from collections.abc import Iterator
+from urllib.parse import quote, urlsplit
 
-import httpx
 import pytest
+from starlette.routing import Route
 
+from airflow_rest_api.legacy.login.app import PREFIX as LOGIN
+from airflow_rest_api.legacy.login.app import create_login_app
+from airflow_rest_api.security.routes import leaves
+from airflow_rest_api.settings import Settings
 from demo.stack import Stack
-from tests.server.conftest import API, Client
+from tests.attacks.hostile import bodies, headers, texts
+from tests.server.conftest import Client
+from tests.standin import make_app, prints
+from tests.watching import Watch
 
-pytestmark = pytest.mark.airflow
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1200)]
 
-PATIENCE = 1.0
-"""Seconds that an answer to somebody else may take longer than without the attack."""
-TIMES = 3
-UPLOAD = 4 * 1024 * 1024 - 10_000
-LEGACY = "/admin/rest_api/api"
-LOGIN = "/api/v1/security/login"
-
-
-@contextlib.contextmanager
-def bystander(stack: Stack) -> Iterator[list[float]]:
-    """Ask for Airflow's version all the time; give how long each answer took."""
-    took: list[float] = []
-    done = threading.Event()
-
-    def ask() -> None:
-        with httpx.Client(base_url=stack.url, timeout=120) as client:
-            while not done.is_set():
-                begun = time.monotonic()
-                client.get("/api/v2/version").raise_for_status()
-                took.append(time.monotonic() - begun)
-                done.wait(0.02)
-
-    thread = threading.Thread(target=ask)
-    thread.start()
-    try:
-        while not took:
-            time.sleep(0.01)
-        yield took
-        # Whoever was asked meanwhile is still to answer.
-        time.sleep(0.05)
-    finally:
-        done.set()
-        thread.join()
+MOUNT = "/admin/rest_api"
+SECOND = 1.0
+PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
+KNOWN = {"name": "version", "identifier": "0" * 32, "dag_id": "attacked", "version": "1"}
+"""What leads to the handler itself; anything else does for the other parameters."""
 
 
-@pytest.fixture(scope="module")
-def usual(attacked: Stack, admin: Client) -> float:
-    """Return how long an answer takes at most while nobody attacks; a busy machine is slow by itself."""
-    with bystander(attacked) as took:
-        for _ in range(20):
-            admin.get("/operations")
-    return max(took)
-
-
-def tar_of_digits() -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-        entry = tarfile.TarInfo("a.py")
-        entry.pax_headers = {"comment": "1" * 900_000}
-        archive.addfile(entry)
-    return packed.getvalue()
-
-
-def forged(header: str) -> str:
-    return ".".join(urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in (header, "{}", "x"))
-
-
-JSON = {"Content-Type": "application/json"}
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-PARTS = {"Content-Type": "multipart/form-data; boundary=b"}
-PART = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
-
-HEADERS: dict[str, dict[str, str]] = {
-    **{
-        f"Prefer {run!r}": {"Prefer": f"a{run * (8000 // len(run))}("}
-        for run in (" ", "\t", '"', ";", ",", "a=")
-    },
-    **{
-        f"Content-Type {run!r}": {"Content-Type": f"multipart/form-data; a{run * (8000 // len(run))}x"}
-        for run in (" ", '"', ";", "\\", 'a="', "*0")
-    },
-    "Accept": {"Accept": "application/octet-stream;" * 300},
-    "Idempotency-Key": {"Idempotency-Key": '"' * 8000},
-    "Origin": {"Origin": "http://[" + ":" * 8000},
-    "X-Rest-Api-User": {"X-Rest-Api-User": "%41%" * 2000},
-    "a token of nested lists": {"Authorization": f"Bearer {forged('[' * 8000)}"},
-    "two megabytes": {"X-Large": "a" * 2_000_000},
-}  # fmt: skip
-
-BODIES: dict[str, tuple[str, dict[str, str], bytes]] = {
-    "lists": ("/run", JSON, b'{"argv": [' + b"[]," * (UPLOAD // 3) + b"1]}"),
-    "texts": ("/run", JSON, b'{"argv": [' + b"1," * (UPLOAD // 2) + b"1]}"),
-    "levels": ("/run", JSON, b"[" * UPLOAD),
-    "members": ("/commands/dags/list", JSON, b"{" + b",".join(b'"%d":1' % n for n in range(300_000)) + b"}"),
-    "escapes": ("/commands/dags/list", JSON, b'{"a": "' + b"\\u0041" * (UPLOAD // 6) + b'"}'),
-    "a JSON text": (
-        "/commands/dags/trigger", JSON,
-        json.dumps({"dag_id": "attacked", "conf": "[" + "[]," * (UPLOAD // 4) + "1]"}).encode(),
-    ),
-    "a date": ("/commands/dags/test", JSON, b'{"dag_id": "a", "logical_date": "' + b"." * 10**6 + b'"}'),
-    "parts": ("/run", PARTS, (PART + b"x\r\n") * (UPLOAD // 60) + b"--b--\r\n"),
-    "a part": ("/run", PARTS, PART + b"\r\n--" * (UPLOAD // 4) + b"\r\n--b--\r\n"),
-    "headers of a part": ("/run", PARTS, b"--b\r\nContent-Disposition: form-data; " + b'a="' * (UPLOAD // 3)),
-    "a form in punycode": (
-        "/run", {"Content-Type": "multipart/form-data; boundary=b; charset=punycode"},
-        PART + b"a-" + b"b" * 1_000_000 + b"\r\n--b--\r\n",
-    ),
-    "a number in a tar": (
-        "/dag-files", PARTS,
-        b'--b\r\nContent-Disposition: form-data; name="archive"; filename="a.tgz"\r\n\r\n' + tar_of_digits()
-        + b"\r\n--b--\r\n",
-    ),
-    "1.x escapes": (LEGACY, FORM, b"api=version&a=" + b"%41" * (UPLOAD // 3)),
-    "1.x broken escapes": (LEGACY, FORM, b"api=version&a=" + b"%ff%" * (UPLOAD // 4)),
-    "1.x fields": (LEGACY, FORM, b"a=1&" * (UPLOAD // 4)),
-    "1.x lists": (LEGACY, JSON, b'{"api": [' + b"[]," * (UPLOAD // 3) + b"1]}"),
-    "1.x strings": (LEGACY, JSON, b'{"api": "version", "a": "' + b"\\\\" * (UPLOAD // 2) + b'"}'),
-    "1.x dates": (
-        LEGACY, FORM, b"api=backfill&dag_id=a&dry_run=on&start_date=2026-01-01T" + b"+" * 1_000_000 + b"x"
-    ),
-    "1.x JSON texts": (LEGACY, FORM, b"api=trigger_dag&dag_id=attacked&conf=" + b"[[]," * (UPLOAD // 4)),
-    "login": (LOGIN, JSON, b"[" * UPLOAD),
-}  # fmt: skip
-
-
-def assert_unharmed(stack: Stack, usual: float, send: Callable[[], httpx.Response | None]) -> None:
-    with bystander(stack) as took:
-        for _ in range(TIMES):
-            answer = send()
-            # A version runs, and a command of 1.x may fail; everything else is the client's fault.
-            assert answer is None or answer.status_code < 500 or "airflow_cmd" in answer.text, answer.text
-    assert max(took) < usual + PATIENCE
-
-
-@pytest.mark.parametrize("name", HEADERS)
-def test_no_header_keeps_others_waiting(attacked: Stack, admin: Client, usual: float, name: str) -> None:
-    def send() -> httpx.Response | None:
-        # Beyond what it takes at all, the server itself may close the connection.
-        with contextlib.suppress(httpx.TransportError):
-            return admin.post("/commands/version", headers={**admin.headers, **HEADERS[name]})
-        return None
-
-    assert_unharmed(attacked, usual, send)
-
-
-@pytest.mark.parametrize("name", BODIES)
-def test_no_body_keeps_others_waiting(attacked: Stack, admin: Client, usual: float, name: str) -> None:
-    path, headers, content = BODIES[name]
-    address = attacked.url + (path if path.startswith(("/api/", "/admin/")) else API + path)
-
-    def send() -> httpx.Response:
-        return admin.post(address, content=content, headers=headers)
-
-    assert_unharmed(attacked, usual, send)
-
-
-def test_a_flood_of_long_bodies_leaves_airflows_threads_alone(
-    attacked: Stack, admin: Client, usual: float
-) -> None:
-    path, headers, content = BODIES["1.x escapes"]
-    threads = [
-        threading.Thread(target=lambda: admin.post(attacked.url + path, content=content, headers=headers))
-        for _ in range(12)
+def routes() -> list[tuple[str, str]]:
+    """Return the method and the path of every route of ours, as they are today."""
+    app, _ = make_app(prints())
+    apps = ((MOUNT, app), (LOGIN, create_login_app(Settings())))
+    found = [
+        (method, prefix + route.path)
+        for prefix, one in apps
+        for route in leaves(one.routes)
+        if isinstance(route, Route)
+        for method in sorted(route.methods or ())
+        if method != "HEAD"
     ]
-    with bystander(attacked) as took:
-        for thread in threads:
-            thread.start()
-        time.sleep(0.2)
-        # A route of Airflow's that runs in a thread.
-        token = admin.headers["Authorization"]
-        begun = time.monotonic()
-        httpx.get(
-            f"{attacked.url}/api/v2/variables", headers={"Authorization": token}, timeout=120
-        ).raise_for_status()
-        variables = time.monotonic() - begun
-        for thread in threads:
-            thread.join()
-    assert max(took) < usual + PATIENCE
-    assert variables < usual + 5 * PATIENCE
+    # One route, which reads its arguments by what it is asked for.
+    asked = ("deploy_dag", "trigger_dag", "variables")
+    return found + [("POST", f"{MOUNT}/api?api={name}") for name in asked]
+
+
+def path_of(template: str, value: str | None = None) -> str:
+    """Return a path with its parameters filled in."""
+    return PARAMETER.sub(lambda match: value or KNOWN.get(match[1], "a.py"), template)
+
+
+class Attacker:
+    """Sends requests, and finds those beside which Airflow took a second longer than without."""
+
+    def __init__(self, stack: Stack, token: str, watch: Watch) -> None:
+        self._port = urlsplit(stack.url).port or 80
+        self._token = token
+        self._watch = watch
+        watch.lap()
+        self._usual = watch.lap()
+        self._wrong: list[str] = []
+
+    def send(
+        self, method: str, path: str, name: str, headers: dict[str, str] | None = None, body: bytes = b""
+    ) -> None:
+        self._watch.beside = f"{method} {path[:60]} with {name}"
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
+        try:
+            connection.putrequest(method, path, skip_accept_encoding=True)
+            connection.putheader("Authorization", f"Bearer {self._token}")
+            for header, value in (headers or {}).items():
+                connection.putheader(header, value.encode("latin-1"))
+            connection.putheader("Content-Length", str(len(body)))
+            connection.endheaders()
+            connection.send(body)
+            status = connection.getresponse().status
+            if status >= 500 and status not in (503, 507):
+                self._wrong.append(f"{self._watch.beside}: {status}")
+        except (OSError, http.client.HTTPException):
+            pass  # It may be turned away before it has sent everything.
+        finally:
+            connection.close()
+
+    @property
+    def faults(self) -> list[str]:
+        """What was answered with an error of the server's, and what Airflow's own client had to wait for."""
+        self._watch.lap()
+        waits = sorted(self._watch.waits.items(), key=lambda item: item[1], reverse=True)
+        return self._wrong + [
+            f"{what}: Airflow's own route took {seconds:.1f} s"
+            for what, seconds in waits
+            if seconds > self._usual + SECOND
+        ]
+
+
+@pytest.fixture
+def attacker(attacked: Stack, admin: Client) -> Iterator[Attacker]:
+    with Watch(attacked.url) as watch:
+        yield Attacker(attacked, admin.headers["Authorization"].split()[1], watch)
+        assert watch.wrong == []
+
+
+def test_the_routes_are_those_of_the_app():
+    found = {path for _, path in routes()}
+    assert {f"{MOUNT}/v2/run", f"{MOUNT}/v2/commands/{{name:path}}", f"{LOGIN}/login"} <= found
+    assert len(found) > 40
+
+
+def test_no_header_holds_anybody_up(attacker: Attacker):
+    # The headers that all routes read, read by the one that reads them all.
+    for name, header, value in headers():
+        kind = {"Content-Type": "application/json"} if header != "Content-Type" else {}
+        attacker.send("POST", f"{MOUNT}/v2/commands/version", name, {**kind, header: value}, b"{}")
+    for method, template in routes():
+        for header in ("Prefer", "Content-Type", "Accept", "Last-Event-ID"):
+            attacker.send(method, path_of(template), header, {header: f"a{' ' * 8_000}("}, b"x")
+    assert attacker.faults == []
+
+
+def test_no_address_holds_anybody_up(attacker: Attacker):
+    for method, template in routes():
+        for name, text in texts():
+            # What is no token of HTTP does not get beyond the server's own parser.
+            value = text if name.endswith("escapes") else quote(text)
+            separator = "&" if "?" in template else "?"
+            attacker.send(method, path_of(template, value), f"a path, {name}")
+            address = f"{path_of(template)}{separator}q={value}&after={value}&dag_id={value}&pattern={value}"
+            attacker.send(method, address, f"a query, {name}")
+    assert attacker.faults == []
+
+
+def test_no_body_holds_anybody_up(attacker: Attacker):
+    kinds = list(bodies())
+    for method, template in routes():
+        if method in ("POST", "PUT", "PATCH", "DELETE"):
+            for sent in kinds:
+                headers = {"Content-Type": sent.kind, "Prefer": "wait=1"}
+                attacker.send(method, path_of(template), sent.name, headers, sent.content)
+    assert attacker.faults == []

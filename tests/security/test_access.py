@@ -150,16 +150,16 @@ def test_a_template_is_shown_whole_to_who_may_edit_all_that_can_be_in_it():
     power, dag = ("power", "PUT", "Execute", None), ("DAG", "PUT", "TASK_INSTANCE", "a")
     every = [(kind, "PUT", None, None) for kind in ("variable", "connection")]
     render = {"dag_id": "a", "task_id": "t", "logical_date_or_run_id": "r"}
-    for granted, redacted in ((every, False), (every[:1], True), (every[1:], True), ([], True)):
-        decision = decided("tasks render", power, dag, *granted, **render)
+    for allowed, redacted in ((every, False), (every[:1], True), (every[1:], True), ([], True)):
+        decision = decided("tasks render", power, dag, *allowed, **render)
         assert (decision.missing, decision.redacted) == (None, redacted)
 
 
 def test_of_several_commands_one_that_is_masked_masks_all():
     get, put = (("variable", method, None, "a") for method in ("GET", "PUT"))
     attempts = [attempt("variables get", key="a"), attempt("version")]
-    for granted, redacted in (((get, put), False), ((get,), True)):
-        caller: Any = Someone(Granted(*granted))
+    for allowed, redacted in (((get, put), False), ((get,), True)):
+        caller: Any = Someone(Granted(*allowed))
         assert asyncio.run(Gate().enter_all(caller, attempts)).redacted is redacted
 
 

@@ -22,6 +22,7 @@ import airflow_rest_api
 from airflow_rest_api.api.answer import _wants_file
 from airflow_rest_api.api.form import from_form
 from airflow_rest_api.api.listing import Cursor
+from airflow_rest_api.api.pages import _takes_gzip
 from airflow_rest_api.api.prefer import preference
 from airflow_rest_api.api.service_logs import _offsets
 from airflow_rest_api.commands import rules
@@ -99,6 +100,7 @@ def body(kind: str, before: str = "", after: str = "") -> Callable[[str], Any]:
 HEADERS: dict[str, Callable[[str], Any]] = {
     "prefer": lambda text: preference([text], 30),
     "accept": _wants_file,
+    "accept-encoding": lambda text: _takes_gzip(header("accept-encoding", text)),
     "authorization": lambda text: (
         _bearer(header("authorization", text)),
         bearer.token_of(header("authorization", text)),

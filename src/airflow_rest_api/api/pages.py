@@ -95,7 +95,7 @@ async def static(path: str, request: Request) -> Response:
     headers = {"ETag": asset.etag, "Cache-Control": keep, "Vary": "Accept-Encoding"}
     if asset.etag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    if len(asset.content) < LARGE or not _takes_gzip(request):
+    if len(asset.content) < LARGE or not _takes_gzip(request.headers):
         return Response(asset.content, headers=headers, media_type=asset.media_type)
     # Airflow packs answers too, each time anew and on the event loop.
     headers["Content-Encoding"] = "gzip"
@@ -103,8 +103,8 @@ async def static(path: str, request: Request) -> Response:
     return Response(packed, headers=headers, media_type=asset.media_type)
 
 
-def _takes_gzip(request: Request) -> bool:
-    return "gzip" in request.headers.get("accept-encoding", "")
+def _takes_gzip(headers: Headers) -> bool:
+    return "gzip" in headers.get("accept-encoding", "")
 
 
 @router.get("/endpoints.json")
@@ -126,7 +126,7 @@ async def openapi(request: Request, context: ContextDep) -> Response:
     if cached is None or cached[0] is not catalog or cached[1] != root:
         made = await asyncio.to_thread(lambda: _document(request.app.routes, catalog, root))
         cached = request.app.state.openapi = (catalog, root, made)
-    if not _takes_gzip(request):
+    if not _takes_gzip(request.headers):
         return Response(
             cached[2].content, media_type=cached[2].media_type, headers={"Vary": "Accept-Encoding"}
         )
