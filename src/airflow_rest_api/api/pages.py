@@ -26,6 +26,7 @@ from airflow_rest_api.web.page import page as frame
 from airflow_rest_api.web.sign_in import airflow_path
 
 if TYPE_CHECKING:
+    from starlette.datastructures import Headers
     from starlette.routing import BaseRoute
 
     from airflow_rest_api.api.context import Context
