@@ -712,3 +712,14 @@ def test_the_path_of_a_file_is_needed(site: Site) -> None:
     for what in ("", "/content", "/history", "/diff"):
         answer = site.client.get(f"/v2/dag-files/file{what}")
         assert (answer.status_code, answer.json()["detail"]["argument"]) == (400, "path")
+
+
+def test_a_version_that_no_database_has_room_for_is_refused(site: Site, folder: str) -> None:
+    path = f"{folder}/a.py"
+    site.report({"a.py": b"x = 1\n"}, folder=folder)
+    for what, name in (("content", "version"), ("diff", "from_version"), ("diff", "to_version")):
+        answer = site.client.get(about(path, what, **{name: 2**70}))
+        assert (answer.status_code, answer.json()["detail"]["argument"]) == (400, name)
+        assert site.client.get(about(path, what, **{name: 2**31 - 1})).status_code == 404
+    answer = site.client.post(about(path, "rollback"), json={"version": 2**70})
+    assert (answer.status_code, answer.json()["detail"]["argument"]) == (400, "version")

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from airflow_rest_api.api.answer import answer_file, answer_model, leaves
 from airflow_rest_api.api.body import json_body, read_model
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.dag_files_models import DagFileBody, RollbackBody, VersionBody, VersionList
+from airflow_rest_api.api.dag_files_models import LAST, DagFileBody, RollbackBody, VersionBody, VersionList
 from airflow_rest_api.api.dag_files_run import (
     READ,
     answer,
@@ -73,7 +73,9 @@ async def get_content(
     context: ContextDep,
     caller: CallerDep,
     bundle: BundleQuery = None,
-    version: Annotated[int | None, Query(ge=1, description="By default what lies there now.")] = None,
+    version: Annotated[
+        int | None, Query(ge=1, le=LAST, description="By default what lies there now.")
+    ] = None,
 ) -> Response:
     """Return the content of a file."""
     _, place, path = await _file(context, caller, READ, bundle, path)
@@ -115,9 +117,9 @@ async def get_diff(
     context: ContextDep,
     caller: CallerDep,
     bundle: BundleQuery = None,
-    from_version: Annotated[int, Query(ge=1, description="A version.")] = 1,
+    from_version: Annotated[int, Query(ge=1, le=LAST, description="A version.")] = 1,
     to_version: Annotated[
-        int | None, Query(ge=1, description="A version; by default what lies there now.")
+        int | None, Query(ge=1, le=LAST, description="A version; by default what lies there now.")
     ] = None,
 ) -> Response:
     """Return the difference between two versions of a file, or between one and what lies there now."""

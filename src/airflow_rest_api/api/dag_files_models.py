@@ -9,6 +9,9 @@ from pydantic import ConfigDict, Field
 
 from airflow_rest_api.api.models import Model
 
+LAST = 2**31 - 1
+"""The largest number of a version that every database has room for."""
+
 
 class BundleBody(Model):
     """A DAG bundle."""
@@ -119,4 +122,4 @@ class RollbackBody(Model):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, le=LAST)
