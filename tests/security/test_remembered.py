@@ -42,7 +42,7 @@ def test_who_is_refused_is_forgotten():
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/docs", "/openapi.json", "/static/x.js", "/v2/commands", "/v2/commands/version"]
+    "path", ["/", "/docs", "/redoc", "/openapi.json", "/static/x.js", "/v2/commands", "/v2/commands/version"]
 )
 def test_what_lies_in_memory_needs_no_database(path: str):
     assert needs_no_database("GET", path)

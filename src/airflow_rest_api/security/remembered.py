@@ -17,7 +17,7 @@ MOST = 1000
 WAIT = 1.0
 """Seconds that a request of somebody remembered waits for the database."""
 
-PAGES = frozenset({"/", "/docs", "/openapi.json", "/v2/commands"})
+PAGES = frozenset({"/", "/docs", "/redoc", "/openapi.json", "/v2/commands"})
 BELOW = ("/static/", "/v2/commands/")
 
 
