@@ -115,7 +115,7 @@ def test_who_may_not_see_components_reads_a_sentence(visit: Visit):
     visitor.allow("403")
     page = visitor.open("?view=services")
 
-    expect(page.get_by_role("alert")).to_contain_text("Components are shown to")
+    expect(page.get_by_role("alert")).to_contain_text("You may not see components")
     expect(page.get_by_role("button", name="Start a component")).to_be_disabled()
 
 
