@@ -66,12 +66,14 @@ def inside(site: Site, folder: str) -> dict[str, bytes]:
 def test_the_first_deployment_makes_the_folder_of_its_bundle(site: Site) -> None:
     folder = site.root.parent / "fresh"
     assert site.client.get("/v2/dag-files?bundle=fresh").json()["files"] == []
-    checked = site.deploy({"first.py": dag("first")}, to="/check", bundle="fresh")
-    assert [found["dag_id"] for found in checked.json()["result"]["dags"]] == ["first"]
+    checked = site.deploy({"first.py": dag("first_of_all_there")}, to="/check", bundle="fresh")
+    assert [found["dag_id"] for found in checked.json()["result"]["dags"]] == ["first_of_all_there"]
     assert not folder.exists()
 
-    assert site.report({"first.py": dag("first")}, bundle="fresh")["files"][0]["change"] == "added"
-    assert (folder / "first.py").read_bytes() == dag("first")
+    assert (
+        site.report({"first.py": dag("first_of_all_there")}, bundle="fresh")["files"][0]["change"] == "added"
+    )
+    assert (folder / "first.py").read_bytes() == dag("first_of_all_there")
     assert folder.stat().st_mode == folder.parent.stat().st_mode
 
 

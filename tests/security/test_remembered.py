@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from airflow_rest_api.hosts.access_token import expires_at
 from airflow_rest_api.hosts.airflow3 import Airflow3
 from airflow_rest_api.hosts.errors import Revoked
 from airflow_rest_api.security.remembered import MOST, SECONDS, Remembered, needs_no_database
@@ -100,3 +101,7 @@ def test_a_token_that_was_taken_back_is_forgotten_at_once(monkeypatch: pytest.Mo
         assert client.get("/v2/commands", headers=headers).status_code == 401
         how[:] = [Unavailable]
         assert client.get("/v2/commands", headers=headers).status_code == 503
+
+
+def test_of_a_token_that_is_no_json_web_token_no_end_is_known():
+    assert expires_at("of an auth manager that verifies its own") is None

@@ -50,8 +50,17 @@ def refusal(token: str, error: Exception) -> InvalidToken:
 
 
 def expires_at(token: str) -> float | None:
-    """Return when a token that was verified ends, in seconds since 1970; None where it says nothing."""
-    end = unverified(token).get("exp")
+    """
+    Return when a token that was verified ends, in seconds since 1970; None where it says nothing.
+
+    The tokens of an auth manager that verifies its own need not be JSON Web Tokens.
+    """
+    from jwt import InvalidTokenError
+
+    try:
+        end = unverified(token).get("exp")
+    except InvalidTokenError:
+        return None
     return float(end) if isinstance(end, (int, float)) else None
 
 
