@@ -6,9 +6,11 @@ import gzip
 import io
 import stat
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 
@@ -85,6 +87,16 @@ def test_files_come_out_as_they_went_in(make: Make, name: str) -> None:
     unpack(name, io.BytesIO(PACKERS[name](files)), received)
     assert taken(received) == files
     assert received.size == sum(map(len, files.values()))
+
+
+@pytest.mark.parametrize("name", PACKERS)
+@pytest.mark.parametrize("spooled", [1, 2**20], ids=["on the disk", "in memory"])
+def test_what_a_form_has_brought_is_unpacked(make: Make, name: str, spooled: int) -> None:
+    received = make()
+    with tempfile.SpooledTemporaryFile(max_size=spooled) as content:
+        content.write(PACKERS[name]({"a.py": b"a = 1\n"}))
+        unpack(name, cast("BinaryIO", content), received)
+    assert taken(received) == {"a.py": b"a = 1\n"}
 
 
 def test_files_go_below_the_folder(make: Make) -> None:

@@ -74,6 +74,9 @@ def unpack(name: str, content: BinaryIO, received: Received) -> None:
     """
     if not is_archive(name):
         raise BadArchive(f"its name must end with {', '.join(ENDINGS)}")
+    if not hasattr(content, "seekable"):
+        # `zipfile` asks, and before Python 3.11 a file of `tempfile.SpooledTemporaryFile` has no answer.
+        content.seekable = lambda: True  # type: ignore[method-assign]
     packed = content.seek(0, 2)
     content.seek(0)
     limit = received.size + min(received.room(), FREE + MOST_PACKED * packed)
