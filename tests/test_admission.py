@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from starlette.middleware.gzip import GZipMiddleware
 
 from airflow_rest_api.admission import ASIDE, Admission, aside, within_share
 from airflow_rest_api.legacy.door import not_let_in
@@ -33,16 +35,17 @@ def scope(path: str = "/v2/commands", *headers: tuple[bytes, bytes]) -> dict[str
     return {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": list(headers)}
 
 
+async def receive_nothing() -> dict[str, Any]:
+    raise AssertionError("nobody reads a body here")
+
+
 async def request(app: Any, asked: dict[str, Any] | None = None) -> tuple[int, dict[bytes, bytes], bytes]:
     sent: list[dict[str, Any]] = []
-
-    async def receive() -> dict[str, Any]:
-        raise AssertionError("nobody reads a body here")
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    await app(asked or scope(), receive, send)
+    await app(asked or scope(), receive_nothing, send)
     return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"]
 
 
@@ -69,6 +72,31 @@ def test_one_request_too_many_is_answered_before_the_app_hears_of_it():
         assert [status for status, _, _ in await asyncio.gather(*inside)] == [200] * 3
         assert (await request(admission))[0] == 200
         assert (admission.at_work, admission.put_aside) == (0, 0)
+
+    asyncio.run(run())
+
+
+def test_what_a_middleware_does_to_one_refusal_is_not_in_the_next():
+    async def run() -> None:
+        gate = asyncio.Event()
+        app = Asked(lambda: gate.wait())  # type: ignore[arg-type,return-value]
+        # As Airflow's: it packs answers, and says so in the headers that it was given.
+        packing = GZipMiddleware(Admission(app, limit=1), minimum_size=1)
+        inside = asyncio.ensure_future(request(packing))
+        await settle()
+        asked = scope("/v2/commands", (b"accept-encoding", b"gzip"))
+        for _ in range(3):
+            sent: list[dict[str, Any]] = []
+
+            async def send(message: Any, sent: list[dict[str, Any]] = sent) -> None:
+                sent.append(message)
+
+            await packing(asked, receive_nothing, send)
+            headers = sent[0]["headers"]
+            assert [value for name, value in headers if name == b"vary"] == [b"Accept-Encoding"]
+            assert json.loads(gzip.decompress(sent[1]["body"]))["detail"]["reason"] == "overloaded"
+        gate.set()
+        await inside
 
     asyncio.run(run())
 

@@ -183,9 +183,11 @@ class Admission:
             self._said_at, self._said = now, self.refused
         other = self._refusals.get(local_path(scope)) if self._refusals else None
         body, headers = other(self._problem) if other is not None else self._usual
+        # A list of its own: Airflow's middlewares, such as the one that packs, add theirs to what they get.
+        headers = [*headers]
         if _has_body(scope):
             # Who sends it goes on sending otherwise.
-            headers = [*headers, (b"connection", b"close")]
+            headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": 503, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
