@@ -8,6 +8,12 @@ from typing import Any
 MOUNT = "/admin/rest_api"
 """Where Airflow's API server has the plugin, below its own path."""
 
+PAGES = frozenset({"/", "/docs", "/redoc", "/openapi.json"})
+"""What a browser opens by its address, unable to send a header."""
+
+STATIC = "/static/"
+"""The files of the page, which browsers ask for as they do for the page."""
+
 
 def root_path(scope: Mapping[str, Any]) -> str:
     """Return the path under which the client sees the app, without a slash at its end."""

@@ -26,6 +26,8 @@ from airflow_rest_api.web.page import page as frame
 from airflow_rest_api.web.sign_in import airflow_path
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.datastructures import Headers
     from starlette.routing import BaseRoute
 
@@ -54,18 +56,20 @@ async def home(request: Request, context: ContextDep, caller: CallerDep) -> Resp
 @needs(Needs.TOKEN)
 async def docs(request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """Return the OpenAPI document as Swagger UI shows it, with a form to try each request."""
-    facts = _facts(request, context, caller)
-    content = await asyncio.to_thread(lambda: reference(assets.load(), facts, "swagger-ui"))
-    return HTMLResponse(content, headers=dict(HEADERS))
+    return await _reference(_facts(request, context, caller), "swagger-ui", HEADERS)
 
 
 @router.get("/redoc")
 @needs(Needs.TOKEN)
 async def redoc(request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """Return the OpenAPI document as ReDoc shows it: to be read and searched."""
-    facts = _facts(request, context, caller)
-    content = await asyncio.to_thread(lambda: reference(assets.load(), facts, "redoc"))
-    return HTMLResponse(content, headers={**HEADERS, "Content-Security-Policy": REDOC_POLICY})
+    headers = {**HEADERS, "Content-Security-Policy": REDOC_POLICY}
+    return await _reference(_facts(request, context, caller), "redoc", headers)
+
+
+async def _reference(facts: dict[str, Any], viewer: str, headers: Mapping[str, str]) -> Response:
+    content = await asyncio.to_thread(lambda: reference(assets.load(), facts, viewer))
+    return HTMLResponse(content, headers=dict(headers))
 
 
 def _facts(request: Request, context: Context, caller: Caller) -> dict[str, Any]:

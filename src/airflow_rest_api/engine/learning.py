@@ -16,7 +16,7 @@ MASKERS = (
     ("airflow.sdk.execution_time.secrets_masker",),  # 3.0 and 3.1
     ("airflow.utils.log.secrets_masker",),  # 2.11
 )
-"""Where Airflow keeps its secrets masker: the first of these that can be imported."""
+"""Where Airflow keeps its secrets maskers, its core's first: the first of these that can be imported."""
 PIECE = 2048
 """Characters told at once, so that one message is one piece on the socket, whoever else writes there."""
 
@@ -35,7 +35,7 @@ def pass_on(secrets: Iterable[str], tell: Callable[[list[str]], None] | None) ->
     :param secrets: what the maskers are to learn here, for the log files that the command writes
     :param tell: None where what the command prints is to be seen
     """
-    for module in _modules():
+    for module in maskers():
         masker = module._secrets_masker()
         _compile_late(masker)
         told: set[str] = set()
@@ -49,7 +49,8 @@ def pass_on(secrets: Iterable[str], tell: Callable[[list[str]], None] | None) ->
                 masker.add_mask(secret)
 
 
-def _modules() -> list[Any]:
+def maskers() -> list[Any]:
+    """Return the modules of Airflow's secrets maskers, its core's first; none where they are elsewhere."""
     for names in MASKERS:
         with contextlib.suppress(ImportError):
             return [importlib.import_module(name) for name in names]

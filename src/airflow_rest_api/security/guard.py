@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from airflow_rest_api.hosts.access_token import expires_at
 from airflow_rest_api.hosts.errors import InvalidToken
-from airflow_rest_api.paths import local_path
+from airflow_rest_api.paths import PAGES, STATIC, local_path
 from airflow_rest_api.problem import Problem, of_database
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.header_token import FAILED, HeaderToken
@@ -27,14 +27,8 @@ if TYPE_CHECKING:
     from airflow_rest_api.security.caller import Host
     from airflow_rest_api.security.header_user import HeaderUser
 
-PAGES = frozenset({"/", "/docs", "/redoc", "/openapi.json"})
-"""What a browser opens by its address, unable to send a header."""
-
 WITHOUT_HEADER_TOKEN = frozenset({"/", "/docs", "/redoc"})
 """The pages proper, as with the 1.x plugin: they have no data of Airflow's."""
-
-STATIC = "/static/"
-"""The files of the page, which browsers ask for as they do for the page."""
 
 STATE = "rest_api_caller"
 

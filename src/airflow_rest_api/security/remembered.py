@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from airflow_rest_api.paths import PAGES, STATIC
+
 SECONDS = 60.0
 """For how long: a token that was taken back meanwhile sees nothing but the list of commands."""
 
@@ -17,8 +19,7 @@ MOST = 1000
 WAIT = 1.0
 """Seconds that a request of somebody remembered waits for the database."""
 
-PAGES = frozenset({"/", "/docs", "/redoc", "/openapi.json", "/v2/commands"})
-BELOW = ("/static/", "/v2/commands/")
+COMMANDS = "/v2/commands"
 
 
 class Remembered:
@@ -63,7 +64,9 @@ class Remembered:
 
 def needs_no_database(method: str, path: str) -> bool:
     """Return whether a request is answered from memory: the page, its files, and the list of commands."""
-    return method in ("GET", "HEAD") and (path in PAGES or path.startswith(BELOW))
+    return method in ("GET", "HEAD") and (
+        path in PAGES or path == COMMANDS or path.startswith((STATIC, f"{COMMANDS}/"))
+    )
 
 
 def _key(token: str) -> bytes:

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-MASKERS = (
-    # Airflow's core and its task SDK have one each (3.2 and later).
-    ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"),
-    ("airflow.sdk.execution_time.secrets_masker",),  # 3.0 and 3.1
-)
-"""Where Airflow keeps its secrets maskers, its core's first: the first of these that can be imported."""
+from airflow_rest_api.engine.learning import maskers
 
 HIDDEN = "***"
 
@@ -90,7 +84,6 @@ def _learning_within(add_mask: Callable[..., None]) -> Callable[..., None]:
 
 
 def _maskers() -> list[Any]:
-    for names in MASKERS:
-        with suppress(ImportError):
-            return [importlib.import_module(name) for name in names]
+    if found := maskers():
+        return found
     raise SystemExit("Airflow's secrets masker is not where this version of the plugin looks for it.")
