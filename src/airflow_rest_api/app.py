@@ -12,6 +12,11 @@ from fastapi import FastAPI
 
 from airflow_rest_api import __version__, private_folders
 from airflow_rest_api.admission import Admission
+from airflow_rest_api.airflow import fab_permissions
+from airflow_rest_api.airflow.accounts import Accounts
+from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, Airflow3
+from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
+from airflow_rest_api.airflow.fernet import FernetSeal
 from airflow_rest_api.api import (
     commands,
     dag_file,
@@ -27,22 +32,17 @@ from airflow_rest_api.api import (
 )
 from airflow_rest_api.api.context import CatalogLoader, Context
 from airflow_rest_api.api.errors import LastResort, add_handlers
-from airflow_rest_api.api.upkeep import Upkeep
+from airflow_rest_api.api.lifespan import Upkeep
 from airflow_rest_api.commands.needs import POWERS
 from airflow_rest_api.dag_files.check import CheckLimits
 from airflow_rest_api.dag_files.child import MODULES as DAG_FILES
+from airflow_rest_api.dag_files.deployment import DagFiles, DeploymentLimits
 from airflow_rest_api.dag_files.grants import Grants, entity
 from airflow_rest_api.dag_files.grants import parse as parse_folders
 from airflow_rest_api.dag_files.history import History
-from airflow_rest_api.dag_files.received import Bounds
-from airflow_rest_api.dag_files.service import DagFiles, DeploymentLimits
+from airflow_rest_api.dag_files.upload import Bounds
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.job import Limits
-from airflow_rest_api.hosts import fab_powers3
-from airflow_rest_api.hosts.accounts import Accounts
-from airflow_rest_api.hosts.airflow3 import LOGIN, SESSION_COOKIE, Airflow3
-from airflow_rest_api.hosts.child import MODULES as SET_RIGHT
-from airflow_rest_api.hosts.fernet import FernetSeal
 from airflow_rest_api.legacy.child import MODULES
 from airflow_rest_api.legacy.deploy import Deployments
 from airflow_rest_api.legacy.door import Door, not_let_in
@@ -56,11 +56,11 @@ from airflow_rest_api.operations.sealing import KeepsNothing
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.security.access import Gate
+from airflow_rest_api.security.access_log import QuietQuery
 from airflow_rest_api.security.body_deadline import BodyDeadline
 from airflow_rest_api.security.guard import Guard
 from airflow_rest_api.security.header_token import HeaderToken
 from airflow_rest_api.security.header_user import HeaderUser
-from airflow_rest_api.security.quiet_query import QuietQuery
 from airflow_rest_api.security.routes import check
 from airflow_rest_api.security.switches import Switches
 from airflow_rest_api.services.launching import MODULE as SERVICES
@@ -173,7 +173,7 @@ def limits(settings: Settings) -> Limits:
 
 def database(settings: Settings) -> Database:
     """Return the database of our tables; nothing is opened before its first use."""
-    from airflow_rest_api.hosts import metadata
+    from airflow_rest_api.airflow import metadata
     from airflow_rest_api.storage.engines import own_engine
 
     address = settings.operations_database
@@ -246,7 +246,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await context.engine.start()
     context.catalog.begin().add_done_callback(_log_failure)
     powers = (*POWERS, *(entity(*folder) for folder in parse_folders(context.settings.deploy_folders)))
-    grants = asyncio.create_task(asyncio.to_thread(fab_powers3.create, powers))
+    grants = asyncio.create_task(asyncio.to_thread(fab_permissions.create, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
     tidy = asyncio.create_task(context.dag_files.keep_tidy())
     upkeep = Upkeep(context)

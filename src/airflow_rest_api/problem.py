@@ -49,7 +49,7 @@ def _shortened(text: str) -> str:
 def of_database(error: BaseException) -> Problem | None:
     """Return the problem where an error, also one of Airflow's own queries, says the database is away."""
     from airflow_rest_api.storage.errors import RETRY_AFTER, Unavailable
-    from airflow_rest_api.storage.trouble import away
+    from airflow_rest_api.storage.transient import away
 
     if not isinstance(error, Unavailable) and not away(error):
         return None

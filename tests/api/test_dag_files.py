@@ -391,7 +391,7 @@ def test_airflow_does_not_see_what_is_on_its_way(site: Site, tmp_path: Path, syn
     """The names of our own folder are passed over by the code of Airflow that lists DAG files."""
     from airflow._shared.module_loading.file_discovery import find_path_from_directory
 
-    from airflow_rest_api.dag_files.place import Transaction
+    from airflow_rest_api.dag_files.transaction import Transaction
 
     source = tmp_path / "source"
     source.write_bytes(dag("hidden"))

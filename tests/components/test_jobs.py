@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from airflow_rest_api.hosts.jobs3 import Beat
+from airflow_rest_api.airflow.jobs import Beat
 from airflow_rest_api.services.jobs import paired
 from airflow_rest_api.services.model import Service, State
 from tests.keeping import a_service

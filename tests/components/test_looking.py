@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.services import looking, processes, status
+from airflow_rest_api.services import processes, reconcile, status
 from airflow_rest_api.services.model import Service, State, Wish
 from airflow_rest_api.services.status import Status
 from tests.keeping import a_service, sleeper
@@ -43,10 +43,10 @@ def seen(folder: Path, **values: object) -> Service:
 
 def test_without_a_word_of_a_keeper_nothing_is_known_for_a_while(tmp_path: Path) -> None:
     service = seen(tmp_path)
-    assert looking.changes(service, NOW + timedelta(seconds=30)) == {}
-    found = looking.changes(service, NOW + timedelta(minutes=10))
+    assert reconcile.changes(service, NOW + timedelta(seconds=30)) == {}
+    found = reconcile.changes(service, NOW + timedelta(minutes=10))
     assert found["state"] is State.FAILED
-    assert found["message"] == looking.NO_START
+    assert found["message"] == reconcile.NO_START
 
 
 def test_a_component_whose_folder_cannot_be_read_is_what_its_keeper_is(
@@ -55,20 +55,20 @@ def test_a_component_whose_folder_cannot_be_read_is_what_its_keeper_is(
     start = processes.start_of(stranger.pid)
     service = seen(tmp_path, state=State.RUNNING, keeper=stranger.pid, keeper_start=start)
     much_later = NOW + timedelta(minutes=10)
-    assert looking.changes(service, much_later) == {}
+    assert reconcile.changes(service, much_later) == {}
     stranger.kill()
     stranger.wait()
-    found = looking.changes(service, much_later)
-    assert (found["state"], found["message"]) == (State.LOST, looking.KEEPER_GONE)
+    found = reconcile.changes(service, much_later)
+    assert (found["state"], found["message"]) == (State.LOST, reconcile.KEEPER_GONE)
 
 
 def test_a_component_is_starting_and_after_a_while_running(tmp_path: Path) -> None:
     said = told(tmp_path, pid=1, pid_start=processes.start_of(1))
-    found = looking.changes(seen(tmp_path), NOW + timedelta(seconds=1))
+    found = reconcile.changes(seen(tmp_path), NOW + timedelta(seconds=1))
     assert (found["keeper"], found["pid"], found["pid_start"]) == (said.keeper, 1, said.pid_start)
     assert "state" not in found  # as it was
     assert (
-        looking.changes(seen(tmp_path), NOW + looking.SETTLED + timedelta(seconds=1))["state"]
+        reconcile.changes(seen(tmp_path), NOW + reconcile.SETTLED + timedelta(seconds=1))["state"]
         is State.RUNNING
     )
 
@@ -77,43 +77,43 @@ def test_what_runs_does_not_begin_to_start_again(tmp_path: Path) -> None:
     start = processes.start_of(1)
     told(tmp_path, pid=1, pid_start=start)
     service = seen(tmp_path, state=State.RUNNING, pid=1, pid_start=start)
-    assert "state" not in looking.changes(service, NOW)
+    assert "state" not in reconcile.changes(service, NOW)
 
 
 @pytest.mark.parametrize(("said", "state"), [("stopped", State.STOPPED), ("failed", State.FAILED)])
 def test_an_end_is_taken_over_and_lets_the_claim_go(tmp_path: Path, said: str, state: State) -> None:
     told(tmp_path, state=said, exit_code=3, message="why", ended_at=NOW.timestamp())
     service = seen(tmp_path, claim="c", state=State.RUNNING, pid=1, pid_start="x", wish=Wish.STOP)
-    found = looking.changes(service, NOW)
+    found = reconcile.changes(service, NOW)
     assert found["state"] is state
     assert (found["exit_code"], found["message"], found["ended_at"]) == (3, "why", NOW)
     assert found["claim"] is found["pid"] is found["wish"] is None
-    assert looking.changes(a_service(state=state, folder=str(tmp_path)), NOW) == {}
+    assert reconcile.changes(a_service(state=state, folder=str(tmp_path)), NOW) == {}
 
 
 def test_a_wish_to_start_again_outlives_an_end(tmp_path: Path) -> None:
     told(tmp_path, state="failed", ended_at=NOW.timestamp())
-    assert "wish" not in looking.changes(seen(tmp_path, wish=Wish.RESTART), NOW)
+    assert "wish" not in reconcile.changes(seen(tmp_path, wish=Wish.RESTART), NOW)
 
 
 def test_between_a_failure_and_the_next_start_it_is_restarting(tmp_path: Path) -> None:
     told(tmp_path, state=status.WAITING, restarts=2)
-    found = looking.changes(seen(tmp_path, state=State.RUNNING), NOW)
+    found = reconcile.changes(seen(tmp_path, state=State.RUNNING), NOW)
     assert (found["state"], found["restarts"]) == (State.RESTARTING, 2)
 
 
 def test_one_that_was_asked_to_stop_is_stopping(tmp_path: Path) -> None:
     told(tmp_path, state=status.STOPPING, pid=1, pid_start="x")
-    assert looking.changes(seen(tmp_path, state=State.RUNNING), NOW)["state"] is State.STOPPING
-    assert "state" not in looking.changes(seen(tmp_path, state=State.RESTARTING), NOW)
+    assert reconcile.changes(seen(tmp_path, state=State.RUNNING), NOW)["state"] is State.STOPPING
+    assert "state" not in reconcile.changes(seen(tmp_path, state=State.RESTARTING), NOW)
     told(tmp_path, pid=1, pid_start="x")
-    found = looking.changes(seen(tmp_path, state=State.RUNNING, wish=Wish.STOP), NOW)
+    found = reconcile.changes(seen(tmp_path, state=State.RUNNING, wish=Wish.STOP), NOW)
     assert found["state"] is State.STOPPING
 
 
 def test_without_its_keeper_and_its_process_it_is_lost(tmp_path: Path) -> None:
     told(tmp_path, keeper_start="another boot:1", pid=2**22 + 1, pid_start="x")
-    found = looking.changes(seen(tmp_path, state=State.RUNNING, claim="c"), NOW)
+    found = reconcile.changes(seen(tmp_path, state=State.RUNNING, claim="c"), NOW)
     assert (found["state"], found["claim"], found["ended_at"]) == (State.LOST, None, NOW)
 
 
@@ -122,7 +122,7 @@ def test_a_recycled_process_id_is_not_taken_for_the_component(
 ) -> None:
     # Both numbers are in use, by somebody else.
     told(tmp_path, keeper=stranger.pid, keeper_start="b:1", pid=stranger.pid, pid_start="b:2")
-    found = looking.changes(seen(tmp_path, state=State.RUNNING), NOW)
+    found = reconcile.changes(seen(tmp_path, state=State.RUNNING), NOW)
     assert found["state"] is State.LOST
     assert found.get("pid") is None
 
@@ -131,16 +131,16 @@ def test_a_component_whose_keeper_is_gone_is_stopping(
     tmp_path: Path, stranger: subprocess.Popen[bytes]
 ) -> None:
     told(tmp_path, keeper_start="b:1", pid=stranger.pid, pid_start=processes.start_of(stranger.pid))
-    found = looking.changes(seen(tmp_path, state=State.RUNNING, claim="c"), NOW)
+    found = reconcile.changes(seen(tmp_path, state=State.RUNNING, claim="c"), NOW)
     assert found["state"] is State.STOPPING
     assert "claim" not in found
 
 
 def test_elsewhere_what_nobody_looks_after_is_shown_as_lost() -> None:
     service = a_service(host="far", state=State.RUNNING, seen_at=NOW)
-    assert looking.as_seen(service, NOW + timedelta(seconds=30)) == service
-    lost = looking.as_seen(service, NOW + timedelta(minutes=2))
+    assert reconcile.as_seen(service, NOW + timedelta(seconds=30)) == service
+    lost = reconcile.as_seen(service, NOW + timedelta(minutes=2))
     assert lost.state is State.LOST
     assert "No API server of far has looked after it" in str(lost.message)
     ended = a_service(host="far", state=State.STOPPED, seen_at=NOW)
-    assert looking.as_seen(ended, NOW + timedelta(days=1)) == ended
+    assert reconcile.as_seen(ended, NOW + timedelta(days=1)) == ended

@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from airflow_rest_api.services import processes, status
-from airflow_rest_api.services.keeper import KILL
+from airflow_rest_api.services.supervisor import KILL
 from demo.client import Unavailable
 from demo.ports import free_port, is_free
 from demo.stack import Stack

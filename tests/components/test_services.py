@@ -17,8 +17,8 @@ from typing import Any, cast
 
 import pytest
 
-from airflow_rest_api.hosts.jobs3 import Beat
-from airflow_rest_api.hosts.places import Places
+from airflow_rest_api.airflow.installation import Places
+from airflow_rest_api.airflow.jobs import Beat
 from airflow_rest_api.operations.model import Operation, new_id
 from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.service import Operations

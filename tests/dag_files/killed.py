@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from airflow_rest_api.dag_files.place import Transaction, recover
+from airflow_rest_api.dag_files.transaction import Transaction, recover
 
 
 def main() -> None:

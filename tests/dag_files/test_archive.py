@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 import pytest
 
 from airflow_rest_api.dag_files.archive import unpack
-from airflow_rest_api.dag_files.received import Bounds, Received
+from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.problem import Problem
 
 MIB = 2**20

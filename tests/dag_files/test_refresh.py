@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from airflow_rest_api.airflow import parsing
+from airflow_rest_api.airflow.parsing import File
 from airflow_rest_api.dag_files import refresh
 from airflow_rest_api.dag_files.child.parse import parse_files
 from airflow_rest_api.dag_files.parsed import Parsed, ParsedFile
 from airflow_rest_api.dag_files.refresh import request_parse, until_parsed
-from airflow_rest_api.hosts import parsing3
-from airflow_rest_api.hosts.parsing3 import File
 from tests.standin import airflow_database
 
 pytestmark = pytest.mark.airflow
@@ -281,15 +281,15 @@ def test_a_dag_processor_is_alive_while_its_heart_beats(state: str, age: float, 
 
 def test_one_of_several_dag_processors_is_enough():
     with job(age=3600), job(), job(age=3600):
-        assert parsing3.processor_alive()
+        assert parsing.processor_alive()
 
 
 def test_the_same_request_twice_is_one(names: Any):
     file = (BUNDLE, names("a.py"))
-    parsing3.ask([file, file])
-    parsing3.ask([file, (BUNDLE, names("b.py"))])
+    parsing.ask([file, file])
+    parsing.ask([file, (BUNDLE, names("b.py"))])
 
-    assert parsing3.waiting([file, ("other", names("a.py"))]) == {file}
+    assert parsing.waiting([file, ("other", names("a.py"))]) == {file}
     assert _take().count(file) == 1
 
 
@@ -300,7 +300,7 @@ def test_two_who_ask_at_the_same_moment_both_succeed(names: Any):
     def ask() -> None:
         try:
             for _ in range(5):
-                parsing3.ask([file])
+                parsing.ask([file])
         except BaseException as error:
             failures.append(error)
 
@@ -325,8 +325,8 @@ def test_a_packaged_dag_belongs_to_its_archive(folder: Path, names: Any):
         parsed = parse((BUNDLE, name))
 
     assert parsed.files == [ParsedFile(BUNDLE, name, parsed=True, dags={names("dag"): 1})]
-    assert parsing3.file_of(names("dag")) == (BUNDLE, name)
-    assert parsing3.dags_of([(BUNDLE, name)]) == {names("dag")}
+    assert parsing.file_of(names("dag")) == (BUNDLE, name)
+    assert parsing.dags_of([(BUNDLE, name)]) == {names("dag")}
 
 
 def test_the_files_of_all_dags_are_those_that_are_still_there(folder: Path, names: Any):
@@ -338,12 +338,12 @@ def test_the_files_of_all_dags_are_those_that_are_still_there(folder: Path, name
     with create_session() as session:
         session.get_one(DagModel, names("b")).is_stale = True
 
-    assert {here, gone} & parsing3.all_files() == {here}
+    assert {here, gone} & parsing.all_files() == {here}
 
 
 def test_a_dag_that_does_not_exist_has_no_file():
     with pytest.raises(LookupError):
-        parsing3.file_of("no_such_dag")
+        parsing.file_of("no_such_dag")
 
 
 def tags_of(dag_id: str) -> list[str]:

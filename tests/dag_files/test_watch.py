@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
+from airflow_rest_api.airflow.parsing import Parse, Seen, Stored
 from airflow_rest_api.dag_files.watch import ALLOWANCE, Step, Watch
-from airflow_rest_api.hosts.parsing3 import Parse, Seen, Stored
 
 ASKED = datetime(2026, 1, 1, tzinfo=timezone.utc)
 REST = timedelta(seconds=30)

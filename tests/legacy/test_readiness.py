@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
+from airflow_rest_api.airflow import parsing
 from airflow_rest_api.dag_files.child.parse import parse_files
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.tables import DAG
-from airflow_rest_api.hosts import parsing3
 from airflow_rest_api.legacy.readiness import RECENT, Readiness
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.engines import own_engine
@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     airflow_database()
     monkeypatch.setattr("airflow.settings.DAGS_FOLDER", str(tmp_path))
     with create_session() as session:
-        session.add(Job(job_type=parsing3.JOB, state="running", latest_heartbeat=datetime.now(timezone.utc)))
+        session.add(Job(job_type=parsing.JOB, state="running", latest_heartbeat=datetime.now(timezone.utc)))
     yield tmp_path
     with settings.engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
@@ -94,9 +94,9 @@ def test_a_dag_that_was_deployed_is_waited_for_until_it_can_run(folder: Path, da
         await history.keep_dags(BUNDLE, {"new.py": ["new"]})
         readiness = Readiness(history)
         parsing = asyncio.create_task(parse_later("new.py"))
-        assert not parsing3.is_runnable("new")
+        assert not parsing.is_runnable("new")
         said = await readiness.wait("new")
-        assert parsing3.is_runnable("new")
+        assert parsing.is_runnable("new")
         await parsing
         return said
 
@@ -134,7 +134,7 @@ def test_who_no_longer_waits_takes_it_from_nobody_else(folder: Path, database: D
         return await second
 
     assert asyncio.run(work()) is None
-    assert parsing3.is_runnable("kept")
+    assert parsing.is_runnable("kept")
 
 
 def test_a_dag_that_was_deployed_long_ago_is_not_waited_for(folder: Path, database: Database) -> None:
@@ -212,7 +212,7 @@ def test_an_error_of_before_the_deployment_does_not_end_the_wait(folder: Path, d
         return said
 
     assert asyncio.run(work()) is None
-    assert parsing3.is_runnable("mended")
+    assert parsing.is_runnable("mended")
     assert asyncio.run(Readiness(history).import_error("mended")) is None
 
 
@@ -223,10 +223,10 @@ def test_a_dag_of_a_file_that_is_broken_or_gone_cannot_run(folder: Path, column:
 
     (folder / "known.py").write_bytes(dag("known"))
     parse_files([(BUNDLE, "known.py")])
-    assert parsing3.is_runnable("known")
+    assert parsing.is_runnable("known")
     with create_session() as session:
         session.execute(update(DagModel).values({column: True}))
-    assert not parsing3.is_runnable("known")
+    assert not parsing.is_runnable("known")
 
 
 def test_a_database_of_ours_that_is_away_keeps_no_command_from_running(folder: Path) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.engine import Job
-from airflow_rest_api.hosts.child import setup
 from airflow_rest_api.operations.conduct import Conductor, Failed, Work
 from airflow_rest_api.operations.errors import KeyTaken
 from airflow_rest_api.operations.feed import Position

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from airflow_rest_api.airflow.auth import Airflow3
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Argument, Command, Effect
 from airflow_rest_api.commands.needs import NEEDS, Ask, Resource, needs_of, of_effect
-from airflow_rest_api.hosts.airflow3 import Airflow3
 from airflow_rest_api.security.access import Forbidden, Gate
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decide, granted, possible

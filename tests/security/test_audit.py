@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from airflow_rest_api.airflow.event_log import Event
 from airflow_rest_api.commands.model import Command, Effect, Invocation
-from airflow_rest_api.hosts.event_log import Event
 from airflow_rest_api.operations.model import Operation, State
 from airflow_rest_api.security import audit as module
 from airflow_rest_api.security import refusals as refusing

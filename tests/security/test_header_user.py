@@ -109,7 +109,7 @@ def test_a_user_who_is_gone_since_is_nobody(monkeypatch: pytest.MonkeyPatch):
 def test_an_auth_manager_that_finds_nobody_by_name_turns_the_plugin_off(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    from airflow_rest_api.hosts import accounts
+    from airflow_rest_api.airflow import accounts
 
     monkeypatch.setattr(accounts, "_auth_manager", lambda: object())
     with caplog.at_level(logging.ERROR), with_user() as (client, _):
@@ -119,7 +119,7 @@ def test_an_auth_manager_that_finds_nobody_by_name_turns_the_plugin_off(
 
 
 def test_a_user_who_could_not_be_looked_for_is_looked_for_again(monkeypatch: pytest.MonkeyPatch):
-    from airflow_rest_api.hosts import accounts
+    from airflow_rest_api.airflow import accounts
 
     found = accounts.Accounts.named
     fails = [True, True]

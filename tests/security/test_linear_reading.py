@@ -19,6 +19,7 @@ from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException
 
 import airflow_rest_api
+from airflow_rest_api.airflow.errors import InvalidToken
 from airflow_rest_api.api.answer import _wants_file
 from airflow_rest_api.api.form import from_form
 from airflow_rest_api.api.listing import Cursor
@@ -30,7 +31,6 @@ from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.commands.errors import BadArgument, UnknownCommand
 from airflow_rest_api.commands.masking import masked_text
 from airflow_rest_api.dag_files.names import clean
-from airflow_rest_api.hosts.errors import InvalidToken
 from airflow_rest_api.json_text import loads
 from airflow_rest_api.legacy import bearer
 from airflow_rest_api.legacy.body import parse_pairs, read_body
@@ -44,10 +44,10 @@ from airflow_rest_api.multipart import Ending
 from airflow_rest_api.operations.feed import Position
 from airflow_rest_api.operations.files import safe_name
 from airflow_rest_api.problem import Problem
+from airflow_rest_api.security.access_log import quiet
 from airflow_rest_api.security.client_address import client_address, parse
 from airflow_rest_api.security.guard import _bearer, _expect
 from airflow_rest_api.security.header_token import HeaderToken
-from airflow_rest_api.security.quiet_query import quiet
 from airflow_rest_api.security.sites import Use, cookie, cookie_counts, refuse_others
 from tests.attacks.test_arguments import others
 

@@ -10,13 +10,13 @@ from typing import Any, cast
 import pytest
 from starlette.testclient import TestClient
 
+from airflow_rest_api.airflow import auth
+from airflow_rest_api.airflow.auth import Airflow3
 from airflow_rest_api.app import create_app
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import NEEDS, Need, Resource
 from airflow_rest_api.engine import Engine
-from airflow_rest_api.hosts import airflow3
-from airflow_rest_api.hosts.airflow3 import Airflow3
 from airflow_rest_api.settings import Settings
 from tests.standin import StandInEngine, airflow_database, prints
 
@@ -135,7 +135,7 @@ def manager(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if request.param == "fab":
         from airflow.providers.fab.auth_manager.fab_auth_manager import FabAuthManager
 
-        monkeypatch.setattr(airflow3, "_auth_manager", FabAuthManager)
+        monkeypatch.setattr(auth, "_auth_manager", FabAuthManager)
     return str(request.param)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from airflow_rest_api.hosts.event_log import Event
+from airflow_rest_api.airflow.event_log import Event
 from airflow_rest_api.security.refusals import NOBODY, ONE_BY_ONE, OTHERS, ROOM, WINDOW, Refusals
 
 REFUSED = Event(

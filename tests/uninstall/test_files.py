@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.hosts.places import Places
+from airflow_rest_api.airflow.installation import Places
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.services.files import log_name
 from airflow_rest_api.services.kinds import KINDS

@@ -17,8 +17,8 @@ from airflow_rest_api.security.guard import STATE
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
+    from airflow_rest_api.dag_files.deployment import DagFiles
     from airflow_rest_api.dag_files.grants import Grants
-    from airflow_rest_api.dag_files.service import DagFiles
     from airflow_rest_api.engine.engine import Engine
     from airflow_rest_api.legacy.usage import Usage
     from airflow_rest_api.operations.service import Operations

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
+from airflow_rest_api.airflow import dag_owners
+from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.api.answer import answer_file, answer_model, leaves
 from airflow_rest_api.api.body import json_body, read_model
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
@@ -32,9 +34,7 @@ from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.listing import described
 from airflow_rest_api.dag_files.names import clean
 from airflow_rest_api.dag_files.orders import Order
-from airflow_rest_api.dag_files.received import TooLarge
-from airflow_rest_api.hosts import dag_owners3
-from airflow_rest_api.hosts.asking import ask
+from airflow_rest_api.dag_files.upload import TooLarge
 from airflow_rest_api.operations.files import media_type
 from airflow_rest_api.operations.model import OutputFile
 from airflow_rest_api.problem import Problem
@@ -223,7 +223,7 @@ async def delete(
     asks = scope.asks(place.bundle.name, [path])
     dag_ids: list[str] = []
     if records:
-        found = await ask(dag_owners3.dags_by_file, place.bundle.name, [path])
+        found = await ask(dag_owners.dags_by_file, place.bundle.name, [path])
         dag_ids = found.get(path, [])
         command = (await context.catalog.get()).get("dags delete")
         attempts = [Attempt(command, {"dag_id": dag_id}, frozenset({"dag_id"})) for dag_id in dag_ids]

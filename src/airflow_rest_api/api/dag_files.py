@@ -38,7 +38,7 @@ from airflow_rest_api.dag_files.bundles import Place
 from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.listing import listed
 from airflow_rest_api.dag_files.orders import Order
-from airflow_rest_api.dag_files.received import Received
+from airflow_rest_api.dag_files.upload import Received
 from airflow_rest_api.dag_files.versions import NoSuchDeployment
 from airflow_rest_api.operations.model import Operation
 from airflow_rest_api.problem import Problem

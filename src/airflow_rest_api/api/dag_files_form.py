@@ -10,7 +10,7 @@ from typing import Any
 from starlette.datastructures import FormData, UploadFile
 
 from airflow_rest_api.dag_files.archive import ENDINGS, unpack
-from airflow_rest_api.dag_files.received import Received
+from airflow_rest_api.dag_files.upload import Received
 from airflow_rest_api.operations.files import Upload
 from airflow_rest_api.problem import Problem
 

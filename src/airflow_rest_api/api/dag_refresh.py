@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from airflow_rest_api.airflow import parsing
+from airflow_rest_api.airflow.asking import ask
+from airflow_rest_api.airflow.parsing import File
 from airflow_rest_api.api.answer import answer_run, leaves
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.models import OperationBody
@@ -18,9 +21,6 @@ from airflow_rest_api.api.responses import ACCEPTED, PREFER, errors
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.names import clean
-from airflow_rest_api.hosts import parsing3
-from airflow_rest_api.hosts.asking import ask
-from airflow_rest_api.hosts.parsing3 import File
 from airflow_rest_api.operations.conduct import Conductor, Failed, Work
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.access import Forbidden, SwitchedOff
@@ -68,7 +68,7 @@ async def refresh_dag(
     with context.audit.refusals(caller, COMMAND, work.invocation(Effect.WRITE)):
         here, asks = await _enter_dags(context, caller, [{"dag_id": dag_id}])
     try:
-        file = await ask(parsing3.file_of, dag_id)
+        file = await ask(parsing.file_of, dag_id)
     except LookupError:
         raise Problem(404, "no_such_dag", f"There is no DAG {dag_id[:200]!r}.", argument="dag_id") from None
     if file is None:
@@ -111,7 +111,7 @@ async def refresh_file(
             await context.grants.enter(caller, FILE, bundle or bundles.DAGS_FOLDER, [path])
         raise
     file = (info.name, path)
-    dag_ids = sorted(await ask(parsing3.dags_of, [file]))
+    dag_ids = sorted(await ask(parsing.dags_of, [file]))
     work = Refreshing(FILE, [FILE, "--bundle", info.name, path], [file], wait)
     with context.audit.refusals(caller, FILE, work.invocation(Effect.WRITE)):
         here, asks = await _enter_file(context, caller, file, dag_ids)
@@ -228,7 +228,7 @@ def _work(files: Sequence[File], wait: bool, here: bool) -> Work:
 def _exists(bundle: bundles.BundleInfo, file: File) -> bool:
     """Return whether there is such a file; of a bundle that is no folder, whether Airflow knows it."""
     if bundle.root is None:
-        return parsing3.look([file])[file].error_at is not None
+        return parsing.look([file])[file].error_at is not None
     root = Path(bundle.root).resolve()
     path = (root / file[1]).resolve()
     return path.is_relative_to(root) and path.is_file()

@@ -12,10 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from airflow_rest_api.airflow.errors import Undecryptable
 from airflow_rest_api.api.service_errors import SERVICE_ERRORS, of_service
 from airflow_rest_api.commands.errors import BadArgument, UnknownCommand
 from airflow_rest_api.engine.engine import Busy
-from airflow_rest_api.hosts.errors import Undecryptable
 from airflow_rest_api.operations.errors import NoSuchFile, NoSuchOperation, TooManyWaiting
 from airflow_rest_api.problem import Problem, foreseen, of_database
 from airflow_rest_api.security.access import Forbidden

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
-from airflow_rest_api.api.again import run_again
 from airflow_rest_api.api.answer import (
     answer_file,
     answer_model,
@@ -22,6 +21,7 @@ from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.idempotency import key_of, once
 from airflow_rest_api.api.listing import endpoints_of, page
 from airflow_rest_api.api.models import CancelBody, OperationBody, OperationList, OperationSummary
+from airflow_rest_api.api.rerun import run_again
 from airflow_rest_api.api.responses import ACCEPTED, FILE, IDEMPOTENCY_KEY, PREFER, RUN_RESPONSES, errors
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.operations.errors import NoSuchFile, NoSuchOperation

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import StreamingResponse
 
 from airflow_rest_api.admission import aside
-from airflow_rest_api.hosts.errors import InvalidToken
+from airflow_rest_api.airflow.errors import InvalidToken
 from airflow_rest_api.operations.errors import NoSuchOperation
 from airflow_rest_api.problem import Problem, of_database
 from airflow_rest_api.security.access import Forbidden

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
 from airflow_rest_api.dag_files.names import BadName, clean, left_out
-from airflow_rest_api.dag_files.received import CHUNK, Received, Stream, TooLarge
+from airflow_rest_api.dag_files.upload import CHUNK, Received, Stream, TooLarge
 from airflow_rest_api.problem import Problem
 
 ENDINGS = (".zip", ".tar.gz", ".tgz")

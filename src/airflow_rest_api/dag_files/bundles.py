@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from airflow_rest_api.airflow import bundles as airflow_bundles
 from airflow_rest_api.dag_files.control import can_make, effective_user
 from airflow_rest_api.dag_files.names import clean
-from airflow_rest_api.hosts import bundles3
 from airflow_rest_api.problem import Problem
 
 DAGS_FOLDER = "dags-folder"
@@ -89,8 +89,8 @@ def bundles() -> list[BundleInfo]:
     :raises Problem: the configuration of the bundles cannot be read
     """
     try:
-        found = bundles3.configured()
-    except bundles3.BadConfiguration as error:
+        found = airflow_bundles.configured()
+    except airflow_bundles.BadConfiguration as error:
         raise Problem(500, "bad_configuration", str(error)) from None
     return [_info(bundle) for bundle in found]
 
@@ -146,10 +146,11 @@ def resolve(bundle: str | None, folder: str = "") -> Place:
     return Place(info, root, relative)
 
 
-def _info(bundle: bundles3.Configured) -> BundleInfo:
-    if bundle.classpath == bundles3.LOCAL:
-        root = bundles3.folder(bundle)
-        reason = "it has Airflow's own examples." if bundle.name == bundles3.EXAMPLES else _unwritable(root)
+def _info(bundle: airflow_bundles.Configured) -> BundleInfo:
+    if bundle.classpath == airflow_bundles.LOCAL:
+        root = airflow_bundles.folder(bundle)
+        examples = bundle.name == airflow_bundles.EXAMPLES
+        reason = "it has Airflow's own examples." if examples else _unwritable(root)
         return BundleInfo(bundle.name, "local", root, reason is None, reason)
     for ending, kind, origin in _REMOTE:
         if bundle.classpath.endswith(f".{ending}"):

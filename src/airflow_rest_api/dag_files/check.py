@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.airflow import dag_owners
+from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files.child import check as child
 from airflow_rest_api.dag_files.report import BrokenFile, Duplicate, Findings, FoundDag, findings
 from airflow_rest_api.engine.job import Ending, Job
-from airflow_rest_api.hosts import dag_owners3
-from airflow_rest_api.hosts.asking import ask
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.room import NO_ROOM, has_room
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
-    from airflow_rest_api.dag_files.received import Received
+    from airflow_rest_api.dag_files.upload import Received
     from airflow_rest_api.operations.conduct import Conductor, Finished
 
 MIB = 2**20
@@ -95,7 +95,7 @@ async def duplicates(
     for dag in known:
         if first.setdefault(dag.dag_id, dag.file) != dag.file:
             found.append(Duplicate(dag.dag_id, dag.file, f"{bundle}:{first[dag.dag_id]}"))
-    owners = await ask(dag_owners3.owners, list(first))
+    owners = await ask(dag_owners.owners, list(first))
     for dag in known:
         owner = owners.get(dag.dag_id)
         if owner is None or owner == (bundle, dag.file):

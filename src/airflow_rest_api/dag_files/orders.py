@@ -11,8 +11,8 @@ from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
-    from airflow_rest_api.dag_files.received import Received
     from airflow_rest_api.dag_files.report import Report
+    from airflow_rest_api.dag_files.upload import Received
     from airflow_rest_api.dag_files.versions import Kind
 
 SHOWN = 5

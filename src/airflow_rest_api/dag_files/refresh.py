@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.dag_files.here import parse_here
+from airflow_rest_api.airflow import parsing
+from airflow_rest_api.airflow.asking import ask
+from airflow_rest_api.airflow.parsing import File, Seen
+from airflow_rest_api.dag_files.parse_local import parse_here
 from airflow_rest_api.dag_files.parsed import HERE, Parsed, ParsedFile
 from airflow_rest_api.dag_files.watch import Watch
-from airflow_rest_api.hosts import parsing3
-from airflow_rest_api.hosts.asking import ask
-from airflow_rest_api.hosts.parsing3 import File, Seen
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.conduct import Conductor
@@ -49,7 +49,7 @@ class Asked:
 
 async def processor_alive() -> bool:
     """Return whether a DAG processor is alive, by its heartbeat."""
-    return await ask(parsing3.processor_alive)
+    return await ask(parsing.processor_alive)
 
 
 async def request_parse(files: Iterable[File]) -> Asked:
@@ -63,9 +63,9 @@ async def request_parse(files: Iterable[File]) -> Asked:
     (`DagFileProcessorManager._queue_requested_files_for_parsing`): it need not know the file.
     """
     wanted = tuple(dict.fromkeys(files))
-    since = parsing3.now()
-    before = await ask(parsing3.look, wanted)
-    await ask(parsing3.ask, wanted)
+    since = parsing.now()
+    before = await ask(parsing.look, wanted)
+    await ask(parsing.ask, wanted)
     return Asked(wanted, since, before)
 
 
@@ -96,7 +96,7 @@ async def until_parsed(
     }
     waiting, done = dict(watches), len(asked.files) - len(watches)
     results = {file: ParsedFile(*file, parsed=True) for file in asked.files if file not in watches}
-    rest = parsing3.rest_between_versions() if stored else timedelta()
+    rest = parsing.rest_between_versions() if stored else timedelta()
     pulse, end = time.monotonic() + PULSE, time.monotonic() + patience
     lost, latest = False, time.monotonic() + at_most
     while waiting and time.monotonic() < min(end, latest) and not lost:
@@ -119,7 +119,7 @@ async def until_parsed(
             if progress is not None:
                 progress("parsed", file=file[1], done=done, of=len(asked.files), error=results[file].error)
         if again:
-            await ask(parsing3.ask, again)
+            await ask(parsing.ask, again)
         if waiting and time.monotonic() >= pulse:
             lost, pulse = not await processor_alive(), time.monotonic() + PULSE
     if waiting:
@@ -130,20 +130,20 @@ async def until_parsed(
     return Parsed([results[file] for file in asked.files], lost=lost)
 
 
-def _look(watches: Mapping[File, Watch]) -> tuple[dict[File, Seen], dict[str, parsing3.Stored]]:
-    seen = parsing3.look(list(watches))
+def _look(watches: Mapping[File, Watch]) -> tuple[dict[File, Seen], dict[str, parsing.Stored]]:
+    seen = parsing.look(list(watches))
     news = [
         dag_id for file, watch in watches.items() if watch.is_news(seen[file]) for dag_id in seen[file].dags
     ]
-    return seen, parsing3.stored(news)
+    return seen, parsing.stored(news)
 
 
-def _parsed(file: File, watch: Watch, seen: Seen, versions: Mapping[str, parsing3.Stored]) -> ParsedFile:
+def _parsed(file: File, watch: Watch, seen: Seen, versions: Mapping[str, parsing.Stored]) -> ParsedFile:
     dags = {dag_id: _number(versions, dag_id) for dag_id in watch.dag_ids}
     return ParsedFile(*file, parsed=True, dags=dags, error=seen.error)
 
 
-def _number(versions: Mapping[str, parsing3.Stored], dag_id: str) -> int | None:
+def _number(versions: Mapping[str, parsing.Stored], dag_id: str) -> int | None:
     return versions[dag_id].version if dag_id in versions else None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from airflow_rest_api.hosts.parsing3 import Parse, Seen, Stored
+from airflow_rest_api.airflow.parsing import Parse, Seen, Stored
 
 ALLOWANCE = 0.5
 """Seconds more than Airflow's rest between two versions of a DAG: who waits for it must not be early."""

@@ -19,7 +19,7 @@ import threading
 import time
 from typing import NoReturn
 
-from airflow_rest_api.engine import fingerprint, strays, warm, wire
+from airflow_rest_api.engine import descendants, fingerprint, warm, wire
 from airflow_rest_api.engine.child import become_child
 
 
@@ -34,7 +34,7 @@ class ForkServer:
 
     def __init__(self, orders: socket.socket) -> None:
         self._orders = orders
-        self._children: dict[int, strays.Strays] = {}
+        self._children: dict[int, descendants.Strays] = {}
         """With what each had started elsewhere when it was signalled: after its end nobody finds that."""
         self._pid = os.getpid()
 
@@ -60,9 +60,9 @@ class ForkServer:
     def end_children(self) -> None:
         """Kill every child with all that it started."""
         for pid, known in self._children.items():
-            known |= strays.strays_of(pid)
+            known |= descendants.strays_of(pid)
             _signal_group(pid, signal.SIGKILL)
-            strays.kill(known)
+            descendants.kill(known)
 
     def _obey(self) -> bool:
         order = wire.receive(self._orders)
@@ -72,9 +72,9 @@ class ForkServer:
             if "fork" in order:
                 self._fork(spare=order["fork"])
             elif (known := self._children.get(order["pid"])) is not None:
-                known |= strays.strays_of(order["pid"])
+                known |= descendants.strays_of(order["pid"])
                 _signal_group(order["pid"], order["signal"])
-                strays.send(known, order["signal"])
+                descendants.send(known, order["signal"])
         except BrokenPipeError:
             return False
         return True
@@ -114,7 +114,7 @@ class ForkServer:
                 return
             _signal_group(ended.si_pid, signal.SIGKILL)
             _, status = os.waitpid(ended.si_pid, 0)
-            strays.kill(self._children.pop(ended.si_pid, set()))
+            descendants.kill(self._children.pop(ended.si_pid, set()))
             wire.send(self._orders, {"exited": ended.si_pid, "status": status})
 
 

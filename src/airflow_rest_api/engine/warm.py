@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from airflow_rest_api.engine.dry_runs import rehearse_in_vain
 from airflow_rest_api.engine.rehearsals import (
     IN_VAIN,
     LATE_IMPORTS,
@@ -22,7 +23,6 @@ from airflow_rest_api.engine.rehearsals import (
     SHARED,
     STRETCHES,
 )
-from airflow_rest_api.engine.vain import rehearse_in_vain
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import re
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_rest_api.airflow.installation import configured
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.hosts.places import configured
 from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.printed import FIELD, TEXTS, Printed, more_of, text

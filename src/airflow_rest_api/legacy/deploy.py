@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from airflow_rest_api.commands.model import Invocation
+    from airflow_rest_api.dag_files.deployment import DagFiles
     from airflow_rest_api.dag_files.grants import Grants, Scope
-    from airflow_rest_api.dag_files.received import Received
-    from airflow_rest_api.dag_files.service import DagFiles
+    from airflow_rest_api.dag_files.upload import Received
     from airflow_rest_api.legacy.body import File
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.service import Operations

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from airflow_rest_api.admission import as_json
-from airflow_rest_api.hosts.errors import InvalidToken
+from airflow_rest_api.airflow.errors import InvalidToken
 from airflow_rest_api.legacy import bearer
 from airflow_rest_api.legacy.envelope import Envelope
 from airflow_rest_api.legacy.request import Sent

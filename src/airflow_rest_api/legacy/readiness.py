@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.admission import aside
+from airflow_rest_api.airflow import parsing
+from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files.child import traces
 from airflow_rest_api.dag_files.versions import now
-from airflow_rest_api.hosts import parsing3
-from airflow_rest_api.hosts.asking import ask
 from airflow_rest_api.storage.errors import Unavailable
 from airflow_rest_api.storage.schema import storable
 
@@ -63,7 +63,7 @@ class Readiness:
             deployed = await self._deployed(dag_id)
             if deployed is None or now() - deployed.at > RECENT:
                 return None
-            if await ask(parsing3.is_runnable, dag_id):
+            if await ask(parsing.is_runnable, dag_id):
                 return None
             self._begin(dag_id, deployed)
         # Who no longer wants to wait takes it from nobody else.
@@ -73,13 +73,13 @@ class Readiness:
     async def import_error(self, dag_id: str) -> str | None:
         """Return what is wrong with the file of a DAG, None where it can be imported or nobody knows it."""
         try:
-            file = await ask(parsing3.file_of, dag_id)
+            file = await ask(parsing.file_of, dag_id)
         except LookupError:
             deployed = await self._deployed(dag_id)
             file = None if deployed is None else (deployed.bundle, deployed.path)
         if file is None:
             return None
-        error = (await ask(parsing3.look, [file]))[file].error
+        error = (await ask(parsing.look, [file]))[file].error
         return None if error is None else f"its file cannot be imported: {traces.sentence(file[1], error)}"
 
     async def _deployed(self, dag_id: str) -> DeployedDag | None:
@@ -101,21 +101,21 @@ class Readiness:
         while time.monotonic() < end:
             if time.monotonic() >= ask_at:
                 await self._ask(file)
-                if not await ask(parsing3.processor_alive):
+                if not await ask(parsing.processor_alive):
                     return f"No DAG processor is alive: {deployed.path} will be parsed when one is started"
                 ask_at = time.monotonic() + ASK_AGAIN
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
-            if await ask(parsing3.is_runnable, dag_id):
+            if await ask(parsing.is_runnable, dag_id):
                 return None
-            seen = (await ask(parsing3.look, [file]))[file]
+            seen = (await ask(parsing.look, [file]))[file]
             if seen.error_at is not None and seen.error_at >= deployed.at:
                 return None  # which is for `import_error` to say
         return f"The DAG processor has been asked to parse {deployed.path}, and has yet to finish it"
 
-    async def _ask(self, file: parsing3.File) -> None:
+    async def _ask(self, file: parsing.File) -> None:
         try:
-            await ask(parsing3.ask, [file])
+            await ask(parsing.ask, [file])
         except Exception as error:
             # As when a SQLite file is locked: the deployment has asked before, and there is a next time.
             log.warning("The DAG processor could not be asked to parse %s: %s", file[1], type(error).__name__)

@@ -12,10 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_rest_api.admission import within_share
+from airflow_rest_api.airflow.asking import ask
+from airflow_rest_api.airflow.parsing import processor_alive
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.engine.engine import Busy
-from airflow_rest_api.hosts.asking import ask
-from airflow_rest_api.hosts.parsing3 import processor_alive
 from airflow_rest_api.legacy import answer
 from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.deploy import Deployment, Deployments

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from airflow_rest_api.admission import aside
 from airflow_rest_api.operations.cancel import Cancel
 from airflow_rest_api.operations.feed import BEYOND, Position
-from airflow_rest_api.operations.lately import Lately
 from airflow_rest_api.operations.live import Live, snapshot
 from airflow_rest_api.operations.model import STREAMS, Filter, Operation, Stream
+from airflow_rest_api.operations.recent import Lately
 from airflow_rest_api.operations.track import whole
 from airflow_rest_api.operations.watcher import AT_ONCE, Watcher
 

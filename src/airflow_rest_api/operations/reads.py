@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from airflow_rest_api.hosts.errors import Undecryptable
+from airflow_rest_api.airflow.errors import Undecryptable
 from airflow_rest_api.operations import packing, rows
 from airflow_rest_api.operations.errors import NoSuchFile, NoSuchOperation
 from airflow_rest_api.operations.model import STREAMS, Chunk, Operation, State, Stream

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.engine.job import Job
-from airflow_rest_api.hosts.child import setup
 from airflow_rest_api.operations.arguments import with_files
 from airflow_rest_api.operations.cancel import Cancel
 from airflow_rest_api.operations.command import UNREAD, Ear, follow

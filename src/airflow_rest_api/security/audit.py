@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.airflow.event_log import Event, fitted, write
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.hosts.event_log import Event, fitted, write
 from airflow_rest_api.security.access import Forbidden
 from airflow_rest_api.security.refusals import Refusals
 from airflow_rest_api.storage.errors import Unavailable
-from airflow_rest_api.storage.trouble import away
+from airflow_rest_api.storage.transient import away
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Invocation

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
-from airflow_rest_api.hosts.errors import NoNames
+from airflow_rest_api.airflow.errors import NoNames
 from airflow_rest_api.problem import Problem
 
 log = logging.getLogger(__name__)

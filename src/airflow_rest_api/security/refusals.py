@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from airflow_rest_api.hosts.event_log import Event
+from airflow_rest_api.airflow.event_log import Event
 
 WINDOW = 60.0
 """Seconds in which the same refusal is counted and no row of its own."""

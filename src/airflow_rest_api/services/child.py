@@ -31,9 +31,9 @@ from airflow_rest_api.services.files import (
     private_folder,
     write_letter,
 )
-from airflow_rest_api.services.keeper import OBEYED
-from airflow_rest_api.services.signs import Signs
+from airflow_rest_api.services.readiness import Signs
 from airflow_rest_api.services.status import Status
+from airflow_rest_api.services.supervisor import OBEYED
 
 ENGINES_OWN = ("COLUMNS", "NO_COLOR", "TERM")
 """What the engine sets for commands whose output it reads."""
@@ -141,7 +141,7 @@ def start_keeper(order: dict[str, Any], output: int, errors: int, home: Path, sh
     """
     letter = write_letter(order)
     inherited = [letter] if order["letter"] is None else [letter, order["letter"]]
-    words = [sys.executable, "-I", "-S", "-c", BOOTSTRAP, ROOT, "airflow_rest_api.services.keeper"]
+    words = [sys.executable, "-I", "-S", "-c", BOOTSTRAP, ROOT, "airflow_rest_api.services.supervisor"]
     process = subprocess.Popen(
         [*words, str(letter), shown],
         stdin=subprocess.DEVNULL,

@@ -7,9 +7,9 @@ import os
 import sys
 from pathlib import Path
 
+from airflow_rest_api.airflow.child import command_rows
+from airflow_rest_api.airflow.child.acting_user import act_as
 from airflow_rest_api.engine.child import run_airflow
-from airflow_rest_api.hosts.child import command_rows
-from airflow_rest_api.hosts.child.acting_user import act_as
 
 
 def main(letter: int, name: str, *shown: str) -> None:

@@ -11,7 +11,7 @@ from airflow_rest_api.services.kinds import BY_JOB_TYPE, KINDS
 from airflow_rest_api.services.model import Service, State
 
 if TYPE_CHECKING:
-    from airflow_rest_api.hosts.jobs3 import Beat
+    from airflow_rest_api.airflow.jobs import Beat
 
 SLACK = timedelta(seconds=2)
 """Between two clocks of one machine: that of the keeper, and that of the database's rows."""

@@ -15,7 +15,7 @@ from airflow_rest_api.services.kinds import KINDS, LOG_SERVER, SERVE_LOGS, Kind
 from airflow_rest_api.services.model import Restart, Service
 
 if TYPE_CHECKING:
-    from airflow_rest_api.hosts.places import Places
+    from airflow_rest_api.airflow.installation import Places
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.service import Operations
 

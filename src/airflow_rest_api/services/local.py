@@ -12,19 +12,19 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.airflow.installation import Places, places
 from airflow_rest_api.engine import Busy
-from airflow_rest_api.hosts.places import Places, places
 from airflow_rest_api.operations.errors import TooManyWaiting
 from airflow_rest_api.operations.model import new_id
-from airflow_rest_api.services import looking, processes
+from airflow_rest_api.services import processes, reconcile
 from airflow_rest_api.services.errors import AlreadyRunning, NoSuchService
 from airflow_rest_api.services.files import HOME
-from airflow_rest_api.services.keeper import KILL, RESTART, STOP
 from airflow_rest_api.services.kinds import KINDS
 from airflow_rest_api.services.launching import Launcher, Plan
 from airflow_rest_api.services.model import Service, State, Wish
 from airflow_rest_api.services.orphans import Orphans
 from airflow_rest_api.services.store import ServiceStore, Taken
+from airflow_rest_api.services.supervisor import KILL, RESTART, STOP
 from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class Local:
     async def look(self, service: Service) -> Service:
         """Return a service as it is now, as far as that can be seen from here."""
         if not self.is_mine(service):
-            return looking.as_seen(service, now())
-        found = await asyncio.to_thread(looking.changes, service, now())
+            return reconcile.as_seen(service, now())
+        found = await asyncio.to_thread(reconcile.changes, service, now())
         if not found:
             return service
         changed = await self._store.change(service, **found)
@@ -138,7 +138,7 @@ class Local:
             elif service.state is State.LOST and not found.state.ended:
                 # It was on this machine, before this was restarted, or the container made anew.
                 gone = {"state": State.LOST, "claim": None, "wish": None, "ended_at": moment}
-                await self._store.change(found, **gone, message=looking.KEEPER_GONE)
+                await self._store.change(found, **gone, message=reconcile.KEEPER_GONE)
         if living and (self._last_seen is None or moment - self._last_seen >= SEEN_EVERY):
             await self._store.seen(self.host, self.place, moment, moment - SEEN_EVERY / 2)
             self._last_seen = moment

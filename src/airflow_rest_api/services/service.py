@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.hosts import jobs3
-from airflow_rest_api.hosts.asking import ask
+from airflow_rest_api.airflow import jobs
+from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.services import logs
 from airflow_rest_api.services.errors import (
@@ -31,7 +31,7 @@ from airflow_rest_api.services.ports import check_free
 from airflow_rest_api.services.store import ServiceStore, Taken
 
 if TYPE_CHECKING:
-    from airflow_rest_api.hosts.places import Places
+    from airflow_rest_api.airflow.installation import Places
     from airflow_rest_api.operations.model import Operation
 
 TURN = 0.2
@@ -45,7 +45,7 @@ GIVEN_UP = timedelta(days=1)
 ATTEMPTS = 5
 """How often a change is tried that another one was faster than."""
 
-Beats = Callable[[Collection[str]], "list[jobs3.Beat]"]
+Beats = Callable[[Collection[str]], "list[jobs.Beat]"]
 
 
 class Services:
@@ -56,7 +56,7 @@ class Services:
     :param beats: returns Airflow's own jobs of some types
     """
 
-    def __init__(self, store: ServiceStore, local: Local, *, beats: Beats = jobs3.beats) -> None:
+    def __init__(self, store: ServiceStore, local: Local, *, beats: Beats = jobs.beats) -> None:
         self._store = store
         self.local = local
         self._beats = beats

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from airflow_rest_api.storage.errors import Unavailable
-from airflow_rest_api.storage.trouble import Trouble, trouble_of
+from airflow_rest_api.storage.transient import Trouble, trouble_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine

@@ -82,7 +82,7 @@ def main(options: Namespace) -> int:
 
 def engines(settings: Settings) -> tuple[Engine, Engine]:
     """Return the engine of the database with our tables, and that of Airflow's."""
-    from airflow_rest_api.hosts import metadata
+    from airflow_rest_api.airflow import metadata
     from airflow_rest_api.storage.engines import own_engine
 
     airflows = metadata.engine()
@@ -95,8 +95,8 @@ def leftovers(ours: Engine, airflows: Engine) -> list[Leftover]:
 
     :raises NewerTables: by a newer version
     """
+    from airflow_rest_api.airflow.installation import configuration_file, places
     from airflow_rest_api.dag_files.bundles import bundles
-    from airflow_rest_api.hosts.places import configuration_file, places
     from airflow_rest_api.settings import SECTION
     from airflow_rest_api.uninstall import files, rows
 

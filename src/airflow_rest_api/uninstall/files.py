@@ -18,7 +18,7 @@ from airflow_rest_api.services.log_files import NOTES
 from airflow_rest_api.uninstall.leftover import Leftover
 
 if TYPE_CHECKING:
-    from airflow_rest_api.hosts.places import Places
+    from airflow_rest_api.airflow.installation import Places
 
 _LOG = re.compile(log_name("[a-z-]+", "[0-9a-f]{32}") + r"\.(out|err)")
 """The logs of components that were not given another name."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, inspect, select
 
+from airflow_rest_api.airflow import event_log, fab_permissions
 from airflow_rest_api.commands.needs import DEPLOY, POWERS
 from airflow_rest_api.dag_files import tables as of_dag_files
-from airflow_rest_api.hosts import event_log, fab_powers3
 from airflow_rest_api.legacy import tables as of_legacy
 from airflow_rest_api.operations import tables as of_operations
 from airflow_rest_api.security.audit import PREFIX
@@ -68,10 +68,10 @@ def in_airflows(engine: Engine) -> Iterable[Leftover]:
             f"{rows} rows of Airflow's event log (Audit Log) whose event begins with {PREFIX!r}",
             lambda: event_log.remove(engine, PREFIX),
         )
-    if names := fab_powers3.existing(engine, POWERS, DEPLOY):
+    if names := fab_permissions.existing(engine, POWERS, DEPLOY):
         yield Leftover(
             f"resources of Flask-AppBuilder, with what roles may do to them: {', '.join(names)}",
-            lambda: fab_powers3.remove(engine, names),
+            lambda: fab_permissions.remove(engine, names),
         )
 
 

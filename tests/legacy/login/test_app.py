@@ -16,7 +16,7 @@ import jwt
 import pytest
 from starlette.testclient import TestClient
 
-from airflow_rest_api.hosts import refresh_token
+from airflow_rest_api.airflow import refresh_token
 from airflow_rest_api.legacy.login.app import create_login_app
 from airflow_rest_api.legacy.login.throttle import Throttle
 from airflow_rest_api.security.routes import decision, leaves

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI, HTTPException, Request
 from starlette.testclient import TestClient
 
-from airflow_rest_api.hosts import accounts, airflow3
+from airflow_rest_api.airflow import accounts, auth
 from airflow_rest_api.legacy.login.app import PREFIX, create_login_app
 from airflow_rest_api.legacy.login.throttle import Throttle
 from airflow_rest_api.settings import Settings
@@ -39,11 +39,11 @@ class Other:
 
 @contextmanager
 def serving(
-    monkeypatch: pytest.MonkeyPatch, prefix: str = "", auth: bool = True
+    monkeypatch: pytest.MonkeyPatch, prefix: str = "", mounted: bool = True
 ) -> Iterator[tuple[Any, Other, Any]]:
     manager = Other()
     monkeypatch.setattr(accounts, "_auth_manager", lambda: manager)
-    monkeypatch.setattr(airflow3, "_auth_manager", lambda: manager)
+    monkeypatch.setattr(auth, "_auth_manager", lambda: manager)
     seen: list[dict[str, Any]] = []
     auth_app = FastAPI()
 
@@ -61,7 +61,7 @@ def serving(
     root = FastAPI(root_path=prefix)
     throttle = Throttle(10, 60, first_delay=0)
     root.mount(PREFIX, create_login_app(Settings(), throttle=throttle))
-    if auth:
+    if mounted:
         root.mount("/auth", auth_app)
     yield TestClient(root, base_url=f"http://testserver{prefix}"), manager, seen
 
@@ -94,5 +94,5 @@ def test_another_auth_managers_user_who_is_gone_gets_no_new_token(monkeypatch: p
 
 
 def test_an_auth_manager_without_the_endpoint_lets_nobody_log_in(monkeypatch: pytest.MonkeyPatch):
-    with serving(monkeypatch, auth=False) as (client, _, _):
+    with serving(monkeypatch, mounted=False) as (client, _, _):
         assert client.post(PREFIX + "/login", json=LOGIN).status_code == 401

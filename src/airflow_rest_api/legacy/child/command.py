@@ -7,7 +7,7 @@ import json
 import traceback
 from typing import Any
 
-from airflow_rest_api.hosts.child import clearing
+from airflow_rest_api.airflow.child import clearing
 from airflow_rest_api.legacy.child import dags, runs
 from airflow_rest_api.legacy.child.messages import Refused, ordered, warn
 from airflow_rest_api.legacy.child.trigger import trigger

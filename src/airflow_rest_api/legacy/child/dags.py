@@ -10,7 +10,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.hosts.child import expressions, printing
+from airflow_rest_api.airflow.child import expressions, printing
 from airflow_rest_api.legacy.child.messages import Refused, unknown_dag
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.airflow import parsing
+from airflow_rest_api.airflow.parsing import File
 from airflow_rest_api.dag_files.child.parse import parse_files
 from airflow_rest_api.dag_files.refresh import request_parse, until_parsed
-from airflow_rest_api.hosts import parsing3
-from airflow_rest_api.hosts.parsing3 import File
 from airflow_rest_api.legacy.child.messages import Refused, answer, ordered, unknown_dag, warn
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ NO_PROCESSOR = "No DAG processor is alive: "
 def main(order: dict[str, Any]) -> None:
     """Order: `dag_id`, or none for all; `here`: there is no DAG processor, and the caller may do its work."""
     dag_id = order.get("dag_id")
-    files = [_file_of(dag_id)] if dag_id else sorted(parsing3.all_files())
+    files = [_file_of(dag_id)] if dag_id else sorted(parsing.all_files())
     if order.get("here"):
         if dag_id:
             parse_files(files)
@@ -42,7 +42,7 @@ def main(order: dict[str, Any]) -> None:
 
 def _file_of(dag_id: str) -> File:
     try:
-        file = parsing3.file_of(dag_id)
+        file = parsing.file_of(dag_id)
     except LookupError:
         raise Refused(unknown_dag(dag_id)) from None
     if file is None:
@@ -51,8 +51,8 @@ def _file_of(dag_id: str) -> File:
 
 
 def _ask(files: list[File]) -> None:
-    if not parsing3.processor_alive():
-        parsing3.ask(files)
+    if not parsing.processor_alive():
+        parsing.ask(files)
         warn(f"{NO_PROCESSOR}the files will be parsed when one is started")
         return
     parsed = asyncio.run(_parsed(files))
@@ -75,7 +75,7 @@ def _reserialize() -> None:
 
 
 def _warn_of_errors(files: list[File]) -> None:
-    for (_, path), seen in sorted(parsing3.look(files).items()):
+    for (_, path), seen in sorted(parsing.look(files).items()):
         if seen.error is not None:
             lines = seen.error.strip().splitlines()
             warn(f"{path}: {lines[-1] if lines else 'import error'}")

@@ -13,11 +13,11 @@ from starlette.responses import JSONResponse, Response
 
 from airflow_rest_api import __version__
 from airflow_rest_api.admission import Admission
+from airflow_rest_api.airflow.accounts import Accounts
+from airflow_rest_api.airflow.auth import Airflow3
+from airflow_rest_api.airflow.errors import InvalidToken, Revoked
+from airflow_rest_api.airflow.refresh_token import claims_to_be
 from airflow_rest_api.api.errors import LastResort
-from airflow_rest_api.hosts.accounts import Accounts
-from airflow_rest_api.hosts.airflow3 import Airflow3
-from airflow_rest_api.hosts.errors import InvalidToken, Revoked
-from airflow_rest_api.hosts.refresh_token import claims_to_be
 from airflow_rest_api.legacy import bearer
 from airflow_rest_api.legacy.login.body import BadLogin, read_login
 from airflow_rest_api.legacy.login.endpoint import ROOT_APP, NoEndpoint, token_endpoint

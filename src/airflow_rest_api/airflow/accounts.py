@@ -1,0 +1,274 @@
+"""Airflow 3: signing users in, finding them again, and giving them access tokens."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from airflow_rest_api.airflow import refresh_token
+from airflow_rest_api.airflow.asking import ask, ask_for_login
+from airflow_rest_api.airflow.auth import _auth_manager
+from airflow_rest_api.airflow.auth_managers import FAB, SIMPLE, is_a, is_just
+from airflow_rest_api.airflow.errors import InvalidToken, NoNames, NoUser, Revoked
+from airflow_rest_api.airflow.known_user import known_user
+
+LONGEST_FOLDED = 1000
+"""Characters of a name; no user has more, and to put accents in order takes time with the square of them."""
+
+AUTH_LDAP = 2  # flask_appbuilder.const.AUTH_LDAP
+
+Result = TypeVar("Result")
+TokenEndpoint = Callable[[str, str], Awaitable[str | None]]
+"""Asks an auth manager's own `/auth/token` for an access token; None for a wrong password."""
+
+
+class Accounts:
+    """The users of the auth manager in use."""
+
+    def providers(self) -> tuple[str, ...]:
+        """Return what `provider` may be in a login of the 1.x plugin's contract."""
+        manager = _auth_manager()
+        if is_a(manager, FAB) and _flask_app(manager).config.get("AUTH_TYPE") == AUTH_LDAP:
+            return ("db", "ldap")
+        return ("db",)
+
+    async def sign_in(self, username: str, password: str, endpoint: TokenEndpoint) -> Any:
+        """
+        Return the user whose name and password these are, None where they are nobody's.
+
+        The simple auth manager and Flask-AppBuilder are asked in the words of their own login services, any
+        other auth manager at its address.
+        """
+        manager = _auth_manager()
+        if is_a(manager, SIMPLE):
+            token = await ask_for_login(_simple_login, username, password)
+        elif is_a(manager, FAB):
+            token = await ask_for_login(_fab_login, manager, username, password)
+        else:
+            token = await endpoint(username, password)
+        return None if token is None else await known_user(manager, token)
+
+    async def identity(self, username: str) -> str:
+        """
+        Return one text for all names by which the auth manager finds the same user.
+
+        Flask-AppBuilder takes any case, what else the database finds equal (on MySQL accents and blanks at
+        the end), and the e-mail address. Of other auth managers nothing is known, and of nobody: there, names
+        that look the same are.
+        """
+        manager = _auth_manager()
+        if is_a(manager, FAB):
+            found = await ask(_fab_user_found_by, username)
+            if found is not None:
+                return f"\0{found}"
+        return folded(username)
+
+    def access_token(self, user: Any, seconds: int) -> str:
+        """Return an access token as Airflow itself issues them."""
+        return str(_auth_manager().generate_jwt(user, expiration_time_in_seconds=seconds))
+
+    async def refresh_token(self, user: Any, seconds: int) -> str:
+        """Return a refresh token for a user."""
+        manager = _auth_manager()
+        claims = manager.serialize_user(user)
+        subject = str(claims.get("sub", ""))
+        credential = await ask(_credential, manager, subject)
+        return refresh_token.issue(subject, claims, credential, seconds)
+
+    async def refreshed(self, token: str) -> Any:
+        """
+        Return the user of a refresh token, as they are today.
+
+        :raises InvalidToken: the token is none, or no longer one
+        :raises NoUser: the user is gone, deactivated, or has another password
+        """
+        from jwt import InvalidTokenError
+
+        try:
+            claims = refresh_token.read(token)
+        except InvalidTokenError as error:
+            raise InvalidToken("The refresh token is not valid.", error) from None
+        if await ask(is_revoked, claims["jti"]):
+            raise Revoked("The token has been revoked.")
+        manager = _auth_manager()
+        return await ask(_user_of, manager, claims)
+
+    async def named(self, name: str) -> Any:
+        """
+        Return the user of a name, None where there is none or they are not active.
+
+        :raises NoNames: the auth manager knows users by their tokens only
+        """
+        manager: Any = _auth_manager()
+        if is_a(manager, SIMPLE):
+            return next((user for user in manager.get_users() if user.username == name), None)
+        if is_a(manager, FAB):
+            return await ask(_fab_user_named, manager, name)
+        raise NoNames(
+            f"The auth manager {type(manager).__name__} cannot find a user by name; only the simple auth "
+            "manager and Flask-AppBuilder can."
+        )
+
+
+async def is_still_there(manager: Any, user: Any) -> bool:
+    """Return what `still_there` does, from a thread unless all it needs is the configuration."""
+    if is_just(manager, SIMPLE):
+        return still_there(manager, user)
+    return await ask(still_there, manager, user)
+
+
+def still_there(manager: Any, user: Any) -> bool:
+    """
+    Return whether the user of a good token still exists and is active.
+
+    Airflow does not look for the simple auth manager's users again, and for Flask-AppBuilder's not within
+    `[fab] cache_ttl`: these are looked up in the database. Other auth managers are believed.
+    """
+    if is_a(manager, SIMPLE):
+        return _all_admins() or any(one.username == user.username for one in manager.get_users())
+    if is_a(manager, FAB):
+        return _fab_column(user.id, "active") is True
+    return True
+
+
+def is_revoked(identifier: str) -> bool:
+    """Return whether a token of this `jti` was taken back; Airflow remembers them since 3.2."""
+    try:
+        from airflow.models.revoked_token import RevokedToken
+    except ImportError:
+        return False
+    return bool(RevokedToken.is_revoked(identifier))
+
+
+def _user_of(manager: Any, claims: Mapping[str, Any]) -> Any:
+    subject = claims["sub"]
+    gone = NoUser("The token's user does not exist, is not active, or has another password.")
+    if is_a(manager, SIMPLE):
+        user = _simple_user(manager, subject)
+    else:
+        try:
+            user = manager.deserialize_user(claims["user"])
+        except (ValueError, KeyError):
+            raise gone from None
+    if user is None or not still_there(manager, user):
+        raise gone
+    if claims.get("credential") != refresh_token.fingerprint(subject, _credential(manager, subject)):
+        raise gone
+    # Auth managers whose users are somewhere else ask there now.
+    return manager.refresh_user(user=user) or user
+
+
+def _credential(manager: Any, subject: str) -> str:
+    """Return what changes with a user's password; nothing where the auth manager keeps none."""
+    if is_a(manager, SIMPLE) and not _all_admins():
+        return str(manager.get_passwords().get(subject, ""))
+    if is_a(manager, FAB):
+        return str(_fab_column(subject, "password") or "")
+    return ""
+
+
+def _all_admins() -> bool:
+    from airflow.configuration import conf
+
+    return bool(conf.getboolean("core", "simple_auth_manager_all_admins"))
+
+
+def _simple_user(manager: Any, name: str) -> Any:
+    """Return a user with the role of today."""
+    found = next((user for user in manager.get_users() if user.username == name), None)
+    if found is None and _all_admins():
+        from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+        return SimpleAuthManagerUser(username=name, role="ADMIN")
+    return found
+
+
+def _simple_login(username: str, password: str) -> str | None:
+    from airflow.api_fastapi.auth.managers.simple.datamodels.login import LoginBody
+    from airflow.api_fastapi.auth.managers.simple.services.login import SimpleAuthManagerLogin
+
+    body = LoginBody(username=username, password=password)
+    return _unless_refused(lambda: SimpleAuthManagerLogin.create_token(body))
+
+
+def _fab_login(manager: Any, username: str, password: str) -> str | None:
+    from airflow import settings
+    from airflow.providers.fab.auth_manager.api_fastapi.services.login import FABAuthManagerLogin
+
+    body = {"username": username, "password": password}
+    with _flask_app(manager).app_context():
+        try:
+            answer = _unless_refused(lambda: FABAuthManagerLogin.create_token(headers={}, body=body))
+        finally:
+            # This thread's session, as Airflow does after each request of the auth manager's app.
+            if settings.Session:
+                settings.Session.remove()
+    return None if answer is None else str(answer.access_token)
+
+
+def _unless_refused(login: Callable[[], Result]) -> Result | None:
+    from fastapi import HTTPException
+
+    try:
+        return login()
+    except HTTPException as error:
+        if error.status_code == 401:
+            return None
+        raise
+
+
+def _flask_app(manager: Any) -> Any:
+    if manager.flask_app is None:
+        # The API server has made it by now, unless it serves without the auth manager's own pages.
+        from airflow.providers.fab.auth_manager.api_fastapi.routes import login
+
+        make: Callable[[], Any] = login._get_flask_app
+        return make()
+    return manager.flask_app
+
+
+def _fab_user_named(manager: Any, name: str) -> Any:
+    from airflow.providers.fab.auth_manager.models import User
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        found = session.execute(select(User.id, User.username, User.active).where(User.username == name))
+        row = found.one_or_none()
+    # SQLite finds the name in any case.
+    if row is None or row.username != name or row.active is not True:
+        return None
+    return manager.deserialize_user({"sub": str(row.id)})
+
+
+def _fab_user_found_by(name: str) -> int | None:
+    """Return whose name it is at a login, as in FabAirflowSecurityManagerOverride.auth_user_db."""
+    from airflow.providers.fab.auth_manager.models import User
+    from airflow.utils.session import create_session
+    from sqlalchemy import func, select
+
+    with create_session() as session:
+        for condition in (func.lower(User.username) == func.lower(name), User.email == name):
+            found: int | None = session.scalars(select(User.id).where(condition).limit(1)).first()
+            if found is not None:
+                return found
+    return None
+
+
+def folded(name: str) -> str:
+    """Return a name without what databases and directories pass over: case, accents, width, blanks around."""
+    if len(name) > LONGEST_FOLDED:
+        return name
+    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    return " ".join("".join(sign for sign in apart if not unicodedata.combining(sign)).split())
+
+
+def _fab_column(identifier: Any, name: str) -> Any:
+    """Return a column of a user, None where there is no such user."""
+    from airflow.providers.fab.auth_manager.models import User
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        return session.scalar(select(getattr(User, name)).where(User.id == int(identifier)))

@@ -1,0 +1,259 @@
+"""
+`dags test` beside a scheduler: nobody else takes its run, and the run carries the user of the request.
+
+Airflow's run of a test is state running in the database, where a scheduler takes it and its task instances
+as its own. Here it is failed there from its first moment to its end, which no scheduler takes and which is
+true should this process be killed; this process alone sees it running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from airflow_rest_api.airflow.child.interruption import Interruption
+
+LAST_WORDS = 2.0
+"""Seconds that the task which runs has to end when the test is told to."""
+
+
+@dataclass
+class Run:
+    """
+    The run of a test.
+
+    :ivar id: of its row, None where there is none yet
+    :ivar over: whether its state in the database is what it is
+    """
+
+    id: int | None = None
+    over: bool = False
+
+
+def test_unseen(user: str) -> None:
+    """
+    Have `dags test` do so, for the rest of this process.
+
+    :param user: who triggers the run
+    :raises SystemExit: this Airflow has another `dags test`
+    """
+    from airflow.models import dagrun
+    from airflow.sdk.definitions import dag as definitions
+    from airflow.sdk.definitions.dag import DAG
+    from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
+
+    for owner, name in (
+        (DAG, "test"),
+        (definitions, "_run_task"),
+        (dagrun, "get_or_create_dagrun"),
+        (InProcessTestSupervisor, "_Client"),
+    ):
+        if not hasattr(owner, name):
+            raise SystemExit(f"The dags test of this Airflow is not known here: it has no {name}.")
+    run = Run()
+    airflows: Any = DAG.test
+    create = dagrun.get_or_create_dagrun
+
+    @functools.wraps(airflows)
+    def test(dag: Any, *args: Any, **kwargs: Any) -> Any:
+        _end_what_was_killed(dag.dag_id)
+        _refuse_to_replace_what_runs(dag.dag_id, kwargs.get("logical_date"))
+        _end_on_term(run)
+        definitions._run_task = Interruption().ends(definitions._run_task)
+        try:
+            return airflows(dag, *args, **kwargs)
+        except BaseException:
+            _end(run)
+            raise
+
+    @functools.wraps(create)
+    def get_or_create_dagrun(*, session: Any, **kwargs: Any) -> Any:
+        made = create(session=session, **{**kwargs, "triggering_user_name": user})
+        # Nothing of it is committed yet: as running, no other process will have seen it.
+        session.flush()
+        run.id = made.id
+        session.execute(dagrun.DagRun.__table__.update().where(_row(run)).values(state="failed"))
+        return made
+
+    DAG.test = test  # type: ignore[assignment, method-assign]
+    dagrun.get_or_create_dagrun = get_or_create_dagrun
+    InProcessTestSupervisor._Client = _client()  # type: ignore[misc]
+    _show_running(run)
+
+
+def _show_running(run: Run) -> None:
+    """Have this process see the run running until it sets how it ended."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.state import DagRunState
+    from sqlalchemy import event
+    from sqlalchemy.orm.attributes import set_committed_value
+
+    def is_it(row: Any) -> bool:
+        return run.id is not None and row.__dict__.get("id") == run.id
+
+    def read(row: Any, *_: Any) -> None:
+        if is_it(row) and not run.over and row.__dict__.get("_state") == DagRunState.FAILED:
+            set_committed_value(row, "_state", DagRunState.RUNNING)
+
+    def write(row: Any, state: Any, *_: Any) -> None:
+        if is_it(row) and state != DagRunState.RUNNING:
+            run.over = True
+
+    event.listen(DagRun, "load", read)
+    event.listen(DagRun, "refresh", read)
+    event.listen(DagRun._state, "set", write)
+
+
+def _client() -> Any:
+    """Return the class of clients that keeps a deferral to itself: a triggerer would run it as well."""
+    from airflow.sdk.api.client import TaskInstanceOperations
+    from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
+
+    class Operations(TaskInstanceOperations):
+        def defer(self, id: Any, msg: Any) -> None:
+            """Leave it to Airflow's loop, which runs the trigger itself and then the task's next part."""
+
+    class Client(InProcessTestSupervisor._Client):
+        @property
+        def task_instances(self) -> TaskInstanceOperations:
+            return Operations(self)
+
+    return Client
+
+
+def _refuse_to_replace_what_runs(dag_id: str, logical_date: Any) -> None:
+    """Raise SystemExit where the run of a date is active, or is that of another test at work."""
+    from airflow._shared.timezones.timezone import coerce_datetime
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState, TaskInstanceState
+    from airflow.utils.types import DagRunTriggeredByType
+    from sqlalchemy import and_, exists, or_, select
+
+    active = DagRun.state.in_((DagRunState.QUEUED, DagRunState.RUNNING))
+    tested = and_(
+        DagRun.triggered_by == DagRunTriggeredByType.TEST,
+        exists().where(
+            TaskInstance.dag_id == DagRun.dag_id,
+            TaskInstance.run_id == DagRun.run_id,
+            TaskInstance.state == TaskInstanceState.RUNNING,
+        ),
+    )
+    with create_session() as session:
+        found = session.execute(
+            select(DagRun.run_id, DagRun.state).where(
+                DagRun.dag_id == dag_id,
+                DagRun.logical_date == coerce_datetime(logical_date),
+                or_(active, tested),
+            )
+        ).first()
+    if found is not None:
+        run_id, state = found
+        how = "being tested" if state == DagRunState.FAILED else state
+        raise SystemExit(
+            f"dags test would replace the run {run_id} of that logical date, which is {how}: "
+            "choose another logical date, or wait for the end of the run."
+        )
+
+
+def _end(run: Run) -> None:
+    """Have a run that did not come to its end look like it, and its task instances."""
+    from airflow.utils.session import create_session
+
+    if run.id is not None and not run.over:
+        with create_session() as session:
+            _end_rows(run, session)
+
+
+def _end_rows(run: Run, session: Any) -> None:
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.state import State, TaskInstanceState
+    from sqlalchemy import select, update
+
+    now = datetime.now(timezone.utc)
+    begun = [state for state in State.unfinished if state is not None]
+    row = session.execute(select(DagRun.dag_id, DagRun.run_id).where(_row(run))).one_or_none()
+    if row is None:
+        return
+    session.execute(
+        update(TaskInstance)
+        .where(
+            TaskInstance.dag_id == row.dag_id,
+            TaskInstance.run_id == row.run_id,
+            TaskInstance.state.in_(begun),
+        )
+        .values(state=TaskInstanceState.FAILED, end_date=now)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(DagRun.__table__.update().where(_row(run)).values(state="failed", end_date=now))
+
+
+def _end_on_term(run: Run) -> None:
+    """
+    End the run also when the command is told to end.
+
+    A task has a handler of its own for that signal, which asks it to end and lets the test go on: a thread
+    hears of the signal whatever the handler does.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+
+    def stop(*_: Any) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    def listen() -> None:
+        while signal.SIGTERM not in os.read(reader, 64):
+            pass
+        time.sleep(LAST_WORDS)
+        with contextlib.suppress(Exception):
+            _end(run)
+        os._exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=listen, name="ends the test", daemon=True).start()
+
+
+def _end_what_was_killed(dag_id: str) -> None:
+    """End earlier tests of a DAG whose process on this machine is gone: their tasks hold pool slots."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils import net
+    from airflow.utils.session import create_session
+    from airflow.utils.state import DagRunState, TaskInstanceState
+    from airflow.utils.types import DagRunTriggeredByType
+    from sqlalchemy import select
+
+    hostname = net.get_hostname()  # type: ignore[no-untyped-call]
+    with create_session() as session:
+        rows = session.execute(
+            select(DagRun.id, TaskInstance.pid)
+            .join(TaskInstance, TaskInstance.dag_id == DagRun.dag_id)
+            .where(
+                TaskInstance.run_id == DagRun.run_id,
+                TaskInstance.state == TaskInstanceState.RUNNING,
+                TaskInstance.hostname == hostname,
+                DagRun.dag_id == dag_id,
+                DagRun.triggered_by == DagRunTriggeredByType.TEST,
+                DagRun.state == DagRunState.FAILED,
+                DagRun.end_date.is_(None),
+            )
+        ).all()
+        for identifier, pid in rows:
+            if pid and not os.path.exists(f"/proc/{pid}"):
+                _end_rows(Run(identifier), session)
+
+
+def _row(run: Run) -> Any:
+    from airflow.models.dagrun import DagRun
+
+    return DagRun.__table__.c.id == run.id

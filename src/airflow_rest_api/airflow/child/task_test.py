@@ -1,0 +1,185 @@
+"""
+`tasks test` of a task alone: its run exists in this process only, and a task that fails fails the command.
+
+Airflow makes a temporary run in the database, state running: a scheduler takes it for a real one and runs
+the task's siblings. Where a run of that id or date exists, Airflow takes that, and overwrites how its task
+instance ended. Here nothing of the task instance or its run is written at all, whatever ends this process.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_rest_api.airflow.child.interruption import Interruption
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+NEEDED = ("task_test", "_get_ti", "_run_task", "_generate_temporary_run_id")
+"""What of `airflow.cli.commands.task_command` is replaced or used here."""
+
+GOOD = ("success", "skipped")
+
+
+@dataclass
+class Tested:
+    """
+    The task instance under test, in place of Airflow's row.
+
+    :ivar run: Airflow's `DagRun` of the execution API
+    :ivar temporary: whether there is no such run in the database
+    """
+
+    id: UUID
+    dag_id: str
+    task_id: str
+    run_id: str
+    map_index: int
+    try_number: int
+    max_tries: int
+    dag_version_id: UUID
+    run: Any
+    temporary: bool
+    state: str | None = None
+    next_method: str | None = None
+    next_kwargs: Any = None
+    start_date: Any = None
+
+    def __str__(self) -> str:
+        """Return it as Airflow's log lines name it."""
+        index = f"map_index={self.map_index} " if self.map_index >= 0 else ""
+        what = f"{self.dag_id}.{self.task_id} {self.run_id} {index}[{self.state}]"
+        return f"<TaskInstance: {what} ti_id={self.id}>"
+
+
+def test_in_memory(user: str) -> None:
+    """
+    Have `tasks test` do so, for the rest of this process.
+
+    :raises SystemExit: this Airflow has another `tasks test`
+    """
+    from airflow.cli.commands import task_command
+
+    command: Any = task_command
+    if lacking := [name for name in NEEDED if not hasattr(command, name)]:
+        raise SystemExit(f"The tasks test of this Airflow is not known here: it has no {', '.join(lacking)}.")
+    found: list[Tested] = []
+    airflows, get_ti = command.task_test, command._get_ti
+
+    @functools.wraps(airflows)
+    def task_test(*args: Any, **kwargs: Any) -> None:
+        Interruption()
+        airflows(*args, **kwargs)
+        for tested in found:
+            if tested.state not in GOOD:
+                raise SystemExit(f"The task {tested.task_id} ended as {_name(tested.state)}.")
+
+    def find(task: Any, map_index: int, **more: Any) -> tuple[Tested, bool]:
+        found[:] = [_look(get_ti, command._generate_temporary_run_id(), task, map_index, **more)]
+        # False: there is nothing to delete.
+        return found[0], False
+
+    command.task_test, command._get_ti, command._run_task = task_test, find, run_task
+
+
+def run_task(*, ti: Tested, task: Any, run_triggerer: bool = False) -> Any:
+    """
+    Run a task as Airflow's function of that name, without its row; what it says is what that one says.
+
+    :return: Airflow's result, None where the task could not be run
+    """
+    from airflow.sdk.api.datamodels._generated import TaskInstance
+    from airflow.sdk.definitions.dag import log
+    from airflow.sdk.execution_time import supervisor
+
+    from airflow_rest_api.airflow.child.task_test_api import client_of
+
+    supervisor.InProcessTestSupervisor._Client = client_of(ti, task)  # type: ignore[assignment, misc]
+    instance = TaskInstance(
+        id=ti.id,
+        task_id=ti.task_id,
+        dag_id=ti.dag_id,
+        run_id=ti.run_id,
+        try_number=ti.try_number,
+        map_index=ti.map_index,
+        dag_version_id=ti.dag_version_id,
+    )
+    result: Any = None
+    log.info("[DAG TEST] starting task_id=%s map_index=%s", ti.task_id, ti.map_index)
+    try:
+        while True:
+            log.info("[DAG TEST] running task %s", ti)
+            result = supervisor.run_task_in_process(ti=instance, task=task)
+            ti.state = _name(result.ti.state)
+            if ti.state != "deferred" or not run_triggerer:
+                break
+            log.info("[DAG TEST] running trigger in line")
+            _trigger(ti, instance, result.msg)
+            log.info("[DAG TEST] Trigger completed")
+    except Exception:
+        log.exception("[DAG TEST] Error running task %s", ti)
+        ti.state = "failed"
+    log.info("[DAG TEST] end task task_id=%s map_index=%s", ti.task_id, ti.map_index)
+    return result
+
+
+def _trigger(tested: Tested, instance: Any, deferral: Any) -> None:
+    """Run the trigger that a task waits for; what it says is for the task's next part."""
+    from airflow.sdk._shared.module_loading import import_string
+    from airflow.sdk.execution_time import supervisor
+    from airflow.sdk.serde import deserialize, serialize
+
+    arguments: Any = deserialize(deferral.trigger_kwargs)
+    trigger = import_string(deferral.classpath)(**arguments)
+    here: Any = supervisor.InProcessTestSupervisor
+    event = here.run_trigger_in_process(trigger=trigger, ti=instance)
+    tested.next_method = deferral.next_method
+    tested.next_kwargs = {"event": serialize(event.payload)} if event else deferral.next_kwargs
+
+
+def _look(get_ti: Any, run_id: str, task: Any, map_index: int, **more: Any) -> Tested:
+    """
+    Return the task instance to test, of the run that the client names or of a temporary one.
+
+    :param get_ti: Airflow's function, which also checks the map index
+    :param run_id: of the temporary run, if there is to be one
+    """
+    from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun
+    from airflow.utils.session import create_session
+
+    with create_session() as session, session.no_autoflush:
+        # "memory" makes a run that is not in the database, where there is none yet; what is there is read.
+        row, temporary = get_ti(
+            task, map_index, **{**more, "create_if_necessary": "memory", "session": session}
+        )
+        run = row.dag_run
+        if temporary:
+            run.run_id = run_id
+            run.start_date = run.logical_date or run.run_after
+        tested = Tested(
+            id=_new_id(),
+            dag_id=task.dag_id,
+            task_id=task.task_id,
+            run_id=run.run_id,
+            map_index=map_index,
+            try_number=row.try_number,
+            max_tries=row.max_tries,
+            dag_version_id=row.dag_version_id,
+            run=DagRun.model_validate(run, from_attributes=True),
+            temporary=temporary,
+        )
+        # Airflow has put its own into what it has read: nothing of that is to be written.
+        session.expunge_all()
+    return tested
+
+
+def _new_id() -> UUID:
+    from uuid6 import uuid7
+
+    return uuid7()
+
+
+def _name(state: Any) -> str:
+    return "none" if state is None else str(getattr(state, "value", state))

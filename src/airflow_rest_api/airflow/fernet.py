@@ -1,0 +1,58 @@
+"""Airflow's Fernet key: what may show secrets is encrypted with it, as Airflow does with its connections."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow_rest_api.airflow.errors import Undecryptable
+
+log = logging.getLogger(__name__)
+
+
+class FernetSeal:
+    """
+    Encrypts with the first key of `[core] fernet_key` and decrypts with any (``airflow.models.crypto``).
+
+    Without a key Airflow keeps its secrets in clear. We keep none then.
+    """
+
+    def __init__(self) -> None:
+        self._told = False
+
+    @property
+    def keeps(self) -> bool:
+        """Whether there is a key."""
+        return self._fernet() is not None
+
+    def close(self, data: bytes) -> bytes:
+        """Return bytes encrypted; raise RuntimeError where there is no key."""
+        fernet = self._fernet()
+        if fernet is None:
+            raise RuntimeError("there is no Fernet key")
+        return bytes(fernet.encrypt(data))
+
+    def open(self, sealed: bytes) -> bytes:
+        """Return the bytes of `close`; raise Undecryptable."""
+        from cryptography.fernet import InvalidToken
+
+        fernet = self._fernet()
+        if fernet is None:
+            raise Undecryptable
+        try:
+            return bytes(fernet.decrypt(sealed))
+        except (InvalidToken, ValueError, TypeError):
+            raise Undecryptable from None
+
+    def _fernet(self) -> Any:
+        from airflow.models.crypto import get_fernet
+
+        try:
+            fernet = get_fernet()
+        except Exception as error:
+            # A key that is none: Airflow says the same of each of its connections.
+            if not self._told:
+                self._told = True
+                log.error("What may show secrets is not kept: %s", error)
+            return None
+        return fernet if fernet.is_encrypted else None

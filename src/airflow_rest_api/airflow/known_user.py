@@ -1,0 +1,61 @@
+"""The user of an access token, asked of Airflow without holding up its event loop."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from airflow_rest_api.airflow.asking import ask
+from airflow_rest_api.airflow.auth_managers import FAB, is_a
+
+CACHING = ("deserialize_user", "__cachetools_cachedmethods")
+"""Where cachetools keeps what it has bound to an object and its cache (``cachetools._descriptor``)."""
+
+
+async def known_user(manager: Any, token: str) -> Any:
+    """
+    Return the user that an auth manager has for a token.
+
+    Airflow's ``BaseAuthManager.get_user_from_token`` is a coroutine that asks the database on the event loop:
+    whether the token was revoked, and Flask-AppBuilder's for the user. Where an auth manager has left it as
+    it is, it runs in a thread here, but for what needs no database and may need the loop: the signature, with
+    a key that may have to be fetched. An auth manager with another way is awaited as Airflow does.
+
+    :raises jwt.InvalidTokenError: Airflow does not take the token
+    :raises Unavailable: the database has no answer
+    """
+    from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
+
+    kind = type(manager)
+    if getattr(kind, "get_user_from_token", None) is not BaseAuthManager.get_user_from_token:
+        return await manager.get_user_from_token(token)
+    claims = await kind._get_token_validator().avalidated_claims(token)
+    view = copy.copy(manager)
+    view._get_token_validator = lambda: _Validated(claims)
+    if is_a(manager, FAB):
+        # Its cache of users is made for one thread, and would hide for a while who is not active any more.
+        view.cache = {}
+        for bound in CACHING:
+            vars(view).pop(bound, None)
+    return await ask(_at_once, view, token)
+
+
+class _Validated:
+    """Stands for Airflow's validator once that has validated the token."""
+
+    def __init__(self, claims: dict[str, Any]) -> None:
+        self._claims = claims
+
+    async def avalidated_claims(self, token: str) -> dict[str, Any]:
+        return self._claims
+
+
+def _at_once(view: Any, token: str) -> Any:
+    """Return what the coroutine returns, which has nothing left to wait for."""
+    coroutine = view.get_user_from_token(token)
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    coroutine.close()
+    raise RuntimeError("BaseAuthManager.get_user_from_token waits for something beyond the validator")

@@ -1,0 +1,254 @@
+"""Airflow 3: what one user may, by the word of the auth manager in use."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from typing import Any
+
+from airflow_rest_api.airflow.auth_managers import FAB, SIMPLE, is_a
+from airflow_rest_api.airflow.expressions import dags_matching
+from airflow_rest_api.airflow.fab_permissions import resource_of
+from airflow_rest_api.storage.transient import away
+
+log = logging.getLogger(__name__)
+
+
+ANY = "~"
+"""Airflow's own sign for all DAGs, and no DAG's id: who may work on it may work on every DAG."""
+
+WITH_COLLATIONS = frozenset({"mysql", "mariadb"})
+"""The databases that can take two names for the same, by SQLAlchemy's name."""
+
+# The kinds whose objects have names that an auth manager can tell apart: model, column, question for the
+# names that a user may see.
+NAMED = {
+    "DAG": ("airflow.models.dag:DagModel", "dag_id", "get_authorized_dag_ids"),
+    "connection": ("airflow.models:Connection", "conn_id", "get_authorized_connections"),
+    "variable": ("airflow.models:Variable", "key", "get_authorized_variables"),
+    "pool": ("airflow.models:Pool", "pool", "get_authorized_pools"),
+    "team": ("airflow.models.team:Team", "name", "get_authorized_teams"),
+}
+
+
+class Permissions:
+    """
+    What one user may, for the time of one request. An auth manager that fails at a question has answered no;
+    one whose database is away has not answered.
+
+    :ivar blocking: whether an answer can take long, so that nothing may be asked from the event loop
+    """
+
+    def __init__(self, manager: Any, user: Any) -> None:
+        self._manager = manager
+        self._user = user
+        self._simple, self._fab = is_a(manager, SIMPLE), is_a(manager, FAB)
+        self._known: dict[tuple[str, ...], Any] = {}
+        self.blocking = not self._simple or self._teams
+
+    def may(self, resource: str, method: str, entity: str | None, name: str | None) -> bool:
+        """
+        Return whether the user may do this to an object.
+
+        :param name: of the object; None for every object of the kind, those included that do not exist yet
+        """
+        key = ("may", resource, method, entity or "", *(() if name is None else (name,)))
+        return bool(self._once(key, lambda: self._may(resource, method, entity, name), otherwise=False))
+
+    def names(self, resource: str, method: str) -> frozenset[str]:
+        """Return the names of the existing objects of a kind that the user may do this to."""
+        found = self._once(("names", resource, method), lambda: self._names(resource, method), otherwise=())
+        return frozenset(found)
+
+    def matching_dags(self, pattern: str) -> list[str] | None:
+        """Return the existing DAGs that a regular expression finds; None where nobody can say."""
+        if not self.blocking:
+            return None  # as below
+        return self._once(("matching", pattern), lambda: dags_matching(pattern), otherwise=None)  # type: ignore[no-any-return]
+
+    def dags_with_outlet(self, name: str | None, uri: str | None) -> list[str] | None:
+        """Return the DAGs that make an asset; None where nobody can say."""
+        if not self.blocking:
+            return None  # who may not do this to every DAG may do it to none
+        key = ("outlet", name or "", uri or "")
+        return self._once(key, lambda: _dags_with_outlet(name, uri), otherwise=None)  # type: ignore[no-any-return]
+
+    def readable_files(self) -> list[str]:
+        """Return the DAG files, as `bundle:path`, all of whose DAGs the user may read."""
+        return list(self._once(("files",), self._readable_files, otherwise=()))
+
+    @cached_property
+    def _teams(self) -> bool:
+        from airflow.configuration import conf
+
+        return bool(conf.getboolean("core", "multi_team", fallback=False))
+
+    def _once(self, key: tuple[str, ...], ask: Callable[[], Any], otherwise: Any) -> Any:
+        if key not in self._known:
+            try:
+                self._known[key] = ask()
+            except NotImplementedError:
+                # Only auth managers that know teams answer questions about them.
+                self._known[key] = otherwise
+            except Exception as error:
+                if away(error):
+                    raise
+                log.exception("%s could not answer", type(self._manager).__name__)
+                self._known[key] = otherwise
+        return self._known[key]
+
+    def _may(self, resource: str, method: str, entity: str | None, name: str | None) -> bool:
+        if resource == "power":
+            # Another auth manager may let everybody pass: the simple one does.
+            return self._fab and self._custom_view(method, resource_of(str(entity)))
+        if resource == "accounts":
+            return self._fab and self._custom_view(method, str(entity))
+        if resource == "view":
+            return self._view(str(entity))
+        if name is None:
+            return self._may_all(resource, method, entity)
+        return all(
+            self._may_one(resource, method, entity, each, self._team_of(resource, each))
+            for each in self._spellings(resource, name)
+        )
+
+    def _may_all(self, resource: str, method: str, entity: str | None) -> bool:
+        sign = ANY if resource == "DAG" else None
+        if resource == "team" or not self._may_one(resource, method, entity, sign, None):
+            return False
+        if resource not in NAMED or ((self._simple or self._fab) and not self._teams):
+            return True
+        # Rules of others, and those of teams, can make exceptions.
+        return frozenset(_existing(resource)) <= self.names(resource, method)
+
+    def _tells_apart(self, resource: str) -> bool:
+        """Return whether one object of a kind may be another's than the next."""
+        if resource not in NAMED:
+            return False
+        return self._teams or not (self._simple or (self._fab and resource != "DAG"))
+
+    def _spellings(self, resource: str, name: str) -> set[str]:
+        """Return a name as it was given, and as the database has it."""
+        if not self._tells_apart(resource):
+            return {name}
+        key = ("stored", resource, name)
+        if key not in self._known:
+            # What cannot be looked up is raised, and no answer of the auth manager.
+            self._known[key] = _stored(resource, name)
+        return {name, *self._known[key]}
+
+    def _may_one(
+        self, resource: str, method: str, entity: str | None, name: str | None, team: str | None
+    ) -> bool:
+        from airflow.api_fastapi.auth.managers.models import resource_details as details
+
+        manager, asked = self._manager, {"method": method, "user": self._user}
+        if resource == "DAG":
+            part = {"access_entity": details.DagAccessEntity[entity]} if entity else {}
+            dag = details.DagDetails(id=name, team_name=team)
+            return _yes(manager.is_authorized_dag(details=dag, **part, **asked))
+        if resource == "connection":
+            about: Any = details.ConnectionDetails(conn_id=name, team_name=team)
+        elif resource == "variable":
+            about = details.VariableDetails(key=name, team_name=team)
+        elif resource == "pool":
+            about = details.PoolDetails(name=name, team_name=team)
+        elif resource == "team":
+            about = details.TeamDetails(name=name)
+        else:
+            about = None
+        question = getattr(manager, f"is_authorized_{resource.replace(' ', '_')}")
+        return _yes(question(details=about, **asked))
+
+    def _view(self, name: str) -> bool:
+        from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
+
+        return _yes(self._manager.is_authorized_view(access_view=AccessView[name], user=self._user))
+
+    def _custom_view(self, method: str, name: str) -> bool:
+        return _yes(
+            self._manager.is_authorized_custom_view(method=method, resource_name=name, user=self._user)
+        )
+
+    def _names(self, resource: str, method: str) -> Iterable[str]:
+        if (self._fab and resource != "DAG") or (self._simple and not self._teams):
+            # It tells none of them apart; that of Flask-AppBuilder lists them all to everybody.
+            return _existing(resource) if self.may(resource, method, None, None) else ()
+        found: Iterable[str] = getattr(self._manager, NAMED[resource][2])(user=self._user, method=method)
+        return found
+
+    def _team_of(self, resource: str, name: str) -> str | None:
+        if not self._teams or resource not in NAMED or resource == "team":
+            return None
+        team: str | None = _model(resource)[0].get_team_name(name)
+        return team
+
+    def _readable_files(self) -> Iterable[str]:
+        from airflow.models.dag import DagModel
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+
+        readable = self.names("DAG", "GET")
+        found: dict[str, bool] = {}
+        with create_session() as session:
+            for dag_id, bundle, path in session.execute(
+                select(DagModel.dag_id, DagModel.bundle_name, DagModel.relative_fileloc)
+            ):
+                key = f"{bundle}:{path}"
+                found[key] = found.get(key, True) and dag_id in readable
+        return [key for key, holds in found.items() if holds]
+
+
+def _yes(answer: object) -> bool:
+    return answer is True
+
+
+def _model(resource: str) -> tuple[Any, str]:
+    from importlib import import_module
+
+    path, column, _ = NAMED[resource]
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name), column
+
+
+def _existing(resource: str) -> list[str]:
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    model, column = _model(resource)
+    with create_session() as session:
+        return [str(name) for name in session.scalars(select(getattr(model, column)))]
+
+
+def _stored(resource: str, name: str) -> list[str]:
+    """
+    Return the existing names that the database takes for a name.
+
+    By the collations of MySQL and MariaDB neither accents, nor case, nor blanks at the end tell two keys of
+    `variable` apart: what a command does to `key`, it does to the row `Kéy`.
+    """
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    model, column = _model(resource)
+    with create_session() as session:
+        if session.get_bind().dialect.name not in WITH_COLLATIONS:
+            return []
+        names = select(getattr(model, column)).where(getattr(model, column) == name)
+        return [str(found) for found in session.scalars(names)]
+
+
+def _dags_with_outlet(name: str | None, uri: str | None) -> list[str]:
+    """Find DAGs as `airflow assets materialize` does."""
+    from airflow.models.asset import AssetModel, TaskOutletAssetReference
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    found = select(TaskOutletAssetReference.dag_id).join(TaskOutletAssetReference.asset)
+    if name:
+        found = found.where(AssetModel.name == name)
+    if uri:
+        found = found.where(AssetModel.uri == uri)
+    with create_session() as session:
+        return list(session.scalars(found.distinct()))

@@ -1,1 +1,0 @@
-"""The Airflow that hosts us, one module for each of its major versions."""

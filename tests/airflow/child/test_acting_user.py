@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = """
+import json
+from airflow_rest_api.airflow.child.acting_user import act_as
+{before}
+act_as("ada")
+from airflow.cli.commands import dag_command, info_command
+from airflow.models import taskinstance
+from airflow.utils import cli, platform
+places = (dag_command, cli, info_command, taskinstance)
+asked = [eval("getuser()", {{"getuser": place.getuser, "__name__": place.__name__}}) for place in places]
+print(json.dumps([asked, platform.getuser()]))
+"""
+
+
+@pytest.mark.parametrize("before", ["import airflow.cli.commands.dag_command, airflow.utils.cli", ""])
+def test_only_commands_and_their_event_log_take_the_user_of_the_request(before: str) -> None:
+    script = SCRIPT.format(before=before)
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    asked, of_the_machine = json.loads(done.stdout.splitlines()[-1])
+    assert asked == ["ada", "ada", of_the_machine, of_the_machine]

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_rest_api.airflow import accounts, auth
+from airflow_rest_api.airflow.auth import Airflow3
+from airflow_rest_api.airflow.errors import InvalidToken
+from tests.standin import auth_manager, token
+
+
+@pytest.fixture(autouse=True)
+def _simple_auth_manager():
+    auth_manager()
+
+
+def user_of(text: str) -> Any:
+    return asyncio.run(Airflow3().user(text))
+
+
+def test_a_token_stands_for_its_user():
+    assert Airflow3().user_name(user_of(token("viewer"))) == "viewer"
+
+
+@pytest.mark.parametrize("text", ["", "x", "a.b.c", token("admin") + "x", "ü" * 10])
+def test_what_is_no_token_is_refused(text: str):
+    with pytest.raises(InvalidToken, match="not valid"):
+        user_of(text)
+
+
+def test_an_expired_token_is_refused():
+    with pytest.raises(InvalidToken, match="expired"):
+        user_of(token("admin", seconds=-100))
+
+
+def test_a_token_without_a_signature_is_refused():
+    import jwt
+
+    claims = jwt.decode(token("admin"), options={"verify_signature": False})
+
+    with pytest.raises(InvalidToken):
+        user_of(jwt.encode(claims, "", algorithm="none"))
+
+
+def test_a_revoked_token_is_refused():
+    text = token("admin")
+    auth_manager().revoke_token(text)
+
+    with pytest.raises(InvalidToken):
+        user_of(text)
+
+
+@pytest.mark.parametrize(
+    ("role", "admin"), [("admin", True), ("op", False), ("user", False), ("viewer", False)]
+)
+def test_only_admin_administers_the_simple_auth_manager(role: str, admin: bool):
+    assert asyncio.run(Airflow3().is_admin(user_of(token(role)))) is admin
+
+
+def with_manager(monkeypatch: pytest.MonkeyPatch, manager: object) -> Airflow3:
+    monkeypatch.setattr(auth, "_auth_manager", lambda: manager)
+    return Airflow3()
+
+
+def fab(config: dict[str, str] | None = None) -> Any:
+    from airflow.providers.fab.auth_manager.fab_auth_manager import FabAuthManager
+
+    class Custom(FabAuthManager):
+        pass
+
+    manager = Custom.__new__(Custom)
+    manager.flask_app = SimpleNamespace(config=config or {})  # type: ignore[assignment]
+    return manager
+
+
+def with_roles(*names: str) -> Any:
+    from airflow.providers.fab.auth_manager.models import Role, User
+
+    return User(username="someone", roles=[Role(name=name) for name in names])
+
+
+def test_the_admin_role_administers_flask_appbuilder(monkeypatch: pytest.MonkeyPatch):
+    host = with_manager(monkeypatch, fab())
+
+    assert asyncio.run(host.is_admin(with_roles("Viewer", "Admin")))
+    assert not asyncio.run(host.is_admin(with_roles("Viewer", "Op", "admin")))
+    assert not asyncio.run(host.is_admin(with_roles()))
+
+
+def test_the_admin_role_of_flask_appbuilder_may_have_another_name(monkeypatch: pytest.MonkeyPatch):
+    host = with_manager(monkeypatch, fab({"AUTH_ROLE_ADMIN": "Chiefs"}))
+
+    assert asyncio.run(host.is_admin(with_roles("Chiefs")))
+    assert not asyncio.run(host.is_admin(with_roles("Admin")))
+
+
+def test_only_airflows_own_simple_auth_manager_is_asked_on_the_event_loop(monkeypatch: pytest.MonkeyPatch):
+    from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
+
+    asked: list[tuple[type, bool]] = []
+
+    def still_there(manager: object, user: object) -> bool:
+        asked.append((type(manager), threading.current_thread() is threading.main_thread()))
+        return True
+
+    class FromAFile(SimpleAuthManager):
+        pass
+
+    monkeypatch.setattr(accounts, "still_there", still_there)
+    for kind in (SimpleAuthManager, FromAFile, Other):
+        assert asyncio.run(accounts.is_still_there(object.__new__(kind), object()))
+
+    assert asked == [(SimpleAuthManager, True), (FromAFile, False), (Other, False)]
+
+
+class Other:
+    """An auth manager that we know nothing of."""
+
+    def __init__(self, refuses: str = "", raises: str = "") -> None:
+        self.refuses, self.raises = refuses, raises
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("is_authorized_"):
+            raise AttributeError(name)
+        return lambda **asked: self._answer(f"{name} {asked['method']}")
+
+    def _answer(self, question: str) -> bool:
+        if question == self.raises:
+            raise ConnectionError
+        return question != self.refuses
+
+
+def test_who_may_everything_administers_an_unknown_auth_manager(monkeypatch: pytest.MonkeyPatch):
+    assert asyncio.run(with_manager(monkeypatch, Other()).is_admin(object()))
+
+
+@pytest.mark.parametrize(
+    "question", [f"{name} {method}" for name, methods, _ in auth.ADMINISTERS for method in methods]
+)
+def test_one_no_or_one_failure_of_an_unknown_auth_manager_is_a_no(
+    monkeypatch: pytest.MonkeyPatch, question: str
+):
+    assert not asyncio.run(with_manager(monkeypatch, Other(refuses=question)).is_admin(object()))
+    assert not asyncio.run(with_manager(monkeypatch, Other(raises=question)).is_admin(object()))
+
+
+def test_an_unknown_auth_manager_without_the_questions_has_no_administrators(monkeypatch: pytest.MonkeyPatch):
+    assert not asyncio.run(with_manager(monkeypatch, object()).is_admin(object()))
+
+
+def test_the_session_cookie_is_airflows():
+    from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
+
+    assert Airflow3.session_cookie == COOKIE_NAME_JWT_TOKEN
+
+
+def test_trusted_origins_are_airflows(monkeypatch: pytest.MonkeyPatch):
+    assert Airflow3().trusted_origins() == frozenset()
+    monkeypatch.setenv("AIRFLOW__API__ACCESS_CONTROL_ALLOW_ORIGINS", "https://a.example,https://b.example")
+    assert Airflow3().trusted_origins() == {"https://a.example", "https://b.example"}

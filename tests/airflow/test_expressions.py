@@ -1,0 +1,50 @@
+"""Regular expressions of clients, in each kind of database."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Column, MetaData, String, Table, insert
+from sqlalchemy.orm import Session
+
+from airflow_rest_api.airflow import expressions
+from airflow_rest_api.storage.engines import own_engine
+from tests.databases import KINDS, database_of_our_own
+
+NAMES = ["attacked", "example", "a" * 200]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "sqlite" not in kind])
+def test_an_expression_is_applied_by_the_database_in_time(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = Table("names", MetaData(), Column("name", String(250), primary_key=True))
+    with database_of_our_own(kind, tmp_path) as address:
+        engine = own_engine(address)
+        with engine.begin() as connection:
+            table.create(connection)
+            connection.execute(insert(table), [{"name": name} for name in NAMES])
+        with Session(engine) as session:
+            assert expressions.in_database(session, table.c.name, "^e.*e$") == ["example"]
+        monkeypatch.setattr(expressions, "PATIENCE", 0.5)
+        began = time.monotonic()
+        with Session(engine) as session:
+            # A back reference is what no database finds in linear time. MariaDB gives up by itself.
+            try:
+                found = expressions.in_database(session, table.c.name, r"^((a*)(a*)(a*)(a*)(a*)\2)*!$")
+            except expressions.TooSlow:
+                found = []
+        engine.dispose()
+
+    assert found == []
+    assert time.monotonic() - began < 30
+
+
+def test_an_expression_over_names_is_killed_in_time() -> None:
+    began = time.monotonic()
+    with pytest.raises(expressions.TooSlow):
+        expressions._by_python(".?" * 60 + "!", NAMES)
+    assert time.monotonic() - began < 30
+    assert expressions._by_python("^e.*e$", NAMES) == ["example"]

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_rest_api.airflow.installation import configured, places
+from airflow_rest_api.airflow.jobs import Beat, beats
+
+pytestmark = pytest.mark.airflow
+
+
+@pytest.fixture
+def now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+@pytest.fixture
+def add(now: datetime) -> Iterator[Callable[..., int]]:
+    """Return what adds a job to Airflow's table, as a component would."""
+    from airflow import settings
+    from airflow.jobs.job import Job
+    from airflow.utils.session import create_session
+
+    Job.__table__.create(settings.engine, checkfirst=True)  # type: ignore[attr-defined]
+    added: list[int] = []
+
+    def of(job_type: str, **values: Any) -> int:
+        known = {"state": "running", "latest_heartbeat": now, "start_date": now, "hostname": "here"}
+        with create_session() as session:
+            job = Job(job_type=job_type)
+            for name, value in {**known, **values}.items():
+                setattr(job, name, value)
+            session.add(job)
+            session.flush()
+            added.append(job.id)
+            return added[-1]
+
+    yield of
+    with create_session() as session:
+        session.execute(Job.__table__.delete().where(Job.id.in_(added)))  # type: ignore[attr-defined]
+
+
+def found(*types: str) -> dict[int, Beat]:
+    return {beat.id: beat for beat in beats(types)}
+
+
+def test_a_component_that_reports_in_time_is_healthy(add: Callable[..., int], now: datetime) -> None:
+    job = add("SchedulerJob")
+    beat = found("SchedulerJob")[job]
+    assert beat.healthy
+    assert (beat.type, beat.state, beat.hostname) == ("SchedulerJob", "running", "here")
+    assert beat.started_at == now
+
+
+@pytest.mark.parametrize("kind", ["SchedulerJob", "TriggererJob", "DagProcessorJob"])
+def test_one_that_has_fallen_silent_is_told_of_for_a_while(
+    add: Callable[..., int], now: datetime, kind: str
+) -> None:
+    silent = add(kind, latest_heartbeat=now - timedelta(minutes=5))
+    forgotten = add(kind, latest_heartbeat=now - timedelta(minutes=20))
+    listed = found(kind)
+    assert not listed[silent].healthy
+    assert forgotten not in listed
+
+
+def test_what_has_ended_and_what_is_no_component_is_left_out(add: Callable[..., int]) -> None:
+    ended, other = add("SchedulerJob", state="success"), add("LocalTaskJob")
+    assert not {ended, other} & found("SchedulerJob", "TriggererJob").keys()
+
+
+def test_the_places_are_those_of_the_configuration() -> None:
+    from airflow.configuration import conf
+
+    here = places()
+    assert here.home == os.environ["AIRFLOW_HOME"]
+    assert Path(here.logs) == Path(conf.get("logging", "base_log_folder"))
+    assert here.hostname
+    assert configured("logging", "worker_log_server_port") == "8793"
+    assert configured("logging", "no_such_option") is None
