@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from airflow_rest_api.commands import need_words
+from airflow_rest_api.commands import needs
 from airflow_rest_api.commands.needs import ENDPOINTS, NEEDS, POWERS, Ask, Need, Resource, phrase
 
 RAW = re.compile(
@@ -26,8 +26,8 @@ def test_every_need_is_told_in_words(need: Need):
 def test_every_part_of_a_dag_and_every_view_of_airflow_has_a_name():
     from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity
 
-    assert {entity.name for entity in DagAccessEntity} <= need_words.PARTS.keys()
-    assert {view.name for view in AccessView} <= need_words.VIEWS.keys()
+    assert {entity.name for entity in DagAccessEntity} <= needs.PARTS.keys()
+    assert {view.name for view in AccessView} <= needs.VIEWS.keys()
 
 
 def test_what_has_no_name_yet_is_told_without_its_spelling():
@@ -47,12 +47,12 @@ def test_what_is_needed_is_named_as_airflow_names_it():
 
 
 def test_what_is_no_command_of_airflows_is_told_as_what_it_does():
-    assert need_words.DEEDS.keys() == ENDPOINTS.keys()
-    assert not any("_" in words for words in need_words.DEEDS.values())
-    assert need_words.refusal("deploy_dag", "x") == "You may not deploy DAG files: that takes x."
-    assert need_words.refusal("dags list", "x") == "You may not run 'dags list': that takes x."
+    assert needs.DEEDS.keys() == ENDPOINTS.keys()
+    assert not any("_" in words for words in needs.DEEDS.values())
+    assert needs.refusal("deploy_dag", "x") == "You may not deploy DAG files: that takes x."
+    assert needs.refusal("dags list", "x") == "You may not run 'dags list': that takes x."
 
 
 def test_many_names_are_cut():
-    told = need_words.named("DAG", [str(number) for number in range(1000)])
+    told = needs.named("DAG", [str(number) for number in range(1000)])
     assert told == "the DAGs '0', '1', '2', '3', '4' …"
