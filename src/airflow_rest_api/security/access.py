@@ -6,8 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.commands.need_words import refusal
-from airflow_rest_api.commands.needs import described
+from airflow_rest_api.commands.policy import described, refusal
 from airflow_rest_api.errors import Forbidden, SwitchedOff
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decide, granted, possible
