@@ -303,10 +303,10 @@ class Settings:
             if (value := getattr(self, name)) not in values:
                 raise BadSetting(f"[{SECTION}] {name} must be {' or '.join(values)}, not {value!r}")
         if self.trusted_proxies:
-            from airflow_rest_api.security import client_address
+            from airflow_rest_api import asgi
 
             try:
-                client_address.parse(self.trusted_proxies)
+                asgi.networks(self.trusted_proxies)
             except ValueError as error:
                 raise BadSetting(f"[{SECTION}] trusted_proxies: {error}") from None
         if self.deploy_folders:

@@ -12,9 +12,8 @@ from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.policy import OWN
 from airflow_rest_api.dag_files.grants import COMMANDS, BadFolders, Grants, Scope, described, entity, parse
 from airflow_rest_api.errors import Forbidden
-from airflow_rest_api.security.access import Gate
+from airflow_rest_api.security.access import Gate, Switches
 from airflow_rest_api.security.caller import Caller
-from airflow_rest_api.security.switches import Switches
 from tests.deploying import about, dag, deploying
 
 FOLDERS = parse("dags-folder/team_a, dags-folder/team_b/deep, other")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.datastructures import Headers
 
+from airflow_rest_api.api.requests import LARGE
 from airflow_rest_api.errors import Refusal
 from airflow_rest_api.json_text import MOST_VALUES
 from airflow_rest_api.legacy.body import (
@@ -16,7 +17,6 @@ from airflow_rest_api.legacy.body import (
     parse_pairs,
     read_body,
 )
-from airflow_rest_api.parsing_threads import LARGE
 
 FORM = "application/x-www-form-urlencoded"
 FILE = b'--b\r\nContent-Disposition: form-data; name="dag_file"; filename="a.py"\r\n\r\nx = 1\r\n'

@@ -19,12 +19,12 @@ from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException
 
 import airflow_rest_api
-from airflow_rest_api.api.answer import _wants_file
-from airflow_rest_api.api.form import from_form
+from airflow_rest_api.api.answers import _wants_file, preference
+from airflow_rest_api.api.commands import from_form
 from airflow_rest_api.api.listing import Cursor
-from airflow_rest_api.api.pages import _takes_gzip
-from airflow_rest_api.api.prefer import preference
+from airflow_rest_api.api.requests import Ending
 from airflow_rest_api.api.service_logs import _offsets
+from airflow_rest_api.asgi import client_address, networks
 from airflow_rest_api.commands import rules
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.commands.masking import masked_text
@@ -38,14 +38,13 @@ from airflow_rest_api.legacy.login.throttle import network
 from airflow_rest_api.legacy.translate.backfill import dates
 from airflow_rest_api.legacy.translate.background import _base_name
 from airflow_rest_api.legacy.translate.dag_files import _SAFE_NAME
-from airflow_rest_api.multipart import Ending
 from airflow_rest_api.operations.feed import Position
 from airflow_rest_api.operations.files import safe_name
-from airflow_rest_api.security.access_log import quiet
-from airflow_rest_api.security.client_address import client_address, parse
+from airflow_rest_api.security.audit import quiet
 from airflow_rest_api.security.guard import _bearer, _expect
 from airflow_rest_api.security.header_token import HeaderToken
 from airflow_rest_api.security.sites import Use, cookie, cookie_counts, refuse_others
+from airflow_rest_api.web.routes import _takes_gzip
 from tests.attacks.test_arguments import others
 
 LONG = 32_000
@@ -124,7 +123,7 @@ HEADERS: dict[str, Callable[[str], Any]] = {
     "if-none-match": lambda text: '"abc"' in text,
     "last-event-id": lambda text: (Position.parse(text),),
     "x-forwarded-for": lambda text: client_address(
-        {"client": ("::1", 1), "headers": header("x-forwarded-for", f"{text},::1").raw}, parse("::1")
+        {"client": ("::1", 1), "headers": header("x-forwarded-for", f"{text},::1").raw}, networks("::1")
     ),
     "(the header token)": lambda text: HeaderToken("a", "b").is_carried(header("a", text).raw),
 }  # fmt: skip

@@ -12,8 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from airflow_rest_api.airflow import dag_owners
 from airflow_rest_api.airflow.asking import ask
-from airflow_rest_api.api.answer import answer_file, answer_model, leaves
-from airflow_rest_api.api.body import json_body, read_model
+from airflow_rest_api.api.answers import answer_file, answer_model, key_of, leaves
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.dag_files_models import LAST, DagFileBody, RollbackBody, VersionBody, VersionList
 from airflow_rest_api.api.dag_files_run import (
@@ -25,9 +24,8 @@ from airflow_rest_api.api.dag_files_run import (
     place_of,
     scope_of,
 )
-from airflow_rest_api.api.idempotency import key_of
-from airflow_rest_api.api.models import OperationBody
-from airflow_rest_api.api.responses import ACCEPTED, FILE, IDEMPOTENCY_KEY, PREFER, errors
+from airflow_rest_api.api.models import ACCEPTED, FILE, IDEMPOTENCY_KEY, PREFER, OperationBody, errors
+from airflow_rest_api.api.requests import json_body, read_model
 from airflow_rest_api.dag_files.bundles import Place
 from airflow_rest_api.dag_files.diff import diff
 from airflow_rest_api.dag_files.grants import Scope

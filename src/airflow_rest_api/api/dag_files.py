@@ -8,8 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from airflow_rest_api.api.answer import answer_model, leaves
-from airflow_rest_api.api.body import read_form
+from airflow_rest_api.api.answers import answer_model, key_of, leaves
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.dag_files_form import REQUEST_BODY, DeployForm, from_form, take
 from airflow_rest_api.api.dag_files_models import (
@@ -30,9 +29,8 @@ from airflow_rest_api.api.dag_files_run import (
     place_of,
     scope_of,
 )
-from airflow_rest_api.api.idempotency import key_of
-from airflow_rest_api.api.models import OperationBody
-from airflow_rest_api.api.responses import ACCEPTED, IDEMPOTENCY_KEY, PREFER, errors
+from airflow_rest_api.api.models import ACCEPTED, IDEMPOTENCY_KEY, PREFER, OperationBody, errors
+from airflow_rest_api.api.requests import read_form
 from airflow_rest_api.dag_files import bundles
 from airflow_rest_api.dag_files.bundles import Place
 from airflow_rest_api.dag_files.grants import Scope

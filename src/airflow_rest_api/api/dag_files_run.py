@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from airflow_rest_api.api.answer import answer_operation, wishes
+from airflow_rest_api.api.answers import answer_operation, once, wishes
 from airflow_rest_api.api.dag_files_models import DagFileBody, VersionShort
-from airflow_rest_api.api.idempotency import once
 from airflow_rest_api.commands.model import Invocation
 from airflow_rest_api.dag_files.grants import COMMANDS, described
 from airflow_rest_api.errors import ApiError, Recorded
@@ -20,8 +19,8 @@ from airflow_rest_api.operations.model import State
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from airflow_rest_api.api.answers import Start
     from airflow_rest_api.api.context import Context
-    from airflow_rest_api.api.idempotency import Start
     from airflow_rest_api.dag_files.bundles import Place
     from airflow_rest_api.dag_files.grants import Scope
     from airflow_rest_api.dag_files.listing import ListedFile

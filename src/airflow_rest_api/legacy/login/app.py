@@ -18,14 +18,18 @@ from airflow_rest_api.airflow.accounts import Accounts
 from airflow_rest_api.airflow.auth import Airflow3
 from airflow_rest_api.airflow.refresh_token import claims_to_be
 from airflow_rest_api.api.handlers import LastResort
-from airflow_rest_api.asgi import root_path
+from airflow_rest_api.asgi import (
+    BodyDeadline,
+    Networks,
+    client_address,
+    media_type,
+    networks,
+    refuse_oversized,
+    root_path,
+)
 from airflow_rest_api.errors import ApiError, InvalidToken, Revoked
-from airflow_rest_api.header_values import media_type
 from airflow_rest_api.legacy import bearer
 from airflow_rest_api.legacy.login.throttle import Throttle, TooMany
-from airflow_rest_api.security.body_deadline import BodyDeadline
-from airflow_rest_api.security.client_address import Networks, client_address, parse
-from airflow_rest_api.security.request_size import refuse_oversized
 from airflow_rest_api.security.routes import Needs, check, needs
 from airflow_rest_api.security.sites import refuse_others
 
@@ -147,7 +151,7 @@ def create_login_app(
         host or Airflow3(),
         accounts or Accounts(),
         Throttle(settings.login_attempts, settings.login_lockout) if throttle is None else throttle,
-        parse(settings.trusted_proxies),
+        networks(settings.trusted_proxies),
     )
     app.include_router(router)
     for kind in (BadLogin, TooMany, ApiError, HTTPException):

@@ -9,11 +9,10 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.responses import Response
 
-from airflow_rest_api.api.answer import answer_model
+from airflow_rest_api.api.answers import answer_model
 from airflow_rest_api.api.context import CallerDep, ContextDep
 from airflow_rest_api.api.listing import check_endpoint
-from airflow_rest_api.api.models import Model
-from airflow_rest_api.api.responses import errors
+from airflow_rest_api.api.models import Model, errors
 from airflow_rest_api.commands.policy import own_command
 from airflow_rest_api.legacy.usage import UNKNOWN
 from airflow_rest_api.security.routes import Needs, needs
