@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from airflow_rest_api.legacy.differences import DIFFERENCES
 from airflow_rest_api.legacy.endpoints import ENDPOINTS, Argument, Endpoint
-from airflow_rest_api.legacy.printed_otherwise import PRINTED_OTHERWISE
+from tools.legacy_differences import DIFFERENCES
+from tools.legacy_printed import PRINTED_OTHERWISE
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 BEGIN = "<!-- {0}: made by `python -m tools.legacy_docs`; do not edit. -->"
