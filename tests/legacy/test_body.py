@@ -7,15 +7,15 @@ import pytest
 from starlette.datastructures import Headers
 
 from airflow_rest_api.json_text import MOST_VALUES
-from airflow_rest_api.legacy.body import (
+from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.legacy.request import (
     FORM_LIMIT,
     MOST_FIELDS,
-    Body,
+    SentBody,
     firsts,
     parse_pairs,
     read_body,
 )
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.parsing_threads import LARGE
 
 FORM = "application/x-www-form-urlencoded"
@@ -28,7 +28,7 @@ async def coming(*chunks: bytes) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def read(kind: str, *chunks: bytes, limit: int = 100_000, dispensable: bool = False) -> Body:
+def read(kind: str, *chunks: bytes, limit: int = 100_000, dispensable: bool = False) -> SentBody:
     headers = Headers({"content-type": kind} if kind else {})
     return asyncio.run(read_body(headers, coming(*chunks), limit, lambda: dispensable))
 

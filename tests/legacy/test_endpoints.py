@@ -1,18 +1,11 @@
 from __future__ import annotations
 
 from airflow_rest_api.legacy.endpoints import BY_NAME, ENDPOINTS
-from airflow_rest_api.legacy.translate import TRANSLATORS
-from airflow_rest_api.legacy.translate.names import COMMANDS
 from tests.legacy.recording import exchanges
 
 
 def test_there_are_the_26_endpoints_of_the_plugin() -> None:
     assert len(ENDPOINTS) == len(BY_NAME) == 26
-
-
-def test_every_endpoint_has_a_translation() -> None:
-    assert set(TRANSLATORS) == set(BY_NAME)
-    assert set(COMMANDS) <= set(BY_NAME)
 
 
 def test_no_argument_is_listed_twice() -> None:

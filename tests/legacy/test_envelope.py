@@ -4,7 +4,7 @@ import time
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 
-from airflow_rest_api.legacy.envelope import Envelope, http_date, mask_texts, masked
+from airflow_rest_api.legacy.answer import Envelope, http_date, mask_secrets, masked
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
 
@@ -97,7 +97,7 @@ def test_what_airflow_hides_within_json_is_not_echoed() -> None:
 
 
 def test_a_secret_is_masked_in_what_a_parser_says() -> None:
-    assert mask_texts(["bad URI x:y"], {"conn_uri": "x:y", "conn_id": "bad"}) == ["bad URI ***"]
+    assert mask_secrets("bad URI x:y", {"conn_uri": "x:y", "conn_id": "bad"}) == "bad URI ***"
 
 
 def test_an_address_is_masked_up_to_its_last_at_sign() -> None:

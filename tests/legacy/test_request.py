@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_rest_api.legacy.body import Body
 from airflow_rest_api.legacy.errors import Refusal
-from airflow_rest_api.legacy.request import Request, Sent, is_complete, understand
+from airflow_rest_api.legacy.model import LegacyRequest
+from airflow_rest_api.legacy.request import Sent, SentBody, is_complete, understand
 
 
-def ask(query: str, *fields: tuple[str, str | None]) -> Request:
-    return understand(Sent.of(query, Body(list(fields))))
+def ask(query: str, *fields: tuple[str, str | None]) -> LegacyRequest:
+    return understand(Sent.of(query, SentBody(list(fields))))
 
 
 def refusal(query: str) -> str:
@@ -78,7 +78,7 @@ def test_all_missing_arguments_are_named() -> None:
 
 
 def test_unknown_arguments_are_echoed_and_named() -> None:
-    sent = Sent.of("api=version&x=1", Body([("y", "2")], {"y": "2"}))
+    sent = Sent.of("api=version&x=1", SentBody([("y", "2")], {"y": "2"}))
     assert understand(sent).warnings == ("Unknown argument(s) ['x', 'y'] were ignored",)
     assert sent.arguments == {"api": "version", "x": "1"}
     assert sent.post_arguments == {"y": "2"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.dag_files.archive import is_archive, unpack
@@ -15,15 +14,12 @@ from airflow_rest_api.operations.model import State
 from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from airflow_rest_api.commands.model import Invocation
-    from airflow_rest_api.dag_files.deployment import DagFiles
-    from airflow_rest_api.dag_files.grants import Grants, Scope
+    from airflow_rest_api.api.context import Context
     from airflow_rest_api.dag_files.upload import Received
-    from airflow_rest_api.legacy.body import File
+    from airflow_rest_api.legacy.actions import Deploy
+    from airflow_rest_api.legacy.answer import Envelope
+    from airflow_rest_api.legacy.model import SentFile
     from airflow_rest_api.operations.model import Operation
-    from airflow_rest_api.operations.service import Operations
     from airflow_rest_api.security.caller import Caller
 
 COMMAND = "deploy_dag"
@@ -35,110 +31,58 @@ ROUND = 3600.0
 """Seconds of one wait, after which comes another: what ends a deployment is its own timeout."""
 
 
-@dataclass(frozen=True)
-class Deployment:
+async def deploy(context: Context, caller: Caller, work: Deploy, file: SentFile, envelope: Envelope) -> None:
     """
-    What a request wants.
+    Deploy a file or an archive, wait for the end, and answer.
 
-    :ivar force_invalid: also what cannot be imported
-    :ivar folder: of the bundle
-    :ivar paused: what becomes of the DAGs; None: nothing
+    :raises Refusal: nothing was written
+    :raises Forbidden: not there, or not without a check
     """
-
-    name: str
-    force: bool = False
-    force_invalid: bool = False
-    paused: bool | None = None
-    bundle: str | None = None
-    folder: str = ""
-    wait: bool = False
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """
-    What came of it, for the answer.
-
-    :ivar dag_ids: the DAGs that the files define
-    """
-
-    output: str
-    dag_ids: list[str]
-    warnings: list[str]
-
-
-class Deployments:
-    """Deploys for the 1.x endpoint."""
-
-    def __init__(self, operations: Operations, dag_files: DagFiles, grants: Grants) -> None:
-        self._operations = operations
-        self._dag_files = dag_files
-        self._grants = grants
-
-    async def enter(self, caller: Caller) -> Scope:
-        """Return where somebody may deploy; raise Forbidden."""
-        return await self._grants.scope(caller, COMMAND)
-
-    async def run(
-        self,
-        caller: Caller,
-        scope: Scope,
-        wanted: Deployment,
-        file: File,
-        invocation: Invocation,
-        on_end: Callable[[Operation], None] | None,
-        on_start: Callable[[Operation], None],
-    ) -> Deployed:
-        """
-        Deploy a file or an archive, wait for the end, and return what to answer.
-
-        :param invocation: as which it is recorded
-        :param on_start: is given the operation once there is one
-        :raises Refusal: nothing was written
-        :raises Forbidden: not there, or not without a check
-        """
-        if wanted.force_invalid:
+    on_end = context.audit.ended(caller, work.recorded)
+    with context.audit.refusals(caller, COMMAND, work.recorded):
+        scope = await context.grants.scope(caller, COMMAND)
+        if work.force_invalid:
             scope.enter_unchecked()
         try:
-            place = await asyncio.to_thread(scope.place, COMMAND, wanted.bundle, wanted.folder)
-            received = self._dag_files.receive(place.folder)
+            place = await asyncio.to_thread(scope.place, COMMAND, work.bundle, work.folder)
+            received = context.dag_files.receive(place.folder)
             try:
-                await asyncio.to_thread(_take, wanted.name, file, received)
+                await asyncio.to_thread(_take, work.file, file, received)
                 paths = [one.path for one in received.files]
-                await self._grants.enter(caller, COMMAND, place.bundle.name, paths)
+                await context.grants.enter(caller, COMMAND, place.bundle.name, paths)
                 order = Order(
                     place,
                     received,
                     caller.name,
-                    overwrite=wanted.force,
+                    overwrite=work.force,
                     always_new=True,
-                    force_invalid=wanted.force_invalid,
-                    paused=wanted.paused,
-                    wait=wanted.wait,
+                    force_invalid=work.force_invalid,
+                    paused=work.paused,
+                    wait=work.wait,
                     covers=scope.covers,
                 )
-                operation = await self._operations.conduct(
+                operation = await context.operations.conduct(
                     COMMAND,
-                    lambda conductor: self._dag_files.deploy(conductor, order),
-                    effect=invocation.effect,
-                    argv=list(invocation.masked),
+                    lambda conductor: context.dag_files.deploy(conductor, order),
+                    effect=work.recorded.effect,
+                    argv=list(work.recorded.masked),
                     user=caller.name,
                     asks=scope.asks(place.bundle.name, paths),
                     on_end=on_end,
                     endpoint=COMMAND,
                 )
-                on_start(operation)
+                envelope.ran(operation)
                 while not operation.state.ended:
-                    operation = await self._operations.wait(operation.id, ROUND)
+                    operation = await context.operations.wait(operation.id, ROUND)
             finally:
                 with suppress(OSError):
                     await asyncio.to_thread(received.remove)
         except Problem as problem:
             raise Refusal(str(problem), problem.status) from None
-        return _told(wanted, operation)
+    _answer(envelope, work, operation)
 
 
-def _take(name: str, file: File, received: Received) -> None:
+def _take(name: str, file: SentFile, received: Received) -> None:
     file.content.seek(0)
     if is_archive(name):
         unpack(name, file.content, received)
@@ -146,22 +90,24 @@ def _take(name: str, file: File, received: Received) -> None:
         received.add(name, file.content, "dag_file")
 
 
-def _told(wanted: Deployment, operation: Operation) -> Deployed:
+def _answer(envelope: Envelope, work: Deploy, operation: Operation) -> None:
     result: dict[str, Any] = operation.result if isinstance(operation.result, dict) else {}
     if operation.state is not State.SUCCEEDED:
         problem = result.get("problem", {})
         if problem.get("reason") == "exists":
-            raise Refusal(f"The file '{wanted.name}' already exists on host '{socket.gethostname()}'.")
+            raise Refusal(f"The file '{work.file}' already exists on host '{socket.gethostname()}'.")
         status = 400 if problem.get("reason") in INVALID else problem.get("status", 500)
         raise Refusal(problem.get("message") or operation.message or "Failed", status)
-    warnings = list(dict.fromkeys(operation.warnings))
-    prefix = NOT_SET if wanted.paused is not None else ""
+    envelope.output = f"DAG File [{work.file}] has been uploaded"
+    envelope.dag_ids = sorted({dag["dag_id"] for dag in result["dags"]})
+    envelope.warnings += dict.fromkeys(operation.warnings)
+    prefix = NOT_SET if work.paused is not None else ""
     for error in result["errors"]:
         line = f", line {error['line']}" if error["line"] else ""
-        warnings.append(f"{prefix}{error['file']}{line}: {error['message']}")
+        envelope.warnings.append(f"{prefix}{error['file']}{line}: {error['message']}")
     for one in result["duplicates"]:
-        warnings.append(f"The DAG {one['dag_id']!r} of {one['file']} comes from {one['owner']} as well")
-    if wanted.paused is not None and not result["dags"] and not result["errors"]:
-        warnings.append(f"{NOT_SET}the file defines none")
-    dag_ids = sorted({dag["dag_id"] for dag in result["dags"]})
-    return Deployed(f"DAG File [{wanted.name}] has been uploaded", dag_ids, [*warnings, *result["warnings"]])
+        both = f"{one['file']} comes from {one['owner']} as well"
+        envelope.warnings.append(f"The DAG {one['dag_id']!r} of {both}")
+    if work.paused is not None and not result["dags"] and not result["errors"]:
+        envelope.warnings.append(f"{NOT_SET}the file defines none")
+    envelope.warnings += result["warnings"]

@@ -38,7 +38,7 @@ ASK_AGAIN = 5.0
 """Seconds after which the DAG processor is asked once more: it can drop a request (see `dag_files.watch`)."""
 
 
-class Readiness:
+class DagReadiness:
     """
     Waits for DAGs that were deployed: Airflow knows one when its DAG processor has parsed its file.
 
