@@ -31,7 +31,7 @@ from airflow_rest_api.api import (
     services,
 )
 from airflow_rest_api.api.context import CatalogLoader, Context
-from airflow_rest_api.api.errors import LastResort, add_handlers
+from airflow_rest_api.api.handlers import LastResort, add_handlers
 from airflow_rest_api.api.lifespan import Upkeep
 from airflow_rest_api.commands.needs import POWERS
 from airflow_rest_api.dag_files.check import CheckLimits
@@ -46,7 +46,7 @@ from airflow_rest_api.engine.job import Limits
 from airflow_rest_api.legacy.child import MODULES
 from airflow_rest_api.legacy.credentials import LegacyCredentials, not_let_in
 from airflow_rest_api.legacy.dag_readiness import DagReadiness
-from airflow_rest_api.legacy.endpoints import COMMANDS as ENDPOINT_COMMANDS
+from airflow_rest_api.legacy.endpoints import ENDPOINT_COMMANDS
 from airflow_rest_api.legacy.model import PATH as LEGACY
 from airflow_rest_api.legacy.routes import Legacy
 from airflow_rest_api.legacy.routes import router as legacy

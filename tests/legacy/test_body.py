@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.datastructures import Headers
 
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.json_text import MOST_VALUES
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import (
     FORM_LIMIT,
     MOST_FIELDS,

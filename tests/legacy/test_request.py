@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.model import LegacyRequest
 from airflow_rest_api.legacy.request import Sent, SentBody, is_complete, understand
 

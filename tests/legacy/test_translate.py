@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.commands.catalog import load_catalog
-from airflow_rest_api.commands.errors import UnknownCommand
 from airflow_rest_api.commands.model import Argument, Command, Effect
+from airflow_rest_api.errors import Refusal, UnknownCommand
 from airflow_rest_api.legacy.actions import Action, Answer, Deploy, RunChild, RunCommands, StartService, Work
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.model import SentFile
 from airflow_rest_api.legacy.names import TranslationContext as Context
 from airflow_rest_api.legacy.names import counterpart
@@ -336,7 +335,7 @@ def test_a_command_that_can_print_json_is_asked_to(as_json: Context, query: str,
 
 def test_dags_of_one_path_are_listed_as_json(as_json: Context) -> None:
     found = child(as_json, "api=list_dags&subdir=team")
-    assert (found.module, found.recorded.effect) == ("dag_list", Effect.READ)
+    assert (found.entry, found.recorded.effect) == ("listings:list_dags", Effect.READ)
     assert found.order == {"subdir": "team", "report": False, "output": "json"}
     assert child(as_json, "api=list_dags&subdir=team&report").recorded.effect is Effect.EXECUTE
 
@@ -346,7 +345,7 @@ def test_what_1_x_listed_is_read_by_us_with_the_permissions_of_the_command(
     as_json: Context, kind: str
 ) -> None:
     found = child(as_json, f"api={kind}")
-    assert (found.module, found.order) == ("listed", {"kind": kind})
+    assert (found.entry, found.order) == ("listings:list_rows", {"kind": kind})
     assert found.commands == [f"{kind} list"]
     assert found.airflow_cmd.startswith(f"airflow {kind} list")
     assert found.recorded.effect is Effect.READ
@@ -354,7 +353,7 @@ def test_what_1_x_listed_is_read_by_us_with_the_permissions_of_the_command(
 
 @pytest.mark.parametrize("query", ["connections&add=on&conn_id=c&conn_uri=x://h", "variables&delete=k"])
 def test_other_verbs_stay_commands(as_json: Context, query: str) -> None:
-    assert commands(as_json, f"api={query}").module == "command"
+    assert commands(as_json, f"api={query}").entry == "commands:run_commands"
 
 
 def test_a_pool_that_is_deleted_is_shown_to_those_who_may_see_it(as_json: Context) -> None:

@@ -66,11 +66,11 @@ class RunCommands(Work):
     """
     Commands of Airflow, one after the other, in one child.
 
-    :ivar order: what `legacy.child.command` takes
+    :ivar order: what `legacy.child.commands` takes
     :ivar instead: what is done for those who may not do this
     """
 
-    module: ClassVar[str] = "command"
+    entry: ClassVar[str] = "commands:run_commands"
     _: KW_ONLY
     invocations: tuple[Invocation, ...]
     order: Mapping[str, Any] = field(default_factory=dict)
@@ -87,13 +87,13 @@ class RunChild(Work):
     """
     Work that no command of Airflow does, in a child.
 
-    :ivar module: of `legacy.child`, which does it
-    :ivar order: what that module takes
+    :ivar entry: `module:function` of `legacy.child` that does it
+    :ivar order: what that function takes
     :ivar instead: what is done for those who may not do this
     """
 
     _: KW_ONLY
-    module: str
+    entry: str
     order: Mapping[str, Any] = field(default_factory=dict)
     instead: RunChild | None = None
 

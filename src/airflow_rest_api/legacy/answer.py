@@ -10,25 +10,24 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.installation import configured
-from airflow_rest_api.commands.masking import hides_value_of, masked_text
+from airflow_rest_api.commands.masking import masked_text
 from airflow_rest_api.commands.model import Effect
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.actions import RunCommands, StartService
 from airflow_rest_api.legacy.child import messages
-from airflow_rest_api.legacy.endpoints import SECRET_ARGUMENTS
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.printed import FIELD, Printed, masked_address, more_of, printed_text
 from airflow_rest_api.operations.log_lines import alarms, without_log_lines
 from airflow_rest_api.operations.model import State
 from airflow_rest_api.operations.result import SILENT, documents, reader
+from airflow_rest_api.secret_names import MASK, is_secret, value_is_secret
 
 if TYPE_CHECKING:
+    from airflow_rest_api.errors import ApiError
     from airflow_rest_api.legacy.actions import RunChild, Work
     from airflow_rest_api.legacy.model import LegacyRequest
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.result import Read
     from airflow_rest_api.settings import Settings
-
-MASK = "***"
 
 LONG_TEXT = 64 * 1024
 """Characters from which making an answer of what was printed is left to a thread."""
@@ -44,11 +43,8 @@ _GAP = re.compile(r"^… \d+ bytes left out …$", re.MULTILINE)
 PASSED = timedelta(seconds=60)
 """Longer than any answer to `trigger_dag` takes whose client looks for its run by the time of the answer."""
 
-# Airflow's own words for what is secret by its name, [core] sensitive_var_conn_names aside.
-_SECRET_WORDS = re.compile(
-    r"access_token|api_?key|apikey|authorization|jwt|passphrase|passw(or)?d|private_key|secret|token",
-    re.IGNORECASE,
-)
+_ADDRESSES = frozenset({"broker_api", "conn_uri"})
+"""Secret, but for the host."""
 _USER_IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
 
 
@@ -79,6 +75,10 @@ class Envelope:
     left_at: datetime | None = None
     dag_ids: list[str] | None = None
     headers: dict[str, str] = field(default_factory=dict)
+
+    def refuse(self, error: ApiError) -> None:
+        """Say why nothing was done."""
+        self.status, self.output, self.headers = error.status, error.message, error.headers
 
     def ran(self, operation: Operation) -> None:
         """Name the operation of a command that ran, or runs."""
@@ -112,9 +112,8 @@ def http_date(moment: datetime) -> str:
 
 def masked(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a client sent without the secrets in it: the answer ends up in logs."""
-    key = arguments.get("key")
     # A key that came elsewhere in the request is not known here.
-    secret_variable = not isinstance(key, str) or _is_secret(key)
+    secret_variable = value_is_secret(arguments.get("key"))
     return {
         name: _masked(name, value, secret=name == "value" and secret_variable)
         for name, value in arguments.items()
@@ -123,7 +122,7 @@ def masked(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def mask_secrets(text: str, values: Mapping[str, str]) -> str:
     """Return a text with the secret ones among a request's values masked: a parser quotes what it refuses."""
-    secrets = (value for name, value in values.items() if name in SECRET_ARGUMENTS)
+    secrets = {value for name, value in values.items() if value and is_secret(name)}
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
@@ -252,17 +251,11 @@ def _fields_apart(work: Work, stdout: str) -> tuple[str, str]:
 def _masked(name: str, value: Any, *, secret: bool) -> Any:
     if value is None or value == "":
         return value
-    if name == "conn_uri":
-        return masked_address(value) if isinstance(value, str) else MASK
-    if isinstance(value, str) and "://" in value:
-        value = _USER_IN_ADDRESS.sub(MASK, value)
-    if secret or name in SECRET_ARGUMENTS - {"broker_api"} or _is_secret(name):
+    if name in _ADDRESSES and isinstance(value, str):
+        return masked_address(value)
+    if secret or is_secret(name):
         return MASK
-    return masked_text(value) if isinstance(value, str) else value
-
-
-def _is_secret(name: str) -> bool:
-    return bool(_SECRET_WORDS.search(name)) or hides_value_of(name)
+    return masked_text(_USER_IN_ADDRESS.sub(MASK, value)) if isinstance(value, str) else value
 
 
 def _documents(stdout: str, done: bool) -> Any:

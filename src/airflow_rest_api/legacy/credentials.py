@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
 from airflow_rest_api.admission import as_json
-from airflow_rest_api.airflow.errors import InvalidToken, NotAnAccessToken, NoUser, Revoked
+from airflow_rest_api.errors import InvalidToken, NotAnAccessToken, NoUser, Revoked
 from airflow_rest_api.legacy.answer import Envelope
 from airflow_rest_api.legacy.request import Sent
 from airflow_rest_api.parsing_threads import read_aside
@@ -21,7 +21,7 @@ from airflow_rest_api.security.request_size import is_taken
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-    from airflow_rest_api.problem import Problem
+    from airflow_rest_api.errors import ApiError
     from airflow_rest_api.security.caller import Host
 
 METHODS = ("GET", "POST", "HEAD", "OPTIONS")
@@ -75,16 +75,16 @@ class LegacyCredentials:
         except InvalidToken as error:
             return token_refusal(token, error)
 
-    def refusal(self, scope: Scope, problem: Problem) -> Response:
+    def refusal(self, scope: Scope, problem: ApiError) -> Response:
         """Return the envelope of what the rest of the API found wrong as well."""
-        envelope = _envelope(scope, problem.status, str(problem))
+        envelope = _envelope(scope, problem.status, problem.message)
         envelope.headers = problem.headers
         return respond(envelope)
 
 
-def not_let_in(problem: Problem) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+def not_let_in(problem: ApiError) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     """Return the envelope for a request that was refused unread: its arguments are not known."""
-    return as_json(None, Envelope(problem.status, str(problem), _now()).document())
+    return as_json(None, Envelope(problem.status, problem.message, _now()).document())
 
 
 async def respond_aside(envelope: Envelope, size: int) -> Response:

@@ -8,10 +8,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.dag_files.archive import is_archive, unpack
-from airflow_rest_api.dag_files.orders import DUPLICATE_DAGS, IMPORT_ERRORS, Order
-from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.dag_files.orders import Order
+from airflow_rest_api.errors import DuplicateDags, FilesExist, ImportErrors, Refusal
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
     from airflow_rest_api.api.context import Context
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 COMMAND = "deploy_dag"
 NOT_SET = "Failed to set the state (pause, unpause) of the DAG: "
-INVALID = frozenset({IMPORT_ERRORS, DUPLICATE_DAGS})
+INVALID = frozenset({ImportErrors.reason, DuplicateDags.reason})
 """The reasons for which files themselves are refused: 400, as any wrong value that a client of 1.x sends."""
 
 ROUND = 3600.0
@@ -35,50 +34,46 @@ async def deploy(context: Context, caller: Caller, work: Deploy, file: SentFile,
     """
     Deploy a file or an archive, wait for the end, and answer.
 
-    :raises Refusal: nothing was written
-    :raises Forbidden: not there, or not without a check
+    :raises ApiError: nothing was written
     """
     on_end = context.audit.ended(caller, work.recorded)
     with context.audit.refusals(caller, COMMAND, work.recorded):
         scope = await context.grants.scope(caller, COMMAND)
         if work.force_invalid:
             scope.enter_unchecked()
+        place = await asyncio.to_thread(scope.place, COMMAND, work.bundle, work.folder)
+        received = context.dag_files.receive(place.folder)
         try:
-            place = await asyncio.to_thread(scope.place, COMMAND, work.bundle, work.folder)
-            received = context.dag_files.receive(place.folder)
-            try:
-                await asyncio.to_thread(_take, work.file, file, received)
-                paths = [one.path for one in received.files]
-                await context.grants.enter(caller, COMMAND, place.bundle.name, paths)
-                order = Order(
-                    place,
-                    received,
-                    caller.name,
-                    overwrite=work.force,
-                    always_new=True,
-                    force_invalid=work.force_invalid,
-                    paused=work.paused,
-                    wait=work.wait,
-                    covers=scope.covers,
-                )
-                operation = await context.operations.conduct(
-                    COMMAND,
-                    lambda conductor: context.dag_files.deploy(conductor, order),
-                    effect=work.recorded.effect,
-                    argv=list(work.recorded.masked),
-                    user=caller.name,
-                    asks=scope.asks(place.bundle.name, paths),
-                    on_end=on_end,
-                    endpoint=COMMAND,
-                )
-                envelope.ran(operation)
-                while not operation.state.ended:
-                    operation = await context.operations.wait(operation.id, ROUND)
-            finally:
-                with suppress(OSError):
-                    await asyncio.to_thread(received.remove)
-        except Problem as problem:
-            raise Refusal(str(problem), problem.status) from None
+            await asyncio.to_thread(_take, work.file, file, received)
+            paths = [one.path for one in received.files]
+            await context.grants.enter(caller, COMMAND, place.bundle.name, paths)
+            order = Order(
+                place,
+                received,
+                caller.name,
+                overwrite=work.force,
+                always_new=True,
+                force_invalid=work.force_invalid,
+                paused=work.paused,
+                wait=work.wait,
+                covers=scope.covers,
+            )
+            operation = await context.operations.conduct(
+                COMMAND,
+                lambda conductor: context.dag_files.deploy(conductor, order),
+                effect=work.recorded.effect,
+                argv=list(work.recorded.masked),
+                user=caller.name,
+                asks=scope.asks(place.bundle.name, paths),
+                on_end=on_end,
+                endpoint=COMMAND,
+            )
+            envelope.ran(operation)
+            while not operation.state.ended:
+                operation = await context.operations.wait(operation.id, ROUND)
+        finally:
+            with suppress(OSError):
+                await asyncio.to_thread(received.remove)
     _answer(envelope, work, operation)
 
 
@@ -94,7 +89,7 @@ def _answer(envelope: Envelope, work: Deploy, operation: Operation) -> None:
     result: dict[str, Any] = operation.result if isinstance(operation.result, dict) else {}
     if operation.state is not State.SUCCEEDED:
         problem = result.get("problem", {})
-        if problem.get("reason") == "exists":
+        if problem.get("reason") == FilesExist.reason:
             raise Refusal(f"The file '{work.file}' already exists on host '{socket.gethostname()}'.")
         status = 400 if problem.get("reason") in INVALID else problem.get("status", 500)
         raise Refusal(problem.get("message") or operation.message or "Failed", status)

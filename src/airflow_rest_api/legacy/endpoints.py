@@ -437,11 +437,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 
 BY_NAME: dict[str, Endpoint] = {endpoint.name: endpoint for endpoint in ENDPOINTS}
 
-COMMANDS: dict[str, tuple[str, ...]] = {
+ENDPOINT_COMMANDS: dict[str, tuple[str, ...]] = {
     endpoint.name: endpoint.commands for endpoint in ENDPOINTS if endpoint.commands
 }
 """The commands that an endpoint may run, for switching them off by its name."""
-
-SECRET_ARGUMENTS = frozenset(
-    argument.name for endpoint in ENDPOINTS for argument in endpoint.arguments if argument.secret
-)

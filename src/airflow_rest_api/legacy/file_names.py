@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from airflow_rest_api.dag_files.archive import ENDINGS
-from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.model import LegacyRequest
 
 LOG_ARGUMENTS = ("stdout", "stderr", "log-file")

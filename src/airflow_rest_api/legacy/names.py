@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from airflow_rest_api.commands.errors import BadArgument, UnknownCommand
 from airflow_rest_api.commands.model import Command, Invocation
+from airflow_rest_api.errors import BadArgument, Refusal, UnknownCommand
 from airflow_rest_api.legacy.actions import Ignored
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.model import LegacyRequest
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlunparse
 
 from airflow_rest_api.legacy.model import LegacyRequest
+from airflow_rest_api.secret_names import MASK
 
 RULE = "-" * 67
 
@@ -292,14 +293,14 @@ def masked_address(uri: str) -> str:
     # Airflow takes passwords with `@` and `/` in them; what follows `?` is the extra field.
     scheme, found, rest = uri.partition("://")
     _, at, host = rest.rpartition("@")
-    return f"{scheme}://{'***' if at else ''}{at}{host}".partition("?")[0] if found else "***"
+    return f"{scheme}://{MASK if at else ''}{at}{host}".partition("?")[0] if found else MASK
 
 
 def _address(request: LegacyRequest) -> str:
     """Return the connection that was added as an address, without its password, which 1.10 printed."""
     if uri := request.get("conn_uri"):
         return masked_address(uri)
-    password = "***" if request.given("conn_password") else ""
+    password = MASK if request.given("conn_password") else ""
     of = {name: request.get(f"conn_{name}") or "" for name in ("type", "login", "host", "port", "schema")}
     place = f"{of['login']}:{password}@{of['host']}:{of['port']}"
     return urlunparse((of["type"], place, of["schema"], "", "", ""))

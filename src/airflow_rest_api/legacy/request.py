@@ -16,13 +16,12 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException
 
 from airflow_rest_api import json_text
+from airflow_rest_api.errors import ApiError, Refusal
 from airflow_rest_api.header_values import media_type
 from airflow_rest_api.legacy.endpoints import ASYNC, BY_NAME
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.model import Endpoint, LegacyRequest, SentFile
 from airflow_rest_api.multipart import read_multipart
 from airflow_rest_api.parsing_threads import read_aside
-from airflow_rest_api.problem import Problem
 from airflow_rest_api.room import no_room
 
 UNCHECKED = frozenset({"false", "off", "0", "no"})
@@ -162,7 +161,7 @@ async def _read_multipart(headers: Headers, stream: AsyncGenerator[bytes, None])
     body = SentBody()
     try:
         form = await read_multipart(headers, stream, files=_FILES, fields=MOST_FIELDS, part=FORM_LIMIT)
-    except (Refusal, Problem):
+    except ApiError:
         raise
     except Exception as error:
         if no_room(error):

@@ -20,25 +20,23 @@ from airflow_rest_api.admission import within_share
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.airflow.parsing import processor_alive
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
+from airflow_rest_api.asgi import MOUNT, root_path
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.engine.engine import Busy
+from airflow_rest_api.errors import ApiError, Busy, Forbidden, Refusal
 from airflow_rest_api.legacy import answer
 from airflow_rest_api.legacy.actions import Action, Answer, Deploy, RunChild, RunCommands, StartService, Work
 from airflow_rest_api.legacy.answer import Envelope
 from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.credentials import respond_aside
 from airflow_rest_api.legacy.deploy import deploy
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.model import PATH
 from airflow_rest_api.legacy.names import TranslationContext
 from airflow_rest_api.legacy.request import Sent, endpoint_of, is_complete, read_body, understand
 from airflow_rest_api.legacy.translate import CHILD, translate
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.paths import MOUNT, root_path
-from airflow_rest_api.problem import Problem, foreseen, of_disk
-from airflow_rest_api.security.access import Forbidden
+from airflow_rest_api.room import of_disk
 from airflow_rest_api.security.routes import Needs, needs
-from airflow_rest_api.services.errors import AlreadyRunning, PortInUse
+from airflow_rest_api.storage.transient import foreseen
 
 if TYPE_CHECKING:
     from airflow_rest_api.legacy.dag_readiness import DagReadiness
@@ -53,8 +51,6 @@ SETTLED = 5.0
 """Seconds at most in which the end of a start is noted, with the database at hand."""
 ROUND = 3600.0
 """Seconds of one wait for a command, after which comes another: what ends a command is its own timeout."""
-
-BUSY = "Too many commands are running and waiting already; try again later."
 
 router = APIRouter(tags=["old endpoints"])
 
@@ -75,14 +71,13 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
         if request.method == "HEAD":
             # A HEAD changes nothing: the 1.x plugin ran the command.
             understand(sent)
-    except (Problem, OSError) as error:
-        problem = error if isinstance(error, Problem) else of_disk(error)
-        if problem is None:
+    except (ApiError, OSError) as error:
+        found = error if isinstance(error, ApiError) else of_disk(error)
+        if found is None:
             raise
-        envelope.status, envelope.output, envelope.headers = problem.status, str(problem), problem.headers
-    except Refusal as refusal:
-        envelope.status, envelope.output = refusal.status, refusal.message
-        envelope.post_arguments = sent.post_arguments
+        if isinstance(found, Refusal):
+            envelope.post_arguments = sent.post_arguments
+        envelope.refuse(found)
     else:
         if request.method != "HEAD":
             root = root_path(request.scope).removesuffix(MOUNT)
@@ -128,18 +123,13 @@ class Legacy:
                     ignored[:0] = action.ignored
                     envelope.warnings += action.warnings
             await self._act(action, request, caller, envelope, root)
-        except Refusal as refusal:
-            envelope.status, envelope.output = refusal.status, refusal.message
-        except Forbidden as error:
-            envelope.status, envelope.output = 403, str(error)
-        except Busy as busy:
-            envelope.status, envelope.output = 429, BUSY
-            envelope.headers["Retry-After"] = str(busy.retry_after)
         except Exception as error:
-            found = foreseen(error)
+            found = error if isinstance(error, ApiError) else foreseen(error)
             if found is None:
                 raise
-            envelope.status, envelope.output, envelope.headers = found.status, str(found), found.headers
+            envelope.refuse(found)
+            if isinstance(found, Busy):
+                envelope.output = Busy.message
         if isinstance(envelope.output, str):
             values = {name: value for name, value in (*sent.query, *sent.body.fields) if value}
             envelope.output = answer.mask_secrets(envelope.output, values)
@@ -212,17 +202,14 @@ class Legacy:
     ) -> Operation:
         """Start a component, and wait until it is ready or has failed."""
         services = self._context.services
-        try:
-            service, operation = await services.start(
-                work.plan,
-                user=caller.name,
-                asks=decision.asks,
-                warnings=list(work.warnings),
-                on_end=self._context.audit.ended(caller, work.recorded),
-                endpoint=request.endpoint.name,
-            )
-        except (AlreadyRunning, PortInUse) as error:
-            raise Refusal(str(error), 409) from None
+        service, operation = await services.start(
+            work.plan,
+            user=caller.name,
+            asks=decision.asks,
+            warnings=list(work.warnings),
+            on_end=self._context.audit.ended(caller, work.recorded),
+            endpoint=request.endpoint.name,
+        )
         operation = await self._ended(operation)
         # What has failed is then known to have: the same can be asked for again at once.
         await services.local.started(service.id, SETTLED)
@@ -240,7 +227,7 @@ class Legacy:
         operation = await self._context.operations.start(
             replace(work.recorded, argv=[messages.write({**work.order}, key)]),
             user=caller.name,
-            entry=f"{CHILD}.{work.module}:main",
+            entry=f"{CHILD}.{work.entry}",
             commands=work.commands,
             read=answer.reader_of(request, work),
             warnings=list(work.warnings),

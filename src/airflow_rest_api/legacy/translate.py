@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_rest_api.commands.model import Command, Effect, Invocation
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.actions import (
     Action,
     Answer,
@@ -24,7 +25,6 @@ from airflow_rest_api.legacy.actions import (
 )
 from airflow_rest_api.legacy.child.messages import unknown_dag
 from airflow_rest_api.legacy.child.run_task import DEPENDENCY_FLAGS
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.file_names import LOG_ARGUMENTS, exchanged, log_names, pid_name, uploaded
 from airflow_rest_api.legacy.model import LegacyRequest
 from airflow_rest_api.legacy.names import ARGUMENTS, TranslationContext, command_of, counterpart, renamed
@@ -32,7 +32,7 @@ from airflow_rest_api.services.kinds import BY_COMMAND, LOG_SERVER
 from airflow_rest_api.services.launching import Plan
 
 CHILD = "airflow_rest_api.legacy.child"
-START = f"{CHILD}.background:main"
+START = f"{CHILD}.commands:start_component"
 
 CONNECTION_VERBS = ("list", "add", "delete")
 NO_VALUE = "None"
@@ -74,7 +74,7 @@ def command(**order: Any) -> Callable[[LegacyRequest, TranslationContext], RunCo
     """
     Return the translation into one command of today, with the arguments under their names of today.
 
-    :param order: more for `legacy.child.command`
+    :param order: more for `legacy.child.commands`
     """
 
     def translated(request: LegacyRequest, context: TranslationContext) -> RunCommands:
@@ -98,7 +98,7 @@ def plugin_version(request: LegacyRequest, context: TranslationContext) -> Answe
 
 
 def trigger(request: LegacyRequest, context: TranslationContext) -> RunCommands:
-    """Create a run, with the client's date or one that `child.trigger` chooses."""
+    """Create a run, with the client's date or one that `child.commands` chooses."""
     json_object(request, "conf")
     found = command_of(request, context)
     date, target = request.get("execution_date"), counterpart(found, "exec_date")
@@ -124,7 +124,7 @@ def list_tasks(request: LegacyRequest, context: TranslationContext) -> RunComman
         # With a path the DAG's file is imported, which is its author's code.
         effect = Effect.EXECUTE if request.given("subdir") else Effect.READ
         return _child(
-            request, "task_tree", effect, dag_id=request.get("dag_id"), subdir=request.get("subdir")
+            request, "listings:show_tree", effect, dag_id=request.get("dag_id"), subdir=request.get("subdir")
         )
     return _renamed_command(request, context, found, load=True)
 
@@ -134,7 +134,9 @@ def run(request: LegacyRequest, context: TranslationContext) -> RunChild:
     order: dict[str, Any] = {name: request.get(name) or request.given(name) or None for name in RUN_TAKES}
     lost = [a.name for a in request.endpoint.arguments if a.name not in RUN_TAKES and request.given(a.name)]
     warnings = [Ignored(f"Argument(s) {lost} have no effect", *lost)] if lost else []
-    return _child(request, "run_task", Effect.EXECUTE, warnings, **order, json=context.as_json or None)
+    return _child(
+        request, "run_task:run_task", Effect.EXECUTE, warnings, **order, json=context.as_json or None
+    )
 
 
 def list_dags(request: LegacyRequest, context: TranslationContext) -> RunCommands | RunChild:
@@ -143,7 +145,9 @@ def list_dags(request: LegacyRequest, context: TranslationContext) -> RunCommand
     if request.given("subdir"):
         effect = Effect.EXECUTE if report else Effect.READ
         output = "json" if context.as_json else "table"
-        return _child(request, "dag_list", effect, subdir=request.get("subdir"), report=report, output=output)
+        return _child(
+            request, "listings:list_dags", effect, subdir=request.get("subdir"), report=report, output=output
+        )
     found = [command_of(request, context), *([context.get("dags report")] if report else [])]
     return _commands(request, context, [context.bind(one, {}) for one in found])
 
@@ -285,10 +289,10 @@ def deploy(request: LegacyRequest, context: TranslationContext) -> Deploy:
 def refresh(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Have the file of a DAG parsed anew, or all: by the DAG processor, or here where none is alive."""
     dag_id = request.get("dag_id")
-    asks = _child(request, "refresh", Effect.WRITE, dag_id=dag_id)
+    asks = _child(request, "refresh:refresh", Effect.WRITE, dag_id=dag_id)
     if context.processor_alive():
         return asks
-    return replace(_child(request, "refresh", Effect.EXECUTE, dag_id=dag_id, here=True), instead=asks)
+    return replace(_child(request, "refresh:refresh", Effect.EXECUTE, dag_id=dag_id, here=True), instead=asks)
 
 
 def json_object(request: LegacyRequest, name: str) -> dict[str, Any] | None:
@@ -374,7 +378,7 @@ def _renamed_command(
 
     :param leave: arguments that are looked after elsewhere
     :param values: what the command is given where the request says nothing
-    :param order: more for `legacy.child.command`
+    :param order: more for `legacy.child.commands`
     """
     given, warnings = renamed(request, command, leave=leave)
     invocation = context.bind(command, {**(values or {}), **given})
@@ -412,15 +416,15 @@ def _date_of(request: LegacyRequest, invocations: Iterable[Invocation]) -> str |
 
 
 def _child(
-    request: LegacyRequest, module: str, effect: Effect, warnings: Sequence[str] = (), **order: Any
+    request: LegacyRequest, entry: str, effect: Effect, warnings: Sequence[str] = (), **order: Any
 ) -> RunChild:
-    return RunChild(*own(request, effect), warnings, module=module, order=_without_nones(order))
+    return RunChild(*own(request, effect), warnings, entry=entry, order=_without_nones(order))
 
 
 def _listed(request: LegacyRequest, kind: str, invocation: Invocation, warnings: Sequence[str]) -> RunChild:
     """Return what lists what today's command does not print, with the permissions of that command."""
     listing = of_commands(request, [invocation])
-    return RunChild(*listing, warnings, module="listed", order={"kind": kind})
+    return RunChild(*listing, warnings, entry="listings:list_rows", order={"kind": kind})
 
 
 def _without_nones(order: Mapping[str, Any]) -> dict[str, Any]:
