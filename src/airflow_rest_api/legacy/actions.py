@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, ClassVar
 
+from airflow_rest_api.commands import policy
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.legacy.model import LegacyRequest
 from airflow_rest_api.security.decision import Attempt
@@ -138,27 +139,11 @@ class Answer:
 Action = Answer | RunCommands | RunChild | StartService | Deploy
 
 
-def recorded(
-    request: LegacyRequest,
-    name: str,
-    effect: Effect,
-    masked: list[str],
-    *,
-    known: bool = True,
-    reveals_secrets: bool = False,
-    secrets: tuple[str, ...] = (),
-) -> Invocation:
-    """Return as what a request's work is recorded, with the objects that the request names."""
-    command = Command(tuple(name.split()), "", None, (), effect, known=known, reveals_secrets=reveals_secrets)
-    values = {name: request.values[name] for name in RECORDED if name in request.values}
-    return Invocation(command, argv=[], values=values, given=frozenset(), masked=masked, secrets=secrets)
-
-
 def own(request: LegacyRequest, effect: Effect) -> tuple[Invocation, tuple[Attempt, ...]]:
     """Return as what work is recorded that no command of Airflow does, and what it comes to."""
-    as_one = recorded(request, request.endpoint.name, effect, line_of_1x(request))
+    command = policy.own_command(request.endpoint.name, effect)
     values = {**request.values, **dict.fromkeys(request.checked, True)}
-    return as_one, (Attempt(as_one.command, values, frozenset(values)),)
+    return _recorded(request, command, line_of_1x(request)), (Attempt(command, values, frozenset(values)),)
 
 
 def of_commands(
@@ -166,16 +151,18 @@ def of_commands(
 ) -> tuple[Invocation, tuple[Attempt, ...]]:
     """Return as what commands of Airflow are recorded that are run as one, and what they come to."""
     commands = [one.command for one in invocations]
-    as_one = recorded(
-        request,
-        commands[0].name,
+    as_one = Command(
+        commands[0].path,
+        "",
+        None,
+        (),
         max((command.effect for command in commands), key=list(Effect).index),
-        [word for one in invocations for word in one.masked or one.argv],
         known=all(command.known for command in commands),
         reveals_secrets=any(command.reveals_secrets for command in commands),
-        secrets=tuple(secret for one in invocations for secret in one.secrets),
     )
-    return as_one, attempts_of(request, invocations)
+    masked = [word for one in invocations for word in one.masked or one.argv]
+    secrets = tuple(secret for one in invocations for secret in one.secrets)
+    return _recorded(request, as_one, masked, secrets), attempts_of(request, invocations)
 
 
 def attempts_of(request: LegacyRequest, invocations: Iterable[Invocation]) -> tuple[Attempt, ...]:
@@ -202,3 +189,10 @@ def line_of_1x(request: LegacyRequest) -> list[str]:
 
 def _line(words: Iterable[str]) -> str:
     return shlex.join(["airflow", *words])
+
+
+def _recorded(
+    request: LegacyRequest, command: Command, masked: list[str], secrets: tuple[str, ...] = ()
+) -> Invocation:
+    values = {name: request.values[name] for name in RECORDED if name in request.values}
+    return Invocation(command, argv=[], values=values, given=frozenset(), masked=masked, secrets=secrets)

@@ -21,7 +21,6 @@ from airflow_rest_api.legacy.actions import (
     attempts_of,
     of_commands,
     own,
-    recorded,
 )
 from airflow_rest_api.legacy.child.messages import unknown_dag
 from airflow_rest_api.legacy.child.run_task import DEPENDENCY_FLAGS
@@ -251,15 +250,7 @@ def start(request: LegacyRequest, context: TranslationContext) -> StartService:
         entry=START,
         extra=_without_nones({"dag_id": request.get("dag_id"), "subdir": request.get("subdir")}),
     )
-    as_one = recorded(
-        request,
-        found.name,
-        Effect.SERVICE,
-        invocation.masked,
-        known=found.known,
-        secrets=invocation.secrets,
-    )
-    return StartService(as_one, attempts_of(request, [invocation]), warnings, plan=plan)
+    return StartService(*of_commands(request, [invocation]), warnings, plan=plan)
 
 
 def serve_logs(request: LegacyRequest, context: TranslationContext) -> StartService:
