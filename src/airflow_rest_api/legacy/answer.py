@@ -139,7 +139,7 @@ def is_long(operation: Operation) -> bool:
 
 
 def reader_of(request: LegacyRequest, work: RunCommands | RunChild) -> Read:
-    """Return what reads the result off the output of a work, where no command of its own says how."""
+    """Return the reader of a work's result: that of its one command, or of the JSON in its output."""
     if not request.endpoint.has_result:
         return lambda stdout, done: None
     only = work.invocations[0] if isinstance(work, RunCommands) and len(work.attempts) == 1 else None
@@ -170,16 +170,16 @@ def fill(
         envelope.airflow_cmd = work.airflow_cmd
         envelope.output = _streams("", "")
         return
-    told = messages.read(operation.stderr, key)
-    envelope.warnings += told.warnings
-    if told.refused is not None and operation.exit_code == messages.REFUSED_EXIT_CODE:
-        unknown = told.refused == messages.unknown_dag(request.get("dag_id") or "")
-        raise Refusal(f"{told.refused}: {broken}" if broken and unknown else told.refused)
+    found = messages.read(operation.stderr, key)
+    envelope.warnings += found.warnings
+    if found.refused is not None and operation.exit_code == messages.REFUSED_EXIT_CODE:
+        unknown = found.refused == messages.unknown_dag(request.get("dag_id") or "")
+        raise Refusal(f"{found.refused}: {broken}" if broken and unknown else found.refused)
     if operation.refused:
         raise Refusal(operation.refused)
     done = operation.state is State.SUCCEEDED
     envelope.status = 200 if done else 500
-    errors = told.stderr
+    errors = found.stderr
     if operation.message and not operation.quotes:
         errors = _with_line(errors, operation.message)
     if broken:
@@ -187,7 +187,7 @@ def fill(
         errors = _with_line(errors, sentence)
         envelope.warnings.append(sentence)
     if request.endpoint.text_output:
-        envelope.output = told.answer if done and told.answer else _last_line(errors)
+        envelope.output = found.answer if done and found.answer else _last_line(errors)
         return
     envelope.airflow_cmd = work.airflow_cmd
     envelope.exit_code = operation.exit_code
@@ -218,7 +218,7 @@ def _stdout(
     if not as_1x(settings) or isinstance(work, StartService):
         return raw if settings.filter_loading_messages_in_cli_response else operation.stdout
     cut = operation.truncated and _GAP.search(operation.stdout) is not None
-    # Told that it failed, a client would have it done again.
+    # Of a change, a client that reads of a failure would have it done again.
     changes = work.recorded.effect in (Effect.WRITE, Effect.DESTRUCTIVE)
     if cut and not changes and request.endpoint.prints and not is_log:
         # A part of an answer would be taken for the whole; of stderr, a part will do.
@@ -265,7 +265,7 @@ def _documents(stdout: str, done: bool) -> Any:
 
 def _in_the_second_of(logical_date: str | None) -> datetime | None:
     """
-    Return when an answer is said to have left: in the second of the run that it made.
+    Return when an answer leaves by its own account: in the second of the run that it made.
 
     Clients look for their run by that time, cut to seconds; the second may change before the answer leaves.
     """

@@ -37,7 +37,7 @@ FAULTS: dict[str, tuple[int, str]] = {
     "InvalidSignatureError": (422, "Signature verification failed"),
     "InvalidAlgorithmError": (422, "The specified alg value is not allowed"),
 }
-"""What PyJWT finds wrong, and what the 1.x plugin said to it."""
+"""What PyJWT finds wrong, and the answer of the 1.x plugin to it."""
 
 
 class LegacyCredentials:

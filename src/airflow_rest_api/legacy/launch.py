@@ -194,7 +194,7 @@ class Launch:
             finally:
                 with suppress(OSError):
                     await asyncio.to_thread(received.remove)
-        _say_what_was_deployed(self.envelope, work, operation)
+        _put_deployed(self.envelope, work, operation)
 
 
 def _take(name: str, file: SentFile, received: Received) -> None:
@@ -205,7 +205,7 @@ def _take(name: str, file: SentFile, received: Received) -> None:
         received.add(name, file.content, "dag_file")
 
 
-def _say_what_was_deployed(envelope: Envelope, work: Deploy, operation: Operation) -> None:
+def _put_deployed(envelope: Envelope, work: Deploy, operation: Operation) -> None:
     result: dict[str, Any] = operation.result if isinstance(operation.result, dict) else {}
     if operation.state is not State.SUCCEEDED:
         problem = result.get("problem", {})

@@ -244,15 +244,15 @@ def variables(printed: Printed) -> str:
         return "".join(f"{row['key']}\n" for row in printed.rows()) if printed.done else ""
     if not printed.done:
         # A reason that it printed where today's command exits with it.
-        told = asked == ["import"] or (asked == ["get"] and request.given("json"))
-        return f"{printed.stderr.strip()}\n" if told and printed.stderr else ""
-    said = printed.stdout
+        has_reason = asked == ["import"] or (asked == ["get"] and request.given("json"))
+        return f"{printed.stderr.strip()}\n" if has_reason and printed.stderr else ""
+    shown = printed.stdout
     # What 1.10 did without a word, the last first: it was done in this order.
     for name, silent in (("value", request.sets), ("delete", request.given("delete"))):
         if silent:
             key = request.get("key" if name == "value" else "delete")
-            said = _without(said, f"Variable {key} {'created' if name == 'value' else 'deleted'}\n")
-    return _EXPORTED.sub(r"\1 variables \2\n", said) if request.get("export") not in (None, "-") else said
+            shown = _without(shown, f"Variable {key} {'created' if name == 'value' else 'deleted'}\n")
+    return _EXPORTED.sub(r"\1 variables \2\n", shown) if request.get("export") not in (None, "-") else shown
 
 
 def _without(text: str, line: str) -> str:
@@ -343,7 +343,7 @@ def _grid(columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def cleared(printed: Printed) -> str:
-    """Return what was cleared, in the form in which 1.10 asked whether it should be; it said no more."""
+    """Return what was cleared, in the form in which 1.10 asked whether it should be; it printed no more."""
     if not printed.done or not printed.documents:
         return ""
     rows = printed.rows()

@@ -182,7 +182,7 @@ async def _read_multipart(headers: Headers, stream: AsyncGenerator[bytes, None])
 
 
 class _NoObject(Exception):
-    """A body is no JSON object; the message is what is to be said of it."""
+    """A body is no JSON object; the message is its fault."""
 
 
 async def _read(read: Callable[[bytes], SentBody], raw: bytes) -> SentBody:
@@ -239,7 +239,7 @@ def _json_type(value: Any) -> str:
 
 
 def _decode(text: str) -> str:
-    """Return what `unquote_plus(text, errors="replace")` does, leaving other threads their turn."""
+    """Return what `unquote_plus(text, errors="replace")` does, letting other threads run in between."""
     if len(text) <= _PIECE:
         return unquote_plus(text, errors="replace")
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
