@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.dag_files.bundles import BundleInfo, Place, bundles, named, resolve
-from airflow_rest_api.dag_files.control import effective_user
+from airflow_rest_api.dag_files.journal import effective_user
 from airflow_rest_api.problem import Problem
 
 LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"

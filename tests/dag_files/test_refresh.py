@@ -16,8 +16,7 @@ from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.parsing import File
 from airflow_rest_api.dag_files import refresh
 from airflow_rest_api.dag_files.child.parse import parse_files
-from airflow_rest_api.dag_files.parsed import Parsed, ParsedFile
-from airflow_rest_api.dag_files.refresh import request_parse, until_parsed
+from airflow_rest_api.dag_files.refresh import Parsed, ParsedFile, request_parse, until_parsed
 from tests.standin import airflow_database
 
 pytestmark = pytest.mark.airflow

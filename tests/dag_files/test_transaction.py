@@ -15,11 +15,10 @@ from unittest import mock
 
 import pytest
 
-from airflow_rest_api.dag_files.control import CannotWrite
-from airflow_rest_api.dag_files.journal import Damaged
-from airflow_rest_api.dag_files.names import CONTROL
+from airflow_rest_api.dag_files.history_tables import ChangedMeanwhile
+from airflow_rest_api.dag_files.journal import CannotWrite, Damaged
 from airflow_rest_api.dag_files.transaction import InTheWay, Transaction, finish, recover
-from airflow_rest_api.dag_files.versions import ChangedMeanwhile
+from airflow_rest_api.dag_files.upload import CONTROL
 
 ROOT = Path(__file__).parents[2]
 OLD = {"a.py": "old a", "b/c.py": "old c", "b/gone.py": "old gone", "other.py": "other"}

@@ -18,14 +18,12 @@ import pytest
 from sqlalchemy import create_engine
 
 from airflow_rest_api.dag_files import writer
-from airflow_rest_api.dag_files.control import CannotWrite
 from airflow_rest_api.dag_files.history import History
-from airflow_rest_api.dag_files.lock import Locked, Locks
-from airflow_rest_api.dag_files.names import CONTROL
-from airflow_rest_api.dag_files.orders import Exists
-from airflow_rest_api.dag_files.upload import ReceivedFile
-from airflow_rest_api.dag_files.versions import ChangedMeanwhile
-from airflow_rest_api.dag_files.writer import Writer, Written, new_deployment, to_the_end
+from airflow_rest_api.dag_files.history_tables import ChangedMeanwhile
+from airflow_rest_api.dag_files.journal import CannotWrite
+from airflow_rest_api.dag_files.order import Exists
+from airflow_rest_api.dag_files.upload import CONTROL, ReceivedFile
+from airflow_rest_api.dag_files.writer import Locked, Locks, Writer, Written, new_deployment, to_the_end
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.errors import Unavailable

@@ -30,7 +30,7 @@ from airflow_rest_api.commands import rules
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.commands.errors import BadArgument, UnknownCommand
 from airflow_rest_api.commands.masking import masked_text
-from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.json_text import loads
 from airflow_rest_api.legacy import bearer
 from airflow_rest_api.legacy.body import parse_pairs, read_body

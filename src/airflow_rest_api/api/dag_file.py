@@ -15,9 +15,13 @@ from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.api.answer import answer_file, answer_model, leaves
 from airflow_rest_api.api.body import json_body, read_model
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.dag_files_models import LAST, DagFileBody, RollbackBody, VersionBody, VersionList
-from airflow_rest_api.api.dag_files_run import (
+from airflow_rest_api.api.dag_files_answers import (
+    LAST,
     READ,
+    DagFileBody,
+    RollbackBody,
+    VersionBody,
+    VersionList,
     answer,
     conduct,
     file_body,
@@ -29,12 +33,11 @@ from airflow_rest_api.api.idempotency import key_of
 from airflow_rest_api.api.models import OperationBody
 from airflow_rest_api.api.responses import ACCEPTED, FILE, IDEMPOTENCY_KEY, PREFER, errors
 from airflow_rest_api.dag_files.bundles import Place
-from airflow_rest_api.dag_files.diff import diff
 from airflow_rest_api.dag_files.grants import Scope
+from airflow_rest_api.dag_files.history import diff
 from airflow_rest_api.dag_files.listing import described
-from airflow_rest_api.dag_files.names import clean
-from airflow_rest_api.dag_files.orders import Order
-from airflow_rest_api.dag_files.upload import TooLarge
+from airflow_rest_api.dag_files.order import Order
+from airflow_rest_api.dag_files.upload import TooLarge, clean
 from airflow_rest_api.operations.files import media_type
 from airflow_rest_api.operations.model import OutputFile
 from airflow_rest_api.problem import Problem

@@ -20,7 +20,7 @@ from airflow_rest_api.api.models import OperationBody
 from airflow_rest_api.api.responses import ACCEPTED, PREFER, errors
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.dag_files import bundles, refresh
-from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.operations.conduct import Conductor, Failed, Work
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.access import Forbidden, SwitchedOff
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.commands.needs import Ask
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.security.caller import Caller
+
 
 router = APIRouter(prefix="/v2", tags=["dag files"])
 

@@ -13,8 +13,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
-from airflow_rest_api.dag_files.names import BadName, clean, left_out
-from airflow_rest_api.dag_files.upload import CHUNK, Received, Stream, TooLarge
+from airflow_rest_api.dag_files.upload import CHUNK, BadName, Received, Stream, TooLarge, clean, left_out
 from airflow_rest_api.problem import Problem
 
 ENDINGS = (".zip", ".tar.gz", ".tgz")

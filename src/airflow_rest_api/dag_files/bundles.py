@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from airflow_rest_api.airflow import bundles as airflow_bundles
-from airflow_rest_api.dag_files.control import can_make, effective_user
-from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.dag_files.journal import can_make, effective_user
+from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.problem import Problem
 
 DAGS_FOLDER = "dags-folder"

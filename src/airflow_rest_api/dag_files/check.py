@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_rest_api.airflow import dag_owners
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files.child import check as child
-from airflow_rest_api.dag_files.report import BrokenFile, Duplicate, Findings, FoundDag, findings
+from airflow_rest_api.dag_files.order import BrokenFile, Duplicate, Findings, FoundDag, findings
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.room import NO_ROOM, has_room
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
     from airflow_rest_api.dag_files.upload import Received
     from airflow_rest_api.operations.conduct import Conductor, Finished
+
 
 MIB = 2**20
 LARGEST_RESULT = 64 * MIB

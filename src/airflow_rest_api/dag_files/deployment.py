@@ -14,12 +14,10 @@ from airflow_rest_api.airflow import dag_owners
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.check import CheckLimits, check, duplicates
-from airflow_rest_api.dag_files.lock import Locks
-from airflow_rest_api.dag_files.orders import Invalid, Order, Refused, finding
-from airflow_rest_api.dag_files.report import Findings, Report
+from airflow_rest_api.dag_files.history_tables import NoSuchVersion
+from airflow_rest_api.dag_files.order import Findings, Invalid, Order, Refused, Report, finding
 from airflow_rest_api.dag_files.upload import Bounds, Received
-from airflow_rest_api.dag_files.versions import NoSuchVersion
-from airflow_rest_api.dag_files.writer import Writer, changes_of, new_deployment, present
+from airflow_rest_api.dag_files.writer import Locks, Writer, changes_of, new_deployment, present
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.operations.conduct import Failed
 from airflow_rest_api.problem import Problem, of_disk
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
     from airflow_rest_api.dag_files.history import History
     from airflow_rest_api.operations.conduct import Conductor
+
 
 log = logging.getLogger(__name__)
 

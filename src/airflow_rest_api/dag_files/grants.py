@@ -11,7 +11,7 @@ from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.need_words import refusal
 from airflow_rest_api.commands.needs import DEPLOY, Ask, Resource
 from airflow_rest_api.dag_files import bundles
-from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.security.access import Forbidden
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.security.access import Gate
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.security.decision import Permissions
+
 
 COMMANDS: Mapping[str, Effect] = {
     "deploy_dag": Effect.EXECUTE,

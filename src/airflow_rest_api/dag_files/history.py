@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -12,23 +13,78 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from airflow_rest_api.dag_files import history_rows
-from airflow_rest_api.dag_files.tables import CONTENT, DAG, DEPLOYMENT, FILE, bundle_key, file_key
-from airflow_rest_api.dag_files.versions import (
+from airflow_rest_api.dag_files import history_tables
+from airflow_rest_api.dag_files.history_tables import (
+    CONTENT,
+    DAG,
+    DEPLOYMENT,
+    FILE,
     DeployedDag,
     Deployment,
     NewVersion,
     NoSuchDeployment,
     NoSuchVersion,
     Version,
+    bundle_key,
+    file_key,
     now,
 )
+from airflow_rest_api.problem import Problem
 from airflow_rest_api.storage.schema import LONGEST_NAME, storable
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from airflow_rest_api.storage.database import Database
+
+
+MOST_LINES = 10_000
+"""Of each version: comparing takes the product of the two, in the worst case."""
+MOST_BYTES = 2 * 1024 * 1024
+
+
+class TooLong(Problem):
+    """The files are too long to be compared."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            413, "too_large", f"Only files of up to {MOST_LINES} lines and {MOST_BYTES} bytes are compared."
+        )
+
+
+def diff(old: bytes | None, new: bytes | None, old_name: str, new_name: str) -> str:
+    """
+    Return the difference as `diff -u` would. Takes a while: for threads.
+
+    :param old: None where there is no such file
+    :raises TooLong: more than is compared
+    """
+    if old == new:
+        return ""
+    if any(content is not None and (len(content) > MOST_BYTES) for content in (old, new)):
+        raise TooLong
+    if any(b"\0" in (content or b"") for content in (old, new)):
+        return f"Binary files {old_name} and {new_name} differ\n"
+    before, after = _lines(old), _lines(new)
+    if max(len(before), len(after)) > MOST_LINES:
+        raise TooLong
+    lines = difflib.unified_diff(
+        before,
+        after,
+        "/dev/null" if old is None else old_name,
+        "/dev/null" if new is None else new_name,
+    )
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
+
+
+def _lines(content: bytes | None) -> list[str]:
+    # Only at line feeds: other line ends are part of what may differ.
+    text = (content or b"").decode("utf-8", "replace")
+    lines = text.split("\n")
+    return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
+
 
 log = logging.getLogger(__name__)
 
@@ -56,21 +112,21 @@ class History:
         """Keep what is about to be put in place; nobody sees it before `complete`."""
         # Before anything is kept: what they alone used goes with them, and it may come again now.
         await self._database.run(
-            lambda connection: history_rows.forget_left(
+            lambda connection: history_tables.forget_left(
                 connection, deployment.bundle, deployment.id, deployment.at - LEFT
             )
         )
-        for batch in history_rows.batches(versions):
-            await self._database.run(partial(history_rows.keep, bundle=deployment.bundle, contents=batch))
+        for batch in history_tables.batches(versions):
+            await self._database.run(partial(history_tables.keep, bundle=deployment.bundle, contents=batch))
 
         def work(connection: Connection) -> None:
             # It may be there where nobody heard whether this came to pass the first time.
-            history_rows.drop(connection, deployment.id)
+            history_tables.drop(connection, deployment.id)
             connection.execute(
                 insert(DEPLOYMENT).values(
                     id=deployment.id,
                     kind=deployment.kind,
-                    state=history_rows.WRITING,
+                    state=history_tables.WRITING,
                     bundle=deployment.bundle,
                     user=storable(deployment.user, LONGEST_NAME),
                     at=deployment.at,
@@ -79,7 +135,7 @@ class History:
                 )
             )
             keys = [file_key(deployment.bundle, new.path) for new in versions]
-            numbers = history_rows.newest_numbers(connection, keys)
+            numbers = history_tables.newest_numbers(connection, keys)
             rows = []
             for key, new in zip(keys, versions, strict=True):
                 numbers[key] = numbers.get(key, 0) + 1
@@ -95,8 +151,8 @@ class History:
                         "size": new.size,
                     }
                 )
-            for start in range(0, len(rows), history_rows.TOGETHER):
-                connection.execute(insert(FILE), rows[start : start + history_rows.TOGETHER])
+            for start in range(0, len(rows), history_tables.TOGETHER):
+                connection.execute(insert(FILE), rows[start : start + history_tables.TOGETHER])
 
         await self._database.run(work)
 
@@ -105,10 +161,10 @@ class History:
 
         def work(connection: Connection) -> None:
             done = connection.execute(
-                update(DEPLOYMENT).where(DEPLOYMENT.c.id == identifier).values(state=history_rows.LIVE)
+                update(DEPLOYMENT).where(DEPLOYMENT.c.id == identifier).values(state=history_tables.LIVE)
             )
             if done.rowcount:
-                history_rows.prune(connection, identifier, self._kept)
+                history_tables.prune(connection, identifier, self._kept)
             else:
                 log.warning("The deployment %s is in place and in no history", identifier)
 
@@ -116,15 +172,15 @@ class History:
 
     async def abandon(self, identifier: str) -> None:
         """Forget a deployment that did not come to be."""
-        await self._database.run(lambda connection: history_rows.forget(connection, identifier))
+        await self._database.run(lambda connection: history_tables.forget(connection, identifier))
 
     async def keep_dags(self, bundle: str, files: Mapping[str, Collection[str]]) -> None:
         """Keep the DAGs that files define now, in place of those that they did; by path."""
-        rows = history_rows.dags(bundle, files, now())
+        rows = history_tables.dags(bundle, files, now())
         keys = [file_key(bundle, path) for path in files]
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                await self._database.run(lambda connection: history_rows.keep_dags(connection, keys, rows))
+                await self._database.run(lambda connection: history_tables.keep_dags(connection, keys, rows))
                 return
             except IntegrityError:
                 # The same DAG was deployed into another bundle at this moment: the next attempt replaces it.
@@ -141,12 +197,12 @@ class History:
         """Return the versions of a file that are kept, the newest first."""
         found = await self._database.run(
             lambda connection: connection.execute(
-                history_rows.live_versions()
+                history_tables.live_versions()
                 .where(FILE.c.key == file_key(bundle, path))
                 .order_by(FILE.c.version.desc())
             ).all()
         )
-        return [history_rows.to_version(row) for row in found]
+        return [history_tables.to_version(row) for row in found]
 
     async def newest(self, bundle: str, paths: Iterable[str]) -> dict[str, Version]:
         """Return the newest version of each of some files."""
@@ -154,18 +210,18 @@ class History:
 
         def work(connection: Connection) -> dict[str, Version]:
             found: dict[str, Version] = {}
-            for some in history_rows.portions(keys):
+            for some in history_tables.portions(keys):
                 newest = (
                     select(FILE.c.key, func.max(FILE.c.version).label("version"))
                     .join(DEPLOYMENT, DEPLOYMENT.c.id == FILE.c.deployment_id)
-                    .where(FILE.c.key.in_(some), DEPLOYMENT.c.state == history_rows.LIVE)
+                    .where(FILE.c.key.in_(some), DEPLOYMENT.c.state == history_tables.LIVE)
                     .group_by(FILE.c.key)
                     .subquery()
                 )
-                query = history_rows.live_versions().join(
+                query = history_tables.live_versions().join(
                     newest, (newest.c.key == FILE.c.key) & (newest.c.version == FILE.c.version)
                 )
-                found.update({row.path: history_rows.to_version(row) for row in connection.execute(query)})
+                found.update({row.path: history_tables.to_version(row) for row in connection.execute(query)})
             return found
 
         return await self._database.run(work)
@@ -177,7 +233,7 @@ class History:
             query = (
                 select(FILE.c.path)
                 .join(DEPLOYMENT, DEPLOYMENT.c.id == FILE.c.deployment_id)
-                .where(FILE.c.bundle == bundle, DEPLOYMENT.c.state == history_rows.LIVE)
+                .where(FILE.c.bundle == bundle, DEPLOYMENT.c.state == history_tables.LIVE)
             )
             return sorted(set(connection.execute(query).scalars()))
 
@@ -185,13 +241,13 @@ class History:
 
     async def version(self, bundle: str, path: str, number: int) -> Version:
         """Return one version; raise NoSuchVersion."""
-        query = history_rows.live_versions().where(
+        query = history_tables.live_versions().where(
             FILE.c.key == file_key(bundle, path), FILE.c.version == number
         )
         row = await self._database.run(lambda connection: connection.execute(query).first())
         if row is None:
             raise NoSuchVersion(path, number)
-        return history_rows.to_version(row)
+        return history_tables.to_version(row)
 
     async def content(self, version: Version) -> bytes:
         """Return the content of a version, nothing for that of a deleted file; raise NoSuchVersion."""
@@ -213,7 +269,7 @@ class History:
         """Return deployments, the newest first, from before one."""
         query = (
             select(DEPLOYMENT)
-            .where(DEPLOYMENT.c.state == history_rows.LIVE)
+            .where(DEPLOYMENT.c.state == history_tables.LIVE)
             .order_by(DEPLOYMENT.c.id.desc())
             .limit(limit)
         )
@@ -222,23 +278,23 @@ class History:
         if bundles is not None:
             query = query.where(DEPLOYMENT.c.bundle.in_(list(bundles)))
         rows = await self._database.run(lambda connection: connection.execute(query).all())
-        return [history_rows.to_deployment(row) for row in rows]
+        return [history_tables.to_deployment(row) for row in rows]
 
     async def deployment(self, identifier: str) -> tuple[Deployment, list[Version]]:
         """Return a deployment with the versions of it that are kept; raise NoSuchDeployment."""
 
         def work(connection: Connection) -> tuple[Any, Sequence[Any]]:
             query = select(DEPLOYMENT).where(
-                DEPLOYMENT.c.id == identifier, DEPLOYMENT.c.state == history_rows.LIVE
+                DEPLOYMENT.c.id == identifier, DEPLOYMENT.c.state == history_tables.LIVE
             )
-            files = history_rows.live_versions().where(FILE.c.deployment_id == identifier)
+            files = history_tables.live_versions().where(FILE.c.deployment_id == identifier)
             return connection.execute(query).first(), connection.execute(files).all()
 
         row, files = await self._database.run(work)
         if row is None:
             raise NoSuchDeployment
-        return history_rows.to_deployment(row), sorted(
-            map(history_rows.to_version, files), key=lambda version: version.path
+        return history_tables.to_deployment(row), sorted(
+            map(history_tables.to_version, files), key=lambda version: version.path
         )
 
     async def paths_of(self, identifiers: Sequence[str]) -> dict[str, list[str]]:

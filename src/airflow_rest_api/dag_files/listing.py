@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 
 from airflow_rest_api.airflow import dag_owners
 from airflow_rest_api.airflow.asking import ask
-from airflow_rest_api.dag_files.names import CONTROL
+from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.dag_files.writer import present
 from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
     from airflow_rest_api.dag_files.history import History
-    from airflow_rest_api.dag_files.versions import Version
+    from airflow_rest_api.dag_files.history_tables import Version
+
 
 MOST = 100_000
 """Files of a bundle that are looked at for one list."""

@@ -8,17 +8,118 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.airflow.parsing import File, Seen
-from airflow_rest_api.dag_files.parse_local import parse_here
-from airflow_rest_api.dag_files.parsed import HERE, Parsed, ParsedFile
+from airflow_rest_api.dag_files.child import parse
 from airflow_rest_api.dag_files.watch import Watch
+from airflow_rest_api.engine.job import Ending, Job
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.conduct import Conductor
+
+
+async def parse_here(conductor: Conductor, files: tuple[File, ...]) -> Parsed:
+    """
+    Parse files and have what is in them recorded as the DAG processor would have.
+
+    What the files print becomes the operation's output. A child that does not come to its end, as when a file
+    ends the process, leaves the rest unparsed.
+    """
+    before = await ask(parsing.look, files)
+    finished = await conductor.run(Job([parse.order(files)], entry=parse.ENTRY, env=parse.ENV, mask=True))
+    conductor.say(finished.stdout.decode(errors="replace"))
+    conductor.say(finished.stderr.decode(errors="replace"), "stderr")
+    complete = finished.outcome.ending is Ending.EXITED and finished.outcome.exit_code == 0
+    if finished.outcome.message:
+        conductor.warn(finished.outcome.message)
+    after = await ask(parsing.look, files)
+    found = {file: _recorded(before[file], after[file]) for file in files}
+    versions = await asyncio.to_thread(parsing.stored, [dag_id for dags in found.values() for dag_id in dags])
+    return Parsed(
+        [
+            ParsedFile(
+                *file,
+                parsed=complete or bool(found[file]) or after[file].error_at != before[file].error_at,
+                dags={dag: versions[dag].version if dag in versions else None for dag in found[file]},
+                error=after[file].error,
+            )
+            for file in files
+        ],
+        by=HERE,
+    )
+
+
+def _recorded(before: Seen, after: Seen) -> list[str]:
+    """Return the DAGs that were recorded in between."""
+    return [dag_id for dag_id, parse in after.dags.items() if before.dags.get(dag_id) != parse]
+
+
+BY_PROCESSOR, HERE = "dag-processor", "api-server"
+
+
+@dataclass(frozen=True)
+class ParsedFile:
+    """
+    What Airflow made of a file.
+
+    :ivar parsed: False where it has not been seen to parse the file; what it has of it may be old
+    :ivar dags: the number of the version that runs from now on, by DAG; None where none is stored
+    :ivar error: the import error
+    """
+
+    bundle: str
+    path: str
+    parsed: bool
+    dags: dict[str, int | None] = field(default_factory=dict)
+    error: str | None = None
+
+    def shown(self) -> dict[str, Any]:
+        """Return it as it stands in results."""
+        dags = [{"dag_id": dag_id, "version": version} for dag_id, version in sorted(self.dags.items())]
+        return {
+            "bundle": self.bundle,
+            "path": self.path,
+            "parsed": self.parsed,
+            "dags": dags,
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """
+    What Airflow made of files.
+
+    :ivar by: `dag-processor`, or `api-server` where they were parsed here
+    :ivar lost: the DAG processor was alive when it was asked, and then no longer was
+    """
+
+    files: list[ParsedFile]
+    by: str = BY_PROCESSOR
+    lost: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file has been parsed."""
+        return all(file.parsed for file in self.files)
+
+    def shown(self) -> dict[str, Any]:
+        """Return it as it stands in results."""
+        return {"parsed_by": self.by, "files": [file.shown() for file in self.files]}
+
+    @property
+    def failure(self) -> str | None:
+        """A sentence on the first file that has an import error, or that was not parsed; None without one."""
+        for file in self.files:
+            if file.error is not None:
+                lines = file.error.strip().splitlines()
+                return f"{file.path}: {lines[-1] if lines else 'import error'}"
+        late = [file.path for file in self.files if not file.parsed]
+        return f"{late[0]} has not been parsed yet." if late else None
+
 
 PAUSE = 0.2
 """Seconds between two looks at the database."""

@@ -18,10 +18,20 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from airflow_rest_api.dag_files import journal
-from airflow_rest_api.dag_files.control import CannotWrite, control_folder, give, like
-from airflow_rest_api.dag_files.journal import DONE, NEW, OLD, UNDO, Entry, Journal
-from airflow_rest_api.dag_files.names import CONTROL
-from airflow_rest_api.dag_files.versions import ChangedMeanwhile
+from airflow_rest_api.dag_files.history_tables import ChangedMeanwhile
+from airflow_rest_api.dag_files.journal import (
+    DONE,
+    NEW,
+    OLD,
+    UNDO,
+    CannotWrite,
+    Entry,
+    Journal,
+    control_folder,
+    give,
+    like,
+)
+from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.problem import Problem
 
 log = logging.getLogger(__name__)

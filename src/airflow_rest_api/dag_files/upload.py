@@ -3,15 +3,106 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from airflow_rest_api import private_folders
-from airflow_rest_api.dag_files.names import Names, clean
 from airflow_rest_api.problem import Problem
+
+CONTROL = ".airflow_rest_api"
+"""Our own folder in each bundle: see `place.py`."""
+
+LONGEST_PART = 200
+LONGEST_PATH = 1000
+"""Bytes. File systems take 255 and some 4000; the rest is for the bundle's folder and for our own endings."""
+DEEPEST = 20
+
+LEFT_OUT = frozenset({"__MACOSX", "__pycache__", ".DS_Store", ".git"})
+"""What archives have in them that nobody meant to deploy: names of files and of folders."""
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+_NO_CHARACTERS = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's control characters, halves of surrogate pairs, and the separators of lines and paragraphs."""
+
+
+class BadName(Problem):
+    """A file cannot have this name."""
+
+    def __init__(self, name: str, why: str, argument: str = "file") -> None:
+        shown = name[:200].encode(errors="backslashreplace").decode()
+        super().__init__(400, "bad_path", f"{shown!r}: {why}", argument=argument)
+
+
+def clean(name: str, argument: str = "file") -> str:
+    """
+    Return a file's name as a relative path with slashes, in its shortest form.
+
+    :param argument: whose fault it is, for the message
+    :raises BadName: absolute, leading upwards, too long or too deep, or with characters that no name has
+    """
+    if name.startswith("/") or _DRIVE.match(name):
+        raise BadName(name, "the path is absolute", argument)
+    if "\\" in name:
+        raise BadName(name, "a backslash stands in it; the folders of a path are separated by /", argument)
+    if any(unicodedata.category(sign) in _NO_CHARACTERS for sign in name):
+        raise BadName(name, "a control character stands in it, or it is no UTF-8", argument)
+    # `tar czf x.tgz .` writes `./a.py`.
+    parts = [part for part in name.split("/") if part not in ("", ".")]
+    if not parts:
+        raise BadName(name, "it names no file", argument)
+    if ".." in parts:
+        raise BadName(name, "the path leads upwards", argument)
+    if CONTROL in (part.casefold() for part in parts):
+        raise BadName(name, f"{CONTROL} is the plugin's own folder", argument)
+    if any(len(part.encode()) > LONGEST_PART for part in parts):
+        raise BadName(name, f"a name has more than {LONGEST_PART} bytes", argument)
+    path = "/".join(parts)
+    if len(path.encode()) > LONGEST_PATH or len(parts) > DEEPEST:
+        raise BadName(name, f"more than {LONGEST_PATH} bytes or {DEEPEST} folders", argument)
+    return path
+
+
+def left_out(path: str) -> bool:
+    """Return whether a path of an archive is passed over."""
+    parts = path.split("/")
+    return not LEFT_OUT.isdisjoint(parts) or parts[-1].startswith("._")
+
+
+class Names:
+    """The names of one deployment, none of which may stand for another on a file system that folds them."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, str] = {}
+        self._folders: dict[str, str] = {}
+
+    def add(self, path: str, argument: str = "file") -> None:
+        """Take a path; raise BadName where a file of this name, or a folder, is there already."""
+        key = _folded(path)
+        if (other := self._files.get(key)) is not None:
+            why = "is there twice" if other == path else f"cannot be told from {other!r} on every system"
+            raise BadName(path, why, argument)
+        if key in self._folders:
+            raise BadName(path, "is a file, and a folder as well", argument)
+        for folder in _above(path):
+            if _folded(folder) in self._files:
+                raise BadName(path, f"{folder!r} is a folder, and a file as well", argument)
+        self._files[key] = path
+        self._folders.update({_folded(folder): folder for folder in _above(path)})
+
+
+def _above(path: str) -> Iterable[str]:
+    parts = path.split("/")
+    return ("/".join(parts[:count]) for count in range(1, len(parts)))
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
 
 CHUNK = 64 * 1024
 

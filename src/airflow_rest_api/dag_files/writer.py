@@ -3,31 +3,112 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import hashlib
 import logging
 import os
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+import stat
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 from airflow_rest_api.dag_files.history import History
-from airflow_rest_api.dag_files.journal import Damaged
-from airflow_rest_api.dag_files.lock import Locks
-from airflow_rest_api.dag_files.names import CONTROL
-from airflow_rest_api.dag_files.orders import Exists
+from airflow_rest_api.dag_files.history_tables import OUTSIDE, Deployment, Kind, NewVersion, now
+from airflow_rest_api.dag_files.journal import CannotWrite, Damaged, control_folder
+from airflow_rest_api.dag_files.order import Exists
 from airflow_rest_api.dag_files.transaction import Mark, Seen, Transaction, finish, mark_of, recover
-from airflow_rest_api.dag_files.versions import OUTSIDE, Deployment, Kind, NewVersion, now
+from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from airflow_rest_api.dag_files.report import Change
+    from airflow_rest_api.dag_files.order import Change
     from airflow_rest_api.dag_files.upload import ReceivedFile
+
+
+NAME = "lock"
+PATIENCE = 120.0
+"""Seconds to wait for another API server, which only holds the lock while it renames files."""
+PAUSE = 0.05
+
+
+class Locked(Problem):
+    """Somebody else has had the bundle for longer than anybody should."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            503,
+            "bundle_locked",
+            "Another API server is changing this bundle, and does not come to an end.",
+            headers={"Retry-After": "30"},
+        )
+
+
+class Locks:
+    """
+    The locks of the bundles.
+
+    Within this process first come is first served. Between processes it is a lock on a file (flock), which
+    ends with its process however that ends; network file systems have to be mounted with locks that reach the
+    other hosts.
+    """
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
+        self._queues: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+
+    @contextlib.asynccontextmanager
+    async def hold(self, root: Path) -> AsyncIterator[None]:
+        """
+        Have a bundle to oneself.
+
+        :param root: the bundle, without symbolic links
+        :raises Locked: another process keeps it
+        :raises CannotWrite: the bundle is closed to us
+        """
+        queue = self._queues.setdefault(root, asyncio.Lock())
+        async with queue:
+            descriptor = await asyncio.to_thread(_open, root)
+            try:
+                await self._take(descriptor)
+                yield
+            finally:
+                # Which lets go of the lock.
+                os.close(descriptor)
+
+    async def _take(self, descriptor: int) -> None:
+        end = time.monotonic() + self._patience
+        while not await asyncio.to_thread(_try, descriptor):
+            if time.monotonic() > end:
+                raise Locked
+            await asyncio.sleep(PAUSE)
+
+
+def _open(root: Path) -> int:
+    folder = control_folder(root)
+    try:
+        descriptor = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise CannotWrite(error) from error
+    # Who may write in the folder may lock it.
+    with contextlib.suppress(OSError):
+        os.fchmod(descriptor, stat.S_IMODE(folder.stat().st_mode) & 0o666)
+    return descriptor
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.dag_files.archive import is_archive, unpack
-from airflow_rest_api.dag_files.orders import DUPLICATE_DAGS, IMPORT_ERRORS, Order
+from airflow_rest_api.dag_files.order import DUPLICATE_DAGS, IMPORT_ERRORS, Order
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.operations.model import State
 from airflow_rest_api.problem import Problem

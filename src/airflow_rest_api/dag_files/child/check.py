@@ -11,14 +11,56 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from airflow_rest_api.dag_files.child import view, worker
+from airflow_rest_api.dag_files.child import worker
+
+IGNORE_FILE = ".airflowignore"
+CACHE = "__pycache__"
+CONTROL = ".airflow_rest_api"  # names.CONTROL, which does not belong into a child
+
+
+def put_files(view: Path, files: Mapping[str, str]) -> None:
+    """
+    Copy the files that came in to their places.
+
+    :param files: where the content lies, by the path in the bundle
+    """
+    for path, content in files.items():
+        target = view / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(content, target)
+
+
+def put_ignore_files(view: Path, root: Path) -> None:
+    """Link the ignore files of the bundle that say something about the files that came in."""
+    for folder in _folders(view):
+        source, target = root / folder / IGNORE_FILE, view / folder / IGNORE_FILE
+        if source.is_file() and not os.path.lexists(target):
+            target.symlink_to(source)
+
+
+def put_the_rest(view: Path, root: Path) -> None:
+    """Link everything else that lies in the folders of the files that came in."""
+    for folder in _folders(view):
+        source, target = root / folder, view / folder
+        if not source.is_dir():
+            continue
+        with os.scandir(source) as entries:
+            for entry in entries:
+                if entry.name not in (CACHE, CONTROL) and not os.path.lexists(target / entry.name):
+                    (target / entry.name).symlink_to(entry.path)
+
+
+def _folders(view: Path) -> list[str]:
+    return [os.path.relpath(folder, view) for folder, _, _ in os.walk(view)]
+
 
 ENTRY = f"{__name__}:main"
 
@@ -40,11 +82,11 @@ def main(argv: Sequence[str]) -> int:
     order = json.loads(argv[0])
     folder, root = Path(order["view"]), Path(order["root"])
     files: dict[str, str] = order["files"]
-    view.put_files(folder, files)
-    view.put_ignore_files(folder, root)
+    put_files(folder, files)
+    put_ignore_files(folder, root)
     candidates = [path for path in files if path.lower().endswith(PARSED)]
     seen = _not_ignored(folder)
-    view.put_the_rest(folder, root)
+    put_the_rest(folder, root)
     _stand_in(folder, root)
     wanted = [path for path in candidates if path in seen]
     found = dict(
@@ -69,9 +111,7 @@ def _not_ignored(folder: Path) -> set[str]:
     from airflow.configuration import conf
 
     syntax = conf.get("core", "dag_ignore_file_syntax", fallback="glob")
-    return {
-        os.path.relpath(path, folder) for path in find_path_from_directory(folder, view.IGNORE_FILE, syntax)
-    }
+    return {os.path.relpath(path, folder) for path in find_path_from_directory(folder, IGNORE_FILE, syntax)}
 
 
 def _stand_in(folder: Path, root: Path) -> None:

@@ -3,17 +3,166 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
+import re
 import resource
 import signal
 import sys
-from collections.abc import Sequence
+import traceback
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from airflow_rest_api.dag_files.child import guard, traces
+LONGEST = 2000
+
+_FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d+)', re.MULTILINE)
+
+
+def sentence(path: str, text: str) -> str:
+    """
+    Return what is wrong with a file, in one line, from a traceback as Airflow keeps it.
+
+    :param path: of the file, in its bundle
+    """
+    lines = [line for file, line in _FRAME.findall(text) if file == path or file.endswith(f"/{path}")]
+    place = f"{path}, line {lines[-1]}" if lines else path
+    return f"{place}: {' '.join(_last_words(text).split())}"[:LONGEST]
+
+
+class Words:
+    """
+    Words about one file.
+
+    :param view: where the files lie while they are checked
+    :param root: the bundle as it is
+    :param path: of the file, in the bundle
+    """
+
+    def __init__(self, view: Path, root: Path, path: str) -> None:
+        self._folders = (f"{view}/", f"{root}/")
+        self._path = path
+
+    def shown(self, text: str) -> str:
+        """Return a text with paths relative to the bundle."""
+        for folder in self._folders:
+            text = text.replace(folder, "")
+        return text
+
+    def of_exception(self, error: BaseException) -> dict[str, Any]:
+        """Return what is wrong, and in which line of the file."""
+        return self.of_text("".join(traceback.format_exception(error)))
+
+    def of_text(self, text: str) -> dict[str, Any]:
+        """
+        Return the same from a traceback as Airflow keeps it.
+
+        The line is the innermost one in the file itself; where a module of the bundle failed, the message
+        names it.
+        """
+        text = self.shown(text)
+        message = _last_words(text)
+        frames = _FRAME.findall(text)
+        lines = [int(line) for file, line in frames if file == self._path]
+        inner = [(file, line) for file, line in frames if not file.startswith(("/", "<"))]
+        if inner and inner[-1][0] != self._path:
+            message += f" ({inner[-1][0]}, line {inner[-1][1]})"
+        return {"line": lines[-1] if lines else None, "message": message[:LONGEST]}
+
+
+def _last_words(text: str) -> str:
+    """Return the exception at the end of a traceback, with all its lines."""
+    lines = text.strip().splitlines()
+    # Below the last indented line: the exception and whatever lines it has.
+    for number in range(len(lines) - 1, -1, -1):
+        if lines[number].startswith(" "):
+            return "\n".join(lines[number + 1 :]).strip() or lines[-1].strip()
+    return "\n".join(lines[-20:])
+
+
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+# Events of https://docs.python.org/3/library/audit_events.html, and how many of their arguments are paths.
+_EVENTS = {
+    "os.chmod": 1,
+    "os.chown": 1,
+    "os.link": 2,
+    "os.mkdir": 1,
+    "os.remove": 1,
+    "os.rename": 2,
+    "os.rmdir": 1,
+    "os.symlink": 2,
+    "os.truncate": 1,
+    "os.utime": 1,
+}
+MOST = 20
+
+_tried: list[str] = []
+_roots: list[str] = []
+_busy = False
+
+
+def watch(roots: Iterable[Path]) -> None:
+    """Refuse everything in this process that writes below some folders. There is no way back."""
+    _roots[:] = [os.path.realpath(root) for root in roots]
+    sys.addaudithook(_hook)
+
+
+def forget() -> None:
+    """Forget what was refused."""
+    _tried.clear()
+
+
+def written() -> list[str]:
+    """Return a sentence for what was refused since, none for nothing."""
+    if not _tried:
+        return []
+    named = ", ".join(dict.fromkeys(_tried[:MOST]))
+    return [f"The file writes into its bundle when it is parsed, which was refused here: {named}"]
+
+
+def _hook(event: str, args: tuple[Any, ...]) -> None:
+    global _busy
+    if event == "open":
+        path, _, flags = args
+        paths = [path] if isinstance(flags, int) and flags & _WRITES else []
+    elif event in _EVENTS:
+        paths = list(args[: _EVENTS[event]])
+    else:
+        return
+    if _busy or not paths:
+        return
+    _busy = True
+    try:
+        found = [inside for path in paths if (inside := _inside(path)) is not None]
+    finally:
+        _busy = False
+    if found:
+        _tried.extend(found)
+        raise PermissionError(
+            errno.EACCES, "A DAG file must not write into its bundle while it is checked", found[0]
+        )
+
+
+def _inside(path: Any) -> str | None:
+    """Return a path relative to the bundle, None where it lies elsewhere."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        return None
+    try:
+        # Not the file itself: a link in the bundle is written there, whatever it leads to.
+        absolute = os.path.abspath(os.fsdecode(path))
+        real = os.path.join(os.path.realpath(os.path.dirname(absolute)), os.path.basename(absolute))
+        candidates = (real, os.path.realpath(real))
+    except (OSError, ValueError, UnicodeError):
+        return None
+    for root in _roots:
+        for candidate in candidates:
+            if candidate == root or candidate.startswith(root + os.sep):
+                return os.path.relpath(candidate, root)
+    return None
+
 
 PR_SET_PDEATHSIG = 1
 MOST_TASKS = 2000
@@ -42,9 +191,9 @@ def work(paths: Sequence[str], settings: Settings, mouth: int) -> NoReturn:
     try:
         _prepare(settings)
         for path in paths:
-            guard.forget()
+            forget()
             finding = _parse(path, settings)
-            finding["warnings"] += guard.written()
+            finding["warnings"] += written()
             _say(mouth, finding)
     except BaseException as error:
         # Nothing of this is in a file's power, but who knows.
@@ -71,7 +220,7 @@ def _prepare(settings: Settings) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         limit = settings.memory if hard == resource.RLIM_INFINITY else min(settings.memory, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
-    guard.watch((settings.root, settings.view))
+    watch((settings.root, settings.view))
 
 
 def _parse(path: str, settings: Settings) -> dict[str, Any]:
@@ -81,7 +230,7 @@ def _parse(path: str, settings: Settings) -> dict[str, Any]:
 
     file = str(settings.view / path)
     finding: dict[str, Any] = {"dags": [], "errors": [], "warnings": []}
-    words = traces.Words(settings.view, settings.root, path)
+    words = Words(settings.view, settings.root, path)
     try:
         safe = conf.getboolean("core", "dag_discovery_safe_mode")
         if path.endswith(".py") and (error := _compiled(file)) is not None:
@@ -101,7 +250,7 @@ def _parse(path: str, settings: Settings) -> dict[str, Any]:
     return finding
 
 
-def _look(bag: Any, found: Sequence[Any], finding: dict[str, Any], words: traces.Words, path: str) -> None:
+def _look(bag: Any, found: Sequence[Any], finding: dict[str, Any], words: Words, path: str) -> None:
     for text in bag.import_errors.values():
         finding["errors"].append(words.of_text(text))
     for dag in bag.dags.values():

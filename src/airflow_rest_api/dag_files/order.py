@@ -1,10 +1,19 @@
-"""What is said about a deployment: its files, and what was found in them."""
+"""What somebody wants done to the files of a bundle, and how that is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_rest_api.operations.conduct import Failed
+from airflow_rest_api.problem import Problem
+
+if TYPE_CHECKING:
+    from airflow_rest_api.dag_files.bundles import Place
+    from airflow_rest_api.dag_files.history_tables import Kind
+    from airflow_rest_api.dag_files.upload import Received
+
 
 Change = Literal["added", "changed", "unchanged", "deleted"]
 
@@ -164,3 +173,83 @@ def _texts(value: Any, most: int) -> list[str]:
 
 def _text(value: Any) -> str:
     return value[:LONGEST].encode(errors="replace").decode() if isinstance(value, str) else ""
+
+
+SHOWN = 5
+"""Paths in a message; more do not help."""
+
+IMPORT_ERRORS, DUPLICATE_DAGS = "import_errors", "duplicate_dags"
+"""The reasons of `Invalid`."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """
+    A deployment.
+
+    :ivar overwrite: whether files that are there and differ may be replaced
+    :ivar always_new: refuse those that are there and do not differ, too
+    :ivar validate: look into the files first
+    :ivar dry_run: do nothing more
+    :ivar force_invalid: write them whatever was found
+    :ivar paused: True pauses every DAG of the files, False resumes it, None leaves it
+    :ivar wait: until Airflow has parsed them
+    :ivar covers: whether whoever wants this may hear of a file of a bundle
+    """
+
+    place: Place
+    received: Received
+    user: str
+    overwrite: bool = False
+    always_new: bool = False
+    validate: bool = True
+    dry_run: bool = False
+    force_invalid: bool = False
+    paused: bool | None = None
+    wait: bool = False
+    kind: Kind = "deploy"
+    covers: Callable[[str, str], bool] = lambda bundle, path: True
+
+
+class Exists(Problem):
+    """Files are there already, and nobody said that they may be replaced."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        found = list(paths)
+        super().__init__(
+            409, "exists", f"There already: {named(found)}. Say overwrite to replace it.", paths=found[:100]
+        )
+
+
+class Invalid(Problem):
+    """Files cannot be imported, or define DAGs that other files define."""
+
+    def __init__(self, report: Report) -> None:
+        reason = IMPORT_ERRORS if report.errors else DUPLICATE_DAGS
+        super().__init__(422, reason, f"{finding(report)} Nothing was written.")
+
+
+class Refused(Failed):
+    """Ends the operation of a deployment; its result is the report, with what a client is told."""
+
+    def __init__(self, problem: Problem, report: Report | None) -> None:
+        detail = {name: problem.detail[name] for name in ("reason", "message")}
+        shown: dict[str, Any] = report.shown() if report is not None else {}
+        super().__init__(str(problem), result={**shown, "problem": {"status": problem.status, **detail}})
+
+
+def finding(report: Report) -> str:
+    """Return the first that speaks against the files of a report, and how much more does, in a sentence."""
+    if report.errors:
+        first = report.errors[0]
+        place = f"{first.file}, line {first.line}" if first.line else first.file
+        more = f", and {len(report.errors) - 1} more" if len(report.errors) > 1 else ""
+        return f"{place}: {first.message}{more}."
+    one = report.duplicates[0]
+    return f"{one.file}: the DAG {one.dag_id!r} comes from {one.owner} already."
+
+
+def named(paths: Iterable[str]) -> str:
+    """Return the first of some paths, for a message."""
+    found = list(paths)
+    return ", ".join(found[:SHOWN]) + (", …" if len(found) > SHOWN else "")

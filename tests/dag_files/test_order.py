@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.dag_files.report import LONGEST, Findings, Report, findings
+from airflow_rest_api.dag_files.order import LONGEST, Findings, Report, findings
 
 NOTHING = Findings((), (), (), ())
 

@@ -5,18 +5,199 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, delete, func, insert, select
 
-from airflow_rest_api.dag_files.tables import CONTENT, DAG, DEPLOYMENT, FILE, bundle_key, file_key
-from airflow_rest_api.dag_files.versions import ChangedMeanwhile, Deployment, NewVersion, Version
-from airflow_rest_api.storage.schema import PART, storable
+from airflow_rest_api.problem import Problem
+from airflow_rest_api.storage.schema import (
+    PART,
+    TABLE_OPTIONS,
+    Utc,
+    ascii_text,
+    binary,
+    long_text,
+    metadata,
+    name_text,
+    storable,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
+
+
+Kind = Literal["deploy", "rollback", "delete"]
+
+OUTSIDE = "outside"
+"""The change of a version that did not come through us, and was found when one of ours replaced it."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """
+    One version of a file.
+
+    :ivar change: added, changed, unchanged, deleted, or outside
+    :ivar sha256: of the content; None where it was deleted
+    """
+
+    bundle: str
+    path: str
+    version: int
+    change: str
+    sha256: str | None
+    size: int | None
+    deployment: str
+    kind: str
+    user: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One change of a bundle through us."""
+
+    id: str
+    kind: str
+    bundle: str
+    user: str
+    at: datetime
+    operation_id: str | None
+    count: int
+
+
+@dataclass(frozen=True)
+class DeployedDag:
+    """The file that a DAG was deployed in last, and when."""
+
+    bundle: str
+    path: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """
+    A version to come.
+
+    :ivar content: where its content lies; None for a file that is deleted
+    """
+
+    path: str
+    change: str
+    sha256: str | None = None
+    size: int | None = None
+    content: Path | None = None
+
+
+class NoSuchVersion(Problem):
+    """There is no such version, or its content is no longer kept."""
+
+    def __init__(self, path: str, version: int | None = None) -> None:
+        words = (
+            f"{path!r} has no version {version}" if version is not None else f"{path!r} was never deployed"
+        )
+        super().__init__(404, "no_such_version", f"{words}, or it is no longer kept.", path=path)
+
+
+class NoSuchDeployment(Problem):
+    """There is no such deployment."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "no_such_deployment", "There is no such deployment.")
+
+
+def now() -> datetime:
+    """Return the time as it is recorded."""
+    return datetime.now(timezone.utc)
+
+
+class ChangedMeanwhile(Problem):
+    """A file was saved by somebody else while it was being replaced."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            409, "changed_meanwhile", f"{name!r} was changed by somebody else just now; nothing was written."
+        )
+
+
+DEPLOYMENT = Table(
+    "rest_api_deployment",
+    metadata,
+    Column("id", ascii_text(32), primary_key=True),
+    Column("kind", ascii_text(10), nullable=False),  # deploy, rollback, delete
+    Column("state", ascii_text(10), nullable=False),  # writing, live
+    Column("bundle", name_text(255), nullable=False),
+    Column("user", name_text(), nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("operation_id", ascii_text(32)),
+    Column("count", Integer, nullable=False),
+    **TABLE_OPTIONS,
+)
+"""One row for each change of a bundle through us. The id sorts by time."""
+
+Index(f"{DEPLOYMENT.name}_state", DEPLOYMENT.c.state, DEPLOYMENT.c.id)
+
+FILE = Table(
+    "rest_api_dag_file",
+    metadata,
+    Column("key", ascii_text(64), primary_key=True),  # of bundle and path, which are too long for an index
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("deployment_id", ascii_text(32), nullable=False),
+    Column("bundle", name_text(255), nullable=False),
+    Column("path", long_text(), nullable=False),
+    Column("change", ascii_text(10), nullable=False),  # added, changed, unchanged, deleted, outside
+    Column("sha256", ascii_text(64)),
+    Column("size", BigInteger),
+    **TABLE_OPTIONS,
+)
+"""One row for each version of a file."""
+
+Index(f"{FILE.name}_deployment", FILE.c.deployment_id)
+Index(f"{FILE.name}_sha256", FILE.c.sha256)
+
+CONTENT = Table(
+    "rest_api_dag_content",
+    metadata,
+    Column("bundle_key", ascii_text(64), primary_key=True),
+    Column("sha256", ascii_text(64), primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("data", binary(), nullable=False),  # together compressed with zlib
+    **TABLE_OPTIONS,
+)
+"""
+The contents of a bundle's files, each once.
+
+Once for each bundle: whoever has the lock of the bundle knows that nobody begins to use what he removes.
+"""
+
+DAG = Table(
+    "rest_api_deployed_dag",
+    metadata,
+    Column("dag_id", name_text(255), primary_key=True),
+    Column("key", ascii_text(64), nullable=False),  # of bundle and path
+    Column("bundle", name_text(255), nullable=False),
+    Column("path", long_text(), nullable=False),
+    Column("at", Utc, nullable=False),
+    **TABLE_OPTIONS,
+)
+"""The file that each DAG was deployed in last, as the check found it: before Airflow knows of it."""
+
+Index(f"{DAG.name}_key", DAG.c.key)
+
+
+def bundle_key(bundle: str) -> str:
+    """Return what stands for a bundle in keys."""
+    return hashlib.sha256(bundle.encode(errors="surrogatepass")).hexdigest()
+
+
+def file_key(bundle: str, path: str) -> str:
+    """Return what stands for a file of a bundle in keys."""
+    return hashlib.sha256(f"{bundle}\0{path}".encode(errors="surrogatepass")).hexdigest()
+
 
 WRITING, LIVE = "writing", "live"
 """The states of a deployment."""

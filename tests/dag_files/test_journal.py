@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.dag_files.control import CannotWrite, can_make, control_folder, effective_user
-from airflow_rest_api.dag_files.names import CONTROL
+from airflow_rest_api.dag_files.journal import CannotWrite, can_make, control_folder, effective_user
+from airflow_rest_api.dag_files.upload import CONTROL
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755, 0o2775])
