@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import os
-import pwd
 import stat
 from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.dag_files.journal import CannotWrite, can_make, control_folder, effective_user
+from airflow_rest_api.dag_files.bundles import can_make
+from airflow_rest_api.dag_files.journal import CannotWrite, control_folder
 from airflow_rest_api.dag_files.upload import CONTROL
 
 
@@ -28,24 +27,3 @@ def test_only_the_last_folder_on_the_way_is_made(tmp_path: Path):
     with pytest.raises(CannotWrite):
         control_folder(tmp_path / "not" / "mounted")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_nothing_is_made_in_a_folder_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    mine = os.geteuid()
-    monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
-
-    assert not can_make(tmp_path / "dags")
-
-
-def test_what_is_there_is_not_made(tmp_path: Path):
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "file").touch()
-    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-
-    assert not any(can_make(tmp_path / name) for name in ("folder", "file", "link"))
-
-
-def test_a_user_is_named_with_the_number_and_one_without_a_name_by_it(monkeypatch: pytest.MonkeyPatch):
-    assert effective_user() == f"{pwd.getpwuid(os.geteuid()).pw_name}, uid {os.geteuid()}"
-    monkeypatch.setattr(os, "geteuid", lambda: 987654321)
-    assert effective_user() == "uid 987654321"

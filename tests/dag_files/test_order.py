@@ -1,58 +1,17 @@
-"""What a child says is not believed beyond its form."""
+"""A report as the result of an operation, and the error of a refused one on its way through it."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
 
-import pytest
-
-from airflow_rest_api.dag_files.order import LONGEST, Findings, Report, findings
-
-NOTHING = Findings((), (), (), ())
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        None,
-        [],
-        "x",
-        1,
-        {},
-        {"files": []},
-        {"files": {"other.py": {"dags": [{"dag_id": "x"}]}}},
-        {"ignored": [1]},
-    ],
-)
-def test_nonsense_is_nothing(said: Any) -> None:
-    assert findings(said, ["a.py"]) == NOTHING
-
-
-def test_a_finding_has_the_types_that_it_should_have() -> None:
-    said = {
-        "files": {
-            "a.py": {
-                "dags": [{"dag_id": 7, "tasks": [1, "t"], "schedule": None, "tags": "x"}, "no dag"],
-                "errors": [{"line": "3", "message": ["x"]}, {"line": True, "message": "m" * 10_000}],
-                "warnings": ["w", 2, "\ud800"],
-            }
-        },
-        "ignored": ["b.py", "elsewhere.py"],
-    }
-    found = findings(said, ["a.py", "b.py"])
-    assert [(dag.dag_id, dag.tasks, dag.schedule, dag.tags) for dag in found.dags] == [
-        ("", ("t",), "", ()),
-        ("", (), "", ()),
-    ]
-    assert [error.line for error in found.errors] == [None, None]
-    assert [len(error.message) for error in found.errors] == [0, LONGEST]
-    assert found.warnings == ("w", "?", "b.py: an .airflowignore has Airflow pass over it.")
-    assert found.files == ("a.py",)
+from airflow_rest_api.dag_files.history_tables import now
+from airflow_rest_api.dag_files.order import BrokenFile, Exists, FoundDag, Refused, Report, refusal
+from airflow_rest_api.operations.model import Operation, State
 
 
 def test_a_report_is_good_for_json() -> None:
-    shown = Report("b", dry_run=False, files={"a.py": "added"}).shown()
+    report = Report(bundle="b", dry_run=False, files={"a.py": "added"}, dags=[FoundDag("d", "a.py", ["t"])])
+    shown = report.result()
     assert json.loads(json.dumps(shown)) == shown
     assert set(shown) == {
         "deployment",
@@ -64,3 +23,29 @@ def test_a_report_is_good_for_json() -> None:
         "duplicates",
         "warnings",
     }
+
+
+def ended(error: Refused) -> Operation:
+    operation = Operation("id", "deploy_dag", "execute", [], "u", "h", now(), state=State.FAILED)
+    operation.result = json.loads(json.dumps(error.result))
+    return operation
+
+
+def test_an_error_comes_back_from_the_result_of_its_operation() -> None:
+    report = Report(bundle="b", dry_run=False, errors=[BrokenFile("a.py", 3, "SyntaxError")])
+    found = refusal(ended(Refused(Exists(["a.py"]), report)))
+    assert found is not None
+    assert (found.status, found.detail["reason"], found.detail["id"]) == (409, "exists", "id")
+    assert found.detail["message"] == str(Exists(["a.py"]))
+    assert found.detail["report"] == json.loads(json.dumps(report.result()))
+    without = refusal(ended(Refused(Exists(["a.py"]), None)))
+    assert without is not None
+    assert "report" not in without.detail
+
+
+def test_another_end_is_no_refusal() -> None:
+    operation = ended(Refused(Exists([]), None))
+    operation.state = State.SUCCEEDED
+    assert refusal(operation) is None
+    operation.state, operation.result = State.FAILED, None
+    assert refusal(operation) is None

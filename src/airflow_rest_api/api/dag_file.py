@@ -23,13 +23,12 @@ from airflow_rest_api.api.dag_files_answers import (
     VersionBody,
     VersionList,
     answer,
-    conduct,
     file_body,
-    once_received,
     place_of,
     scope_of,
+    start_work,
 )
-from airflow_rest_api.api.idempotency import key_of
+from airflow_rest_api.api.idempotency import key_of, once
 from airflow_rest_api.api.models import OperationBody
 from airflow_rest_api.api.responses import ACCEPTED, FILE, IDEMPOTENCY_KEY, PREFER, errors
 from airflow_rest_api.dag_files.bundles import Place
@@ -159,22 +158,23 @@ async def rollback(
     service = context.dag_files
     argv = ["rollback_dag_file", "--bundle", place.bundle.name, "--version", str(version), path]
     key = await key_of(request, caller, [place.bundle.name, version, wait])
-    order = Order(place, service.receive(), caller.name, wait=wait, covers=scope.covers)
-    operation, headers = await once_received(
-        context,
-        key,
-        order.received,
-        lambda key: conduct(
+    recorded = leaves(context, request)
+    async with service.receive() as received:
+        order = Order(place, received, caller.name, wait=wait, covers=scope.covers)
+        operation, headers = await once(
             context,
-            caller,
-            argv,
-            lambda conductor: service.rollback(conductor, order, path, version),
-            asks=scope.asks(place.bundle.name, [path]),
-            recorded=leaves(context, request),
-            key=key,
-            received=order.received,
-        ),
-    )
+            key,
+            lambda key: start_work(
+                context,
+                caller,
+                argv,
+                lambda conductor: service.rollback(conductor, order, path, version),
+                asks=scope.asks(place.bundle.name, [path]),
+                recorded=recorded,
+                key=key,
+                received=received,
+            ),
+        )
     return await answer(context, request, operation, headers)
 
 
@@ -233,7 +233,7 @@ async def delete(
         with context.audit.refusals(caller, command.name):
             asks += (await context.gate.enter_all(caller, attempts)).asks
     service = context.dag_files
-    operation = await conduct(
+    operation = await start_work(
         context,
         caller,
         ["delete_dag_file", "--bundle", place.bundle.name, *(["--records"] if records else []), path],

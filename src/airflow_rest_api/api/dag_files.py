@@ -24,13 +24,12 @@ from airflow_rest_api.api.dag_files_answers import (
     DeploymentDetail,
     DeploymentList,
     answer,
-    conduct,
     file_body,
-    once_received,
     place_of,
     scope_of,
+    start_work,
 )
-from airflow_rest_api.api.idempotency import key_of
+from airflow_rest_api.api.idempotency import key_of, once
 from airflow_rest_api.api.models import OperationBody
 from airflow_rest_api.api.responses import ACCEPTED, IDEMPOTENCY_KEY, PREFER, errors
 from airflow_rest_api.dag_files import bundles
@@ -305,24 +304,18 @@ async def _receive(request: Request, context: Context, caller: Caller, command: 
     """Take the files of a request and start what is wanted of them."""
     # First of all, so that those who may not are told nothing, and send nothing.
     scope = await scope_of(context, caller, command)
-    settings, service = context.settings, context.dag_files
+    settings = context.settings
     async with read_form(request, settings.max_upload, settings.dag_files_count) as parts:
         form = from_form(parts)
         place = await place_of(context, caller, command, scope, form.bundle, form.folder)
         key = await key_of(request, caller, form.said(), form.uploads())
-        received = service.receive(place.folder)
-        try:
+        async with context.dag_files.receive(place.folder) as received:
             await take(form, received)
             order = _order(command, form, place, received, caller, scope)
-        except BaseException:
-            await asyncio.to_thread(received.remove)
-            raise
-        operation, headers = await once_received(
-            context,
-            key,
-            received,
-            lambda key: _start(context, caller, command, order, scope, leaves(context, request), key),
-        )
+            recorded = leaves(context, request)
+            operation, headers = await once(
+                context, key, lambda key: _start(context, caller, command, order, scope, recorded, key)
+            )
     return await answer(context, request, operation, headers)
 
 
@@ -366,7 +359,7 @@ async def _start(
     argv += paths
     with context.audit.refusals(caller, command):
         await context.grants.enter(caller, command, bundle, paths)
-    return await conduct(
+    return await start_work(
         context,
         caller,
         argv,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
@@ -12,18 +11,15 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from airflow_rest_api.api.answer import answer_operation, wishes
-from airflow_rest_api.api.idempotency import once
 from airflow_rest_api.api.models import Model
 from airflow_rest_api.commands.model import Invocation
 from airflow_rest_api.dag_files.grants import COMMANDS, described
-from airflow_rest_api.operations.model import State
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.dag_files.order import refusal
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from airflow_rest_api.api.context import Context
-    from airflow_rest_api.api.idempotency import Start
     from airflow_rest_api.commands.needs import Ask
     from airflow_rest_api.dag_files.bundles import Place
     from airflow_rest_api.dag_files.grants import Scope
@@ -157,7 +153,7 @@ MOST_WORDS = 50
 """Of what is shown as run: an archive can have thousands of files."""
 
 
-async def conduct(
+async def start_work(
     context: Context,
     caller: Caller,
     argv: Sequence[str],
@@ -172,48 +168,25 @@ async def conduct(
     Start work on DAG files.
 
     :param argv: what is shown as run; its first word is one of `grants.COMMANDS`
-    :param received: removed at the end, also where the work never began
+    :param received: belongs to the operation from then on
     """
     command = argv[0]
     shown = [*argv[:MOST_WORDS], "…"] if len(argv) > MOST_WORDS else list(argv)
-    record = context.audit.ended(caller, Invocation(described(command), [], {}, frozenset(), masked=shown))
-
-    def on_end(operation: Operation) -> None:
-        # Gone already, unless the work was cancelled before it began.
-        if received is not None and received.path.exists():
-            threading.Thread(target=received.remove, daemon=True).start()
-        if record is not None:
-            record(operation)
-
-    return await context.operations.conduct(
+    operation = await context.operations.conduct(
         command,
         work,
         effect=COMMANDS[command],
         argv=shown,
         user=caller.name,
         asks=asks,
-        on_end=on_end,
+        on_end=context.audit.ended(caller, Invocation(described(command), [], {}, frozenset(), masked=shown)),
         recorded=recorded,
         key=key,
+        workspace=received,
     )
-
-
-async def once_received(
-    context: Context, key: Key | None, received: Received, start: Start
-) -> tuple[Operation, dict[str, str]]:
-    """
-    Return the operation that a request leads to, or that it led to when it came before; and headers.
-
-    :param received: removed where nothing was started
-    """
-    try:
-        operation, headers = await once(context, key, start)
-    except BaseException:
-        await asyncio.to_thread(received.remove)
-        raise
-    if headers:
-        await asyncio.to_thread(received.remove)
-    return operation, headers
+    if received is not None:
+        received.release()
+    return operation
 
 
 async def answer(
@@ -226,26 +199,9 @@ async def answer(
     """
     wish = wishes(request, context.settings.default_wait)
     operation = await context.operations.wait(operation.id, wish.wait)
-    if (found := problem_of(operation)) is not None:
-        raise found
+    if (problem := refusal(operation)) is not None:
+        raise problem
     return answer_operation(request, operation, wish, headers)
-
-
-def problem_of(operation: Operation) -> Problem | None:
-    """Return why an operation was refused, None where it was not."""
-    result = operation.result
-    if operation.state is not State.FAILED or not isinstance(result, dict) or "problem" not in result:
-        return None
-    told = result["problem"]
-    report = {name: value for name, value in result.items() if name != "problem"}
-    return Problem(
-        told["status"],
-        told["reason"],
-        told["message"],
-        headers={"Retry-After": "5"} if told["status"] == 503 else None,
-        id=operation.id,
-        **({"report": report} if report else {}),
-    )
 
 
 async def scope_of(context: Context, caller: Caller, command: str) -> Scope:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from airflow_rest_api.airflow import bundles as airflow_bundles
-from airflow_rest_api.dag_files.journal import can_make, effective_user
 from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.problem import Problem
 
@@ -128,7 +129,7 @@ def resolve(bundle: str | None, folder: str = "") -> Place:
     :param folder: relative to the bundle, with slashes; empty for the bundle itself
     :raises UnknownBundle: no such bundle, or several among which none is the default
     :raises NotWritable: its files come from elsewhere, or the folder cannot be written on this host, nor made
-        there by a deployment: see `control.can_make`
+        there by a deployment: see `can_make`
     :raises BadName: not a relative path inside the bundle
     :raises BadFolder: a file, or there is a symbolic link in it
     """
@@ -160,6 +161,37 @@ def _info(bundle: airflow_bundles.Configured) -> BundleInfo:
     return BundleInfo(
         bundle.name, kind, None, False, f"only {bundle.classpath} knows where its files come from."
     )
+
+
+def can_make(root: Path) -> bool:
+    """
+    Return whether a bundle's folder that is missing is made with the first file that is put into it.
+
+    So it is where the folder above belongs to the user of this process, as AIRFLOW_HOME does, in which nobody
+    has made the `dags` of a new Airflow. Anywhere else something may be missing that nobody wants files to be
+    put in the place of, such as a file system that is not mounted.
+
+    :param root: without symbolic links
+    """
+    try:
+        above = root.parent.stat()
+    except OSError:
+        return False
+    return (
+        not os.path.lexists(root)
+        and stat.S_ISDIR(above.st_mode)
+        and above.st_uid == os.geteuid()
+        and os.access(root.parent, os.W_OK | os.X_OK)
+    )
+
+
+def effective_user() -> str:
+    """Return the name and the number of the user as whom this process writes."""
+    number = os.geteuid()
+    try:
+        return f"{pwd.getpwuid(number).pw_name}, uid {number}"
+    except KeyError:
+        return f"uid {number}"
 
 
 def _unwritable(root: Path) -> str | None:

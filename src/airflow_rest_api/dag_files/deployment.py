@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_rest_api.airflow import dag_owners
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files import bundles, refresh
-from airflow_rest_api.dag_files.check import CheckLimits, check, duplicates
+from airflow_rest_api.dag_files.check import CheckLimits, Findings, check, duplicates
 from airflow_rest_api.dag_files.history_tables import NoSuchVersion
-from airflow_rest_api.dag_files.order import Findings, Invalid, Order, Refused, Report, finding
+from airflow_rest_api.dag_files.order import Invalid, Order, Refused, Report
 from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.dag_files.writer import Locks, Writer, changes_of, new_deployment, present
 from airflow_rest_api.engine.job import Ending, Job
@@ -55,32 +56,34 @@ class DagFiles:
         self.limits = limits
         self._writer = Writer(history, locks)
 
-    def receive(self, folder: str = "") -> Received:
-        """Return a private folder for the files of one deployment; whoever calls removes it in the end."""
-        return Received(self.limits.bounds, folder)
+    @asynccontextmanager
+    async def receive(self, folder: str = "") -> AsyncIterator[Received]:
+        """
+        Have a private folder for the files of one deployment, until the end or until it is released.
+
+        :param folder: of the bundle, to which the names of the files are relative
+        """
+        received = Received(self.limits.bounds, folder)
+        try:
+            yield received
+        finally:
+            if not received.released:
+                await asyncio.to_thread(received.remove)
 
     async def deploy(self, conductor: Conductor, order: Order) -> dict[str, Any]:
         """
-        Deploy files, or only check them; return the report. What came in is removed in the end.
+        Deploy files, or only check them; return the report.
 
         :raises Refused: nothing was written; the report is the result
         :raises Failed: it was only to be checked, and something was found; the report is the result
         """
-        report = Report(order.place.bundle.name, order.dry_run)
-        try:
+        report = Report(bundle=order.place.bundle.name, dry_run=order.dry_run)
+        with _refusing(report):
             return await self._deploy(conductor, order, report)
-        except Problem as problem:
-            raise Refused(problem, report) from None
-        except Unavailable as error:
-            raise Refused(_away(error), report) from None
-        except OSError as error:
-            raise _without_room(error, report) from error
-        finally:
-            await asyncio.to_thread(order.received.remove)
 
     async def rollback(self, conductor: Conductor, order: Order, path: str, version: int) -> dict[str, Any]:
         """Bring back a version of a file; the order comes without files."""
-        try:
+        with _refusing(None):
             found = await self.history.version(order.place.bundle.name, path, version)
             if found.sha256 is None:
                 raise NoSuchVersion(path, version)
@@ -88,15 +91,6 @@ class DagFiles:
             order.received.expect(found.size or 0)
             content = await self.history.content(found)
             await asyncio.to_thread(order.received.add, path, io.BytesIO(content))
-        except Problem as problem:
-            await asyncio.to_thread(order.received.remove)
-            raise Refused(problem, None) from None
-        except Unavailable as error:
-            await asyncio.to_thread(order.received.remove)
-            raise Refused(_away(error), None) from None
-        except OSError as error:
-            await asyncio.to_thread(order.received.remove)
-            raise _without_room(error, None) from error
         return await self.deploy(conductor, replace(order, overwrite=True, kind="rollback"))
 
     async def delete(
@@ -107,14 +101,10 @@ class DagFiles:
 
         :param records_of: the DAGs whose records go, as by `airflow dags delete`
         """
-        report = Report(place.bundle.name, dry_run=False)
-        try:
-            deployment = new_deployment("delete", place.bundle.name, user, conductor.id, 1)
+        report = Report(bundle=place.bundle.name, dry_run=False)
+        deployment = new_deployment("delete", place.bundle.name, user, conductor.id, 1)
+        with _refusing(report):
             written = await self._writer.write(place.root, deployment, [], [path])
-        except Problem as problem:
-            raise Refused(problem, report) from None
-        except Unavailable as error:
-            raise Refused(_away(error), report) from None
         report.deployment, report.files = written.id, written.changes
         _tell_interrupted(conductor, report, written.recorded, written.interrupted)
         conductor.progress("written", deployment=written.id)
@@ -126,7 +116,7 @@ class DagFiles:
             if done.outcome.ending is not Ending.EXITED or done.outcome.exit_code:
                 report.warnings.append(f"The records of the DAG {dag_id!r} could not be deleted.")
         conductor.progress("ready")
-        return report.shown()
+        return report.result()
 
     async def keep_tidy(self) -> None:
         """Complete or take back, again and again, what a process left unfinished when it was killed."""
@@ -155,10 +145,10 @@ class DagFiles:
         )
         found = await self._check(conductor, order, report) if order.validate else None
         if order.dry_run:
-            if report.errors or report.duplicates:
+            if report.invalid:
                 # As any program that checks something: what it found is its result, and it ends with 1.
-                raise Failed(finding(report), result=report.shown())
-            return report.shown()
+                raise Failed(report.finding(), result=report.result())
+            return report.result()
         deployment = new_deployment(
             order.kind, place.bundle.name, order.user, conductor.id, len(received.files)
         )
@@ -181,11 +171,11 @@ class DagFiles:
                 log.exception("What came after the deployment %s failed", written.id)
                 report.warnings.append(f"The files are in place; what came then failed: {error}")
         conductor.progress("ready")
-        return report.shown()
+        return report.result()
 
     async def _check(self, conductor: Conductor, order: Order, report: Report) -> Findings:
         found = await check(conductor, order.place, order.received, self.limits.check)
-        report.dags, report.errors = list(found.dags), list(found.errors)
+        report.dags, report.errors = found.dags, found.errors
         report.warnings += found.warnings
         report.duplicates = await duplicates(
             order.place.bundle.name,
@@ -199,7 +189,7 @@ class DagFiles:
         conductor.progress(
             "checked", dags=len(report.dags), errors=len(report.errors), duplicates=len(report.duplicates)
         )
-        if (report.errors or report.duplicates) and not order.force_invalid and not order.dry_run:
+        if report.invalid and not order.force_invalid and not order.dry_run:
             raise Invalid(report)
         return found
 
@@ -224,7 +214,7 @@ class DagFiles:
             await self._keep_dags(bundle, sound)
             # Nobody hears of the others: Airflow passes over what does not look like a DAG file.
             failed = broken & set(await asyncio.to_thread(_likely, order))
-            known = await ask(dag_owners.dags_by_file, bundle, list(found.files))
+            known = await ask(dag_owners.dags_by_file, bundle, found.files)
             wanted = [path for path in found.files if path in dag_ids or path in failed or path in known]
             expected = {(bundle, path): dag_ids.get(path, []) for path in wanted if path not in failed}
         if not wanted:
@@ -279,10 +269,19 @@ def _roots() -> list[Path]:
     return list(dict.fromkeys(root.resolve() for root in found))
 
 
-def _without_room(error: OSError, report: Report | None) -> Exception:
-    """Return what to raise where the files cannot be kept for want of room; any other error as it is."""
-    found = of_disk(error)
-    return error if found is None else Refused(found, report)
+@contextmanager
+def _refusing(report: Report | None) -> Iterator[None]:
+    """Have what keeps files from being written end their operation as `Refused`."""
+    try:
+        yield
+    except Problem as problem:
+        raise Refused(problem, report) from None
+    except Unavailable as error:
+        raise Refused(_away(error), report) from None
+    except OSError as error:
+        if (no_space := of_disk(error)) is None:
+            raise
+        raise Refused(no_space, report) from error
 
 
 def _away(error: Unavailable) -> Problem:

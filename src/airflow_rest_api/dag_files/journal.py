@@ -21,12 +21,12 @@ import contextlib
 import errno
 import json
 import os
-import pwd
 import shutil
 import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from airflow_rest_api.dag_files.bundles import can_make
 from airflow_rest_api.dag_files.upload import CONTROL, BadName, clean
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.room import no_room
@@ -63,37 +63,6 @@ class CannotWrite(Problem):
                 "bundle_not_writable",
                 f"The files cannot be written ({error.strerror}). Nothing has changed.",
             )
-
-
-def can_make(root: Path) -> bool:
-    """
-    Return whether a bundle's folder that is missing is made with the first file that is put into it.
-
-    So it is where the folder above belongs to the user of this process, as AIRFLOW_HOME does, in which nobody
-    has made the `dags` of a new Airflow. Anywhere else something may be missing that nobody wants files to be
-    put in the place of, such as a file system that is not mounted.
-
-    :param root: without symbolic links
-    """
-    try:
-        above = root.parent.stat()
-    except OSError:
-        return False
-    return (
-        not os.path.lexists(root)
-        and stat.S_ISDIR(above.st_mode)
-        and above.st_uid == os.geteuid()
-        and os.access(root.parent, os.W_OK | os.X_OK)
-    )
-
-
-def effective_user() -> str:
-    """Return the name and the number of the user as whom this process writes."""
-    number = os.geteuid()
-    try:
-        return f"{pwd.getpwuid(number).pw_name}, uid {number}"
-    except KeyError:
-        return f"uid {number}"
 
 
 def control_folder(root: Path) -> Path:

@@ -15,7 +15,7 @@ from airflow_rest_api import private_folders
 from airflow_rest_api.problem import Problem
 
 CONTROL = ".airflow_rest_api"
-"""Our own folder in each bundle: see `place.py`."""
+"""Our own folder in each bundle: see `journal.py`."""
 
 LONGEST_PART = 200
 LONGEST_PATH = 1000
@@ -151,7 +151,9 @@ class TooLarge(Problem):
 
 class Received:
     """
-    The files of one deployment.
+    The files of one deployment, in a private folder.
+
+    `DagFiles.receive` makes it and removes it in the end; `released`, it is removed with its operation.
 
     :param folder: of the bundle, to which the names of the files are relative; empty for the bundle itself
     :param parent: where the private folder is made; the system's temporary folder by default
@@ -159,6 +161,7 @@ class Received:
 
     def __init__(self, bounds: Bounds, folder: str = "", parent: Path | None = None) -> None:
         self.bounds = bounds
+        self.released = False
         self._folder = folder
         self._names = Names()
         self._entries = 0
@@ -224,6 +227,10 @@ class Received:
         folder = self.path / name
         folder.mkdir(mode=0o700)
         return folder
+
+    def release(self) -> None:
+        """Leave it to the operation that has been started with it as its workspace."""
+        self.released = True
 
     def remove(self) -> None:
         """Remove everything."""

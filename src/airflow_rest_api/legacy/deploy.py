@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.dag_files.archive import is_archive, unpack
-from airflow_rest_api.dag_files.order import DUPLICATE_DAGS, IMPORT_ERRORS, Order
+from airflow_rest_api.dag_files.order import DUPLICATE_DAGS, IMPORT_ERRORS, Order, refusal
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.operations.model import State
 from airflow_rest_api.problem import Problem
@@ -101,8 +100,7 @@ class Deployments:
             scope.enter_unchecked()
         try:
             place = await asyncio.to_thread(scope.place, COMMAND, wanted.bundle, wanted.folder)
-            received = self._dag_files.receive(place.folder)
-            try:
+            async with self._dag_files.receive(place.folder) as received:
                 await asyncio.to_thread(_take, wanted.name, file, received)
                 paths = [one.path for one in received.files]
                 await self._grants.enter(caller, COMMAND, place.bundle.name, paths)
@@ -126,13 +124,12 @@ class Deployments:
                     asks=scope.asks(place.bundle.name, paths),
                     on_end=on_end,
                     endpoint=COMMAND,
+                    workspace=received,
                 )
-                on_start(operation)
-                while not operation.state.ended:
-                    operation = await self._operations.wait(operation.id, ROUND)
-            finally:
-                with suppress(OSError):
-                    await asyncio.to_thread(received.remove)
+                received.release()
+            on_start(operation)
+            while not operation.state.ended:
+                operation = await self._operations.wait(operation.id, ROUND)
         except Problem as problem:
             raise Refusal(str(problem), problem.status) from None
         return _told(wanted, operation)
@@ -149,11 +146,13 @@ def _take(name: str, file: File, received: Received) -> None:
 def _told(wanted: Deployment, operation: Operation) -> Deployed:
     result: dict[str, Any] = operation.result if isinstance(operation.result, dict) else {}
     if operation.state is not State.SUCCEEDED:
-        problem = result.get("problem", {})
-        if problem.get("reason") == "exists":
+        problem = refusal(operation)
+        if problem is None:
+            raise Refusal(operation.message or "Failed", 500)
+        reason = problem.detail["reason"]
+        if reason == "exists":
             raise Refusal(f"The file '{wanted.name}' already exists on host '{socket.gethostname()}'.")
-        status = 400 if problem.get("reason") in INVALID else problem.get("status", 500)
-        raise Refusal(problem.get("message") or operation.message or "Failed", status)
+        raise Refusal(str(problem), 400 if reason in INVALID else problem.status)
     warnings = list(dict.fromkeys(operation.warnings))
     prefix = NOT_SET if wanted.paused is not None else ""
     for error in result["errors"]:

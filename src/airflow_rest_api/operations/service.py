@@ -20,7 +20,7 @@ from airflow_rest_api.operations.cancel import Cancel
 from airflow_rest_api.operations.command import UNREAD, Ear, follow
 from airflow_rest_api.operations.conduct import Work, perform
 from airflow_rest_api.operations.errors import TooManyWaiting
-from airflow_rest_api.operations.files import Upload, Workspace
+from airflow_rest_api.operations.files import Removable, Upload, Workspace
 from airflow_rest_api.operations.live import STORED_WITHIN, Live
 from airflow_rest_api.operations.model import Operation, Server, State, new_id
 from airflow_rest_api.operations.reading import Reading
@@ -214,6 +214,7 @@ class Operations(Reading):
         recorded: bool = False,
         key: Key | None = None,
         endpoint: str | None = None,
+        workspace: Removable | None = None,
     ) -> Operation:
         """
         Run a coroutine of ours as an operation and return that at once; the parameters are those of `start`.
@@ -221,13 +222,14 @@ class Operations(Reading):
         :param argv: what is shown as run, without secrets
         :param work: is given its `Conductor`; returns the operation's result, raises `Failed`, and is
             cancelled on cancel and after ``timeout`` seconds
+        :param workspace: removed when the operation has ended, also where the work never began
         """
         operation = self._operation(command, effect, argv, user, None, asks)
         operation.dag_id, operation.endpoint = dag_id, endpoint
         async with self._recorded(operation, key, first=recorded):
             live = Live(operation, self._recorder, self._output_limit, recorded=recorded or key is not None)
         timeout = timeout if timeout is not None else self._command_timeout
-        self._follow(live, perform(live, self._engine, work, timeout), None, on_end)
+        self._follow(live, perform(live, self._engine, work, timeout), workspace, on_end)
         return live.look()
 
     async def forget_unbegun(self) -> None:
@@ -306,7 +308,7 @@ class Operations(Reading):
         self,
         live: Live,
         work: Coroutine[Any, Any, dict[str, bytes]],
-        workspace: Workspace | None,
+        workspace: Removable | None,
         on_end: OnEnd | None,
     ) -> None:
         self._live[live.operation.id] = live
@@ -317,7 +319,7 @@ class Operations(Reading):
         self,
         live: Live,
         work: Coroutine[Any, Any, dict[str, bytes]],
-        workspace: Workspace | None,
+        workspace: Removable | None,
         on_end: OnEnd | None,
     ) -> None:
         operation = live.operation
