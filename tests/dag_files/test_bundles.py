@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.dag_files.bundles import (
+    BundleFolder,
     BundleInfo,
-    Place,
     bundles,
     can_make,
     effective_user,
@@ -59,7 +59,7 @@ def test_without_configuration_the_dags_folder_is_the_bundle(tmp_path: Path, mon
     monkeypatch.setattr("airflow.settings.DAGS_FOLDER", str(tmp_path))
 
     assert bundles() == [BundleInfo("dags-folder", "local", tmp_path, writable=True, reason=None)]
-    assert resolve(None, "") == Place(bundles()[0], tmp_path, "")
+    assert resolve(None, "") == BundleFolder(bundles()[0], tmp_path, "")
 
 
 def test_a_git_bundle_says_which_repository_its_files_come_from_without_the_credentials(configure: Configure):

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from airflow_rest_api.dag_files.bundles import BundleInfo, Place
+from airflow_rest_api.dag_files.bundles import BundleFolder, BundleInfo
 from airflow_rest_api.dag_files.check import LONGEST, CheckLimits, Findings, check, findings
 from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.engine.job import Ending, Outcome
@@ -36,7 +36,7 @@ class Child:
 def looked_into(disk: Path, root: Path, act: Callable[[], None]) -> Any:
     received = Received(Bounds(10, 10_000), "", disk)
     received.add("a.py", io.BytesIO(b"x = 1\n"))
-    place = Place(BundleInfo("dags", "local", root, True, None), root, "")
+    place = BundleFolder(BundleInfo("dags", "local", root, True, None), root, "")
     return asyncio.run(check(cast("Any", Child(act)), place, received, CheckLimits()))
 
 

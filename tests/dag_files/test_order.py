@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 
 from airflow_rest_api.dag_files.history_tables import now
-from airflow_rest_api.dag_files.order import BrokenFile, Exists, FoundDag, Refused, Report, refusal
+from airflow_rest_api.dag_files.order import (
+    BrokenFile,
+    DeploymentRefused,
+    DeploymentReport,
+    Exists,
+    FoundDag,
+    refusal,
+)
 from airflow_rest_api.operations.model import Operation, State
 
 
 def test_a_report_is_good_for_json() -> None:
-    report = Report(bundle="b", dry_run=False, files={"a.py": "added"}, dags=[FoundDag("d", "a.py", ["t"])])
+    report = DeploymentReport(
+        bundle="b", dry_run=False, files={"a.py": "added"}, dags=[FoundDag("d", "a.py", ["t"])]
+    )
     shown = report.result()
     assert json.loads(json.dumps(shown)) == shown
     assert set(shown) == {
@@ -25,26 +34,26 @@ def test_a_report_is_good_for_json() -> None:
     }
 
 
-def ended(error: Refused) -> Operation:
+def ended(error: DeploymentRefused) -> Operation:
     operation = Operation("id", "deploy_dag", "execute", [], "u", "h", now(), state=State.FAILED)
     operation.result = json.loads(json.dumps(error.result))
     return operation
 
 
 def test_an_error_comes_back_from_the_result_of_its_operation() -> None:
-    report = Report(bundle="b", dry_run=False, errors=[BrokenFile("a.py", 3, "SyntaxError")])
-    found = refusal(ended(Refused(Exists(["a.py"]), report)))
+    report = DeploymentReport(bundle="b", dry_run=False, errors=[BrokenFile("a.py", 3, "SyntaxError")])
+    found = refusal(ended(DeploymentRefused(Exists(["a.py"]), report)))
     assert found is not None
     assert (found.status, found.detail["reason"], found.detail["id"]) == (409, "exists", "id")
     assert found.detail["message"] == str(Exists(["a.py"]))
     assert found.detail["report"] == json.loads(json.dumps(report.result()))
-    without = refusal(ended(Refused(Exists(["a.py"]), None)))
+    without = refusal(ended(DeploymentRefused(Exists(["a.py"]), None)))
     assert without is not None
     assert "report" not in without.detail
 
 
 def test_another_end_is_no_refusal() -> None:
-    operation = ended(Refused(Exists([]), None))
+    operation = ended(DeploymentRefused(Exists([]), None))
     operation.state = State.SUCCEEDED
     assert refusal(operation) is None
     operation.state, operation.result = State.FAILED, None

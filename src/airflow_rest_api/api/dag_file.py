@@ -31,11 +31,11 @@ from airflow_rest_api.api.dag_files_answers import (
 from airflow_rest_api.api.idempotency import key_of, once
 from airflow_rest_api.api.models import OperationBody
 from airflow_rest_api.api.responses import ACCEPTED, FILE, IDEMPOTENCY_KEY, PREFER, errors
-from airflow_rest_api.dag_files.bundles import Place
+from airflow_rest_api.dag_files.bundles import BundleFolder
 from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.history import diff
-from airflow_rest_api.dag_files.listing import described
-from airflow_rest_api.dag_files.order import Order
+from airflow_rest_api.dag_files.listing import describe
+from airflow_rest_api.dag_files.order import DeploymentOrder
 from airflow_rest_api.dag_files.upload import TooLarge, clean
 from airflow_rest_api.operations.files import media_type
 from airflow_rest_api.operations.model import OutputFile
@@ -57,7 +57,7 @@ TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/x-diff": {"sche
 class NoSuchFile(Problem):
     """There is no such file."""
 
-    def __init__(self, place: Place, path: str) -> None:
+    def __init__(self, place: BundleFolder, path: str) -> None:
         super().__init__(
             404, "no_such_file", f"There is no file {path!r} in {place.bundle.name!r}.", argument="path"
         )
@@ -160,7 +160,7 @@ async def rollback(
     key = await key_of(request, caller, [place.bundle.name, version, wait])
     recorded = leaves(context, request)
     async with service.receive() as received:
-        order = Order(place, received, caller.name, wait=wait, covers=scope.covers)
+        order = DeploymentOrder(place, received, caller.name, wait=wait, covers=scope.covers)
         operation, headers = await once(
             context,
             key,
@@ -190,7 +190,7 @@ async def get_file(
 ) -> Response:
     """Return what is known of a file."""
     _, place, path = await _file(context, caller, READ, bundle, path)
-    [found] = await described(context.dag_files.history, place, [path])
+    [found] = await describe(context.dag_files.history, place, [path])
     if found.size is None and found.deployed is None:
         raise NoSuchFile(place, path)
     return answer_model(file_body(found))
@@ -246,7 +246,7 @@ async def delete(
 
 async def _file(
     context: Context, caller: Caller, command: str, bundle: str | None, path: str
-) -> tuple[Scope, Place, str]:
+) -> tuple[Scope, BundleFolder, str]:
     """Return the place of a file and its path, for who may do something to it; raise Forbidden."""
     scope = await scope_of(context, caller, command)
     path = clean(path, "path")
@@ -256,7 +256,7 @@ async def _file(
     return scope, place, path
 
 
-async def _content(context: Context, place: Place, path: str, version: int | None) -> bytes | None:
+async def _content(context: Context, place: BundleFolder, path: str, version: int | None) -> bytes | None:
     """Return the content of a version, or of what lies there; None where there is none."""
     if version is None:
         return await asyncio.to_thread(_read, place, path, context.settings.dag_files_size)
@@ -273,7 +273,7 @@ def _bounded(size: int, limit: int) -> None:
         raise TooLarge(f"The file has more than {limit} bytes ([rest_api_plugin] dag_files_size).")
 
 
-def _read(place: Place, path: str, limit: int) -> bytes | None:
+def _read(place: BundleFolder, path: str, limit: int) -> bytes | None:
     try:
         # Not what a link leads to; and a pipe must not hold us up.
         descriptor = os.open(place.root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -287,5 +287,5 @@ def _read(place: Place, path: str, limit: int) -> bytes | None:
         return file.read(limit)
 
 
-def _exists(place: Place, path: str) -> bool:
+def _exists(place: BundleFolder, path: str) -> bool:
     return os.path.lexists(place.root / path)

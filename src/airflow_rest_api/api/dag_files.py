@@ -32,13 +32,12 @@ from airflow_rest_api.api.dag_files_answers import (
 from airflow_rest_api.api.idempotency import key_of, once
 from airflow_rest_api.api.models import OperationBody
 from airflow_rest_api.api.responses import ACCEPTED, IDEMPOTENCY_KEY, PREFER, errors
-from airflow_rest_api.dag_files import bundles
+from airflow_rest_api.dag_files import bundles, listing
 from airflow_rest_api.dag_files.archive import ENDINGS, unpack
-from airflow_rest_api.dag_files.bundles import Place
+from airflow_rest_api.dag_files.bundles import BundleFolder
 from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.history_tables import NoSuchDeployment
-from airflow_rest_api.dag_files.listing import listed
-from airflow_rest_api.dag_files.order import Order
+from airflow_rest_api.dag_files.order import DeploymentOrder
 from airflow_rest_api.dag_files.upload import Received
 from airflow_rest_api.operations.files import Upload
 from airflow_rest_api.operations.model import Operation
@@ -210,7 +209,7 @@ async def list_files(
     """List the files of a bundle or of a folder in it: those that lie there, and those gone since."""
     scope = await scope_of(context, caller, READ)
     place = await place_of(context, caller, READ, scope, bundle, folder)
-    found, following = await listed(
+    found, following = await listing.list_files(
         context.dag_files.history,
         place,
         after=cursor,
@@ -320,13 +319,13 @@ async def _receive(request: Request, context: Context, caller: Caller, command: 
 
 
 def _order(
-    command: str, form: DeployForm, place: Place, received: Received, caller: Caller, scope: Scope
-) -> Order:
+    command: str, form: DeployForm, place: BundleFolder, received: Received, caller: Caller, scope: Scope
+) -> DeploymentOrder:
     flags = form.flags
     if not flags["validate"] or flags["force_invalid"]:
         scope.enter_unchecked()
     only = command == "check_dag_files"
-    return Order(
+    return DeploymentOrder(
         place,
         received,
         caller.name,
@@ -344,7 +343,7 @@ async def _start(
     context: Context,
     caller: Caller,
     command: str,
-    order: Order,
+    order: DeploymentOrder,
     scope: Scope,
     recorded: bool,
     key: Any,

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from airflow_rest_api.api.answer import answer_operation, wishes
 from airflow_rest_api.api.models import Model
 from airflow_rest_api.commands.model import Invocation
-from airflow_rest_api.dag_files.grants import COMMANDS, described
+from airflow_rest_api.dag_files.grants import COMMANDS, command_of
 from airflow_rest_api.dag_files.order import refusal
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_rest_api.api.context import Context
     from airflow_rest_api.commands.needs import Ask
-    from airflow_rest_api.dag_files.bundles import Place
+    from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.grants import Scope
     from airflow_rest_api.dag_files.listing import ListedFile
     from airflow_rest_api.dag_files.upload import Received
@@ -179,7 +179,9 @@ async def start_work(
         argv=shown,
         user=caller.name,
         asks=asks,
-        on_end=context.audit.ended(caller, Invocation(described(command), [], {}, frozenset(), masked=shown)),
+        on_end=context.audit.ended(
+            caller, Invocation(command_of(command), [], {}, frozenset(), masked=shown)
+        ),
         recorded=recorded,
         key=key,
         workspace=received,
@@ -212,7 +214,7 @@ async def scope_of(context: Context, caller: Caller, command: str) -> Scope:
 
 async def place_of(
     context: Context, caller: Caller, command: str, scope: Scope, bundle: str | None, folder: str
-) -> Place:
+) -> BundleFolder:
     """Return the place that a client names: see `Scope.place`."""
     with context.audit.refusals(caller, command):
         return await asyncio.to_thread(scope.place, command, bundle, folder)

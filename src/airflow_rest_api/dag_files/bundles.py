@@ -37,7 +37,7 @@ class BundleInfo:
 
 
 @dataclass(frozen=True)
-class Place:
+class BundleFolder:
     """
     A folder of a bundle that files can be put into; it need not exist yet.
 
@@ -121,7 +121,7 @@ def named(name: str | None) -> BundleInfo:
     raise UnknownBundle(f"Say which bundle: one of {names}.")
 
 
-def resolve(bundle: str | None, folder: str = "") -> Place:
+def resolve(bundle: str | None, folder: str = "") -> BundleFolder:
     """
     Return the place in a bundle that a client names.
 
@@ -144,7 +144,7 @@ def resolve(bundle: str | None, folder: str = "") -> Place:
         raise BadFolder(folder, "has a symbolic link in it")
     if path.exists() and not path.is_dir():
         raise BadFolder(folder, "is a file")
-    return Place(info, root, relative)
+    return BundleFolder(info, root, relative)
 
 
 def _info(bundle: airflow_bundles.Configured) -> BundleInfo:

@@ -19,7 +19,7 @@ from airflow_rest_api.problem import Problem
 from airflow_rest_api.room import NO_ROOM, has_room
 
 if TYPE_CHECKING:
-    from airflow_rest_api.dag_files.bundles import Place
+    from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.upload import Received
     from airflow_rest_api.operations.conduct import Conductor, Finished
 
@@ -62,7 +62,9 @@ class Findings:
     warnings: list[str] = field(default_factory=list)
 
 
-async def check(conductor: Conductor, place: Place, received: Received, limits: CheckLimits) -> Findings:
+async def check(
+    conductor: Conductor, place: BundleFolder, received: Received, limits: CheckLimits
+) -> Findings:
     """
     Parse the files as if they were in their bundle already.
 

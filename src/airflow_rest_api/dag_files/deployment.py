@@ -16,7 +16,7 @@ from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.check import CheckLimits, Findings, check, duplicates
 from airflow_rest_api.dag_files.history_tables import NoSuchVersion
-from airflow_rest_api.dag_files.order import Invalid, Order, Refused, Report
+from airflow_rest_api.dag_files.order import DeploymentOrder, DeploymentRefused, DeploymentReport, Invalid
 from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.dag_files.writer import Locks, Writer, changes_of, new_deployment, present
 from airflow_rest_api.engine.job import Ending, Job
@@ -25,7 +25,7 @@ from airflow_rest_api.problem import Problem, of_disk
 from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
-    from airflow_rest_api.dag_files.bundles import Place
+    from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.history import History
     from airflow_rest_api.operations.conduct import Conductor
 
@@ -70,18 +70,20 @@ class DagFiles:
             if not received.released:
                 await asyncio.to_thread(received.remove)
 
-    async def deploy(self, conductor: Conductor, order: Order) -> dict[str, Any]:
+    async def deploy(self, conductor: Conductor, order: DeploymentOrder) -> dict[str, Any]:
         """
         Deploy files, or only check them; return the report.
 
         :raises Refused: nothing was written; the report is the result
         :raises Failed: it was only to be checked, and something was found; the report is the result
         """
-        report = Report(bundle=order.place.bundle.name, dry_run=order.dry_run)
+        report = DeploymentReport(bundle=order.place.bundle.name, dry_run=order.dry_run)
         with _refusing(report):
             return await self._deploy(conductor, order, report)
 
-    async def rollback(self, conductor: Conductor, order: Order, path: str, version: int) -> dict[str, Any]:
+    async def rollback(
+        self, conductor: Conductor, order: DeploymentOrder, path: str, version: int
+    ) -> dict[str, Any]:
         """Bring back a version of a file; the order comes without files."""
         with _refusing(None):
             found = await self.history.version(order.place.bundle.name, path, version)
@@ -94,14 +96,14 @@ class DagFiles:
         return await self.deploy(conductor, replace(order, overwrite=True, kind="rollback"))
 
     async def delete(
-        self, conductor: Conductor, place: Place, path: str, user: str, records_of: Sequence[str] = ()
+        self, conductor: Conductor, place: BundleFolder, path: str, user: str, records_of: Sequence[str] = ()
     ) -> dict[str, Any]:
         """
         Take a file away, and the records of DAGs with it.
 
         :param records_of: the DAGs whose records go, as by `airflow dags delete`
         """
-        report = Report(bundle=place.bundle.name, dry_run=False)
+        report = DeploymentReport(bundle=place.bundle.name, dry_run=False)
         deployment = new_deployment("delete", place.bundle.name, user, conductor.id, 1)
         with _refusing(report):
             written = await self._writer.write(place.root, deployment, [], [path])
@@ -135,7 +137,9 @@ class DagFiles:
                     log.exception("What was left unfinished in a bundle could not be settled")
             await asyncio.sleep(ROUND)
 
-    async def _deploy(self, conductor: Conductor, order: Order, report: Report) -> dict[str, Any]:
+    async def _deploy(
+        self, conductor: Conductor, order: DeploymentOrder, report: DeploymentReport
+    ) -> dict[str, Any]:
         received, place = order.received, order.place
         conductor.progress("received", files=len(received.files), bytes=received.size)
         report.warnings += received.warnings
@@ -173,7 +177,9 @@ class DagFiles:
         conductor.progress("ready")
         return report.result()
 
-    async def _check(self, conductor: Conductor, order: Order, report: Report) -> Findings:
+    async def _check(
+        self, conductor: Conductor, order: DeploymentOrder, report: DeploymentReport
+    ) -> Findings:
         found = await check(conductor, order.place, order.received, self.limits.check)
         report.dags, report.errors = found.dags, found.errors
         report.warnings += found.warnings
@@ -200,7 +206,7 @@ class DagFiles:
             log.warning("Which DAGs were deployed could not be recorded: %s", error)
 
     async def _go_live(
-        self, conductor: Conductor, order: Order, report: Report, found: Findings | None
+        self, conductor: Conductor, order: DeploymentOrder, report: DeploymentReport, found: Findings | None
     ) -> None:
         bundle = order.place.bundle.name
         dag_ids = report.dag_ids()
@@ -237,21 +243,23 @@ class DagFiles:
             await _set_paused(order.paused, {dag.dag_id for dag in report.dags} or set(versions), report)
 
 
-async def _set_paused(paused: bool, dag_ids: set[str], report: Report) -> None:
+async def _set_paused(paused: bool, dag_ids: set[str], report: DeploymentReport) -> None:
     known = await ask(dag_owners.set_paused, dag_ids, paused)
     for dag_id in sorted(dag_ids - known):
         words = "paused" if paused else "resumed"
         report.warnings.append(f"The DAG {dag_id!r} was not {words}: Airflow does not know it yet.")
 
 
-def _tell_interrupted(conductor: Conductor, report: Report, recorded: bool, interrupted: bool) -> None:
+def _tell_interrupted(
+    conductor: Conductor, report: DeploymentReport, recorded: bool, interrupted: bool
+) -> None:
     if interrupted:
         report.warnings.append("The operation was to be ended when the files were being put in place.")
     if not recorded:
         report.warnings.append("The database went away: the history shows this deployment later.")
 
 
-def _likely(order: Order) -> list[str]:
+def _likely(order: DeploymentOrder) -> list[str]:
     """Return the files in which Airflow would look for a DAG, by the words that are in them."""
     found = []
     for file in order.received.files:
@@ -270,18 +278,18 @@ def _roots() -> list[Path]:
 
 
 @contextmanager
-def _refusing(report: Report | None) -> Iterator[None]:
+def _refusing(report: DeploymentReport | None) -> Iterator[None]:
     """Have what keeps files from being written end their operation as `Refused`."""
     try:
         yield
     except Problem as problem:
-        raise Refused(problem, report) from None
+        raise DeploymentRefused(problem, report) from None
     except Unavailable as error:
-        raise Refused(_away(error), report) from None
+        raise DeploymentRefused(_away(error), report) from None
     except OSError as error:
         if (no_space := of_disk(error)) is None:
             raise
-        raise Refused(no_space, report) from error
+        raise DeploymentRefused(no_space, report) from error
 
 
 def _away(error: Unavailable) -> Problem:

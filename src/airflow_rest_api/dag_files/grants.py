@@ -15,7 +15,7 @@ from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.security.access import Forbidden
 
 if TYPE_CHECKING:
-    from airflow_rest_api.dag_files.bundles import Place
+    from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.security.access import Gate
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.security.decision import Permissions
@@ -63,7 +63,7 @@ class Scope:
                 "the DAGs of other folders."
             )
 
-    def place(self, command: str, bundle: str | None, folder: str) -> Place:
+    def place(self, command: str, bundle: str | None, folder: str) -> BundleFolder:
         """
         Return the place that a client names; who has nothing there is not told what is. Blocks.
 
@@ -123,10 +123,10 @@ class Grants:
         :param command: one of `COMMANDS`
         :raises Forbidden: nowhere, or nobody may because of an option
         """
-        self._gate.on(described(command))
+        self._gate.on(command_of(command))
         if command != "read_dag_files":
             # Who switched off deployment meant every way to it; but not all of them run the code of DAGs.
-            self._gate.on(described("deploy_dag", COMMANDS[command]))
+            self._gate.on(command_of("deploy_dag", COMMANDS[command]))
         if await caller.is_admin():
             return Scope(everywhere=True)
         scope = await caller.ask(self._granted)
@@ -173,7 +173,7 @@ def entity(bundle: str, folder: str) -> str:
     return f"{DEPLOY} {bundle}/{folder}" if folder else f"{DEPLOY} {bundle}"
 
 
-def described(command: str, effect: Effect | None = None) -> Command:
+def command_of(command: str, effect: Effect | None = None) -> Command:
     """Return what is done to DAG files as the rest of the plugin sees a command."""
     return Command((command,), "", None, (), effect or COMMANDS[command])
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from airflow_rest_api.dag_files import history_tables
@@ -30,60 +30,11 @@ from airflow_rest_api.dag_files.history_tables import (
     now,
 )
 from airflow_rest_api.problem import Problem
-from airflow_rest_api.storage.schema import LONGEST_NAME, storable
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from airflow_rest_api.storage.database import Database
-
-
-MOST_LINES = 10_000
-"""Of each version: comparing takes the product of the two, in the worst case."""
-MOST_BYTES = 2 * 1024 * 1024
-
-
-class TooLong(Problem):
-    """The files are too long to be compared."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            413, "too_large", f"Only files of up to {MOST_LINES} lines and {MOST_BYTES} bytes are compared."
-        )
-
-
-def diff(old: bytes | None, new: bytes | None, old_name: str, new_name: str) -> str:
-    """
-    Return the difference as `diff -u` would. Takes a while: for threads.
-
-    :param old: None where there is no such file
-    :raises TooLong: more than is compared
-    """
-    if old == new:
-        return ""
-    if any(content is not None and (len(content) > MOST_BYTES) for content in (old, new)):
-        raise TooLong
-    if any(b"\0" in (content or b"") for content in (old, new)):
-        return f"Binary files {old_name} and {new_name} differ\n"
-    before, after = _lines(old), _lines(new)
-    if max(len(before), len(after)) > MOST_LINES:
-        raise TooLong
-    lines = difflib.unified_diff(
-        before,
-        after,
-        "/dev/null" if old is None else old_name,
-        "/dev/null" if new is None else new_name,
-    )
-    return "".join(
-        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
-    )
-
-
-def _lines(content: bytes | None) -> list[str]:
-    # Only at line feeds: other line ends are part of what may differ.
-    text = (content or b"").decode("utf-8", "replace")
-    lines = text.split("\n")
-    return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
 
 
 log = logging.getLogger(__name__)
@@ -93,6 +44,10 @@ LEFT = timedelta(days=7)
 
 
 ATTEMPTS = 3
+
+MOST_LINES = 10_000
+"""Of each version: comparing takes the product of the two, in the worst case."""
+MOST_BYTES = 2 * 1024 * 1024
 
 
 class History:
@@ -120,39 +75,9 @@ class History:
             await self._database.run(partial(history_tables.keep, bundle=deployment.bundle, contents=batch))
 
         def work(connection: Connection) -> None:
-            # It may be there where nobody heard whether this came to pass the first time.
+            # It is there where the answer to the first attempt was lost.
             history_tables.drop(connection, deployment.id)
-            connection.execute(
-                insert(DEPLOYMENT).values(
-                    id=deployment.id,
-                    kind=deployment.kind,
-                    state=history_tables.WRITING,
-                    bundle=deployment.bundle,
-                    user=storable(deployment.user, LONGEST_NAME),
-                    at=deployment.at,
-                    operation_id=deployment.operation_id,
-                    count=deployment.count,
-                )
-            )
-            keys = [file_key(deployment.bundle, new.path) for new in versions]
-            numbers = history_tables.newest_numbers(connection, keys)
-            rows = []
-            for key, new in zip(keys, versions, strict=True):
-                numbers[key] = numbers.get(key, 0) + 1
-                rows.append(
-                    {
-                        "key": key,
-                        "version": numbers[key],
-                        "deployment_id": deployment.id,
-                        "bundle": deployment.bundle,
-                        "path": new.path,
-                        "change": new.change,
-                        "sha256": new.sha256,
-                        "size": new.size,
-                    }
-                )
-            for start in range(0, len(rows), history_tables.TOGETHER):
-                connection.execute(insert(FILE), rows[start : start + history_tables.TOGETHER])
+            history_tables.add(connection, deployment, versions)
 
         await self._database.run(work)
 
@@ -202,7 +127,7 @@ class History:
                 .order_by(FILE.c.version.desc())
             ).all()
         )
-        return [history_tables.to_version(row) for row in found]
+        return [Version(*row) for row in found]
 
     async def newest(self, bundle: str, paths: Iterable[str]) -> dict[str, Version]:
         """Return the newest version of each of some files."""
@@ -221,7 +146,7 @@ class History:
                 query = history_tables.live_versions().join(
                     newest, (newest.c.key == FILE.c.key) & (newest.c.version == FILE.c.version)
                 )
-                found.update({row.path: history_tables.to_version(row) for row in connection.execute(query)})
+                found.update({row.path: Version(*row) for row in connection.execute(query)})
             return found
 
         return await self._database.run(work)
@@ -247,7 +172,7 @@ class History:
         row = await self._database.run(lambda connection: connection.execute(query).first())
         if row is None:
             raise NoSuchVersion(path, number)
-        return history_tables.to_version(row)
+        return Version(*row)
 
     async def content(self, version: Version) -> bytes:
         """Return the content of a version, nothing for that of a deleted file; raise NoSuchVersion."""
@@ -263,39 +188,26 @@ class History:
             raise NoSuchVersion(version.path, version.version)
         return zlib.decompress(b"".join(map(bytes, parts)))
 
-    async def deployments(
-        self, *, before: str | None = None, limit: int = 50, bundles: Iterable[str] | None = None
-    ) -> list[Deployment]:
+    async def deployments(self, *, before: str | None = None, limit: int = 50) -> list[Deployment]:
         """Return deployments, the newest first, from before one."""
-        query = (
-            select(DEPLOYMENT)
-            .where(DEPLOYMENT.c.state == history_tables.LIVE)
-            .order_by(DEPLOYMENT.c.id.desc())
-            .limit(limit)
-        )
+        query = history_tables.live_deployments().order_by(DEPLOYMENT.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(DEPLOYMENT.c.id < before)
-        if bundles is not None:
-            query = query.where(DEPLOYMENT.c.bundle.in_(list(bundles)))
         rows = await self._database.run(lambda connection: connection.execute(query).all())
-        return [history_tables.to_deployment(row) for row in rows]
+        return [Deployment(*row) for row in rows]
 
     async def deployment(self, identifier: str) -> tuple[Deployment, list[Version]]:
         """Return a deployment with the versions of it that are kept; raise NoSuchDeployment."""
 
         def work(connection: Connection) -> tuple[Any, Sequence[Any]]:
-            query = select(DEPLOYMENT).where(
-                DEPLOYMENT.c.id == identifier, DEPLOYMENT.c.state == history_tables.LIVE
-            )
+            query = history_tables.live_deployments().where(DEPLOYMENT.c.id == identifier)
             files = history_tables.live_versions().where(FILE.c.deployment_id == identifier)
             return connection.execute(query).first(), connection.execute(files).all()
 
         row, files = await self._database.run(work)
         if row is None:
             raise NoSuchDeployment
-        return history_tables.to_deployment(row), sorted(
-            map(history_tables.to_version, files), key=lambda version: version.path
-        )
+        return Deployment(*row), sorted((Version(*file) for file in files), key=lambda version: version.path)
 
     async def paths_of(self, identifiers: Sequence[str]) -> dict[str, list[str]]:
         """Return the files of each of some deployments."""
@@ -308,3 +220,46 @@ class History:
         for identifier, path in await self._database.run(work):
             found.setdefault(identifier, []).append(path)
         return found
+
+
+class TooLong(Problem):
+    """The files are too long to be compared."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            413, "too_large", f"Only files of up to {MOST_LINES} lines and {MOST_BYTES} bytes are compared."
+        )
+
+
+def diff(old: bytes | None, new: bytes | None, old_name: str, new_name: str) -> str:
+    """
+    Return the difference as `diff -u` would. Takes a while: for threads.
+
+    :param old: None where there is no such file
+    :raises TooLong: more than is compared
+    """
+    if old == new:
+        return ""
+    if any(content is not None and (len(content) > MOST_BYTES) for content in (old, new)):
+        raise TooLong
+    if any(b"\0" in (content or b"") for content in (old, new)):
+        return f"Binary files {old_name} and {new_name} differ\n"
+    before, after = _lines(old), _lines(new)
+    if max(len(before), len(after)) > MOST_LINES:
+        raise TooLong
+    lines = difflib.unified_diff(
+        before,
+        after,
+        "/dev/null" if old is None else old_name,
+        "/dev/null" if new is None else new_name,
+    )
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
+
+
+def _lines(content: bytes | None) -> list[str]:
+    # Only at line feeds: other line ends are part of what may differ.
+    text = (content or b"").decode("utf-8", "replace")
+    lines = text.split("\n")
+    return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])

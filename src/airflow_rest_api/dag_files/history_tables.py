@@ -1,19 +1,20 @@
-"""What the history does to its tables, in a transaction of its caller's."""
+"""The tables of deployments, the records in them, and what is done to them in a transaction of the caller."""
 
 from __future__ import annotations
 
 import hashlib
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, delete, func, insert, select
 
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.storage.schema import (
+    LONGEST_NAME,
     PART,
     TABLE_OPTIONS,
     Utc,
@@ -28,7 +29,7 @@ from airflow_rest_api.storage.schema import (
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
-
+T = TypeVar("T")
 Kind = Literal["deploy", "rollback", "delete"]
 
 OUTSIDE = "outside"
@@ -80,11 +81,7 @@ class DeployedDag:
 
 @dataclass(frozen=True)
 class NewVersion:
-    """
-    A version to come.
-
-    :ivar content: where its content lies; None for a file that is deleted
-    """
+    """A version to come; `content` is the file with its content, None where the file is deleted."""
 
     path: str
     change: str
@@ -257,7 +254,7 @@ def _packed(path: Path, sha256: str) -> Iterator[bytes]:
         yield bytes(packed[start : start + PART])
 
 
-def newest_numbers(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
+def _newest_numbers(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for some in portions(keys):
         query = select(FILE.c.key, func.max(FILE.c.version)).where(FILE.c.key.in_(some)).group_by(FILE.c.key)
@@ -340,42 +337,56 @@ def dags(bundle: str, files: Mapping[str, Collection[str]], at: datetime) -> lis
 
 def keep_dags(connection: Connection, keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Put the rows of DAGs in place of those of some files, and of those of the same DAGs."""
-    for some in portions(keys):
-        connection.execute(delete(DAG).where(DAG.c.key.in_(some)))
-    for some in portions([row["dag_id"] for row in rows]):
-        connection.execute(delete(DAG).where(DAG.c.dag_id.in_(some)))
-    for start in range(0, len(rows), TOGETHER):
-        connection.execute(insert(DAG), rows[start : start + TOGETHER])
+    for column, values in ((DAG.c.key, keys), (DAG.c.dag_id, [row["dag_id"] for row in rows])):
+        for some in portions(values):
+            connection.execute(delete(DAG).where(column.in_(some)))
+    for some in portions(rows):
+        connection.execute(insert(DAG), some)
 
 
 def live_versions() -> Any:
-    """Return the query of versions that are live."""
+    """Return the query of versions that are live; its columns are the fields of `Version`."""
+    kept = (FILE.c.bundle, FILE.c.path, FILE.c.version, FILE.c.change, FILE.c.sha256, FILE.c.size)
+    deployed = (FILE.c.deployment_id, DEPLOYMENT.c.kind, DEPLOYMENT.c.user, DEPLOYMENT.c.at)
     return (
-        select(
-            FILE.c.bundle,
-            FILE.c.path,
-            FILE.c.version,
-            FILE.c.change,
-            FILE.c.sha256,
-            FILE.c.size,
-            FILE.c.deployment_id,
-            DEPLOYMENT.c.kind,
-            DEPLOYMENT.c.user,
-            DEPLOYMENT.c.at,
-        )
+        select(*kept, *deployed)
         .join(DEPLOYMENT, DEPLOYMENT.c.id == FILE.c.deployment_id)
         .where(DEPLOYMENT.c.state == LIVE)
     )
 
 
-def to_version(row: Any) -> Version:
-    return Version(*row)
+def live_deployments() -> Any:
+    """Return the query of deployments that are live; its columns are the fields of `Deployment`."""
+    return select(*(DEPLOYMENT.c[field.name] for field in fields(Deployment))).where(
+        DEPLOYMENT.c.state == LIVE
+    )
 
 
-def to_deployment(row: Any) -> Deployment:
-    return Deployment(row.id, row.kind, row.bundle, row.user, row.at, row.operation_id, row.count)
+def add(connection: Connection, deployment: Deployment, versions: Sequence[NewVersion]) -> None:
+    """Add a deployment that is being written, and the versions of its files under their next numbers."""
+    row = {**asdict(deployment), "user": storable(deployment.user, LONGEST_NAME), "state": WRITING}
+    connection.execute(insert(DEPLOYMENT).values(**row))
+    keys = [file_key(deployment.bundle, new.path) for new in versions]
+    numbers = _newest_numbers(connection, keys)
+    rows = []
+    for key, new in zip(keys, versions, strict=True):
+        numbers[key] = numbers.get(key, 0) + 1
+        rows.append(
+            {
+                "key": key,
+                "version": numbers[key],
+                "deployment_id": deployment.id,
+                "bundle": deployment.bundle,
+                "path": new.path,
+                "change": new.change,
+                "sha256": new.sha256,
+                "size": new.size,
+            }
+        )
+    for some in portions(rows):
+        connection.execute(insert(FILE), some)
 
 
-def portions(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def portions(values: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(values), TOGETHER):
         yield values[start : start + TOGETHER]

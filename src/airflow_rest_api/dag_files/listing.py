@@ -18,7 +18,7 @@ from airflow_rest_api.dag_files.writer import present
 from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
-    from airflow_rest_api.dag_files.bundles import Place
+    from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.history import History
     from airflow_rest_api.dag_files.history_tables import Version
 
@@ -54,8 +54,8 @@ class TooMany(Problem):
         super().__init__(413, "too_many_files", f"There are more than {MOST} files: name a folder.")
 
 
-async def listed(
-    history: History, place: Place, *, after: str | None, limit: int, mine: Callable[[str], bool]
+async def list_files(
+    history: History, place: BundleFolder, *, after: str | None, limit: int, mine: Callable[[str], bool]
 ) -> tuple[list[ListedFile], str | None]:
     """
     Return the files of a folder by path, and the path after which the next page begins.
@@ -69,13 +69,13 @@ async def listed(
     paths = sorted({path for path in (*there, *ours) if mine(path)})
     start = bisect.bisect_right(paths, after) if after is not None else 0
     page = paths[start : start + limit]
-    files = await described(history, place, page)
+    files = await describe(history, place, page)
     # What was deleted through us is gone as it should be.
     files = [file for file in files if file.size is not None or file.changed_outside]
     return files, page[-1] if start + limit < len(paths) else None
 
 
-async def described(history: History, place: Place, paths: Sequence[str]) -> list[ListedFile]:
+async def describe(history: History, place: BundleFolder, paths: Sequence[str]) -> list[ListedFile]:
     """Return what is known of some files, in their order."""
     bundle = place.bundle.name
     newest = await history.newest(bundle, paths)

@@ -11,7 +11,7 @@ from airflow_rest_api.operations.model import State
 from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
-    from airflow_rest_api.dag_files.bundles import Place
+    from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.history_tables import Kind
     from airflow_rest_api.dag_files.upload import Received
     from airflow_rest_api.operations.model import Operation
@@ -26,7 +26,7 @@ IMPORT_ERRORS, DUPLICATE_DAGS = "import_errors", "duplicate_dags"
 
 
 @dataclass(frozen=True)
-class Order:
+class DeploymentOrder:
     """
     A deployment.
 
@@ -40,7 +40,7 @@ class Order:
     :ivar covers: whether the user may know of a file of a bundle
     """
 
-    place: Place
+    place: BundleFolder
     received: Received
     user: str
     overwrite: bool = False
@@ -85,7 +85,7 @@ class Duplicate:
 
 
 @dataclass(kw_only=True)
-class Report:
+class DeploymentReport:
     """
     What an operation reports of one deployment.
 
@@ -143,26 +143,26 @@ class Exists(Problem):
 class Invalid(Problem):
     """Files cannot be imported, or define DAGs that other files define."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: DeploymentReport) -> None:
         reason = IMPORT_ERRORS if report.errors else DUPLICATE_DAGS
         super().__init__(422, reason, f"{report.finding()} Nothing was written.")
 
 
-class Refused(Failed):
+class DeploymentRefused(Failed):
     """
     Ends the operation of a deployment with an error of the API, which `refusal` reads off the operation.
 
     Its result is the report so far, with the error in it.
     """
 
-    def __init__(self, problem: Problem, report: Report | None) -> None:
+    def __init__(self, problem: Problem, report: DeploymentReport | None) -> None:
         detail = {name: problem.detail[name] for name in ("reason", "message")}
         result = report.result() if report is not None else {}
         super().__init__(str(problem), result={**result, "problem": {"status": problem.status, **detail}})
 
 
 def refusal(operation: Operation) -> Problem | None:
-    """Return the error with which an operation was `Refused`, None where it was not."""
+    """Return the error with which an operation was `DeploymentRefused`, None where it was not."""
     result = operation.result
     if operation.state is not State.FAILED or not isinstance(result, dict) or "problem" not in result:
         return None

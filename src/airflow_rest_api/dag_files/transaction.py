@@ -41,7 +41,7 @@ Step = Callable[[str], None]
 Mark = tuple[int, int, int]
 """By which a file is known that was looked at before: inode, time of its last change in nanoseconds, size."""
 
-Seen = Mapping[str, Mark | None]
+Marks = Mapping[str, Mark | None]
 """What was there when somebody looked, by path; None for what is no plain file. All else was not there."""
 
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
@@ -74,7 +74,7 @@ class Transaction:
         self._step = step
 
     def change(
-        self, files: Mapping[str, Path], deleted: Iterable[str] = (), seen: Seen | None = None
+        self, files: Mapping[str, Path], deleted: Iterable[str] = (), seen: Marks | None = None
     ) -> None:
         """
         Put files in place, and take others away.
@@ -133,7 +133,7 @@ class Transaction:
             self._step(f"aside {number}")
         journal.sync(self._work / NEW)
 
-    def _plan(self, files: Mapping[str, Path], deleted: Iterable[str], seen: Seen | None) -> Journal:
+    def _plan(self, files: Mapping[str, Path], deleted: Iterable[str], seen: Marks | None) -> Journal:
         folders: dict[str, None] = {}
         entries = []
         for number, path in enumerate(files):
@@ -225,7 +225,7 @@ def _complete(root: Path, work: Path, plan: Journal, step: Step) -> None:
         _back(root, work, plan, step)
 
 
-def _forward(root: Path, work: Path, plan: Journal, step: Step, seen: Seen | None = None) -> None:
+def _forward(root: Path, work: Path, plan: Journal, step: Step, seen: Marks | None = None) -> None:
     """Do what a journal says, as far as it has not been done already; raise ChangedMeanwhile."""
     for folder in plan.folders:
         if not (root / folder).is_dir():
@@ -307,7 +307,7 @@ def mark_of(status: os.stat_result) -> Mark:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _compare(path: str, old: Path, seen: Seen | None) -> None:
+def _compare(path: str, old: Path, seen: Marks | None) -> None:
     """Raise ChangedMeanwhile where what was there is not what had been seen."""
     known = seen.get(path) if seen is not None else None
     if known is not None and mark_of(old.lstat()) != known:

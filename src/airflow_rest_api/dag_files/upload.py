@@ -73,7 +73,7 @@ def left_out(path: str) -> bool:
     return not LEFT_OUT.isdisjoint(parts) or parts[-1].startswith("._")
 
 
-class Names:
+class FileNames:
     """The names of one deployment, none of which may stand for another on a file system that folds them."""
 
     def __init__(self) -> None:
@@ -163,7 +163,7 @@ class Received:
         self.bounds = bounds
         self.released = False
         self._folder = folder
-        self._names = Names()
+        self._names = FileNames()
         self._entries = 0
         self.size = 0
         self.path = private_folders.make(parent)

@@ -21,7 +21,7 @@ from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.history_tables import OUTSIDE, Deployment, Kind, NewVersion, now
 from airflow_rest_api.dag_files.journal import CannotWrite, Damaged, control_folder
 from airflow_rest_api.dag_files.order import Exists
-from airflow_rest_api.dag_files.transaction import Mark, Seen, Transaction, finish, mark_of, recover
+from airflow_rest_api.dag_files.transaction import Mark, Marks, Transaction, finish, mark_of, recover
 from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.problem import Problem
@@ -240,7 +240,7 @@ class Writer:
         versions: Sequence[NewVersion],
         files: Mapping[str, Path],
         deleted: Sequence[str],
-        seen: Seen,
+        seen: Marks,
     ) -> bool:
         await self._history.begin(deployment, versions)
         transaction = Transaction(root, deployment.id)

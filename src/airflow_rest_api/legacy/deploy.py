@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.dag_files.archive import is_archive, unpack
-from airflow_rest_api.dag_files.order import DUPLICATE_DAGS, IMPORT_ERRORS, Order, refusal
+from airflow_rest_api.dag_files.order import DUPLICATE_DAGS, IMPORT_ERRORS, DeploymentOrder, refusal
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.operations.model import State
 from airflow_rest_api.problem import Problem
@@ -104,7 +104,7 @@ class Deployments:
                 await asyncio.to_thread(_take, wanted.name, file, received)
                 paths = [one.path for one in received.files]
                 await self._grants.enter(caller, COMMAND, place.bundle.name, paths)
-                order = Order(
+                order = DeploymentOrder(
                     place,
                     received,
                     caller.name,
