@@ -67,7 +67,7 @@ async def refresh_dag(
     """
     work = Refreshing(COMMAND, [COMMAND, dag_id], [], wait, dag_id)
     with context.audit.refusals(caller, COMMAND, work.invocation(Effect.WRITE)):
-        here, asks = await _enter_dags(context, caller, [{"dag_id": dag_id}])
+        locally, asks = await _enter_dags(context, caller, [{"dag_id": dag_id}])
     try:
         file = await ask(parsing.file_of, dag_id)
     except LookupError:
@@ -75,7 +75,7 @@ async def refresh_dag(
     if file is None:
         raise Problem(409, "no_file", "Airflow does not know where this DAG comes from.", argument="dag_id")
     work = replace(work, files=[file])
-    operation = await _start(context, caller, work, here, asks, recorded=leaves(context, request))
+    operation = await _start(context, caller, work, locally, asks, recorded=leaves(context, request))
     return await answer_run(context, request, operation)
 
 
@@ -115,10 +115,10 @@ async def refresh_file(
     dag_ids = sorted(await ask(parsing.dags_of, [file]))
     work = Refreshing(FILE, [FILE, "--bundle", info.name, path], [file], wait)
     with context.audit.refusals(caller, FILE, work.invocation(Effect.WRITE)):
-        here, asks = await _enter_file(context, caller, file, dag_ids)
+        locally, asks = await _enter_file(context, caller, file, dag_ids)
     if not dag_ids and not await ask(_exists, info, file):
         raise Problem(404, "no_such_file", f"There is no file {path!r} in {info.name!r}.", argument="path")
-    operation = await _start(context, caller, work, here, asks, recorded=leaves(context, request))
+    operation = await _start(context, caller, work, locally, asks, recorded=leaves(context, request))
     return await answer_run(context, request, operation)
 
 
@@ -135,7 +135,7 @@ async def _knock(context: Context, caller: Caller) -> None:
 async def _enter_file(
     context: Context, caller: Caller, file: File, dag_ids: Sequence[str]
 ) -> tuple[bool, tuple[Ask, ...]]:
-    """Return whether a file may be parsed here, and what was asked; raise Forbidden."""
+    """Return whether a file may be parsed locally, and what was asked; raise Forbidden."""
     try:
         scope = await context.grants.enter(caller, FILE, file[0], [file[1]])
     except SwitchedOff:
@@ -150,19 +150,19 @@ async def _enter_file(
         except Forbidden:
             # In the words that say nothing of the DAGs: that there are some, either.
             raise refusal from None
-    here = not await refresh.processor_alive()
+    locally = not await refresh.processor_alive()
     try:
-        # Who may deploy has the code of the file run here anyway, unless nobody has.
+        # Who may deploy may have the API server run the code of the file anyway, unless that is switched off.
         context.gate.on(_command(FILE, Effect.EXECUTE))
     except SwitchedOff:
-        here = False
-    return here, scope.asks(file[0], [file[1]])
+        locally = False
+    return locally, scope.asks(file[0], [file[1]])
 
 
 async def _enter_dags(
     context: Context, caller: Caller, dags: Sequence[dict[str, Any]]
 ) -> tuple[bool, tuple[Ask, ...]]:
-    """Return whether the files of DAGs may be parsed here, and what was asked; raise Forbidden."""
+    """Return whether the files of DAGs may be parsed locally, and what was asked; raise Forbidden."""
     if not await refresh.processor_alive():
         try:
             return True, (await context.gate.enter_all(caller, _attempts(Effect.EXECUTE, dags))).asks
@@ -196,15 +196,15 @@ async def _start(
     context: Context,
     caller: Caller,
     work: Refreshing,
-    here: bool,
+    locally: bool,
     asks: tuple[Ask, ...],
     *,
     recorded: bool,
 ) -> Operation:
-    effect = Effect.EXECUTE if here else Effect.WRITE
+    effect = Effect.EXECUTE if locally else Effect.WRITE
     return await context.operations.conduct(
         work.command,
-        _work(work.files, work.wait, here),
+        _work(work.files, work.wait, locally),
         effect=effect,
         argv=work.argv,
         user=caller.name,
@@ -215,11 +215,11 @@ async def _start(
     )
 
 
-def _work(files: Sequence[File], wait: bool, here: bool) -> Work:
+def _work(files: Sequence[File], wait: bool, locally: bool) -> Work:
     async def work(conductor: Conductor) -> Any:
-        parsed = await refresh.bring_up_to_date(conductor, files, wait=wait, here=here)
-        result = parsed.shown()
-        if (wait or here) and parsed.failure is not None:
+        parsed = await refresh.bring_up_to_date(conductor, files, wait=wait, locally=locally)
+        result = parsed.result()
+        if (wait or locally) and parsed.failure is not None:
             raise Failed(parsed.failure, result=result)
         return result
 

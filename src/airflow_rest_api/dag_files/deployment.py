@@ -18,7 +18,7 @@ from airflow_rest_api.dag_files.check import CheckLimits, Findings, check, dupli
 from airflow_rest_api.dag_files.history_tables import NoSuchVersion
 from airflow_rest_api.dag_files.order import DeploymentOrder, DeploymentRefused, DeploymentReport, Invalid
 from airflow_rest_api.dag_files.upload import Bounds, Received
-from airflow_rest_api.dag_files.writer import Locks, Writer, changes_of, new_deployment, present
+from airflow_rest_api.dag_files.writer import Locks, Writer, new_deployment, plan
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.operations.conduct import Failed
 from airflow_rest_api.problem import Problem, of_disk
@@ -143,10 +143,11 @@ class DagFiles:
         received, place = order.received, order.place
         conductor.progress("received", files=len(received.files), bytes=received.size)
         report.warnings += received.warnings
-        there = await asyncio.to_thread(present, place.root, [file.path for file in received.files])
-        report.files = changes_of(
-            received.files, there, overwrite=order.overwrite, always_new=order.always_new
+        # Before the check, for an early answer; the writer does it again under the lock of the bundle.
+        planned = await asyncio.to_thread(
+            plan, place.root, received.files, overwrite=order.overwrite, always_new=order.always_new
         )
+        report.files = planned.changes
         found = await self._check(conductor, order, report) if order.validate else None
         if order.dry_run:
             if report.invalid:

@@ -11,7 +11,6 @@ import os
 import stat
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.dag_files.upload import ReceivedFile
 
 
-NAME = "lock"
+LOCK = "lock"
 PATIENCE = 120.0
 """Seconds to wait for another API server, which only holds the lock while it renames files."""
 PAUSE = 0.05
@@ -93,7 +92,7 @@ class Locks:
 def _open(root: Path) -> int:
     folder = control_folder(root)
     try:
-        descriptor = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise CannotWrite(error) from error
     # Who may write in the folder may lock it.
@@ -119,11 +118,24 @@ CHUNK = 1024 * 1024
 
 @dataclass(frozen=True)
 class Present:
-    """What lies at a path: hash and size of a file, and by what it is known again; None for what is none."""
+    """What is at a path: hash, size and mark of a file; no hash for what is no readable file."""
 
     sha256: str | None
     size: int = 0
     mark: Mark | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    What a deployment does to a bundle as it is at this moment.
+
+    :ivar there: what is at the paths of its files, where something is
+    :ivar changes: what happens to each file
+    """
+
+    there: Mapping[str, Present]
+    changes: dict[str, Change]
 
 
 @dataclass(frozen=True)
@@ -132,7 +144,7 @@ class Written:
     A change that has been made.
 
     :ivar id: of the deployment, None where there was nothing to change
-    :ivar interrupted: somebody wanted it to end while it was made
+    :ivar interrupted: it was cancelled while it was made
     :ivar recorded: whether the history shows it already
     """
 
@@ -143,7 +155,7 @@ class Written:
 
 
 class Writer:
-    """Changes bundles; every change is seen by nobody or whole, and leaves its trace in the history."""
+    """Changes bundles: every change is visible as a whole or not at all, and is recorded in the history."""
 
     def __init__(self, history: History, locks: Locks | None = None) -> None:
         self._history = history
@@ -160,27 +172,33 @@ class Writer:
         always_new: bool = False,
     ) -> Written:
         """
-        Put files in place and take others away; a cancel is heard before, not in the middle.
+        Put files in place and take others away; it can be cancelled before that, and not in the middle.
 
         :param root: the bundle, without symbolic links
         :raises Exists: a file that must not be replaced
-        :raises CannotWrite, InTheWay, ChangedMeanwhile, Locked: see `place` and `lock`
+        :raises CannotWrite, InTheWay, ChangedMeanwhile, Locked: see `Transaction` and `Locks`
         :raises Unavailable: the database is away; nothing has changed
         """
-        async with self._hold(root):
+        async with self._locks.hold(root):
             await self._settle(root)
-            return await self._write(root, deployment, files, deleted, overwrite, always_new)
+            found = await asyncio.to_thread(
+                plan, root, files, deleted, overwrite=overwrite, always_new=always_new
+            )
+            versions = await self._versions(root, deployment.bundle, files, found)
+            new = {file.path: file.content for file in files if found.changes[file.path] != "unchanged"}
+            gone = [path for path, change in found.changes.items() if change == "deleted"]
+            if not (versions or new or gone):
+                return Written(None, found.changes, interrupted=False)
+            marks = {path: there.mark for path, there in found.there.items()}
+            work = self._commit(root, deployment, versions, new, gone, marks)
+            recorded, interrupted = await to_the_end(work)
+            return Written(deployment.id, found.changes, interrupted, recorded)
 
     async def recover(self, root: Path) -> None:
         """Complete or take back what a process left unfinished when it was killed."""
         if await asyncio.to_thread(_unfinished, root):
-            async with self._hold(root):
+            async with self._locks.hold(root):
                 await self._settle(root)
-
-    @asynccontextmanager
-    async def _hold(self, root: Path) -> AsyncIterator[None]:
-        async with self._locks.hold(root):
-            yield
 
     async def _settle(self, root: Path) -> None:
         # A thread cannot be ended: the lock must not be let go while it works.
@@ -211,28 +229,6 @@ class Writer:
             else:
                 await self._history.abandon(identifier)
 
-    async def _write(
-        self,
-        root: Path,
-        deployment: Deployment,
-        files: Sequence[ReceivedFile],
-        deleted: Sequence[str],
-        overwrite: bool,
-        always_new: bool,
-    ) -> Written:
-        there = await asyncio.to_thread(present, root, [*(file.path for file in files), *deleted])
-        changes = changes_of(files, there, overwrite=overwrite, always_new=always_new)
-        changes.update({path: "deleted" for path in deleted if path in there})
-        versions = await self._versions(root, deployment.bundle, files, changes, there)
-        wanted = {file.path: file.content for file in files if changes[file.path] != "unchanged"}
-        gone = [path for path in deleted if path in there]
-        if not (versions or wanted or gone):
-            return Written(None, changes, interrupted=False)
-        seen = {path: found.mark for path, found in there.items()}
-        work = self._commit(root, deployment, versions, wanted, gone, seen)
-        recorded, interrupted = await to_the_end(work)
-        return Written(deployment.id, changes, interrupted, recorded)
-
     async def _commit(
         self,
         root: Path,
@@ -261,34 +257,35 @@ class Writer:
         return True
 
     async def _versions(
-        self,
-        root: Path,
-        bundle: str,
-        files: Sequence[ReceivedFile],
-        changes: Mapping[str, Change],
-        there: Mapping[str, Present],
+        self, root: Path, bundle: str, files: Sequence[ReceivedFile], found: Plan
     ) -> list[NewVersion]:
-        known = await self._history.newest(bundle, changes)
+        known = await self._history.newest(bundle, found.changes)
         versions: list[NewVersion] = []
-        for path, found in there.items():
+        for path, there in found.there.items():
             before = known.get(path)
-            outside = before is None or before.sha256 != found.sha256
-            if found.sha256 is not None and outside and changes.get(path) in ("changed", "deleted"):
+            outside = before is None or before.sha256 != there.sha256
+            if there.sha256 is not None and outside and found.changes[path] in ("changed", "deleted"):
                 # So that it can be brought back.
-                versions.append(NewVersion(path, OUTSIDE, found.sha256, found.size, root / path))
+                versions.append(NewVersion(path, OUTSIDE, there.sha256, there.size, root / path))
         for file in files:
-            change = changes[file.path]
+            change = found.changes[file.path]
             if change == "unchanged" and (old := known.get(file.path)) and old.sha256 == file.sha256:
                 continue
             versions.append(NewVersion(file.path, change, file.sha256, file.size, file.content))
-        versions += [NewVersion(path, "deleted") for path, change in changes.items() if change == "deleted"]
-        return versions
+        gone = [path for path, change in found.changes.items() if change == "deleted"]
+        return versions + [NewVersion(path, "deleted") for path in gone]
 
 
-def changes_of(
-    files: Iterable[ReceivedFile], there: Mapping[str, Present], *, overwrite: bool, always_new: bool = False
-) -> dict[str, Change]:
-    """Return what happens to each file; raise Exists."""
+def plan(
+    root: Path,
+    files: Sequence[ReceivedFile],
+    deleted: Sequence[str] = (),
+    *,
+    overwrite: bool = True,
+    always_new: bool = False,
+) -> Plan:
+    """Compare the files of a deployment with its bundle; raise Exists. Blocks: for threads only."""
+    there = present(root, [*(file.path for file in files), *deleted])
     changes: dict[str, Change] = {}
     in_the_way = []
     for file in files:
@@ -301,11 +298,12 @@ def changes_of(
             in_the_way.append(file.path)
     if in_the_way and not overwrite:
         raise Exists(in_the_way)
-    return changes
+    changes.update({path: "deleted" for path in deleted if path in there})
+    return Plan(there, changes)
 
 
 def present(root: Path, paths: Iterable[str]) -> dict[str, Present]:
-    """Return what lies at each of some paths. Blocks: for threads only."""
+    """Return what is at each of some paths that something is at. Blocks: for threads only."""
     found = {}
     for path in paths:
         target = root / path
