@@ -11,7 +11,8 @@ import pytest
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import ENDPOINTS
 from airflow_rest_api.dag_files.grants import COMMANDS, BadFolders, Grants, Scope, command_of, entity, parse
-from airflow_rest_api.security.access import Forbidden, Gate
+from airflow_rest_api.errors import Forbidden
+from airflow_rest_api.security.access import Gate
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.switches import Switches
 from tests.deploying import about, dag, deploying

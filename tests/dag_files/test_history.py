@@ -16,17 +16,9 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, func, select
 
-from airflow_rest_api.dag_files.history import MOST_BYTES, MOST_LINES, History, TooLong, diff
-from airflow_rest_api.dag_files.history_tables import (
-    CONTENT,
-    FILE,
-    ChangedMeanwhile,
-    Deployment,
-    NewVersion,
-    NoSuchDeployment,
-    NoSuchVersion,
-    now,
-)
+from airflow_rest_api.dag_files.history import MOST_BYTES, MOST_LINES, History, diff
+from airflow_rest_api.dag_files.history_tables import CONTENT, FILE, Deployment, NewVersion, now
+from airflow_rest_api.errors import ChangedMeanwhile, TooLarge, UnknownDeployment, UnknownVersion
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.schema import PART, storable
@@ -118,9 +110,9 @@ def test_nobody_sees_what_is_not_in_place(records: Records) -> None:
         assert (await records.history.newest("b", ["a"]))["a"].version == 1
         assert await records.history.paths("b") == ["a"]
         assert len(await records.history.deployments()) == 1
-        with pytest.raises(NoSuchDeployment):
+        with pytest.raises(UnknownDeployment):
             await records.history.deployment(identifier)
-        with pytest.raises(NoSuchVersion):
+        with pytest.raises(UnknownVersion):
             await records.history.version("b", "a", 2)
         await records.history.abandon(identifier)
         await records.history.abandon(identifier)
@@ -342,7 +334,7 @@ def test_binary_files_only_differ() -> None:
 
 
 def test_what_would_take_for_ever_is_not_compared() -> None:
-    with pytest.raises(TooLong):
+    with pytest.raises(TooLarge):
         diff(b"x\n" * (MOST_LINES + 1), b"", "old", "new")
-    with pytest.raises(TooLong):
+    with pytest.raises(TooLarge):
         diff(b"x" * (MOST_BYTES + 1), b"", "old", "new")

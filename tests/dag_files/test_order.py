@@ -9,10 +9,10 @@ from airflow_rest_api.dag_files.order import (
     BrokenFile,
     DeploymentRefused,
     DeploymentReport,
-    Exists,
     FoundDag,
     refusal,
 )
+from airflow_rest_api.errors import FilesExist
 from airflow_rest_api.operations.model import Operation, State
 
 
@@ -42,18 +42,18 @@ def ended(error: DeploymentRefused) -> Operation:
 
 def test_an_error_comes_back_from_the_result_of_its_operation() -> None:
     report = DeploymentReport(bundle="b", dry_run=False, errors=[BrokenFile("a.py", 3, "SyntaxError")])
-    found = refusal(ended(DeploymentRefused(Exists(["a.py"]), report)))
+    found = refusal(ended(DeploymentRefused(FilesExist("It is there."), report)))
     assert found is not None
     assert (found.status, found.detail["reason"], found.detail["id"]) == (409, "exists", "id")
-    assert found.detail["message"] == str(Exists(["a.py"]))
+    assert found.detail["message"] == "It is there."
     assert found.detail["report"] == json.loads(json.dumps(report.result()))
-    without = refusal(ended(DeploymentRefused(Exists(["a.py"]), None)))
+    without = refusal(ended(DeploymentRefused(FilesExist("It is there."), None)))
     assert without is not None
     assert "report" not in without.detail
 
 
 def test_another_end_is_no_refusal() -> None:
-    operation = ended(DeploymentRefused(Exists([]), None))
+    operation = ended(DeploymentRefused(FilesExist("It is there."), None))
     operation.state = State.SUCCEEDED
     assert refusal(operation) is None
     operation.state, operation.result = State.FAILED, None

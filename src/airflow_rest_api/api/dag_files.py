@@ -36,12 +36,11 @@ from airflow_rest_api.dag_files import bundles, listing
 from airflow_rest_api.dag_files.archive import ENDINGS, unpack
 from airflow_rest_api.dag_files.bundles import BundleFolder
 from airflow_rest_api.dag_files.grants import Scope
-from airflow_rest_api.dag_files.history_tables import NoSuchDeployment
 from airflow_rest_api.dag_files.order import DeploymentOrder
 from airflow_rest_api.dag_files.upload import Received
+from airflow_rest_api.errors import ApiError, BadArgument, BadRequest, UnknownDeployment
 from airflow_rest_api.operations.files import Upload
 from airflow_rest_api.operations.model import Operation
-from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.routes import Needs, needs
 
@@ -111,7 +110,7 @@ class DeployForm:
 
 
 def from_form(form: FormData) -> DeployForm:
-    """Return what a form says; raise Problem."""
+    """Return what a form says; raise ApiError."""
     found = DeployForm(flags={name: default for name, (default, _) in FLAGS.items()})
     seen: set[str] = set()
     for name, value in form.multi_items():
@@ -143,7 +142,7 @@ def from_form(form: FormData) -> DeployForm:
 
 
 async def take(form: DeployForm, received: Received) -> None:
-    """Take the files of a form; raise Problem."""
+    """Take the files of a form; raise ApiError."""
     await asyncio.to_thread(_take, form, received)
 
 
@@ -166,8 +165,8 @@ def _flag(name: str, value: str) -> bool:
     raise _bad(name, f"{value[:50]!r} is neither true nor false")
 
 
-def _bad(name: str, why: str) -> Problem:
-    return Problem(400, "bad_argument", f"{name[:100]}: {why}", argument=name[:100])
+def _bad(name: str, why: str) -> ApiError:
+    return BadArgument(name[:100], f"{name[:100]}: {why}")
 
 
 router = APIRouter(prefix="/v2/dag-files", tags=["dag files"])
@@ -265,7 +264,7 @@ async def list_deployments(
     scope = await scope_of(context, caller, READ)
     history = context.dag_files.history
     if cursor is not None and not cursor.isalnum():
-        raise Problem(400, "bad_request", "cursor: this is the `next` of no page", argument="cursor")
+        raise BadRequest("cursor: this is the `next` of no page", argument="cursor")
     found = await history.deployments(before=cursor, limit=limit + 1)
     following = found[limit - 1].id if len(found) > limit else None
     found = found[:limit]
@@ -289,11 +288,11 @@ async def get_deployment(identifier: str, context: ContextDep, caller: CallerDep
     """Return a deployment with its files."""
     scope = await scope_of(context, caller, READ)
     if not identifier.isalnum():
-        raise NoSuchDeployment
+        raise UnknownDeployment
     found, versions = await context.dag_files.history.deployment(identifier)
     # Of a deployment whose versions are gone nobody knows any more which folders it was in.
     if not all(scope.covers(found.bundle, path) for path in [one.path for one in versions] or [""]):
-        raise NoSuchDeployment
+        raise UnknownDeployment
     files = [DeployedFile.model_validate(version) for version in versions]
     body = DeploymentBody.model_validate(found).model_dump()
     return answer_model(DeploymentDetail(**body, files=files))

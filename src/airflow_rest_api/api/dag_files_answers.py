@@ -197,7 +197,7 @@ async def answer(
     """
     Wait as long as the client wants to, and answer with the operation.
 
-    :raises Problem: it has ended, and what it was asked for cannot be done
+    :raises ApiError: it has ended, and what it was asked for cannot be done
     """
     wish = wishes(request, context.settings.default_wait)
     operation = await context.operations.wait(operation.id, wish.wait)

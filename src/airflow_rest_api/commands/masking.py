@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from airflow_rest_api import json_text
 from airflow_rest_api.commands import rules
-from airflow_rest_api.commands.errors import BadArgument
 from airflow_rest_api.commands.parsing import Occurrence
+from airflow_rest_api.errors import BadArgument
 
 # Where Airflow keeps its masker: 3.2 and later, 3.0 and later, 2.11.
 MASKER_MODULES = (

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from airflow_rest_api.airflow import bundles as airflow_bundles
 from airflow_rest_api.dag_files.upload import clean
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import BadFolder, BundleNotWritable, UnknownBundle
 
 DAGS_FOLDER = "dags-folder"
 """What Airflow calls the bundle that is there without any configuration."""
@@ -55,45 +55,13 @@ class BundleFolder:
         return self.root / self.folder
 
 
-class UnknownBundle(Problem):
-    """There is no such bundle, or it has to be named."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(404, "no_such_bundle", message, argument="bundle")
-
-
-class NotWritable(Problem):
-    """Files cannot be put into the bundle; the message says where they come from."""
-
-    def __init__(self, bundle: BundleInfo) -> None:
-        super().__init__(
-            409,
-            "bundle_not_writable",
-            f"Nothing can be put into the bundle {bundle.name!r}: {bundle.reason}",
-            argument="bundle",
-            bundle=bundle.name,
-            kind=bundle.kind,
-        )
-
-
-class BadFolder(Problem):
-    """Files cannot be put into the folder."""
-
-    def __init__(self, folder: str, why: str) -> None:
-        super().__init__(400, "bad_folder", f"folder {folder[:200]!r}: {why}", argument="folder")
-
-
 def bundles() -> list[BundleInfo]:
     """
     Return the bundles in the order of the configuration. Blocks: not for an event loop.
 
-    :raises Problem: the configuration of the bundles cannot be read
+    :raises BadConfiguration: the configuration of the bundles cannot be read
     """
-    try:
-        found = airflow_bundles.configured()
-    except airflow_bundles.BadConfiguration as error:
-        raise Problem(500, "bad_configuration", str(error)) from None
-    return [_info(bundle) for bundle in found]
+    return [_info(bundle) for bundle in airflow_bundles.configured()]
 
 
 def named(name: str | None) -> BundleInfo:
@@ -135,7 +103,12 @@ def resolve(bundle: str | None, folder: str = "") -> BundleFolder:
     """
     info = named(bundle)
     if not info.writable or info.root is None:
-        raise NotWritable(info)
+        raise BundleNotWritable(
+            f"Nothing can be put into the bundle {info.name!r}: {info.reason}",
+            argument="bundle",
+            bundle=info.name,
+            kind=info.kind,
+        )
     root = Path(os.path.realpath(info.root))
     relative = clean(folder, "folder") if folder else ""
     path = Path(os.path.realpath(root / relative))

@@ -15,8 +15,8 @@ from airflow_rest_api.dag_files.child import check as child
 from airflow_rest_api.dag_files.child.worker import CheckOrder
 from airflow_rest_api.dag_files.order import BrokenFile, Duplicate, FoundDag
 from airflow_rest_api.engine.job import Ending, Job
-from airflow_rest_api.problem import Problem
-from airflow_rest_api.room import NO_ROOM, has_room
+from airflow_rest_api.errors import NoSpace
+from airflow_rest_api.room import has_room
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
@@ -94,7 +94,7 @@ async def check(
     found = await asyncio.to_thread(_read, result)
     if found is None:
         if not await asyncio.to_thread(has_room, received.path):
-            raise Problem(507, "no_space", NO_ROOM)
+            raise NoSpace
         return Findings(errors=[BrokenFile(paths[0], None, _why(finished))])
     return findings(found, paths)
 

@@ -15,14 +15,13 @@ from airflow_rest_api.airflow import dag_owners
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.check import CheckLimits, Findings, check, duplicates
-from airflow_rest_api.dag_files.history_tables import NoSuchVersion
-from airflow_rest_api.dag_files.order import DeploymentOrder, DeploymentRefused, DeploymentReport, Invalid
+from airflow_rest_api.dag_files.order import DeploymentOrder, DeploymentRefused, DeploymentReport
 from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.dag_files.writer import Locks, Writer, new_deployment, plan
 from airflow_rest_api.engine.job import Ending, Job
+from airflow_rest_api.errors import ApiError, Unavailable, UnknownVersion
 from airflow_rest_api.operations.conduct import Failed
-from airflow_rest_api.problem import Problem, of_disk
-from airflow_rest_api.storage.errors import Unavailable
+from airflow_rest_api.room import of_disk
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
@@ -88,7 +87,7 @@ class DagFiles:
         with _refusing(None):
             found = await self.history.version(order.place.bundle.name, path, version)
             if found.sha256 is None:
-                raise NoSuchVersion(path, version)
+                raise UnknownVersion(path, version)
             # What did not come through us can be larger than anything that may.
             order.received.expect(found.size or 0)
             content = await self.history.content(found)
@@ -131,7 +130,7 @@ class DagFiles:
             for root in roots:
                 try:
                     await self._writer.recover(root)
-                except (Problem, Unavailable) as error:
+                except ApiError as error:
                     log.warning("What was left unfinished in a bundle could not be settled: %s", error)
                 except Exception:
                     log.exception("What was left unfinished in a bundle could not be settled")
@@ -197,7 +196,7 @@ class DagFiles:
             "checked", dags=len(report.dags), errors=len(report.errors), duplicates=len(report.duplicates)
         )
         if report.invalid and not order.force_invalid and not order.dry_run:
-            raise Invalid(report)
+            raise report.error()
         return found
 
     async def _keep_dags(self, bundle: str, files: Mapping[str, Collection[str]]) -> None:
@@ -283,20 +282,12 @@ def _refusing(report: DeploymentReport | None) -> Iterator[None]:
     """Have what keeps files from being written end their operation as `Refused`."""
     try:
         yield
-    except Problem as problem:
-        raise DeploymentRefused(problem, report) from None
-    except Unavailable as error:
-        raise DeploymentRefused(_away(error), report) from None
+    except Unavailable:
+        away = Unavailable(message="The database cannot be reached. Nothing has changed.")
+        raise DeploymentRefused(away, report) from None
+    except ApiError as error:
+        raise DeploymentRefused(error, report) from None
     except OSError as error:
         if (no_space := of_disk(error)) is None:
             raise
         raise DeploymentRefused(no_space, report) from error
-
-
-def _away(error: Unavailable) -> Problem:
-    return Problem(
-        503,
-        "database_unavailable",
-        "The database cannot be reached. Nothing has changed.",
-        headers={"Retry-After": str(error.retry_after)},
-    )

@@ -12,7 +12,7 @@ from airflow_rest_api.commands.need_words import refusal
 from airflow_rest_api.commands.needs import DEPLOY, Ask, Resource
 from airflow_rest_api.dag_files import bundles
 from airflow_rest_api.dag_files.upload import clean
-from airflow_rest_api.security.access import Forbidden
+from airflow_rest_api.errors import Forbidden, UnknownBundle
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
@@ -68,7 +68,7 @@ class Scope:
         Return the place that a client names; who has nothing there is not told what is. Blocks.
 
         :raises Forbidden: nothing in the folder, or on the way from it to its files, is theirs
-        :raises Problem: see `bundles.resolve`
+        :raises ApiError: see `bundles.resolve`
         """
         if not self.everywhere:
             bundle = bundle if bundle is not None else self._default()
@@ -82,10 +82,10 @@ class Scope:
         own = sorted({name for name, _ in self.folders})
         if len(own) == 1:
             return own[0]
-        with contextlib.suppress(bundles.UnknownBundle):
+        with contextlib.suppress(UnknownBundle):
             if (name := bundles.named(None).name) in own:
                 return name
-        raise bundles.UnknownBundle(f"Say which bundle: one of {', '.join(own)}.")
+        raise UnknownBundle(f"Say which bundle: one of {', '.join(own)}.")
 
     def _is_near(self, bundle: str, folder: str) -> bool:
         ways = [found for name, found in self.folders if name == bundle]

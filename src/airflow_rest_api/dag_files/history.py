@@ -22,14 +22,12 @@ from airflow_rest_api.dag_files.history_tables import (
     DeployedDag,
     Deployment,
     NewVersion,
-    NoSuchDeployment,
-    NoSuchVersion,
     Version,
     bundle_key,
     file_key,
     now,
 )
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import TooLarge, UnknownDeployment, UnknownVersion
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -165,17 +163,17 @@ class History:
         return await self._database.run(work)
 
     async def version(self, bundle: str, path: str, number: int) -> Version:
-        """Return one version; raise NoSuchVersion."""
+        """Return one version; raise UnknownVersion."""
         query = history_tables.live_versions().where(
             FILE.c.key == file_key(bundle, path), FILE.c.version == number
         )
         row = await self._database.run(lambda connection: connection.execute(query).first())
         if row is None:
-            raise NoSuchVersion(path, number)
+            raise UnknownVersion(path, number)
         return Version(*row)
 
     async def content(self, version: Version) -> bytes:
-        """Return the content of a version, nothing for that of a deleted file; raise NoSuchVersion."""
+        """Return the content of a version, nothing for that of a deleted file; raise UnknownVersion."""
         if version.sha256 is None:
             return b""
         query = (
@@ -185,7 +183,7 @@ class History:
         )
         parts = await self._database.run(lambda connection: list(connection.execute(query).scalars()))
         if not parts:
-            raise NoSuchVersion(version.path, version.version)
+            raise UnknownVersion(version.path, version.version)
         return zlib.decompress(b"".join(map(bytes, parts)))
 
     async def deployments(self, *, before: str | None = None, limit: int = 50) -> list[Deployment]:
@@ -197,7 +195,7 @@ class History:
         return [Deployment(*row) for row in rows]
 
     async def deployment(self, identifier: str) -> tuple[Deployment, list[Version]]:
-        """Return a deployment with the versions of it that are kept; raise NoSuchDeployment."""
+        """Return a deployment with the versions of it that are kept; raise UnknownDeployment."""
 
         def work(connection: Connection) -> tuple[Any, Sequence[Any]]:
             query = history_tables.live_deployments().where(DEPLOYMENT.c.id == identifier)
@@ -206,7 +204,7 @@ class History:
 
         row, files = await self._database.run(work)
         if row is None:
-            raise NoSuchDeployment
+            raise UnknownDeployment
         return Deployment(*row), sorted((Version(*file) for file in files), key=lambda version: version.path)
 
     async def paths_of(self, identifiers: Sequence[str]) -> dict[str, list[str]]:
@@ -222,31 +220,22 @@ class History:
         return found
 
 
-class TooLong(Problem):
-    """The files are too long to be compared."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            413, "too_large", f"Only files of up to {MOST_LINES} lines and {MOST_BYTES} bytes are compared."
-        )
-
-
 def diff(old: bytes | None, new: bytes | None, old_name: str, new_name: str) -> str:
     """
     Return the difference as `diff -u` would. Takes a while: for threads.
 
     :param old: None where there is no such file
-    :raises TooLong: more than is compared
+    :raises TooLarge: more than is compared
     """
     if old == new:
         return ""
     if any(content is not None and (len(content) > MOST_BYTES) for content in (old, new)):
-        raise TooLong
+        raise TooLarge(f"Only files of up to {MOST_LINES} lines and {MOST_BYTES} bytes are compared.")
     if any(b"\0" in (content or b"") for content in (old, new)):
         return f"Binary files {old_name} and {new_name} differ\n"
     before, after = _lines(old), _lines(new)
     if max(len(before), len(after)) > MOST_LINES:
-        raise TooLong
+        raise TooLarge(f"Only files of up to {MOST_LINES} lines and {MOST_BYTES} bytes are compared.")
     lines = difflib.unified_diff(
         before,
         after,

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from airflow_rest_api.errors import ApiError, DuplicateDags, ImportErrors, Recorded
 from airflow_rest_api.operations.conduct import Failed
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
@@ -20,9 +20,6 @@ Change = Literal["added", "changed", "unchanged", "deleted"]
 
 SHOWN = 5
 """Paths in a message; more do not help."""
-
-IMPORT_ERRORS, DUPLICATE_DAGS = "import_errors", "duplicate_dags"
-"""The reasons of `Invalid`."""
 
 
 @dataclass(frozen=True)
@@ -122,30 +119,17 @@ class DeploymentReport:
         one = self.duplicates[0]
         return f"{one.file}: the DAG {one.dag_id!r} comes from {one.owner} already."
 
+    def error(self) -> ApiError:
+        """Return the error with which an invalid deployment is refused."""
+        kind = ImportErrors if self.errors else DuplicateDags
+        return kind(f"{self.finding()} Nothing was written.")
+
     def dag_ids(self) -> dict[str, list[str]]:
         """Return the DAGs by file, for each file that has some."""
         found: dict[str, list[str]] = {}
         for dag in self.dags:
             found.setdefault(dag.file, []).append(dag.dag_id)
         return found
-
-
-class Exists(Problem):
-    """Files are there already, and nobody said that they may be replaced."""
-
-    def __init__(self, paths: Iterable[str]) -> None:
-        found = list(paths)
-        super().__init__(
-            409, "exists", f"There already: {named(found)}. Say overwrite to replace it.", paths=found[:100]
-        )
-
-
-class Invalid(Problem):
-    """Files cannot be imported, or define DAGs that other files define."""
-
-    def __init__(self, report: DeploymentReport) -> None:
-        reason = IMPORT_ERRORS if report.errors else DUPLICATE_DAGS
-        super().__init__(422, reason, f"{report.finding()} Nothing was written.")
 
 
 class DeploymentRefused(Failed):
@@ -155,20 +139,20 @@ class DeploymentRefused(Failed):
     Its result is the report so far, with the error in it.
     """
 
-    def __init__(self, problem: Problem, report: DeploymentReport | None) -> None:
-        detail = {name: problem.detail[name] for name in ("reason", "message")}
+    def __init__(self, error: ApiError, report: DeploymentReport | None) -> None:
         result = report.result() if report is not None else {}
-        super().__init__(str(problem), result={**result, "problem": {"status": problem.status, **detail}})
+        problem = {"status": error.status, "reason": error.reason, "message": error.message}
+        super().__init__(error.message, result={**result, "problem": problem})
 
 
-def refusal(operation: Operation) -> Problem | None:
+def refusal(operation: Operation) -> ApiError | None:
     """Return the error with which an operation was `DeploymentRefused`, None where it was not."""
     result = operation.result
     if operation.state is not State.FAILED or not isinstance(result, dict) or "problem" not in result:
         return None
     problem = result["problem"]
     report = {name: value for name, value in result.items() if name != "problem"}
-    return Problem(
+    return Recorded(
         problem["status"],
         problem["reason"],
         problem["message"],

@@ -18,21 +18,20 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from airflow_rest_api.dag_files import journal
-from airflow_rest_api.dag_files.history_tables import ChangedMeanwhile
 from airflow_rest_api.dag_files.journal import (
     DONE,
     NEW,
     OLD,
     UNDO,
-    CannotWrite,
     Entry,
     Journal,
+    cannot_write,
     control_folder,
     give,
     like,
 )
 from airflow_rest_api.dag_files.upload import CONTROL
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import ChangedMeanwhile, InTheWay
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +45,6 @@ Marks = Mapping[str, Mark | None]
 
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """How file systems say that they have no hard links."""
-
-
-class InTheWay(Problem):
-    """Something lies where a file or its folder should be."""
-
-    def __init__(self, path: str, why: str) -> None:
-        super().__init__(409, "in_the_way", f"{path!r} {why}.", path=path)
 
 
 def _nothing(step: str) -> None:
@@ -83,7 +75,7 @@ class Transaction:
 
         :param files: where the content lies, by the path in the bundle; the last ones come last
         :param seen: what was there when it was decided what to do; None: whatever is there is replaced
-        :raises CannotWrite: the disk is full or closed to us; everything is as it was
+        :raises BundleNotWritable, NoSpace: the disk is full or closed to us; everything is as it was
         :raises InTheWay: a folder or a link lies where a file should be; everything is as it was
         :raises ChangedMeanwhile: something else is there by now than what was seen; everything is as it was
         """
@@ -94,7 +86,7 @@ class Transaction:
         except BaseException as error:
             journal.forget(self._work)
             if isinstance(error, OSError):
-                raise CannotWrite(error) from error
+                raise cannot_write(error) from error
             raise
         try:
             self._step("journal")
@@ -102,7 +94,7 @@ class Transaction:
         except BaseException as error:
             _back(self._root, self._work, plan, self._step)
             if isinstance(error, OSError):
-                raise CannotWrite(error) from error
+                raise cannot_write(error) from error
             raise
 
     @property

@@ -18,13 +18,12 @@ from weakref import WeakValueDictionary
 
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.history_tables import OUTSIDE, Deployment, Kind, NewVersion, now
-from airflow_rest_api.dag_files.journal import CannotWrite, Damaged, control_folder
-from airflow_rest_api.dag_files.order import Exists
+from airflow_rest_api.dag_files.journal import Damaged, cannot_write, control_folder
+from airflow_rest_api.dag_files.order import named
 from airflow_rest_api.dag_files.transaction import Mark, Marks, Transaction, finish, mark_of, recover
 from airflow_rest_api.dag_files.upload import CONTROL
+from airflow_rest_api.errors import BundleLocked, DamagedJournal, FilesExist, Unavailable
 from airflow_rest_api.operations.model import new_id
-from airflow_rest_api.problem import Problem
-from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.order import Change
@@ -35,18 +34,6 @@ LOCK = "lock"
 PATIENCE = 120.0
 """Seconds to wait for another API server, which only holds the lock while it renames files."""
 PAUSE = 0.05
-
-
-class Locked(Problem):
-    """Somebody else has had the bundle for longer than anybody should."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            503,
-            "bundle_locked",
-            "Another API server is changing this bundle, and does not come to an end.",
-            headers={"Retry-After": "30"},
-        )
 
 
 class Locks:
@@ -68,8 +55,8 @@ class Locks:
         Have a bundle to oneself.
 
         :param root: the bundle, without symbolic links
-        :raises Locked: another process keeps it
-        :raises CannotWrite: the bundle is closed to us
+        :raises BundleLocked: another process keeps it
+        :raises BundleNotWritable: the bundle is closed to us
         """
         queue = self._queues.setdefault(root, asyncio.Lock())
         async with queue:
@@ -85,7 +72,7 @@ class Locks:
         end = time.monotonic() + self._patience
         while not await asyncio.to_thread(_try, descriptor):
             if time.monotonic() > end:
-                raise Locked
+                raise BundleLocked
             await asyncio.sleep(PAUSE)
 
 
@@ -94,7 +81,7 @@ def _open(root: Path) -> int:
     try:
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise CannotWrite(error) from error
+        raise cannot_write(error) from error
     # Who may write in the folder may lock it.
     with contextlib.suppress(OSError):
         os.fchmod(descriptor, stat.S_IMODE(folder.stat().st_mode) & 0o666)
@@ -175,8 +162,8 @@ class Writer:
         Put files in place and take others away; it can be cancelled before that, and not in the middle.
 
         :param root: the bundle, without symbolic links
-        :raises Exists: a file that must not be replaced
-        :raises CannotWrite, InTheWay, ChangedMeanwhile, Locked: see `Transaction` and `Locks`
+        :raises FilesExist: a file that must not be replaced
+        :raises BundleNotWritable, NoSpace, InTheWay, ChangedMeanwhile, BundleLocked: nothing has changed
         :raises Unavailable: the database is away; nothing has changed
         """
         async with self._locks.hold(root):
@@ -211,14 +198,10 @@ class Writer:
             found = await asyncio.to_thread(recover, root)
         except Damaged as error:
             log.error("A journal cannot be read, and somebody has to look at it: %s", error)
-            raise Problem(
-                500, "damaged_journal", "A deployment was left unfinished, and its journal is damaged."
-            ) from None
+            raise DamagedJournal("A deployment was left unfinished, and its journal is damaged.") from None
         except OSError as error:
             log.exception("A deployment was left unfinished in %s, and cannot be taken back", root)
-            raise Problem(
-                500,
-                "damaged_journal",
+            raise DamagedJournal(
                 "A deployment was left unfinished, and can neither be completed nor taken back: "
                 f"{error.strerror}.",
             ) from None
@@ -284,7 +267,7 @@ def plan(
     overwrite: bool = True,
     always_new: bool = False,
 ) -> Plan:
-    """Compare the files of a deployment with its bundle; raise Exists. Blocks: for threads only."""
+    """Compare the files of a deployment with its bundle; raise FilesExist. Blocks: for threads only."""
     there = present(root, [*(file.path for file in files), *deleted])
     changes: dict[str, Change] = {}
     in_the_way = []
@@ -297,7 +280,8 @@ def plan(
         if changes[file.path] == "changed" or always_new:
             in_the_way.append(file.path)
     if in_the_way and not overwrite:
-        raise Exists(in_the_way)
+        message = f"There already: {named(in_the_way)}. Say overwrite to replace it."
+        raise FilesExist(message, paths=in_the_way[:100])
     changes.update({path: "deleted" for path in deleted if path in there})
     return Plan(there, changes)
 

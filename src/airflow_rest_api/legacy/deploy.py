@@ -8,10 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.dag_files.archive import is_archive, unpack
-from airflow_rest_api.dag_files.order import DUPLICATE_DAGS, IMPORT_ERRORS, DeploymentOrder, refusal
-from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.dag_files.order import DeploymentOrder, refusal
+from airflow_rest_api.errors import (
+    ApiError,
+    DuplicateDags,
+    FilesExist,
+    Forbidden,
+    ImportErrors,
+    Refusal,
+    Unavailable,
+)
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +34,7 @@ if TYPE_CHECKING:
 
 COMMAND = "deploy_dag"
 NOT_SET = "Failed to set the state (pause, unpause) of the DAG: "
-INVALID = frozenset({IMPORT_ERRORS, DUPLICATE_DAGS})
+INVALID = frozenset({ImportErrors.reason, DuplicateDags.reason})
 """The reasons for which files themselves are refused: 400, as any wrong value that a client of 1.x sends."""
 
 ROUND = 3600.0
@@ -130,7 +137,9 @@ class Deployments:
             on_start(operation)
             while not operation.state.ended:
                 operation = await self._operations.wait(operation.id, ROUND)
-        except Problem as problem:
+        except (Forbidden, Unavailable):
+            raise
+        except ApiError as problem:
             raise Refusal(str(problem), problem.status) from None
         return _told(wanted, operation)
 
@@ -149,10 +158,9 @@ def _told(wanted: Deployment, operation: Operation) -> Deployed:
         problem = refusal(operation)
         if problem is None:
             raise Refusal(operation.message or "Failed", 500)
-        reason = problem.detail["reason"]
-        if reason == "exists":
+        if problem.reason == FilesExist.reason:
             raise Refusal(f"The file '{wanted.name}' already exists on host '{socket.gethostname()}'.")
-        raise Refusal(str(problem), 400 if reason in INVALID else problem.status)
+        raise Refusal(problem.message, 400 if problem.reason in INVALID else problem.status)
     warnings = list(dict.fromkeys(operation.warnings))
     prefix = NOT_SET if wanted.paused is not None else ""
     for error in result["errors"]:

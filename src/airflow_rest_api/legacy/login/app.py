@@ -15,14 +15,13 @@ from airflow_rest_api import __version__
 from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow.accounts import Accounts
 from airflow_rest_api.airflow.auth import Airflow3
-from airflow_rest_api.airflow.errors import InvalidToken, Revoked
 from airflow_rest_api.airflow.refresh_token import claims_to_be
-from airflow_rest_api.api.errors import LastResort
+from airflow_rest_api.api.handlers import LastResort
+from airflow_rest_api.errors import ApiError, InvalidToken, Revoked
 from airflow_rest_api.legacy import bearer
 from airflow_rest_api.legacy.login.body import BadLogin, read_login
 from airflow_rest_api.legacy.login.endpoint import ROOT_APP, NoEndpoint, token_endpoint
 from airflow_rest_api.legacy.login.throttle import Throttle, TooMany
-from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.body_deadline import BodyDeadline
 from airflow_rest_api.security.client_address import Networks, client_address, parse
 from airflow_rest_api.security.request_size import refuse_oversized
@@ -70,7 +69,7 @@ class LoginApp(FastAPI):
         if scope["type"] == "http":
             try:
                 refuse_oversized(scope)
-            except Problem as problem:
+            except ApiError as problem:
                 answer = JSONResponse({"message": str(problem)}, problem.status, problem.headers)
                 await answer(scope, receive, send)
                 return
@@ -107,7 +106,7 @@ def create_login_app(
         parse(settings.trusted_proxies),
     )
     app.include_router(router)
-    for kind in (BadLogin, TooMany, Problem, HTTPException):
+    for kind in (BadLogin, TooMany, ApiError, HTTPException):
         app.add_exception_handler(kind, _answer)
     # Shorter than elsewhere: who sends it need not be anybody yet.
     app.add_middleware(BodyDeadline, seconds=min(settings.body_timeout, BODY_TIMEOUT))
@@ -192,4 +191,5 @@ async def _answer(request: Request, error: Exception) -> Response:
         phrase = HTTPStatus(error.status_code).phrase
         return JSONResponse({"message": phrase}, error.status_code, dict(error.headers or {}))
     status: Any = getattr(error, "status", 500)
-    return JSONResponse({"message": str(error)}, status, getattr(error, "headers", None))
+    message = error.message if isinstance(error, ApiError) else str(error)
+    return JSONResponse({"message": message}, status, getattr(error, "headers", None))

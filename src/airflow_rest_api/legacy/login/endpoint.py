@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.paths import root_path
+from airflow_rest_api.asgi import root_path
 
 if TYPE_CHECKING:
     from starlette.types import Scope
