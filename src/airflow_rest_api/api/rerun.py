@@ -6,9 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.api.launch import start
-from airflow_rest_api.commands import rules
 from airflow_rest_api.commands.masking import LONGEST_SHOWN
 from airflow_rest_api.errors import ApiError, BadArgument, CannotRepeat, UnknownCommand
+from airflow_rest_api.secret_names import MASK
 
 if TYPE_CHECKING:
     from airflow_rest_api.api.context import Context
@@ -37,7 +37,7 @@ async def run_again(
 
 
 def _invocation(catalog: Catalog, operation: Operation) -> Invocation:
-    if any(rules.MASK in word or len(word) > LONGEST_SHOWN for word in operation.argv):
+    if any(MASK in word or len(word) > LONGEST_SHOWN for word in operation.argv):
         raise _refusal(operation, "its arguments are not kept: a secret, or a very long value is among them")
     try:
         invocation = catalog.parse(operation.argv)

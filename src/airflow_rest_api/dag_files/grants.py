@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.commands.model import Command, Effect
-from airflow_rest_api.commands.need_words import refusal
 from airflow_rest_api.commands.needs import DEPLOY, Ask, Resource
+from airflow_rest_api.commands.policy import refusal
 from airflow_rest_api.dag_files import bundles
 from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.errors import Forbidden, UnknownBundle

@@ -246,7 +246,7 @@ class Legacy:
         operation = await self._operations.start(
             invocation,
             user=caller.name,
-            entry=f"{CHILD}.{work.entry}:main",
+            entry=f"{CHILD}.{work.entry}",
             commands=[one.command.name for one in work.invocations],
             read=answer.reader_of(request, work),
             warnings=work.warnings,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.commands.need_words import refusal
-from airflow_rest_api.commands.needs import described
+from airflow_rest_api.commands.policy import described, refusal
 from airflow_rest_api.errors import Forbidden, SwitchedOff
 from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decide, granted, possible
 from airflow_rest_api.security.switches import Switches

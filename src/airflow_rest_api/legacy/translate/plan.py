@@ -78,7 +78,7 @@ class Work:
     Something for a child process.
 
     :ivar name: for the record of the operation
-    :ivar entry: module of `legacy.child` that does it
+    :ivar entry: `module:function` of `legacy.child` that does it
     :ivar order: what that module takes
     :ivar lines: the command lines for the client's eyes, secrets masked
     :ivar invocations: the commands of Airflow that it runs, for the permissions
@@ -177,7 +177,7 @@ def airflow_commands(
     """
     Return the work of running commands of Airflow one after the other, after the look at DAG and path.
 
-    :param order: more for `child.command`
+    :param order: more for `child.commands`
     """
     order.setdefault("dag_id", dag_id_of(request))
     order.setdefault("subdir", request.get("subdir"))
@@ -185,7 +185,7 @@ def airflow_commands(
     return Work(
         name=invocations[0].command.name,
         effect=max((invocation.command.effect for invocation in invocations), key=STRONGEST_LAST.index),
-        entry="command",
+        entry="commands:run_commands",
         order={"argvs": [invocation.argv for invocation in invocations], **_without_nones(order)},
         lines=[invocation.masked or invocation.argv for invocation in invocations],
         known=all(invocation.command.known for invocation in invocations),

@@ -47,7 +47,7 @@ def translate(request: Request, context: Context) -> Work:
     ]
     work = airflow_commands(request, invocations, _warnings(request, setting=setting))
     if context.as_json and not steps:
-        return replace(work, entry="listed", order={"kind": "variables"})
+        return replace(work, entry="listings:list_rows", order={"kind": "variables"})
     return work
 
 
