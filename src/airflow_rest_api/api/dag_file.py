@@ -66,9 +66,7 @@ async def get_content(
     context: ContextDep,
     caller: CallerDep,
     bundle: BundleQuery = None,
-    version: Annotated[
-        int | None, Query(ge=1, le=LAST, description="By default what lies there now.")
-    ] = None,
+    version: Annotated[int | None, Query(ge=1, le=LAST, description="By default what is there now.")] = None,
 ) -> Response:
     """Return the content of a file."""
     _, place, path = await _file(context, caller, READ, bundle, path)
@@ -112,10 +110,10 @@ async def get_diff(
     bundle: BundleQuery = None,
     from_version: Annotated[int, Query(ge=1, le=LAST, description="A version.")] = 1,
     to_version: Annotated[
-        int | None, Query(ge=1, le=LAST, description="A version; by default what lies there now.")
+        int | None, Query(ge=1, le=LAST, description="A version; by default what is there now.")
     ] = None,
 ) -> Response:
-    """Return the difference between two versions of a file, or between one and what lies there now."""
+    """Return the difference between two versions of a file, or between one and what is there now."""
     _, place, path = await _file(context, caller, READ, bundle, path)
     before = await _content(context, place, path, from_version)
     after = await _content(context, place, path, to_version)
@@ -243,12 +241,12 @@ async def _file(
     path = clean(path, "path")
     place = await place_of(context, caller, command, scope, bundle, path.rpartition("/")[0])
     with context.audit.refusals(caller, command):
-        await context.grants.enter(caller, command, place.bundle.name, [path])
+        await context.grants.authorize(caller, command, place.bundle.name, [path])
     return scope, place, path
 
 
 async def _content(context: Context, place: BundleFolder, path: str, version: int | None) -> bytes | None:
-    """Return the content of a version, or of what lies there; None where there is none."""
+    """Return the content of a version, or of what is there; None where there is none."""
     if version is None:
         return await asyncio.to_thread(_read, place, path, context.settings.dag_files_size)
     found = await context.dag_files.history.version(place.bundle.name, path, version)

@@ -47,8 +47,8 @@ from airflow_rest_api.security.routes import Needs, needs
 TEXTS = ("bundle", "folder")
 FLAGS: Mapping[str, tuple[bool, str]] = {
     "overwrite": (False, "Replace files that are there and differ."),
-    "validate": (True, "Look into the files before they count."),
-    "dry_run": (False, "Only look into them."),
+    "validate": (True, "Check the files before they are written."),
+    "dry_run": (False, "Only check them."),
     "force_invalid": (False, "Write them even if they cannot be imported, or define DAGs of other files."),
     "pause": (False, "Pause every DAG in the files."),
     "unpause": (False, "Resume every DAG in the files."),
@@ -104,13 +104,13 @@ class DeployForm:
         found = [*self.files, *self.archives]
         return {f"{number:06}": Upload(part.filename or "", part.file) for number, part in enumerate(found)}
 
-    def said(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, Any]:
         """Return everything else."""
         return {"bundle": self.bundle, "folder": self.folder, **self.flags}
 
 
 def from_form(form: FormData) -> DeployForm:
-    """Return what a form says; raise ApiError."""
+    """Return what is in a form; raise ApiError."""
     found = DeployForm(flags={name: default for name, (default, _) in FLAGS.items()})
     seen: set[str] = set()
     for name, value in form.multi_items():
@@ -205,7 +205,7 @@ async def list_files(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
 ) -> Response:
-    """List the files of a bundle or of a folder in it: those that lie there, and those gone since."""
+    """List the files of a bundle or of a folder in it: those that are there, and those gone since."""
     scope = await scope_of(context, caller, READ)
     place = await place_of(context, caller, READ, scope, bundle, folder)
     found, following = await listing.list_files(
@@ -246,7 +246,7 @@ async def deploy(request: Request, context: ContextDep, caller: CallerDep) -> Re
 )
 @needs(Needs.COMMAND)
 async def check(request: Request, context: ContextDep, caller: CallerDep) -> Response:
-    """Look into files as if they were in a bundle already; nothing is written."""
+    """Check files as if they were in a bundle already; nothing is written."""
     return await _receive(request, context, caller, "check_dag_files")
 
 
@@ -290,7 +290,7 @@ async def get_deployment(identifier: str, context: ContextDep, caller: CallerDep
     if not identifier.isalnum():
         raise UnknownDeployment
     found, versions = await context.dag_files.history.deployment(identifier)
-    # Of a deployment whose versions are gone nobody knows any more which folders it was in.
+    # Of a deployment whose versions are gone it is not known which folders it was in.
     if not all(scope.covers(found.bundle, path) for path in [one.path for one in versions] or [""]):
         raise UnknownDeployment
     files = [DeployedFile.model_validate(version) for version in versions]
@@ -300,13 +300,13 @@ async def get_deployment(identifier: str, context: ContextDep, caller: CallerDep
 
 async def _receive(request: Request, context: Context, caller: Caller, command: str) -> Response:
     """Take the files of a request and start what is wanted of them."""
-    # First of all, so that those who may not are told nothing, and send nothing.
+    # First of all, so that those who may not learn nothing, and send nothing.
     scope = await scope_of(context, caller, command)
     settings = context.settings
     async with read_form(request, settings.max_upload, settings.dag_files_count) as parts:
         form = from_form(parts)
         place = await place_of(context, caller, command, scope, form.bundle, form.folder)
-        key = await key_of(request, caller, form.said(), form.uploads())
+        key = await key_of(request, caller, form.fields(), form.uploads())
         async with context.dag_files.receive(place.folder) as received:
             await take(form, received)
             order = _order(command, form, place, received, caller, scope)
@@ -322,7 +322,7 @@ def _order(
 ) -> DeploymentOrder:
     flags = form.flags
     if not flags["validate"] or flags["force_invalid"]:
-        scope.enter_unchecked()
+        scope.require_everywhere()
     only = command == "check_dag_files"
     return DeploymentOrder(
         place,
@@ -356,7 +356,7 @@ async def _start(
         argv += [f"--{name.replace('_', '-')}" for name in flags if getattr(order, name)]
     argv += paths
     with context.audit.refusals(caller, command):
-        await context.grants.enter(caller, command, bundle, paths)
+        await context.grants.authorize(caller, command, bundle, paths)
     return await start_work(
         context,
         caller,

@@ -70,7 +70,7 @@ class DagFileBody(Model):
     modified_at: datetime | None
     dag_ids: list[str] = Field(description="The DAGs that Airflow knows from it.")
     deployed: VersionShort | None
-    changed_outside: bool = Field(description="What lies there is not what was deployed last, or is gone.")
+    changed_outside: bool = Field(description="What is there is not what was deployed last, or is gone.")
 
 
 class DagFileList(Model):
@@ -147,7 +147,7 @@ class RollbackBody(Model):
 
 
 READ = "read_dag_files"
-"""What looking at them is called: see `grants.COMMANDS`."""
+"""The command of reading them: see `grants.COMMANDS`."""
 
 MOST_WORDS = 50
 """Of what is shown as run: an archive can have thousands of files."""
@@ -167,7 +167,7 @@ async def start_work(
     """
     Start work on DAG files.
 
-    :param argv: what is shown as run; its first word is one of `grants.COMMANDS`
+    :param argv: what is shown as run; the first is one of `grants.COMMANDS`
     :param received: belongs to the operation from then on
     """
     command = argv[0]
@@ -199,15 +199,15 @@ async def answer(
 
     :raises ApiError: it has ended, and what it was asked for cannot be done
     """
-    wish = wishes(request, context.settings.default_wait)
-    operation = await context.operations.wait(operation.id, wish.wait)
+    preference = wishes(request, context.settings.default_wait)
+    operation = await context.operations.wait(operation.id, preference.wait)
     if (problem := refusal(operation)) is not None:
         raise problem
-    return answer_operation(request, operation, wish, headers)
+    return answer_operation(request, operation, preference, headers)
 
 
 async def scope_of(context: Context, caller: Caller, command: str) -> Scope:
-    """Return where somebody may do something to DAG files; raise Forbidden."""
+    """Return where a user may run a command on DAG files; raise Forbidden."""
     with context.audit.refusals(caller, command):
         return await context.grants.scope(caller, command)
 

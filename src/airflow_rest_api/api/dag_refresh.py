@@ -106,9 +106,9 @@ async def refresh_file(
     try:
         info = await asyncio.to_thread(bundles.named, bundle)
     except UnknownBundle:
-        # Which there are is told to who may deploy.
+        # Which bundles there are is only for those who may deploy.
         with context.audit.refusals(caller, FILE):
-            await context.grants.enter(caller, FILE, bundle or bundles.DAGS_FOLDER, [path])
+            await context.grants.authorize(caller, FILE, bundle or bundles.DAGS_FOLDER, [path])
         raise
     file = (info.name, path)
     dag_ids = sorted(await ask(parsing.dags_of, [file]))
@@ -122,7 +122,7 @@ async def refresh_file(
 
 
 async def _knock(context: Context, caller: Caller) -> None:
-    """Raise Forbidden for those who may refresh nothing, before they are told of bundles and files."""
+    """Raise Forbidden for those who may refresh nothing, before they learn of bundles and files."""
     try:
         await context.grants.scope(caller, FILE)
     except SwitchedOff:
@@ -136,7 +136,7 @@ async def _enter_file(
 ) -> tuple[bool, tuple[Ask, ...]]:
     """Return whether a file may be parsed locally, and what was asked; raise Forbidden."""
     try:
-        scope = await context.grants.enter(caller, FILE, file[0], [file[1]])
+        scope = await context.grants.authorize(caller, FILE, file[0], [file[1]])
     except SwitchedOff:
         raise
     except Forbidden as refusal:
@@ -147,7 +147,7 @@ async def _enter_file(
         except SwitchedOff:
             raise
         except Forbidden:
-            # In the words that say nothing of the DAGs: that there are some, either.
+            # Its message does not give away that there are DAGs.
             raise refusal from None
     locally = not await refresh.processor_alive()
     try:

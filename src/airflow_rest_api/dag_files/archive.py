@@ -1,4 +1,4 @@
-"""Archives: unpacked file by file within the bounds of a deployment, and never by their own word."""
+"""Archives: unpacked file by file within the bounds of a deployment; nothing in their records is believed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def unpack(name: str, content: BinaryIO, received: Received) -> None:
     """
     Unpack an archive.
 
-    :param name: by whose ending the kind is told
+    :param name: its ending tells the kind
     :param content: can be read anywhere (seek)
     :raises BadArchive: of another kind, damaged, or with something in it that is no plain file
     :raises BadPath: a file in it cannot be called that
@@ -78,7 +78,7 @@ def unpack(name: str, content: BinaryIO, received: Received) -> None:
         else:
             _unpack_tar(content, received, limit)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, struct.error, gzip.BadGzipFile):
-        # Their words are about bytes that no client can do anything about.
+        # Their messages are about bytes, which help no client.
         raise BadArchive("it is damaged, or of another kind than its name says") from None
     except (NotImplementedError, RuntimeError, ValueError, OverflowError):
         raise BadArchive("it is packed in a way that is not taken") from None
@@ -250,7 +250,7 @@ class _Guarded:
         self._file = file
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes; contents are read in pieces: whoever asks for more reads a record."""
+        """Return the next bytes; contents are read in pieces, so that more at once is a record."""
         if size < 0 or size > 16 * LARGEST_ENTRY:
             raise BadArchive("a record in it is larger than any that is taken")
         return self._file.read(size)

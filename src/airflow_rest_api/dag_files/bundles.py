@@ -113,7 +113,7 @@ def resolve(bundle: str | None, folder: str = "") -> BundleFolder:
     relative = clean(folder, "folder") if folder else ""
     path = Path(os.path.realpath(root / relative))
     if path != root / relative:
-        # Through a link the same file would have two names, or lie outside.
+        # Through a link the same file would have two names, or be outside.
         raise BadFolder(folder, "has a symbolic link in it")
     if path.exists() and not path.is_dir():
         raise BadFolder(folder, "is a file")
@@ -140,9 +140,9 @@ def can_make(root: Path) -> bool:
     """
     Return whether a bundle's folder that is missing is made with the first file that is put into it.
 
-    So it is where the folder above belongs to the user of this process, as AIRFLOW_HOME does, in which nobody
-    has made the `dags` of a new Airflow. Anywhere else something may be missing that nobody wants files to be
-    put in the place of, such as a file system that is not mounted.
+    So it is where the folder above belongs to the user of this process, as AIRFLOW_HOME does, in which a new
+    Airflow has no `dags` yet. Anywhere else something may be missing that no files must be put in the place
+    of, such as a file system that is not mounted.
 
     :param root: without symbolic links
     """

@@ -87,10 +87,12 @@ async def check(
         result=str(result),
     )
     # The files have a limit of their own; what checks them is our own code.
-    job = Job([child.word(order)], shown=["check"], entry=child.ENTRY, cwd=str(cwd), mask=True, limited=False)
+    job = Job(
+        [child.argument(order)], shown=["check"], entry=child.ENTRY, cwd=str(cwd), mask=True, limited=False
+    )
     finished = await conductor.run(job)
-    conductor.say(_in_clients_words(finished.stdout, view, place.root))
-    conductor.say(_in_clients_words(finished.stderr, view, place.root), "stderr")
+    conductor.say(_without_folders(finished.stdout, view, place.root))
+    conductor.say(_without_folders(finished.stderr, view, place.root), "stderr")
     found = await asyncio.to_thread(_read, result)
     if found is None:
         if not await asyncio.to_thread(has_room, received.path):
@@ -198,7 +200,7 @@ def _why(finished: Finished) -> str:
     return f"The check did not come to its end (exit code {finished.outcome.exit_code})."
 
 
-def _in_clients_words(text: bytes, view: Path, root: Path) -> str:
+def _without_folders(text: bytes, view: Path, root: Path) -> str:
     words = text.decode(errors="replace")
     for folder in (view, root):
         words = words.replace(f"{folder}/", "")

@@ -17,7 +17,7 @@ from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.check import CheckLimits, Findings, check, duplicates
 from airflow_rest_api.dag_files.order import DeploymentOrder, DeploymentRefused, DeploymentReport
 from airflow_rest_api.dag_files.upload import Bounds, Received
-from airflow_rest_api.dag_files.writer import Locks, Writer, new_deployment, plan
+from airflow_rest_api.dag_files.writer import Locks, Writer, Written, new_deployment, plan
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.errors import ApiError, Unavailable, UnknownVersion
 from airflow_rest_api.operations.conduct import Failed
@@ -73,7 +73,7 @@ class DagFiles:
         """
         Deploy files, or only check them; return the report.
 
-        :raises Refused: nothing was written; the report is the result
+        :raises DeploymentRefused: nothing was written; the report is the result
         :raises Failed: it was only to be checked, and something was found; the report is the result
         """
         report = DeploymentReport(bundle=order.place.bundle.name, dry_run=order.dry_run)
@@ -106,9 +106,7 @@ class DagFiles:
         deployment = new_deployment("delete", place.bundle.name, user, conductor.id, 1)
         with _refusing(report):
             written = await self._writer.write(place.root, deployment, [], [path])
-        report.deployment, report.files = written.id, written.changes
-        _tell_interrupted(conductor, report, written.recorded, written.interrupted)
-        conductor.progress("written", deployment=written.id)
+        _note(conductor, report, written)
         await self._keep_dags(place.bundle.name, {path: []})
         for dag_id in () if written.interrupted else records_of:
             done = await conductor.run(Job(["dags", "delete", "--yes", "--", dag_id], mask=True))
@@ -163,9 +161,7 @@ class DagFiles:
             overwrite=order.overwrite,
             always_new=order.always_new,
         )
-        report.deployment, report.files = written.id, written.changes
-        conductor.progress("written", deployment=written.id)
-        _tell_interrupted(conductor, report, written.recorded, written.interrupted)
+        _note(conductor, report, written)
         if not written.interrupted:
             try:
                 await self._go_live(conductor, order, report, found)
@@ -218,7 +214,7 @@ class DagFiles:
             # What a file that cannot be imported defines is not known: what it did before stays.
             sound = {path: dag_ids.get(path, []) for path in found.files if path not in broken}
             await self._keep_dags(bundle, sound)
-            # Nobody hears of the others: Airflow passes over what does not look like a DAG file.
+            # Of the others there is no trace: Airflow passes over what does not look like a DAG file.
             failed = broken & set(await asyncio.to_thread(_likely, order))
             known = await ask(dag_owners.dags_by_file, bundle, found.files)
             wanted = [path for path in found.files if path in dag_ids or path in failed or path in known]
@@ -246,16 +242,17 @@ class DagFiles:
 async def _set_paused(paused: bool, dag_ids: set[str], report: DeploymentReport) -> None:
     known = await ask(dag_owners.set_paused, dag_ids, paused)
     for dag_id in sorted(dag_ids - known):
-        words = "paused" if paused else "resumed"
-        report.warnings.append(f"The DAG {dag_id!r} was not {words}: Airflow does not know it yet.")
+        done = "paused" if paused else "resumed"
+        report.warnings.append(f"The DAG {dag_id!r} was not {done}: Airflow does not know it yet.")
 
 
-def _tell_interrupted(
-    conductor: Conductor, report: DeploymentReport, recorded: bool, interrupted: bool
-) -> None:
-    if interrupted:
+def _note(conductor: Conductor, report: DeploymentReport, written: Written) -> None:
+    """Put what has been written on the report, and on the progress of the operation."""
+    report.deployment, report.files = written.id, written.changes
+    conductor.progress("written", deployment=written.id)
+    if written.interrupted:
         report.warnings.append("The operation was to be ended when the files were being put in place.")
-    if not recorded:
+    if not written.recorded:
         report.warnings.append("The database went away: the history shows this deployment later.")
 
 
@@ -279,7 +276,7 @@ def _roots() -> list[Path]:
 
 @contextmanager
 def _refusing(report: DeploymentReport | None) -> Iterator[None]:
-    """Have what keeps files from being written end their operation as `Refused`."""
+    """Have what keeps files from being written end their operation as `DeploymentRefused`."""
     try:
         yield
     except Unavailable:

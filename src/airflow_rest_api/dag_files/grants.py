@@ -42,7 +42,7 @@ class BadFolders(ValueError):
 @dataclass(frozen=True)
 class Scope:
     """
-    Where somebody may deploy.
+    Where a user may deploy.
 
     :ivar everywhere: in all bundles
     :ivar folders: else those granted, each a bundle and a folder in it, empty for all of the bundle
@@ -52,11 +52,11 @@ class Scope:
     folders: tuple[tuple[str, str], ...] = ()
 
     def covers(self, bundle: str, path: str) -> bool:
-        """Return whether a file, or a folder as such, is theirs."""
+        """Return whether a file, or a folder as such, is in it."""
         return self.everywhere or self._folder(bundle, path) is not None
 
-    def enter_unchecked(self) -> None:
-        """Raise Forbidden where files must not be put in place whatever is found in them."""
+    def require_everywhere(self) -> None:
+        """Raise Forbidden for a user who may not deploy files without their check."""
         if not self.everywhere:
             raise Forbidden(
                 "Only who may deploy everywhere deploys without a check: elsewhere a file could take over "
@@ -65,9 +65,9 @@ class Scope:
 
     def place(self, command: str, bundle: str | None, folder: str) -> BundleFolder:
         """
-        Return the place that a client names; who has nothing there is not told what is. Blocks.
+        Return the place that a client names, without a word of it for a user who has nothing there. Blocks.
 
-        :raises Forbidden: nothing in the folder, or on the way from it to its files, is theirs
+        :raises Forbidden: nothing in the folder, or on the way from it to its files, is in it
         :raises ApiError: see `bundles.resolve`
         """
         if not self.everywhere:
@@ -92,7 +92,7 @@ class Scope:
         return self.covers(bundle, folder) or any(not folder or way.startswith(folder + "/") for way in ways)
 
     def asks(self, bundle: str, paths: Iterable[str]) -> tuple[Ask, ...]:
-        """Return what somebody else needs to do the same."""
+        """Return what another user needs to do the same."""
         if self.everywhere:
             return (_ask(DEPLOY),)
         found = {self._folder(bundle, path) for path in paths}
@@ -118,10 +118,10 @@ class Grants:
 
     async def scope(self, caller: Caller, command: str) -> Scope:
         """
-        Return where somebody may do something.
+        Return where a user may run a command.
 
         :param command: one of `COMMANDS`
-        :raises Forbidden: nowhere, or nobody may because of an option
+        :raises Forbidden: nowhere, or an option switches it off for all
         """
         self._gate.on(command_of(command))
         if command != "read_dag_files":
@@ -134,8 +134,8 @@ class Grants:
             raise Forbidden(refusal(command, f"{_ask(DEPLOY)}, or one of its folders"))
         return scope
 
-    async def enter(self, caller: Caller, command: str, bundle: str, paths: Iterable[str]) -> Scope:
-        """Return the scope of somebody who may do something to all of some files; raise Forbidden."""
+    async def authorize(self, caller: Caller, command: str, bundle: str, paths: Iterable[str]) -> Scope:
+        """Return the scope of a user who may run a command on all of some files; raise Forbidden."""
         scope = await self.scope(caller, command)
         for path in paths:
             if not scope.covers(bundle, path):

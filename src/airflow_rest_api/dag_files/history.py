@@ -52,7 +52,7 @@ class History:
     """
     The versions of the files of all bundles.
 
-    What changes a bundle's history is called by whoever has the lock of that bundle.
+    What changes a bundle's history is only for the holder of the lock of that bundle.
 
     :param kept: versions of each file
     """
@@ -62,7 +62,7 @@ class History:
         self._kept = kept
 
     async def begin(self, deployment: Deployment, versions: Sequence[NewVersion]) -> None:
-        """Keep what is about to be put in place; nobody sees it before `complete`."""
+        """Keep what is about to be put in place; it is not visible before `complete`."""
         # Before anything is kept: what they alone used goes with them, and it may come again now.
         await self._database.run(
             lambda connection: history_tables.forget_left(

@@ -142,7 +142,7 @@ CONTENT = Table(
 """
 The contents of a bundle's files, each once.
 
-Once for each bundle: whoever has the lock of the bundle knows that nobody begins to use what he removes.
+Once for each bundle: under the bundle's lock no other process begins to use what is removed.
 """
 
 DAG = Table(
@@ -221,7 +221,7 @@ def _packed(path: Path, sha256: str) -> Iterator[bytes]:
                 yield bytes(packed[:PART])
                 del packed[:PART]
     if digest.hexdigest() != sha256:
-        # Saved by somebody in between: a version must be what its name says.
+        # Another program saved it in between: a version must be what its hash says.
         raise ChangedMeanwhile(path.name)
     packed += packer.flush()
     for start in range(0, len(packed), PART):
@@ -303,7 +303,7 @@ def dags(bundle: str, files: Mapping[str, Collection[str]], at: datetime) -> lis
     for path, dag_ids in files.items():
         row = {"key": file_key(bundle, path), "bundle": bundle, "path": path, "at": at}
         for dag_id in dag_ids:
-            # What is in the files said so itself: it may be anything.
+            # The code of the files reported it: it may be anything.
             if storable(dag_id, LONGEST_DAG_ID) == dag_id:
                 rows.setdefault(dag_id, {"dag_id": dag_id, **row})
     return list(rows.values())

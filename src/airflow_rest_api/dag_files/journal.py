@@ -136,7 +136,7 @@ class Journal:
 
 
 class Damaged(Exception):
-    """A journal that cannot be read; nobody but an administrator knows what to do."""
+    """A journal that cannot be read: an administrator has to decide what to do."""
 
 
 def write(work: Path, journal: Journal) -> None:

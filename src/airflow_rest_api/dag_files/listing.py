@@ -1,4 +1,4 @@
-"""The files of a bundle: those that lie there, and those that came through us."""
+"""The files of a bundle: those in its folder, and those that were deployed through us."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ListedFile:
 
     :ivar size: None where it is gone
     :ivar deployed: the newest version that came through us, None where none did
-    :ivar changed_outside: what lies there is not that version
+    :ivar changed_outside: what is there is not that version
     """
 
     bundle: str

@@ -176,7 +176,7 @@ class Transaction:
             if not stat.S_ISDIR(status.st_mode):
                 raise InTheWay(folder, "is a file")
             if status.st_dev != device:
-                raise InTheWay(folder, "lies on another file system than its bundle")
+                raise InTheWay(folder, "is on another file system than its bundle")
 
     def _paths(self, entry: Entry) -> tuple[Path, Path, Path]:
         """Return where a file is, its new content before that, and the old one after it."""

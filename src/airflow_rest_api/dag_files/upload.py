@@ -23,7 +23,7 @@ LONGEST_PATH = 1000
 DEEPEST = 20
 
 LEFT_OUT = frozenset({"__MACOSX", "__pycache__", ".DS_Store", ".git"})
-"""What archives have in them that nobody meant to deploy: names of files and of folders."""
+"""What archives have in them that was not meant to be deployed: names of files and of folders."""
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _NO_CHARACTERS = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -125,7 +125,7 @@ class ReceivedFile:
     A file that came in.
 
     :ivar path: relative to the bundle, with slashes
-    :ivar content: where it lies
+    :ivar content: the file with what is in it
     """
 
     path: str

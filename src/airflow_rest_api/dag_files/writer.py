@@ -55,7 +55,7 @@ class Locks:
         Have a bundle to oneself.
 
         :param root: the bundle, without symbolic links
-        :raises BundleLocked: another process keeps it
+        :raises BundleLocked: another process holds it
         :raises BundleNotWritable: the bundle is closed to us
         """
         queue = self._queues.setdefault(root, asyncio.Lock())
@@ -65,7 +65,7 @@ class Locks:
                 await self._take(descriptor)
                 yield
             finally:
-                # Which lets go of the lock.
+                # This releases the lock.
                 os.close(descriptor)
 
     async def _take(self, descriptor: int) -> None:
@@ -197,7 +197,7 @@ class Writer:
         try:
             found = await asyncio.to_thread(recover, root)
         except Damaged as error:
-            log.error("A journal cannot be read, and somebody has to look at it: %s", error)
+            log.error("A journal cannot be read, and needs an administrator: %s", error)
             raise DamagedJournal("A deployment was left unfinished, and its journal is damaged.") from None
         except OSError as error:
             log.exception("A deployment was left unfinished in %s, and cannot be taken back", root)
@@ -226,14 +226,14 @@ class Writer:
         try:
             await asyncio.to_thread(transaction.change, files, deleted, seen)
         except BaseException:
-            # With a journal that could not be followed back either, recovery decides, and tells the history.
+            # With a journal that could not be followed back either, recovery decides, also for the history.
             if not transaction.pending:
                 await self._history.abandon(deployment.id)
             raise
         try:
             await self._history.complete(deployment.id)
         except Unavailable:
-            # The journal stays: whoever is next tells the history.
+            # The journal stays: the next holder of the lock completes the history.
             log.warning("The deployment %s is in place; its history is completed later", deployment.id)
             return False
         await asyncio.to_thread(transaction.finish)
@@ -316,7 +316,7 @@ def new_deployment(kind: Kind, bundle: str, user: str, operation_id: str | None,
 
 
 async def to_the_end(work: Awaitable[T]) -> tuple[T, bool]:
-    """Wait for work that must not be left half done; return whether somebody tried to have it left."""
+    """Wait for work that must not be left half done; return its result, and whether it was cancelled."""
     task: asyncio.Future[Any] = asyncio.ensure_future(work)
     interrupted = False
     while not task.done():

@@ -104,13 +104,13 @@ class Deployments:
         :raises Forbidden: not there, or not without a check
         """
         if wanted.force_invalid:
-            scope.enter_unchecked()
+            scope.require_everywhere()
         try:
             place = await asyncio.to_thread(scope.place, COMMAND, wanted.bundle, wanted.folder)
             async with self._dag_files.receive(place.folder) as received:
                 await asyncio.to_thread(_take, wanted.name, file, received)
                 paths = [one.path for one in received.files]
-                await self._grants.enter(caller, COMMAND, place.bundle.name, paths)
+                await self._grants.authorize(caller, COMMAND, place.bundle.name, paths)
                 order = DeploymentOrder(
                     place,
                     received,

@@ -35,7 +35,7 @@ CONTROL = ".airflow_rest_api"  # `upload.CONTROL`, which does not belong into a 
 
 
 def main(argv: Sequence[str]) -> int:
-    """Check files: the only word is a `CheckOrder`."""
+    """Check files: the only argument is a `CheckOrder`."""
     order = CheckOrder(**json.loads(argv[0]))
     view, root = Path(order.view), Path(order.root)
     _put_files(view, order.files)
@@ -52,8 +52,8 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def word(order: CheckOrder) -> str:
-    """Return the one word that the child takes."""
+def argument(order: CheckOrder) -> str:
+    """Return the one argument of the child."""
     return json.dumps(asdict(order))
 
 

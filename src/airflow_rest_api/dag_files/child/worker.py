@@ -229,7 +229,7 @@ class WriteGuard:
         if not refused:
             return []
         named = ", ".join(dict.fromkeys(refused[:MOST_REFUSED]))
-        return [f"The file writes into its bundle when it is parsed, which was refused here: {named}"]
+        return [f"The file writes into its bundle when it is parsed, which was refused: {named}"]
 
     def _hook(self, event: str, args: tuple[Any, ...]) -> None:
         if event == "open":
