@@ -23,7 +23,6 @@ from airflow_rest_api.api.dag_files_answers import (
     VersionBody,
     VersionList,
     answer,
-    file_body,
     place_of,
     scope_of,
     start_work,
@@ -182,7 +181,7 @@ async def get_file(
     [found] = await describe(context.dag_files.history, place, [path])
     if found.size is None and found.deployed is None:
         raise UnknownDagFile(path, place.bundle.name)
-    return answer_model(file_body(found))
+    return answer_model(DagFileBody.model_validate(found))
 
 
 @router.delete(

@@ -18,13 +18,13 @@ from airflow_rest_api.api.dag_files_answers import (
     READ,
     BundleBody,
     BundleList,
+    DagFileBody,
     DagFileList,
     DeployedFile,
     DeploymentBody,
     DeploymentDetail,
     DeploymentList,
     answer,
-    file_body,
     place_of,
     scope_of,
     start_work,
@@ -215,7 +215,9 @@ async def list_files(
         limit=limit,
         mine=lambda path: scope.covers(place.bundle.name, path),
     )
-    return answer_model(DagFileList(files=[file_body(file) for file in found], next=following))
+    return answer_model(
+        DagFileList(files=[DagFileBody.model_validate(file) for file in found], next=following)
+    )
 
 
 @router.post(

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.commands.needs import Ask
     from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.grants import Scope
-    from airflow_rest_api.dag_files.listing import ListedFile
     from airflow_rest_api.dag_files.upload import Received
     from airflow_rest_api.operations.conduct import Work
     from airflow_rest_api.operations.model import Key, Operation
@@ -55,7 +54,7 @@ class BundleList(Model):
 class VersionShort(Model):
     """The newest version of a file that came through us."""
 
-    id: str = Field(description="Of the deployment.")
+    id: str = Field(validation_alias="deployment", description="Of the deployment.")
     version: int
     user: str
     at: datetime
@@ -218,21 +217,3 @@ async def place_of(
     """Return the place that a client names: see `Scope.place`."""
     with context.audit.refusals(caller, command):
         return await asyncio.to_thread(scope.place, command, bundle, folder)
-
-
-def file_body(file: ListedFile) -> DagFileBody:
-    """Return a listed file as it is answered."""
-    deployed = file.deployed
-    return DagFileBody(
-        bundle=file.bundle,
-        path=file.path,
-        size=file.size,
-        modified_at=file.modified_at,
-        dag_ids=file.dag_ids,
-        deployed=VersionShort(
-            id=deployed.deployment, version=deployed.version, user=deployed.user, at=deployed.at
-        )
-        if deployed
-        else None,
-        changed_outside=file.changed_outside,
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,13 +22,12 @@ from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.errors import Forbidden, NoFile, SwitchedOff, UnknownBundle, UnknownDag, UnknownDagFile
-from airflow_rest_api.operations.conduct import Conductor, Failed, Work
+from airflow_rest_api.operations.conduct import Conductor, Failed
 from airflow_rest_api.security.decision import Attempt
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.needs import Ask
-    from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.security.caller import Caller
 
 
@@ -64,18 +63,16 @@ async def refresh_dag(
     version that runs from now on. Where no DAG processor is alive the file is parsed by the API server, for
     those who may run the code of DAG authors there; the operation says so in its warnings.
     """
-    work = Refreshing(COMMAND, [COMMAND, dag_id], [], wait, dag_id)
-    with context.audit.refusals(caller, COMMAND, work.invocation(Effect.WRITE)):
-        locally, asks = await _enter_dags(context, caller, [{"dag_id": dag_id}])
+    wanted = Refresh(COMMAND, [COMMAND, dag_id], wait, dag_id)
+    with context.audit.refusals(caller, COMMAND, wanted.invocation(Effect.WRITE)):
+        allowed = await _authorize_dags(context, caller, [dag_id])
     try:
         file = await ask(parsing.file_of, dag_id)
     except LookupError:
         raise UnknownDag(dag_id) from None
     if file is None:
         raise NoFile("Airflow does not know where this DAG comes from.", argument="dag_id")
-    work = replace(work, files=[file])
-    operation = await _start(context, caller, work, locally, asks, recorded=leaves(context, request))
-    return await answer_run(context, request, operation)
+    return await _run(context, caller, request, wanted, file, allowed)
 
 
 @router.post(
@@ -101,7 +98,7 @@ async def refresh_file(
     elsewhere, such as a Git repository, the newest state is fetched first.
     """
     with context.audit.refusals(caller, FILE):
-        await _knock(context, caller)
+        await _precheck(context, caller)
     path = clean(path, "path")
     try:
         info = await asyncio.to_thread(bundles.named, bundle)
@@ -112,16 +109,64 @@ async def refresh_file(
         raise
     file = (info.name, path)
     dag_ids = sorted(await ask(parsing.dags_of, [file]))
-    work = Refreshing(FILE, [FILE, "--bundle", info.name, path], [file], wait)
-    with context.audit.refusals(caller, FILE, work.invocation(Effect.WRITE)):
-        locally, asks = await _enter_file(context, caller, file, dag_ids)
+    wanted = Refresh(FILE, [FILE, "--bundle", info.name, path], wait)
+    with context.audit.refusals(caller, FILE, wanted.invocation(Effect.WRITE)):
+        allowed = await _authorize_file(context, caller, file, dag_ids)
     if not dag_ids and not await ask(_exists, info, file):
         raise UnknownDagFile(path, info.name)
-    operation = await _start(context, caller, work, locally, asks, recorded=leaves(context, request))
+    return await _run(context, caller, request, wanted, file, allowed)
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """What is to be parsed, as it is recorded."""
+
+    command: str
+    argv: list[str]
+    wait: bool
+    dag_id: str | None = None
+
+    def invocation(self, effect: Effect) -> Invocation:
+        """Return it as the event log records a command."""
+        values = {"dag_id": self.dag_id} if self.dag_id else {}
+        return Invocation(_command(self.command, effect), [], values, frozenset(), masked=self.argv)
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a caller may: whether files may be parsed locally, and the permissions that were asked for."""
+
+    locally: bool
+    asks: tuple[Ask, ...]
+
+
+async def _run(
+    context: Context, caller: Caller, request: Request, wanted: Refresh, file: File, allowed: Allowed
+) -> Response:
+    wait, locally = wanted.wait, allowed.locally
+
+    async def work(conductor: Conductor) -> Any:
+        parsed = await refresh.bring_up_to_date(conductor, [file], wait=wait, locally=locally)
+        if (wait or locally) and parsed.failure is not None:
+            raise Failed(parsed.failure, result=parsed.result())
+        return parsed.result()
+
+    effect = Effect.EXECUTE if locally else Effect.WRITE
+    operation = await context.operations.conduct(
+        wanted.command,
+        work,
+        effect=effect,
+        argv=wanted.argv,
+        user=caller.name,
+        asks=allowed.asks,
+        dag_id=wanted.dag_id,
+        on_end=context.audit.ended(caller, wanted.invocation(effect)),
+        recorded=leaves(context, request),
+    )
     return await answer_run(context, request, operation)
 
 
-async def _knock(context: Context, caller: Caller) -> None:
+async def _precheck(context: Context, caller: Caller) -> None:
     """Raise Forbidden for those who may refresh nothing, before they learn of bundles and files."""
     try:
         await context.grants.scope(caller, FILE)
@@ -131,10 +176,8 @@ async def _knock(context: Context, caller: Caller) -> None:
         await context.gate.knock(caller, _command(COMMAND, Effect.WRITE))
 
 
-async def _enter_file(
-    context: Context, caller: Caller, file: File, dag_ids: Sequence[str]
-) -> tuple[bool, tuple[Ask, ...]]:
-    """Return whether a file may be parsed locally, and what was asked; raise Forbidden."""
+async def _authorize_file(context: Context, caller: Caller, file: File, dag_ids: Sequence[str]) -> Allowed:
+    """Return what a caller may for the sake of the file, or of its DAGs; raise Forbidden."""
     try:
         scope = await context.grants.authorize(caller, FILE, file[0], [file[1]])
     except SwitchedOff:
@@ -143,7 +186,7 @@ async def _enter_file(
         if not dag_ids:
             raise
         try:
-            return await _enter_dags(context, caller, [{"dag_id": dag_id} for dag_id in dag_ids])
+            return await _authorize_dags(context, caller, dag_ids)
         except SwitchedOff:
             raise
         except Forbidden:
@@ -155,74 +198,24 @@ async def _enter_file(
         context.gate.on(_command(FILE, Effect.EXECUTE))
     except SwitchedOff:
         locally = False
-    return locally, scope.asks(file[0], [file[1]])
+    return Allowed(locally, scope.asks(file[0], [file[1]]))
 
 
-async def _enter_dags(
-    context: Context, caller: Caller, dags: Sequence[dict[str, Any]]
-) -> tuple[bool, tuple[Ask, ...]]:
-    """Return whether the files of DAGs may be parsed locally, and what was asked; raise Forbidden."""
+async def _authorize_dags(context: Context, caller: Caller, dag_ids: Sequence[str]) -> Allowed:
+    """Return what a caller may for the sake of DAGs; raise Forbidden."""
+
+    async def asks(effect: Effect) -> tuple[Ask, ...]:
+        command = _command(COMMAND, effect)
+        attempts = [Attempt(command, {"dag_id": dag_id}, frozenset({"dag_id"})) for dag_id in dag_ids]
+        return (await context.gate.enter_all(caller, attempts)).asks
+
     if not await refresh.processor_alive():
         try:
-            return True, (await context.gate.enter_all(caller, _attempts(Effect.EXECUTE, dags))).asks
+            return Allowed(True, await asks(Effect.EXECUTE))
         except Forbidden:
             # The DAG processor can still be asked, for when it comes back.
             pass
-    return False, (await context.gate.enter_all(caller, _attempts(Effect.WRITE, dags))).asks
-
-
-def _attempts(effect: Effect, dags: Sequence[dict[str, Any]]) -> list[Attempt]:
-    return [Attempt(_command(COMMAND, effect), dag, frozenset(dag)) for dag in dags]
-
-
-@dataclass(frozen=True)
-class Refreshing:
-    """What is to be parsed, and how that is recorded."""
-
-    command: str
-    argv: list[str]
-    files: Sequence[File]
-    wait: bool
-    dag_id: str | None = None
-
-    def invocation(self, effect: Effect) -> Invocation:
-        """Return it as the event log sees a command."""
-        values = {"dag_id": self.dag_id} if self.dag_id else {}
-        return Invocation(_command(self.command, effect), [], values, frozenset(), masked=self.argv)
-
-
-async def _start(
-    context: Context,
-    caller: Caller,
-    work: Refreshing,
-    locally: bool,
-    asks: tuple[Ask, ...],
-    *,
-    recorded: bool,
-) -> Operation:
-    effect = Effect.EXECUTE if locally else Effect.WRITE
-    return await context.operations.conduct(
-        work.command,
-        _work(work.files, work.wait, locally),
-        effect=effect,
-        argv=work.argv,
-        user=caller.name,
-        asks=asks,
-        dag_id=work.dag_id,
-        on_end=context.audit.ended(caller, work.invocation(effect)),
-        recorded=recorded,
-    )
-
-
-def _work(files: Sequence[File], wait: bool, locally: bool) -> Work:
-    async def work(conductor: Conductor) -> Any:
-        parsed = await refresh.bring_up_to_date(conductor, files, wait=wait, locally=locally)
-        result = parsed.result()
-        if (wait or locally) and parsed.failure is not None:
-            raise Failed(parsed.failure, result=result)
-        return result
-
-    return work
+    return Allowed(False, await asks(Effect.WRITE))
 
 
 def _exists(bundle: bundles.BundleInfo, file: File) -> bool:

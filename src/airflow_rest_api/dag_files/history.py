@@ -64,13 +64,12 @@ class History:
     async def begin(self, deployment: Deployment, versions: Sequence[NewVersion]) -> None:
         """Keep what is about to be put in place; it is not visible before `complete`."""
         # Before anything is kept: what they alone used goes with them, and it may come again now.
+        bundle, before = deployment.bundle, deployment.at - LEFT
         await self._database.run(
-            lambda connection: history_tables.forget_left(
-                connection, deployment.bundle, deployment.id, deployment.at - LEFT
-            )
+            partial(history_tables.forget_left, bundle=bundle, identifier=deployment.id, before=before)
         )
         for batch in history_tables.batches(versions):
-            await self._database.run(partial(history_tables.keep, bundle=deployment.bundle, contents=batch))
+            await self._database.run(partial(history_tables.keep, bundle=bundle, contents=batch))
 
         def work(connection: Connection) -> None:
             # It is there where the answer to the first attempt was lost.
@@ -112,20 +111,13 @@ class History:
 
     async def dag(self, dag_id: str) -> DeployedDag | None:
         """Return the file that a DAG was deployed in last, None where none was or it is there no more."""
-        query = select(DAG.c.bundle, DAG.c.path, DAG.c.at).where(DAG.c.dag_id == dag_id)
-        row = await self._database.run(lambda connection: connection.execute(query).first())
-        return None if row is None else DeployedDag(*row)
+        rows = await self._rows(select(DAG.c.bundle, DAG.c.path, DAG.c.at).where(DAG.c.dag_id == dag_id))
+        return DeployedDag(*rows[0]) if rows else None
 
     async def versions(self, bundle: str, path: str) -> list[Version]:
         """Return the versions of a file that are kept, the newest first."""
-        found = await self._database.run(
-            lambda connection: connection.execute(
-                history_tables.live_versions()
-                .where(FILE.c.key == file_key(bundle, path))
-                .order_by(FILE.c.version.desc())
-            ).all()
-        )
-        return [Version(*row) for row in found]
+        query = history_tables.live_versions().where(FILE.c.key == file_key(bundle, path))
+        return [Version(*row) for row in await self._rows(query.order_by(FILE.c.version.desc()))]
 
     async def newest(self, bundle: str, paths: Iterable[str]) -> dict[str, Version]:
         """Return the newest version of each of some files."""
@@ -151,26 +143,16 @@ class History:
 
     async def paths(self, bundle: str) -> list[str]:
         """Return all files of a bundle that ever came through us and have a version that is kept."""
-
-        def work(connection: Connection) -> list[str]:
-            query = (
-                select(FILE.c.path)
-                .join(DEPLOYMENT, DEPLOYMENT.c.id == FILE.c.deployment_id)
-                .where(FILE.c.bundle == bundle, DEPLOYMENT.c.state == history_tables.LIVE)
-            )
-            return sorted(set(connection.execute(query).scalars()))
-
-        return await self._database.run(work)
+        query = history_tables.live_versions().with_only_columns(FILE.c.path).where(FILE.c.bundle == bundle)
+        return sorted({path for (path,) in await self._rows(query)})
 
     async def version(self, bundle: str, path: str, number: int) -> Version:
         """Return one version; raise UnknownVersion."""
-        query = history_tables.live_versions().where(
-            FILE.c.key == file_key(bundle, path), FILE.c.version == number
-        )
-        row = await self._database.run(lambda connection: connection.execute(query).first())
-        if row is None:
+        query = history_tables.live_versions()
+        rows = await self._rows(query.where(FILE.c.key == file_key(bundle, path), FILE.c.version == number))
+        if not rows:
             raise UnknownVersion(path, number)
-        return Version(*row)
+        return Version(*rows[0])
 
     async def content(self, version: Version) -> bytes:
         """Return the content of a version, nothing for that of a deleted file; raise UnknownVersion."""
@@ -181,18 +163,17 @@ class History:
             .where(CONTENT.c.bundle_key == bundle_key(version.bundle), CONTENT.c.sha256 == version.sha256)
             .order_by(CONTENT.c.part)
         )
-        parts = await self._database.run(lambda connection: list(connection.execute(query).scalars()))
+        parts = await self._rows(query)
         if not parts:
             raise UnknownVersion(version.path, version.version)
-        return zlib.decompress(b"".join(map(bytes, parts)))
+        return zlib.decompress(b"".join(bytes(data) for (data,) in parts))
 
     async def deployments(self, *, before: str | None = None, limit: int = 50) -> list[Deployment]:
         """Return deployments, the newest first, from before one."""
         query = history_tables.live_deployments().order_by(DEPLOYMENT.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(DEPLOYMENT.c.id < before)
-        rows = await self._database.run(lambda connection: connection.execute(query).all())
-        return [Deployment(*row) for row in rows]
+        return [Deployment(*row) for row in await self._rows(query)]
 
     async def deployment(self, identifier: str) -> tuple[Deployment, list[Version]]:
         """Return a deployment with the versions of it that are kept; raise UnknownDeployment."""
@@ -209,15 +190,14 @@ class History:
 
     async def paths_of(self, identifiers: Sequence[str]) -> dict[str, list[str]]:
         """Return the files of each of some deployments."""
+        query = select(FILE.c.deployment_id, FILE.c.path).where(FILE.c.deployment_id.in_(identifiers))
         found: dict[str, list[str]] = {}
-
-        def work(connection: Connection) -> Sequence[Any]:
-            query = select(FILE.c.deployment_id, FILE.c.path).where(FILE.c.deployment_id.in_(identifiers))
-            return connection.execute(query).all()
-
-        for identifier, path in await self._database.run(work):
+        for identifier, path in await self._rows(query):
             found.setdefault(identifier, []).append(path)
         return found
+
+    async def _rows(self, query: Any) -> Sequence[Any]:
+        return await self._database.run(lambda connection: connection.execute(query).all())
 
 
 def diff(old: bytes | None, new: bytes | None, old_name: str, new_name: str) -> str:
