@@ -152,7 +152,7 @@ def test_a_new_file_is_asked_for_and_its_dag_is_seen_with_its_version(folder: Pa
     assert parsed.complete
     assert parsed.failure is None
     assert said == [("parsed", {"file": file[1], "done": 1, "of": 1, "error": None})]
-    assert parsed.shown() == {
+    assert parsed.result() == {
         "parsed_by": "dag-processor",
         "files": [
             {
