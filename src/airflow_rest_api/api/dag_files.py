@@ -314,7 +314,7 @@ async def _receive(request: Request, context: Context, caller: Caller, command: 
             order = _order(command, form, place, received, caller, scope)
             recorded = leaves(context, request)
             operation, headers = await once(
-                context, key, lambda key: _start(context, caller, command, order, scope, recorded, key)
+                context, key, lambda key: _start(context, caller, command, order, recorded, key)
             )
     return await answer(context, request, operation, headers)
 
@@ -345,7 +345,6 @@ async def _start(
     caller: Caller,
     command: str,
     order: DeploymentOrder,
-    scope: Scope,
     recorded: bool,
     key: Any,
 ) -> Operation:
@@ -357,14 +356,13 @@ async def _start(
         flags = ("overwrite", "force_invalid", "wait")
         argv += [f"--{name.replace('_', '-')}" for name in flags if getattr(order, name)]
     argv += paths
-    with context.audit.refusals(caller, command):
-        await context.grants.authorize(caller, command, bundle, paths)
     return await start_work(
         context,
         caller,
         argv,
         lambda conductor: context.dag_files.deploy(conductor, order),
-        asks=scope.asks(bundle, paths),
+        bundle=bundle,
+        paths=paths,
         recorded=recorded,
         key=key,
         received=order.received,

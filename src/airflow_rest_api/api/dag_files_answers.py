@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from airflow_rest_api.api.context import Context
-    from airflow_rest_api.commands.needs import Ask
     from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.grants import Scope
     from airflow_rest_api.dag_files.upload import Received
     from airflow_rest_api.operations.conduct import Work
     from airflow_rest_api.operations.model import Key, Operation
     from airflow_rest_api.security.caller import Caller
+    from airflow_rest_api.security.decision import Attempt
 
 
 LAST = 2**31 - 1
@@ -158,29 +158,30 @@ async def start_work(
     argv: Sequence[str],
     work: Work,
     *,
-    asks: tuple[Ask, ...],
+    bundle: str,
+    paths: Collection[str],
+    attempts: Iterable[Attempt] = (),
     recorded: bool = False,
     key: Key | None = None,
     received: Received | None = None,
 ) -> Operation:
     """
-    Start work on DAG files.
+    Start work on DAG files that the caller may do; raise Forbidden where they may not.
 
     :param argv: what is shown as run; the first is one of `grants.COMMANDS`
+    :param attempts: of commands that it runs besides
     :param received: belongs to the operation from then on
     """
     command = argv[0]
     shown = [*argv[:MOST_WORDS], "…"] if len(argv) > MOST_WORDS else list(argv)
+    invocation = Invocation(command_of(command), [], {}, frozenset(), masked=shown)
+    permit = await context.grants.authorize(caller, invocation, bundle, paths, attempts=attempts)
     operation = await context.operations.conduct(
+        permit,
         command,
         work,
         effect=COMMANDS[command],
         argv=shown,
-        user=caller.name,
-        asks=asks,
-        on_end=context.audit.ended(
-            caller, Invocation(command_of(command), [], {}, frozenset(), masked=shown)
-        ),
         recorded=recorded,
         key=key,
         workspace=received,

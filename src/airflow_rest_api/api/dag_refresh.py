@@ -27,7 +27,7 @@ from airflow_rest_api.security.decision import Attempt
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
-    from airflow_rest_api.commands.needs import Ask
+    from airflow_rest_api.security.access import Permit
     from airflow_rest_api.security.caller import Caller
 
 
@@ -64,15 +64,14 @@ async def refresh_dag(
     those who may run the code of DAG authors there; the operation says so in its warnings.
     """
     wanted = Refresh(COMMAND, [COMMAND, dag_id], wait, dag_id)
-    with context.audit.refusals(caller, COMMAND, wanted.invocation(Effect.WRITE)):
-        allowed = await _authorize_dags(context, caller, [dag_id])
+    locally, permit = await _authorize_dags(context, caller, wanted, [dag_id])
     try:
         file = await ask(parsing.file_of, dag_id)
     except LookupError:
         raise UnknownDag(dag_id) from None
     if file is None:
         raise NoFile("Airflow does not know where this DAG comes from.", argument="dag_id")
-    return await _run(context, caller, request, wanted, file, allowed)
+    return await _run(context, permit, request, wanted, file, locally)
 
 
 @router.post(
@@ -105,16 +104,16 @@ async def refresh_file(
     except UnknownBundle:
         # Which bundles there are is only for those who may deploy.
         with context.audit.refusals(caller, FILE):
-            await context.grants.authorize(caller, FILE, bundle or bundles.DAGS_FOLDER, [path])
+            await context.grants.check(caller, FILE, bundle or bundles.DAGS_FOLDER, [path])
         raise
     file = (info.name, path)
     dag_ids = sorted(await ask(parsing.dags_of, [file]))
     wanted = Refresh(FILE, [FILE, "--bundle", info.name, path], wait)
     with context.audit.refusals(caller, FILE, wanted.invocation(Effect.WRITE)):
-        allowed = await _authorize_file(context, caller, file, dag_ids)
+        locally, permit = await _authorize_file(context, caller, wanted, file, dag_ids)
     if not dag_ids and not await ask(_exists, info, file):
         raise UnknownDagFile(path, info.name)
-    return await _run(context, caller, request, wanted, file, allowed)
+    return await _run(context, permit, request, wanted, file, locally)
 
 
 @dataclass(frozen=True)
@@ -132,35 +131,22 @@ class Refresh:
         return Invocation(_command(self.command, effect), [], values, frozenset(), masked=self.argv)
 
 
-@dataclass(frozen=True)
-class Allowed:
-    """What a caller may: whether files may be parsed locally, and the permissions that were asked for."""
-
-    locally: bool
-    asks: tuple[Ask, ...]
-
-
 async def _run(
-    context: Context, caller: Caller, request: Request, wanted: Refresh, file: File, allowed: Allowed
+    context: Context, permit: Permit, request: Request, wanted: Refresh, file: File, locally: bool
 ) -> Response:
-    wait, locally = wanted.wait, allowed.locally
-
     async def work(conductor: Conductor) -> Any:
-        parsed = await refresh.bring_up_to_date(conductor, [file], wait=wait, locally=locally)
-        if (wait or locally) and parsed.failure is not None:
+        parsed = await refresh.bring_up_to_date(conductor, [file], wait=wanted.wait, locally=locally)
+        if (wanted.wait or locally) and parsed.failure is not None:
             raise Failed(parsed.failure, result=parsed.result())
         return parsed.result()
 
-    effect = Effect.EXECUTE if locally else Effect.WRITE
     operation = await context.operations.conduct(
+        permit,
         wanted.command,
         work,
-        effect=effect,
+        effect=Effect.EXECUTE if locally else Effect.WRITE,
         argv=wanted.argv,
-        user=caller.name,
-        asks=allowed.asks,
         dag_id=wanted.dag_id,
-        on_end=context.audit.ended(caller, wanted.invocation(effect)),
         recorded=leaves(context, request),
     )
     return await answer_run(context, request, operation)
@@ -173,49 +159,60 @@ async def _precheck(context: Context, caller: Caller) -> None:
     except SwitchedOff:
         raise
     except Forbidden:
-        await context.gate.knock(caller, _command(COMMAND, Effect.WRITE))
+        await context.gate.precheck(caller, _command(COMMAND, Effect.WRITE))
 
 
-async def _authorize_file(context: Context, caller: Caller, file: File, dag_ids: Sequence[str]) -> Allowed:
-    """Return what a caller may for the sake of the file, or of its DAGs; raise Forbidden."""
+async def _authorize_file(
+    context: Context, caller: Caller, wanted: Refresh, file: File, dag_ids: Sequence[str]
+) -> tuple[bool, Permit]:
+    """Return whether a file may be parsed locally, and the permit; raise Forbidden, which is not recorded."""
+    locally = await _may_run_locally(context)
+    invocation = wanted.invocation(Effect.EXECUTE if locally else Effect.WRITE)
     try:
-        scope = await context.grants.authorize(caller, FILE, file[0], [file[1]])
+        return locally, await context.grants.authorize(caller, invocation, file[0], [file[1]], recorded=False)
     except SwitchedOff:
         raise
     except Forbidden as refusal:
         if not dag_ids:
             raise
         try:
-            return await _authorize_dags(context, caller, dag_ids)
+            return await _authorize_dags(context, caller, wanted, dag_ids, recorded=False)
         except SwitchedOff:
             raise
         except Forbidden:
             # Its message does not give away that there are DAGs.
             raise refusal from None
-    locally = not await refresh.processor_alive()
+
+
+async def _may_run_locally(context: Context) -> bool:
+    """Return whether a user who may deploy a file has its code run by the API server."""
+    if await refresh.processor_alive():
+        return False
     try:
-        # Who may deploy may have the API server run the code of the file anyway, unless that is switched off.
+        # Such a user may do that anyway, unless it is switched off.
         context.gate.on(_command(FILE, Effect.EXECUTE))
     except SwitchedOff:
-        locally = False
-    return Allowed(locally, scope.asks(file[0], [file[1]]))
+        return False
+    return True
 
 
-async def _authorize_dags(context: Context, caller: Caller, dag_ids: Sequence[str]) -> Allowed:
-    """Return what a caller may for the sake of DAGs; raise Forbidden."""
+async def _authorize_dags(
+    context: Context, caller: Caller, wanted: Refresh, dag_ids: Sequence[str], *, recorded: bool = True
+) -> tuple[bool, Permit]:
+    """Return whether the files of DAGs may be parsed locally, and the permit; raise Forbidden."""
 
-    async def asks(effect: Effect) -> tuple[Ask, ...]:
+    async def authorize(effect: Effect, recorded: bool) -> Permit:
         command = _command(COMMAND, effect)
         attempts = [Attempt(command, {"dag_id": dag_id}, frozenset({"dag_id"})) for dag_id in dag_ids]
-        return (await context.gate.enter_all(caller, attempts)).asks
+        return await context.gate.authorize(caller, wanted.invocation(effect), attempts, recorded=recorded)
 
     if not await refresh.processor_alive():
         try:
-            return Allowed(True, await asks(Effect.EXECUTE))
+            return True, await authorize(Effect.EXECUTE, recorded=False)
         except Forbidden:
             # The DAG processor can still be asked, for when it comes back.
             pass
-    return Allowed(False, await asks(Effect.WRITE))
+    return False, await authorize(Effect.WRITE, recorded=recorded)
 
 
 def _exists(bundle: bundles.BundleInfo, file: File) -> bool:

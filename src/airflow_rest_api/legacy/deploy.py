@@ -11,6 +11,7 @@ from airflow_rest_api.dag_files.archive import is_archive, unpack
 from airflow_rest_api.dag_files.order import DeploymentOrder, refusal
 from airflow_rest_api.errors import (
     ApiError,
+    Busy,
     DuplicateDags,
     FilesExist,
     Forbidden,
@@ -92,7 +93,6 @@ class Deployments:
         wanted: Deployment,
         file: File,
         invocation: Invocation,
-        on_end: Callable[[Operation], None] | None,
         on_start: Callable[[Operation], None],
     ) -> Deployed:
         """
@@ -110,7 +110,7 @@ class Deployments:
             async with self._dag_files.receive(place.folder) as received:
                 await asyncio.to_thread(_take, wanted.name, file, received)
                 paths = [one.path for one in received.files]
-                await self._grants.authorize(caller, COMMAND, place.bundle.name, paths)
+                permit = await self._grants.authorize(caller, invocation, place.bundle.name, paths)
                 order = DeploymentOrder(
                     place,
                     received,
@@ -123,13 +123,11 @@ class Deployments:
                     covers=scope.covers,
                 )
                 operation = await self._operations.conduct(
+                    permit,
                     COMMAND,
                     lambda conductor: self._dag_files.deploy(conductor, order),
                     effect=invocation.effect,
                     argv=list(invocation.masked),
-                    user=caller.name,
-                    asks=scope.asks(place.bundle.name, paths),
-                    on_end=on_end,
                     endpoint=COMMAND,
                     workspace=received,
                 )
@@ -137,10 +135,10 @@ class Deployments:
             on_start(operation)
             while not operation.state.ended:
                 operation = await self._operations.wait(operation.id, ROUND)
-        except (Forbidden, Unavailable):
+        except (Busy, Forbidden, Unavailable):
             raise
-        except ApiError as problem:
-            raise Refusal(str(problem), problem.status) from None
+        except ApiError as error:
+            raise Refusal(error.message, error.status) from None
         return _told(wanted, operation)
 
 
