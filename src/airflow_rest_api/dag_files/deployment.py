@@ -125,7 +125,7 @@ class DagFiles:
         for root in await asyncio.to_thread(_roots):
             try:
                 await self._writer.recover(root)
-            except (ApiError, Unavailable) as error:
+            except ApiError as error:
                 log.warning("What was left unfinished in a bundle could not be settled: %s", error)
             except Exception:
                 log.exception("What was left unfinished in a bundle could not be settled")
