@@ -28,7 +28,7 @@ from airflow_rest_api.api.service_logs import _offsets
 from airflow_rest_api.commands import rules
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.commands.masking import masked_text
-from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.errors import ApiError, BadArgument, InvalidToken, Refusal, UnknownCommand
 from airflow_rest_api.json_text import loads
 from airflow_rest_api.legacy.answer import masked

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from airflow_rest_api import private_folders
 from airflow_rest_api.operations.model import OutputFile
@@ -54,6 +54,12 @@ class Upload:
 
     filename: str
     content: BinaryIO
+
+
+class Removable(Protocol):
+    """What an operation works on and removes at its end."""
+
+    def remove(self) -> None: ...
 
 
 class Workspace:

@@ -20,7 +20,7 @@ from airflow_rest_api.operations.arguments import with_files
 from airflow_rest_api.operations.cancel import Cancel
 from airflow_rest_api.operations.command import UNREAD, Ear, follow
 from airflow_rest_api.operations.conduct import Work, perform
-from airflow_rest_api.operations.files import Upload, Workspace
+from airflow_rest_api.operations.files import Removable, Upload, Workspace
 from airflow_rest_api.operations.live import STORED_WITHIN, Live
 from airflow_rest_api.operations.model import Operation, Server, State, new_id
 from airflow_rest_api.operations.reading import Reading
@@ -199,26 +199,26 @@ class Operations(Reading):
         effect: Effect,
         argv: list[str],
         dag_id: str | None = None,
-        on_end: OnEnd | None = None,
         timeout: float | None = None,
         recorded: bool = False,
         key: Key | None = None,
         endpoint: str | None = None,
+        workspace: Removable | None = None,
     ) -> Operation:
         """
         Run a coroutine of ours as an operation and return that at once; the parameters are those of `start`.
 
         :param argv: what is shown as run, without secrets
-        :param on_end: is given the operation once it has ended; must return at once
         :param work: is given its `Conductor`; returns the operation's result, raises `Failed`, and is
             cancelled on cancel and after ``timeout`` seconds
+        :param workspace: removed when the operation has ended, also where the work never began
         """
         operation = self._operation(permit, command, effect, argv, None)
         operation.dag_id, operation.endpoint = dag_id, endpoint
         async with self._recorded(operation, key, first=recorded):
             live = Live(operation, self._recorder, self._output_limit, recorded=recorded or key is not None)
         timeout = timeout if timeout is not None else self._command_timeout
-        self._follow(live, perform(live, self._engine, work, timeout), None, permit, on_end)
+        self._follow(live, perform(live, self._engine, work, timeout), workspace, permit)
         return live.look()
 
     async def forget_unbegun(self) -> None:
@@ -296,21 +296,19 @@ class Operations(Reading):
         self,
         live: Live,
         work: Coroutine[Any, Any, dict[str, bytes]],
-        workspace: Workspace | None,
+        workspace: Removable | None,
         permit: Permit,
-        on_end: OnEnd | None = None,
     ) -> None:
-        told = [callback for callback in (permit.on_end, on_end) if callback is not None]
         self._live[live.operation.id] = live
         live.start()
-        live.task = asyncio.create_task(self._to_the_end(live, work, workspace, told))
+        live.task = asyncio.create_task(self._to_the_end(live, work, workspace, permit.on_end))
 
     async def _to_the_end(
         self,
         live: Live,
         work: Coroutine[Any, Any, dict[str, bytes]],
-        workspace: Workspace | None,
-        told: Sequence[OnEnd],
+        workspace: Removable | None,
+        on_end: OnEnd | None,
     ) -> None:
         operation = live.operation
         files: dict[str, bytes] = {}
@@ -322,7 +320,7 @@ class Operations(Reading):
             operation.finished_at = datetime.now(timezone.utc)
             if workspace is not None:
                 await asyncio.to_thread(workspace.remove)
-            for on_end in told:
+            if on_end is not None:
                 with contextlib.suppress(Exception):
                     on_end(live.look())
             storing = asyncio.create_task(live.finish(files))
