@@ -14,7 +14,7 @@ from airflow_rest_api.dag_files.bundles import BundleInfo, Place
 from airflow_rest_api.dag_files.check import CheckLimits, check
 from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.engine.job import Ending, Outcome
-from airflow_rest_api.operations.conduct import Finished
+from airflow_rest_api.operations.runs import Finished
 from airflow_rest_api.problem import Problem
 from tests.small_disk import FULL, small_disk
 

@@ -12,7 +12,7 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import select
 
-from airflow_rest_api.operations import recent
+from airflow_rest_api.operations import live
 from airflow_rest_api.operations.sealing import LOCKED, NOT_KEPT, KeepsNothing
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.tables import OUTPUT
@@ -206,7 +206,7 @@ def test_without_a_key_or_by_option_nothing_is_kept_and_who_asked_gets_it_all_th
 
 def test_what_is_not_kept_is_forgotten_after_a_while(keys: Any, monkeypatch: pytest.MonkeyPatch):
     keys("")
-    monkeypatch.setattr(recent, "KEPT_FOR", 0.05)
+    monkeypatch.setattr(live, "KEPT_FOR", 0.05)
     with serving(prints(SECRET)) as (client, _):
         made = run(client, REVEALS, conn_id="a")
         deadline = time.monotonic() + 30

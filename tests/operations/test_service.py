@@ -9,10 +9,9 @@ import pytest
 
 from airflow_rest_api.commands.errors import BadArgument
 from airflow_rest_api.engine import Busy, Ending, Outcome
-from airflow_rest_api.operations.cancel import Cancel
 from airflow_rest_api.operations.errors import KeyTaken, NoSuchOperation, TooManyWaiting
 from airflow_rest_api.operations.files import Upload
-from airflow_rest_api.operations.model import Filter, Key, Operation, State
+from airflow_rest_api.operations.model import Cancel, Filter, Key, Operation, State
 from airflow_rest_api.storage.errors import Unavailable
 from tests.operations.scene import CATALOG, database_of, make_store, operations, until
 from tests.standin import Script, StandInProcess, prints, until_cancelled

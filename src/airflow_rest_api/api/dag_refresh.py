@@ -21,7 +21,7 @@ from airflow_rest_api.api.responses import ACCEPTED, PREFER, errors
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.names import clean
-from airflow_rest_api.operations.conduct import Conductor, Failed, Work
+from airflow_rest_api.operations.runs import Conductor, Failed, Work
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.access import Forbidden, SwitchedOff
 from airflow_rest_api.security.decision import Attempt

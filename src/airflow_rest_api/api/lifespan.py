@@ -8,8 +8,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.operations.heartbeat import Heart
-from airflow_rest_api.operations.janitor import Janitor
+from airflow_rest_api.operations.upkeep import Heart, Janitor
 from airflow_rest_api.services.agent import Agent
 
 if TYPE_CHECKING:

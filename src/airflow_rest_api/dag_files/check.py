@@ -20,7 +20,7 @@ from airflow_rest_api.room import NO_ROOM, has_room
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
     from airflow_rest_api.dag_files.upload import Received
-    from airflow_rest_api.operations.conduct import Conductor, Finished
+    from airflow_rest_api.operations.runs import Conductor, Finished
 
 MIB = 2**20
 LARGEST_RESULT = 64 * MIB

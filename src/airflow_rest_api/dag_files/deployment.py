@@ -21,14 +21,14 @@ from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.dag_files.versions import NoSuchVersion
 from airflow_rest_api.dag_files.writer import Writer, changes_of, new_deployment, present
 from airflow_rest_api.engine.job import Ending, Job
-from airflow_rest_api.operations.conduct import Failed
+from airflow_rest_api.operations.runs import Failed
 from airflow_rest_api.problem import Problem, of_disk
 from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
     from airflow_rest_api.dag_files.history import History
-    from airflow_rest_api.operations.conduct import Conductor
+    from airflow_rest_api.operations.runs import Conductor
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.operations.conduct import Failed
+from airflow_rest_api.operations.runs import Failed
 from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:

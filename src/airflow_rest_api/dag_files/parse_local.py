@@ -13,7 +13,7 @@ from airflow_rest_api.engine.job import Ending, Job
 
 if TYPE_CHECKING:
     from airflow_rest_api.airflow.parsing import File, Seen
-    from airflow_rest_api.operations.conduct import Conductor
+    from airflow_rest_api.operations.runs import Conductor
 
 
 async def parse_here(conductor: Conductor, files: tuple[File, ...]) -> Parsed:

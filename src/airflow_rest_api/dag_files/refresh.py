@@ -18,7 +18,7 @@ from airflow_rest_api.dag_files.parsed import HERE, Parsed, ParsedFile
 from airflow_rest_api.dag_files.watch import Watch
 
 if TYPE_CHECKING:
-    from airflow_rest_api.operations.conduct import Conductor
+    from airflow_rest_api.operations.runs import Conductor
 
 PAUSE = 0.2
 """Seconds between two looks at the database."""

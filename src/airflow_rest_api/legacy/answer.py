@@ -11,9 +11,8 @@ from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.printed import FIELD, TEXTS, Printed, more_of, text
-from airflow_rest_api.operations.log_lines import alarms, without_log_lines
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.operations.result import SILENT, documents, reader
+from airflow_rest_api.operations.result import SILENT, alarms, documents, reader, without_log_lines
 
 if TYPE_CHECKING:
     from airflow_rest_api.legacy.envelope import Envelope

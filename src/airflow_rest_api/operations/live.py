@@ -15,6 +15,121 @@ from airflow_rest_api.operations.model import State
 if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Chunk, Operation
     from airflow_rest_api.operations.recorder import Recorder, Written
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from airflow_rest_api.operations.errors import NoSuchOperation
+from airflow_rest_api.storage.errors import Unavailable
+
+if TYPE_CHECKING:
+    from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.operations.store import Store
+from typing import TYPE_CHECKING
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY = 0.1
+"""Seconds between two looks at an operation."""
+EVERY_WITHOUT_DATABASE = 1.0
+AT_ONCE = 1000
+"""Chunks of output in one look."""
+
+
+class Followed:
+    """
+    An operation that runs elsewhere, or has ended.
+
+    :ivar operation: as it was when its state last changed
+    :ivar feed: what it printed; ends with the operation, and when nobody can say any more how that goes on
+    """
+
+    def __init__(self, operation: Operation, limit: int) -> None:
+        self.operation = operation
+        self.feed = Feed(limit)
+        self.followers = 0
+        self.task: asyncio.Task[None] | None = None
+
+    async def until_ended(self, seconds: float) -> None:
+        """Return once the operation has ended, or after ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while not self.feed.ended and (left := deadline - time.monotonic()) > 0:
+            await self.feed.changed(self.feed.version, left)
+
+
+class Watcher:
+    """
+    Follows operations in the database, each with one task however many want to know.
+
+    :param limit: bytes kept of each stream
+    """
+
+    def __init__(self, store: Store, limit: int) -> None:
+        self._store = store
+        self._limit = limit
+        self._followed: dict[str, Followed] = {}
+        self._stopped = False
+
+    @asynccontextmanager
+    async def follow(self, identifier: str) -> AsyncIterator[Followed]:
+        """Give an operation that is kept up to date; raise NoSuchOperation or Unavailable."""
+        followed = self._followed.get(identifier)
+        if followed is None:
+            operation = await self._store.get(identifier)
+            # Somebody else may have been faster while we asked.
+            followed = self._followed.setdefault(identifier, Followed(operation, self._limit))
+        followed.followers += 1
+        if followed.task is None:
+            followed.task = asyncio.create_task(self._watch(followed))
+        try:
+            yield followed
+        finally:
+            followed.followers -= 1
+            if not followed.followers:
+                self._followed.pop(identifier, None)
+                followed.task.cancel()
+
+    def stop(self) -> None:
+        """End every feed: this API server stops."""
+        self._stopped = True
+        for followed in self._followed.values():
+            if followed.task is not None:
+                followed.task.cancel()
+            followed.feed.end()
+
+    async def _watch(self, followed: Followed) -> None:
+        try:
+            while not followed.feed.ended and not self._stopped:
+                try:
+                    more = await self._look(followed)
+                except Unavailable:
+                    await asyncio.sleep(EVERY_WITHOUT_DATABASE)
+                    continue
+                if not more:
+                    await asyncio.sleep(LOOK_EVERY)
+        except NoSuchOperation:
+            log.info("Operation %s is no longer kept", followed.operation.id)
+        except Exception:
+            log.exception("Operation %s could not be followed", followed.operation.id)
+        finally:
+            followed.feed.end()
+
+    async def _look(self, followed: Followed) -> bool:
+        """Take what is new; return whether there is more."""
+        identifier, feed = followed.operation.id, followed.feed
+        chunks, state = await self._store.chunks(identifier, feed.position.offsets(), AT_ONCE)
+        for chunk in chunks:
+            feed.take(chunk)
+        more = len(chunks) >= AT_ONCE
+        if state is not followed.operation.state or (state.ended and not more):
+            followed.operation = await self._store.get(identifier)
+            feed.touch()
+        if state.ended and not more:
+            feed.end()
+        return more
+
 
 RECORDED_AFTER = 0.5
 """Seconds from which an operation is in the database while it runs; a shorter one costs a single INSERT."""
@@ -170,3 +285,31 @@ async def _within(seconds: float, event: asyncio.Event) -> None:
 def snapshot(operation: Operation) -> Operation:
     """Return a copy that does not change with the original."""
     return replace(operation, warnings=list(operation.warnings), files=list(operation.files))
+
+
+KEPT_FOR = 60.0
+"""Seconds after its end in which the output of an operation can be had."""
+ROOM = 64 * 1024 * 1024
+"""Bytes of all of them together; beyond it the oldest go."""
+
+
+class Lately:
+    """Keeps operations in memory for a while; belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, tuple[Live, int]] = {}
+
+    def get(self, identifier: str) -> Live | None:
+        """Return an operation, None where there is none, or no longer."""
+        found = self._kept.get(identifier)
+        return found[0] if found is not None else None
+
+    def put(self, live: Live) -> None:
+        """Keep an operation that has ended."""
+        position = live.feed.position
+        size = position.stdout + position.stderr + sum(map(len, live.files.values()))
+        identifier = live.operation.id
+        self._kept[identifier] = (live, size)
+        while len(self._kept) > 1 and sum(size for _, size in self._kept.values()) > ROOM:
+            del self._kept[next(iter(self._kept))]
+        asyncio.get_running_loop().call_later(KEPT_FOR, self._kept.pop, identifier, None)

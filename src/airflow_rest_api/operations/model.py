@@ -12,6 +12,27 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from airflow_rest_api.commands.needs import Ask
 
+
+class Cancel(str, Enum):
+    """What came of it; the same question again changes nothing."""
+
+    ASKED = "asked"
+    ASKED_BEFORE = "asked_before"
+    ENDED_BEFORE = "ended_before"
+
+    @property
+    def message(self) -> str:
+        """It in words."""
+        return WORDS[self]
+
+
+WORDS = {
+    Cancel.ASKED: "The operation was asked to end.",
+    Cancel.ASKED_BEFORE: "The operation had been asked to end before.",
+    Cancel.ENDED_BEFORE: "The operation had ended before; nothing was changed.",
+}
+
+
 Stream = Literal["stdout", "stderr", "progress"]
 STREAMS: tuple[Stream, ...] = ("stdout", "stderr", "progress")
 

@@ -7,19 +7,16 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.admission import aside
-from airflow_rest_api.operations.cancel import Cancel
 from airflow_rest_api.operations.feed import BEYOND, Position
-from airflow_rest_api.operations.live import Live, snapshot
-from airflow_rest_api.operations.model import STREAMS, Filter, Operation, Stream
-from airflow_rest_api.operations.recent import Lately
+from airflow_rest_api.operations.live import AT_ONCE, Lately, Live, Watcher, snapshot
+from airflow_rest_api.operations.model import STREAMS, Cancel, Filter, Operation, Stream
 from airflow_rest_api.operations.track import whole
-from airflow_rest_api.operations.watcher import AT_ONCE, Watcher
 
 if TYPE_CHECKING:
     import builtins
 
+    from airflow_rest_api.operations.live import Followed
     from airflow_rest_api.operations.store import Store
-    from airflow_rest_api.operations.watcher import Followed
 
 
 class Reading:

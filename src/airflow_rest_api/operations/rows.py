@@ -12,8 +12,6 @@ from airflow_rest_api.airflow.errors import Undecryptable
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import Ask, Resource
 from airflow_rest_api.operations import packing
-from airflow_rest_api.operations.damaged import Row as Columns
-from airflow_rest_api.operations.damaged import exit_code, json_object, moment_of, texts, truth
 from airflow_rest_api.operations.model import STREAMS, Chunk, Key, Operation, OutputFile, State
 from airflow_rest_api.operations.sealing import LOCKED, Seal, opened
 from airflow_rest_api.operations.tables import (
@@ -22,6 +20,8 @@ from airflow_rest_api.operations.tables import (
     LONGEST_FILE_NAME,
     LONGEST_HOST,
 )
+from airflow_rest_api.storage.damaged import Row as Columns
+from airflow_rest_api.storage.damaged import exit_code, json_object, moment_of, texts, truth
 from airflow_rest_api.storage.schema import LONGEST_NAME, PART, storable
 
 Row = dict[str, Any]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import inspect, select
 
 from airflow_rest_api.operations import servers
-from airflow_rest_api.operations.heartbeat import BEAT
 from airflow_rest_api.operations.tables import SERVER
+from airflow_rest_api.operations.upkeep import BEAT
 from airflow_rest_api.services import processes
 from airflow_rest_api.services.store import LIVE
 from airflow_rest_api.services.tables import SERVICE

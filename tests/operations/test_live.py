@@ -7,9 +7,9 @@ import pytest
 
 from airflow_rest_api.operations.errors import NoSuchOperation
 from airflow_rest_api.operations.feed import Position
+from airflow_rest_api.operations.live import Followed, Watcher
 from airflow_rest_api.operations.model import Chunk, Operation, State, new_id
 from airflow_rest_api.operations.store import Store
-from airflow_rest_api.operations.watcher import Followed, Watcher
 from tests.operations.scene import database_of, make_store, until
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
