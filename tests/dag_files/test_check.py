@@ -27,7 +27,7 @@ class Child:
 
     async def run(self, job: object) -> Finished:
         self.act()
-        return Finished(Outcome(Ending.EXITED, 1), b"", b"")
+        return Finished(Outcome(Ending.EXITED, 1), "", "")
 
     def say(self, text: str, stream: str = "stdout") -> None:
         pass

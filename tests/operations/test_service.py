@@ -451,8 +451,10 @@ def test_output_in_pieces_says_where_some_is_missing():
         engine.processes[0].cancel()
         await service.settle()
         stored = await both()
-        assert here == [(0, b"working\n", False), (100, b"23456789", False), (108, b"", False)]
-        assert stored == [(0, b"working\n", False), (100, b"23456789", True), (108, b"", True)]
+        # To the block: the last of 64 bytes at most reaches into what is kept.
+        tail = (b"0123456789" * 10)[64:]
+        assert here == [(0, b"working\n", False), (72, tail, False), (108, b"", False)]
+        assert stored == [(0, b"working\n", False), (72, tail, True), (108, b"", True)]
 
     asyncio.run(main())
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from airflow_rest_api.operations.model import Key, Operation, State, new_id
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
-from airflow_rest_api.operations.upkeep import Heart, Janitor
+from airflow_rest_api.operations.upkeep import Heartbeat, Janitor, known
 from tests.operations.scene import CATALOG, database_of, make_store, operations, until
 from tests.standin import until_cancelled
 
@@ -72,13 +72,13 @@ class Clock:
         return self.now
 
 
-def server(store: Store) -> tuple[Operations, Heart, Clock]:
+def server(store: Store) -> tuple[Operations, Heartbeat, Clock]:
     service, _ = operations(until_cancelled, store=store)
     clock = Clock()
-    return service, Heart(service, store, clock=clock), clock
+    return service, Heartbeat(service, store, clock=clock), clock
 
 
-async def passes(heart: Heart, clock: Clock, seconds: float, step: float = 5.0) -> None:
+async def passes(heart: Heartbeat, clock: Clock, seconds: float, step: float = 5.0) -> None:
     for _ in range(int(seconds / step)):
         clock.now += step
         await heart.look()
@@ -181,7 +181,7 @@ def test_a_cancel_that_another_server_was_asked_for_is_heard():
         there, _, _ = server(store)
         identifier = await started(here, store)
         await there.cancel(identifier, "from there")
-        await heart.hear_cancels()
+        await heart.apply_cancels()
         ended = await here.wait(identifier, 60)
         assert (ended.state, ended.message) == (State.CANCELLED, "from there")
         await here.settle()
@@ -193,11 +193,11 @@ def test_a_server_beats_by_itself_through_an_outage_and_leaves_in_order():
     async def main() -> None:
         store = make_store()
         service, _ = operations(until_cancelled, store=store)
-        heart = Heart(service, store, every=0.05)
+        heart = Heartbeat(service, store, every=0.05)
         heart.start()
 
         async def beats() -> int:
-            return max((each.beat for each in await store.servers()), default=0)
+            return max((each.beat for each in await store.database.run(known)), default=0)
 
         await until(beats)
         database_of(store).away = True
@@ -210,7 +210,7 @@ def test_a_server_beats_by_itself_through_an_outage_and_leaves_in_order():
 
         await until(more)
         await heart.stop()
-        assert await store.servers() == []
+        assert await store.database.run(known) == []
         await service.settle()
 
     asyncio.run(main())

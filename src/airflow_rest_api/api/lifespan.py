@@ -8,7 +8,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.operations.upkeep import Heart, Janitor
+from airflow_rest_api.operations.upkeep import Heartbeat, Janitor
 from airflow_rest_api.services.agent import Agent
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Upkeep:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._heart = Heart(context.operations, context.store)
+        self._heart = Heartbeat(context.operations, context.store)
         settings = context.settings
         self._janitor = Janitor(
             context.store, count=settings.operations_kept, age=settings.operations_kept_for

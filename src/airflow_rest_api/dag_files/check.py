@@ -122,8 +122,7 @@ def _why(finished: Finished) -> str:
     return f"The check did not come to its end (exit code {finished.outcome.exit_code})."
 
 
-def _in_clients_words(text: bytes, view: Path, root: Path) -> str:
-    words = text.decode(errors="replace")
+def _in_clients_words(text: str, view: Path, root: Path) -> str:
     for folder in (view, root):
-        words = words.replace(f"{folder}/", "")
-    return words
+        text = text.replace(f"{folder}/", "")
+    return text

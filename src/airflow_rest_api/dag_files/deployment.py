@@ -122,8 +122,8 @@ class DagFiles:
         await self._keep_dags(place.bundle.name, {path: []})
         for dag_id in () if written.interrupted else records_of:
             done = await conductor.run(Job(["dags", "delete", "--yes", "--", dag_id], mask=True))
-            conductor.say(done.stdout.decode(errors="replace"))
-            conductor.say(done.stderr.decode(errors="replace"), "stderr")
+            conductor.say(done.stdout)
+            conductor.say(done.stderr, "stderr")
             if done.outcome.ending is not Ending.EXITED or done.outcome.exit_code:
                 report.warnings.append(f"The records of the DAG {dag_id!r} could not be deleted.")
         conductor.progress("ready")

@@ -25,8 +25,8 @@ async def parse_here(conductor: Conductor, files: tuple[File, ...]) -> Parsed:
     """
     before = await ask(parsing.look, files)
     finished = await conductor.run(Job([parse.order(files)], entry=parse.ENTRY, env=parse.ENV, mask=True))
-    conductor.say(finished.stdout.decode(errors="replace"))
-    conductor.say(finished.stderr.decode(errors="replace"), "stderr")
+    conductor.say(finished.stdout)
+    conductor.say(finished.stderr, "stderr")
     complete = finished.outcome.ending is Ending.EXITED and finished.outcome.exit_code == 0
     if finished.outcome.message:
         conductor.warn(finished.outcome.message)

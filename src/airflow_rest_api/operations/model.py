@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.needs import Ask
@@ -31,10 +31,6 @@ WORDS = {
     Cancel.ASKED_BEFORE: "The operation had been asked to end before.",
     Cancel.ENDED_BEFORE: "The operation had ended before; nothing was changed.",
 }
-
-
-Stream = Literal["stdout", "stderr", "progress"]
-STREAMS: tuple[Stream, ...] = ("stdout", "stderr", "progress")
 
 
 class OperationState(str, Enum):
@@ -113,21 +109,6 @@ class Operation:
     rerun_of: str | None = None
     endpoint: str | None = None
     reveals: bool = False
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """
-    A piece of what a command printed, or said of its progress.
-
-    :ivar offset: bytes of the stream before it
-    :ivar data: for the stream `progress` one JSON object
-    """
-
-    stream: Stream
-    offset: int
-    at: datetime
-    data: bytes
 
 
 @dataclass(frozen=True)

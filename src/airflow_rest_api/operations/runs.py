@@ -1,42 +1,163 @@
-"""One command on its way: from the engine's process to the end of its operation."""
+"""How the work of an operation runs: a command in the engine, or a coroutine of this server."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING
-
-from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.engine.job import Ending
-from airflow_rest_api.operations.model import State
-from airflow_rest_api.operations.result import reason
-
-if TYPE_CHECKING:
-    from airflow_rest_api.commands.model import Invocation
-    from airflow_rest_api.engine.job import Outcome
-    from airflow_rest_api.engine.process import Process
-    from airflow_rest_api.operations.files import Renamer, Workspace
-    from airflow_rest_api.operations.live import Live
-    from airflow_rest_api.operations.model import Operation, Stream
-    from airflow_rest_api.operations.result import Read
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_rest_api.airflow.child import setup
+from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.engine.engine import Busy
+from airflow_rest_api.engine.job import Ending
+from airflow_rest_api.operations.model import State
+from airflow_rest_api.operations.result import reason
+from airflow_rest_api.operations.transcript import Transcript
 from airflow_rest_api.room import NO_ROOM, no_room
 
 if TYPE_CHECKING:
+    from airflow_rest_api.commands.model import Invocation
     from airflow_rest_api.engine.engine import Engine
     from airflow_rest_api.engine.job import Job, Outcome
+    from airflow_rest_api.engine.process import Process
+    from airflow_rest_api.operations.files import Renamer, Workspace
     from airflow_rest_api.operations.live import Live
+    from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.operations.result import Read
+    from airflow_rest_api.operations.transcript import Stream
 
+log = logging.getLogger(__name__)
 
+STATES = {
+    Ending.KILLED: State.FAILED,
+    Ending.TIMED_OUT: State.TIMED_OUT,
+    Ending.CANCELLED: State.CANCELLED,
+    Ending.LOST: State.LOST,
+    Ending.USAGE: State.FAILED,
+}
+USAGE_EXIT_CODE = 2  # what argparse exits with
+LONG_TEXT = 64 * 1024
+"""Characters from which parsing is left to a thread."""
+UNREAD = "The end of the command could not be read; the server's log says more."
+CHILD_OUTPUT = 1024 * 1024
+"""Bytes kept of each stream of a child that a coroutine runs."""
 PAUSE = 0.2
 """Seconds between the attempts to find a place in the engine's queue."""
+
+
+class Listener:
+    """Puts what a process prints into a transcript, with the client's file names for private paths."""
+
+    def __init__(self, transcript: Transcript, workspace: Workspace | None = None) -> None:
+        self._transcript = transcript
+        self._renamers: dict[Stream, Renamer] = {}
+        if workspace is not None:
+            self._renamers = {"stdout": workspace.renamer(), "stderr": workspace.renamer()}
+
+    def __call__(self, stream: str, data: bytes) -> None:
+        """Take the next bytes of a stream."""
+        which: Stream = "stderr" if stream == "stderr" else "stdout"
+        if renamer := self._renamers.get(which):
+            data = renamer.feed(data)
+        self._transcript.add(which, data)
+
+    def finish(self) -> None:
+        """Pass on what was held back; nothing more comes."""
+        for stream, renamer in self._renamers.items():
+            self._transcript.add(stream, renamer.finish())
+        self._transcript.settle()
+
+
+async def follow(
+    live: Live,
+    process: Process,
+    listener: Listener,
+    invocation: Invocation,
+    workspace: Workspace | None,
+    file_limit: int,
+    read: Read | None,
+) -> dict[str, bytes]:
+    """
+    Return, once a process has ended, the files that it wrote; its operation then has its end, its state last.
+
+    :param file_limit: bytes kept of each file
+    :param read: reads the result off what was printed
+    """
+    operation = live.operation
+    files: dict[str, bytes] = {}
+    try:
+        outcome = await process.wait()
+        listener.finish()
+        if process.started_at is not None:
+            live.begin(datetime.fromtimestamp(process.started_at, timezone.utc))
+        await _read_result(live, read, outcome)
+        if workspace is not None:
+            files = await asyncio.to_thread(_collect, workspace, operation, invocation, file_limit)
+        # Last, so that no client sees an ended operation whose result is still to come.
+        _conclude(live, outcome, invocation)
+    except Exception:
+        log.exception("The end of operation %s could not be read", operation.id)
+        operation.state, operation.message = State.LOST, UNREAD
+    return files
+
+
+async def _read_result(live: Live, read: Read | None, outcome: Outcome) -> None:
+    operation = live.operation
+    if read is None:
+        return
+    if live.transcript.truncated:
+        operation.warnings.append("The output was cut at [rest_api_plugin] output_limit: there is no result.")
+        return
+    text, done = live.transcript.text("stdout"), outcome.ending is Ending.EXITED and outcome.exit_code == 0
+    if len(text) > LONG_TEXT:
+        operation.result = await asyncio.to_thread(read, text, done)
+    else:
+        operation.result = read(text, done)
+
+
+def _collect(
+    workspace: Workspace, operation: Operation, invocation: Invocation, limit: int
+) -> dict[str, bytes]:
+    contents: dict[str, bytes] = {}
+    for argument in invocation.command.files(invocation.values, invocation.given):
+        if argument.file != "out":
+            continue
+        for file, content in workspace.collect(argument.name, limit):
+            if content is None:
+                operation.warnings.append(
+                    f"{file.name} has {file.size} bytes, more than max_upload: it was not kept."
+                )
+            elif file.name not in contents:
+                contents[file.name] = content
+                operation.files.append(file)
+    return contents
+
+
+def _conclude(live: Live, outcome: Outcome, invocation: Invocation) -> None:
+    operation, stderr = live.operation, live.transcript.text("stderr")
+    operation.exit_code = outcome.exit_code
+    operation.message = outcome.message
+    if outcome.ending is Ending.USAGE:
+        operation.exit_code = USAGE_EXIT_CODE if outcome.exit_code is None else outcome.exit_code
+        operation.refused = outcome.message or stderr.strip()
+    failed = outcome.ending is Ending.USAGE or (outcome.ending is Ending.EXITED and outcome.exit_code != 0)
+    if failed and not operation.message:
+        operation.message = reason(
+            stderr,
+            live.transcript.text("stdout"),
+            operation.exit_code,
+            secretive=invocation.reveals_secrets,
+            foreign=invocation.effect is Effect.EXECUTE,
+        )
+        operation.quotes = True
+    if outcome.ending is Ending.EXITED:
+        operation.state = State.SUCCEEDED if outcome.exit_code == 0 else State.FAILED
+    else:
+        operation.state = STATES[outcome.ending]
 
 
 class Failed(Exception):
@@ -58,8 +179,8 @@ class Finished:
     """A child that has ended, with what of its output was kept; secrets are masked in it."""
 
     outcome: Outcome
-    stdout: bytes
-    stderr: bytes
+    stdout: str
+    stderr: str
 
 
 class Conductor:
@@ -76,12 +197,12 @@ class Conductor:
 
     def say(self, text: str, stream: Literal["stdout", "stderr"] = "stdout") -> None:
         """Add to what the operation prints; a line ends with a newline of its own."""
-        self._live.feed.add(stream, text.encode(errors="replace"))
+        self._live.transcript.add(stream, text.encode(errors="replace"))
 
     def progress(self, step: str, **details: Any) -> None:
         """Tell all who follow the operation how far it is; the details must be good for JSON."""
         said = {"step": step, "at": datetime.now(timezone.utc).isoformat(), **details}
-        self._live.feed.add("progress", json.dumps(said).encode())
+        self._live.transcript.add("progress", json.dumps(said).encode())
 
     def warn(self, text: str) -> None:
         """Put a warning on the operation."""
@@ -96,9 +217,11 @@ class Conductor:
         """
         user = self._live.operation.user
         job = replace(job, setup={**job.setup, setup.PREPARE: setup.order(user, ())})
+        printed = Transcript(CHILD_OUTPUT)
+        listener = Listener(printed)
         while True:
             try:
-                process = self._engine.submit(job)
+                process = self._engine.submit(job, listener)
                 break
             except Busy:
                 await asyncio.sleep(PAUSE)
@@ -108,7 +231,8 @@ class Conductor:
             process.cancel(self._live.reason or "The operation was ended.")
             await process.wait()
             raise
-        return Finished(outcome, process.stdout.data, process.stderr.data)
+        listener.finish()
+        return Finished(outcome, printed.text("stdout"), printed.text("stderr"))
 
 
 Work = Callable[[Conductor], Awaitable[Any]]
@@ -151,130 +275,3 @@ async def perform(live: Live, engine: Engine, work: Work, timeout: float | None)
         return {}
     finally:
         asked.cancel()
-
-
-log = logging.getLogger(__name__)
-
-STATES = {
-    Ending.KILLED: State.FAILED,
-    Ending.TIMED_OUT: State.TIMED_OUT,
-    Ending.CANCELLED: State.CANCELLED,
-    Ending.LOST: State.LOST,
-    Ending.USAGE: State.FAILED,
-}
-USAGE_EXIT_CODE = 2  # what argparse exits with
-LONG_TEXT = 64 * 1024
-"""Characters from which parsing is left to a thread."""
-UNREAD = "The end of the command could not be read; the server's log says more."
-
-
-class Ear:
-    """Hears what a process prints and passes it on, with private paths in the client's words."""
-
-    def __init__(self, live: Live, workspace: Workspace | None) -> None:
-        self._feed = live.feed
-        self._renamers: dict[Stream, Renamer] = {}
-        if workspace is not None:
-            self._renamers = {"stdout": workspace.renamer(), "stderr": workspace.renamer()}
-
-    def __call__(self, stream: str, data: bytes) -> None:
-        """Take the next bytes of a stream."""
-        which: Stream = "stderr" if stream == "stderr" else "stdout"
-        if renamer := self._renamers.get(which):
-            data = renamer.feed(data)
-        self._feed.add(which, data)
-
-    def finish(self) -> None:
-        """Pass on what was held back."""
-        for stream, renamer in self._renamers.items():
-            self._feed.add(stream, renamer.finish())
-        self._feed.settle()
-
-
-async def follow(
-    live: Live,
-    process: Process,
-    ear: Ear,
-    invocation: Invocation,
-    workspace: Workspace | None,
-    file_limit: int,
-    read: Read | None,
-) -> dict[str, bytes]:
-    """
-    Return, once a process has ended, the files that it wrote; its operation then has its end, its state last.
-
-    :param file_limit: bytes kept of each file
-    :param read: reads the result off what was printed
-    """
-    operation = live.operation
-    files: dict[str, bytes] = {}
-    try:
-        outcome = await process.wait()
-        ear.finish()
-        if process.started_at is not None:
-            live.begin(datetime.fromtimestamp(process.started_at, timezone.utc))
-        await _read_result(live, read, outcome)
-        if workspace is not None:
-            files = await asyncio.to_thread(_collect, workspace, operation, invocation, file_limit)
-        # Last, so that nobody sees an ended operation whose result is still to come.
-        _conclude(live, outcome, invocation)
-    except Exception:
-        log.exception("The end of operation %s could not be read", operation.id)
-        operation.state, operation.message = State.LOST, UNREAD
-    return files
-
-
-async def _read_result(live: Live, read: Read | None, outcome: Outcome) -> None:
-    operation = live.operation
-    if read is None:
-        return
-    if live.feed.truncated:
-        operation.warnings.append("The output was cut at [rest_api_plugin] output_limit: there is no result.")
-        return
-    text, done = live.feed.text("stdout"), outcome.ending is Ending.EXITED and outcome.exit_code == 0
-    if len(text) > LONG_TEXT:
-        operation.result = await asyncio.to_thread(read, text, done)
-    else:
-        operation.result = read(text, done)
-
-
-def _collect(
-    workspace: Workspace, operation: Operation, invocation: Invocation, limit: int
-) -> dict[str, bytes]:
-    contents: dict[str, bytes] = {}
-    for argument in invocation.command.files(invocation.values, invocation.given):
-        if argument.file != "out":
-            continue
-        for file, content in workspace.collect(argument.name, limit):
-            if content is None:
-                operation.warnings.append(
-                    f"{file.name} has {file.size} bytes, more than max_upload: it was not kept."
-                )
-            elif file.name not in contents:
-                contents[file.name] = content
-                operation.files.append(file)
-    return contents
-
-
-def _conclude(live: Live, outcome: Outcome, invocation: Invocation) -> None:
-    operation = live.operation
-    operation.exit_code = outcome.exit_code
-    operation.message = outcome.message
-    if outcome.ending is Ending.USAGE:
-        operation.exit_code = USAGE_EXIT_CODE if outcome.exit_code is None else outcome.exit_code
-        operation.refused = outcome.message or live.feed.text("stderr").strip()
-    failed = outcome.ending is Ending.USAGE or (outcome.ending is Ending.EXITED and outcome.exit_code != 0)
-    if failed and not operation.message:
-        # What it ended with itself, and said why.
-        operation.message = reason(
-            live.feed.text("stderr"),
-            live.feed.text("stdout"),
-            operation.exit_code,
-            secretive=invocation.reveals_secrets,
-            foreign=invocation.effect is Effect.EXECUTE,
-        )
-        operation.quotes = True
-    if outcome.ending is Ending.EXITED:
-        operation.state = State.SUCCEEDED if outcome.exit_code == 0 else State.FAILED
-    else:
-        operation.state = STATES[outcome.ending]

@@ -1,4 +1,4 @@
-"""Operations are not kept for ever: the old ones go, in the background."""
+"""What API servers do beside their requests: heartbeats, operations of dead servers, old operations."""
 
 from __future__ import annotations
 
@@ -6,50 +6,130 @@ import asyncio
 import contextlib
 import logging
 import random
-from typing import TYPE_CHECKING
-
-from airflow_rest_api.storage.errors import Unavailable
-
-if TYPE_CHECKING:
-    from airflow_rest_api.operations.store import Store
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING
 
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from airflow_rest_api.operations.model import Server, State
+from airflow_rest_api.operations.tables import CANCEL, LONGEST_HOST, OPERATION, SERVER
+from airflow_rest_api.storage.errors import Unavailable
+from airflow_rest_api.storage.schema import storable
+
 if TYPE_CHECKING:
-    from airflow_rest_api.operations.model import Server
+    from sqlalchemy.engine import Connection
+
     from airflow_rest_api.operations.service import Operations
     from airflow_rest_api.operations.store import Store
 
+log = logging.getLogger(__name__)
 
 BEAT = 5.0
-"""Seconds between two beats, and between two looks at those of the others."""
+"""Seconds between two heartbeats, and between two looks at those of the others."""
 DEAD_AFTER = 30.0
-"""Seconds without a beat, of our own clock, after which a server is taken for dead."""
+"""Seconds without a heartbeat, of our own clock, after which a server is taken for dead."""
 CANCELS = 0.5
-"""Seconds between two looks at what others asked us to end, while something runs here."""
+"""Seconds between two looks at what other servers were asked to end here, while something runs here."""
 LEAVE_WITHIN = 5.0
-LOOK_EVERY = 12
-"""Beats between two looks for rows that nothing belongs to."""
+"""Seconds for which the end of a server waits for its row to be deleted."""
+UNBEGUN_EVERY = 12
+"""Heartbeats between two looks for rows that nothing belongs to."""
+SWEEP_EVERY = 60.0
+"""Seconds between two removals of old operations; each API server makes its own, at times of its own."""
+LOST = "The API server that ran the command is gone."
+
+_UNFINISHED = tuple(state.value for state in State if not state.ended)
+
+
+def beat(connection: Connection, server: Server) -> None:
+    """Write a server's heartbeat; it becomes known by its first one."""
+    this = update(SERVER).where(SERVER.c.id == server.id)
+    if not connection.execute(this.values(beat=server.beat)).rowcount:
+        values = {
+            "id": server.id,
+            "host": storable(server.host, LONGEST_HOST),
+            "pid": server.pid,
+            "started_at": server.started_at,
+            "beat": server.beat,
+        }
+        connection.execute(insert(SERVER).values(values))
+
+
+def known(connection: Connection) -> list[Server]:
+    """Return all servers that have a row."""
+    found = connection.execute(select(SERVER).order_by(SERVER.c.id)).mappings()
+    return [Server(**dict(row)) for row in found]
+
+
+def orphans(connection: Connection) -> set[str]:
+    """Return the ids of servers without a row that have operations which have not ended."""
+    unfinished = select(OPERATION.c.server).where(OPERATION.c.state.in_(_UNFINISHED)).distinct()
+    alive = select(SERVER.c.id)
+    # Two queries in this order: a server that comes in between has its row first.
+    named = set(connection.execute(unfinished).scalars())
+    return named - set(connection.execute(alive).scalars())
+
+
+def unfinished(connection: Connection, server: str, before: datetime) -> list[str]:
+    """Return the ids of a server's operations that were asked for before then and have not ended."""
+    theirs = (OPERATION.c.server == server, OPERATION.c.state.in_(_UNFINISHED))
+    return list(
+        connection.execute(select(OPERATION.c.id).where(*theirs, OPERATION.c.created_at < before)).scalars()
+    )
+
+
+def leave(connection: Connection, server: str) -> None:
+    """Delete the row of a server, which ends in order or is dead."""
+    connection.execute(delete(SERVER).where(SERVER.c.id == server))
+
+
+def mark_lost(connection: Connection, server: str) -> list[str]:
+    """
+    Make the unfinished operations of a dead server `lost`, and delete its row; return their ids.
+
+    Only one of several callers gets each.
+    """
+    now = datetime.now(timezone.utc)
+    theirs = (OPERATION.c.server == server, OPERATION.c.state.in_(_UNFINISHED))
+    found = select(OPERATION.c.id).where(*theirs).order_by(OPERATION.c.id).with_for_update()
+    identifiers = [row.id for row in connection.execute(found)]
+    lost = [
+        identifier
+        for identifier in identifiers
+        if connection.execute(
+            update(OPERATION)
+            .where(OPERATION.c.id == identifier, *theirs)
+            .values(state=State.LOST.value, finished_at=now, message=LOST)
+        ).rowcount
+    ]
+    connection.execute(delete(CANCEL).where(CANCEL.c.server == server))
+    leave(connection, server)
+    return lost
 
 
 @dataclass
 class _Pulse:
-    """What we saw of another server: its counter, and for how long that has stood still before our eyes."""
+    """What we saw of another server: its counter, and the seconds for which we saw that not move."""
 
     beat: int
     still: float = 0.0
 
 
-class Heart:
+class Heartbeat:
     """
-    Beats for this process, and buries other servers: what they ran is `lost` then.
+    Writes this server's heartbeat and marks the operations of dead servers `lost`.
 
-    A server is dead when its counter stood still for ``DEAD_AFTER`` seconds in which we ourselves could read
-    the database, look after look: neither clocks that differ nor a database that was away kill anybody.
+    A server counts as dead when its counter has not moved for ``dead_after`` seconds of our own clock in
+    which we could read the database, look after look: neither clock skew nor an outage of the database makes
+    one dead.
 
-    :param every: seconds between two beats, and :param dead_after: see above; for tests
+    :param every: seconds between two heartbeats
+    :param dead_after: seconds without one after which a server is dead
     """
 
     def __init__(
@@ -63,6 +143,7 @@ class Heart:
     ) -> None:
         self._operations = operations
         self._store = store
+        self._run = store.database.run
         self._every = every
         self._dead_after = dead_after
         self._clock = clock
@@ -72,50 +153,54 @@ class Heart:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin to beat, in the background."""
+        """Begin, in the background."""
         self._tasks = [
             asyncio.create_task(self._again(self.look, self._every)),
-            asyncio.create_task(self._again(self.hear_cancels, CANCELS)),
+            asyncio.create_task(self._again(self.apply_cancels, CANCELS)),
         ]
 
     async def stop(self) -> None:
-        """Stop beating; what ran here has been recorded as ended, so there is nothing to bury."""
+        """Stop, after what ran here was recorded as ended, and delete the row of this server."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(Unavailable, asyncio.TimeoutError):
-            await asyncio.wait_for(self._store.leave(self._operations.server.id), LEAVE_WITHIN)
+            await asyncio.wait_for(self._run(partial(leave, server=self._operations.server.id)), LEAVE_WITHIN)
 
     async def look(self) -> None:
-        """Beat once, look at the others, and bury the dead."""
+        """Write one heartbeat, look at those of the others, and mark what the dead ones ran as lost."""
         self._beat += 1
-        await self._store.beat(replace(self._operations.server, beat=self._beat))
-        orphans = await self._store.orphans()
-        servers = await self._store.servers()
-        if self._beat % LOOK_EVERY == 0:
+        this = partial(beat, server=replace(self._operations.server, beat=self._beat))
+        try:
+            await self._run(this)
+        except IntegrityError:  # an attempt of which we do not know the end has inserted the row
+            await self._run(this)
+        without_row = await self._run(orphans)
+        servers = await self._run(known)
+        if self._beat % UNBEGUN_EVERY == 0:
             await self._operations.forget_unbegun()
-        for identifier in self._dead(servers, orphans):
-            lost = await self._store.bury(identifier)
+        for identifier in self._dead(servers, without_row):
+            lost = await self._run(partial(mark_lost, server=identifier))
             log.warning(
-                "The API server %s gives no sign of life; its unfinished operations are lost: %s",
+                "The API server %s has no heartbeat any more; its unfinished operations are lost: %s",
                 identifier,
                 ", ".join(lost) or "it had none",
             )
             self._pulses.pop(identifier, None)
 
-    async def hear_cancels(self) -> None:
-        """End what somebody asked another server to end."""
+    async def apply_cancels(self) -> None:
+        """End what another server was asked to end here."""
         if self._operations.running:
             self._operations.cancel_here(await self._store.cancels(self._operations.server.id))
 
-    def _dead(self, servers: list[Server], orphans: set[str]) -> list[str]:
+    def _dead(self, servers: list[Server], without_row: set[str]) -> list[str]:
         now = self._clock()
         # After a time in which we saw nothing, or were not running ourselves, that time does not count.
         seen = 0.0 if self._last_look is None else now - self._last_look
         if seen > 3 * self._every:
             seen = 0.0
         self._last_look = now
-        beats = {server.id: server.beat for server in servers} | dict.fromkeys(orphans, -1)
+        beats = {server.id: server.beat for server in servers} | dict.fromkeys(without_row, -1)
         beats.pop(self._operations.server.id, None)
         self._pulses = {
             identifier: _Pulse(beat, old.still + seen if old and old.beat == beat else 0.0)
@@ -132,14 +217,8 @@ class Heart:
                 log.debug("%s", error)
                 self._last_look = None
             except Exception:
-                log.exception("The heart missed a beat")
+                log.exception("Heartbeat failed; retrying in %s s", seconds)
             await asyncio.sleep(seconds)
-
-
-log = logging.getLogger(__name__)
-
-EVERY = 60.0
-"""Seconds between two rounds; each API server makes its own, at times of its own."""
 
 
 class Janitor:
@@ -149,7 +228,7 @@ class Janitor:
     What has not ended stays.
     """
 
-    def __init__(self, store: Store, *, count: int, age: float, every: float = EVERY) -> None:
+    def __init__(self, store: Store, *, count: int, age: float, every: float = SWEEP_EVERY) -> None:
         self._store = store
         self._count = count
         self._age = age
@@ -161,7 +240,7 @@ class Janitor:
         self._task = asyncio.create_task(self._rounds())
 
     async def stop(self) -> None:
-        """Stop in the middle of a round: the next one, of whichever server, goes on."""
+        """Stop, also in the middle of a round: the next one, of any server, goes on."""
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
