@@ -15,7 +15,7 @@ from airflow_rest_api.api.models import OperationEnd, OperationSummary, as_json
 from airflow_rest_api.api.operations import visible
 from airflow_rest_api.api.responses import errors, event_stream
 from airflow_rest_api.api.sse import TICK, EventStream, Lease, event
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import BadRequest
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
@@ -110,7 +110,5 @@ def _position(text: str | None) -> int:
     if not text:
         return 0
     if _ID.fullmatch(text) is None:
-        raise Problem(
-            400, "bad_request", "after: not the id of an event of this operation.", argument="after"
-        )
+        raise BadRequest("after: not the id of an event of this operation.", argument="after")
     return int(text)

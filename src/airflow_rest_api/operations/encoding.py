@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
-from airflow_rest_api.airflow.errors import Undecryptable
+from airflow_rest_api.errors import Undecryptable
 from airflow_rest_api.operations.transcript import STREAMS, Block
 
 NOT_KEPT = (

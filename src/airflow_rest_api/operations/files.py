@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from airflow_rest_api import private_folders
-from airflow_rest_api.commands.errors import BadArgument
+from airflow_rest_api.errors import BadArgument
 from airflow_rest_api.operations.model import OutputFile
 
 if TYPE_CHECKING:

@@ -12,11 +12,10 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from airflow_rest_api.errors import Unavailable, UnknownOperation
 from airflow_rest_api.operations import rows
-from airflow_rest_api.operations.errors import NoSuchOperation
 from airflow_rest_api.operations.model import State
 from airflow_rest_api.operations.transcript import Transcript
-from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Operation
@@ -246,7 +245,7 @@ class Watcher:
 
     @asynccontextmanager
     async def follow(self, identifier: str) -> AsyncIterator[Followed]:
-        """Give an operation that is kept up to date; raise NoSuchOperation or Unavailable."""
+        """Give an operation that is kept up to date; raise UnknownOperation or Unavailable."""
         followed = self._followed.get(identifier)
         if followed is None:
             operation = await self._store.get(identifier)
@@ -281,7 +280,7 @@ class Watcher:
                     continue
                 if not more:
                     await asyncio.sleep(LOOK_EVERY)
-        except NoSuchOperation:
+        except UnknownOperation:
             log.info("Operation %s is no longer kept", followed.operation.id)
         except Exception:
             log.exception("Operation %s could not be followed", followed.operation.id)

@@ -23,7 +23,7 @@ class Reading:
     """
     Answers for every operation: from memory for those that run here, from the database for the others.
 
-    Each method that takes an id raises NoSuchOperation, and Unavailable where the database is away.
+    Each method that takes an id raises UnknownOperation, and Unavailable where the database is away.
 
     :param limit: bytes kept of each stream
     """
@@ -119,7 +119,7 @@ class Reading:
                 live.ask(reason)
 
     async def file(self, identifier: str, name: str) -> bytes:
-        """Return the content of a file that the command wrote; raise NoSuchFile."""
+        """Return the content of a file that the command wrote; raise UnknownResultFile."""
         live = self._here(identifier)
         if live is not None and name in live.files:
             return live.files[name]

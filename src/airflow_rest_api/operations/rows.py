@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
 
-from airflow_rest_api.airflow.errors import Undecryptable
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import Ask, Resource
+from airflow_rest_api.errors import Undecryptable
 from airflow_rest_api.operations.encoding import LOCKED, Cipher, decode, encode, pack
 from airflow_rest_api.operations.model import Key, Operation, OutputFile, State
 from airflow_rest_api.operations.tables import (

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.engine.engine import Busy
 from airflow_rest_api.engine.job import Ending
+from airflow_rest_api.errors import Busy
 from airflow_rest_api.operations.model import State
 from airflow_rest_api.operations.result import reason
 from airflow_rest_api.operations.transcript import Transcript

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from airflow_rest_api.airflow.errors import Undecryptable
+from airflow_rest_api.errors import Undecryptable, UnknownOperation, UnknownResultFile
 from airflow_rest_api.operations import rows
 from airflow_rest_api.operations.encoding import LOCKED, NoCipher, decode, unpack
-from airflow_rest_api.operations.errors import KeyTaken, NoSuchFile, NoSuchOperation
-from airflow_rest_api.operations.model import Filter, Key, Operation, State
+from airflow_rest_api.operations.model import Filter, Key, KeyTaken, Operation, State
 from airflow_rest_api.operations.tables import CANCEL, FILE, LIGHT, OPERATION, OUTPUT
 from airflow_rest_api.operations.transcript import BLOCK, STREAMS, Block, Stream, text_of
 from airflow_rest_api.storage.schema import storable
@@ -97,7 +96,7 @@ class Store:
 
     async def get(self, identifier: str, *, output: bool = True) -> Operation:
         """
-        Return an operation; raise NoSuchOperation.
+        Return an operation; raise UnknownOperation.
 
         :param output: with its output and its result, which may be large
         """
@@ -105,7 +104,7 @@ class Store:
         return await self.database.run(lambda connection: read(connection, identifier, self.cipher))
 
     async def state(self, identifier: str) -> State:
-        """Return where an operation stands; raise NoSuchOperation."""
+        """Return where an operation stands; raise UnknownOperation."""
         return (await self.blocks(identifier, 0, 0))[1]
 
     async def blocks(
@@ -117,7 +116,7 @@ class Store:
         An ended state with fewer blocks than `limit` means that there is no more.
 
         :param after: the number of the last block that the caller has
-        :raises NoSuchOperation: there is none
+        :raises UnknownOperation: there is none
         """
         behind = OUTPUT.c.seq > after
 
@@ -133,7 +132,7 @@ class Store:
         """
         Return the blocks of one stream that end behind an offset, and the state from before they were read.
 
-        :raises NoSuchOperation: there is none
+        :raises UnknownOperation: there is none
         """
         behind = and_(OUTPUT.c.stream == STREAMS.index(stream), OUTPUT.c.byte_offset > offset - BLOCK)
 
@@ -144,13 +143,13 @@ class Store:
         return await self.database.run(work)
 
     async def file(self, identifier: str, name: str) -> bytes:
-        """Return the content of a file; raise NoSuchOperation, NoSuchFile or Undecryptable."""
+        """Return the content of a file; raise UnknownOperation, UnknownResultFile or Undecryptable."""
 
         def work(connection: Connection) -> bytes:
             content = _content(connection, identifier, name) if name != rows.RESULT else None
             reveals = _summary(connection, identifier, self.cipher).reveals
             if content is None:
-                raise NoSuchFile(name)
+                raise UnknownResultFile
             return self.cipher.decrypt(content) if reveals else content
 
         return await self.database.run(work)
@@ -182,14 +181,14 @@ class Store:
         """
         Ask the server that runs an operation to end it; the first reason counts.
 
-        Return where the operation stands; one that has ended is left alone. Raise NoSuchOperation.
+        Return where the operation stands; one that has ended is left alone. Raise UnknownOperation.
         """
 
         def work(connection: Connection) -> State:
             query = select(OPERATION.c.state, OPERATION.c.server).where(OPERATION.c.id == identifier)
             row = connection.execute(query).first()
             if row is None:
-                raise NoSuchOperation(identifier)
+                raise UnknownOperation
             state = State(row.state)
             asked = select(CANCEL.c.operation_id).where(CANCEL.c.operation_id == identifier)
             if not state.ended and connection.execute(asked).first() is None:
@@ -223,7 +222,7 @@ class Store:
 def _summary(connection: Connection, identifier: str, cipher: Cipher) -> Operation:
     row = connection.execute(select(*LIGHT).where(OPERATION.c.id == identifier)).mappings().first()
     if row is None:
-        raise NoSuchOperation(identifier)
+        raise UnknownOperation
     return rows.from_row(dict(row), cipher)
 
 
@@ -231,7 +230,7 @@ def _whole(connection: Connection, identifier: str, cipher: Cipher) -> Operation
     """Return an operation with all that belongs to it but its files."""
     row = connection.execute(select(OPERATION).where(OPERATION.c.id == identifier)).mappings().first()
     if row is None:
-        raise NoSuchOperation(identifier)
+        raise UnknownOperation
     operation = rows.from_row(dict(row), cipher)
     if row["result"] is None and (large := _content(connection, identifier, rows.RESULT)) is not None:
         try:
@@ -256,7 +255,7 @@ def _blocks(
     query = select(OPERATION.c.state, OPERATION.c.output).where(OPERATION.c.id == identifier)
     row = connection.execute(query).first()
     if row is None:
-        raise NoSuchOperation(identifier)
+        raise UnknownOperation
     found = select(OUTPUT).where(OUTPUT.c.operation_id == identifier, behind)
     mappings = connection.execute(found.order_by(OUTPUT.c.seq).limit(limit)).mappings()
     return _state(row.state), _read(mappings, row.output, cipher)[0]

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.operations.model import Server, State
 from airflow_rest_api.operations.tables import CANCEL, LONGEST_HOST, OPERATION, SERVER
-from airflow_rest_api.storage.errors import Unavailable
 from airflow_rest_api.storage.schema import storable
 
 if TYPE_CHECKING:
