@@ -40,14 +40,14 @@ PRETTY = '[\n  {\n    "a": 1,\n    "b": [\n      2\n    ]\n  }\n]'
     ],
 )
 def test_the_json_is_found_among_what_else_is_printed(stdout: str, result: Any):
-    assert parse_result(stdout) == (True, result)
+    assert parse_result(stdout) == result
 
 
 @pytest.mark.parametrize(
     "stdout", ["", "No data found\n", "[half", '{"a": ', "a [1]\n", "[x]\n{y}\n", "[" * 100_000]
 )
 def test_what_is_no_json_is_no_result_and_no_error(stdout: str):
-    assert parse_result(stdout) == (False, None)
+    assert parse_result(stdout) is None
 
 
 def test_much_text_with_many_brackets_takes_little_time():

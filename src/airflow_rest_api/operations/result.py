@@ -1,17 +1,31 @@
-"""What a command printed, as a value: its JSON, or the one thing that it is there to print."""
+"""What the output of a command says: its result, what its loggers wrote, and why it failed."""
 
 from __future__ import annotations
 
 import ast
 import json
 import math
+import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Invocation
-import re
-from dataclasses import dataclass
+
+Read = Callable[[str, bool], Any]
+"""Takes what a command printed on standard output, and whether it succeeded; returns its result."""
+SILENT = frozenset({"variables get"})
+"""What prints a text of any content, and nothing else (`suppress_logs_and_warning`): none of it is a log."""
+ATTEMPTS = 200
+"""Lines that may begin with a bracket and yet be no JSON, such as the time stamps of log lines."""
+TAIL = 64 * 1024
+"""Characters of each stream that are looked at for a reason: what a command ends with is at its end."""
+LONGEST_LINE = 2000
+LONGEST = 500
+TRACEBACK = "Traceback (most recent call last):"
+ERRORS = frozenset({"error", "exception", "critical"})
 
 # What Airflow's loggers write: the classic format, and structlog's on a console, with and without colours.
 _COLOUR = r"(?:\x1b\[[0-9;]*m)*"
@@ -42,7 +56,7 @@ _JSON_KEYS = ("timestamp", "level", "event")
 """What each line of Airflow's JSON log has (airflow._shared.logging.structlog)."""
 
 _NOISE = ("Skipping masking for a secret",)
-"""Beginnings of warnings that tell nobody what to do, and this one something of a secret."""
+"""Beginnings of warnings that ask for nothing, and this one tells something of a secret."""
 
 _ALARMING = frozenset({"warning", "warn", "error", "exception", "critical"})
 
@@ -63,7 +77,7 @@ class LogLine:
 
     @property
     def alarming(self) -> bool:
-        """Whether it is a warning or worse for whoever ran the command."""
+        """Return whether it is a warning or worse for who ran the command."""
         return self.level in _ALARMING and not self.deprecation and not self.event.startswith(_NOISE)
 
 
@@ -107,7 +121,7 @@ def _event(rest: str) -> str:
 
 
 def _is_of_deprecation(rest: str) -> bool:
-    # Word by word: an expression for the whole takes minutes with a line that somebody made for it.
+    # Word by word: an expression for the whole takes minutes with a line that was made for it.
     return any("Deprecat" in word and word.endswith("Warning") for word in _CATEGORY.findall(rest))
 
 
@@ -122,38 +136,26 @@ def _json_line(line: str) -> LogLine | None:
     return LogLine(entry["level"].lower(), entry["event"].strip(), deprecation)
 
 
-Read = Callable[[str, bool], Any]
-"""Takes what a command printed on standard output, and whether it succeeded; returns its result."""
-
-SILENT = frozenset({"variables get"})
-"""What prints a text of any content, and nothing else (`suppress_logs_and_warning`): none of it is a log."""
-
-
 def _finite(text: str) -> float | None:
     number = float(text)
     return number if math.isfinite(number) else None
 
 
-# Python writes NaN and Infinity, which are no JSON: they are null to whoever reads the result.
+# Python writes NaN and Infinity, which are no JSON: they become null.
 _DECODER = json.JSONDecoder(parse_constant=lambda word: None, parse_float=_finite)
-ATTEMPTS = 200
-"""Lines that may begin with a bracket and yet be no JSON, such as the time stamps of log lines."""
 
 
-def parse_result(stdout: str) -> tuple[bool, Any]:
+def parse_result(stdout: str) -> Any:
     """
-    Return whether ``stdout`` holds a JSON document, and the document: the last one, where there are more.
+    Return the last JSON document in ``stdout``, None where there is none.
 
     Text that is JSON as a whole is taken as it is.
     """
     try:
-        return True, _DECODER.decode(stdout)
+        return _DECODER.decode(stdout)
     except (ValueError, RecursionError):
-        pass
-    found, document = False, None
-    for value in documents(stdout):
-        found, document = True, value
-    return found, document
+        found = deque(documents(stdout), maxlen=1)
+        return found[0] if found else None
 
 
 def documents(stdout: str) -> Iterator[Any]:
@@ -189,7 +191,7 @@ def reader(invocation: Invocation) -> Read | None:
     """
     if invocation.values.get("output") == "json" and invocation.command.json_output:
         # A log can be JSON as well.
-        return lambda stdout, done: parse_result(without_log_lines(stdout))[1]
+        return lambda stdout, done: parse_result(without_log_lines(stdout))
     value = _VALUES.get(invocation.command.name)
     if value is None:
         return None
@@ -264,14 +266,7 @@ def _next_bracket(text: str, position: int) -> int:
     return -1
 
 
-TAIL = 64 * 1024
-"""Characters of each stream that are looked at: what a command ends with is at its end."""
-LONGEST_LINE = 2000
-LONGEST = 500
-
-TRACEBACK = "Traceback (most recent call last):"
-ERRORS = frozenset({"error", "exception", "critical"})
-# As the interpreter prints an exception that nobody caught (`traceback.format_exception_only`).
+# As the interpreter prints an exception that was not caught (`traceback.format_exception_only`).
 _EXCEPTION = re.compile(r"(?P<module>(?:\w+\.)*)(?P<name>\w+)(?:: (?P<text>.*))?")
 _OWN = "airflow."
 """Exceptions of Airflow's and its providers': what they say is meant for people, their class is not."""
@@ -292,7 +287,7 @@ def reason(
     """
     Return why a command failed.
 
-    That is what an exception that nobody caught says, else the last line on standard error, as `sys.exit`
+    That is what an exception that was not caught says, else the last line on standard error, as `sys.exit`
     writes it, else the last error in the log, else the last words on standard output.
 
     :param secretive: what it printed can hold secrets, and what is said here is kept in clear: nothing is
