@@ -248,16 +248,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     powers = (*POWERS, *(entity(*folder) for folder in parse_folders(context.settings.deploy_folders)))
     grants = asyncio.create_task(asyncio.to_thread(fab_permissions.create, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
-    tidy = asyncio.create_task(context.dag_files.keep_tidy())
+    context.dag_files.recovery.start()
     upkeep = Upkeep(context)
     await upkeep.start()
     try:
         yield
     finally:
-        tidy.cancel()
         await upkeep.stop()
         # It may be in the middle of what must not be left half done.
-        await asyncio.gather(tidy, sweep, return_exceptions=True)
+        await asyncio.gather(context.dag_files.recovery.stop(), sweep, return_exceptions=True)
         await grants
         await asyncio.to_thread(context.audit.close)
         context.database.close()

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from airflow_rest_api.operations.model import Key, Operation, State, new_id
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
-from airflow_rest_api.operations.upkeep import Heartbeat, Janitor, known
+from airflow_rest_api.operations.upkeep import Heartbeat, known, sweeper
 from tests.operations.scene import CATALOG, database_of, make_store, operations, until
 from tests.standin import until_cancelled
 
@@ -27,7 +27,7 @@ def test_the_old_go_and_what_runs_stays():
         store = make_store()
         await keep(store, ended=timedelta(hours=2))
         young, runs = await keep(store, ended=timedelta(0)), await keep(store, ended=None)
-        assert await Janitor(store, count=10, age=3600).round() == 1
+        assert await store.sweep(10, 3600) == 1
         assert [each.id for each in await store.list()] == [runs, young]
 
     asyncio.run(main())
@@ -37,7 +37,7 @@ def test_those_beyond_the_number_go():
     async def main() -> None:
         store = make_store()
         kept = [await keep(store, ended=timedelta(seconds=10 - n)) for n in range(5)]
-        await Janitor(store, count=2, age=3600).round()
+        await store.sweep(2, 3600)
         assert [each.id for each in await store.list()] == kept[:2:-1]
 
     asyncio.run(main())
@@ -48,7 +48,7 @@ def test_it_goes_round_by_itself_and_through_an_outage():
         store = make_store()
         await keep(store, ended=timedelta(hours=2))
         database_of(store).away = True
-        janitor = Janitor(store, count=10, age=3600, every=0.05)
+        janitor = sweeper(store, 10, 3600, every=0.05)
         janitor.start()
         await asyncio.sleep(0.2)
         database_of(store).away = False

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -19,6 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.operations.model import Server, State
 from airflow_rest_api.operations.tables import CANCEL, LONGEST_HOST, OPERATION, SERVER
+from airflow_rest_api.periodic import Periodic
 from airflow_rest_api.storage.schema import storable
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ LEAVE_WITHIN = 5.0
 UNBEGUN_EVERY = 12
 """Heartbeats between two looks for rows that nothing belongs to."""
 SWEEP_EVERY = 60.0
-"""Seconds between two removals of old operations; each API server makes its own, at times of its own."""
+"""Seconds between two removals of old operations, by each API server."""
 LOST = "The API server that ran the command is gone."
 
 _UNFINISHED = tuple(state.value for state in State if not state.ended)
@@ -150,26 +150,28 @@ class Heartbeat:
         self._beat = 0
         self._pulses: dict[str, _Pulse] = {}
         self._last_look: float | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._periodic = (
+            Periodic("The heartbeat", every, self.look),
+            Periodic("The look at what other servers were asked to end", CANCELS, self.apply_cancels),
+        )
 
     def start(self) -> None:
         """Begin, in the background."""
-        self._tasks = [
-            asyncio.create_task(self._again(self.look, self._every)),
-            asyncio.create_task(self._again(self.apply_cancels, CANCELS)),
-        ]
+        for periodic in self._periodic:
+            periodic.start()
 
     async def stop(self) -> None:
         """Stop, after what ran here was recorded as ended, and delete the row of this server."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for periodic in self._periodic:
+            await periodic.stop()
         with contextlib.suppress(Unavailable, asyncio.TimeoutError):
             await asyncio.wait_for(self._run(partial(leave, server=self._operations.server.id)), LEAVE_WITHIN)
 
     async def look(self) -> None:
         """Write one heartbeat, look at those of the others, and mark what the dead ones ran as lost."""
         self._beat += 1
+        # The time up to a look that fails does not count.
+        last, self._last_look = self._last_look, None
         this = partial(beat, server=replace(self._operations.server, beat=self._beat))
         try:
             await self._run(this)
@@ -179,7 +181,7 @@ class Heartbeat:
         servers = await self._run(known)
         if self._beat % UNBEGUN_EVERY == 0:
             await self._operations.forget_unbegun()
-        for identifier in self._dead(servers, without_row):
+        for identifier in self._dead(servers, without_row, last):
             lost = await self._run(partial(mark_lost, server=identifier))
             log.warning(
                 "The API server %s has no heartbeat any more; its unfinished operations are lost: %s",
@@ -193,10 +195,10 @@ class Heartbeat:
         if self._operations.running:
             self._operations.cancel_here(await self._store.cancels(self._operations.server.id))
 
-    def _dead(self, servers: list[Server], without_row: set[str]) -> list[str]:
+    def _dead(self, servers: list[Server], without_row: set[str], last: float | None) -> list[str]:
         now = self._clock()
         # After a time in which we saw nothing, or were not running ourselves, that time does not count.
-        seen = 0.0 if self._last_look is None else now - self._last_look
+        seen = 0.0 if last is None else now - last
         if seen > 3 * self._every:
             seen = 0.0
         self._last_look = now
@@ -209,54 +211,12 @@ class Heartbeat:
         }
         return [identifier for identifier, pulse in self._pulses.items() if pulse.still >= self._dead_after]
 
-    async def _again(self, work: Callable[[], Awaitable[None]], seconds: float) -> None:
-        while True:
-            try:
-                await work()
-            except Unavailable as error:
-                log.debug("%s", error)
-                self._last_look = None
-            except Exception:
-                log.exception("Heartbeat failed; retrying in %s s", seconds)
-            await asyncio.sleep(seconds)
 
-
-class Janitor:
+def sweeper(store: Store, count: int, age: float, every: float = SWEEP_EVERY) -> Periodic:
     """
-    Removes ended operations: all but the newest ``count``, and those older than ``age`` seconds.
+    Return what removes ended operations: all but the newest ``count``, and those older than ``age`` seconds.
 
-    What has not ended stays.
+    Each API server does, at times of its own; stopped in the middle, the next one of any server goes on.
     """
-
-    def __init__(self, store: Store, *, count: int, age: float, every: float = SWEEP_EVERY) -> None:
-        self._store = store
-        self._count = count
-        self._age = age
-        self._every = every
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin, in the background."""
-        self._task = asyncio.create_task(self._rounds())
-
-    async def stop(self) -> None:
-        """Stop, also in the middle of a round: the next one, of any server, goes on."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def round(self) -> int:
-        """Remove what is not kept any longer; return how many operations that were."""
-        return await self._store.sweep(self._count, self._age)
-
-    async def _rounds(self) -> None:
-        while True:
-            await asyncio.sleep(self._every * random.uniform(0.5, 1.5))
-            try:
-                gone = await self.round()
-                log.debug("%d operations are no longer kept", gone)
-            except Unavailable:
-                log.debug("The database is away; old operations are removed later")
-            except Exception:
-                log.exception("Old operations could not be removed")
+    name = "The removal of old operations"
+    return Periodic(name, every, lambda: store.sweep(count, age), jitter=0.5, at_once=False)
