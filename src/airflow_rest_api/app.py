@@ -57,6 +57,7 @@ from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.security.access import Gate
 from airflow_rest_api.security.access_log import QuietQuery
+from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.body_deadline import BodyDeadline
 from airflow_rest_api.security.guard import Guard
 from airflow_rest_api.security.header_token import HeaderToken
@@ -200,7 +201,8 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         aliases=ENDPOINT_COMMANDS,
     )
     services = _services(settings, tables, service)
-    gate = Gate(switches)
+    audit = Audit()
+    gate = Gate(switches, audit)
     return Context(
         settings,
         engine,
@@ -213,6 +215,7 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         _dag_files(settings, tables),
         Grants(gate, parse_folders(settings.deploy_folders)),
         Usage(tables),
+        audit,
     )
 
 

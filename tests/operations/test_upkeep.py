@@ -8,6 +8,7 @@ from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.upkeep import Heartbeat, known, sweeper
 from tests.operations.scene import CATALOG, database_of, make_store, operations, until
+from tests.permits import permit
 from tests.standin import until_cancelled
 
 
@@ -86,7 +87,7 @@ async def passes(heart: Heartbeat, clock: Clock, seconds: float, step: float = 5
 
 async def started(service: Operations, store: Store) -> str:
     """Start a command that does not end by itself; return its id once the database says that it runs."""
-    identifier = (await service.start(CATALOG.parse(["version"]), user="u", recorded=True)).id
+    identifier = (await service.start(permit(), CATALOG.parse(["version"]), recorded=True)).id
 
     async def running() -> bool:
         return (await store.get(identifier)).state is State.RUNNING

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.dag_files.archive import is_archive, unpack
 from airflow_rest_api.dag_files.orders import Order
-from airflow_rest_api.errors import ApiError, DuplicateDags, FilesExist, ImportErrors, Refusal
+from airflow_rest_api.errors import (
+    ApiError,
+    Busy,
+    DuplicateDags,
+    FilesExist,
+    Forbidden,
+    ImportErrors,
+    Refusal,
+    Unavailable,
+)
 from airflow_rest_api.operations.model import State
 
 if TYPE_CHECKING:
@@ -85,7 +94,6 @@ class Deployments:
         wanted: Deployment,
         file: File,
         invocation: Invocation,
-        on_end: Callable[[Operation], None] | None,
         on_start: Callable[[Operation], None],
     ) -> Deployed:
         """
@@ -104,7 +112,7 @@ class Deployments:
             try:
                 await asyncio.to_thread(_take, wanted.name, file, received)
                 paths = [one.path for one in received.files]
-                await self._grants.enter(caller, COMMAND, place.bundle.name, paths)
+                permit = await self._grants.authorize(caller, invocation, place.bundle.name, paths)
                 order = Order(
                     place,
                     received,
@@ -117,13 +125,11 @@ class Deployments:
                     covers=scope.covers,
                 )
                 operation = await self._operations.conduct(
+                    permit,
                     COMMAND,
                     lambda conductor: self._dag_files.deploy(conductor, order),
                     effect=invocation.effect,
                     argv=list(invocation.masked),
-                    user=caller.name,
-                    asks=scope.asks(place.bundle.name, paths),
-                    on_end=on_end,
                     endpoint=COMMAND,
                 )
                 on_start(operation)
@@ -132,8 +138,10 @@ class Deployments:
             finally:
                 with suppress(OSError):
                     await asyncio.to_thread(received.remove)
-        except ApiError as problem:
-            raise Refusal(str(problem), problem.status) from None
+        except (Busy, Forbidden, Unavailable):
+            raise
+        except ApiError as error:
+            raise Refusal(error.message, error.status) from None
         return _told(wanted, operation)
 
 

@@ -46,17 +46,16 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
             legacy.count(sent, caller, call_time)
             envelope = Envelope(200, "", call_time, sent.arguments, sent.post_arguments)
             return await respond_aside(envelope, body.size)
-    except (ApiError, OSError) as error:
-        problem = error if isinstance(error, ApiError) else of_disk(error)
-        if problem is None:
-            raise
-        legacy.count(sent, caller, call_time)
-        message = problem.message
-        envelope = Envelope(problem.status, message, call_time, sent.arguments, headers=problem.headers)
-        return await respond_aside(envelope, sent.body.size)
     except Refusal as refusal:
         legacy.count(sent, caller, call_time)
         envelope = Envelope(refusal.status, refusal.message, call_time, sent.arguments, sent.post_arguments)
+        return await respond_aside(envelope, sent.body.size)
+    except (ApiError, OSError) as error:
+        found = error if isinstance(error, ApiError) else of_disk(error)
+        if found is None:
+            raise
+        legacy.count(sent, caller, call_time)
+        envelope = Envelope(found.status, found.message, call_time, sent.arguments, headers=found.headers)
         return await respond_aside(envelope, sent.body.size)
     root = root_path(request.scope).removesuffix(MOUNT)
     return await respond_aside(await legacy.answer(sent, caller, call_time, root), sent.body.size)

@@ -27,7 +27,7 @@ from airflow_rest_api.legacy.translate.plan import CHILD, Answer, Context, Work
 from airflow_rest_api.operations.model import State
 from airflow_rest_api.security.access import Gate
 from airflow_rest_api.security.audit import Audit
-from airflow_rest_api.security.decision import Attempt, Decision
+from airflow_rest_api.security.decision import Attempt
 from airflow_rest_api.storage.transient import foreseen
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.legacy.usage import Usage
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.service import Operations
+    from airflow_rest_api.security.access import Permit
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.services.launching import Plan
     from airflow_rest_api.services.service import Services
@@ -113,7 +114,7 @@ class Legacy:
                 # In front: of one call not all are kept, and these are no words of the client's own.
                 ignored[:0] = plan.ignored
             if isinstance(plan, Answer):
-                await self._gate.enter(caller, Attempt(_answered(request)))
+                await self._gate.check(caller, [Attempt(_answered(request))])
                 envelope.output = plan.output
                 return envelope
             envelope.warnings += plan.warnings
@@ -123,9 +124,9 @@ class Legacy:
                 await self._deploy(envelope, request, plan, plan.deployment, caller)
             else:
                 with self._audit.refusals(caller, plan.name, _invocation(request, plan)):
-                    plan, decision = await self._enter(caller, request, plan)
+                    plan, permit = await self._authorize(caller, request, plan)
                 envelope.warnings += await self._until_ready(request)
-                operation = await self._run(request, plan, caller, decision)
+                operation = await self._run(request, plan, permit)
                 broken = await self._import_error(request, plan, operation)
                 fill = partial(answer.fill, envelope, request, plan, operation, self._options, root, broken)
                 await asyncio.to_thread(fill) if answer.is_long(operation) else fill()
@@ -160,14 +161,18 @@ class Legacy:
         finally:
             self.count(sent, caller, at, ignored)
 
-    async def _enter(self, caller: Caller, request: Request, work: Work) -> tuple[Work, Decision]:
-        """Return what the caller may do of a work, and why; raise Forbidden."""
+    async def _authorize(self, caller: Caller, request: Request, work: Work) -> tuple[Work, Permit]:
+        """Return what the caller may do of a work, and the permit; raise Forbidden, which is not recorded."""
         try:
-            return work, await self._gate.enter_all(caller, attempts(request, work))
+            return work, await self._permit(caller, request, work)
         except Forbidden:
             if work.instead is None:
                 raise
-        return work.instead, await self._gate.enter_all(caller, attempts(request, work.instead))
+        return work.instead, await self._permit(caller, request, work.instead)
+
+    async def _permit(self, caller: Caller, request: Request, work: Work) -> Permit:
+        invocation = _invocation(request, work)
+        return await self._gate.authorize(caller, invocation, attempts(request, work), recorded=False)
 
     async def _until_ready(self, request: Request) -> list[str]:
         """Wait for a DAG that was deployed just now, before a command takes a place; return what to say."""
@@ -203,18 +208,14 @@ class Legacy:
             )
         return await ask(translate, request, context)
 
-    async def _start(
-        self, component: Plan, request: Request, work: Work, caller: Caller, decision: Decision
-    ) -> Operation:
+    async def _start(self, component: Plan, request: Request, work: Work, permit: Permit) -> Operation:
         """Start a component, and wait until it is ready or has failed."""
         assert self._services is not None
         try:
             service, operation = await self._services.start(
                 component,
-                user=caller.name,
-                asks=decision.asks,
+                permit,
                 warnings=work.warnings,
-                on_end=self._audit.ended(caller, _invocation(request, work)),
                 endpoint=request.endpoint.name,
             )
         except (AlreadyRunning, PortInUse) as error:
@@ -230,30 +231,25 @@ class Legacy:
     ) -> None:
         assert self._deployments is not None
         invocation = _invocation(request, work)
-        on_end = self._audit.ended(caller, invocation)
         with self._audit.refusals(caller, work.name, invocation):
             scope = await self._deployments.enter(caller)
             deployed = await self._deployments.run(
-                caller, scope, wanted, request.files["dag_file"], invocation, on_end, envelope.ran
+                caller, scope, wanted, request.files["dag_file"], invocation, envelope.ran
             )
         envelope.output, envelope.dag_ids = deployed.output, deployed.dag_ids
         envelope.warnings += deployed.warnings
 
-    async def _run(self, request: Request, work: Work, caller: Caller, decision: Decision) -> Operation:
+    async def _run(self, request: Request, work: Work, permit: Permit) -> Operation:
         if work.component is not None:
-            return await self._start(work.component, request, work, caller, decision)
+            return await self._start(work.component, request, work, permit)
         invocation = replace(_invocation(request, work), argv=[messages.write(work.order, work.key)])
         operation = await self._operations.start(
+            permit,
             invocation,
-            user=caller.name,
             entry=f"{CHILD}.{work.entry}",
             commands=[one.command.name for one in work.invocations],
             read=answer.reader_of(request, work),
             warnings=work.warnings,
-            asks=decision.asks,
-            visible=decision.visible,
-            redacted=decision.redacted,
-            on_end=self._audit.ended(caller, invocation),
             recorded=request.leaves,
             endpoint=request.endpoint.name,
         )
