@@ -16,7 +16,7 @@ from airflow_rest_api.airflow import fab_permissions
 from airflow_rest_api.airflow.accounts import Accounts
 from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, Airflow3
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
-from airflow_rest_api.airflow.fernet import FernetSeal
+from airflow_rest_api.airflow.fernet import FernetCipher
 from airflow_rest_api.api import (
     commands,
     dag_file,
@@ -51,7 +51,7 @@ from airflow_rest_api.legacy.model import PATH as LEGACY
 from airflow_rest_api.legacy.routes import Legacy
 from airflow_rest_api.legacy.routes import router as legacy
 from airflow_rest_api.legacy.usage import Usage
-from airflow_rest_api.operations.sealing import KeepsNothing
+from airflow_rest_api.operations.encoding import NoCipher
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.security.access import Gate
@@ -172,8 +172,8 @@ def database(settings: Settings) -> Database:
 
 def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) -> Context:
     tables = database(settings)
-    seal = FernetSeal() if settings.keep_revealed == "encrypted" else KeepsNothing()
-    store = Store(tables, output_limit=settings.output_limit, seal=seal)
+    cipher = FernetCipher() if settings.keep_revealed == "encrypted" else NoCipher()
+    store = Store(tables, cipher=cipher)
     service = Operations(
         engine,
         store,

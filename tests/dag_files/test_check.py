@@ -15,7 +15,7 @@ from airflow_rest_api.dag_files.check import LONGEST, CheckLimits, Findings, che
 from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.engine.job import Ending, Outcome
 from airflow_rest_api.errors import ApiError
-from airflow_rest_api.operations.conduct import Finished
+from airflow_rest_api.operations.runs import Finished
 from tests.small_disk import FULL, small_disk
 
 
@@ -27,7 +27,7 @@ class Child:
 
     async def run(self, job: object) -> Finished:
         self.act()
-        return Finished(Outcome(Ending.EXITED, 1), b"", b"")
+        return Finished(Outcome(Ending.EXITED, 1), "", "")
 
     def say(self, text: str, stream: str = "stdout") -> None:
         pass

@@ -20,6 +20,7 @@ from starlette.formparsers import MultiPartException
 
 import airflow_rest_api
 from airflow_rest_api.api.answer import _wants_file
+from airflow_rest_api.api.events import _position
 from airflow_rest_api.api.form import from_form
 from airflow_rest_api.api.listing import Cursor
 from airflow_rest_api.api.pages import _takes_gzip
@@ -38,7 +39,6 @@ from airflow_rest_api.legacy.login.throttle import network
 from airflow_rest_api.legacy.request import parse_pairs, read_body
 from airflow_rest_api.legacy.translate import dates
 from airflow_rest_api.multipart import Ending
-from airflow_rest_api.operations.feed import Position
 from airflow_rest_api.operations.files import safe_name
 from airflow_rest_api.security.access_log import quiet
 from airflow_rest_api.security.client_address import client_address, parse
@@ -121,7 +121,7 @@ HEADERS: dict[str, Callable[[str], Any]] = {
     "x-rest-api-user": lambda text: _expect(header("x-rest-api-user", text), "me"),
     "idempotency-key": lambda text: re.fullmatch(r"[\x21-\x7e]{1,255}", text.strip()),
     "if-none-match": lambda text: '"abc"' in text,
-    "last-event-id": lambda text: (Position.parse(text),),
+    "last-event-id": lambda text: (_position(text),),
     "x-forwarded-for": lambda text: client_address(
         {"client": ("::1", 1), "headers": header("x-forwarded-for", f"{text},::1").raw}, parse("::1")
     ),

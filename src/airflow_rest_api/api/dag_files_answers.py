@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.grants import Scope
     from airflow_rest_api.dag_files.upload import Received
-    from airflow_rest_api.operations.conduct import Work
     from airflow_rest_api.operations.model import Key, Operation
+    from airflow_rest_api.operations.runs import Work
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.security.decision import Attempt
 

@@ -22,7 +22,7 @@ from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.errors import Forbidden, NoFile, SwitchedOff, UnknownBundle, UnknownDag, UnknownDagFile
-from airflow_rest_api.operations.conduct import Conductor, Failed
+from airflow_rest_api.operations.runs import Conductor, Failed
 from airflow_rest_api.security.decision import Attempt
 from airflow_rest_api.security.routes import Needs, needs
 

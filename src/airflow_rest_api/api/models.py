@@ -12,8 +12,7 @@ from typing_extensions import Self
 
 from airflow_rest_api.commands.everyday import everyday
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.operations.cancel import Cancel
-from airflow_rest_api.operations.model import State
+from airflow_rest_api.operations.model import Cancel, State
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Command

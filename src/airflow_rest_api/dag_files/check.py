@@ -21,7 +21,7 @@ from airflow_rest_api.room import has_room
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.upload import Received
-    from airflow_rest_api.operations.conduct import Conductor, Finished
+    from airflow_rest_api.operations.runs import Conductor, Finished
 
 MIB = 2**20
 LARGEST_RESULT = 64 * MIB
@@ -200,8 +200,7 @@ def _why(finished: Finished) -> str:
     return f"The check did not come to its end (exit code {finished.outcome.exit_code})."
 
 
-def _without_folders(text: bytes, view: Path, root: Path) -> str:
-    words = text.decode(errors="replace")
+def _without_folders(text: str, view: Path, root: Path) -> str:
     for folder in (view, root):
-        words = words.replace(f"{folder}/", "")
-    return words
+        text = text.replace(f"{folder}/", "")
+    return text

@@ -20,14 +20,14 @@ from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.dag_files.writer import Locks, Writer, Written, new_deployment, plan
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.errors import ApiError, Unavailable, UnknownVersion
-from airflow_rest_api.operations.conduct import Failed
+from airflow_rest_api.operations.runs import Failed
 from airflow_rest_api.periodic import Periodic
 from airflow_rest_api.room import of_disk
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.history import History
-    from airflow_rest_api.operations.conduct import Conductor
+    from airflow_rest_api.operations.runs import Conductor
 
 
 log = logging.getLogger(__name__)
@@ -113,8 +113,8 @@ class DagFiles:
         await self._keep_dags(place.bundle.name, {path: []})
         for dag_id in () if written.interrupted else records_of:
             done = await conductor.run(Job(["dags", "delete", "--yes", "--", dag_id], mask=True))
-            conductor.say(done.stdout.decode(errors="replace"))
-            conductor.say(done.stderr.decode(errors="replace"), "stderr")
+            conductor.say(done.stdout)
+            conductor.say(done.stderr, "stderr")
             if done.outcome.ending is not Ending.EXITED or done.outcome.exit_code:
                 report.warnings.append(f"The records of the DAG {dag_id!r} could not be deleted.")
         conductor.progress("ready")

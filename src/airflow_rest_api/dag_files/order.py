@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_rest_api.errors import ApiError, DuplicateDags, ImportErrors, Recorded
-from airflow_rest_api.operations.conduct import Failed
 from airflow_rest_api.operations.model import State
+from airflow_rest_api.operations.runs import Failed
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder

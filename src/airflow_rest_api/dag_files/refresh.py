@@ -18,7 +18,7 @@ from airflow_rest_api.dag_files.watch import Watch
 from airflow_rest_api.engine.job import Ending, Job
 
 if TYPE_CHECKING:
-    from airflow_rest_api.operations.conduct import Conductor
+    from airflow_rest_api.operations.runs import Conductor
 
 
 BY_PROCESSOR, BY_API_SERVER = "dag-processor", "api-server"
@@ -247,8 +247,8 @@ async def _parse_locally(conductor: Conductor, files: tuple[File, ...], why: str
     conductor.progress("asked", of=len(files), parsed_by=BY_API_SERVER)
     before = await ask(parsing.look, files)
     finished = await conductor.run(Job([parse.order(files)], entry=parse.ENTRY, env=parse.ENV, mask=True))
-    conductor.say(finished.stdout.decode(errors="replace"))
-    conductor.say(finished.stderr.decode(errors="replace"), "stderr")
+    conductor.say(finished.stdout)
+    conductor.say(finished.stderr, "stderr")
     complete = finished.outcome.ending is Ending.EXITED and finished.outcome.exit_code == 0
     if finished.outcome.message:
         conductor.warn(finished.outcome.message)

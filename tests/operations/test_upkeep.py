@@ -3,13 +3,64 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta, timezone
 
-from airflow_rest_api.operations.heartbeat import Heart
 from airflow_rest_api.operations.model import Key, Operation, State, new_id
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
+from airflow_rest_api.operations.upkeep import Heartbeat, known, sweeper
 from tests.operations.scene import CATALOG, database_of, make_store, operations, until
 from tests.permits import permit
 from tests.standin import until_cancelled
+
+
+async def keep(store: Store, *, ended: timedelta | None) -> str:
+    now = datetime.now(timezone.utc)
+    operation = Operation(new_id(), "version", "read", [], "u", "h", now, server="s" * 32)
+    if ended is not None:
+        operation.state, operation.finished_at = State.SUCCEEDED, now - ended
+    await store.insert(operation)
+    # Ids sort by the millisecond: the next one is to come after this.
+    await asyncio.sleep(0.002)
+    return operation.id
+
+
+def test_the_old_go_and_what_runs_stays():
+    async def main() -> None:
+        store = make_store()
+        await keep(store, ended=timedelta(hours=2))
+        young, runs = await keep(store, ended=timedelta(0)), await keep(store, ended=None)
+        assert await store.sweep(10, 3600) == 1
+        assert [each.id for each in await store.list()] == [runs, young]
+
+    asyncio.run(main())
+
+
+def test_those_beyond_the_number_go():
+    async def main() -> None:
+        store = make_store()
+        kept = [await keep(store, ended=timedelta(seconds=10 - n)) for n in range(5)]
+        await store.sweep(2, 3600)
+        assert [each.id for each in await store.list()] == kept[:2:-1]
+
+    asyncio.run(main())
+
+
+def test_it_goes_round_by_itself_and_through_an_outage():
+    async def main() -> None:
+        store = make_store()
+        await keep(store, ended=timedelta(hours=2))
+        database_of(store).away = True
+        janitor = sweeper(store, 10, 3600, every=0.05)
+        janitor.start()
+        await asyncio.sleep(0.2)
+        database_of(store).away = False
+
+        async def clean() -> bool:
+            return not await store.list()
+
+        await until(clean)
+        await janitor.stop()
+
+    asyncio.run(main())
 
 
 class Clock:
@@ -22,13 +73,13 @@ class Clock:
         return self.now
 
 
-def server(store: Store) -> tuple[Operations, Heart, Clock]:
+def server(store: Store) -> tuple[Operations, Heartbeat, Clock]:
     service, _ = operations(until_cancelled, store=store)
     clock = Clock()
-    return service, Heart(service, store, clock=clock), clock
+    return service, Heartbeat(service, store, clock=clock), clock
 
 
-async def passes(heart: Heart, clock: Clock, seconds: float, step: float = 5.0) -> None:
+async def passes(heart: Heartbeat, clock: Clock, seconds: float, step: float = 5.0) -> None:
     for _ in range(int(seconds / step)):
         clock.now += step
         await heart.look()
@@ -131,7 +182,7 @@ def test_a_cancel_that_another_server_was_asked_for_is_heard():
         there, _, _ = server(store)
         identifier = await started(here, store)
         await there.cancel(identifier, "from there")
-        await heart.hear_cancels()
+        await heart.apply_cancels()
         ended = await here.wait(identifier, 60)
         assert (ended.state, ended.message) == (State.CANCELLED, "from there")
         await here.settle()
@@ -143,11 +194,11 @@ def test_a_server_beats_by_itself_through_an_outage_and_leaves_in_order():
     async def main() -> None:
         store = make_store()
         service, _ = operations(until_cancelled, store=store)
-        heart = Heart(service, store, every=0.05)
+        heart = Heartbeat(service, store, every=0.05)
         heart.start()
 
         async def beats() -> int:
-            return max((each.beat for each in await store.servers()), default=0)
+            return max((each.beat for each in await store.database.run(known)), default=0)
 
         await until(beats)
         database_of(store).away = True
@@ -160,7 +211,7 @@ def test_a_server_beats_by_itself_through_an_outage_and_leaves_in_order():
 
         await until(more)
         await heart.stop()
-        assert await store.servers() == []
+        assert await store.database.run(known) == []
         await service.settle()
 
     asyncio.run(main())

@@ -6,11 +6,11 @@ from datetime import datetime, timezone
 import pytest
 
 from airflow_rest_api.errors import UnknownOperation
-from airflow_rest_api.operations.feed import Position
-from airflow_rest_api.operations.model import Chunk, Operation, State, new_id
+from airflow_rest_api.operations.live import Followed, Watcher
+from airflow_rest_api.operations.model import Operation, State, new_id
 from airflow_rest_api.operations.store import Store
-from airflow_rest_api.operations.watcher import Followed, Watcher
-from tests.operations.scene import database_of, make_store, until
+from airflow_rest_api.operations.transcript import Block
+from tests.operations.scene import append, begin, database_of, end, make_store, until
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -19,13 +19,13 @@ def elsewhere(state: State = State.RUNNING) -> Operation:
     return Operation(new_id(), "version", "read", ["version"], "u", "h", NOW, state, server="s" * 32)
 
 
-async def end(store: Store, operation: Operation) -> None:
+async def finish(store: Store, operation: Operation) -> None:
     operation.state, operation.finished_at, operation.exit_code = State.SUCCEEDED, NOW, 0
-    await store.end(operation, [Chunk("stderr", 0, NOW, b"last")])
+    await end(store, operation, [Block(2, "stderr", 0, NOW, b"last")])
 
 
 async def text(followed: Followed) -> str:
-    return "".join(chunk.data.decode() for chunk in followed.feed.since(Position()))
+    return "".join(chunk.data.decode() for chunk in followed.transcript.since(0))
 
 
 def test_output_state_and_end_arrive():
@@ -34,19 +34,19 @@ def test_output_state_and_end_arrive():
         await store.insert(operation)
         async with Watcher(store, 1000).follow(operation.id) as followed:
             operation.state, operation.started_at = State.RUNNING, NOW
-            await store.started(operation)
+            await begin(store, operation)
 
             async def running() -> bool:
                 return followed.operation.state is State.RUNNING
 
             await until(running)
-            await store.append(operation.id, [Chunk("stdout", 0, NOW, b"first ")])
+            await append(store, operation.id, [Block(1, "stdout", 0, NOW, b"first ")])
 
             async def printed() -> bool:
                 return await text(followed) == "first "
 
             await until(printed)
-            await end(store, operation)
+            await finish(store, operation)
             await followed.until_ended(60)
             assert (followed.operation.state, await text(followed)) == (State.SUCCEEDED, "first last")
 
@@ -59,14 +59,14 @@ def test_many_followers_ask_the_database_no_more_than_one():
         await store.insert(operation)
         watcher = Watcher(store, 1000)
         looks = 0
-        chunks = store.chunks
+        blocks = store.blocks
 
         async def counted(*arguments: object) -> object:
             nonlocal looks
             looks += 1
-            return await chunks(*arguments)  # type: ignore[arg-type]
+            return await blocks(*arguments)  # type: ignore[arg-type]
 
-        store.chunks = counted  # type: ignore[method-assign, assignment]
+        store.blocks = counted  # type: ignore[method-assign, assignment]
         entered = 0
 
         async def follow() -> None:
@@ -86,7 +86,7 @@ def test_many_followers_ask_the_database_no_more_than_one():
         await asyncio.sleep(0.5)
         assert looks - before <= 6
         assert database_of(store).calls - calls <= 6
-        await end(store, operation)
+        await finish(store, operation)
         await asyncio.gather(*followers)
 
     asyncio.run(main())
@@ -111,7 +111,7 @@ def test_nobody_looks_when_nobody_follows():
 def test_what_has_ended_is_read_to_its_end_and_no_further():
     async def main() -> None:
         store, operation = make_store(), elsewhere(State.SUCCEEDED)
-        pieces = [Chunk("stdout", at, NOW, b"x") for at in range(2500)]
+        pieces = [Block(at + 1, "stdout", at, NOW, b"x") for at in range(2500)]
         await store.insert(operation, pieces)
         async with Watcher(store, 10_000).follow(operation.id) as followed:
             await followed.until_ended(60)
@@ -127,16 +127,16 @@ def test_an_outage_of_the_database_is_waited_out():
         async with Watcher(store, 1000).follow(operation.id) as followed:
             database_of(store).away = True
             await asyncio.sleep(0.3)
-            assert not followed.feed.ended
+            assert not followed.transcript.ended
             database_of(store).away = False
-            await end(store, operation)
+            await finish(store, operation)
             await followed.until_ended(60)
             assert followed.operation.state is State.SUCCEEDED
 
     asyncio.run(main())
 
 
-def test_an_operation_that_is_no_longer_kept_ends_its_feed():
+def test_an_operation_that_is_no_longer_kept_ends_its_transcript():
     async def main() -> None:
         store, operation = make_store(), elsewhere()
         await store.insert(operation)
@@ -144,7 +144,7 @@ def test_an_operation_that_is_no_longer_kept_ends_its_feed():
         async with watcher.follow(operation.id) as followed:
             await store.discard(operation.id)
             await followed.until_ended(60)
-            assert followed.feed.ended
+            assert followed.transcript.ended
         with pytest.raises(UnknownOperation):
             async with watcher.follow(operation.id):
                 pass

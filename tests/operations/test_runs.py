@@ -9,9 +9,8 @@ import pytest
 from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.engine.job import Job
-from airflow_rest_api.operations.conduct import Conductor, Failed, Work
-from airflow_rest_api.operations.feed import Position
 from airflow_rest_api.operations.model import Key, KeyTaken, Operation, State
+from airflow_rest_api.operations.runs import Conductor, Failed, Work
 from airflow_rest_api.operations.service import Operations
 from tests.operations.scene import make_store, operations, until
 from tests.permits import permit
@@ -76,7 +75,7 @@ def test_what_nobody_foresaw_is_a_failure_without_a_word_about_the_inside():
 def test_a_child_runs_and_its_output_comes_back():
     async def work(conductor: Conductor) -> Any:
         finished = await conductor.run(Job(["version"]))
-        return [finished.outcome.exit_code, finished.stdout.decode(), finished.stderr.decode()]
+        return [finished.outcome.exit_code, finished.stdout, finished.stderr]
 
     assert conducted(work).result == [0, "from a child", "and its errors"]
 
@@ -138,7 +137,7 @@ def test_a_child_waits_for_room_in_the_queue():
         engine.busy = True
 
         async def work(conductor: Conductor) -> Any:
-            return (await conductor.run(Job(["version"]))).stdout.decode()
+            return (await conductor.run(Job(["version"]))).stdout
 
         started = await begun(service, work)
         assert (await service.wait(started.id, 0.3)).state is State.RUNNING
@@ -163,9 +162,9 @@ def test_progress_is_told_to_whoever_follows_in_the_order_of_the_words():
         started = await begun(service, work)
         async with service.follow(started.id) as followed:
             going.set()
-            while not followed.feed.ended:
-                await followed.feed.changed(followed.feed.version, 60)
-            chunks = followed.feed.since(Position())
+            while not followed.transcript.ended:
+                await followed.transcript.changed(followed.transcript.version, 60)
+            chunks = followed.transcript.since(0)
         assert [chunk.stream for chunk in chunks] == ["progress", "stdout", "progress"]
         first, last = json.loads(chunks[0].data), json.loads(chunks[2].data)
         assert (first["step"], first["files"], last["step"]) == ("received", 2, "written")

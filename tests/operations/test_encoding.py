@@ -12,11 +12,12 @@ import pytest
 from cryptography.fernet import Fernet
 from sqlalchemy import select
 
-from airflow_rest_api.operations import recent
-from airflow_rest_api.operations.sealing import LOCKED, NOT_KEPT, KeepsNothing
+from airflow_rest_api.operations import live
+from airflow_rest_api.operations.encoding import LOCKED, NOT_KEPT, NoCipher, pack, unpack
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.tables import OUTPUT
 from airflow_rest_api.storage.database import Database
+from tests.operations.scene import append
 from tests.standin import StandInProcess, own_database, prints, serving
 
 SECRET = "hunter22-in-the-output"
@@ -206,7 +207,7 @@ def test_without_a_key_or_by_option_nothing_is_kept_and_who_asked_gets_it_all_th
 
 def test_what_is_not_kept_is_forgotten_after_a_while(keys: Any, monkeypatch: pytest.MonkeyPatch):
     keys("")
-    monkeypatch.setattr(recent, "KEPT_FOR", 0.05)
+    monkeypatch.setattr(live, "KEPT_FOR", 0.05)
     with serving(prints(SECRET)) as (client, _):
         made = run(client, REVEALS, conn_id="a")
         deadline = time.monotonic() + 30
@@ -247,16 +248,16 @@ def test_every_command_that_the_policy_says_reveals_secrets_is_kept_encrypted(ke
 class OwnKey:
     """A key of the test's own."""
 
-    keeps = True
+    available = True
 
     def __init__(self) -> None:
         self._fernet = Fernet(Fernet.generate_key())
 
-    def close(self, data: bytes) -> bytes:
+    def encrypt(self, data: bytes) -> bytes:
         return self._fernet.encrypt(data)
 
-    def open(self, sealed: bytes) -> bytes:
-        return self._fernet.decrypt(sealed)
+    def decrypt(self, encrypted: bytes) -> bytes:
+        return self._fernet.decrypt(encrypted)
 
 
 def test_what_a_running_command_prints_is_encrypted_and_followed_from_another_server(
@@ -264,30 +265,32 @@ def test_what_a_running_command_prints_is_encrypted_and_followed_from_another_se
 ) -> None:
     from tests.operations.test_store import printed, running
 
-    seal = OwnKey()
-    here, there, other = (
-        Store(every_database, output_limit=1000, seal=one) for one in (seal, seal, KeepsNothing())
-    )
+    cipher = OwnKey()
+    here, there, other = (Store(every_database, cipher=one) for one in (cipher, cipher, NoCipher()))
+    made = printed(SECRET, "x" * 400, ("stderr", "the end"))
 
     async def scene() -> None:
         operation = running(reveals=True)
         await here.insert(operation)
-        pieces = [SECRET.encode(), b"x" * 400, b"y" * 400, b"z" * 400, b"the end"]
-        offset = 0
-        for piece in pieces:
-            await here.append(operation.id, printed(("stdout", piece.decode()), begin=offset), reveals=True)
-            offset += len(piece)
-        chunks, _ = await there.chunks(operation.id)
-        assert chunks[0].data == SECRET.encode()
-        assert b"".join(chunk.data for chunk in chunks).endswith(b"the end")
-        # The middle is forgotten as ever, and its place is known.
-        assert chunks[-1].offset == offset - len(b"the end")
-        assert (await there.get(operation.id)).truncated
+        for block in made:
+            await append(here, operation.id, [block], reveals=True)
+        assert (await there.blocks(operation.id))[0] == made
+        assert (await there.get(operation.id)).stderr == "the end"
         locked = await other.get(operation.id)
-        assert (locked.stdout, locked.warnings) == ("", [LOCKED])
-        assert (await other.chunks(operation.id))[0] == []
+        assert (locked.stdout, locked.truncated, locked.warnings) == ("", True, [LOCKED])
+        assert (await other.blocks(operation.id))[0] == []
 
     asyncio.run(scene())
     found = every_database.call(lambda c: [bytes(row[0]) for row in c.execute(select(OUTPUT.c.data))])
-    assert found
+    assert len(found) == len(made)
     assert not any(b"hunter22" in data or b"the end" in data for data in found)
+
+
+def test_blocks_are_packed_and_read_back_and_damage_is_an_error() -> None:
+    from tests.operations.test_store import printed
+
+    made = printed("a", ("stderr", "ü"), ("progress", "{}"), "x" * 1000)
+    assert unpack(pack(made)) == made
+    for damaged in (pack(made)[:-1000], b"\xff" * 30):
+        with pytest.raises(ValueError, match="damaged"):
+            unpack(damaged)
