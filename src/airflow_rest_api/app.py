@@ -18,7 +18,7 @@ from airflow_rest_api.airflow import fab_permissions
 from airflow_rest_api.airflow.accounts import Accounts
 from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, Airflow3
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
-from airflow_rest_api.airflow.fernet import FernetSeal
+from airflow_rest_api.airflow.fernet import FernetCipher
 from airflow_rest_api.api import (
     commands,
     dag_file,
@@ -43,25 +43,22 @@ from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.job import Limits
 from airflow_rest_api.legacy import usage_routes
 from airflow_rest_api.legacy.child import MODULES
-from airflow_rest_api.legacy.deploy import Deployments
-from airflow_rest_api.legacy.door import Door, not_let_in
-from airflow_rest_api.legacy.readiness import Readiness
-from airflow_rest_api.legacy.router import PATH as LEGACY
-from airflow_rest_api.legacy.router import router as legacy
-from airflow_rest_api.legacy.service import Legacy
-from airflow_rest_api.legacy.translate.names import ENDPOINT_COMMANDS
+from airflow_rest_api.legacy.credentials import LegacyCredentials, not_let_in
+from airflow_rest_api.legacy.dag_readiness import DagReadiness
+from airflow_rest_api.legacy.endpoints import ENDPOINT_COMMANDS
+from airflow_rest_api.legacy.model import PATH as LEGACY
+from airflow_rest_api.legacy.routes import Legacy
+from airflow_rest_api.legacy.routes import router as legacy
 from airflow_rest_api.legacy.usage import Usage
-from airflow_rest_api.operations.heartbeat import Heart
-from airflow_rest_api.operations.janitor import Janitor
-from airflow_rest_api.operations.sealing import KeepsNothing
+from airflow_rest_api.operations.encoding import NoCipher
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
+from airflow_rest_api.operations.upkeep import Heartbeat, sweeper
 from airflow_rest_api.security.access import Gate, Switches
 from airflow_rest_api.security.audit import Audit, QuietQuery
 from airflow_rest_api.security.guard import Guard
 from airflow_rest_api.security.header_token import HeaderToken, HeaderUser
 from airflow_rest_api.security.routes import check
-from airflow_rest_api.services.agent import Agent
 from airflow_rest_api.services.launching import MODULE as SERVICES
 from airflow_rest_api.services.launching import Launcher
 from airflow_rest_api.services.local import Local
@@ -95,19 +92,16 @@ class Upkeep:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._heart = Heart(context.operations, context.store)
+        self._heartbeat = Heartbeat(context.operations, context.store)
         settings = context.settings
-        self._janitor = Janitor(
-            context.store, count=settings.operations_kept, age=settings.operations_kept_for
-        )
-        self._agent = Agent(context.services.local)
+        self._sweeper = sweeper(context.store, settings.operations_kept, settings.operations_kept_for)
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin, in the background."""
-        self._heart.start()
-        self._janitor.start()
-        self._agent.start()
+        self._heartbeat.start()
+        self._sweeper.start()
+        self._context.services.local.upkeep.start()
         self._context.usage.start()
         self._watch = asyncio.create_task(self._until_stopping())
 
@@ -119,14 +113,14 @@ class Upkeep:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
         context.streams.close()
-        await self._janitor.stop()
-        await self._agent.stop()
+        await self._sweeper.stop()
+        await context.services.local.upkeep.stop()
         context.operations.stop(STOPPED)
         await context.engine.stop(STOPPED)
         await context.operations.settle()
         await context.services.local.close()
         await context.usage.stop()
-        await self._heart.stop()
+        await self._heartbeat.stop()
 
     async def _until_stopping(self) -> None:
         while not stopping():  # noqa: ASYNC110 - a handler of signals that is not ours wakes nobody
@@ -195,17 +189,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.context = context
-    app.state.legacy = Legacy(
-        context.operations,
-        context.catalog,
-        settings,
-        context.gate,
-        context.audit,
-        context.services,
-        Deployments(context.operations, context.dag_files, context.grants),
-        context.usage,
-        Readiness(context.dag_files.history),
-    )
+    app.state.legacy = Legacy(context, DagReadiness(context.dag_files.history))
     add_handlers(app)
     token = HeaderToken(
         settings.rest_api_plugin_http_token_header_name, settings.rest_api_plugin_expected_http_token
@@ -216,7 +200,7 @@ def create_app(
     app.add_middleware(
         Guard,
         host=host or Airflow3(),
-        doors={LEGACY: Door(token.name, token.expected)},
+        doors={LEGACY: LegacyCredentials(token.name, token.expected)},
         header_token=token,
         header_user=app.state.header_user,
         sign_in=SignIn(LOGIN, SESSION_COOKIE),
@@ -253,8 +237,8 @@ def database(settings: Settings) -> Database:
 
 def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) -> Context:
     tables = database(settings)
-    seal = FernetSeal() if settings.keep_revealed == "encrypted" else KeepsNothing()
-    store = Store(tables, output_limit=settings.output_limit, seal=seal)
+    cipher = FernetCipher() if settings.keep_revealed == "encrypted" else NoCipher()
+    store = Store(tables, cipher=cipher)
     service = Operations(
         engine,
         store,
@@ -321,16 +305,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     powers = (*POWERS, *(entity(*folder) for folder in parse_folders(context.settings.deploy_folders)))
     grants = asyncio.create_task(asyncio.to_thread(fab_permissions.create, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
-    tidy = asyncio.create_task(context.dag_files.keep_tidy())
+    context.dag_files.recovery.start()
     upkeep = Upkeep(context)
     await upkeep.start()
     try:
         yield
     finally:
-        tidy.cancel()
         await upkeep.stop()
         # It may be in the middle of what must not be left half done.
-        await asyncio.gather(tidy, sweep, return_exceptions=True)
+        await asyncio.gather(context.dag_files.recovery.stop(), sweep, return_exceptions=True)
         await grants
         await asyncio.to_thread(context.audit.close)
         context.database.close()

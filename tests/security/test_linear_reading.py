@@ -22,23 +22,22 @@ import airflow_rest_api
 from airflow_rest_api.api.answers import _wants_file, preference
 from airflow_rest_api.api.commands import from_form
 from airflow_rest_api.api.listing import Cursor
+from airflow_rest_api.api.operations import _position
 from airflow_rest_api.api.requests import Ending
 from airflow_rest_api.api.service_logs import _offsets
 from airflow_rest_api.asgi import client_address, networks
 from airflow_rest_api.commands import rules
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.commands.masking import masked_text
-from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.errors import ApiError, BadArgument, InvalidToken, Refusal, UnknownCommand
 from airflow_rest_api.json_text import loads
-from airflow_rest_api.legacy import bearer
-from airflow_rest_api.legacy.body import parse_pairs, read_body
-from airflow_rest_api.legacy.envelope import masked
+from airflow_rest_api.legacy.answer import masked
+from airflow_rest_api.legacy.credentials import token_of
+from airflow_rest_api.legacy.file_names import _SAFE_NAME, base_name
 from airflow_rest_api.legacy.login.throttle import network
-from airflow_rest_api.legacy.translate.backfill import dates
-from airflow_rest_api.legacy.translate.background import _base_name
-from airflow_rest_api.legacy.translate.dag_files import _SAFE_NAME
-from airflow_rest_api.operations.feed import Position
+from airflow_rest_api.legacy.request import parse_pairs, read_body
+from airflow_rest_api.legacy.translate import dates
 from airflow_rest_api.operations.files import safe_name
 from airflow_rest_api.security.audit import quiet
 from airflow_rest_api.security.guard import _bearer, _expect
@@ -99,7 +98,7 @@ HEADERS: dict[str, Callable[[str], Any]] = {
     "accept-encoding": lambda text: _takes_gzip(header("accept-encoding", text)),
     "authorization": lambda text: (
         _bearer(header("authorization", text)),
-        bearer.token_of(header("authorization", text)),
+        token_of(header("authorization", text)),
     ),
     "content-type": lambda text: (
         Ending(f"multipart/form-data; {text}"),
@@ -121,7 +120,7 @@ HEADERS: dict[str, Callable[[str], Any]] = {
     "x-rest-api-user": lambda text: _expect(header("x-rest-api-user", text), "me"),
     "idempotency-key": lambda text: re.fullmatch(r"[\x21-\x7e]{1,255}", text.strip()),
     "if-none-match": lambda text: '"abc"' in text,
-    "last-event-id": lambda text: (Position.parse(text),),
+    "last-event-id": lambda text: (_position(text),),
     "x-forwarded-for": lambda text: client_address(
         {"client": ("::1", 1), "headers": header("x-forwarded-for", f"{text},::1").raw}, networks("::1")
     ),
@@ -147,7 +146,7 @@ FIELDS: dict[str, Callable[[str], Any]] = {
     "file name": safe_name,
     "DAG file name": clean,
     "1.x DAG file name": _SAFE_NAME.fullmatch,
-    "1.x file name": lambda text: _base_name("stdout", text, "log folder", []),
+    "1.x file name": lambda text: base_name("stdout", text, "log folder", []),
     "1.x dates": lambda text: dates(text, None),
     "1.x arguments": lambda text: masked({"conn_uri": text, "a": text, text: "a"}),
     "argument": masked_text,

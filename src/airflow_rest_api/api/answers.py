@@ -32,9 +32,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from airflow_rest_api.api.context import Context
-    from airflow_rest_api.operations.cancel import Cancel
     from airflow_rest_api.operations.files import Upload
-    from airflow_rest_api.operations.model import Operation, OutputFile
+    from airflow_rest_api.operations.model import Cancel, Operation, OutputFile
     from airflow_rest_api.security.caller import Caller
 
 

@@ -13,9 +13,8 @@ from typing_extensions import Self
 from airflow_rest_api.api.sse import MEDIA_TYPE
 from airflow_rest_api.commands.everyday import everyday
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.operations.cancel import Cancel
 from airflow_rest_api.operations.files import MEDIA_TYPES
-from airflow_rest_api.operations.model import State
+from airflow_rest_api.operations.model import Cancel, State
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Command

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_rest_api.airflow.installation import Places, places
 from airflow_rest_api.errors import AlreadyRunning, Busy, TooManyWaiting, Unavailable, UnknownService
 from airflow_rest_api.operations.model import new_id
+from airflow_rest_api.periodic import Periodic
 from airflow_rest_api.security.access import Gate
 from airflow_rest_api.services import processes, reconcile
 from airflow_rest_api.services.files import HOME
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ROUND = 1.5
+"""Seconds between two rounds."""
+PRUNE_EVERY = 600
+"""Rounds."""
 SEEN_EVERY = timedelta(seconds=15)
 """How often it is noted that somebody looks after the services of this machine."""
 
@@ -42,8 +47,10 @@ class Local:
     """
     Looks after them. Several API servers of one machine may do so: each change to a row has one winner.
 
+    :ivar upkeep: does so in the background; its end ends no component
     :param grace: seconds between asking a component to stop and killing it
     :param kept: ended services that are remembered
+    :param every: seconds between two rounds
     """
 
     def __init__(
@@ -53,6 +60,7 @@ class Local:
         *,
         grace: float = 60,
         kept: int = 100,
+        every: float = ROUND,
         find_places: Callable[[], Places] = places,
     ) -> None:
         self._store = store
@@ -64,6 +72,8 @@ class Local:
         self._starts: dict[str, asyncio.Task[None]] = {}
         self._last_seen: datetime | None = None
         self._lately = timedelta(seconds=2 * grace + 60)
+        self._rounds = 0
+        self.upkeep = Periodic("Looking after the services of this machine", every, self._look_after)
         self.host = socket.gethostname()
         self.place = processes.place()
 
@@ -141,6 +151,12 @@ class Local:
         if living and (self._last_seen is None or moment - self._last_seen >= SEEN_EVERY):
             await self._store.seen(self.host, self.place, moment, moment - SEEN_EVERY / 2)
             self._last_seen = moment
+
+    async def _look_after(self) -> None:
+        await self.round()
+        if self._rounds % PRUNE_EVERY == 0:
+            await self.prune()
+        self._rounds += 1
 
     async def prune(self) -> None:
         """Forget the oldest of the ended services of this host."""
