@@ -38,7 +38,6 @@ from airflow_rest_api.dag_files.check import CheckLimits
 from airflow_rest_api.dag_files.child import MODULES as DAG_FILES
 from airflow_rest_api.dag_files.deployment import DagFiles, DeploymentLimits
 from airflow_rest_api.dag_files.grants import Grants, entity
-from airflow_rest_api.dag_files.grants import parse as parse_folders
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.upload import Bounds
 from airflow_rest_api.engine.engine import Engine
@@ -211,7 +210,7 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         store,
         services,
         _dag_files(settings, tables),
-        Grants(gate, parse_folders(settings.deploy_folders)),
+        Grants(gate, option_values.folders(settings.deploy_folders)),
         Usage(tables),
     )
 
@@ -245,7 +244,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.header_user.begin()
     await context.engine.start()
     context.catalog.begin().add_done_callback(_log_failure)
-    powers = (*POWERS, *(entity(*folder) for folder in parse_folders(context.settings.deploy_folders)))
+    powers = (*POWERS, *(entity(*folder) for folder in option_values.folders(context.settings.deploy_folders)))
     grants = asyncio.create_task(asyncio.to_thread(fab_permissions.create, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
     tidy = asyncio.create_task(context.dag_files.keep_tidy())

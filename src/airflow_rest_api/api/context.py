@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 
 from airflow_rest_api.api.sse import Streams
 from airflow_rest_api.security.audit import Audit
-from airflow_rest_api.security.client_address import Networks, client_address, parse
+from airflow_rest_api.security.client_address import client_address
 from airflow_rest_api.security.guard import STATE
 
 if TYPE_CHECKING:

@@ -30,13 +30,6 @@ COMMANDS: Mapping[str, Effect] = {
 }
 """What can be done to DAG files, by the names that operations, the event log and the switches know."""
 
-LONGEST = 200
-"""Characters of a folder: Flask-AppBuilder's names of resources have 250."""
-
-
-class BadFolders(ValueError):
-    """The option cannot be read."""
-
 
 @dataclass(frozen=True)
 class Scope:
@@ -108,7 +101,7 @@ class Grants:
     """
     Decides about DAG files.
 
-    :param folders: those that deployment can be granted for on their own: see `parse`
+    :param folders: those that deployment can be granted for on their own: see `option_values.folders`
     """
 
     def __init__(self, gate: Gate, folders: Iterable[tuple[str, str]] = ()) -> None:
@@ -150,21 +143,6 @@ class Grants:
         if holds(DEPLOY):
             return Scope(everywhere=True)
         return Scope(False, tuple(folder for folder in self._folders if holds(entity(*folder))))
-
-
-def parse(text: str) -> tuple[tuple[str, str], ...]:
-    """
-    Read the option `deploy_folders`: `bundle` or `bundle/folder`, with commas between them.
-
-    :raises BadFolders: with the reason
-    """
-    found = []
-    for word in filter(None, (part.strip() for part in text.split(","))):
-        bundle, *parts = word.split("/")
-        if not bundle or any(part in ("", ".", "..") for part in parts) or len(word) > LONGEST:
-            raise BadFolders(f"{word[:LONGEST]!r} is not bundle/folder")
-        found.append((bundle, "/".join(parts)))
-    return tuple(found)
 
 
 def entity(bundle: str, folder: str) -> str:

@@ -25,7 +25,7 @@ from airflow_rest_api.legacy.login.throttle import Throttle, TooMany
 from airflow_rest_api.paths import root_path
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.body_deadline import BodyDeadline
-from airflow_rest_api.security.client_address import Networks, client_address, parse
+from airflow_rest_api.security.client_address import client_address
 from airflow_rest_api.security.request_size import refuse_oversized
 from airflow_rest_api.security.routes import Needs, check, needs
 from airflow_rest_api.security.sites import refuse_others
@@ -148,7 +148,7 @@ def create_login_app(
         host or Airflow3(),
         accounts or Accounts(),
         Throttle(settings.login_attempts, settings.login_lockout) if throttle is None else throttle,
-        parse(settings.trusted_proxies),
+        networks(settings.trusted_proxies),
     )
     app.include_router(router)
     for kind in (BadLogin, TooMany, Problem, HTTPException):
