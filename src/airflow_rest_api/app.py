@@ -31,7 +31,7 @@ from airflow_rest_api.api import (
     services,
 )
 from airflow_rest_api.api.context import CatalogLoader, Context
-from airflow_rest_api.api.errors import LastResort, add_handlers
+from airflow_rest_api.api.handlers import LastResort, add_handlers
 from airflow_rest_api.api.lifespan import Upkeep
 from airflow_rest_api.commands.needs import POWERS
 from airflow_rest_api.dag_files.check import CheckLimits
@@ -54,6 +54,7 @@ from airflow_rest_api.legacy.usage import Usage
 from airflow_rest_api.operations.sealing import KeepsNothing
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
+from airflow_rest_api.option_values import folders
 from airflow_rest_api.security.access import Gate
 from airflow_rest_api.security.access_log import QuietQuery
 from airflow_rest_api.security.body_deadline import BodyDeadline
@@ -210,7 +211,7 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         store,
         services,
         _dag_files(settings, tables),
-        Grants(gate, option_values.folders(settings.deploy_folders)),
+        Grants(gate, folders(settings.deploy_folders)),
         Usage(tables),
     )
 
@@ -244,7 +245,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.header_user.begin()
     await context.engine.start()
     context.catalog.begin().add_done_callback(_log_failure)
-    powers = (*POWERS, *(entity(*folder) for folder in option_values.folders(context.settings.deploy_folders)))
+    powers = (
+        *POWERS,
+        *(entity(*folder) for folder in folders(context.settings.deploy_folders)),
+    )
     grants = asyncio.create_task(asyncio.to_thread(fab_permissions.create, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
     tidy = asyncio.create_task(context.dag_files.keep_tidy())

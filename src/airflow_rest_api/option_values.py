@@ -1,4 +1,4 @@
-"""Values of options that are more than a word or a number; what a ValueError says follows the option's name."""
+"""Values of options that are more than a word or a number; what an error says follows the option's name."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from airflow_rest_api.option_values import database, folders, header_name, networks
 from airflow_rest_api.secret_names import MASK
@@ -251,7 +251,8 @@ class Settings:
 
 
 OPTIONS: tuple[Option, ...] = tuple(
-    Option(field.name, type(field.default), field.default, **field.metadata) for field in fields(Settings)
+    Option(field.name, type(field.default), cast("int | bool | str", field.default), **field.metadata)
+    for field in fields(Settings)
 )
 
 

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from airflow_rest_api.commands import Argument, BadArgument, Catalog, Command, binding, rules
+from airflow_rest_api.commands import Argument, Catalog, Command, binding, rules
+from airflow_rest_api.errors import BadArgument
 
 HOSTILE = [
     "plain",

@@ -12,7 +12,8 @@ from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Argument, Command, Effect
 from airflow_rest_api.commands.needs import Ask, Resource
 from airflow_rest_api.commands.policy import RULES, needs_of, of_effect
-from airflow_rest_api.security.access import Forbidden, Gate
+from airflow_rest_api.errors import Forbidden
+from airflow_rest_api.security.access import Gate
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decide, granted, possible
 from tests.standin import auth_manager, serving

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 from airflow_rest_api import json_text, secret_names
 from airflow_rest_api.commands import rules
-from airflow_rest_api.commands.errors import BadArgument
 from airflow_rest_api.commands.model import Argument
 from airflow_rest_api.commands.parsing import Occurrence, shown_name
+from airflow_rest_api.errors import BadArgument
 
 # argparse takes time that grows with the square of the number of words.
 MAX_WORDS = 1000

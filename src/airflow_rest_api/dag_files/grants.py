@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import DEPLOY, Ask, Resource
-from airflow_rest_api.commands.policy import refusal
+from airflow_rest_api.commands.policy import OWN, own_command, refusal
 from airflow_rest_api.dag_files import bundles
 from airflow_rest_api.dag_files.names import clean
-from airflow_rest_api.security.access import Forbidden
+from airflow_rest_api.errors import Forbidden, UnknownBundle
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
@@ -21,12 +21,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.security.decision import Permissions
 
 COMMANDS: Mapping[str, Effect] = {
-    "deploy_dag": Effect.EXECUTE,
-    "check_dag_files": Effect.EXECUTE,
-    "rollback_dag_file": Effect.EXECUTE,
-    "delete_dag_file": Effect.WRITE,
-    "read_dag_files": Effect.READ,
-    "refresh_dag_file": Effect.WRITE,
+    name: rule.effect for name, rule in OWN.items() if DEPLOY in {need.entity for need in rule.needs}
 }
 """What can be done to DAG files, by the names that operations, the event log and the switches know."""
 
@@ -74,10 +69,10 @@ class Scope:
         own = sorted({name for name, _ in self.folders})
         if len(own) == 1:
             return own[0]
-        with contextlib.suppress(bundles.UnknownBundle):
+        with contextlib.suppress(UnknownBundle):
             if (name := bundles.named(None).name) in own:
                 return name
-        raise bundles.UnknownBundle(f"Say which bundle: one of {', '.join(own)}.")
+        raise UnknownBundle(f"Say which bundle: one of {', '.join(own)}.")
 
     def _is_near(self, bundle: str, folder: str) -> bool:
         ways = [found for name, found in self.folders if name == bundle]
@@ -152,7 +147,7 @@ def entity(bundle: str, folder: str) -> str:
 
 def described(command: str, effect: Effect | None = None) -> Command:
     """Return what is done to DAG files as the rest of the plugin sees a command."""
-    return Command((command,), "", None, (), effect or COMMANDS[command])
+    return own_command(command, effect)
 
 
 def _ask(what: str) -> Ask:

@@ -14,6 +14,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.legacy import usage_store
 from airflow_rest_api.legacy.usage_store import (
     LONGEST_ADDRESS,
@@ -24,7 +25,6 @@ from airflow_rest_api.legacy.usage_store import (
     Sort,
     UsageKey,
 )
-from airflow_rest_api.storage.errors import Unavailable
 from airflow_rest_api.storage.schema import LONGEST_NAME, storable
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from airflow_rest_api.option_values import Networks
     from starlette.types import Scope
+
+    from airflow_rest_api.option_values import Networks
 
 FORWARDED = b"x-forwarded-for"
 MOST_HOPS = 20

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.request import Sent, understand
 from airflow_rest_api.legacy.translate import translate
 from airflow_rest_api.legacy.translate.plan import Answer, Context, Work

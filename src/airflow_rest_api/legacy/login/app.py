@@ -16,14 +16,14 @@ from airflow_rest_api import __version__, json_text
 from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow.accounts import Accounts
 from airflow_rest_api.airflow.auth import Airflow3
-from airflow_rest_api.airflow.errors import InvalidToken, Revoked
 from airflow_rest_api.airflow.refresh_token import claims_to_be
-from airflow_rest_api.api.errors import LastResort
+from airflow_rest_api.api.handlers import LastResort
+from airflow_rest_api.asgi import root_path
+from airflow_rest_api.errors import ApiError, InvalidToken, Revoked
 from airflow_rest_api.header_values import media_type
 from airflow_rest_api.legacy import bearer
 from airflow_rest_api.legacy.login.throttle import Throttle, TooMany
-from airflow_rest_api.paths import root_path
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.option_values import Networks, networks
 from airflow_rest_api.security.body_deadline import BodyDeadline
 from airflow_rest_api.security.client_address import client_address
 from airflow_rest_api.security.request_size import refuse_oversized
@@ -114,7 +114,7 @@ class LoginApp(FastAPI):
         if scope["type"] == "http":
             try:
                 refuse_oversized(scope)
-            except Problem as problem:
+            except ApiError as problem:
                 answer = JSONResponse({"message": str(problem)}, problem.status, problem.headers)
                 await answer(scope, receive, send)
                 return
@@ -151,7 +151,7 @@ def create_login_app(
         networks(settings.trusted_proxies),
     )
     app.include_router(router)
-    for kind in (BadLogin, TooMany, Problem, HTTPException):
+    for kind in (BadLogin, TooMany, ApiError, HTTPException):
         app.add_exception_handler(kind, _answer)
     # Shorter than elsewhere: who sends it need not be anybody yet.
     app.add_middleware(BodyDeadline, seconds=min(settings.body_timeout, BODY_TIMEOUT))
@@ -236,7 +236,8 @@ async def _answer(request: Request, error: Exception) -> Response:
         phrase = HTTPStatus(error.status_code).phrase
         return JSONResponse({"message": phrase}, error.status_code, dict(error.headers or {}))
     status: Any = getattr(error, "status", 500)
-    return JSONResponse({"message": str(error)}, status, getattr(error, "headers", None))
+    message = error.message if isinstance(error, ApiError) else str(error)
+    return JSONResponse({"message": message}, status, getattr(error, "headers", None))
 
 
 async def read_login(request: Request) -> Login:

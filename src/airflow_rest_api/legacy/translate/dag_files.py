@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.dag_files.archive import ENDINGS
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.deploy import Deployment
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Request
 from airflow_rest_api.legacy.translate.plan import Context, Ignored, Work, dag_id_of, own_work
 

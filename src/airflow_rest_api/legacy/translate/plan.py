@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any, Protocol
 
-from airflow_rest_api.commands.errors import BadArgument, UnknownCommand
 from airflow_rest_api.commands.model import Command, Effect, Invocation
+from airflow_rest_api.errors import BadArgument, Refusal, UnknownCommand
 from airflow_rest_api.legacy.child.messages import unknown_dag
 from airflow_rest_api.legacy.deploy import Deployment
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Request
 from airflow_rest_api.legacy.translate.names import ARGUMENTS, COMMANDS, IMPLIED, MISSING, SEPARATE
 from airflow_rest_api.services.launching import Plan
