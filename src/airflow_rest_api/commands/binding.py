@@ -47,10 +47,12 @@ _EXPECTED = {
 def occurrences(
     arguments: Mapping[str, Argument], actions: Mapping[str, argparse.Action], given: Mapping[str, Any]
 ) -> list[Occurrence]:
-    """Turn values by name into what would stand on the command line.
+    """
+    Return what stands on the command line for values by name.
 
-    ``arguments`` and ``actions`` are those of the command. A value of None means that the argument is not
-    given. Raises BadArgument where a value does not fit its argument.
+    :param arguments: those of the command, and so are ``actions``
+    :param given: a value of None means that the argument is not given
+    :raises BadArgument: a value does not fit its argument
     """
     found: list[Occurrence] = []
     for name, value in given.items():
@@ -75,7 +77,7 @@ def occurrences(
 
 
 def collapsed(found: Iterable[Occurrence]) -> list[Occurrence]:
-    """Keep the last of what was given several times, or all where it adds up."""
+    """Return the last of what was given several times, or all where it adds up."""
     last: dict[str, Occurrence] = {}
     kept: list[Occurrence] = []
     for action, words in found:
@@ -89,10 +91,11 @@ def collapsed(found: Iterable[Occurrence]) -> list[Occurrence]:
 def command_line(
     order: Sequence[argparse.Action], found: Sequence[Occurrence], values: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """Write out the arguments: options first, then ``--``, then the positionals in their ``order``.
+    """
+    Return the words of the arguments: options first, then ``--``, then the positionals in their ``order``.
 
-    ``values`` holds what became of flags that have a negative form. Raises BadArgument where several values
-    of one option begin with a dash, which argparse has no way to take.
+    :param values: the parsed values, for flags that have a negative form
+    :raises BadArgument: one of several values of an option begins with a dash, which argparse cannot take
     """
     options: list[str] = []
     positionals: list[str] = []
@@ -139,7 +142,7 @@ def check_text(name: str | None, text: str) -> None:
 
 
 def check_size(words: Sequence[str]) -> None:
-    """Raise BadArgument where a command line is longer than anybody needs."""
+    """Raise BadArgument where a command line is too long."""
     if len(words) > MAX_WORDS:
         raise BadArgument(None, f"too many words: {len(words)}, at most {MAX_WORDS} are allowed")
     if sum(map(len, words)) > MAX_CHARACTERS:
@@ -147,7 +150,7 @@ def check_size(words: Sequence[str]) -> None:
 
 
 def check_flags(words: Sequence[str]) -> None:
-    """Raise BadArgument where more short flags are joined, or a longer value to one, than anybody writes."""
+    """Raise BadArgument where too many short flags are joined, or too long a value to one."""
     for word in words:
         if word == "--":
             return
@@ -220,7 +223,8 @@ def check_parts(values: Mapping[str, Any]) -> None:
 def _check_required(
     arguments: Iterable[Argument], actions: Mapping[str, argparse.Action], given: Set[str]
 ) -> None:
-    """Raise BadArgument, in argparse's words, where one is missing.
+    """
+    Raise BadArgument, in argparse's words, where one is missing.
 
     argparse itself counts positionals, and would blame the last one for the first.
     """

@@ -24,14 +24,19 @@ _ECHOES = ("unrecognized arguments: ", "ignored explicit argument ")
 
 
 class CheckingParser(argparse.ArgumentParser):
-    """Checks the arguments of one command.
+    """
+    Checks the arguments of one command.
 
     It is made from the parser of the command, which it leaves as it is. It may be used by several threads at
     once.
     """
 
     def __init__(self, leaf: argparse.ArgumentParser, secretive: bool = False) -> None:
-        """Copy ``leaf``; ``secretive`` where a value may be a secret, so that no message repeats one."""
+        """
+        Copy ``leaf``.
+
+        :param secretive: whether a value may be a secret, so that no message repeats one
+        """
         super().__init__(
             prog=leaf.prog,
             prefix_chars=leaf.prefix_chars,
@@ -51,10 +56,10 @@ class CheckingParser(argparse.ArgumentParser):
         self._by_shown_name = {shown_name(action): action.dest for action in self._actions}
 
     def check(self, words: Sequence[str]) -> tuple[dict[str, Any], list[Occurrence]]:
-        """Parse ``words``.
+        """
+        Return what the parser makes of ``words`` by argument name, and the arguments in their order.
 
-        Returns what the parser made of them by argument name, and the arguments in the order they were found.
-        Raises BadArgument, in argparse's words.
+        :raises BadArgument: in argparse's words
         """
         run = copy.copy(self)
         run.seen = []
@@ -69,7 +74,7 @@ class CheckingParser(argparse.ArgumentParser):
         return namespace, [(action, values) for action, values in run.seen if values or action.option_strings]
 
     def error(self, message: str) -> NoReturn:
-        """Raise what argparse has to say, where Airflow's parser would print its help and exit."""
+        """Raise argparse's message, where Airflow's parser would print its help and exit."""
         raise self._bad_argument(None, message)
 
     def print_help(self, file: Any = None) -> NoReturn:

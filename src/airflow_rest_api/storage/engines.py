@@ -38,10 +38,6 @@ CONNECT: dict[str, dict[str, Any]] = {
 }
 
 
-class BadDatabase(ValueError):
-    """The address of a database cannot be used; the message does not hold its password."""
-
-
 def own_engine(address: str) -> Engine:
     """
     Return an engine for an address in SQLAlchemy's form; nothing is connected to yet.
