@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from airflow_rest_api.commands import Catalog
+from airflow_rest_api.commands.catalog import Catalog
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
 from airflow_rest_api.legacy.envelope import mask_texts, masked
 from airflow_rest_api.secret_names import MASK, is_secret, maskers, value_is_secret

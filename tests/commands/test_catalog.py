@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_rest_api.commands import load_catalog
+from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.errors import BadArgument, UnknownCommand
 
 

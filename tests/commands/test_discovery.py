@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.commands import Argument, Catalog
-from airflow_rest_api.commands.catalog import load_catalog
+from airflow_rest_api.commands import Argument
+from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.commands.discovery import SEARCH_WORDS, search_words
 from tests.standin import serving
 

@@ -9,8 +9,10 @@ from importlib import import_module
 
 import pytest
 
-from airflow_rest_api.commands import Catalog, Command, Effect, policy
+from airflow_rest_api.commands import policy
+from airflow_rest_api.commands.catalog import Catalog
 from airflow_rest_api.commands.discovery import leaves
+from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import ADMINISTER, Resource
 from airflow_rest_api.security.switches import Switches
 

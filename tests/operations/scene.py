@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from airflow_rest_api.commands.catalog import load_catalog
-from airflow_rest_api.engine import Engine
+from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store

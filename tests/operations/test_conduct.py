@@ -8,7 +8,7 @@ import pytest
 
 from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.engine import Job
+from airflow_rest_api.engine.job import Job
 from airflow_rest_api.operations.conduct import Conductor, Failed, Work
 from airflow_rest_api.operations.feed import Position
 from airflow_rest_api.operations.model import Key, KeyTaken, Operation, State

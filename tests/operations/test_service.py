@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.engine import Ending, Outcome
+from airflow_rest_api.engine import Ending
+from airflow_rest_api.engine.job import Outcome
 from airflow_rest_api.errors import BadArgument, Busy, TooManyWaiting, Unavailable, UnknownOperation
 from airflow_rest_api.operations.cancel import Cancel
 from airflow_rest_api.operations.files import Upload

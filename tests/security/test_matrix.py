@@ -17,7 +17,7 @@ from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import Need, Resource
 from airflow_rest_api.commands.policy import RULES
-from airflow_rest_api.engine import Engine
+from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.settings import Settings
 from tests.standin import StandInEngine, airflow_database, prints
 
