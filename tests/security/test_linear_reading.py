@@ -25,7 +25,7 @@ from airflow_rest_api.api.listing import Cursor
 from airflow_rest_api.api.pages import _takes_gzip
 from airflow_rest_api.api.prefer import preference
 from airflow_rest_api.api.service_logs import _offsets
-from airflow_rest_api.commands import rules
+from airflow_rest_api.commands import argument_kinds
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.commands.masking import masked_text
 from airflow_rest_api.dag_files.names import clean
@@ -203,10 +203,10 @@ def kinds() -> Iterator[tuple[str, str]]:
                 getattr(action.type, "__name__", ""),
                 argument.repeatable,
                 bool(argument.choices),
-                rules.is_secret(action),
-                rules.is_name(argument.name),
-                argument.name in rules.PATTERNS,
-                argument.name in rules.ADDRESSES,
+                argument_kinds.is_secret(action),
+                argument_kinds.is_name(argument.name),
+                argument.name in argument_kinds.PATTERNS,
+                argument.name in argument_kinds.ADDRESSES,
             )
             if not argument.flag and kind not in seen:
                 seen.add(kind)

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_rest_api import json_text, secret_names
-from airflow_rest_api.commands import rules
+from airflow_rest_api.commands import argument_kinds
 from airflow_rest_api.commands.model import Argument
 from airflow_rest_api.commands.parsing import Occurrence, shown_name
 from airflow_rest_api.errors import BadArgument
@@ -163,13 +163,13 @@ def check_flags(words: Sequence[str]) -> None:
 def check_names(values: Mapping[str, Any]) -> None:
     """Raise BadArgument where what names an object is longer than any name can be."""
     for name, value in values.items():
-        if isinstance(value, str) and len(value) > MAX_NAME and rules.is_name(name):
+        if isinstance(value, str) and len(value) > MAX_NAME and argument_kinds.is_name(name):
             raise BadArgument(name, f"argument {name}: at most {MAX_NAME} characters are allowed")
 
 
 def check_patterns(values: Mapping[str, Any]) -> None:
     """Raise BadArgument where a regular expression is none; it is compiled, and applied to nothing."""
-    for name, flags in rules.PATTERNS.items():
+    for name, flags in argument_kinds.PATTERNS.items():
         value = values.get(name)
         if not isinstance(value, str) or (flags and not any(values.get(flag) is True for flag in flags)):
             continue
@@ -205,11 +205,11 @@ def _too_wide(pattern: str) -> bool:
 
 def check_parts(values: Mapping[str, Any]) -> None:
     """Raise BadArgument where a number is none or an address cannot be taken apart, and quote neither."""
-    for name in rules.NUMBERS:
+    for name in argument_kinds.NUMBERS:
         value = values.get(name)
         if isinstance(value, str) and value and not (value.isascii() and value.isdecimal()):
             raise BadArgument(name, f"argument {name}: takes an integer")
-    for name in rules.ADDRESSES:
+    for name in argument_kinds.ADDRESSES:
         value = values.get(name)
         try:
             if isinstance(value, str):
@@ -307,7 +307,7 @@ def _flag_text(action: argparse.Action, value: Any) -> str:
 
 
 def _stands_apart(action: argparse.Action, word: str) -> bool:
-    return rules.is_secret(action) and _is_plain(word) and word != secret_names.MASK
+    return argument_kinds.is_secret(action) and _is_plain(word) and word != secret_names.MASK
 
 
 def _is_plain(word: str) -> bool:

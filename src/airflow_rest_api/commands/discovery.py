@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from airflow_rest_api.commands import policy, rules
+from airflow_rest_api.commands import argument_kinds, policy
 from airflow_rest_api.commands.model import Argument, Command
 
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -94,7 +94,7 @@ def _argument(path: tuple[str, ...], leaf: argparse.ArgumentParser, action: argp
     return Argument(
         name=action.dest,
         flags=tuple(action.option_strings),
-        type=rules.value_type(action) or "string",
+        type=argument_kinds.value_type(action) or "string",
         help=_text(str(action.help), shown) if action.help and action.help != argparse.SUPPRESS else None,
         # A positional that may be left out is "required" to some versions of argparse when it takes any
         # number.
@@ -105,10 +105,10 @@ def _argument(path: tuple[str, ...], leaf: argparse.ArgumentParser, action: argp
         negative=_negative(action),
         choices=_choices(action),
         default=default,
-        file=rules.file_direction(path, action),
+        file=argument_kinds.file_direction(path, action),
         dash=isinstance(action.type, argparse.FileType) and "w" in action.type._mode,
-        secret=rules.is_secret(action),
-        server_path=rules.is_server_path(action),
+        secret=argument_kinds.is_secret(action),
+        server_path=argument_kinds.is_server_path(action),
     )
 
 
@@ -130,14 +130,20 @@ def _choices(action: argparse.Action) -> tuple[str, ...] | None:
 def _default(path: tuple[str, ...], action: argparse.Action) -> Any:
     """Return the default as a JSON value, or None where it would tell about the server."""
     value = _plain(action.default)
-    if rules.is_secret(action) or rules.is_server_path(action) or rules.file_direction(path, action):
+    if (
+        argument_kinds.is_secret(action)
+        or argument_kinds.is_server_path(action)
+        or argument_kinds.file_direction(path, action)
+    ):
         return None
-    if rules.names_a_place(value) or (rules.is_host(action) and value not in rules.HARMLESS_HOSTS):
+    if argument_kinds.names_a_place(value) or (
+        argument_kinds.is_host(action) and value not in argument_kinds.HARMLESS_HOSTS
+    ):
         return None
-    if isinstance(value, str) and rules.value_type(action) in ("integer", "number"):
+    if isinstance(value, str) and argument_kinds.value_type(action) in ("integer", "number"):
         # argparse sends text through the type function when it is the default that is used.
         try:
-            return float(value) if rules.value_type(action) == "number" else int(value)
+            return float(value) if argument_kinds.value_type(action) == "number" else int(value)
         except ValueError:
             return None
     return value

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from airflow_rest_api import json_text
-from airflow_rest_api.commands import rules
+from airflow_rest_api.commands import argument_kinds
 from airflow_rest_api.commands.parsing import Occurrence
 from airflow_rest_api.errors import BadArgument
 from airflow_rest_api.secret_names import MASK, is_secret, shortest_secret
@@ -41,11 +41,11 @@ def masked(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[s
     Secret are the arguments, the values of variables and the values within a JSON object that are so by their
     name (`secret_names`), and in an address the password.
     """
-    by_key = rules.SECRET_BY_KEY.get(path)
+    by_key = argument_kinds.SECRET_BY_KEY.get(path)
     secret_by_key = by_key[0] if by_key and is_secret(str(values.get(by_key[1], ""))) else None
 
     def shown(action: argparse.Action, word: str) -> str:
-        if rules.is_secret(action) or action.dest == secret_by_key:
+        if argument_kinds.is_secret(action) or action.dest == secret_by_key:
             return MASK
         return masked_text(word)
 
@@ -77,7 +77,7 @@ def secrets(
     :param shown: what `masked` made of ``found``
     :raises BadArgument: there are more than can be looked for in what the command prints
     """
-    by_key = path in rules.SECRET_BY_KEY
+    by_key = path in argument_kinds.SECRET_BY_KEY
     result: dict[str, None] = {}
     shortest, size = shortest_secret(), 0
     for (action, words), (_, masked_words) in zip(found, shown, strict=True):
@@ -169,4 +169,4 @@ def _hidden(value: Any) -> Any:
 
 def is_secretive(path: tuple[str, ...], actions: Sequence[argparse.Action]) -> bool:
     """Whether the command takes a value that may be secret."""
-    return path in rules.SECRET_BY_KEY or any(rules.is_secret(action) for action in actions)
+    return path in argument_kinds.SECRET_BY_KEY or any(argument_kinds.is_secret(action) for action in actions)

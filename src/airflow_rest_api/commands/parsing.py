@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, NoReturn
 
-from airflow_rest_api.commands import rules
+from airflow_rest_api.commands import argument_kinds
 from airflow_rest_api.errors import BadArgument
 
 Occurrence = tuple[argparse.Action, list[str]]
@@ -92,12 +92,12 @@ class CheckingParser(argparse.ArgumentParser):
         return values
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        if rules.value_type(action) == "datetime" and len(arg_string) > LONGEST_MOMENT:
+        if argument_kinds.value_type(action) == "datetime" and len(arg_string) > LONGEST_MOMENT:
             problem = f"no date and time has more than {LONGEST_MOMENT} characters"
             raise argparse.ArgumentError(action, problem)
         try:
             value = super()._get_value(action, arg_string)
-            if rules.value_type(action) == "datetime" and not _is_moment(value):
+            if argument_kinds.value_type(action) == "datetime" and not _is_moment(value):
                 # Durations and spans of time are texts that pendulum takes as well.
                 raise argparse.ArgumentError(action, f"invalid parse value: {arg_string!r}")
             return value
@@ -125,7 +125,11 @@ class CheckingParser(argparse.ArgumentParser):
             if message.startswith(echo):
                 return echo.rstrip(": ")
         harmless = message.startswith(("expected ", "the following "))
-        return "invalid value" if action is not None and rules.is_secret(action) and not harmless else message
+        return (
+            "invalid value"
+            if action is not None and argument_kinds.is_secret(action) and not harmless
+            else message
+        )
 
 
 def shown_name(action: argparse.Action) -> str:
@@ -138,7 +142,7 @@ def shown_name(action: argparse.Action) -> str:
 def _harmless(action: argparse.Action) -> argparse.Action:
     """Copy an argument, without a type function that may do more than convert; sort its choices."""
     twin = copy.copy(action)
-    if rules.value_type(action) is None:
+    if argument_kinds.value_type(action) is None:
         twin.type = None
         twin.choices = None
     elif isinstance(action.choices, (set, frozenset)):
