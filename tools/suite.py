@@ -1,4 +1,4 @@
-"""All tests: on this interpreter, and meanwhile the quick ones on the others with what is left idle."""
+"""All tests: on this interpreter, and meanwhile quick ones on two others with what is left idle."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def main(options: Sequence[str]) -> int:
     tests = Run(sys.executable, options, Path(".pytest_cache"))
     with tempfile.TemporaryFile() as printed:
         others = subprocess.Popen(
-            [sys.executable, "-m", "tools.interpreters"],
+            [sys.executable, "-m", "tools.interpreters", "--ends"],
             stdout=printed,
             stderr=subprocess.STDOUT,
             # A group of its own, to lower its priority and to end it with all that it has started.
