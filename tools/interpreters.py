@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from tools.check import MARKS
 from tools.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,11 +33,7 @@ SENSITIVE = (
     "tests/test_multipart.py",
     "tests/test_plugin.py",
 )
-"""
-Where the version of Python matters: `argparse`, `ast`, archives, forks and descriptors, `sqlite3`, event loops.
-
-All modules of the plugin are imported by them.
-"""
+"""Where the version of Python matters: `argparse`, `ast`, archives, forks, `sqlite3`, event loops."""
 
 
 def main(options: Sequence[str] = ()) -> int:
@@ -104,8 +101,7 @@ def environment(name: str, interpreter: str) -> Path:
 
 def run_tests(python: Path, where: Sequence[str]) -> int:
     """Run the fast part of the suite, as `make check` does, or of some places; return an exit code."""
-    marks = "not airflow and not server and not slow"
-    options = ["-q", "-n", "2", "--no-loadscope-reorder", "-m", marks, *where]
+    options = ["-q", "-n", "2", "--no-loadscope-reorder", "-m", MARKS, *where]
     tests = Run(str(python), options, python.parents[1] / ".pytest_cache")
     code = tests.once()
     return tests.again() if code == pytest.ExitCode.TESTS_FAILED else code
