@@ -15,7 +15,7 @@ from airflow_rest_api.api.idempotency import once
 from airflow_rest_api.commands.model import Invocation
 from airflow_rest_api.dag_files.grants import COMMANDS, described
 from airflow_rest_api.errors import ApiError, Recorded
-from airflow_rest_api.operations.model import State
+from airflow_rest_api.operations.model import Origin, State
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -68,15 +68,14 @@ async def conduct(
         if received is not None and received.path.exists():
             threading.Thread(target=received.remove, daemon=True).start()
 
-    return await context.operations.conduct(
+    return await context.operations.start_work(
         permit,
         command,
         work,
         effect=COMMANDS[command],
         argv=shown,
         on_end=on_end,
-        recorded=recorded,
-        key=key,
+        origin=Origin(recorded, key),
     )
 
 

@@ -22,7 +22,8 @@ from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.names import clean
 from airflow_rest_api.errors import Forbidden, NoFile, SwitchedOff, UnknownBundle, UnknownDag, UnknownDagFile
-from airflow_rest_api.operations.runs import Conductor, Failed, Work
+from airflow_rest_api.operations.model import Origin
+from airflow_rest_api.operations.runs import Failed, Work, WorkContext
 from airflow_rest_api.security.decision import Attempt
 from airflow_rest_api.security.routes import Needs, needs
 
@@ -206,19 +207,19 @@ class Refreshing:
 async def _start(
     context: Context, permit: Permit, work: Refreshing, here: bool, *, recorded: bool
 ) -> Operation:
-    return await context.operations.conduct(
+    return await context.operations.start_work(
         permit,
         work.command,
         _work(work.files, work.wait, here),
         effect=Effect.EXECUTE if here else Effect.WRITE,
         argv=work.argv,
         dag_id=work.dag_id,
-        recorded=recorded,
+        origin=Origin(recorded),
     )
 
 
 def _work(files: Sequence[File], wait: bool, here: bool) -> Work:
-    async def work(conductor: Conductor) -> Any:
+    async def work(conductor: WorkContext) -> Any:
         parsed = await refresh.bring_up_to_date(conductor, files, wait=wait, here=here)
         result = parsed.shown()
         if (wait or here) and parsed.failure is not None:

@@ -20,7 +20,7 @@ from airflow_rest_api.room import has_room
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
     from airflow_rest_api.dag_files.upload import Received
-    from airflow_rest_api.operations.runs import Conductor, Finished
+    from airflow_rest_api.operations.runs import Finished, WorkContext
 
 MIB = 2**20
 LARGEST_RESULT = 64 * MIB
@@ -41,7 +41,7 @@ class CheckLimits:
     memory: int = 2048
 
 
-async def check(conductor: Conductor, place: Place, received: Received, limits: CheckLimits) -> Findings:
+async def check(conductor: WorkContext, place: Place, received: Received, limits: CheckLimits) -> Findings:
     """
     Parse the files as if they were in their bundle already.
 

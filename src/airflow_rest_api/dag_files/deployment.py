@@ -28,7 +28,7 @@ from airflow_rest_api.room import of_disk
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
     from airflow_rest_api.dag_files.history import History
-    from airflow_rest_api.operations.runs import Conductor
+    from airflow_rest_api.operations.runs import WorkContext
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class DagFiles:
         """Return a private folder for the files of one deployment; whoever calls removes it in the end."""
         return Received(self.limits.bounds, folder)
 
-    async def deploy(self, conductor: Conductor, order: Order) -> dict[str, Any]:
+    async def deploy(self, conductor: WorkContext, order: Order) -> dict[str, Any]:
         """
         Deploy files, or only check them; return the report. What came in is removed in the end.
 
@@ -79,7 +79,7 @@ class DagFiles:
         finally:
             await asyncio.to_thread(order.received.remove)
 
-    async def rollback(self, conductor: Conductor, order: Order, path: str, version: int) -> dict[str, Any]:
+    async def rollback(self, conductor: WorkContext, order: Order, path: str, version: int) -> dict[str, Any]:
         """Bring back a version of a file; the order comes without files."""
         try:
             found = await self.history.version(order.place.bundle.name, path, version)
@@ -98,7 +98,7 @@ class DagFiles:
         return await self.deploy(conductor, replace(order, overwrite=True, kind="rollback"))
 
     async def delete(
-        self, conductor: Conductor, place: Place, path: str, user: str, records_of: Sequence[str] = ()
+        self, conductor: WorkContext, place: Place, path: str, user: str, records_of: Sequence[str] = ()
     ) -> dict[str, Any]:
         """
         Take a file away, and the records of DAGs with it.
@@ -134,7 +134,7 @@ class DagFiles:
             except Exception:
                 log.exception("What was left unfinished in a bundle could not be settled")
 
-    async def _deploy(self, conductor: Conductor, order: Order, report: Report) -> dict[str, Any]:
+    async def _deploy(self, conductor: WorkContext, order: Order, report: Report) -> dict[str, Any]:
         received, place = order.received, order.place
         conductor.progress("received", files=len(received.files), bytes=received.size)
         report.warnings += received.warnings
@@ -172,7 +172,7 @@ class DagFiles:
         conductor.progress("ready")
         return report.shown()
 
-    async def _check(self, conductor: Conductor, order: Order, report: Report) -> Findings:
+    async def _check(self, conductor: WorkContext, order: Order, report: Report) -> Findings:
         found = await check(conductor, order.place, order.received, self.limits.check)
         report.dags, report.errors = list(found.dags), list(found.errors)
         report.warnings += found.warnings
@@ -199,7 +199,7 @@ class DagFiles:
             log.warning("Which DAGs were deployed could not be recorded: %s", error)
 
     async def _go_live(
-        self, conductor: Conductor, order: Order, report: Report, found: Findings | None
+        self, conductor: WorkContext, order: Order, report: Report, found: Findings | None
     ) -> None:
         bundle = order.place.bundle.name
         dag_ids = report.dag_ids()
@@ -243,7 +243,7 @@ async def _set_paused(paused: bool, dag_ids: set[str], report: Report) -> None:
         report.warnings.append(f"The DAG {dag_id!r} was not {words}: Airflow does not know it yet.")
 
 
-def _tell_interrupted(conductor: Conductor, report: Report, recorded: bool, interrupted: bool) -> None:
+def _tell_interrupted(conductor: WorkContext, report: Report, recorded: bool, interrupted: bool) -> None:
     if interrupted:
         report.warnings.append("The operation was to be ended when the files were being put in place.")
     if not recorded:

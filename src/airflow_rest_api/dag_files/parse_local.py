@@ -13,10 +13,10 @@ from airflow_rest_api.engine.job import Ending, Job
 
 if TYPE_CHECKING:
     from airflow_rest_api.airflow.parsing import File, Seen
-    from airflow_rest_api.operations.runs import Conductor
+    from airflow_rest_api.operations.runs import WorkContext
 
 
-async def parse_here(conductor: Conductor, files: tuple[File, ...]) -> Parsed:
+async def parse_here(conductor: WorkContext, files: tuple[File, ...]) -> Parsed:
     """
     Parse files and have what is in them recorded as the DAG processor would have.
 

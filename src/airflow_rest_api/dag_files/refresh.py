@@ -18,7 +18,7 @@ from airflow_rest_api.dag_files.parsed import HERE, Parsed, ParsedFile
 from airflow_rest_api.dag_files.watch import Watch
 
 if TYPE_CHECKING:
-    from airflow_rest_api.operations.runs import Conductor
+    from airflow_rest_api.operations.runs import WorkContext
 
 PAUSE = 0.2
 """Seconds between two looks at the database."""
@@ -30,7 +30,7 @@ PULSE = 5.0
 """Seconds between two looks at whether a DAG processor is alive."""
 
 Progress = Callable[..., None]
-"""Takes a step and its details: `Conductor.progress`."""
+"""Takes a step and its details: `WorkContext.progress`."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _number(versions: Mapping[str, parsing.Stored], dag_id: str) -> int | None:
 
 
 async def bring_up_to_date(
-    conductor: Conductor,
+    conductor: WorkContext,
     files: Iterable[File],
     *,
     wait: bool,
@@ -181,7 +181,7 @@ async def bring_up_to_date(
     return Parsed([ParsedFile(*file, parsed=False) for file in wanted])
 
 
-async def _here(conductor: Conductor, files: tuple[File, ...], why: str) -> Parsed:
+async def _here(conductor: WorkContext, files: tuple[File, ...], why: str) -> Parsed:
     conductor.warn(f"{why}: the files were parsed by the API server.")
     conductor.progress("asked", of=len(files), parsed_by=HERE)
     parsed = await parse_here(conductor, files)

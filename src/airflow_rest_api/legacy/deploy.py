@@ -20,7 +20,7 @@ from airflow_rest_api.errors import (
     Refusal,
     Unavailable,
 )
-from airflow_rest_api.operations.model import State
+from airflow_rest_api.operations.model import Origin, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,13 +124,13 @@ class Deployments:
                     wait=wanted.wait,
                     covers=scope.covers,
                 )
-                operation = await self._operations.conduct(
+                operation = await self._operations.start_work(
                     permit,
                     COMMAND,
                     lambda conductor: self._dag_files.deploy(conductor, order),
                     effect=invocation.effect,
                     argv=list(invocation.masked),
-                    endpoint=COMMAND,
+                    origin=Origin(endpoint=COMMAND),
                 )
                 on_start(operation)
                 while not operation.state.ended:

@@ -24,7 +24,8 @@ from airflow_rest_api.legacy.readiness import Readiness
 from airflow_rest_api.legacy.request import Request, Sent, endpoint_of, understand
 from airflow_rest_api.legacy.translate import translate
 from airflow_rest_api.legacy.translate.plan import CHILD, Answer, Context, Work
-from airflow_rest_api.operations.model import State
+from airflow_rest_api.operations.model import Origin, State
+from airflow_rest_api.operations.runs import EntryPoint
 from airflow_rest_api.security.access import Gate
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.decision import Attempt
@@ -246,12 +247,12 @@ class Legacy:
         operation = await self._operations.start(
             permit,
             invocation,
-            entry=f"{CHILD}.{work.entry}",
-            commands=[one.command.name for one in work.invocations],
-            read=answer.reader_of(request, work),
-            warnings=work.warnings,
-            recorded=request.leaves,
-            endpoint=request.endpoint.name,
+            entry=EntryPoint(
+                f"{CHILD}.{work.entry}",
+                [one.command.name for one in work.invocations],
+                answer.reader_of(request, work),
+            ),
+            origin=Origin(recorded=request.leaves, endpoint=request.endpoint.name, warnings=work.warnings),
         )
         while not operation.state.ended and not request.leaves:
             operation = await self._operations.wait(operation.id, ROUND)
