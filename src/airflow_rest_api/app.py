@@ -44,13 +44,12 @@ from airflow_rest_api.dag_files.upload import Bounds
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.job import Limits
 from airflow_rest_api.legacy.child import MODULES
-from airflow_rest_api.legacy.deploy import Deployments
-from airflow_rest_api.legacy.door import Door, not_let_in
-from airflow_rest_api.legacy.readiness import Readiness
-from airflow_rest_api.legacy.router import PATH as LEGACY
-from airflow_rest_api.legacy.router import router as legacy
-from airflow_rest_api.legacy.service import Legacy
-from airflow_rest_api.legacy.translate.names import ENDPOINT_COMMANDS
+from airflow_rest_api.legacy.credentials import LegacyCredentials, not_let_in
+from airflow_rest_api.legacy.dag_readiness import DagReadiness
+from airflow_rest_api.legacy.endpoints import ENDPOINT_COMMANDS
+from airflow_rest_api.legacy.model import PATH as LEGACY
+from airflow_rest_api.legacy.routes import Legacy
+from airflow_rest_api.legacy.routes import router as legacy
 from airflow_rest_api.legacy.usage import Usage
 from airflow_rest_api.operations.encoding import NoCipher
 from airflow_rest_api.operations.service import Operations
@@ -125,17 +124,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.context = context
-    app.state.legacy = Legacy(
-        context.operations,
-        context.catalog,
-        settings,
-        context.gate,
-        context.audit,
-        context.services,
-        Deployments(context.operations, context.dag_files, context.grants),
-        context.usage,
-        Readiness(context.dag_files.history),
-    )
+    app.state.legacy = Legacy(context, DagReadiness(context.dag_files.history))
     add_handlers(app)
     token = HeaderToken(
         settings.rest_api_plugin_http_token_header_name, settings.rest_api_plugin_expected_http_token
@@ -146,7 +135,7 @@ def create_app(
     app.add_middleware(
         Guard,
         host=host or Airflow3(),
-        doors={LEGACY: Door(token.name, token.expected)},
+        doors={LEGACY: LegacyCredentials(token.name, token.expected)},
         header_token=token,
         header_user=app.state.header_user,
         sign_in=SignIn(LOGIN, SESSION_COOKIE),

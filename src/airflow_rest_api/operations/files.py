@@ -61,6 +61,12 @@ class Upload:
     content: BinaryIO
 
 
+class Removable(Protocol):
+    """What an operation works on and removes at its end."""
+
+    def remove(self) -> None: ...
+
+
 class Workspace:
     """A folder that only the server's own user can enter, with one folder in it for each file argument."""
 

@@ -20,7 +20,7 @@ from airflow_rest_api.engine.job import Job
 from airflow_rest_api.errors import TooManyWaiting, Unavailable
 from airflow_rest_api.operations import upkeep
 from airflow_rest_api.operations.encoding import NOT_KEPT
-from airflow_rest_api.operations.files import Upload, Workspace, with_files
+from airflow_rest_api.operations.files import Removable, Upload, Workspace, with_files
 from airflow_rest_api.operations.live import STORED_WITHIN, Live, Recent, Watcher, snapshot
 from airflow_rest_api.operations.model import Cancel, Filter, Operation, Origin, Server, State, new_id
 from airflow_rest_api.operations.recorder import Recorder
@@ -262,7 +262,7 @@ class Operations(Reading):
         live.stop = process.cancel
         read = entry.read or reader(invocation)
         work = follow(live, process, listener, invocation, workspace, self._file_limit, read)
-        return self._follow(live, work, [permit.on_end], workspace)
+        return self._follow(live, work, workspace, permit.on_end)
 
     def _job(self, permit: Permit, invocation: Invocation, argv: list[str], entry: EntryPoint) -> Job:
         commands = entry.commands or [invocation.command.name]
@@ -297,8 +297,8 @@ class Operations(Reading):
         effect: Effect,
         argv: list[str],
         dag_id: str | None = None,
-        on_end: OnEnd | None = None,
         origin: Origin = REQUEST,
+        workspace: Removable | None = None,
     ) -> Operation:
         """
         Run a coroutine of this server as an operation, and return that at once.
@@ -306,7 +306,7 @@ class Operations(Reading):
         :param work: is given its `WorkContext`; returns the operation's result, raises `Failed`, and is
             cancelled on cancel and after ``command_timeout`` seconds
         :param argv: what is shown as run, without secrets
-        :param on_end: is given the operation once it has ended; must return at once
+        :param workspace: removed when the operation has ended, also where the work never began
         :raises KeyTaken: the key was used before
         :raises Unavailable: it was to be recorded first, and the database is away
         """
@@ -314,9 +314,8 @@ class Operations(Reading):
         operation.dag_id = dag_id
         async with self._recorded(operation, origin) as live:
             pass
-        return self._follow(
-            live, perform(live, self._engine, work, self._command_timeout), [permit.on_end, on_end]
-        )
+        performing = perform(live, self._engine, work, self._command_timeout)
+        return self._follow(live, performing, workspace, permit.on_end)
 
     async def forget_unbegun(self) -> None:
         """
@@ -391,21 +390,21 @@ class Operations(Reading):
         self,
         live: Live,
         work: Coroutine[Any, Any, dict[str, bytes]],
-        on_end: Sequence[OnEnd | None],
-        workspace: Workspace | None = None,
+        workspace: Removable | None,
+        on_end: OnEnd | None,
     ) -> Operation:
         """Follow an operation to its end in the background; return it as it is now."""
         self._live[live.operation.id] = live
         live.start()
-        live.task = asyncio.create_task(self._to_the_end(live, work, on_end, workspace))
+        live.task = asyncio.create_task(self._to_the_end(live, work, workspace, on_end))
         return snapshot(live.operation)
 
     async def _to_the_end(
         self,
         live: Live,
         work: Coroutine[Any, Any, dict[str, bytes]],
-        on_end: Sequence[OnEnd | None],
-        workspace: Workspace | None,
+        workspace: Removable | None,
+        on_end: OnEnd | None,
     ) -> None:
         operation = live.operation
         files: dict[str, bytes] = {}
@@ -417,9 +416,9 @@ class Operations(Reading):
             operation.finished_at = datetime.now(timezone.utc)
             if workspace is not None:
                 await asyncio.to_thread(workspace.remove)
-            for call in filter(None, on_end):
+            if on_end is not None:
                 with contextlib.suppress(Exception):
-                    call(live.look())
+                    on_end(live.look())
             storing = asyncio.create_task(live.finish(files))
             try:
                 # Those who follow it get its end also while the database is away.

@@ -12,7 +12,7 @@ from airflow_rest_api.dag_files.refresh import request_parse, until_parsed
 from airflow_rest_api.legacy.child.messages import Refused, answer, ordered, unknown_dag, warn
 
 if TYPE_CHECKING:
-    from airflow_rest_api.dag_files.parsed import Parsed
+    from airflow_rest_api.dag_files.refresh import Parsed
 
 PATIENCE = 20.0
 """Seconds to wait for the DAG processor while no file gets further."""
