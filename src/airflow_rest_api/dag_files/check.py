@@ -21,7 +21,7 @@ from airflow_rest_api.room import has_room
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.upload import Received
-    from airflow_rest_api.operations.runs import Conductor, Finished
+    from airflow_rest_api.operations.runs import Finished, WorkContext
 
 MIB = 2**20
 LARGEST_RESULT = 64 * MIB
@@ -63,7 +63,7 @@ class Findings:
 
 
 async def check(
-    conductor: Conductor, place: BundleFolder, received: Received, limits: CheckLimits
+    conductor: WorkContext, place: BundleFolder, received: Received, limits: CheckLimits
 ) -> Findings:
     """
     Parse the files as if they were in their bundle already.

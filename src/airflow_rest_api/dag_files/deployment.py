@@ -27,7 +27,7 @@ from airflow_rest_api.room import of_disk
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.history import History
-    from airflow_rest_api.operations.runs import Conductor
+    from airflow_rest_api.operations.runs import WorkContext
 
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class DagFiles:
             if not received.released:
                 await asyncio.to_thread(received.remove)
 
-    async def deploy(self, conductor: Conductor, order: DeploymentOrder) -> dict[str, Any]:
+    async def deploy(self, conductor: WorkContext, order: DeploymentOrder) -> dict[str, Any]:
         """
         Deploy files, or only check them; return the report.
 
@@ -84,7 +84,7 @@ class DagFiles:
             return await self._deploy(conductor, order, report)
 
     async def rollback(
-        self, conductor: Conductor, order: DeploymentOrder, path: str, version: int
+        self, conductor: WorkContext, order: DeploymentOrder, path: str, version: int
     ) -> dict[str, Any]:
         """Bring back a version of a file; the order comes without files."""
         with _refusing(None):
@@ -98,7 +98,12 @@ class DagFiles:
         return await self.deploy(conductor, replace(order, overwrite=True, kind="rollback"))
 
     async def delete(
-        self, conductor: Conductor, place: BundleFolder, path: str, user: str, records_of: Sequence[str] = ()
+        self,
+        conductor: WorkContext,
+        place: BundleFolder,
+        path: str,
+        user: str,
+        records_of: Sequence[str] = (),
     ) -> dict[str, Any]:
         """
         Take a file away, and the records of DAGs with it.
@@ -131,7 +136,7 @@ class DagFiles:
                 log.exception("What was left unfinished in a bundle could not be settled")
 
     async def _deploy(
-        self, conductor: Conductor, order: DeploymentOrder, report: DeploymentReport
+        self, conductor: WorkContext, order: DeploymentOrder, report: DeploymentReport
     ) -> dict[str, Any]:
         received, place = order.received, order.place
         conductor.progress("received", files=len(received.files), bytes=received.size)
@@ -170,7 +175,7 @@ class DagFiles:
         return report.result()
 
     async def _check(
-        self, conductor: Conductor, order: DeploymentOrder, report: DeploymentReport
+        self, conductor: WorkContext, order: DeploymentOrder, report: DeploymentReport
     ) -> Findings:
         found = await check(conductor, order.place, order.received, self.limits.check)
         report.dags, report.errors = found.dags, found.errors
@@ -198,7 +203,7 @@ class DagFiles:
             log.warning("Which DAGs were deployed could not be recorded: %s", error)
 
     async def _go_live(
-        self, conductor: Conductor, order: DeploymentOrder, report: DeploymentReport, found: Findings | None
+        self, conductor: WorkContext, order: DeploymentOrder, report: DeploymentReport, found: Findings | None
     ) -> None:
         bundle = order.place.bundle.name
         dag_ids = report.dag_ids()
@@ -242,7 +247,7 @@ async def _set_paused(paused: bool, dag_ids: set[str], report: DeploymentReport)
         report.warnings.append(f"The DAG {dag_id!r} was not {done}: Airflow does not know it yet.")
 
 
-def _note(conductor: Conductor, report: DeploymentReport, written: Written) -> None:
+def _note(conductor: WorkContext, report: DeploymentReport, written: Written) -> None:
     """Put what has been written on the report, and on the progress of the operation."""
     report.deployment, report.files = written.id, written.changes
     conductor.progress("written", deployment=written.id)

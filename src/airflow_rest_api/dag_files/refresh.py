@@ -18,7 +18,7 @@ from airflow_rest_api.dag_files.watch import Watch
 from airflow_rest_api.engine.job import Ending, Job
 
 if TYPE_CHECKING:
-    from airflow_rest_api.operations.runs import Conductor
+    from airflow_rest_api.operations.runs import WorkContext
 
 
 BY_PROCESSOR, BY_API_SERVER = "dag-processor", "api-server"
@@ -89,7 +89,7 @@ PULSE = 5.0
 """Seconds between two looks at whether a DAG processor is alive."""
 
 Progress = Callable[..., None]
-"""Takes a step and its details: `Conductor.progress`."""
+"""Takes a step and its details: `WorkContext.progress`."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def _numbers(versions: Mapping[str, parsing.Stored], dag_ids: Iterable[str]) -> 
 
 
 async def bring_up_to_date(
-    conductor: Conductor,
+    conductor: WorkContext,
     files: Iterable[File],
     *,
     wait: bool,
@@ -236,7 +236,7 @@ async def bring_up_to_date(
     return Parsed([ParsedFile(*file, parsed=False) for file in wanted])
 
 
-async def _parse_locally(conductor: Conductor, files: tuple[File, ...], why: str) -> Parsed:
+async def _parse_locally(conductor: WorkContext, files: tuple[File, ...], why: str) -> Parsed:
     """
     Have files parsed in a child of the engine, and what is in them recorded as the DAG processor would.
 
