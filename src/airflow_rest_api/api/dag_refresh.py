@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.security.access import Permit
     from airflow_rest_api.security.caller import Caller
 
-
 router = APIRouter(prefix="/v2", tags=["dag files"])
 
 COMMAND = "refresh_dag"

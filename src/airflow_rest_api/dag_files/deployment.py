@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.dag_files.history import History
     from airflow_rest_api.operations.runs import WorkContext
 
-
 log = logging.getLogger(__name__)
 
 ROUND = 15.0

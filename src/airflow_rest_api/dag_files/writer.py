@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.dag_files.order import Change
     from airflow_rest_api.dag_files.upload import ReceivedFile
 
-
 LOCK = "lock"
 PATIENCE = 120.0
 """Seconds to wait for another API server, which only holds the lock while it renames files."""
