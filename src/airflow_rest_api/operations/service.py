@@ -7,39 +7,36 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.engine.job import Job
 from airflow_rest_api.errors import TooManyWaiting, Unavailable
-from airflow_rest_api.operations.arguments import with_files
-from airflow_rest_api.operations.cancel import Cancel
-from airflow_rest_api.operations.command import UNREAD, Ear, follow
-from airflow_rest_api.operations.conduct import Work, perform
-from airflow_rest_api.operations.files import Upload, Workspace
+from airflow_rest_api.operations import upkeep
+from airflow_rest_api.operations.encoding import NOT_KEPT
+from airflow_rest_api.operations.files import Removable, Upload, Workspace, with_files
 from airflow_rest_api.operations.live import STORED_WITHIN, Live
 from airflow_rest_api.operations.model import Operation, Server, State, new_id
 from airflow_rest_api.operations.reading import Reading
 from airflow_rest_api.operations.recorder import Recorder
 from airflow_rest_api.operations.result import reader
-from airflow_rest_api.operations.sealing import NOT_KEPT
+from airflow_rest_api.operations.runs import UNREAD, Listener, Work, follow, perform
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Effect, Invocation
-    from airflow_rest_api.commands.needs import Ask
     from airflow_rest_api.engine.engine import Engine
-    from airflow_rest_api.operations.arguments import Parser
+    from airflow_rest_api.operations.files import Parser
     from airflow_rest_api.operations.model import Key
     from airflow_rest_api.operations.result import Read
     from airflow_rest_api.operations.store import Store
+    from airflow_rest_api.security.access import OnEnd, Permit
 
 log = logging.getLogger(__name__)
-
-OnEnd = Callable[[Operation], None]
 
 UNBEGUN_AFTER = timedelta(minutes=5)
 """Longer than any attempt to write a row may take, with all its patience."""
@@ -88,9 +85,9 @@ class Operations(Reading):
 
     async def start(
         self,
+        permit: Permit,
         invocation: Invocation,
         *,
-        user: str,
         files: Mapping[str, Upload] | None = None,
         parser: Parser | None = None,
         entry: str | None = None,
@@ -98,10 +95,6 @@ class Operations(Reading):
         read: Read | None = None,
         timeout: float | None = None,
         warnings: list[str] | None = None,
-        on_end: OnEnd | None = None,
-        asks: tuple[Ask, ...] | None = None,
-        visible: Mapping[str, Sequence[str]] | None = None,
-        redacted: bool = False,
         recorded: bool = False,
         key: Key | None = None,
         rerun_of: str | None = None,
@@ -123,10 +116,6 @@ class Operations(Reading):
         :param read: reads the result off what the entry prints; by default what fits the invocation
         :param timeout: seconds, in place of the default
         :param warnings: to put on the operation
-        :param on_end: is given the operation once it has ended; must return at once
-        :param asks: what the user needed to run it: who may do all of that may see the operation
-        :param visible: the rows that the command may print, None for all
-        :param redacted: secrets are masked, although the command is there to show them
         :param recorded: have the operation in the database before it begins: its client will not wait
         :param key: of the client's request; implies ``recorded``
         :param rerun_of: the id of the operation that this one repeats
@@ -137,19 +126,19 @@ class Operations(Reading):
         :raises KeyTaken: the key was used before
         :raises Unavailable: it was to be recorded first, and the database is away
         """
-        self._check_turn(user)
+        self._check_turn(permit.user)
         workspace = None
         argv = invocation.argv
         names = invocation.command.files(invocation.values, invocation.given)
         operation = self._operation(
-            invocation.command.name, invocation.effect, invocation.masked, user, warnings, asks
+            permit, invocation.command.name, invocation.effect, invocation.masked, warnings
         )
         named = invocation.values.get("dag_id")
         operation.dag_id = named if isinstance(named, str) and named else None
         operation.rerun_of, operation.endpoint = rerun_of, endpoint
         operation.message = self._engine.waits_for
         operation.reveals = invocation.reveals_secrets
-        if operation.reveals and not self._store.seal.keeps:
+        if operation.reveals and not self._store.cipher.available:
             operation.warnings.append(NOT_KEPT)
         try:
             if names:
@@ -160,13 +149,14 @@ class Operations(Reading):
                 shown=invocation.masked,
                 entry=entry,
                 timeout=timeout if timeout is not None else self._command_timeout,
-                output_limit=self._output_limit,
                 secrets=invocation.secrets,
-                visible=visible,
+                visible=permit.visible,
                 # What shows secrets on purpose would show nothing.
-                mask=redacted or not invocation.reveals_secrets,
+                mask=permit.redacted or not invocation.reveals_secrets,
                 setup={
-                    setup.PREPARE: setup.order(user, commands or [invocation.command.name], redacted=redacted)
+                    setup.PREPARE: setup.order(
+                        permit.user, commands or [invocation.command.name], redacted=permit.redacted
+                    )
                 },
                 limited=limited,
             )
@@ -174,10 +164,10 @@ class Operations(Reading):
                 live = Live(
                     operation, self._recorder, self._output_limit, recorded=recorded or key is not None
                 )
-                ear = Ear(live, workspace)
+                listener = Listener(live.transcript, workspace)
                 # Again: others of this user may have come in between. From here to `_follow` nobody does.
-                self._check_turn(user)
-                process = self._engine.submit(job, ear)
+                self._check_turn(permit.user)
+                process = self._engine.submit(job, listener)
         except BaseException:
             if workspace is not None:
                 await asyncio.to_thread(workspace.remove)
@@ -185,8 +175,8 @@ class Operations(Reading):
         process.on_start, process.on_wait = live.begin, live.wait_for
         live.stop = process.cancel
         read = read or reader(invocation)
-        work = follow(live, process, ear, invocation, workspace, self._file_limit, read)
-        self._follow(live, work, workspace, on_end)
+        work = follow(live, process, listener, invocation, workspace, self._file_limit, read)
+        self._follow(live, work, workspace, permit)
         return live.look()
 
     def check_room(self, user: str) -> None:
@@ -200,19 +190,18 @@ class Operations(Reading):
 
     async def conduct(
         self,
+        permit: Permit,
         command: str,
         work: Work,
         *,
         effect: Effect,
         argv: list[str],
-        user: str,
-        asks: tuple[Ask, ...] | None,
         dag_id: str | None = None,
-        on_end: OnEnd | None = None,
         timeout: float | None = None,
         recorded: bool = False,
         key: Key | None = None,
         endpoint: str | None = None,
+        workspace: Removable | None = None,
     ) -> Operation:
         """
         Run a coroutine of ours as an operation and return that at once; the parameters are those of `start`.
@@ -220,13 +209,14 @@ class Operations(Reading):
         :param argv: what is shown as run, without secrets
         :param work: is given its `Conductor`; returns the operation's result, raises `Failed`, and is
             cancelled on cancel and after ``timeout`` seconds
+        :param workspace: removed when the operation has ended, also where the work never began
         """
-        operation = self._operation(command, effect, argv, user, None, asks)
+        operation = self._operation(permit, command, effect, argv, None)
         operation.dag_id, operation.endpoint = dag_id, endpoint
         async with self._recorded(operation, key, first=recorded):
             live = Live(operation, self._recorder, self._output_limit, recorded=recorded or key is not None)
         timeout = timeout if timeout is not None else self._command_timeout
-        self._follow(live, perform(live, self._engine, work, timeout), None, on_end)
+        self._follow(live, perform(live, self._engine, work, timeout), workspace, permit)
         return live.look()
 
     async def forget_unbegun(self) -> None:
@@ -237,7 +227,8 @@ class Operations(Reading):
         """
         known = set(self._live)
         before = datetime.now(timezone.utc) - UNBEGUN_AFTER
-        for identifier in await self._store.unfinished(self.server.id, before):
+        unfinished = partial(upkeep.unfinished, server=self.server.id, before=before)
+        for identifier in await self._store.database.run(unfinished):
             if identifier not in known:
                 log.warning("Operation %s never began; it is forgotten", identifier)
                 await self._store.discard(identifier)
@@ -261,24 +252,23 @@ class Operations(Reading):
 
     def _operation(
         self,
+        permit: Permit,
         name: str,
         effect: Effect,
         argv: Sequence[str],
-        user: str,
         warnings: list[str] | None,
-        asks: tuple[Ask, ...] | None,
     ) -> Operation:
         return Operation(
             id=new_id(),
             command=name,
             effect=effect.value,
             argv=list(argv),
-            user=user,
+            user=permit.user,
             host=self.server.host,
             server=self.server.id,
             created_at=datetime.now(timezone.utc),
             warnings=list(warnings or ()),
-            asks=asks,
+            asks=permit.asks,
         )
 
     def _check_turn(self, user: str) -> None:
@@ -305,18 +295,18 @@ class Operations(Reading):
         self,
         live: Live,
         work: Coroutine[Any, Any, dict[str, bytes]],
-        workspace: Workspace | None,
-        on_end: OnEnd | None,
+        workspace: Removable | None,
+        permit: Permit,
     ) -> None:
         self._live[live.operation.id] = live
         live.start()
-        live.task = asyncio.create_task(self._to_the_end(live, work, workspace, on_end))
+        live.task = asyncio.create_task(self._to_the_end(live, work, workspace, permit.on_end))
 
     async def _to_the_end(
         self,
         live: Live,
         work: Coroutine[Any, Any, dict[str, bytes]],
-        workspace: Workspace | None,
+        workspace: Removable | None,
         on_end: OnEnd | None,
     ) -> None:
         operation = live.operation
@@ -336,13 +326,10 @@ class Operations(Reading):
             try:
                 # Who follows it hears of the end, also while the database is away.
                 await asyncio.wait({storing}, timeout=STORED_WITHIN)
-                live.feed.end()
+                live.transcript.end()
                 await storing
             finally:
                 del self._live[operation.id]
-                live.feed.end()
-                if operation.reveals and not self._store.seal.keeps:
-                    self._lately.put(live)
-
-
-__all__ = ["Cancel", "Operation", "Operations", "State", "Upload"]
+                live.transcript.end()
+                if operation.reveals and not self._store.cipher.available:
+                    self._recent.put(live)
