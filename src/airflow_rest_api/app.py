@@ -36,7 +36,6 @@ from airflow_rest_api.dag_files.check import CheckLimits
 from airflow_rest_api.dag_files.child import MODULES as DAG_FILES
 from airflow_rest_api.dag_files.deployment import DagFiles, DeploymentLimits
 from airflow_rest_api.dag_files.grants import Grants, entity
-from airflow_rest_api.dag_files.grants import parse as parse_folders
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.upload import Bounds
 from airflow_rest_api.engine.engine import Engine
@@ -54,6 +53,7 @@ from airflow_rest_api.operations.encoding import NoCipher
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.upkeep import Heartbeat, sweeper
+from airflow_rest_api.option_values import folders
 from airflow_rest_api.security.access import Gate, Switches
 from airflow_rest_api.security.audit import Audit, QuietQuery
 from airflow_rest_api.security.guard import Guard
@@ -267,7 +267,7 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         store,
         services,
         _dag_files(settings, tables),
-        Grants(gate, parse_folders(settings.deploy_folders)),
+        Grants(gate, folders(settings.deploy_folders)),
         Usage(tables),
         audit,
     )
@@ -302,7 +302,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.header_user.begin()
     await context.engine.start()
     context.catalog.begin().add_done_callback(_log_failure)
-    powers = (*POWERS, *(entity(*folder) for folder in parse_folders(context.settings.deploy_folders)))
+    powers = (
+        *POWERS,
+        *(entity(*folder) for folder in folders(context.settings.deploy_folders)),
+    )
     grants = asyncio.create_task(asyncio.to_thread(fab_permissions.create, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
     context.dag_files.recovery.start()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.errors import CLOSE, AddressTooLong, BodyTooSlow, HeadersTooLarge, TooManyParameters
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from airflow_rest_api.errors import ApiError
+    from airflow_rest_api.option_values import Networks
 
 
 MOUNT = "/admin/rest_api"
@@ -97,16 +98,9 @@ def header_parameter(text: str, name: str) -> str:
     return next((value for key, value in map(name_and_value, parameters) if key == name), "")
 
 
-Networks = tuple[IPv4Network | IPv6Network, ...]
-
 FORWARDED = b"x-forwarded-for"
 MOST_HOPS = 20
 """Proxies between a client and us that are looked through."""
-
-
-def networks(text: str) -> Networks:
-    """Return the addresses and networks of a list with commas; raise ValueError for what is neither."""
-    return tuple(ip_network(word.strip(), strict=False) for word in text.split(",") if word.strip())
 
 
 def client_address(scope: Scope, trusted: Networks) -> str | None:

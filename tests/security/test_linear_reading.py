@@ -25,8 +25,8 @@ from airflow_rest_api.api.listing import Cursor
 from airflow_rest_api.api.operations import _position
 from airflow_rest_api.api.requests import Ending
 from airflow_rest_api.api.service_logs import _offsets
-from airflow_rest_api.asgi import client_address, networks
-from airflow_rest_api.commands import rules
+from airflow_rest_api.asgi import client_address
+from airflow_rest_api.commands import argument_kinds
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.commands.masking import masked_text
 from airflow_rest_api.dag_files.upload import clean
@@ -39,6 +39,7 @@ from airflow_rest_api.legacy.login.throttle import network
 from airflow_rest_api.legacy.request import parse_pairs, read_body
 from airflow_rest_api.legacy.translate import dates
 from airflow_rest_api.operations.files import safe_name
+from airflow_rest_api.option_values import networks
 from airflow_rest_api.security.audit import quiet
 from airflow_rest_api.security.guard import _bearer, _expect
 from airflow_rest_api.security.header_token import HeaderToken
@@ -200,10 +201,10 @@ def kinds() -> Iterator[tuple[str, str]]:
                 getattr(action.type, "__name__", ""),
                 argument.repeatable,
                 bool(argument.choices),
-                rules.is_secret(action),
-                rules.is_name(argument.name),
-                argument.name in rules.PATTERNS,
-                argument.name in rules.ADDRESSES,
+                argument_kinds.is_secret(action),
+                argument_kinds.is_name(argument.name),
+                argument.name in argument_kinds.PATTERNS,
+                argument.name in argument_kinds.ADDRESSES,
             )
             if not argument.flag and kind not in seen:
                 seen.add(kind)

@@ -25,7 +25,7 @@ from airflow_rest_api.api.models import (
     summary,
 )
 from airflow_rest_api.api.requests import Body, read_aside, read_body, validated
-from airflow_rest_api.commands.everyday import everyday
+from airflow_rest_api.commands.discovery import search_words
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.policy import described
 from airflow_rest_api.errors import BadJson, BadRequest, UnknownCommand
@@ -77,7 +77,7 @@ async def list_commands(
         and (
             wanted in command.name.lower()
             or wanted in (command.help or "").lower()
-            or wanted in everyday(command)
+            or wanted in search_words(command)
         )
     ]
     return answer_model(CommandList(commands=found, total_entries=len(found)))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 from fastapi import Depends, Request
 
 from airflow_rest_api.api.sse import Streams
-from airflow_rest_api.asgi import Networks, client_address, networks
+from airflow_rest_api.asgi import client_address
+from airflow_rest_api.option_values import Networks, networks
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.guard import STATE
 

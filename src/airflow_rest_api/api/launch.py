@@ -12,6 +12,7 @@ from airflow_rest_api.commands.masking import LONGEST_SHOWN
 from airflow_rest_api.commands.model import STDOUT
 from airflow_rest_api.errors import ApiError, BadArgument, CannotRepeat, UnknownCommand
 from airflow_rest_api.operations.files import safe_name
+from airflow_rest_api.operations.model import Origin
 from airflow_rest_api.secret_names import MASK
 
 if TYPE_CHECKING:
@@ -100,9 +101,7 @@ async def start(
         invocation,
         files=files,
         parser=catalog,
-        recorded=recorded,
-        key=key,
-        rerun_of=rerun_of,
+        origin=Origin(recorded, key, rerun_of),
     )
 
 

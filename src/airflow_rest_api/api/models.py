@@ -11,7 +11,7 @@ from pydantic_core import PydanticSerializationError
 from typing_extensions import Self
 
 from airflow_rest_api.api.sse import MEDIA_TYPE
-from airflow_rest_api.commands.everyday import everyday
+from airflow_rest_api.commands.discovery import search_words
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.operations.files import MEDIA_TYPES
 from airflow_rest_api.operations.model import Cancel, State
@@ -236,7 +236,7 @@ def summary(command: Command, refused: Forbidden | None) -> CommandSummary:
         name=command.name,
         path="/".join(command.path),
         help=command.help,
-        also=everyday(command),
+        also=search_words(command),
         effect=command.effect,
         allowed=refused is None,
         refusal=Refusal.of(refused),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import DEPLOY, Ask, Resource
-from airflow_rest_api.commands.policy import refusal
+from airflow_rest_api.commands.policy import OWN, own_command, refusal
 from airflow_rest_api.dag_files import bundles
 from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.errors import Forbidden, UnknownBundle
@@ -22,23 +22,10 @@ if TYPE_CHECKING:
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.security.decision import Attempt, Permissions
 
-
 COMMANDS: Mapping[str, Effect] = {
-    "deploy_dag": Effect.EXECUTE,
-    "check_dag_files": Effect.EXECUTE,
-    "rollback_dag_file": Effect.EXECUTE,
-    "delete_dag_file": Effect.WRITE,
-    "read_dag_files": Effect.READ,
-    "refresh_dag_file": Effect.WRITE,
+    name: rule.effect for name, rule in OWN.items() if DEPLOY in {need.entity for need in rule.needs}
 }
 """What can be done to DAG files, by the names that operations, the event log and the switches know."""
-
-LONGEST = 200
-"""Characters of a folder: Flask-AppBuilder's names of resources have 250."""
-
-
-class BadFolders(ValueError):
-    """The option cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +98,7 @@ class Grants:
     """
     Decides about DAG files.
 
-    :param folders: those that deployment can be granted for on their own: see `parse`
+    :param folders: those that deployment can be granted for on their own: see `option_values.folders`
     """
 
     def __init__(self, gate: Gate, folders: Iterable[tuple[str, str]] = ()) -> None:
@@ -193,21 +180,6 @@ def _require(scope: Scope, command: str, bundle: str = "", paths: Iterable[str] 
             )
 
 
-def parse(text: str) -> tuple[tuple[str, str], ...]:
-    """
-    Read the option `deploy_folders`: `bundle` or `bundle/folder`, with commas between them.
-
-    :raises BadFolders: with the reason
-    """
-    found = []
-    for word in filter(None, (part.strip() for part in text.split(","))):
-        bundle, *parts = word.split("/")
-        if not bundle or any(part in ("", ".", "..") for part in parts) or len(word) > LONGEST:
-            raise BadFolders(f"{word[:LONGEST]!r} is not bundle/folder")
-        found.append((bundle, "/".join(parts)))
-    return tuple(found)
-
-
 def entity(bundle: str, folder: str) -> str:
     """Return the power that is deployment in one folder."""
     return f"{DEPLOY} {bundle}/{folder}" if folder else f"{DEPLOY} {bundle}"
@@ -215,7 +187,7 @@ def entity(bundle: str, folder: str) -> str:
 
 def command_of(command: str, effect: Effect | None = None) -> Command:
     """Return what is done to DAG files as the rest of the plugin sees a command."""
-    return Command((command,), "", None, (), effect or COMMANDS[command])
+    return own_command(command, effect)
 
 
 def _ask(what: str) -> Ask:

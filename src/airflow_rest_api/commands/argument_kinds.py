@@ -1,4 +1,4 @@
-"""What the parser does not say about an argument: which values are files, secrets, or places on the server.
+"""What kind of value an argument takes, which no parser says: a file, a secret, a place on the server.
 
 Arguments are known here by the name (argparse's ``dest``) that Airflow and its providers share between
 commands.
