@@ -44,6 +44,7 @@ from airflow_rest_api.legacy import usage_routes
 from airflow_rest_api.legacy.child import MODULES
 from airflow_rest_api.legacy.credentials import LegacyCredentials, not_let_in
 from airflow_rest_api.legacy.dag_readiness import DagReadiness
+from airflow_rest_api.legacy.endpoints import BY_NAME as ENDPOINTS_BY_NAME
 from airflow_rest_api.legacy.endpoints import ENDPOINT_COMMANDS
 from airflow_rest_api.legacy.model import PATH as LEGACY
 from airflow_rest_api.legacy.routes import Legacy
@@ -269,6 +270,7 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         _dag_files(settings, tables),
         Grants(gate, folders(settings.deploy_folders)),
         Usage(tables),
+        ENDPOINTS_BY_NAME,
         audit,
     )
 

@@ -16,7 +16,14 @@ from starlette.formparsers import MultiPartException
 from airflow_rest_api import json_text
 from airflow_rest_api.api import requests
 from airflow_rest_api.api.models import RunBody
-from airflow_rest_api.api.requests import LARGE, LONGEST_JSON, MOST_FIELDS, Ending, read_aside, read_multipart
+from airflow_rest_api.api.requests import (
+    LARGE,
+    LONGEST_JSON,
+    MOST_FIELDS,
+    LastBoundary,
+    read_aside,
+    read_multipart,
+)
 from airflow_rest_api.errors import BadRequest
 from airflow_rest_api.json_text import MOST_VALUES
 from tests.standin import serving
@@ -97,7 +104,7 @@ WHOLE = b'--XX\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--XX--\r\
 
 @pytest.mark.parametrize("size", [1, 7, 4096])
 def test_a_whole_body_is_complete_in_whatever_pieces_it_comes(size: int):
-    ending = Ending(TYPE)
+    ending = LastBoundary(TYPE)
     for start in range(0, len(WHOLE), size):
         ending.add(WHOLE[start : start + size])
 
@@ -106,14 +113,14 @@ def test_a_whole_body_is_complete_in_whatever_pieces_it_comes(size: int):
 
 def test_a_body_that_was_cut_off_is_not():
     for length in range(len(WHOLE) - 3):
-        ending = Ending(TYPE)
+        ending = LastBoundary(TYPE)
         ending.add(WHOLE[:length])
 
         assert not ending.complete
 
 
 def test_a_quoted_boundary_and_what_follows_the_last_one_do_no_harm():
-    ending = Ending('multipart/form-data; charset=utf-8; boundary="XX"')
+    ending = LastBoundary('multipart/form-data; charset=utf-8; boundary="XX"')
     ending.add(WHOLE + b"epilogue")
 
     assert ending.complete

@@ -20,7 +20,7 @@ from airflow_rest_api.errors import Forbidden
 from airflow_rest_api.operations.model import Operation, State
 from airflow_rest_api.security import audit as module
 from airflow_rest_api.security import refusals as refusing
-from airflow_rest_api.security.audit import Audit, NoRoom, QuietQuery, quiet
+from airflow_rest_api.security.audit import Audit, AuditBacklog, QuietQuery, quiet
 from tests.keeping import wait_for
 
 
@@ -211,9 +211,9 @@ def test_nothing_is_begun_whose_end_could_not_be_recorded(monkeypatch: pytest.Mo
         assert record is not None
         record(operation())
     assert audit.ended(someone(), invocation(Effect.READ)) is None
-    with pytest.raises(NoRoom):
+    with pytest.raises(AuditBacklog):
         audit.ended(someone(), invocation())
-    with pytest.raises(NoRoom):
+    with pytest.raises(AuditBacklog):
         audit.admit()
     refusals(audit, 1)
     table.go.set()

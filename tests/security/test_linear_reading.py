@@ -23,7 +23,7 @@ from airflow_rest_api.api.answers import _wants_file, preference
 from airflow_rest_api.api.commands import from_form
 from airflow_rest_api.api.listing import Cursor
 from airflow_rest_api.api.operations import _position
-from airflow_rest_api.api.requests import Ending
+from airflow_rest_api.api.requests import LastBoundary
 from airflow_rest_api.api.service_logs import _offsets
 from airflow_rest_api.asgi import client_address
 from airflow_rest_api.commands import argument_kinds
@@ -102,7 +102,7 @@ HEADERS: dict[str, Callable[[str], Any]] = {
         token_of(header("authorization", text)),
     ),
     "content-type": lambda text: (
-        Ending(f"multipart/form-data; {text}"),
+        LastBoundary(f"multipart/form-data; {text}"),
         asyncio.run(read_body(header("content-type", f"multipart/form-data;{text}"), coming(b"x"), 100)),
     ),
     "content-length": lambda text: text.isdigit() and int(text[:20]),

@@ -19,7 +19,7 @@ from airflow_rest_api.api.models import (
     RUN_RESPONSES,
     CommandDetail,
     CommandList,
-    Refusal,
+    CommandRefusal,
     RunBody,
     errors,
     summary,
@@ -100,7 +100,7 @@ async def get_command(name: str, context: ContextDep, caller: CallerDep) -> Resp
         reveals_secrets=command.reveals_secrets,
         needs=described(command),
         allowed=refused is None,
-        refusal=Refusal.of(refused),
+        refusal=CommandRefusal.of(refused),
         arguments={"required": [], **command_schema(command)},
     )
     return answer_model(detail)

@@ -28,6 +28,7 @@ from airflow_rest_api.api.dag_files_answers import (
     scope_of,
     start_work,
 )
+from airflow_rest_api.api.listing import NOT_A_CURSOR
 from airflow_rest_api.api.models import ACCEPTED, IDEMPOTENCY_KEY, PREFER, OperationBody, errors
 from airflow_rest_api.api.requests import read_form
 from airflow_rest_api.dag_files import bundles, listing
@@ -264,7 +265,7 @@ async def list_deployments(
     scope = await scope_of(context, caller, READ)
     history = context.dag_files.history
     if cursor is not None and not cursor.isalnum():
-        raise BadRequest("cursor: this is the `next` of no page", argument="cursor")
+        raise BadRequest(NOT_A_CURSOR, argument="cursor")
     found = await history.deployments(before=cursor, limit=limit + 1)
     following = found[limit - 1].id if len(found) > limit else None
     found = found[:limit]

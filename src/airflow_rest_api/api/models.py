@@ -152,7 +152,7 @@ class ArgumentSummary(Model):
     help: str | None
 
 
-class Refusal(Model):
+class CommandRefusal(Model):
     """Why a command cannot be run by the caller: what running it would be answered with, 403."""
 
     reason: Literal["forbidden", "switched_off"] = Field(
@@ -189,7 +189,7 @@ class CommandSummary(Model):
     )
     effect: Effect
     allowed: bool = Field(description="Whether the caller may run it, on one object at least.")
-    refusal: Refusal | None = Field(description="Why not, where it is not allowed.")
+    refusal: CommandRefusal | None = Field(description="Why not, where it is not allowed.")
     arguments: list[ArgumentSummary]
 
 
@@ -212,7 +212,7 @@ class CommandDetail(Model):
     reveals_secrets: bool
     needs: list[str] = Field(description="What of Airflow's permissions it needs, in words.")
     allowed: bool = Field(description="Whether the caller may run it, on one object at least.")
-    refusal: Refusal | None = Field(description="Why not, where it is not allowed.")
+    refusal: CommandRefusal | None = Field(description="Why not, where it is not allowed.")
     arguments: dict[str, Any] = Field(description="The arguments by name, as JSON Schema (2020-12).")
 
 
@@ -239,7 +239,7 @@ def summary(command: Command, refused: Forbidden | None) -> CommandSummary:
         also=search_words(command),
         effect=command.effect,
         allowed=refused is None,
-        refusal=Refusal.of(refused),
+        refusal=CommandRefusal.of(refused),
         arguments=[ArgumentSummary.model_validate(argument) for argument in command.arguments],
     )
 

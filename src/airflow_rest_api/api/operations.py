@@ -114,7 +114,7 @@ async def list_operations(
         dag_id=dag_id,
         since=since,
         until=until,
-        endpoints=endpoints_of(endpoint, legacy),
+        endpoints=endpoints_of(endpoint, legacy, context.endpoints),
     )
     found, following = await page(context, caller, wanted, cursor, limit)
     bodies = [OperationSummary.of(operation) for operation in found]

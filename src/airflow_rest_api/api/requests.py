@@ -71,7 +71,7 @@ _SLOW_CODECS = frozenset({"punycode", "idna"})
 """Those of Python's that take time with the square of the length; nobody writes a form in them."""
 
 
-class Ending:
+class LastBoundary:
     """
     The end of a body as it passes by: the parser silently leaves out a part that was cut off.
 
@@ -92,7 +92,7 @@ class Ending:
         return b"--" + self._boundary + b"--" in self._tail
 
 
-class Parser(MultiPartParser):
+class BoundedParser(MultiPartParser):
     """
     Starlette's parser, with bounds of what it lets a client choose, and threads for what is long.
 
@@ -196,8 +196,10 @@ async def read_multipart(
     :param part: bytes that one field may have
     :raises MultiPartException: it is none, or has more
     """
-    ending = Ending(headers.get("content-type", ""))
-    parser = Parser(headers, _watched(stream, ending), max_files=files, max_fields=fields, max_part_size=part)
+    ending = LastBoundary(headers.get("content-type", ""))
+    parser = BoundedParser(
+        headers, _watched(stream, ending), max_files=files, max_fields=fields, max_part_size=part
+    )
     form = await parser.parse()
     if not ending.complete:
         await form.close()
@@ -205,7 +207,7 @@ async def read_multipart(
     return form
 
 
-async def _watched(stream: AsyncIterator[bytes], ending: Ending) -> AsyncGenerator[bytes, None]:
+async def _watched(stream: AsyncIterator[bytes], ending: LastBoundary) -> AsyncGenerator[bytes, None]:
     async for chunk in stream:
         ending.add(chunk)
         yield chunk

@@ -181,5 +181,5 @@ def _position(offsets: dict[str, int]) -> str:
 
 def _offsets(text: str) -> dict[str, int]:
     if not re.fullmatch(r"\d{1,18}\.\d{1,18}", text):
-        raise BadRequest("after: this is the id of no event of a log", argument="after")
+        raise BadRequest("after: not the id of an event of this log.", argument="after")
     return dict(zip(logs.STREAMS, map(int, text.split(".")), strict=True))

@@ -82,7 +82,7 @@ MOST_WORDS = 200
 """Words of a command line from which a row is made."""
 
 
-class NoRoom(Unavailable):
+class AuditBacklog(Unavailable):
     """So much of what was done waits to be recorded that nothing more is begun."""
 
 
@@ -105,7 +105,7 @@ class Audit:
     def admit(self) -> None:
         """Raise NoRoom where what is to be done next could not be recorded: it is not done."""
         if len(self._done) >= ROOM:
-            raise NoRoom("Too much waits to be written to the event log.")
+            raise AuditBacklog("Too much waits to be written to the event log.")
 
     def ended(self, caller: Caller, invocation: Invocation) -> Callable[[Operation], None] | None:
         """

@@ -13,7 +13,7 @@ from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.asgi import PAGES, STATIC
 
 if TYPE_CHECKING:
-    from airflow_rest_api.security.decision import Permissions
+    from airflow_rest_api.security.decision import UserPermissions
 
 SECONDS = 60.0
 """For how long: a token that was taken back meanwhile sees nothing but the list of commands."""
@@ -95,7 +95,7 @@ class Host(Protocol):
     async def is_admin(self, user: Any) -> bool:
         """Return whether a user may do everything."""
 
-    def permissions(self, user: Any) -> Permissions:
+    def permissions(self, user: Any) -> UserPermissions:
         """Return what a user may."""
 
     def trusted_origins(self) -> frozenset[str]:
@@ -114,7 +114,7 @@ class Caller:
         self._user = user
         self._token = token
         self._admin: bool | None = None
-        self._permissions: Permissions | None = None
+        self._permissions: UserPermissions | None = None
         self.name = host.user_name(user)
         self.address: str | None = None
         """Where the request came from, for the records."""
@@ -136,7 +136,7 @@ class Caller:
             self._admin = await self._host.is_admin(self._user)
         return self._admin
 
-    async def ask(self, question: Callable[[Permissions], T]) -> T:
+    async def ask(self, question: Callable[[UserPermissions], T]) -> T:
         """Return what a function finds out from the caller's permissions; each answer is asked for once."""
         if self._permissions is None:
             self._permissions = self._host.permissions(self._user)
