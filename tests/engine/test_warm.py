@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.engine import Ending
 from airflow_rest_api.engine.engine import Engine
-from airflow_rest_api.engine.job import Job, Outcome
+from airflow_rest_api.engine.job import Ending, Job, Outcome
 from tests.engine.conftest import Run, act, outcome
 
 pytestmark = pytest.mark.airflow
