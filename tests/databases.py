@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 
-from tests.services import require_mariadb, require_postgresql
+from tests.servers import require_mariadb, require_postgresql
 
 KINDS = ("sqlite", "postgresql", "mariadb")
 

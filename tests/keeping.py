@@ -13,10 +13,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from airflow_rest_api import processes
 from airflow_rest_api.operations.model import new_id
-from airflow_rest_api.services import child, processes, status
-from airflow_rest_api.services.files import open_log
+from airflow_rest_api.services import start, status
 from airflow_rest_api.services.model import Service
+from airflow_rest_api.services.start import open_log
 
 PATIENCE = 60
 
@@ -77,7 +78,7 @@ def keep(folder: Path, words: Sequence[str], **order: Any) -> Kept:
     order = {"letter": None, "again": False, "grace": 60, "pauses": [1, 60, 60], **order}
     log = open_log(folder, "log")
     try:
-        pid = child.start_keeper(
+        pid = start.start_keeper(
             {**order, "words": list(words), "folder": str(folder)}, log, log, folder, "test"
         )
     finally:

@@ -15,7 +15,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from airflow_rest_api.services import processes
+from airflow_rest_api import processes
 
 log = logging.getLogger(__name__)
 

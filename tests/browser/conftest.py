@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from demo.stack import Stack
 from tests.browser.visitor import FLAGS, Visitor
-from tests.services import require_chromium
+from tests.servers import require_chromium
 
 
 @pytest.fixture(scope="package")

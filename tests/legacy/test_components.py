@@ -20,7 +20,7 @@ from demo.stack import Stack
 from tests.legacy.client import Client
 from tests.legacy.components import eventually, started
 from tests.legacy.kdc import REALM, Kdc
-from tests.services import REDIS, require_program, require_redis
+from tests.servers import REDIS, require_program, require_redis
 
 pytestmark = [
     pytest.mark.airflow,

@@ -14,8 +14,8 @@ from starlette.responses import PlainTextResponse, Response
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.models import as_json
 from airflow_rest_api.api.responses import errors, event_stream
-from airflow_rest_api.api.service_launch import allowed_to_look
 from airflow_rest_api.api.service_models import ServiceBody
+from airflow_rest_api.api.services import allowed_to_look
 from airflow_rest_api.api.sse import EventStream, Lease, event
 from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.routes import Needs, needs

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from airflow_rest_api.airflow.jobs import Beat
     from airflow_rest_api.commands.model import Argument
     from airflow_rest_api.security.access import Forbidden
-    from airflow_rest_api.services.jobs import Seen
     from airflow_rest_api.services.kinds import Kind
+    from airflow_rest_api.services.reconcile import Seen
 
 
 class StartBody(Model):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.service import Operations
     from airflow_rest_api.security.caller import Caller
-    from airflow_rest_api.services.launching import Plan
+    from airflow_rest_api.services.launch import Plan
     from airflow_rest_api.services.service import Services
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from airflow_rest_api.services.log_files import open_to_read
+from airflow_rest_api.services.logs import open_to_read
 
 TAIL = 64 * 1024
 

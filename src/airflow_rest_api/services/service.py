@@ -21,13 +21,12 @@ from airflow_rest_api.services.errors import (
     NotManaged,
     StillRunning,
 )
-from airflow_rest_api.services.files import log_name
-from airflow_rest_api.services.jobs import Seen, paired
 from airflow_rest_api.services.kinds import BY_JOB_TYPE
-from airflow_rest_api.services.launching import Plan
+from airflow_rest_api.services.launch import Plan, check_free
 from airflow_rest_api.services.local import Local, folder_for, now
 from airflow_rest_api.services.model import Service, State, Wish, identity_of
-from airflow_rest_api.services.ports import check_free
+from airflow_rest_api.services.reconcile import Seen, paired
+from airflow_rest_api.services.start import log_name
 from airflow_rest_api.services.store import ServiceStore, Taken
 
 if TYPE_CHECKING:

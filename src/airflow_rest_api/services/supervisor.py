@@ -17,7 +17,8 @@ import sys
 import time
 from typing import Any, NoReturn
 
-from airflow_rest_api.services import processes, status
+from airflow_rest_api import processes
+from airflow_rest_api.services import status
 from airflow_rest_api.services.status import Status
 
 PR_SET_PDEATHSIG = 1

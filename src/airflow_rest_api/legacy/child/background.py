@@ -6,8 +6,7 @@ from typing import Any
 
 from airflow_rest_api.legacy.child import dags
 from airflow_rest_api.legacy.child.messages import Refused, ordered
-from airflow_rest_api.services.child import Order, start
-from airflow_rest_api.services.files import StartRefused
+from airflow_rest_api.services.start import Order, StartRefused, start
 
 
 @ordered

@@ -18,7 +18,7 @@ from airflow_rest_api.legacy.translate.plan import (
     renamed,
 )
 from airflow_rest_api.services.kinds import BY_COMMAND, LOG_SERVER
-from airflow_rest_api.services.launching import Plan
+from airflow_rest_api.services.launch import Plan
 
 LOG_ARGUMENTS = ("stdout", "stderr", "log-file")
 ENTRY = f"{CHILD}.background:main"

@@ -16,7 +16,7 @@ from airflow_rest_api.legacy.deploy import Deployment
 from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Request
 from airflow_rest_api.legacy.translate.names import ARGUMENTS, COMMANDS, IMPLIED, MISSING, SEPARATE
-from airflow_rest_api.services.launching import Plan
+from airflow_rest_api.services.launch import Plan
 
 CHILD = "airflow_rest_api.legacy.child"
 STRONGEST_LAST = (Effect.READ, Effect.WRITE, Effect.EXECUTE, Effect.SERVICE, Effect.DESTRUCTIVE)

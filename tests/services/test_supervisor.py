@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.services import processes, status
+from airflow_rest_api import processes
+from airflow_rest_api.services import status
 from airflow_rest_api.services.status import Status
 from tests.keeping import Kept, keep, wait_for
 from tests.small_disk import FULL, small_disk

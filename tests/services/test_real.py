@@ -17,7 +17,8 @@ import psutil
 import pytest
 import redis
 
-from airflow_rest_api.services import processes, status
+from airflow_rest_api import processes
+from airflow_rest_api.services import status
 from airflow_rest_api.services.supervisor import KILL
 from demo.client import Unavailable
 from demo.ports import free_port, is_free
@@ -27,7 +28,7 @@ from tests.keeping import wait_for
 from tests.legacy.components import is_running
 from tests.legacy.kdc import REALM, Kdc
 from tests.server.conftest import Client
-from tests.services import REDIS, require_program, require_redis
+from tests.servers import REDIS, require_program, require_redis
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 

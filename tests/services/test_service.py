@@ -17,12 +17,12 @@ from typing import Any, cast
 
 import pytest
 
+from airflow_rest_api import processes
 from airflow_rest_api.airflow.installation import Places
 from airflow_rest_api.airflow.jobs import Beat
 from airflow_rest_api.operations.model import Operation, new_id
 from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.service import Operations
-from airflow_rest_api.services import processes
 from airflow_rest_api.services.errors import (
     AlreadyRunning,
     CannotRepeat,
@@ -32,7 +32,7 @@ from airflow_rest_api.services.errors import (
     StillRunning,
 )
 from airflow_rest_api.services.kinds import KINDS
-from airflow_rest_api.services.launching import Launcher, Plan
+from airflow_rest_api.services.launch import Launcher, Plan
 from airflow_rest_api.services.local import Local
 from airflow_rest_api.services.model import Restart, Service, State
 from airflow_rest_api.services.service import Services
@@ -45,7 +45,7 @@ from tests.keeping import sleeper, wait_for
 pytestmark = pytest.mark.slow
 
 WORKER = KINDS["celery-worker"]
-START = "import sys; from airflow_rest_api.services.child import main; sys.exit(main([sys.stdin.read()]))"
+START = "import sys; from airflow_rest_api.services.start import main; sys.exit(main([sys.stdin.read()]))"
 OBEYS = (
     "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); "
     "print('ready.', flush=True); time.sleep(600)"
