@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
+from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.periodic import Periodic
-from airflow_rest_api.storage.errors import Unavailable
 
 
 class Rounds:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.engine import Engine, Job
-from airflow_rest_api.engine.job import Ending
+from airflow_rest_api.engine.engine import Engine
+from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.engine.learning import Late
 from airflow_rest_api.engine.redaction import MOST, WITHHELD
 from tests.engine.conftest import Run, act, outcome

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.engine import Ending, Engine, Job, Outcome
+from airflow_rest_api.engine import Ending
+from airflow_rest_api.engine.engine import Engine
+from airflow_rest_api.engine.job import Job, Outcome
 from tests.engine.conftest import Run, act, outcome
 
 pytestmark = pytest.mark.airflow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_rest_api.airflow import refresh_token
-from airflow_rest_api.airflow.errors import InvalidToken, NotAnAccessToken, NoUser, Revoked
+from airflow_rest_api.errors import InvalidToken, NotAnAccessToken, NoUser, Revoked
 
 WRONG_TYPE = "Only access tokens are allowed"
 NOT_THIS = "This is a refresh token; an access token is needed."

@@ -10,8 +10,8 @@ from airflow_rest_api.airflow import refresh_token
 from airflow_rest_api.airflow.asking import ask, ask_for_login
 from airflow_rest_api.airflow.auth import _auth_manager
 from airflow_rest_api.airflow.auth_managers import FAB, SIMPLE, is_a, is_just
-from airflow_rest_api.airflow.errors import InvalidToken, NoNames, NoUser, Revoked
 from airflow_rest_api.airflow.known_user import known_user
+from airflow_rest_api.errors import InvalidToken, NoUser, Revoked
 
 LONGEST_FOLDED = 1000
 """Characters of a name; no user has more, and to put accents in order takes time with the square of them."""
@@ -21,6 +21,10 @@ AUTH_LDAP = 2  # flask_appbuilder.const.AUTH_LDAP
 Result = TypeVar("Result")
 TokenEndpoint = Callable[[str, str], Awaitable[str | None]]
 """Asks an auth manager's own `/auth/token` for an access token; None for a wrong password."""
+
+
+class NoNames(Exception):
+    """The auth manager in use cannot find a user by name; the message is meant for the server's log."""
 
 
 class Accounts:

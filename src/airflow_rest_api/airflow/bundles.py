@@ -7,13 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from airflow_rest_api.errors import BadConfiguration
+
 LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 EXAMPLES = "example_dags"
 """What `airflow.dag_processing.bundles.manager` calls Airflow's own examples."""
-
-
-class BadConfiguration(Exception):
-    """``[dag_processor] dag_bundle_config_list`` cannot be read."""
 
 
 @dataclass(frozen=True)

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import importlib
 import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-MASKERS = (
-    # Airflow's core and its task SDK have one each (3.2 and later).
-    ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"),
-    ("airflow.sdk.execution_time.secrets_masker",),  # 3.0 and 3.1
-    ("airflow.utils.log.secrets_masker",),  # 2.11
-)
-"""Where Airflow keeps its secrets maskers, its core's first: the first of these that can be imported."""
+from airflow_rest_api.secret_names import maskers, shortest_of
+
 PIECE = 2048
 """Characters told at once, so that one message is one piece on the socket, whoever else writes there."""
-
-SHORTEST = 5
-"""Characters that a secret needs to be masked, where a masker does not say."""
 
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
@@ -45,16 +35,8 @@ def pass_on(secrets: Iterable[str], tell: Callable[[list[str]], None] | None) ->
             kind.add_mask = _telling(kind.add_mask, told, tell)
         for secret in secrets:
             # Its warning about short secrets would be part of what the command prints.
-            if len(secret) >= getattr(masker, "min_length_to_mask", SHORTEST):
+            if len(secret) >= shortest_of(masker):
                 masker.add_mask(secret)
-
-
-def maskers() -> list[Any]:
-    """Return the modules of Airflow's secrets maskers, its core's first; none where they are elsewhere."""
-    for names in MASKERS:
-        with contextlib.suppress(ImportError):
-            return [importlib.import_module(name) for name in names]
-    return []
 
 
 class Late:

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.commands.model import Command, Effect, Invocation
+from airflow_rest_api.errors import PortInUse
 from airflow_rest_api.operations.model import State as OperationState
-from airflow_rest_api.services.errors import PortInUse
 from airflow_rest_api.services.kinds import KINDS, LOG_SERVER, SERVE_LOGS, Kind
 from airflow_rest_api.services.model import Restart, Service
 from airflow_rest_api.services.start import Order

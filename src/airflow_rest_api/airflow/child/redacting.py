@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from airflow_rest_api.engine.learning import maskers
-
-HIDDEN = "***"
+from airflow_rest_api.secret_names import MASK, maskers
 
 
 def variables_as_shown() -> None:
@@ -52,7 +50,7 @@ def as_shown(value: str, keys: Iterable[str]) -> str:
         try:
             stored = json.loads(value)
         except RecursionError:
-            return HIDDEN
+            return MASK
         except ValueError:
             value = str(redact(value, key))
             continue
@@ -83,7 +81,7 @@ def _learning_within(add_mask: Callable[..., None]) -> Callable[..., None]:
     return add
 
 
-def _maskers() -> list[Any]:
+def _maskers() -> tuple[Any, ...]:
     if found := maskers():
         return found
     raise SystemExit("Airflow's secrets masker is not where this version of the plugin looks for it.")
