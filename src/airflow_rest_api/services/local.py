@@ -43,7 +43,7 @@ class _Watch:
     pid: int | None = None
     start: str | None = None
     seen: float | None = None
-    members: dict[int, str] = field(default_factory=dict)
+    members: processes.Processes = field(default_factory=dict)
     kill_at: float | None = None
 
 
@@ -79,13 +79,15 @@ class Orphans:
             watch.kill_at = time.monotonic() + (self._grace if alive else LEFTOVERS)
             # A component knows best in which order its own processes have to go.
             only = {watch.pid} if alive else set(watch.members)
-            _send_all({pid: start for pid, start in watch.members.items() if pid in only}, signal.SIGTERM)
+            processes.signal_all(
+                {pid: start for pid, start in watch.members.items() if pid in only}, signal.SIGTERM
+            )
         elif time.monotonic() >= watch.kill_at:
-            _send_all(watch.members, signal.SIGKILL)
+            processes.kill_all(watch.members)
         elif not alive:
             watch.kill_at = min(watch.kill_at, time.monotonic() + LEFTOVERS)
 
-    def _members(self, watch: _Watch, mark: str, *, alive: bool) -> dict[int, str]:
+    def _members(self, watch: _Watch, mark: str, *, alive: bool) -> processes.Processes:
         found = {pid: start for pid, start in watch.members.items() if processes.is_alive(pid, start)}
         found |= processes.marked(mark)
         if watch.pid is None:
@@ -97,12 +99,6 @@ class Orphans:
             if start := processes.start_of(pid):
                 found[pid] = start
         return found
-
-
-def _send_all(members: dict[int, str], number: int) -> None:
-    for pid, start in members.items():
-        with contextlib.suppress(PermissionError):
-            processes.send(pid, start, number)
 
 
 log = logging.getLogger(__name__)
