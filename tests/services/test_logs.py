@@ -10,7 +10,8 @@ import pytest
 from airflow_rest_api.errors import NoLog, NoLogYet
 from airflow_rest_api.services import logs
 from airflow_rest_api.services.logs import MANY_NOTES, NOTES, NotOurs, open_to_add, open_to_read
-from airflow_rest_api.services.model import Service, State
+from airflow_rest_api.services.model import Service
+from airflow_rest_api.services.status import State
 from tests.keeping import a_service, made
 
 

@@ -121,12 +121,12 @@ def end_all(stack: Stack) -> None:
     """Kill what a failed test has left, whether or not the API server answers."""
     for file in (stack.home / "rest_api" / "services").glob("*/status.json"):
         said = status.read(file.parent)
-        if said is not None and processes.send(said.keeper, said.keeper_start, KILL):
+        if said is not None and processes.send(said.supervisor, said.supervisor_start, KILL):
             assert wait_for(partial(_is_gone, said))
 
 
 def _is_gone(said: status.Status) -> bool:
-    return not processes.is_alive(said.keeper, said.keeper_start)
+    return not processes.is_alive(said.supervisor, said.supervisor_start)
 
 
 def log_of(api: httpx.Client, service: dict[str, Any]) -> str:
@@ -208,8 +208,8 @@ def test_flower_answers_on_its_port_and_its_password_is_nowhere(stack: Stack, ap
         page = flower.get("/", auth=("zoe", "the-password"), follow_redirects=True)
         assert page.status_code == 200
         assert re.search(r"<title>.*Flower</title>", page.text)
-    keeper = psutil.Process(psutil.Process(service["pid"]).ppid())
-    for process in (keeper, psutil.Process(service["pid"])):
+    supervisor = psutil.Process(psutil.Process(service["pid"]).ppid())
+    for process in (supervisor, psutil.Process(service["pid"])):
         assert "the-password" not in " ".join(process.cmdline())
     assert "the-password" not in api.get(f"/services/{service['id']}").text
     assert b"the-password" not in stack.database.read_bytes()

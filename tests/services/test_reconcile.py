@@ -10,10 +10,10 @@ import pytest
 
 from airflow_rest_api import processes
 from airflow_rest_api.airflow.jobs import Beat
-from airflow_rest_api.services import reconcile, status
-from airflow_rest_api.services.model import Service, State, Wish
+from airflow_rest_api.services import reconcile
+from airflow_rest_api.services.model import DesiredState, Service
 from airflow_rest_api.services.reconcile import paired
-from airflow_rest_api.services.status import Status
+from airflow_rest_api.services.status import State, Status
 from tests.keeping import a_service, sleeper
 
 NOW = datetime.now(timezone.utc)
@@ -29,10 +29,10 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def told(folder: Path, **values: object) -> Status:
-    """Have a keeper, which is this process, tell how its component is."""
+    """Have a supervisor, which is this process, tell how its component is."""
     known: dict[str, object] = {
-        "keeper": os.getpid(),
-        "keeper_start": processes.start_of(os.getpid()),
+        "supervisor": os.getpid(),
+        "supervisor_start": processes.start_of(os.getpid()),
         "started_at": NOW.timestamp(),
     }
     said = Status(**{**known, **values})  # type: ignore[arg-type]
@@ -44,7 +44,7 @@ def seen(folder: Path, **values: object) -> Service:
     return a_service(folder=str(folder), created_at=NOW, **values)
 
 
-def test_without_a_word_of_a_keeper_nothing_is_known_for_a_while(tmp_path: Path) -> None:
+def test_without_a_word_of_a_supervisor_nothing_is_known_for_a_while(tmp_path: Path) -> None:
     service = seen(tmp_path)
     assert reconcile.changes(service, NOW + timedelta(seconds=30)) == {}
     found = reconcile.changes(service, NOW + timedelta(minutes=10))
@@ -52,28 +52,26 @@ def test_without_a_word_of_a_keeper_nothing_is_known_for_a_while(tmp_path: Path)
     assert found["message"] == reconcile.NO_START
 
 
-def test_a_component_whose_folder_cannot_be_read_is_what_its_keeper_is(
+def test_a_component_whose_folder_cannot_be_read_is_what_its_supervisor_is(
     tmp_path: Path, stranger: subprocess.Popen[bytes]
 ) -> None:
     start = processes.start_of(stranger.pid)
-    service = seen(tmp_path, state=State.RUNNING, keeper=stranger.pid, keeper_start=start)
+    service = seen(tmp_path, state=State.RUNNING, supervisor=stranger.pid, supervisor_start=start)
     much_later = NOW + timedelta(minutes=10)
     assert reconcile.changes(service, much_later) == {}
     stranger.kill()
     stranger.wait()
     found = reconcile.changes(service, much_later)
-    assert (found["state"], found["message"]) == (State.LOST, reconcile.KEEPER_GONE)
+    assert (found["state"], found["message"]) == (State.LOST, reconcile.SUPERVISOR_GONE)
 
 
-def test_a_component_is_starting_and_after_a_while_running(tmp_path: Path) -> None:
+def test_a_component_is_starting_until_its_supervisor_reports_that_it_runs(tmp_path: Path) -> None:
     said = told(tmp_path, pid=1, pid_start=processes.start_of(1))
     found = reconcile.changes(seen(tmp_path), NOW + timedelta(seconds=1))
-    assert (found["keeper"], found["pid"], found["pid_start"]) == (said.keeper, 1, said.pid_start)
+    assert (found["supervisor"], found["pid"], found["pid_start"]) == (said.supervisor, 1, said.pid_start)
     assert "state" not in found  # as it was
-    assert (
-        reconcile.changes(seen(tmp_path), NOW + reconcile.SETTLED + timedelta(seconds=1))["state"]
-        is State.RUNNING
-    )
+    told(tmp_path, pid=1, pid_start=processes.start_of(1), state=State.RUNNING)
+    assert reconcile.changes(seen(tmp_path), NOW)["state"] is State.RUNNING
 
 
 def test_what_runs_does_not_begin_to_start_again(tmp_path: Path) -> None:
@@ -86,36 +84,36 @@ def test_what_runs_does_not_begin_to_start_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("said", "state"), [("stopped", State.STOPPED), ("failed", State.FAILED)])
 def test_an_end_is_taken_over_and_lets_the_claim_go(tmp_path: Path, said: str, state: State) -> None:
     told(tmp_path, state=said, exit_code=3, message="why", ended_at=NOW.timestamp())
-    service = seen(tmp_path, claim="c", state=State.RUNNING, pid=1, pid_start="x", wish=Wish.STOP)
+    service = seen(tmp_path, claim="c", state=State.RUNNING, pid=1, pid_start="x", desired=DesiredState.STOP)
     found = reconcile.changes(service, NOW)
     assert found["state"] is state
     assert (found["exit_code"], found["message"], found["ended_at"]) == (3, "why", NOW)
-    assert found["claim"] is found["pid"] is found["wish"] is None
+    assert found["claim"] is found["pid"] is found["desired"] is None
     assert reconcile.changes(a_service(state=state, folder=str(tmp_path)), NOW) == {}
 
 
-def test_a_wish_to_start_again_outlives_an_end(tmp_path: Path) -> None:
+def test_the_desire_to_start_again_outlives_an_end(tmp_path: Path) -> None:
     told(tmp_path, state="failed", ended_at=NOW.timestamp())
-    assert "wish" not in reconcile.changes(seen(tmp_path, wish=Wish.RESTART), NOW)
+    assert "desired" not in reconcile.changes(seen(tmp_path, desired=DesiredState.RESTART), NOW)
 
 
 def test_between_a_failure_and_the_next_start_it_is_restarting(tmp_path: Path) -> None:
-    told(tmp_path, state=status.WAITING, restarts=2)
+    told(tmp_path, state=State.RESTARTING, restarts=2)
     found = reconcile.changes(seen(tmp_path, state=State.RUNNING), NOW)
     assert (found["state"], found["restarts"]) == (State.RESTARTING, 2)
 
 
 def test_one_that_was_asked_to_stop_is_stopping(tmp_path: Path) -> None:
-    told(tmp_path, state=status.STOPPING, pid=1, pid_start="x")
-    assert reconcile.changes(seen(tmp_path, state=State.RUNNING), NOW)["state"] is State.STOPPING
-    assert "state" not in reconcile.changes(seen(tmp_path, state=State.RESTARTING), NOW)
+    for state in (State.STOPPING, State.RESTARTING):
+        told(tmp_path, state=state, pid=1, pid_start="x")
+        assert reconcile.changes(seen(tmp_path, state=State.RUNNING), NOW)["state"] is state
     told(tmp_path, pid=1, pid_start="x")
-    found = reconcile.changes(seen(tmp_path, state=State.RUNNING, wish=Wish.STOP), NOW)
+    found = reconcile.changes(seen(tmp_path, state=State.RUNNING, desired=DesiredState.STOP), NOW)
     assert found["state"] is State.STOPPING
 
 
-def test_without_its_keeper_and_its_process_it_is_lost(tmp_path: Path) -> None:
-    told(tmp_path, keeper_start="another boot:1", pid=2**22 + 1, pid_start="x")
+def test_without_its_supervisor_and_its_process_it_is_lost(tmp_path: Path) -> None:
+    told(tmp_path, supervisor_start="another boot:1", pid=2**22 + 1, pid_start="x")
     found = reconcile.changes(seen(tmp_path, state=State.RUNNING, claim="c"), NOW)
     assert (found["state"], found["claim"], found["ended_at"]) == (State.LOST, None, NOW)
 
@@ -123,17 +121,17 @@ def test_without_its_keeper_and_its_process_it_is_lost(tmp_path: Path) -> None:
 def test_a_recycled_process_id_is_not_taken_for_the_component(
     tmp_path: Path, stranger: subprocess.Popen[bytes]
 ) -> None:
-    # Both numbers are in use, by somebody else.
-    told(tmp_path, keeper=stranger.pid, keeper_start="b:1", pid=stranger.pid, pid_start="b:2")
+    # Both numbers are in use, by another process.
+    told(tmp_path, supervisor=stranger.pid, supervisor_start="b:1", pid=stranger.pid, pid_start="b:2")
     found = reconcile.changes(seen(tmp_path, state=State.RUNNING), NOW)
     assert found["state"] is State.LOST
     assert found.get("pid") is None
 
 
-def test_a_component_whose_keeper_is_gone_is_stopping(
+def test_a_component_whose_supervisor_is_gone_is_stopping(
     tmp_path: Path, stranger: subprocess.Popen[bytes]
 ) -> None:
-    told(tmp_path, keeper_start="b:1", pid=stranger.pid, pid_start=processes.start_of(stranger.pid))
+    told(tmp_path, supervisor_start="b:1", pid=stranger.pid, pid_start=processes.start_of(stranger.pid))
     found = reconcile.changes(seen(tmp_path, state=State.RUNNING, claim="c"), NOW)
     assert found["state"] is State.STOPPING
     assert "claim" not in found

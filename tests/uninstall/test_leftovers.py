@@ -341,10 +341,10 @@ def test_without_a_server_nobody_waits(made: Engine):
     assert said == []
 
 
-def test_a_component_of_this_machine_runs_as_long_as_its_keeper(made: Engine):
+def test_a_component_of_this_machine_runs_as_long_as_its_supervisor(made: Engine):
     place, pid = processes.place(), os.getpid()
-    component(made, "running", place=place, keeper=pid, keeper_start=processes.start_of(pid))
-    component(made, "running", place=place, keeper=pid, keeper_start="another")
+    component(made, "running", place=place, supervisor=pid, supervisor_start=processes.start_of(pid))
+    component(made, "running", place=place, supervisor=pid, supervisor_start="another")
     component(made, "stopped", place="elsewhere")
     component(made, "running", place="elsewhere", host="far")
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ConfigDict, Field
 
 from airflow_rest_api.api.models import ArgumentSummary, Model, Refusal
-from airflow_rest_api.services.model import Restart, State
+from airflow_rest_api.services.model import Restart
+from airflow_rest_api.services.status import State
 
 if TYPE_CHECKING:
     from airflow_rest_api.airflow.jobs import Beat

@@ -30,7 +30,7 @@ from airflow_rest_api.security.decision import Attempt, granted
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.services.kinds import KINDS, LOG_SERVER, MANAGED, Kind
 from airflow_rest_api.services.launch import Plan
-from airflow_rest_api.services.model import State
+from airflow_rest_api.services.status import State
 
 if TYPE_CHECKING:
     from airflow_rest_api.api.context import Context
@@ -76,7 +76,7 @@ async def launch_service(
     attempt = Attempt(command, invocation.values, invocation.given)
     with context.audit.refusals(caller, command.name, invocation):
         decision = await context.gate.enter(caller, attempt)
-    plan = Plan.of_invocation(kind, invocation, restart=body.restart, another=body.another)
+    plan = Plan(kind, invocation, restart=body.restart, another=body.another)
     _, operation = await context.services.start(
         plan, user=caller.name, asks=decision.asks, key=key, on_end=context.audit.ended(caller, invocation)
     )
@@ -122,7 +122,7 @@ def _check(kind: Kind, body: StartBody) -> None:
             raise BadArgument(name, f"argument {name}: {kind.name} needs one of its own")
     for name in body.arguments:
         if name in MANAGED:
-            raise BadArgument(name, f"argument {name}: a service has no use for it")
+            raise BadArgument(name, f"argument {name}: managed by this API for services; leave it out.")
 
 
 router = APIRouter(prefix="/v2/services", tags=["services"])

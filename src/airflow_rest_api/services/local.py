@@ -23,8 +23,9 @@ from airflow_rest_api.periodic import Periodic
 from airflow_rest_api.services import reconcile
 from airflow_rest_api.services.kinds import KINDS
 from airflow_rest_api.services.launch import Launcher, Plan
-from airflow_rest_api.services.model import Service, State, Wish
+from airflow_rest_api.services.model import DesiredState, Service
 from airflow_rest_api.services.start import HOME
+from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore, Taken
 from airflow_rest_api.services.supervisor import KILL, RESTART, STOP
 
@@ -49,7 +50,7 @@ class _Watch:
 
 class Orphans:
     """
-    Ends them; the kernel has sent TERM to the component itself when its keeper died.
+    Ends them; the kernel has sent TERM to the component itself when its supervisor died.
 
     What a component has started is known by its family as long as it lives, by its session, and by a mark in
     the environment, which some programs write over to give themselves a title.
@@ -63,12 +64,12 @@ class Orphans:
 
     def look(self, service: Service) -> None:
         """See whether a service is one, and do the next thing about it."""
-        if service.keeper is None:
+        if service.supervisor is None:
             return
         watch = self._watches.setdefault(service.folder, _Watch())
         if service.pid is not None:
             watch.pid, watch.start = service.pid, service.pid_start
-        if processes.is_alive(service.keeper, service.keeper_start):
+        if processes.is_alive(service.supervisor, service.supervisor_start):
             watch.seen = time.monotonic()
             return
         alive = processes.is_alive(watch.pid, watch.start)
@@ -110,7 +111,9 @@ PRUNE_EVERY = 600
 SEEN_EVERY = timedelta(seconds=15)
 """How often it is noted that somebody looks after the services of this machine."""
 
-FRESH = dict.fromkeys(("pid", "pid_start", "keeper", "keeper_start", "exit_code", "message", "ended_at"))
+FRESH = dict.fromkeys(
+    ("pid", "pid_start", "supervisor", "supervisor_start", "exit_code", "message", "ended_at")
+)
 """What is not known of a component that is to be started again."""
 
 
@@ -191,18 +194,18 @@ class Local:
 
         :raises AlreadyRunning: it is to be started again, and the same runs as another service
         """
-        if service.wish is None:
+        if service.desired is None:
             return
         if service.state.ended:
             await self._again(service)
-        elif service.keeper is None or service.keeper_start is None:
+        elif service.supervisor is None or service.supervisor_start is None:
             return  # Its start is under way: the next time.
-        elif service.wish is not Wish.RESTART:
-            number = KILL if service.wish is Wish.KILL else STOP
-            await _send(service.keeper, service.keeper_start, number)
+        elif service.desired is not DesiredState.RESTART:
+            number = KILL if service.desired is DesiredState.KILL else STOP
+            await _send(service.supervisor, service.supervisor_start, number)
         # Of several API servers on this machine, one wins, and the component is restarted once.
-        elif await self._store.change(service, wish=None, state=State.RESTARTING):
-            await _send(service.keeper, service.keeper_start, RESTART)
+        elif await self._store.change(service, desired=None, state=State.RESTARTING):
+            await _send(service.supervisor, service.supervisor_start, RESTART)
 
     async def round(self) -> None:
         """Look after the services of this machine once."""
@@ -217,8 +220,8 @@ class Local:
                     await self.grant(service)
             elif service.state is State.LOST and not found.state.ended:
                 # It was on this machine, before this was restarted, or the container made anew.
-                gone = {"state": State.LOST, "claim": None, "wish": None, "ended_at": moment}
-                await self._store.change(found, **gone, message=reconcile.KEEPER_GONE)
+                gone = {"state": State.LOST, "claim": None, "desired": None, "ended_at": moment}
+                await self._store.change(found, **gone, message=reconcile.SUPERVISOR_GONE)
         if living and (self._last_seen is None or moment - self._last_seen >= SEEN_EVERY):
             await self._store.seen(self.host, self.place, moment, moment - SEEN_EVERY / 2)
             self._last_seen = moment
@@ -257,25 +260,25 @@ class Local:
 
     async def _again(self, service: Service) -> None:
         """Start a service that has ended once more, if that is what is wanted of it."""
-        if service.wish is not Wish.RESTART or service.secret:
-            await self._store.change(service, wish=None)
+        if service.desired is not DesiredState.RESTART or service.secret:
+            await self._store.change(service, desired=None)
             return
-        values = {**FRESH, "wish": None, "state": State.STARTING, "claim": service.identity}
-        # A folder of its own: what the last keeper told is of no interest to anybody.
+        values = {**FRESH, "desired": None, "state": State.STARTING, "claim": service.identity}
+        # A folder of its own: what the last supervisor told is of no interest to anybody.
         values |= {"folder": folder_for(await self.places()), "started_at": now(), "seen_at": now()}
         try:
             changed = await self._store.change(service, **values)
         except Taken as taken:
-            await self._store.change(service, wish=None)
+            await self._store.change(service, desired=None)
             await self.refuse_if_living(taken.service)
             return
         if changed is not None:
             try:
-                await self.launch(changed, Plan.of(changed), service.wished_by or service.user)
+                await self.launch(changed, Plan.of(changed), service.desired_by or service.user)
             except (Busy, TooManyWaiting, Unavailable, asyncio.CancelledError) as error:
                 # For the next round, here or on another API server of this host.
-                before = {name: getattr(service, name) for name in values if name != "wish"}
-                await self._store.change(changed, **before, wish=Wish.RESTART)
+                before = {name: getattr(service, name) for name in values if name != "desired"}
+                await self._store.change(changed, **before, desired=DesiredState.RESTART)
                 if isinstance(error, (Busy, TooManyWaiting)):
                     return
                 raise
@@ -286,8 +289,8 @@ class Local:
         try:
             failure = await self._launcher.ended(operation)
             service = await self.look(await self._store.get(identifier))
-            if failure and service.keeper is None and not service.state.ended:
-                failed = {"state": State.FAILED, "claim": None, "wish": None, "ended_at": now()}
+            if failure and service.supervisor is None and not service.state.ended:
+                failed = {"state": State.FAILED, "claim": None, "desired": None, "ended_at": now()}
                 await self._store.change(service, **failed, message=failure)
         except UnknownService:
             return
@@ -310,8 +313,8 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-async def _send(keeper: int, start: str, number: int) -> None:
+async def _send(supervisor: int, start: str, number: int) -> None:
     try:
-        await asyncio.to_thread(processes.send, keeper, start, number)
+        await asyncio.to_thread(processes.send, supervisor, start, number)
     except PermissionError:
-        log.error("Process %d, which keeps a service, belongs to another user of this machine", keeper)
+        log.error("Process %d, which keeps a service, belongs to another user of this machine", supervisor)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.errors import NoLog, NoLogYet
-from airflow_rest_api.services.model import State
+from airflow_rest_api.services.status import State
 
 if TYPE_CHECKING:
     from airflow_rest_api.services.model import Service
@@ -216,7 +216,7 @@ def whole_characters(data: bytes) -> int:
 def _open(service: Service, stream: str) -> int:
     name = service.stdout if stream == "stdout" else service.stderr
     if not name or name != os.path.basename(name):
-        raise NoLog("We have not started it: its log is where whoever did put it.")
+        raise NoLog("This service was not started through this API; its log is not available here.")
     try:
         return open_to_read(Path(service.logs, name))
     except NotOurs as error:

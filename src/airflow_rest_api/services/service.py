@@ -24,9 +24,10 @@ from airflow_rest_api.services import logs
 from airflow_rest_api.services.kinds import BY_JOB_TYPE
 from airflow_rest_api.services.launch import Plan, check_free
 from airflow_rest_api.services.local import Local, folder_for, now
-from airflow_rest_api.services.model import Service, State, Wish, identity_of
+from airflow_rest_api.services.model import DesiredState, Service, identity_of
 from airflow_rest_api.services.reconcile import Seen, paired
 from airflow_rest_api.services.start import log_name
+from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore, Taken
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Services:
             await self._refuse_unmanaged(plan, service)
         await self._insert(service)
         try:
-            await asyncio.to_thread(check_free, plan.kind, plan.values)
+            await asyncio.to_thread(check_free, plan.kind, plan.invocation.values)
             return service, await self.local.launch(service, plan, user, **more)
         except BaseException:
             await asyncio.shield(self._store.delete(service))
@@ -104,7 +105,7 @@ class Services:
         :raises UnknownService: there is none
         :raises NotManaged: somebody else has started it
         """
-        await self._want(identifier, Wish.KILL if force else Wish.STOP, user)
+        await self._want(identifier, DesiredState.KILL if force else DesiredState.STOP, user)
 
     async def restart(self, identifier: str, *, user: str) -> None:
         """
@@ -115,7 +116,7 @@ class Services:
         :raises CannotRepeat: it has ended, and was started with secrets
         :raises AlreadyRunning: it has ended, and the same runs as another service
         """
-        await self._want(identifier, Wish.RESTART, user)
+        await self._want(identifier, DesiredState.RESTART, user)
 
     async def forget(self, identifier: str) -> None:
         """
@@ -142,7 +143,7 @@ class Services:
             await self.local.started(identifier, seconds)
         while asyncio.get_running_loop().time() < until:
             service = await self._one(identifier)
-            if service.wish is None and (
+            if service.desired is None and (
                 service.state.ended or (service.state is State.RUNNING and not ended)
             ):
                 return
@@ -154,17 +155,17 @@ class Services:
             raise NotManaged
         return await self.local.look(await self._store.get(identifier))
 
-    async def _want(self, identifier: str, wish: Wish, user: str) -> None:
+    async def _want(self, identifier: str, desired: DesiredState, user: str) -> None:
         for _ in range(ATTEMPTS):
             service = await self._one(identifier)
             if service.state.ended and self.local.is_mine(service):
-                if wish is not Wish.RESTART:
+                if desired is not DesiredState.RESTART:
                     return
                 if service.secret:
                     raise CannotRepeat
             # As it is stored: one of another host may only seem to be lost.
             stored = await self._store.get(identifier)
-            changed = await self._store.change(stored, wish=wish, wished_by=user)
+            changed = await self._store.change(stored, desired=desired, desired_by=user)
             if changed is not None:
                 if self.local.is_mine(changed):
                     await self.local.grant(changed)
@@ -173,14 +174,14 @@ class Services:
     def _new(self, plan: Plan, user: str, here: Places) -> Service:
         identifier = new_id()
         host, place = self.local.host, self.local.place
-        same = identity_of(host, place, plan.kind.name, plan.kind.identify(plan.values))
+        same = identity_of(host, place, plan.kind.name, plan.kind.identify(plan.invocation.values))
         identity = None if plan.another else same
         name = log_name(plan.kind.name, identifier)
         return Service(
             id=identifier,
             kind=plan.kind.name,
             command=plan.kind.command,
-            argv=tuple(plan.shown),
+            argv=tuple(plan.invocation.masked),
             secret=plan.secret,
             user=user,
             host=host,
@@ -194,7 +195,7 @@ class Services:
             seen_at=moment,
             identity=identity,
             claim=identity,
-            ready=plan.kind.sign(plan.values),
+            ready=plan.kind.probe(plan.invocation.values),
             pid_file=plan.pid_file,
             restart=plan.restart,
         )
@@ -209,7 +210,7 @@ class Services:
 
     async def _refuse_unmanaged(self, plan: Plan, service: Service) -> None:
         """Refuse what somebody else runs here already, as far as Airflow can tell one from another."""
-        if plan.kind.job_type is None or any(plan.kind.identify(plan.values)):
+        if plan.kind.job_type is None or any(plan.kind.identify(plan.invocation.values)):
             return
         for seen in await self.list():
             job = seen.job

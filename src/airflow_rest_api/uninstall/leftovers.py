@@ -70,12 +70,16 @@ def _beats(connection: Connection) -> dict[str, int]:
 
 def _components(connection: Connection) -> list[str]:
     columns = SERVICE.c
-    live = select(columns.kind, columns.id, columns.host, columns.place, columns.keeper, columns.keeper_start)
+    live = select(
+        columns.kind, columns.id, columns.host, columns.place, columns.supervisor, columns.supervisor_start
+    )
     return [
-        f"the component {row.kind} {row.id} on {row.host}"
-        for row in connection.execute(live.where(columns.state.in_(LIVE)).order_by(columns.id))
-        # Only of this machine and this container can it be told here.
-        if row.place != processes.place() or processes.is_alive(row.keeper, row.keeper_start)
+        f"the component {kind} {identifier} on {host}"
+        for kind, identifier, host, place, supervisor, start in connection.execute(
+            live.where(columns.state.in_(LIVE)).order_by(columns.id)
+        )
+        # Of other machines and containers, the processes cannot be seen.
+        if place != processes.place() or processes.is_alive(supervisor, start)
     ]
 
 
@@ -84,7 +88,7 @@ class Leftover:
     """
     Something that is removed as a whole.
 
-    :ivar what: for whoever decides about it
+    :ivar what: it in words
     :ivar remove: removes it; raises what the file system or the database raises
     """
 

@@ -35,7 +35,7 @@ def translate(request: Request, context: Context) -> Work:
     invocation = bind(context, command, values)
     stdout, stderr = log_names(request, warnings)
     look = {"dag_id": dag_id_of(request), "subdir": request.get("subdir")}
-    component = Plan.of_invocation(
+    component = Plan(
         BY_COMMAND[command.name],
         invocation,
         stdout=stdout,
