@@ -16,7 +16,7 @@ from airflow_rest_api.airflow import fab_permissions
 from airflow_rest_api.airflow.accounts import Accounts
 from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, Airflow3
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
-from airflow_rest_api.airflow.fernet import FernetSeal
+from airflow_rest_api.airflow.fernet import FernetCipher
 from airflow_rest_api.api import (
     commands,
     dag_file,
@@ -38,25 +38,25 @@ from airflow_rest_api.dag_files.check import CheckLimits
 from airflow_rest_api.dag_files.child import MODULES as DAG_FILES
 from airflow_rest_api.dag_files.deployment import DagFiles, DeploymentLimits
 from airflow_rest_api.dag_files.grants import Grants, entity
-from airflow_rest_api.dag_files.grants import parse as parse_folders
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.upload import Bounds
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.job import Limits
 from airflow_rest_api.legacy.child import MODULES
-from airflow_rest_api.legacy.deploy import Deployments
-from airflow_rest_api.legacy.door import Door, not_let_in
-from airflow_rest_api.legacy.readiness import Readiness
-from airflow_rest_api.legacy.router import PATH as LEGACY
-from airflow_rest_api.legacy.router import router as legacy
-from airflow_rest_api.legacy.service import Legacy
-from airflow_rest_api.legacy.translate.names import ENDPOINT_COMMANDS
+from airflow_rest_api.legacy.credentials import LegacyCredentials, not_let_in
+from airflow_rest_api.legacy.dag_readiness import DagReadiness
+from airflow_rest_api.legacy.endpoints import ENDPOINT_COMMANDS
+from airflow_rest_api.legacy.model import PATH as LEGACY
+from airflow_rest_api.legacy.routes import Legacy
+from airflow_rest_api.legacy.routes import router as legacy
 from airflow_rest_api.legacy.usage import Usage
-from airflow_rest_api.operations.sealing import KeepsNothing
+from airflow_rest_api.operations.encoding import NoCipher
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
+from airflow_rest_api.option_values import folders
 from airflow_rest_api.security.access import Gate
 from airflow_rest_api.security.access_log import QuietQuery
+from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.body_deadline import BodyDeadline
 from airflow_rest_api.security.guard import Guard
 from airflow_rest_api.security.header_token import HeaderToken
@@ -124,17 +124,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.context = context
-    app.state.legacy = Legacy(
-        context.operations,
-        context.catalog,
-        settings,
-        context.gate,
-        context.audit,
-        context.services,
-        Deployments(context.operations, context.dag_files, context.grants),
-        context.usage,
-        Readiness(context.dag_files.history),
-    )
+    app.state.legacy = Legacy(context, DagReadiness(context.dag_files.history))
     add_handlers(app)
     token = HeaderToken(
         settings.rest_api_plugin_http_token_header_name, settings.rest_api_plugin_expected_http_token
@@ -145,7 +135,7 @@ def create_app(
     app.add_middleware(
         Guard,
         host=host or Airflow3(),
-        doors={LEGACY: Door(token.name, token.expected)},
+        doors={LEGACY: LegacyCredentials(token.name, token.expected)},
         header_token=token,
         header_user=app.state.header_user,
         sign_in=SignIn(LOGIN, SESSION_COOKIE),
@@ -182,8 +172,8 @@ def database(settings: Settings) -> Database:
 
 def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) -> Context:
     tables = database(settings)
-    seal = FernetSeal() if settings.keep_revealed == "encrypted" else KeepsNothing()
-    store = Store(tables, output_limit=settings.output_limit, seal=seal)
+    cipher = FernetCipher() if settings.keep_revealed == "encrypted" else NoCipher()
+    store = Store(tables, cipher=cipher)
     service = Operations(
         engine,
         store,
@@ -200,7 +190,8 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         aliases=ENDPOINT_COMMANDS,
     )
     services = _services(settings, tables, service)
-    gate = Gate(switches)
+    audit = Audit()
+    gate = Gate(switches, audit)
     return Context(
         settings,
         engine,
@@ -211,8 +202,9 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         store,
         services,
         _dag_files(settings, tables),
-        Grants(gate, parse_folders(settings.deploy_folders)),
+        Grants(gate, folders(settings.deploy_folders)),
         Usage(tables),
+        audit,
     )
 
 
@@ -245,7 +237,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.header_user.begin()
     await context.engine.start()
     context.catalog.begin().add_done_callback(_log_failure)
-    powers = (*POWERS, *(entity(*folder) for folder in parse_folders(context.settings.deploy_folders)))
+    powers = (
+        *POWERS,
+        *(entity(*folder) for folder in folders(context.settings.deploy_folders)),
+    )
     grants = asyncio.create_task(asyncio.to_thread(fab_permissions.create, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
     context.dag_files.recovery.start()

@@ -32,6 +32,7 @@ from airflow_rest_api.errors import (
 from airflow_rest_api.operations.model import Operation, new_id
 from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.service import Operations
+from airflow_rest_api.security.access import Permit
 from airflow_rest_api.services.kinds import KINDS
 from airflow_rest_api.services.launch import NOTHING, Launcher, Plan
 from airflow_rest_api.services.local import Local
@@ -42,6 +43,7 @@ from airflow_rest_api.services.store import ServiceStore
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.engines import own_engine
 from tests.keeping import sleeper, wait_for
+from tests.permits import permit
 
 # Real processes, which take their time.
 pytestmark = pytest.mark.slow
@@ -70,11 +72,11 @@ class StandInOperations:
         self.started: list[dict[str, Any]] = []
         self._tasks: dict[str, asyncio.Task[Operation]] = {}
 
-    async def start(self, invocation: Any, *, user: str, entry: str, **more: Any) -> Operation:
+    async def start(self, permit: Permit, invocation: Any, *, entry: str, **more: Any) -> Operation:
         order = json.loads(invocation.argv[0])
         self.started.append(order)
         now = datetime.now(timezone.utc)
-        operation = Operation(new_id(), invocation.command.name, "service", [], user, "host", now)
+        operation = Operation(new_id(), invocation.command.name, "service", [], permit.user, "host", now)
         order = {**order, "argv": None, "shown": None, "code": self.program}
         self._tasks[operation.id] = asyncio.create_task(self._run(operation, json.dumps(order)))
         return operation
@@ -119,7 +121,7 @@ class Server:
         line = {"argv": ["a", "b"], "masked": ["a", "b"]}
         line |= {name: values.pop(name) for name in ("argv", "masked", "values") if name in values}
         plan = Plan(**{"kind": WORKER, "invocation": replace(NOTHING, **line), **values})
-        service, _ = await self.services.start(plan, user="zoe")
+        service, _ = await self.services.start(plan, permit("zoe"))
         await self.services.wait(service.id, 60)
         return await self.get(service)
 
@@ -217,7 +219,7 @@ def test_the_same_runs_once_however_many_ask_at_the_same_time(tmp_path: Path) ->
     async def work() -> None:
         async with serving(tmp_path) as server:
             plan = Plan(WORKER)
-            starts = [server.services.start(plan, user="zoe") for _ in range(6)]
+            starts = [server.services.start(plan, permit("zoe")) for _ in range(6)]
             outcomes = await asyncio.gather(*starts, return_exceptions=True)
             refusals = [one for one in outcomes if isinstance(one, AlreadyRunning)]
             assert len(refusals) == 5
@@ -273,7 +275,7 @@ def test_a_start_that_the_end_of_the_api_server_has_cut_off_is_found_out_about(t
     async def first() -> str:
         engine = own_engine(f"sqlite:///{tmp_path / 'test.db'}")
         server = Server(Database(lambda: engine), tmp_path, StandInOperations(OBEYS))
-        service, _ = await server.services.start(Plan(WORKER), user="zoe")
+        service, _ = await server.services.start(Plan(WORKER), permit("zoe"))
         for _ in range(600):
             if list((tmp_path / "rest_api").rglob("status.json")):
                 break

@@ -16,8 +16,8 @@ from airflow_rest_api import processes
 from airflow_rest_api.airflow.fab_permissions import resource_of
 from airflow_rest_api.airflow.installation import Places
 from airflow_rest_api.operations.model import Server, new_id
-from airflow_rest_api.operations.servers import beat
 from airflow_rest_api.operations.tables import SERVER
+from airflow_rest_api.operations.upkeep import beat
 from airflow_rest_api.services.kinds import KINDS
 from airflow_rest_api.services.start import log_name
 from airflow_rest_api.services.store import SERVICE

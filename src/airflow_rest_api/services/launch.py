@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.errors import PortInUse
+from airflow_rest_api.operations.model import Origin
 from airflow_rest_api.operations.model import State as OperationState
+from airflow_rest_api.operations.runs import EntryPoint
 from airflow_rest_api.services.kinds import KINDS, LOG_SERVER, SERVE_LOGS, Kind
 from airflow_rest_api.services.model import Restart, Service
 from airflow_rest_api.services.supervisor import Order
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.airflow.installation import Places
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.service import Operations
-    from airflow_rest_api.services.kinds import Kind
+    from airflow_rest_api.security.access import Permit
 
 
 def check_free(kind: Kind, values: Mapping[str, Any]) -> None:
@@ -106,20 +108,21 @@ class Launcher:
         self._pauses = pauses
 
     async def launch(
-        self, service: Service, plan: Plan, here: Places, *, grace: float, user: str, **more: Any
+        self, service: Service, plan: Plan, here: Places, permit: Permit, *, grace: float, **more: Any
     ) -> Operation:
         """Begin to start a service; return the operation that does."""
         # A name of its own: run again like a command, the component would end with its operation.
         invocation = Invocation(
             Command(COMMAND, "", None, (), Effect.SERVICE),
-            argv=[json.dumps({**asdict(self._order(service, plan, here, grace, user)), **plan.extra})],
+            argv=[json.dumps({**asdict(self._order(service, plan, here, grace, permit.user)), **plan.extra})],
             values={},
             given=frozenset(),
             masked=list(plan.invocation.masked) or [LOG_SERVER],
             secrets=plan.invocation.secrets,
         )
         # A component would inherit the limit of one command, for as long as it runs.
-        return await self._operations.start(invocation, user=user, entry=plan.entry, limited=False, **more)
+        entry = EntryPoint(plan.entry, limited=False)
+        return await self._operations.start(permit, invocation, entry=entry, origin=Origin(**more))
 
     async def ended(self, operation: Operation) -> str | None:
         """Wait for the end of a start; return why it has failed, None where it has not."""

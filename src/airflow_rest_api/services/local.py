@@ -20,6 +20,7 @@ from airflow_rest_api.airflow.installation import Places, places
 from airflow_rest_api.errors import AlreadyRunning, Busy, TooManyWaiting, Unavailable, UnknownService
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.periodic import Periodic
+from airflow_rest_api.security.access import Gate
 from airflow_rest_api.services import reconcile
 from airflow_rest_api.services.kinds import KINDS
 from airflow_rest_api.services.launch import Launcher, Plan
@@ -31,6 +32,7 @@ from airflow_rest_api.services.supervisor import KILL, RESTART, STOP
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.security.access import Permit
 
 
 LEFTOVERS = 5.0
@@ -169,10 +171,10 @@ class Local:
         changed = await self._store.change(service, **found)
         return changed or await self._store.get(service.id)
 
-    async def launch(self, service: Service, plan: Plan, user: str, **more: Any) -> Operation:
+    async def launch(self, service: Service, plan: Plan, permit: Permit, **more: Any) -> Operation:
         """Begin to start a component whose row is there; `more` is for the operation that does it."""
         here = await self.places()
-        operation = await self._launcher.launch(service, plan, here, grace=self._grace, user=user, **more)
+        operation = await self._launcher.launch(service, plan, here, permit, grace=self._grace, **more)
         task = asyncio.create_task(self._settle(service.id, operation))
         self._starts[service.id] = task
         task.add_done_callback(lambda _: self._starts.pop(service.id, None))
@@ -274,7 +276,9 @@ class Local:
             return
         if changed is not None:
             try:
-                await self.launch(changed, Plan.of(changed), service.desired_by or service.user)
+                await self.launch(
+                    changed, Plan.of(changed), Gate.standing(service.desired_by or service.user)
+                )
             except (Busy, TooManyWaiting, Unavailable, asyncio.CancelledError) as error:
                 # For the next round, here or on another API server of this host.
                 before = {name: getattr(service, name) for name in values if name != "desired"}

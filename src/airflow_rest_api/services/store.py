@@ -13,9 +13,9 @@ from sqlalchemy import Boolean, Column, Index, Integer, Table, and_, delete, or_
 from sqlalchemy.exc import IntegrityError
 
 from airflow_rest_api.errors import UnknownService
-from airflow_rest_api.operations.damaged import Row, json_object, moment_of, texts, truth
 from airflow_rest_api.services.model import DesiredState, Restart, Service
 from airflow_rest_api.services.status import State
+from airflow_rest_api.storage.damaged import Row, json_object, moment_of, texts, truth
 from airflow_rest_api.storage.schema import (
     LONGEST_NAME,
     TABLE_OPTIONS,

@@ -34,7 +34,7 @@ SCHEMA = 6
 DECLARED_IN = (
     "airflow_rest_api.operations.tables",
     "airflow_rest_api.services.store",
-    "airflow_rest_api.dag_files.tables",
+    "airflow_rest_api.dag_files.history_tables",
     "airflow_rest_api.legacy.usage_store",
 )
 """The modules that declare tables, loaded at the first use."""

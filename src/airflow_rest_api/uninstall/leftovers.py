@@ -18,10 +18,10 @@ from sqlalchemy import func, inspect, select
 from airflow_rest_api import private_folders, processes
 from airflow_rest_api.airflow import event_log, fab_permissions
 from airflow_rest_api.commands.needs import DEPLOY, POWERS
-from airflow_rest_api.dag_files.names import CONTROL
-from airflow_rest_api.operations import servers
-from airflow_rest_api.operations.heartbeat import BEAT
+from airflow_rest_api.dag_files.upload import CONTROL
+from airflow_rest_api.operations import upkeep
 from airflow_rest_api.operations.tables import SERVER
+from airflow_rest_api.operations.upkeep import BEAT
 from airflow_rest_api.security.audit import PREFIX
 from airflow_rest_api.services.logs import NOTES
 from airflow_rest_api.services.start import HOME, log_name
@@ -64,7 +64,7 @@ def running(engine: Engine, say: Callable[[str], None], patience: float = PATIEN
 def _beats(connection: Connection) -> dict[str, int]:
     return {
         f"the API server on {server.host}, process {server.pid}": server.beat
-        for server in servers.known(connection)
+        for server in upkeep.known(connection)
     }
 
 
