@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def check_free(kind: Kind, values: Mapping[str, Any]) -> None:
-    """Raise PortInUse where somebody listens on the port that a component is told to listen on."""
+    """Raise PortInUse where the port that a component is to listen on is taken."""
     port = values.get(kind.port) if isinstance(kind.port, str) else None
     if not isinstance(port, int) or not 0 < port < 65536:
         return

@@ -1,4 +1,4 @@
-"""The services of this machine: how they are, and what is wanted of them."""
+"""The services of this machine: reconcile them with their supervisors, and do what is asked for."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 LEFTOVERS = 5.0
 """Seconds that what a component has left behind has to end."""
 SESSION_KNOWN = 30.0
-"""Seconds in which the number of a session that was just seen to be a component's is nobody else's."""
+"""Seconds after a component was last seen in which the kernel can't have given its session id again."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ class _Watch:
 
 class Orphans:
     """
-    Ends them; the kernel has sent TERM to the component itself when its supervisor died.
+    Ends what a killed supervisor has left; the kernel has sent TERM to the component itself.
 
     What a component has started is known by its family as long as it lives, by its session, and by a mark in
     the environment, which some programs write over to give themselves a title.
@@ -65,7 +65,7 @@ class Orphans:
         self._watches: dict[str, _Watch] = {}
 
     def look(self, service: Service) -> None:
-        """See whether a service is one, and do the next thing about it."""
+        """Look whether the supervisor of a service was killed, and do the next thing about it."""
         if service.supervisor is None:
             return
         watch = self._watches.setdefault(service.folder, _Watch())
@@ -95,8 +95,8 @@ class Orphans:
         found |= processes.marked(mark)
         if watch.pid is None:
             return found
-        lately = watch.seen is not None and time.monotonic() - watch.seen < SESSION_KNOWN
-        if alive or (lately and processes.start_of(watch.pid) is None):
+        recently = watch.seen is not None and time.monotonic() - watch.seen < SESSION_KNOWN
+        if alive or (recently and processes.start_of(watch.pid) is None):
             found |= processes.session(watch.pid)
         for pid in processes.family(watch.pid) if alive else ():
             if start := processes.start_of(pid):
@@ -111,7 +111,7 @@ ROUND = 1.5
 PRUNE_EVERY = 600
 """Rounds."""
 SEEN_EVERY = timedelta(seconds=15)
-"""How often it is noted that somebody looks after the services of this machine."""
+"""How often it is noted that the services of this machine are looked after."""
 
 FRESH = dict.fromkeys(
     ("pid", "pid_start", "supervisor", "supervisor_start", "exit_code", "message", "ended_at")
@@ -266,7 +266,7 @@ class Local:
             await self._store.change(service, desired=None)
             return
         values = {**FRESH, "desired": None, "state": State.STARTING, "claim": service.identity}
-        # A folder of its own: what the last supervisor told is of no interest to anybody.
+        # A folder of its own: the last report of the former supervisor is over.
         values |= {"folder": folder_for(await self.places()), "started_at": now(), "seen_at": now()}
         try:
             changed = await self._store.change(service, **values)
@@ -321,4 +321,6 @@ async def _send(supervisor: int, start: str, number: int) -> None:
     try:
         await asyncio.to_thread(processes.send, supervisor, start, number)
     except PermissionError:
-        log.error("Process %d, which keeps a service, belongs to another user of this machine", supervisor)
+        log.error(
+            "Process %d, which supervises a service, belongs to another user of this machine", supervisor
+        )

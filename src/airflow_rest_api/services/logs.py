@@ -22,7 +22,7 @@ NOTES = ".rest_api"
 MANY_NOTES = 500
 """From so many notes on, those of files that are gone are removed when one is added."""
 PATIENCE = 0.5
-"""Seconds in which somebody who has just made a file notes it."""
+"""Seconds in which another start, which has just made a file, notes it."""
 
 # <linux/fcntl.h> and <linux/stat.h>: where `struct statx` has its mask and the time of birth.
 AT_EMPTY_PATH, STATX_BTIME, STATX_SIZE, BORN_AT = 0x1000, 0x800, 256, 80

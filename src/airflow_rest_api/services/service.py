@@ -41,7 +41,7 @@ LAST_LINES = 10
 LAST_BYTES = 4096
 """How much of a log is shown of a component that has failed."""
 GIVEN_UP = timedelta(days=1)
-"""For so long a service of another host that nobody looks after may still be there, and is not forgotten."""
+"""Time for which a service of another host without an API server may still run: it is not forgotten."""
 
 ATTEMPTS = 5
 """How often a change is tried that another one was faster than."""
@@ -68,7 +68,7 @@ class Services:
 
         :param more: for the operation that starts it: `key` and the like
         :raises AlreadyRunning: it runs on this host already, and another one was not asked for
-        :raises PortInUse: somebody listens where it would
+        :raises PortInUse: another process listens where it would
         :raises Busy: too many commands wait already
         """
         service = self._new(plan, permit.user, await self.local.places())
@@ -104,7 +104,7 @@ class Services:
 
         :param force: kill it, with all it has started
         :raises UnknownService: there is none
-        :raises NotManaged: somebody else has started it
+        :raises NotManaged: it was not started here
         """
         await self._want(identifier, DesiredState.KILL if force else DesiredState.STOP, user)
 
@@ -113,7 +113,7 @@ class Services:
         Ask a component to end and start it again; one that has ended is started.
 
         :raises UnknownService: there is none
-        :raises NotManaged: somebody else has started it
+        :raises NotManaged: it was not started here
         :raises CannotRepeat: it has ended, and was started with secrets
         :raises AlreadyRunning: it has ended, and the same runs as another service
         """
@@ -210,7 +210,7 @@ class Services:
         raise AlreadyRunning("The same is being started and stopped by others right now.", service.id)
 
     async def _refuse_unmanaged(self, plan: Plan, service: Service) -> None:
-        """Refuse what somebody else runs here already, as far as Airflow can tell one from another."""
+        """Refuse what runs here already without us, as far as Airflow can tell one from another."""
         if plan.kind.job_type is None or any(plan.kind.identify(plan.invocation.values)):
             return
         for seen in await self.list():
@@ -227,11 +227,11 @@ def _with_last_lines(seen: Seen) -> Seen:
     service = seen.service
     if service.state is not State.FAILED:
         return seen
-    said = [service.message or ""]
+    parts = [service.message or ""]
     for stream in logs.streams(service):
         with contextlib.suppress(NoLog):
             offset = logs.tail_offset(service, stream, LAST_LINES, LAST_BYTES)
             text = logs.read(service, stream, offset, LAST_BYTES).data.decode(errors="replace").strip()
             if text:
-                said.append(f"{stream}:\n{text}")
-    return replace(seen, service=replace(service, message="\n".join(filter(None, said))))
+                parts.append(f"{stream}:\n{text}")
+    return replace(seen, service=replace(service, message="\n".join(filter(None, parts))))

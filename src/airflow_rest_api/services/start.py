@@ -2,7 +2,7 @@
 The start of a component, in a child of the engine: Airflow is imported there, and it is no web server.
 
 The component itself is a new program under a supervisor of its own; this child waits until it is ready, or
-has failed, and says so.
+has failed, and prints that.
 """
 
 # ruff: noqa: T201 - printing is how a command answers

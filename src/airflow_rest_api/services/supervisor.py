@@ -151,7 +151,7 @@ class Supervisor:
         if self._order.message is not None:
             os.lseek(self._order.message, 0, os.SEEK_SET)
         now = self._status
-        # By their descriptors: what is moved aside, to keep logs small, is still the component's.
+        # By their descriptors: what a log rotation has moved is still the component's.
         self._logs = tuple((f"/proc/self/fd/{number}", os.fstat(number).st_size) for number in (1, 2))
         pid = os.fork()
         if pid == 0:

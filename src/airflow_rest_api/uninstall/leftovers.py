@@ -44,7 +44,7 @@ def running(engine: Engine, say: Callable[[str], None], patience: float = PATIEN
     """
     Return the API servers and components that run, in words; the database is looked at for a while.
 
-    :param say: is told why it takes a while
+    :param say: prints why it takes a while
     """
     with engine.connect() as connection:
         there = set(inspect(connection).get_table_names())
