@@ -113,10 +113,10 @@ async def _events(
             except NoLog:
                 # Taken away, or moved: the next follower begins anew.
                 return
-            for text in new:
+            for each in new:
                 written = True
                 lease.spoke()
-                yield text
+                yield each
         if ended and not written:
             with suppress(UnknownService, Unavailable):
                 seen = await context.services.get(service.id)
