@@ -20,7 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
-from airflow_rest_api.engine import descendants, learning, reports, rows, wire
+from airflow_rest_api import processes
+from airflow_rest_api.engine import learning, reports, rows, wire
 
 CONTROL = 3
 """Where a child keeps its socket to the engine; everything above is closed."""
@@ -284,5 +285,5 @@ def main(descriptor: int) -> NoReturn:
 def _end_with(control: socket.socket) -> None:
     """Kill this command and all that it started when the engine is gone: no warm parent is there to do it."""
     wire.receive(control)
-    descendants.kill(descendants.strays_of(os.getpid()))
+    processes.kill_all(processes.strays_of(os.getpid()))
     os.killpg(0, signal.SIGKILL)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from airflow_rest_api.engine import descendants
+from airflow_rest_api import processes
 from airflow_rest_api.engine.job import Limits
 
 log = logging.getLogger(__name__)
@@ -127,14 +127,14 @@ async def fresh_child(limits: Limits, folder: str) -> Child:
     theirs.close()
     let_go(out_write, err_write)
 
-    known: descendants.Strays = set()
+    known: processes.Processes = {}
 
     def send_signal(number: int) -> None:
         if process.returncode is None:
-            known.update(descendants.strays_of(process.pid))
+            known.update(processes.strays_of(process.pid))
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
-            descendants.send(known, number)
+            processes.signal_all(known, number)
 
     child = Child(process.pid, ours, out_read, err_read, send_signal)
     loop = asyncio.get_running_loop()
@@ -144,7 +144,7 @@ async def fresh_child(limits: Limits, folder: str) -> Child:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        descendants.kill(tuple(known))
+        processes.kill_all(known)
         code = process.wait()
         loop.call_soon_threadsafe(child.has_exited, code)
 

@@ -19,7 +19,8 @@ import threading
 import time
 from typing import NoReturn
 
-from airflow_rest_api.engine import descendants, fingerprint, warm, wire
+from airflow_rest_api import processes
+from airflow_rest_api.engine import fingerprint, warm, wire
 from airflow_rest_api.engine.child import become_child
 
 
@@ -34,7 +35,7 @@ class ForkServer:
 
     def __init__(self, orders: socket.socket) -> None:
         self._orders = orders
-        self._children: dict[int, descendants.Strays] = {}
+        self._children: dict[int, processes.Processes] = {}
         """With what each had started elsewhere when it was signalled: after its end nobody finds that."""
         self._pid = os.getpid()
 
@@ -60,9 +61,9 @@ class ForkServer:
     def end_children(self) -> None:
         """Kill every child with all that it started."""
         for pid, known in self._children.items():
-            known |= descendants.strays_of(pid)
+            known |= processes.strays_of(pid)
             _signal_group(pid, signal.SIGKILL)
-            descendants.kill(known)
+            processes.kill_all(known)
 
     def _obey(self) -> bool:
         order = wire.receive(self._orders)
@@ -72,9 +73,9 @@ class ForkServer:
             if "fork" in order:
                 self._fork(spare=order["fork"])
             elif (known := self._children.get(order["pid"])) is not None:
-                known |= descendants.strays_of(order["pid"])
+                known |= processes.strays_of(order["pid"])
                 _signal_group(order["pid"], order["signal"])
-                descendants.send(known, order["signal"])
+                processes.signal_all(known, order["signal"])
         except BrokenPipeError:
             return False
         return True
@@ -97,7 +98,7 @@ class ForkServer:
             # A command is waiting for a child that is no spare: it must not wait for the stretching too.
             prepare = warm.stretch if spare else lambda: None
             become_child(theirs, out_write, err_write, self._pid, prepare, warm.rest)
-        self._children[pid] = set()
+        self._children[pid] = {}
         theirs.close()
         os.close(out_write)
         os.close(err_write)
@@ -114,7 +115,7 @@ class ForkServer:
                 return
             _signal_group(ended.si_pid, signal.SIGKILL)
             _, status = os.waitpid(ended.si_pid, 0)
-            descendants.kill(self._children.pop(ended.si_pid, set()))
+            processes.kill_all(self._children.pop(ended.si_pid, {}))
             wire.send(self._orders, {"exited": ended.si_pid, "status": status})
 
 
