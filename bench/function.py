@@ -73,7 +73,7 @@ class Function:
 
 
 def _time_in_child(argv: list[str]) -> tuple[float, int]:
-    from airflow_rest_api.engine import warm
+    from airflow_rest_api.airflow import warm
 
     ours, theirs = os.pipe()
     pid = os.fork()
@@ -113,7 +113,7 @@ def _airflow(argv: list[str]) -> int:
 
 def main(folder: str) -> None:
     """Time each command line that comes in."""
-    from airflow_rest_api.engine import warm
+    from airflow_rest_api.airflow import warm
 
     os.chdir(folder)
     warm.warm_up()

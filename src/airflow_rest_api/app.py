@@ -12,11 +12,11 @@ from fastapi import FastAPI
 
 from airflow_rest_api import __version__, private_folders
 from airflow_rest_api.admission import Admission
-from airflow_rest_api.airflow import fab_permissions
+from airflow_rest_api.airflow import permissions
 from airflow_rest_api.airflow.accounts import Accounts
 from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, Airflow3
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
-from airflow_rest_api.airflow.fernet import FernetSeal
+from airflow_rest_api.airflow.keys import FernetSeal
 from airflow_rest_api.api import (
     commands,
     dag_file,
@@ -173,11 +173,11 @@ def limits(settings: Settings) -> Limits:
 
 def database(settings: Settings) -> Database:
     """Return the database of our tables; nothing is opened before its first use."""
-    from airflow_rest_api.airflow import metadata
+    from airflow_rest_api.airflow import installation
     from airflow_rest_api.storage.engines import own_engine
 
     address = settings.operations_database
-    return Database((lambda: own_engine(address)) if address else metadata.engine)
+    return Database((lambda: own_engine(address)) if address else installation.database_engine)
 
 
 def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) -> Context:
@@ -246,7 +246,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await context.engine.start()
     context.catalog.begin().add_done_callback(_log_failure)
     powers = (*POWERS, *(entity(*folder) for folder in parse_folders(context.settings.deploy_folders)))
-    grants = asyncio.create_task(asyncio.to_thread(fab_permissions.create, powers))
+    grants = asyncio.create_task(asyncio.to_thread(permissions.create_resources, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
     tidy = asyncio.create_task(context.dag_files.keep_tidy())
     upkeep = Upkeep(context)

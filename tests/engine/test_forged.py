@@ -10,7 +10,7 @@ import pytest
 from airflow_rest_api.engine import Ending, Engine, wire
 from airflow_rest_api.engine import process as process_module
 from tests.engine.conftest import Run, act, outcome
-from tests.engine.test_reports import NO_MESSAGES
+from tests.engine.test_wire import NO_MESSAGES
 
 pytestmark = pytest.mark.airflow
 

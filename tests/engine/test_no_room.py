@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.engine import Engine, wire
-from airflow_rest_api.engine.children import Child, NoRoom
 from airflow_rest_api.engine.forkserver import ForkServer
+from airflow_rest_api.engine.parent import Child, NoRoom
 from tests.engine.conftest import Run, act, at_rest, outcome
 
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import Column, Integer, MetaData, String, Table, inspect, select
 from sqlalchemy.engine import Engine, make_url
 
-from airflow_rest_api.airflow.fab_permissions import resource_of
+from airflow_rest_api.airflow.permissions import resource_of
 from airflow_rest_api.storage.engines import own_engine
 from airflow_rest_api.storage.migrations import VERSIONS, migrate
 from airflow_rest_api.uninstall.rows import TABLES, NewerTables, in_airflows, in_our_database

@@ -6,12 +6,11 @@ import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from airflow_rest_api.airflow import refresh_token
+from airflow_rest_api.airflow import tokens
 from airflow_rest_api.airflow.asking import ask, ask_for_login
 from airflow_rest_api.airflow.auth import _auth_manager
-from airflow_rest_api.airflow.auth_managers import FAB, SIMPLE, is_a, is_just
 from airflow_rest_api.airflow.errors import InvalidToken, NoNames, NoUser, Revoked
-from airflow_rest_api.airflow.known_user import known_user
+from airflow_rest_api.airflow.users import FAB, SIMPLE, is_a, is_just, known_user
 
 LONGEST_FOLDED = 1000
 """Characters of a name; no user has more, and to put accents in order takes time with the square of them."""
@@ -74,7 +73,7 @@ class Accounts:
         claims = manager.serialize_user(user)
         subject = str(claims.get("sub", ""))
         credential = await ask(_credential, manager, subject)
-        return refresh_token.issue(subject, claims, credential, seconds)
+        return tokens.issue_refresh_token(subject, claims, credential, seconds)
 
     async def refreshed(self, token: str) -> Any:
         """
@@ -86,7 +85,7 @@ class Accounts:
         from jwt import InvalidTokenError
 
         try:
-            claims = refresh_token.read(token)
+            claims = tokens.read_refresh_token(token)
         except InvalidTokenError as error:
             raise InvalidToken("The refresh token is not valid.", error) from None
         if await ask(is_revoked, claims["jti"]):
@@ -153,7 +152,7 @@ def _user_of(manager: Any, claims: Mapping[str, Any]) -> Any:
             raise gone from None
     if user is None or not still_there(manager, user):
         raise gone
-    if claims.get("credential") != refresh_token.fingerprint(subject, _credential(manager, subject)):
+    if claims.get("credential") != tokens.fingerprint(subject, _credential(manager, subject)):
         raise gone
     # Auth managers whose users are somewhere else ask there now.
     return manager.refresh_user(user=user) or user

@@ -6,9 +6,8 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.asking import ask
-from airflow_rest_api.airflow.auth_managers import FAB, SIMPLE, is_a
 from airflow_rest_api.airflow.errors import NoUser
-from airflow_rest_api.airflow.known_user import known_user
+from airflow_rest_api.airflow.users import FAB, SIMPLE, is_a, known_user
 from airflow_rest_api.storage.transient import away
 
 if TYPE_CHECKING:
@@ -62,14 +61,14 @@ class Airflow3:
         """
         from jwt import InvalidTokenError
 
-        from airflow_rest_api.airflow import access_token, accounts
+        from airflow_rest_api.airflow import accounts, tokens
 
         manager = _auth_manager()
         try:
             user = await known_user(manager, token)
-            access_token.check(token)
+            tokens.check(token)
         except InvalidTokenError as error:
-            raise access_token.refusal(token, error) from None
+            raise tokens.refusal(token, error) from None
         if user is None or not await accounts.is_still_there(manager, user):
             raise NoUser("The token's user does not exist or is not active.")
         return user

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import signal
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 MATCHING = "import json,re,sys;p,n=json.load(sys.stdin);print(json.dumps([i for i in n if re.search(p,i)]))"
 PATIENCE = 2.0
@@ -99,3 +102,66 @@ def _is_late(error: Any) -> bool:
     arguments: Any = getattr(error.orig, "args", ())
     # query_canceled of PostgreSQL; ER_QUERY_TIMEOUT and ER_REGEXP_TIME_OUT of MySQL.
     return code == "57014" or (bool(arguments) and arguments[0] in (3024, 3699))
+
+
+LONGEST = PATIENCE
+"""Seconds that an expression may take for all names together."""
+
+
+def matching(expression: str, names: Iterable[str]) -> set[str]:
+    """
+    Return the names in which a regular expression is found.
+
+    :raises SystemExit: that takes longer than an expression that makes sense does
+    """
+
+    def stop(*_: Any) -> NoReturn:
+        raise SystemExit(str(TooSlow()))
+
+    # The engine behind `re` looks for signals while it works.
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST)
+    try:
+        found = re.compile(expression)
+        return {name for name in names if found.search(name)}
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def try_first() -> None:
+    """
+    Have `dags pause`, `dags unpause` and `tasks clear` try an expression on all DAGs before they use it.
+
+    They apply it in this process (SQLite calls Python's), or in the database, for as long as it takes.
+    """
+    from airflow.cli.commands import dag_command, task_command
+
+    for module, name, pattern_of in (
+        (dag_command, "set_is_paused", _of_pause),
+        (task_command, "get_dags", _of_clear),
+    ):
+        if (function := getattr(module, name, None)) is not None:
+            setattr(module, name, _trying(function, pattern_of))
+
+
+def _trying(function: Any, pattern_of: Any) -> Any:
+    @functools.wraps(function)
+    def after_a_try(*args: Any, **options: Any) -> Any:
+        pattern = pattern_of(*args, **options)
+        if pattern is not None:
+            try:
+                dags_matching(pattern)
+            except (TooSlow, re.error) as error:
+                raise SystemExit(str(error)) from None
+        return function(*args, **options)
+
+    return after_a_try
+
+
+def _of_pause(is_paused: bool, args: Any, *more: Any, **options: Any) -> str | None:
+    return args.dag_id if getattr(args, "treat_dag_id_as_regex", False) else None
+
+
+def _of_clear(bundles: Any, dag_id: str, use_regex: bool = False, *more: Any, **options: Any) -> str | None:
+    return dag_id if use_regex else None

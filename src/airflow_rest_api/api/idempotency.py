@@ -10,7 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.airflow.signing import derived
+from airflow_rest_api.airflow.keys import derived
 from airflow_rest_api.operations.errors import KeyTaken, NoSuchOperation
 from airflow_rest_api.operations.model import Key
 from airflow_rest_api.paths import local_path

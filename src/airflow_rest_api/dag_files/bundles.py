@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from airflow_rest_api.airflow import bundles as airflow_bundles
+from airflow_rest_api.airflow import installation as airflow_bundles
 from airflow_rest_api.dag_files.control import can_make, effective_user
 from airflow_rest_api.dag_files.names import clean
 from airflow_rest_api.problem import Problem
@@ -89,7 +89,7 @@ def bundles() -> list[BundleInfo]:
     :raises Problem: the configuration of the bundles cannot be read
     """
     try:
-        found = airflow_bundles.configured()
+        found = airflow_bundles.configured_bundles()
     except airflow_bundles.BadConfiguration as error:
         raise Problem(500, "bad_configuration", str(error)) from None
     return [_info(bundle) for bundle in found]
@@ -148,7 +148,7 @@ def resolve(bundle: str | None, folder: str = "") -> Place:
 
 def _info(bundle: airflow_bundles.Configured) -> BundleInfo:
     if bundle.classpath == airflow_bundles.LOCAL:
-        root = airflow_bundles.folder(bundle)
+        root = airflow_bundles.bundle_folder(bundle)
         examples = bundle.name == airflow_bundles.EXAMPLES
         reason = "it has Airflow's own examples." if examples else _unwritable(root)
         return BundleInfo(bundle.name, "local", root, reason is None, reason)

@@ -20,7 +20,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
 
-from airflow_rest_api.engine import descendants, learning, reports, rows, wire
+from airflow_rest_api.airflow import maskers
+from airflow_rest_api.airflow.child import output
+from airflow_rest_api.engine import descendants, wire
 
 CONTROL = 3
 """Where a child keeps its socket to the engine; everything above is closed."""
@@ -115,9 +117,9 @@ def run(job: wire.Message, tell: Callable[[list[str]], None]) -> wire.Message:
     if job["memory"]:
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
     if job["mask"] or job["secrets"]:
-        learning.pass_on(job["secrets"], tell if job["mask"] else None)
+        maskers.pass_on(job["secrets"], tell if job["mask"] else None)
     if job["visible"]:
-        rows.show_only(job["visible"])
+        output.show_only(job["visible"])
     # A reader on the other side wants each line when it is printed.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
@@ -235,7 +237,7 @@ def _note_refusals() -> dict[str, str]:
 
     def note(self: argparse.ArgumentParser, status: int = 0, message: str | None = None) -> NoReturn:
         if status == 2 and message:
-            refusal["usage"] = message.strip()[: reports.LONGEST_USAGE]
+            refusal["usage"] = message.strip()[: wire.LONGEST_USAGE]
         leave(self, status, message)
 
     argparse.ArgumentParser.exit = note  # type: ignore[method-assign]

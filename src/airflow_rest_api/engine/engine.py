@@ -13,9 +13,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from airflow_rest_api import private_folders
-from airflow_rest_api.engine.children import Child, NoRoom, ParentLost, fresh_child
 from airflow_rest_api.engine.job import Ending, Job, Limits, Outcome
-from airflow_rest_api.engine.parent import WarmParent
+from airflow_rest_api.engine.parent import Child, NoRoom, ParentLost, WarmParent, fresh_child
 from airflow_rest_api.engine.process import Listener, Process, first
 from airflow_rest_api.room import NO_ROOM, no_room
 

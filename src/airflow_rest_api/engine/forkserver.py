@@ -19,7 +19,8 @@ import threading
 import time
 from typing import NoReturn
 
-from airflow_rest_api.engine import descendants, fingerprint, warm, wire
+from airflow_rest_api.airflow import warm
+from airflow_rest_api.engine import descendants, fingerprint, wire
 from airflow_rest_api.engine.child import become_child
 
 

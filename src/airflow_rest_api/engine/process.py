@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from airflow_rest_api.engine import reports, wire
-from airflow_rest_api.engine.children import Child, ParentLost
+from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.job import Ending, Job, Outcome
 from airflow_rest_api.engine.output import Output
+from airflow_rest_api.engine.parent import Child, ParentLost
 from airflow_rest_api.engine.redaction import Redactor, Secrets
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class Process:
         except BaseException:
             child.close()
             raise
-        report: asyncio.Future[reports.Report | None] = loop.create_future()
+        report: asyncio.Future[wire.Report | None] = loop.create_future()
         hear = self._ear(loop, child, report)
         drains = [
             self._pump(loop, child.stdout, self.stdout, "stdout", hear),
@@ -169,7 +169,7 @@ class Process:
             )
 
     async def _follow(
-        self, child: Child, report: asyncio.Future[reports.Report | None], grace: float
+        self, child: Child, report: asyncio.Future[wire.Report | None], grace: float
     ) -> Outcome:
         await first(report, child.exited, self._stop)
         if child.exited.done():
@@ -193,7 +193,7 @@ class Process:
         return await self._end_by_force(child, report, grace)
 
     async def _end_by_force(
-        self, child: Child, report: asyncio.Future[reports.Report | None], grace: float
+        self, child: Child, report: asyncio.Future[wire.Report | None], grace: float
     ) -> Outcome:
         # As at a terminal: Airflow's commands end in order at INT, and some of its code ignores TERM.
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -219,7 +219,7 @@ class Process:
             await loop.sock_sendall(child.control, message)
 
     def _ear(
-        self, loop: asyncio.AbstractEventLoop, child: Child, report: asyncio.Future[reports.Report | None]
+        self, loop: asyncio.AbstractEventLoop, child: Child, report: asyncio.Future[wire.Report | None]
     ) -> Callable[[], None]:
         """
         Listen to a child; `report` becomes what it says last, None when it ends without that.
@@ -250,7 +250,7 @@ class Process:
                     if heard > MOST_HEARD:
                         raise wire.Malformed("more than a child has to say")
                     while (message := inbox.take()) is not None:
-                        self._hear(reports.read(message[0]), report)
+                        self._hear(wire.read_report(message[0]), report)
                 except wire.Malformed as problem:
                     if not report.done():
                         self._end_disturbed(child, problem)
@@ -268,16 +268,16 @@ class Process:
         self._disturbed = True
         child.send_signal(signal.SIGKILL)
 
-    def _hear(self, said: reports.Said | None, report: asyncio.Future[reports.Report | None]) -> None:
+    def _hear(self, said: wire.Said | None, report: asyncio.Future[wire.Report | None]) -> None:
         """Take what a child says; what is none of its messages is passed over: the process has an end too."""
-        if isinstance(said, reports.Report):
+        if isinstance(said, wire.Report):
             if not report.done():
                 report.set_result(said)
-        elif isinstance(said, reports.Secrets):
+        elif isinstance(said, wire.Learned):
             self._secrets.add(said.texts)
-        elif isinstance(said, reports.Begun):
+        elif isinstance(said, wire.Begun):
             self.begun = True
-        elif isinstance(said, reports.Becomes):
+        elif isinstance(said, wire.Becomes):
             self._becomes = True
 
     def _pump(

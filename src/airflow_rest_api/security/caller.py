@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from airflow_rest_api.airflow.access_token import expires_at
 from airflow_rest_api.airflow.asking import ask
+from airflow_rest_api.airflow.tokens import expires_at
 
 if TYPE_CHECKING:
     from airflow_rest_api.security.decision import Permissions

@@ -11,8 +11,8 @@ from urllib.parse import unquote
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from airflow_rest_api.airflow.access_token import expires_at
 from airflow_rest_api.airflow.errors import InvalidToken
+from airflow_rest_api.airflow.tokens import expires_at
 from airflow_rest_api.paths import PAGES, STATIC, local_path
 from airflow_rest_api.problem import Problem, of_database
 from airflow_rest_api.security.caller import Caller

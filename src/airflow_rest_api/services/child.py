@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_rest_api.engine.children import BOOTSTRAP
+from airflow_rest_api.engine.parent import BOOTSTRAP
 from airflow_rest_api.room import has_room
 from airflow_rest_api.services import processes, status
 from airflow_rest_api.services.files import (

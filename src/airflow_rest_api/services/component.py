@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from airflow_rest_api.airflow.child import command_rows
-from airflow_rest_api.airflow.child.acting_user import act_as
+from airflow_rest_api.airflow import event_log
+from airflow_rest_api.airflow.child.setup import act_as
 from airflow_rest_api.engine.child import run_airflow
 
 
@@ -26,5 +26,5 @@ def main(letter: int, name: str, *shown: str) -> None:
     sys.argv = [str(script) if script.is_file() else name, *shown]
     if order["user"] is not None:
         act_as(order["user"])
-    command_rows.shorten()
+    event_log.shorten_command_rows()
     run_airflow(order["argv"])

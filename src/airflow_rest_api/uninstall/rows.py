@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import func, inspect, select
 
-from airflow_rest_api.airflow import event_log, fab_permissions
+from airflow_rest_api.airflow import event_log, permissions
 from airflow_rest_api.commands.needs import DEPLOY, POWERS
 from airflow_rest_api.dag_files import tables as of_dag_files
 from airflow_rest_api.legacy import tables as of_legacy
@@ -68,10 +68,10 @@ def in_airflows(engine: Engine) -> Iterable[Leftover]:
             f"{rows} rows of Airflow's event log (Audit Log) whose event begins with {PREFIX!r}",
             lambda: event_log.remove(engine, PREFIX),
         )
-    if names := fab_permissions.existing(engine, POWERS, DEPLOY):
+    if names := permissions.existing_resources(engine, POWERS, DEPLOY):
         yield Leftover(
             f"resources of Flask-AppBuilder, with what roles may do to them: {', '.join(names)}",
-            lambda: fab_permissions.remove(engine, names),
+            lambda: permissions.remove_resources(engine, names),
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from airflow_rest_api.airflow.child.expressions import matching
+from airflow_rest_api.airflow.expressions import matching
 
 NOTHING = "Nothing to clear."
 

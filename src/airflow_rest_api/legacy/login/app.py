@@ -16,7 +16,7 @@ from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow.accounts import Accounts
 from airflow_rest_api.airflow.auth import Airflow3
 from airflow_rest_api.airflow.errors import InvalidToken, Revoked
-from airflow_rest_api.airflow.refresh_token import claims_to_be
+from airflow_rest_api.airflow.tokens import claims_to_be_refresh_token
 from airflow_rest_api.api.errors import LastResort
 from airflow_rest_api.legacy import bearer
 from airflow_rest_api.legacy.login.body import BadLogin, read_login
@@ -170,7 +170,7 @@ async def refresh(request: Request) -> Response:
 
 async def _not_refreshed(host: Host, token: str, error: InvalidToken) -> Response:
     """Return the answer to what is no refresh token, which may be a good or a bad access token."""
-    if error.fault is None or isinstance(error, Revoked) or claims_to_be(token):
+    if error.fault is None or isinstance(error, Revoked) or claims_to_be_refresh_token(token):
         return bearer.refusal(token, error)
     try:
         await host.user(token)

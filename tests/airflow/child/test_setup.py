@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import json
-from airflow_rest_api.airflow.child.acting_user import act_as
+from airflow_rest_api.airflow.child.setup import act_as
 {before}
 act_as("ada")
 from airflow.cli.commands import dag_command, info_command

@@ -1,4 +1,4 @@
-"""The user of an access token, asked of Airflow without holding up its event loop."""
+"""Which auth manager is in use: by name, so that one that is not need not be importable."""
 
 from __future__ import annotations
 
@@ -6,7 +6,24 @@ import copy
 from typing import Any
 
 from airflow_rest_api.airflow.asking import ask
-from airflow_rest_api.airflow.auth_managers import FAB, is_a
+
+SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+
+
+def is_a(manager: object, name: str) -> bool:
+    """Return whether an auth manager is of the class of this name, or of one made from it."""
+    return any(_name(cls) == name for cls in type(manager).__mro__)
+
+
+def is_just(manager: object, name: str) -> bool:
+    """Return whether an auth manager is of the class of this name itself."""
+    return _name(type(manager)) == name
+
+
+def _name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
 
 CACHING = ("deserialize_user", "__cachetools_cachedmethods")
 """Where cachetools keeps what it has bound to an object and its cache (``cachetools._descriptor``)."""
