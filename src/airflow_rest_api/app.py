@@ -17,6 +17,7 @@ from airflow_rest_api.airflow.accounts import Accounts
 from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, Airflow3
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
 from airflow_rest_api.airflow.keys import FernetSeal
+from airflow_rest_api.airflow.warm import HOOKS
 from airflow_rest_api.api import (
     commands,
     dag_file,
@@ -110,7 +111,7 @@ def create_app(
     :param host: in place of the Airflow in whose API server we run
     :raises UndecidedRoute: a route does not say who may use it
     """
-    context = _context(settings, engine or Engine(limits(settings)), load_catalog or _load_catalog)
+    context = _context(settings, engine or Engine(limits(settings), HOOKS), load_catalog or _load_catalog)
     # Without FastAPI's own documentation pages: they load scripts from another host.
     app = FastAPI(
         # As they are: `include_router` would analyse and make each of them once more.

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_rest_api.airflow import maskers
 from airflow_rest_api.airflow.maskers import Late
-from airflow_rest_api.engine import Engine, Job
+from airflow_rest_api.engine import Engine, Job, wire
 from airflow_rest_api.engine.job import Ending
 from airflow_rest_api.engine.redaction import MOST, WITHHELD
 from tests.airflow.variables import airflow_in
@@ -199,3 +199,16 @@ def test_a_masker_learns_what_is_hidden_inside_of_a_text():
     masker.add_mask(CONF, "conf")
     masker.add_mask("[[" * 50_000, "conf")
     assert masker.patterns == {"hunter22"}
+
+
+def test_the_longest_messages_of_a_child_fit():
+    learned: list[list[str]] = []
+
+    class Masker:
+        patterns = frozenset({"\U0001f600" * 5000} | {chr(0x1F600 + n) * 5 for n in range(700)})
+
+    maskers._send_new(Masker(), set(), learned.append)
+    usage = {"exit_code": 2, "usage": "\U0001f600" * wire.LONGEST_USAGE}
+    longest = max(len(wire.pack(message)) for message in (usage, *({"secrets": one} for one in learned)))
+    assert len(learned) > 1
+    assert longest <= wire.LONGEST

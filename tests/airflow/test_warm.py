@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.engine import Ending, Engine, Job, Outcome
-from tests.engine.conftest import Run, act, outcome
+from airflow_rest_api.engine import engine as engine_module
+from tests.engine.conftest import Run, act, alive, at_rest, first_line, gone, outcome
 
 pytestmark = pytest.mark.airflow
 
@@ -84,3 +85,86 @@ def test_a_database_that_changed_is_looked_at_again(database: Path, warm: Engine
 
     assert how.exit_code == 1
     assert "migration" in process.stdout.text + process.stderr.text
+
+
+def test_airflows_own_commands_run(run: Run[Any], any_engine: Engine):
+    how, process = run(outcome(any_engine, Job(["version"])))
+
+    assert how == Outcome(Ending.EXITED, 0)
+    assert process.stdout.text.strip() == __import__("airflow").__version__
+
+
+def test_a_refusal_of_the_parser_is_told_apart_from_a_failed_command(run: Run[Any], any_engine: Engine):
+    how, _ = run(outcome(any_engine, Job(["pools", "get"])))
+
+    assert how.ending is Ending.USAGE
+    assert how.exit_code == 2
+    assert "the following arguments are required: NAME" in (how.message or "")
+
+
+async def connections_of_a_spare_child(engine: Engine) -> str:
+    await outcome(engine, act("echo"))
+    await at_rest(engine)
+    _, process = await outcome(engine, act("session_works"))
+    return process.stdout.text
+
+
+def test_a_spare_child_has_a_database_connection_of_its_own(run: Run[Any], engine: Engine):
+    assert run(connections_of_a_spare_child(engine)) == "1\nworks\n"
+
+
+def test_no_database_connection_is_inherited_or_kept_where_it_may_be_dead_when_it_is_used(
+    run: Run[Any], new_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_PRE_PING", "False")
+
+    found = run(connections_of_a_spare_child(new_engine(spares=1)))
+
+    assert found == "0\nworks\n"
+
+
+def test_a_changed_configuration_renews_the_parent_without_disturbing_what_runs(
+    run: Run[Any], new_engine: Callable[..., Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = tmp_path / "airflow.cfg"
+    config.write_text("[core]\nload_examples = False\n[smtp]\nsmtp_host = before\n")
+    monkeypatch.setenv("AIRFLOW_CONFIG", str(config))
+    engine = new_engine()
+    ask = Job(["config", "get-value", "smtp", "smtp_host"])
+
+    async def change() -> None:
+        assert (await outcome(engine, ask))[1].stdout.text == "before\n"
+        old = engine.submit(act("sleep"))
+        pid = int(await first_line(old))
+        config.write_text("[core]\nload_examples = False\n[smtp]\nsmtp_host = afterwards\n")
+        assert (await outcome(engine, ask))[1].stdout.text == "afterwards\n"
+        assert alive(pid)
+        retired = engine._retired[0].pid
+        old.cancel()
+        await old.wait()
+        assert await gone(retired)
+
+    run(change())
+
+
+def test_a_fresh_home_has_its_configuration_before_the_parent_is_made_from_it(
+    run: Run[Any], new_engine: Callable[..., Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    monkeypatch.delenv("AIRFLOW_CONFIG", raising=False)
+    engine = new_engine()
+
+    async def twice() -> list[str]:
+        said = []
+        for argv in (["config", "get-value", "core", "executor"], ["version"]):
+            process = engine.submit(Job(argv))
+            said.append(process.waits_for)
+            assert (await process.wait()).exit_code == 0
+        return said
+
+    assert run(twice()) == [engine_module.WARMING_UP, None]
+    assert (tmp_path / "airflow.cfg").exists()
+    # The second command has not waited: the parent is still the first.
+    assert engine._retired == []
+    assert engine._parent is not None
+    assert not engine._parent.outdated()

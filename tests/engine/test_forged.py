@@ -12,8 +12,6 @@ from airflow_rest_api.engine import process as process_module
 from tests.engine.conftest import Run, act, outcome
 from tests.engine.test_wire import NO_MESSAGES
 
-pytestmark = pytest.mark.airflow
-
 OBJECTS = [message for message in NO_MESSAGES if isinstance(message, dict)]
 
 
@@ -55,7 +53,7 @@ def test_a_child_that_sends_what_is_no_message_is_ended(run: Run[Any], engine: E
 def test_a_child_that_never_stops_talking_is_ended(
     run: Run[Any], engine: Engine, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(process_module, "MOST_HEARD", 2**20)
+    monkeypatch.setattr(process_module, "MOST_SENT", 2**20)
     job = act("forge_on", framed(json.dumps({"x": "y" * 10_000}).encode()), timeout=120)
     how, _ = run(outcome(engine, job))
 

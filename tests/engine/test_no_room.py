@@ -64,7 +64,7 @@ def test_who_waits_for_a_child_is_told_that_there_is_no_room(run: Run[Any], engi
             waiting = asyncio.ensure_future(parent.child())
             await asyncio.sleep(0)
             parent._asked += 1
-            parent._hear(message, list(given))
+            parent._take(message, list(given))
             with pytest.raises(NoRoom):
                 await waiting
         finally:

@@ -1,4 +1,8 @@
-"""What a command's own process learns of secrets, passed on to the one who reads what it prints."""
+"""
+Airflow's secrets maskers: where they are, what they learn in a command's process, what they hide of a value.
+
+What a masker learns in a child is sent to the engine, which masks it in what the command prints.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,18 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Any
 
 MASKERS = (
     # Airflow's core and its task SDK have one each (3.2 and later).
     ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"),
     ("airflow.sdk.execution_time.secrets_masker",),  # 3.0 and 3.1
-    ("airflow.utils.log.secrets_masker",),  # 2.11
 )
 """Where Airflow keeps its secrets maskers, its core's first: the first of these that can be imported."""
 PIECE = 2048
-"""Characters told at once, so that one message is one piece on the socket, whoever else writes there."""
+"""Characters of one message: it is then one piece on the socket, whatever else writes there."""
+
+HIDDEN = "***"
 
 SHORTEST = 5
 """Characters that a secret needs to be masked, where a masker does not say."""
@@ -28,26 +32,26 @@ SHORTEST = 5
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
-def pass_on(secrets: Iterable[str], tell: Callable[[list[str]], None] | None) -> None:
+def pass_on(secrets: Iterable[str], send: Callable[[list[str]], None] | None) -> None:
     """
-    Tell what Airflow's secrets maskers know already, and at once whatever they learn.
+    Send what Airflow's secrets maskers know already, and at once all that they learn.
 
-    What is printed later than it was learned is then told before it is printed.
+    What is printed later than it was learned is then sent before it is printed.
 
     :param secrets: what the maskers are to learn here, for the log files that the command writes
-    :param tell: None where what the command prints is to be seen
+    :param send: None where what the command prints is to be seen
     """
     for module in maskers():
         masker = module._secrets_masker()
         _compile_late(masker)
-        told: set[str] = set()
-        if tell is not None:
-            _tell_new(masker, told, tell)
+        sent: set[str] = set()
+        if send is not None:
+            _send_new(masker, sent, send)
             kind = type(masker)
-            kind.add_mask = _telling(kind.add_mask, told, tell)
+            kind.add_mask = _sending(kind.add_mask, sent, send)
         for secret in secrets:
             # Its warning about short secrets would be part of what the command prints.
-            if len(secret) >= getattr(masker, "min_length_to_mask", SHORTEST):
+            if len(secret) >= _shortest_of(masker):
                 masker.add_mask(secret)
 
 
@@ -57,6 +61,22 @@ def maskers() -> list[Any]:
         with contextlib.suppress(ImportError):
             return [importlib.import_module(name) for name in names]
     return []
+
+
+@functools.cache
+def shortest() -> int:
+    """Return how many characters a secret needs to be masked: ``[logging] min_length_masked_secret``."""
+    return min((_shortest_of(module._secrets_masker()) for module in maskers()), default=SHORTEST)
+
+
+@functools.cache
+def hiding_rule() -> Callable[[str], bool] | None:
+    """Return Airflow's rule by which the value of a key is secret, None where it is elsewhere."""
+    return next((getattr(module, "should_hide_value_for_key", None) for module in maskers()), None)
+
+
+def _shortest_of(masker: Any) -> int:
+    return int(getattr(masker, "min_length_to_mask", SHORTEST))
 
 
 class Late:
@@ -93,21 +113,21 @@ def _compile_late(masker: Any) -> None:
         names["re"] = _LateRe()
 
 
-def _telling(
-    add_mask: Callable[..., None], told: set[str], tell: Callable[[list[str]], None]
+def _sending(
+    add_mask: Callable[..., None], sent: set[str], send: Callable[[list[str]], None]
 ) -> Callable[..., None]:
     @functools.wraps(add_mask)
     def add(self: Any, *args: Any, **kwargs: Any) -> None:
         add_mask(self, *args, **kwargs)
-        if not told.issuperset(self.patterns):
-            _tell_new(self, told, tell)
+        if not sent.issuperset(self.patterns):
+            _send_new(self, sent, send)
 
     return add
 
 
-def _tell_new(masker: Any, told: set[str], tell: Callable[[list[str]], None]) -> None:
-    new = set(masker.patterns) - told
-    told |= new
+def _send_new(masker: Any, sent: set[str], send: Callable[[list[str]], None]) -> None:
+    new = set(masker.patterns) - sent
+    sent |= new
     message: list[str] = []
     room = PIECE
     for pattern in sorted(new):
@@ -118,15 +138,12 @@ def _tell_new(masker: Any, told: set[str], tell: Callable[[list[str]], None]) ->
         for start in range(0, len(secret), size):
             piece = secret[start : start + size]
             if message and len(piece) >= room:
-                tell(message)
+                send(message)
                 message, room = [], PIECE
             message.append(piece)
             room -= len(piece) + 1
     if message:
-        tell(message)
-
-
-HIDDEN = "***"
+        send(message)
 
 
 def variables_as_shown() -> None:
@@ -193,7 +210,7 @@ def _learning_within(add_mask: Callable[..., None]) -> Callable[..., None]:
     def add(self: Any, secret: Any, *args: Any, **options: Any) -> None:
         add_mask(self, secret, *args, **options)
         if isinstance(secret, str) and secret.lstrip().startswith(("{", "[")):
-            with suppress(ValueError, RecursionError):
+            with contextlib.suppress(ValueError, RecursionError):
                 add_mask(self, json.loads(secret), *args, **options)
 
     return add

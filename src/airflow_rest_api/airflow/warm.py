@@ -1,4 +1,10 @@
-"""What is done once in the warm parent so that no command has to do it again."""
+"""
+The warm-up: what the warm parent and its spare children do ahead, so that no command has to do it again.
+
+Commands are run as dry runs: with names that do not exist, or with a DAG that does, in transactions that are
+rolled back. The first `dags trigger` of a process takes several times as long as the next: statements are
+compiled, classes and properties made; with a name that does not exist it ends before most of that.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +16,21 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
+
+from airflow_rest_api.airflow import maskers
+from airflow_rest_api.airflow.child import setup
+from airflow_rest_api.engine.fingerprint import PACKAGES
+from airflow_rest_api.engine.job import Hooks
+
+log = logging.getLogger(__name__)
+
+NO_SUCH = "airflow-rest-api-dry-run"
+"""The name of nothing."""
+
+DAG_ID = "{dag_id}"
+"""Stands for the DAG in `ROLLED_BACK`."""
 
 LATE_IMPORTS = (
     "airflow.__main__",
@@ -36,21 +55,21 @@ LATE_IMPORTS = (
 )
 """Modules that commands import only when they run; one that is not installed is left out."""
 
-REHEARSALS = (
+DRY_RUNS = (
     ("version",),
     ("config", "get-value", "core", "executor"),
-    ("variables", "get", "airflow-rest-api-rehearsal"),
+    ("variables", "get", NO_SUCH),
     ("variables", "list", "--output=json"),
     ("connections", "list", "--output=json"),
     ("pools", "list", "--output=json"),
     ("pools", "list", "--output=table"),
     ("dags", "list", "--output=json"),
-    ("dags", "details", "airflow-rest-api-rehearsal", "--output=json"),
-    ("dags", "list-runs", "airflow-rest-api-rehearsal", "--output=json"),
-    ("dags", "pause", "airflow-rest-api-rehearsal", "--output=json"),
-    ("dags", "state", "airflow-rest-api-rehearsal", "2000-01-01"),
-    ("dags", "trigger", "airflow-rest-api-rehearsal", "--output=json"),
-    ("tasks", "state", "airflow-rest-api-rehearsal", "none", "2000-01-01"),
+    ("dags", "details", NO_SUCH, "--output=json"),
+    ("dags", "list-runs", NO_SUCH, "--output=json"),
+    ("dags", "pause", NO_SUCH, "--output=json"),
+    ("dags", "state", NO_SUCH, "2000-01-01"),
+    ("dags", "trigger", NO_SUCH, "--output=json"),
+    ("tasks", "state", NO_SUCH, "none", "2000-01-01"),
     ("jobs", "check"),
 )
 """
@@ -61,21 +80,20 @@ the children inherit, and touch the code that most commands share. One that the 
 fails.
 """
 
-
-IN_VAIN = (
-    ("dags", "pause", "{dag_id}", "--output=json"),
-    ("dags", "unpause", "{dag_id}", "--output=json"),
-    ("dags", "trigger", "{dag_id}", "--output=json"),
-    ("dags", "details", "{dag_id}", "--output=json"),
-    ("dags", "next-execution", "{dag_id}"),
-    ("variables", "set", "airflow-rest-api-rehearsal", "value"),
-    ("pools", "set", "airflow-rest-api-rehearsal", "1", "rehearsal"),
+ROLLED_BACK = (
+    ("dags", "pause", DAG_ID, "--output=json"),
+    ("dags", "unpause", DAG_ID, "--output=json"),
+    ("dags", "trigger", DAG_ID, "--output=json"),
+    ("dags", "details", DAG_ID, "--output=json"),
+    ("dags", "next-execution", DAG_ID),
+    ("variables", "set", NO_SUCH, "value"),
+    ("pools", "set", NO_SUCH, "1", "dry run"),
 )
-"""Commands that write, run once in the parent with a DAG that exists, and all taken back: see `vain`."""
+"""Commands that write, run once in the parent with a DAG that exists, all rolled back."""
 
-STRETCHES = (
-    ("variables", "get", "airflow-rest-api-rehearsal"),
-    ("dags", "pause", "airflow-rest-api-rehearsal", "--output=json"),
+SPARE_DRY_RUNS = (
+    ("variables", "get", NO_SUCH),
+    ("dags", "pause", NO_SUCH, "--output=json"),
 )
 """
 Commands that a spare child runs while it waits: what they touch is then its own copy of the parent's memory.
@@ -105,68 +123,19 @@ database's revision only, the second with the configuration too, for which the p
 """
 
 
-DAG_ID = "{dag_id}"
-"""Stands for the DAG in `rehearsals.IN_VAIN`."""
-
-
-def rehearse_in_vain(lines: tuple[tuple[str, ...], ...], rehearse: Callable[[tuple[str, ...]], None]) -> None:
+def warm_up(watch: Callable[[Sequence[str]], None], preload: Iterable[str] = ()) -> None:
     """
-    Rehearse commands with a DAG of the database, and let nothing of it be committed.
+    Import Airflow with all commands, check the database's migrations, do dry runs, leave no connection open.
 
-    Where listeners are registered nothing is rehearsed: they would hear of runs that never were.
-    """
-    from airflow.listeners.listener import get_listener_manager
+    A database that is not there or not migrated is no error here: it is one of the commands themselves.
 
-    if get_listener_manager().has_listeners:
-        return
-    dag_id = _some_dag()
-    if dag_id is None:
-        return
-    with _nothing_committed():
-        for argv in lines:
-            rehearse(tuple(dag_id if word == DAG_ID else word for word in argv))
-
-
-def _some_dag() -> str | None:
-    """Return the first DAG that runs can be made of."""
-    from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    with create_session() as session:
-        found: str | None = session.scalar(
-            select(SerializedDagModel.dag_id).order_by(SerializedDagModel.dag_id).limit(1)
-        )
-        return found
-
-
-@contextlib.contextmanager
-def _nothing_committed() -> Iterator[None]:
-    """Flush where a commit is asked for: the session's end, which Airflow never leaves out, rolls it back."""
-    from airflow import settings
-    from sqlalchemy.orm import Session
-
-    commit = Session.commit
-    Session.commit = Session.flush  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        Session.commit = commit  # type: ignore[method-assign]
-        if settings.Session is not None:
-            settings.Session.rollback()
-
-
-log = logging.getLogger(__name__)
-
-
-def warm_up(preload: Sequence[str] = ()) -> None:
-    """
-    Import Airflow with all commands, check the database's migrations, rehearse, leave no connection open.
-
-    A database that is not there or not migrated is no error here: the commands themselves will say so.
+    :param watch: is given the files and folders whose change renews the warm parent
+    :param preload: modules to import beside Airflow's commands
     """
     from airflow.cli.cli_parser import get_parser
 
+    write_configuration()
+    watch(watched())
     with _silence():
         parser = get_parser()
         _import_commands(parser)
@@ -182,9 +151,9 @@ def warm_up(preload: Sequence[str] = ()) -> None:
         for name in ONCE_PER_DATABASE:
             _quietly(_once_per_database, name)
         with _no_action_log():
-            for argv in REHEARSALS:
-                _rehearse(parser, argv)
-            _quietly(rehearse_in_vain, IN_VAIN, functools.partial(_rehearse, parser))
+            for argv in DRY_RUNS:
+                _dry_run(parser, argv)
+            _quietly(_dry_runs_rolled_back, parser)
         _quietly(_close_connections)
     # Some of what was imported puts the working folder on the path; a command's own is no place for modules.
     sys.path[:] = [path for path in sys.path if path not in ("", ".")]
@@ -207,7 +176,25 @@ def write_configuration() -> None:
             _quietly(write)
 
 
-def stretch() -> None:
+def watched() -> list[str]:
+    """
+    Return the files and folders whose change renews the warm parent.
+
+    Airflow's configuration file and local settings, the plugins folder, and the folders that installed
+    packages lie in (a package that is installed, upgraded or removed changes its folder's own time).
+    """
+    from airflow.configuration import AIRFLOW_CONFIG, AIRFLOW_HOME, conf
+
+    paths = [
+        AIRFLOW_CONFIG,
+        os.path.join(AIRFLOW_HOME, "config", "airflow_local_settings.py"),
+        conf.get("core", "plugins_folder"),
+        *(path for path in sys.path if path.endswith(PACKAGES)),
+    ]
+    return list(dict.fromkeys(paths))
+
+
+def prepare_spare() -> None:
     """
     Use in a spare child what most commands use, and keep a connection to the database open for its command.
 
@@ -219,8 +206,8 @@ def stretch() -> None:
 
     parser = get_parser()
     with _silence(), _no_action_log():
-        for argv in STRETCHES:
-            _rehearse(parser, argv)
+        for argv in SPARE_DRY_RUNS:
+            _dry_run(parser, argv)
     # The pool is asked, not the configuration: local settings can make the engine in their own way.
     pool = getattr(settings.engine, "pool", None)
     if settings.Session is not None and getattr(pool, "_pre_ping", False):
@@ -230,8 +217,18 @@ def stretch() -> None:
 
 
 def rest() -> None:
-    """Let go of the connection that `stretch` keeps."""
+    """Close the connection that `prepare_spare` keeps."""
     _quietly(_close_connections)
+
+
+HOOKS = Hooks(
+    warm=f"{__name__}:{warm_up.__name__}",
+    spare=f"{__name__}:{prepare_spare.__name__}",
+    rest=f"{__name__}:{rest.__name__}",
+    masker=f"{maskers.__name__}:{maskers.pass_on.__name__}",
+    main=f"{setup.__name__}:{setup.run_airflow.__name__}",
+)
+"""What the engine's processes do so that their commands are Airflow's."""
 
 
 def _import_commands(parser: argparse.ArgumentParser) -> None:
@@ -328,12 +325,52 @@ def _database_revision() -> Any:
         return connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
 
 
-def _rehearse(parser: argparse.ArgumentParser, argv: tuple[str, ...]) -> None:
+def _dry_run(parser: argparse.ArgumentParser, argv: Iterable[str]) -> None:
     try:
-        args = parser.parse_args(argv)
+        args = parser.parse_args(list(argv))
         args.func(args)
     except (Exception, SystemExit):
-        log.debug("The rehearsal of %s ended early", argv, exc_info=True)
+        log.debug("The dry run of %s ended early", argv, exc_info=True)
+
+
+def _dry_runs_rolled_back(parser: argparse.ArgumentParser) -> None:
+    """Run commands with a DAG of the database; none where listeners would get to see runs that never were."""
+    from airflow.listeners.listener import get_listener_manager
+
+    if get_listener_manager().has_listeners or (dag_id := _some_dag()) is None:
+        return
+    with _nothing_committed():
+        for argv in ROLLED_BACK:
+            _dry_run(parser, [dag_id if word == DAG_ID else word for word in argv])
+
+
+def _some_dag() -> str | None:
+    """Return the first DAG that runs can be made of."""
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        found: str | None = session.scalar(
+            select(SerializedDagModel.dag_id).order_by(SerializedDagModel.dag_id).limit(1)
+        )
+        return found
+
+
+@contextlib.contextmanager
+def _nothing_committed() -> Iterator[None]:
+    """Flush where a commit is asked for: the session's end, which Airflow never leaves out, rolls it back."""
+    from airflow import settings
+    from sqlalchemy.orm import Session
+
+    commit = Session.commit
+    Session.commit = Session.flush  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Session.commit = commit  # type: ignore[method-assign]
+        if settings.Session is not None:
+            settings.Session.rollback()
 
 
 def _close_connections() -> None:
@@ -346,7 +383,7 @@ def _close_connections() -> None:
 
 @contextlib.contextmanager
 def _no_action_log() -> Iterator[None]:
-    """Keep rehearsals out of Airflow's audit log."""
+    """Keep dry runs out of Airflow's audit log."""
     from airflow.utils import cli_action_loggers
 
     before = cli_action_loggers.__dict__["__pre_exec_callbacks"]

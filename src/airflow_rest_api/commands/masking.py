@@ -5,25 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
-from importlib import import_module
 from itertools import chain
 from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from airflow_rest_api import json_text
+from airflow_rest_api.airflow import maskers
 from airflow_rest_api.commands import rules
 from airflow_rest_api.commands.errors import BadArgument
 from airflow_rest_api.commands.parsing import Occurrence
-
-# Where Airflow keeps its masker: 3.2 and later, 3.0 and later, 2.11.
-MASKER_MODULES = (
-    "airflow._shared.secrets_masker",
-    "airflow.sdk.execution_time.secrets_masker",
-    "airflow.utils.log.secrets_masker",
-)
 
 _PASSWORD_IN_ADDRESS = re.compile(r"(://[^/?#@:\s]*:)([^/?#\s]+)(?=@)")
 EXTRA = "conn_extra"
@@ -38,8 +30,6 @@ TOO_MANY = (
     f"{MOST_SECRETS} secrets with {MOST_CHARACTERS} characters"
 )
 UNREADABLE = "a secret may be in it, and it is nested too deeply, or has a number too long, to look for that"
-SHORTEST = 5
-"""Characters a secret has to have where Airflow does not say: fewer are found in any text."""
 DEEPEST_EXTRA = 4
 """Addresses within the extra field of an address: Airflow takes apart one."""
 
@@ -84,7 +74,7 @@ def secrets(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[
     """
     by_key = path in rules.SECRET_BY_KEY
     result: dict[str, None] = {}
-    shortest, size = _shortest(), 0
+    shortest, size = maskers.shortest(), 0
     for (action, words), (_, shown) in zip(found, masked(path, found, values), strict=True):
         for word, hidden in zip(words, shown, strict=True):
             if hidden == word:
@@ -147,7 +137,10 @@ def _hidden_texts(value: Any, *, hidden: bool = False) -> Iterator[str]:
 
 def hides_value_of(key: str) -> bool:
     """Whether Airflow hides a value by the name of its ``key``: ``[core] sensitive_var_conn_names``."""
-    return bool(_airflows_rule()(key))
+    if (rule := maskers.hiding_rule()) is not None:
+        return bool(rule(key))
+    # Better to hide by our own rule than not at all.
+    return rules.SECRET_NAME.search(key.lower()) is not None
 
 
 def _masked_json(word: str) -> str:
@@ -175,29 +168,6 @@ def _hidden(value: Any) -> Any:
         # The extra field of a connection is the text of an object, for one.
         return _masked_json(value)
     return [_hidden(item) for item in value] if isinstance(value, list) else value
-
-
-@lru_cache(maxsize=1)
-def _airflows_rule() -> Callable[[str], bool]:
-    for name in MASKER_MODULES:
-        try:
-            rule: Callable[[str], bool] = import_module(name).should_hide_value_for_key
-        except (ImportError, AttributeError):
-            continue
-        return rule
-    # Better to hide by our own rule than not at all.
-    return lambda key: rules.SECRET_NAME.search(key.lower()) is not None
-
-
-@lru_cache(maxsize=1)
-def _shortest() -> int:
-    """Return how long a secret has to be: ``[logging] min_length_masked_secret``."""
-    for name in MASKER_MODULES:
-        try:
-            return int(import_module(name)._secrets_masker().min_length_to_mask)
-        except (ImportError, AttributeError):
-            continue
-    return SHORTEST
 
 
 def is_secretive(path: tuple[str, ...], actions: Sequence[argparse.Action]) -> bool:

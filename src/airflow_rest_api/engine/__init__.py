@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_rest_api.engine.engine import Busy, Engine
-from airflow_rest_api.engine.job import Ending, Job, Limits, Outcome
+from airflow_rest_api.engine.job import Ending, Hooks, Job, Limits, Outcome
 from airflow_rest_api.engine.process import Process
 
-__all__ = ["Busy", "Ending", "Engine", "Job", "Limits", "Outcome", "Process"]
+__all__ = ["Busy", "Ending", "Engine", "Hooks", "Job", "Limits", "Outcome", "Process"]

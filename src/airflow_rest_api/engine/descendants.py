@@ -1,4 +1,4 @@
-"""What a command has started and put into a session of its own, where a signal to its group does not go."""
+"""Processes that a command has started in a session of their own, where a signal to its group does not go."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def strays_of(pid: int) -> Strays:
     """
     Return the descendants of a process that are in another process group than its own.
 
-    They are found by their parents, and so only while these live. Whoever was given away, as a daemon is,
-    is nobody's descendant any more.
+    Found by walking the parents, so only while each of these lives: a process that was given to init (a
+    daemon) is not found.
     """
     found: Strays = set()
     with contextlib.suppress(psutil.Error, OSError):
@@ -29,7 +29,7 @@ def strays_of(pid: int) -> Strays:
 
 
 def send(strays: Iterable[psutil.Process], number: int) -> None:
-    """Signal them, one by one; a number that belongs to somebody else by now is left alone."""
+    """Signal them, one by one; a process id that is another's by now is left alone."""
     for stray in strays:
         with contextlib.suppress(psutil.Error):
             stray.send_signal(number)

@@ -13,7 +13,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from airflow_rest_api import private_folders
-from airflow_rest_api.engine.job import Ending, Job, Limits, Outcome
+from airflow_rest_api.engine.job import Ending, Hooks, Job, Limits, Outcome
 from airflow_rest_api.engine.parent import Child, NoRoom, ParentLost, WarmParent, fresh_child
 from airflow_rest_api.engine.process import Listener, Process, first
 from airflow_rest_api.room import NO_ROOM, no_room
@@ -57,8 +57,9 @@ class Engine:
     Everything happens on the event loop that calls `start` or `submit`; one engine serves one loop.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, hooks: Hooks | None = None) -> None:
         self.limits = limits
+        self._hooks = hooks or Hooks()
         self._queue: deque[Process] = deque()
         self._running: set[Process] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -159,8 +160,7 @@ class Engine:
             child = await self._child(process)
             if child is None:
                 return _stopped(process)
-            memory = self.limits.memory * 2**20 if self.limits.memory and process.job.limited else None
-            outcome = await process.run(child, grace=self.limits.grace, memory=memory)
+            outcome = await process.run(child, self.limits, self._hooks)
             if process.begun or outcome.ending in (Ending.CANCELLED, Ending.TIMED_OUT):
                 break
         return outcome
@@ -182,7 +182,7 @@ class Engine:
             parent = self._current_parent()
             try:
                 if not parent.ready.done():
-                    # A renewed parent, of which nobody knew when it was submitted.
+                    # A renewed parent, which was not there yet when it was submitted.
                     process.wait_for(WARMING_UP)
                     await asyncio.wait_for(asyncio.shield(parent.ready), WARM_WITHIN)
                 if threads := parent.ready.result():
@@ -206,7 +206,7 @@ class Engine:
             parent.retire()
             parent = None
         if parent is None or parent.lost:
-            parent = self._parent = WarmParent(self.limits)
+            parent = self._parent = WarmParent(self.limits, self._hooks)
         return parent
 
     def _go_cold(self, why: str) -> None:

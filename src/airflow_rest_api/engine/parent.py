@@ -1,9 +1,10 @@
-"""The warm parent as the API server sees it: it is asked for children and tells of their ends."""
+"""The warm parent and its children as the API server sees them; new interpreters where it cannot fork."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -14,12 +15,15 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from airflow_rest_api import private_folders
 from airflow_rest_api.engine import descendants, fingerprint, wire
-from airflow_rest_api.engine.job import Limits
+from airflow_rest_api.engine.job import Hooks, Limits
+
+log = logging.getLogger(__name__)
 
 SERVER_ONLY = ("_AIRFLOW_PROCESS_CONTEXT", "AIRFLOW_API_APPS", "AIRFLOW_DEV_RELOADER_PID")
 """Variables that Airflow's API server sets for itself; a command line does not have them."""
@@ -33,7 +37,7 @@ BOOTSTRAP = (
 
 
 class ParentLost(Exception):
-    """The warm parent is gone, and with it what it knew of its children."""
+    """The warm parent is gone, and with it how its children end."""
 
 
 class NoRoom(Exception):
@@ -56,7 +60,7 @@ class Child:
         self.stderr = stderr
         self.send_signal = send_signal
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        # Nobody may be waiting when the parent is lost.
+        # Nothing may be waiting for it when the parent is lost.
         self.exited.add_done_callback(lambda future: future.cancelled() or future.exception())
         control.setblocking(False)
         for descriptor in (stdout, stderr):
@@ -68,7 +72,7 @@ class Child:
             self.exited.set_result(code)
 
     def close(self) -> None:
-        """Let go of the descriptors; a child that still waits for its job ends by that."""
+        """Close the descriptors; a child that still waits for its job ends by that."""
         self.control.close()
         for name in ("stdout", "stderr"):
             descriptor = getattr(self, name)
@@ -84,6 +88,7 @@ def environment(limits: Limits) -> dict[str, str]:
 
 
 def interpreter(module: str, *rest: str) -> list[str]:
+    """Return the command line of a new interpreter that runs `main` of a module of the engine."""
     root = str(Path(__file__).parents[2])
     return [sys.executable, "-c", BOOTSTRAP, root, f"airflow_rest_api.engine.{module}", *rest]
 
@@ -106,15 +111,15 @@ async def fresh_child(limits: Limits, folder: str) -> Child:
             start_new_session=True,
         )
 
-    def let_go(*descriptors: int) -> None:
+    def close(*descriptors: int) -> None:
         for descriptor in descriptors:
             os.close(descriptor)
 
-    def abandoned(started: asyncio.Future[subprocess.Popen[Any]]) -> None:
-        # Without its engine the child ends by itself; somebody has to take note of that.
+    def abandon(started: asyncio.Future[subprocess.Popen[Any]]) -> None:
+        # Without its engine the child ends by itself, and has to be reaped.
         ours.close()
         theirs.close()
-        let_go(out_read, err_read, out_write, err_write)
+        close(out_read, err_read, out_write, err_write)
         if not started.cancelled() and started.exception() is None:
             threading.Thread(target=started.result().wait, daemon=True).start()
 
@@ -122,11 +127,11 @@ async def fresh_child(limits: Limits, folder: str) -> Child:
     try:
         process = await asyncio.shield(starting)
     except BaseException:
-        # The thread may still be at it: a descriptor that it hands on must not be somebody else's by then.
-        starting.add_done_callback(abandoned)
+        # The thread may still be at it: a descriptor that it hands on must not be another's by then.
+        starting.add_done_callback(abandon)
         raise
     theirs.close()
-    let_go(out_write, err_write)
+    close(out_write, err_write)
 
     known: descendants.Strays = set()
 
@@ -153,17 +158,14 @@ async def fresh_child(limits: Limits, folder: str) -> Child:
     return child
 
 
-log = logging.getLogger(__name__)
-
-
 class WarmParent:
     """
-    One warm parent process as the engine sees it: asks it for children, hears of their ends.
+    One warm parent process: asks it for children, and reads how they end.
 
     Its spare children are forked and connected before they are needed.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, hooks: Hooks) -> None:
         self._limits = limits
         self._spares: deque[Child] = deque()
         self._wanted: deque[asyncio.Future[Child]] = deque()
@@ -179,8 +181,9 @@ class WarmParent:
         self.ready.add_done_callback(lambda future: future.cancelled() or future.exception())
         self.folder = str(private_folders.make())
         self._orders, theirs = socket.socketpair()
+        given = json.dumps(asdict(hooks))
         self._process = subprocess.Popen(
-            interpreter("forkserver", str(theirs.fileno()), self.folder, *limits.preload),
+            interpreter("forkserver", str(theirs.fileno()), self.folder, given, *limits.preload),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -274,14 +277,14 @@ class WarmParent:
         self._inbox.feed(data, descriptors)
         try:
             while (message := self._inbox.take()) is not None:
-                self._hear(*message)
+                self._take(*message)
         except (wire.Malformed, KeyError, TypeError, ValueError):
-            log.exception("The warm parent %d says what cannot be read: it is given up", self.pid)
+            log.exception("The warm parent %d sent a message that cannot be read: it is given up", self.pid)
             self._lose()
 
-    def _hear(self, message: wire.Message, descriptors: list[int]) -> None:
+    def _take(self, message: wire.Message, descriptors: list[int]) -> None:
         if "child" in message:
-            self._welcome(message["child"], descriptors)
+            self._add(message["child"], descriptors)
         elif "unforked" in message:
             self._asked -= 1
             log.error("The warm parent could not fork: %s", os.strerror(message["unforked"]))
@@ -305,7 +308,7 @@ class WarmParent:
                 self.ready.set_result(message["threads"])
             self._ask()
 
-    def _welcome(self, pid: int, descriptors: list[int]) -> None:
+    def _add(self, pid: int, descriptors: list[int]) -> None:
         self._asked -= 1
         if len(descriptors) != 3:
             # There was no room for them among ours.
@@ -359,9 +362,9 @@ class WarmParent:
                 waiter.set_exception(ParentLost())
         if not self.ready.done():
             self.ready.set_exception(ParentLost())
-        asyncio.get_running_loop().run_in_executor(None, self._bury)
+        asyncio.get_running_loop().run_in_executor(None, self._reap)
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:

@@ -163,11 +163,12 @@ class Operations(Reading):
                 timeout=timeout if timeout is not None else self._command_timeout,
                 output_limit=self._output_limit,
                 secrets=invocation.secrets,
-                visible=visible,
                 # What shows secrets on purpose would show nothing.
                 mask=redacted or not invocation.reveals_secrets,
                 setup={
-                    setup.PREPARE: setup.order(user, commands or [invocation.command.name], redacted=redacted)
+                    setup.PREPARE: setup.order(
+                        user, commands or [invocation.command.name], redacted=redacted, visible=visible
+                    )
                 },
                 limited=limited,
             )

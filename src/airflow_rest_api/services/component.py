@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 from airflow_rest_api.airflow import event_log
-from airflow_rest_api.airflow.child.setup import act_as
-from airflow_rest_api.engine.child import run_airflow
+from airflow_rest_api.airflow.child.setup import act_as, run_airflow
 
 
 def main(letter: int, name: str, *shown: str) -> None:

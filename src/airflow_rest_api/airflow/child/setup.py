@@ -1,10 +1,11 @@
-"""What a child does before its command."""
+"""What is set right in a child for its command, and the start of the command itself."""
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from airflow_rest_api.airflow import event_log, expressions, maskers
 from airflow_rest_api.airflow.child import clearing, output
@@ -23,7 +24,7 @@ ABOUT_THE_MACHINE = frozenset({f"{COMMANDS}info_command"})
 
 def act_as(user: str) -> None:
     """
-    Have Airflow's commands take `user` for whoever runs them, for the rest of this process.
+    Have Airflow's commands take `user` for the one who runs them, for the rest of this process.
 
     `airflow.utils.platform.getuser` is also what task instances and jobs write down as the `unixname` of
     their process: only the commands themselves, and the decorator around them, get the other answer.
@@ -54,51 +55,73 @@ Adjust = Callable[[str], None]
 """Sets something right; is given the user of the request."""
 
 
-def _whoever(adjust: Callable[..., None], *arguments: Any) -> Adjust:
+def _for_all(adjust: Callable[..., None], *arguments: Any) -> Adjust:
     """Return what sets something right in the same way for every user."""
     return lambda user: adjust(*arguments)
 
 
-_PRINTS = _whoever(output.dag_files_to_stderr)
-_TRIES = _whoever(expressions.try_first)
+_PRINTS = _for_all(output.dag_files_to_stderr)
+_TRIES = _for_all(expressions.try_first)
 
 BY_COMMAND: Mapping[str, tuple[Adjust, ...]] = {
     "dags list": (_PRINTS,),
     "dags list-import-errors": (_PRINTS,),
-    "dags pause": (_TRIES, _whoever(output.paused_as, True)),
+    "dags pause": (_TRIES, _for_all(output.paused_as, True)),
     "dags report": (_PRINTS,),
     "dags reserialize": (_PRINTS,),
     "dags show": (_PRINTS,),
     "dags test": (_PRINTS, test_unseen),
-    "dags unpause": (_TRIES, _whoever(output.paused_as, False)),
-    "tasks clear": (_PRINTS, _TRIES, _whoever(clearing.as_asked)),
+    "dags unpause": (_TRIES, _for_all(output.paused_as, False)),
+    "tasks clear": (_PRINTS, _TRIES, _for_all(clearing.as_asked)),
     "tasks list": (_PRINTS,),
     "tasks render": (_PRINTS,),
     "tasks test": (_PRINTS, test_in_memory),
 }
 """What is set right for which command, by its name; nothing of it is undone: a child runs one command."""
 
-
 REDACTED: Mapping[str, tuple[Adjust, ...]] = {
-    "tasks render": (_whoever(maskers.learn_within),),
-    "variables get": (_whoever(maskers.variables_as_shown),),
+    "tasks render": (_for_all(maskers.learn_within),),
+    "variables get": (_for_all(maskers.variables_as_shown),),
 }
-"""What is set right for which command that prints values for somebody who may read and not edit them."""
+"""What is set right for which command that prints values for a user who may read and not edit them."""
 
 
-def order(user: str, commands: Sequence[str], *, redacted: bool = False) -> dict[str, Any]:
+class SetupOrder(TypedDict):
     """
-    Return the argument of `prepare`.
+    The argument of `prepare`.
 
-    :param user: the Airflow user as whom commands act
-    :param commands: the names of those that will run, such as ``tasks test``
-    :param redacted: whether the user may read values and not edit them
+    :ivar user: the Airflow user as whom commands act
+    :ivar commands: the names of those that will run, such as ``tasks test``
+    :ivar redacted: whether the user may read values and not edit them
+    :ivar visible: the rows that may be printed, by the key with which they name an object; None for all
     """
-    return {"user": user, "commands": list(commands), "redacted": redacted}
+
+    user: str
+    commands: list[str]
+    redacted: bool
+    visible: dict[str, list[str]] | None
 
 
-def prepare(order: Mapping[str, Any]) -> None:
-    """Set right what the commands of an order need; SystemExit says in one sentence what cannot be."""
+def order(
+    user: str,
+    commands: Sequence[str],
+    *,
+    redacted: bool = False,
+    visible: Mapping[str, Sequence[str]] | None = None,
+) -> SetupOrder:
+    """Return the argument of `prepare`."""
+    rows = None if visible is None else {key: list(names) for key, names in visible.items()}
+    return {"user": user, "commands": list(commands), "redacted": redacted, "visible": rows or None}
+
+
+def prepare(order: SetupOrder) -> None:
+    """
+    Set right what the commands of an order need.
+
+    :raises SystemExit: says in one sentence what cannot be
+    """
+    if order["visible"]:
+        output.show_only(order["visible"])
     act_as(order["user"])
     event_log.shorten_command_rows()
     for command in order["commands"]:
@@ -109,3 +132,13 @@ def prepare(order: Mapping[str, Any]) -> None:
 
 PREPARE = f"{__name__}:{prepare.__name__}"
 """As the engine knows it."""
+
+
+def run_airflow(argv: Sequence[str]) -> None:
+    """Run Airflow's own entry point, its parser with the real arguments."""
+    from airflow.__main__ import main
+    from airflow.cli.cli_parser import get_parser
+
+    parser = get_parser()
+    parser.parse_args = functools.partial(parser.parse_args, list(argv))  # type: ignore[assignment]
+    main()  # type: ignore[no-untyped-call]
