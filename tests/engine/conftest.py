@@ -1,4 +1,4 @@
-"""Engines for the tests, without Airflow: a warm one that is shared, and new ones for tests that break theirs."""
+"""Engines for the tests, without Airflow: a shared one, and new ones for tests that break theirs."""
 
 from __future__ import annotations
 

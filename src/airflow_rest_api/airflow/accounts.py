@@ -6,11 +6,10 @@ import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from airflow_rest_api.airflow import tokens
+from airflow_rest_api.airflow import tokens, users
 from airflow_rest_api.airflow.asking import ask, ask_for_login
-from airflow_rest_api.airflow.auth import _auth_manager
 from airflow_rest_api.airflow.errors import InvalidToken, NoNames, NoUser, Revoked
-from airflow_rest_api.airflow.users import FAB, SIMPLE, is_a, is_just, known_user
+from airflow_rest_api.airflow.users import FAB, SIMPLE, is_a, known_user
 
 LONGEST_FOLDED = 1000
 """Characters of a name; no user has more, and to put accents in order takes time with the square of them."""
@@ -27,7 +26,7 @@ class Accounts:
 
     def providers(self) -> tuple[str, ...]:
         """Return what `provider` may be in a login of the 1.x plugin's contract."""
-        manager = _auth_manager()
+        manager = users.auth_manager()
         if is_a(manager, FAB) and _flask_app(manager).config.get("AUTH_TYPE") == AUTH_LDAP:
             return ("db", "ldap")
         return ("db",)
@@ -39,7 +38,7 @@ class Accounts:
         The simple auth manager and Flask-AppBuilder are asked in the words of their own login services, any
         other auth manager at its address.
         """
-        manager = _auth_manager()
+        manager = users.auth_manager()
         if is_a(manager, SIMPLE):
             token = await ask_for_login(_simple_login, username, password)
         elif is_a(manager, FAB):
@@ -56,7 +55,7 @@ class Accounts:
         the end), and the e-mail address. Of other auth managers nothing is known, and of nobody: there, names
         that look the same are.
         """
-        manager = _auth_manager()
+        manager = users.auth_manager()
         if is_a(manager, FAB):
             found = await ask(_fab_user_found_by, username)
             if found is not None:
@@ -65,11 +64,11 @@ class Accounts:
 
     def access_token(self, user: Any, seconds: int) -> str:
         """Return an access token as Airflow itself issues them."""
-        return str(_auth_manager().generate_jwt(user, expiration_time_in_seconds=seconds))
+        return str(users.auth_manager().generate_jwt(user, expiration_time_in_seconds=seconds))
 
     async def refresh_token(self, user: Any, seconds: int) -> str:
         """Return a refresh token for a user."""
-        manager = _auth_manager()
+        manager = users.auth_manager()
         claims = manager.serialize_user(user)
         subject = str(claims.get("sub", ""))
         credential = await ask(_credential, manager, subject)
@@ -88,9 +87,9 @@ class Accounts:
             claims = tokens.read_refresh_token(token)
         except InvalidTokenError as error:
             raise InvalidToken("The refresh token is not valid.", error) from None
-        if await ask(is_revoked, claims["jti"]):
+        if await ask(users.is_revoked, claims["jti"]):
             raise Revoked("The token has been revoked.")
-        manager = _auth_manager()
+        manager = users.auth_manager()
         return await ask(_user_of, manager, claims)
 
     async def named(self, name: str) -> Any:
@@ -99,7 +98,7 @@ class Accounts:
 
         :raises NoNames: the auth manager knows users by their tokens only
         """
-        manager: Any = _auth_manager()
+        manager: Any = users.auth_manager()
         if is_a(manager, SIMPLE):
             return next((user for user in manager.get_users() if user.username == name), None)
         if is_a(manager, FAB):
@@ -108,36 +107,6 @@ class Accounts:
             f"The auth manager {type(manager).__name__} cannot find a user by name; only the simple auth "
             "manager and Flask-AppBuilder can."
         )
-
-
-async def is_still_there(manager: Any, user: Any) -> bool:
-    """Return what `still_there` does, from a thread unless all it needs is the configuration."""
-    if is_just(manager, SIMPLE):
-        return still_there(manager, user)
-    return await ask(still_there, manager, user)
-
-
-def still_there(manager: Any, user: Any) -> bool:
-    """
-    Return whether the user of a good token still exists and is active.
-
-    Airflow does not look for the simple auth manager's users again, and for Flask-AppBuilder's not within
-    `[fab] cache_ttl`: these are looked up in the database. Other auth managers are believed.
-    """
-    if is_a(manager, SIMPLE):
-        return _all_admins() or any(one.username == user.username for one in manager.get_users())
-    if is_a(manager, FAB):
-        return _fab_column(user.id, "active") is True
-    return True
-
-
-def is_revoked(identifier: str) -> bool:
-    """Return whether a token of this `jti` was taken back; Airflow remembers them since 3.2."""
-    try:
-        from airflow.models.revoked_token import RevokedToken
-    except ImportError:
-        return False
-    return bool(RevokedToken.is_revoked(identifier))
 
 
 def _user_of(manager: Any, claims: Mapping[str, Any]) -> Any:
@@ -150,7 +119,7 @@ def _user_of(manager: Any, claims: Mapping[str, Any]) -> Any:
             user = manager.deserialize_user(claims["user"])
         except (ValueError, KeyError):
             raise gone from None
-    if user is None or not still_there(manager, user):
+    if user is None or not users.still_there(manager, user):
         raise gone
     if claims.get("credential") != tokens.fingerprint(subject, _credential(manager, subject)):
         raise gone
@@ -160,23 +129,17 @@ def _user_of(manager: Any, claims: Mapping[str, Any]) -> Any:
 
 def _credential(manager: Any, subject: str) -> str:
     """Return what changes with a user's password; nothing where the auth manager keeps none."""
-    if is_a(manager, SIMPLE) and not _all_admins():
+    if is_a(manager, SIMPLE) and not users.all_admins():
         return str(manager.get_passwords().get(subject, ""))
     if is_a(manager, FAB):
-        return str(_fab_column(subject, "password") or "")
+        return str(users.fab_column(subject, "password") or "")
     return ""
-
-
-def _all_admins() -> bool:
-    from airflow.configuration import conf
-
-    return bool(conf.getboolean("core", "simple_auth_manager_all_admins"))
 
 
 def _simple_user(manager: Any, name: str) -> Any:
     """Return a user with the role of today."""
     found = next((user for user in manager.get_users() if user.username == name), None)
-    if found is None and _all_admins():
+    if found is None and users.all_admins():
         from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
         return SimpleAuthManagerUser(username=name, role="ADMIN")
@@ -261,13 +224,3 @@ def folded(name: str) -> str:
         return name
     apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
     return " ".join("".join(sign for sign in apart if not unicodedata.combining(sign)).split())
-
-
-def _fab_column(identifier: Any, name: str) -> Any:
-    """Return a column of a user, None where there is no such user."""
-    from airflow.providers.fab.auth_manager.models import User
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    with create_session() as session:
-        return session.scalar(select(getattr(User, name)).where(User.id == int(identifier)))

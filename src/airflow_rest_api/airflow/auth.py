@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.airflow import tokens, users
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.airflow.errors import NoUser
 from airflow_rest_api.airflow.users import FAB, SIMPLE, is_a, known_user
 from airflow_rest_api.storage.transient import away
 
 if TYPE_CHECKING:
-    from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
-
     from airflow_rest_api.airflow.permissions import Permissions
 
 log = logging.getLogger(__name__)
@@ -38,13 +37,6 @@ ADMINISTERS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
 )
 
 
-def version() -> str:
-    """Return the version of Airflow."""
-    from airflow import __version__
-
-    return str(__version__)
-
-
 class Airflow3:
     """The Airflow 3 in whose API server we run."""
 
@@ -61,15 +53,13 @@ class Airflow3:
         """
         from jwt import InvalidTokenError
 
-        from airflow_rest_api.airflow import accounts, tokens
-
-        manager = _auth_manager()
+        manager = users.auth_manager()
         try:
             user = await known_user(manager, token)
             tokens.check(token)
         except InvalidTokenError as error:
             raise tokens.refusal(token, error) from None
-        if user is None or not await accounts.is_still_there(manager, user):
+        if user is None or not await users.is_still_there(manager, user):
             raise NoUser("The token's user does not exist or is not active.")
         return user
 
@@ -86,7 +76,7 @@ class Airflow3:
         create, change and delete every connection, variable, pool, DAG and asset, and the view "REST API";
         an auth manager that fails at the question has answered no.
         """
-        manager = _auth_manager()
+        manager = users.auth_manager()
         if is_a(manager, SIMPLE):
             return str(user.role or "").upper() == SIMPLE_ADMIN
         if is_a(manager, FAB):
@@ -97,19 +87,13 @@ class Airflow3:
         """Return what a user may, by the word of the auth manager."""
         from airflow_rest_api.airflow.permissions import Permissions
 
-        return Permissions(_auth_manager(), user)
+        return Permissions(users.auth_manager(), user)
 
     def trusted_origins(self) -> frozenset[str]:
         """Return the origins whose pages may call us too: ``[api] access_control_allow_origins``."""
         from airflow.configuration import conf
 
         return frozenset(conf.getlist("api", "access_control_allow_origins", fallback=[]) or ())
-
-
-def _auth_manager() -> BaseAuthManager[Any]:
-    from airflow.api_fastapi.app import get_auth_manager
-
-    return get_auth_manager()
 
 
 def _fab_admin_role(manager: Any) -> str:

@@ -1,8 +1,9 @@
 """
-Refresh tokens: good for one thing, a new access token.
+Access tokens, as far as Airflow does not judge them itself, and refresh tokens.
 
-Airflow has none, so they are ours. Airflow must never take one for an access token: they are signed with a
-key of their own, which is derived from Airflow's, and are meant for another audience.
+A refresh token is good for one thing, a new access token. Airflow has none, so they are ours. Airflow must
+never take one for an access token: they are signed with a key of their own, which is derived from Airflow's,
+and are meant for another audience.
 """
 
 from __future__ import annotations
@@ -23,10 +24,13 @@ TYPE = "refresh"
 LABEL = b"airflow_rest_api refresh token 1"
 REQUIRED = ("exp", "nbf", "iat", "jti", "sub", "type", "aud")
 
+WRONG_TYPE = "Only access tokens are allowed"
+NOT_THIS = "This is a refresh token; an access token is needed."
+
 
 def issue_refresh_token(subject: str, user: Mapping[str, Any], credential: str, seconds: int) -> str:
     """
-    Return a new token.
+    Return a new refresh token.
 
     :param subject: the user's id, as in access tokens
     :param user: the claims from which the auth manager makes the user
@@ -51,7 +55,11 @@ def issue_refresh_token(subject: str, user: Mapping[str, Any], credential: str, 
 
 
 def read_refresh_token(token: str) -> dict[str, Any]:
-    """Return the claims of a good token; raise what PyJWT finds wrong, an InvalidTokenError."""
+    """
+    Return the claims of a good refresh token.
+
+    :raises jwt.InvalidTokenError: what PyJWT finds wrong
+    """
     from airflow.configuration import conf
     from jwt import InvalidTokenError, decode
 
@@ -70,16 +78,16 @@ def read_refresh_token(token: str) -> dict[str, Any]:
 
 def claims_to_be_refresh_token(token: str) -> bool:
     """Return whether a token says of itself that it is a refresh token; nothing of it is verified."""
-    from jwt import InvalidTokenError, decode
+    from jwt import InvalidTokenError
 
     try:
-        return decode(token, options={"verify_signature": False}).get("type") == TYPE
+        return unverified(token).get("type") == TYPE
     except InvalidTokenError:
         return False
 
 
 def fingerprint(subject: str, credential: str) -> str:
-    """Return what a token carries of the password's hash: nothing that helps to guess it."""
+    """Return the HMAC of a user's password hash that a token carries: nothing that helps to guess it."""
     digest = hmac.new(_key(), f"{subject}\0{credential}".encode(errors="surrogatepass"), hashlib.sha256)
     return digest.hexdigest()[:32]
 
@@ -88,12 +96,12 @@ def _key() -> bytes:
     return derived(LABEL)
 
 
-WRONG_TYPE = "Only access tokens are allowed"
-NOT_THIS = "This is a refresh token; an access token is needed."
-
-
 def check(token: str) -> None:
-    """Raise what PyJWT would, for a token that Airflow has verified and would never have issued itself."""
+    """
+    Refuse a token that Airflow has verified and would never have issued itself.
+
+    :raises jwt.InvalidTokenError: as PyJWT would
+    """
     from jwt import InvalidTokenError, MissingRequiredClaimError
 
     claims = unverified(token)
@@ -146,7 +154,7 @@ def expires_at(token: str) -> float | None:
 
 
 def unverified(token: str) -> dict[str, Any]:
-    """Return what a token says of itself."""
+    """Return the claims of a token, none of which is verified."""
     from jwt import decode
 
     claims: dict[str, Any] = decode(token, options={"verify_signature": False})

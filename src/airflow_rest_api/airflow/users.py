@@ -1,14 +1,31 @@
-"""Which auth manager is in use: by name, so that one that is not need not be importable."""
+"""
+The auth manager in use, the user that a token stands for there, and whether the user is still there.
+
+Auth managers are known by name, so that one that is not in use need not be importable.
+"""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.asking import ask
 
+if TYPE_CHECKING:
+    from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
+
 SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+
+CACHING = ("deserialize_user", "__cachetools_cachedmethods")
+"""Where cachetools keeps what it has bound to an object and its cache (``cachetools._descriptor``)."""
+
+
+def auth_manager() -> BaseAuthManager[Any]:
+    """Return the auth manager in use."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    return get_auth_manager()
 
 
 def is_a(manager: object, name: str) -> bool:
@@ -23,10 +40,6 @@ def is_just(manager: object, name: str) -> bool:
 
 def _name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
-
-
-CACHING = ("deserialize_user", "__cachetools_cachedmethods")
-"""Where cachetools keeps what it has bound to an object and its cache (``cachetools._descriptor``)."""
 
 
 async def known_user(manager: Any, token: str) -> Any:
@@ -76,3 +89,50 @@ def _at_once(view: Any, token: str) -> Any:
         return end.value
     coroutine.close()
     raise RuntimeError("BaseAuthManager.get_user_from_token waits for something beyond the validator")
+
+
+async def is_still_there(manager: Any, user: Any) -> bool:
+    """Return what `still_there` does, from a thread unless all it needs is the configuration."""
+    if is_just(manager, SIMPLE):
+        return still_there(manager, user)
+    return await ask(still_there, manager, user)
+
+
+def still_there(manager: Any, user: Any) -> bool:
+    """
+    Return whether the user of a good token still exists and is active.
+
+    Airflow does not look for the simple auth manager's users again, and for Flask-AppBuilder's not within
+    `[fab] cache_ttl`: these are looked up in the database. Other auth managers are believed.
+    """
+    if is_a(manager, SIMPLE):
+        return all_admins() or any(one.username == user.username for one in manager.get_users())
+    if is_a(manager, FAB):
+        return fab_column(user.id, "active") is True
+    return True
+
+
+def is_revoked(identifier: str) -> bool:
+    """Return whether a token of this `jti` was taken back; Airflow remembers them since 3.2."""
+    try:
+        from airflow.models.revoked_token import RevokedToken
+    except ImportError:
+        return False
+    return bool(RevokedToken.is_revoked(identifier))
+
+
+def all_admins() -> bool:
+    """Return whether the simple auth manager takes everyone for an administrator."""
+    from airflow.configuration import conf
+
+    return bool(conf.getboolean("core", "simple_auth_manager_all_admins"))
+
+
+def fab_column(identifier: Any, name: str) -> Any:
+    """Return a column of a user, None where there is no such user."""
+    from airflow.providers.fab.auth_manager.models import User
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        return session.scalar(select(getattr(User, name)).where(User.id == int(identifier)))

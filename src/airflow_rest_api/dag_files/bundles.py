@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from airflow_rest_api.airflow import installation as airflow_bundles
+from airflow_rest_api.airflow import installation
 from airflow_rest_api.dag_files.control import can_make, effective_user
 from airflow_rest_api.dag_files.names import clean
 from airflow_rest_api.problem import Problem
@@ -89,8 +89,8 @@ def bundles() -> list[BundleInfo]:
     :raises Problem: the configuration of the bundles cannot be read
     """
     try:
-        found = airflow_bundles.configured_bundles()
-    except airflow_bundles.BadConfiguration as error:
+        found = installation.configured_bundles()
+    except installation.BadConfiguration as error:
         raise Problem(500, "bad_configuration", str(error)) from None
     return [_info(bundle) for bundle in found]
 
@@ -146,10 +146,10 @@ def resolve(bundle: str | None, folder: str = "") -> Place:
     return Place(info, root, relative)
 
 
-def _info(bundle: airflow_bundles.Configured) -> BundleInfo:
-    if bundle.classpath == airflow_bundles.LOCAL:
-        root = airflow_bundles.bundle_folder(bundle)
-        examples = bundle.name == airflow_bundles.EXAMPLES
+def _info(bundle: installation.BundleConfig) -> BundleInfo:
+    if bundle.classpath == installation.LOCAL:
+        root = installation.bundle_folder(bundle)
+        examples = bundle.name == installation.EXAMPLES
         reason = "it has Airflow's own examples." if examples else _unwritable(root)
         return BundleInfo(bundle.name, "local", root, reason is None, reason)
     for ending, kind, origin in _REMOTE:

@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI, HTTPException, Request
 from starlette.testclient import TestClient
 
-from airflow_rest_api.airflow import accounts, auth
+from airflow_rest_api.airflow import users
 from airflow_rest_api.legacy.login.app import PREFIX, create_login_app
 from airflow_rest_api.legacy.login.throttle import Throttle
 from airflow_rest_api.settings import Settings
@@ -42,8 +42,7 @@ def serving(
     monkeypatch: pytest.MonkeyPatch, prefix: str = "", mounted: bool = True
 ) -> Iterator[tuple[Any, Other, Any]]:
     manager = Other()
-    monkeypatch.setattr(accounts, "_auth_manager", lambda: manager)
-    monkeypatch.setattr(auth, "_auth_manager", lambda: manager)
+    monkeypatch.setattr(users, "auth_manager", lambda: manager)
     seen: list[dict[str, Any]] = []
     auth_app = FastAPI()
 
