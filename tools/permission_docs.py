@@ -6,48 +6,20 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from airflow_rest_api.commands import needs, policy
-from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.legacy.translate.names import ENDPOINT_COMMANDS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "permissions.md"
 BEGIN = "<!-- {0}: made by `python -m tools.permission_docs`; do not edit. -->"
 END = "<!-- end of {0} -->"
 
-# What is no command of Airflow does: as in legacy/translate, in dag_files/grants and in api/legacy_usage.
-ENDPOINT_EFFECTS: Mapping[str, Effect] = {
-    "check_dag_files": Effect.EXECUTE,
-    "delete_dag_file": Effect.WRITE,
-    "deploy_dag": Effect.EXECUTE,
-    "legacy_usage": Effect.READ,
-    "list_dags": Effect.READ,
-    "list_tasks": Effect.READ,
-    "refresh_all_dags": Effect.WRITE,
-    "read_dag_files": Effect.READ,
-    "refresh_dag": Effect.WRITE,
-    "refresh_dag_file": Effect.WRITE,
-    "rest_api_plugin_version": Effect.READ,
-    "rollback_dag_file": Effect.EXECUTE,
-    "run": Effect.EXECUTE,
-    "serve_logs": Effect.SERVICE,
-}
-
-# What makes the effect of an endpoint graver: as in legacy/translate.
-ENDPOINT_RAISED: Mapping[str, str] = {
-    "list_dags": "execute with `report`",
-    "list_tasks": "execute with `tree` and `subdir`",
-}
+# What makes the effect of an endpoint more severe only together: as in legacy/translate.
+RAISED_TOGETHER: Mapping[str, str] = {"list_tasks": ", execute with `tree` and `subdir`"}
 
 
 def commands() -> str:
     """Return the table of all commands that are known."""
     lines = ["| command | effect | needs |", "|---|---|---|"]
-    for name, row in sorted(policy.POLICY.items()):
-        raised = "".join(f", {effect.value} with `{by}`" for by, effect in row.raised_by.items())
-        if row.grants_access:
-            raised += ", grants access"
-        if row.reveals_secrets:
-            raised += ", reveals secrets" + (f" with `{row.revealed_by}`" if row.revealed_by else "")
-        lines.append(f"| {_named(name)} | {row.effect.value}{raised} | {_needs(name, row.effect)} |")
+    lines += [_row(name, policy.COMMANDS[name]) for name in sorted(policy.COMMANDS)]
     return "\n".join(lines)
 
 
@@ -57,10 +29,7 @@ def endpoints() -> str:
     lines += [f"| `{name}` | {_listed(commands)} |" for name, commands in sorted(ENDPOINT_COMMANDS.items())]
     lines += ["", "| endpoint, or what the API does itself, where no command does the job | effect | needs |"]
     lines += ["|---|---|---|"]
-    lines += [
-        f"| `{name}` | {_effect(name, effect)} | {_needs(name, effect)} |"
-        for name, effect in ENDPOINT_EFFECTS.items()
-    ]
+    lines += [_row(name, rule) for name, rule in policy.OWN.items()]
     return "\n".join(lines)
 
 
@@ -74,32 +43,35 @@ def with_parts(page: str) -> str:
     return page
 
 
-def _needs(name: str, effect: Effect) -> str:
-    power = needs.OF_EFFECT.get(effect) if name not in needs.DEPLOYMENT else None
-    found = [f"the power {power}"] if power else []
-    if name in policy.POLICY and policy.POLICY[name].grants_access:
-        found.append(f"the power {needs.ADMINISTER}")
-    for need in needs.NEEDS[name]:
-        phrase = needs.phrase(need)
-        if need.resource is needs.Resource.POWER:
-            phrase = f"the power {need.entity}" + (f" (with `{need.when}`)" if need.when else "")
-        found.append(phrase)
+def _row(name: str, rule: policy.Rule) -> str:
+    effect = rule.effect.value + "".join(
+        f", {raised.value} with `{by}`" for by, raised in rule.raised_by.items()
+    )
+    effect += RAISED_TOGETHER.get(name, "")
+    if rule.grants_access:
+        effect += ", grants access"
+    if rule.reveals_secrets:
+        effect += ", reveals secrets" + (f" with `{rule.revealed_by}`" if rule.revealed_by else "")
+    return f"| `{name}` | {effect} | {_needs(name, rule)} |"
+
+
+def _needs(name: str, rule: policy.Rule) -> str:
+    powers = [needs.OF_EFFECT[rule.effect]] if rule.effect in needs.OF_EFFECT and not rule.own_power else []
+    powers += [needs.ADMINISTER] if rule.grants_access else []
+    found = [f"the power {power}" for power in powers] + [_phrase(need) for need in rule.needs]
     if name == "refresh_dag_file":
-        found = [f"{' and '.join(found)}, or permission to edit each DAG of the file"]
+        return f"{' and '.join(found)}, or permission to edit each DAG of the file"
     return "; ".join(found) or "a token"
 
 
-def _effect(name: str, effect: Effect) -> str:
-    raised = ENDPOINT_RAISED.get(name)
-    return f"{effect.value}, {raised}" if raised else effect.value
-
-
-def _named(name: str) -> str:
-    return f"`{name}`" + (" (Airflow 2)" if name in policy.REMOVED_IN_3_0 else "")
+def _phrase(need: needs.Need) -> str:
+    if need.resource is not needs.Resource.POWER:
+        return needs.phrase(need)
+    return f"the power {need.entity}" + (f" (with `{need.when}`)" if need.when else "")
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(map(_named, names))
+    return ", ".join(f"`{name}`" for name in names if name in policy.COMMANDS)
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from airflow_rest_api.asgi import local_path
+from airflow_rest_api.errors import ApiError, Overloaded
 from airflow_rest_api.loop_share import LoopShare
-from airflow_rest_api.paths import local_path
-from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,7 +30,7 @@ ASIDE = 4
 SAID_EVERY = 10.0
 """Seconds between two lines of the log about requests that were not let in."""
 
-Refusal = Callable[[Problem], "tuple[bytes, list[tuple[bytes, bytes]]]"]
+Refusal = Callable[[ApiError], "tuple[bytes, list[tuple[bytes, bytes]]]"]
 """Makes the body and the headers of an answer to those who are not let in."""
 
 
@@ -121,9 +121,7 @@ class Admission:
         self._said_at = 0.0
         self._said = 0
         self._refusals = refusals or {}
-        self._problem = Problem(
-            503,
-            "overloaded",
+        self._problem = Overloaded(
             f"{limit} requests are being worked on already; try again later.",
             option="max_requests",
         )
@@ -192,7 +190,7 @@ class Admission:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
-def as_json(problem: Problem | None, document: object = None) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+def as_json(problem: ApiError | None, document: object = None) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     """Return the body and the headers of an answer to somebody who is not let in."""
     content = {"detail": problem.detail} if problem is not None else document
     body = json.dumps(content).encode()

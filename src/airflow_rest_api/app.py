@@ -32,7 +32,7 @@ from airflow_rest_api.api import (
     services,
 )
 from airflow_rest_api.api.context import CatalogLoader, Context
-from airflow_rest_api.api.errors import LastResort, add_handlers
+from airflow_rest_api.api.handlers import LastResort, add_handlers
 from airflow_rest_api.api.lifespan import Upkeep
 from airflow_rest_api.commands.needs import POWERS
 from airflow_rest_api.dag_files.check import CheckLimits

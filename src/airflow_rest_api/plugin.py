@@ -14,7 +14,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_rest_api import __version__
-from airflow_rest_api.paths import MOUNT
+from airflow_rest_api.asgi import MOUNT
 from airflow_rest_api.redirect import SlashRedirect
 
 log = logging.getLogger(__name__)
@@ -79,10 +79,7 @@ def _build() -> tuple[Any, Any]:
 
 
 def _misconfigured() -> Any:
-    from airflow_rest_api.problem import Problem
+    from airflow_rest_api.asgi import error_response
+    from airflow_rest_api.errors import Misconfigured
 
-    return Problem(
-        503,
-        "misconfigured",
-        "The REST API plugin is off because of its configuration; the server's log says why.",
-    ).response()
+    return error_response(Misconfigured())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from airflow_rest_api.paths import local_path, root_path
+from airflow_rest_api.asgi import local_path, root_path
 
 Message = MutableMapping[str, Any]
 App = Callable[

@@ -1,4 +1,4 @@
-"""A disk without room: no blocks, no inodes, a quota that is used up. The standard library only."""
+"""A disk without room: no blocks, no inodes, a quota that is used up."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import contextlib
 import errno
 import os
 
+from airflow_rest_api.errors import NoSpace
+
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What the operating system says then (errno(3))."""
 
 NOWHERE = "No usable temporary directory"
 """The words of ``tempfile._get_default_tempdir``, whose error has the number of a file that is missing."""
 
-NO_ROOM = "There is no room left on the API server's disk for what was sent, or for what would come out."
+NO_ROOM = NoSpace.message
 
 PROBE = ".room"
 BLOCK = 4096
@@ -23,6 +25,11 @@ def no_room(error: BaseException) -> bool:
     if not isinstance(error, OSError):
         return False
     return error.errno in FULL or (isinstance(error, FileNotFoundError) and NOWHERE in str(error))
+
+
+def of_disk(error: BaseException) -> NoSpace | None:
+    """Return the error for a client where an error says that there is no room on a disk of ours."""
+    return NoSpace() if no_room(error) else None
 
 
 def has_room(folder: str | os.PathLike[str]) -> bool:

@@ -317,8 +317,7 @@ class Settings:
             except BadFolders as error:
                 raise BadSetting(f"[{SECTION}] deploy_folders: {error}") from None
         if self.operations_database:
-            from airflow_rest_api.storage.engines import own_engine
-            from airflow_rest_api.storage.errors import BadDatabase
+            from airflow_rest_api.storage.engines import BadDatabase, own_engine
 
             try:
                 own_engine(self.operations_database).dispose()

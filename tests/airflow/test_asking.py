@@ -9,7 +9,7 @@ import time
 import pytest
 
 from airflow_rest_api.airflow.asking import Questions
-from airflow_rest_api.storage.errors import Unavailable
+from airflow_rest_api.errors import Unavailable
 
 
 def test_an_answer_and_an_error_are_passed_on():

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_rest_api.airflow import auth, users
 from airflow_rest_api.airflow.auth import Airflow3
-from airflow_rest_api.airflow.errors import InvalidToken
+from airflow_rest_api.errors import InvalidToken
 from tests.standin import auth_manager, token
 
 

@@ -108,8 +108,8 @@ def test_a_text_of_any_length_gets_short(text):
 SCRIPT = """
 import json, sys
 from argparse import Namespace
-from airflow_rest_api.airflow.child import command_rows
-command_rows.shorten()
+from airflow_rest_api.airflow.event_log import shorten_command_rows
+shorten_command_rows()
 from airflow.utils import cli
 sys.argv = ["airflow", *json.load(sys.stdin)]
 made = cli._build_metrics("dag_pause", Namespace(dag_id=sys.argv[-1], task_id=None))

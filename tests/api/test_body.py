@@ -12,6 +12,7 @@ from airflow_rest_api import json_text
 from airflow_rest_api.api import body
 from airflow_rest_api.api.body import LONGEST_JSON, MOST_FIELDS
 from airflow_rest_api.api.models import RunBody
+from airflow_rest_api.errors import BadRequest
 from airflow_rest_api.json_text import MOST_VALUES
 from tests.standin import serving
 
@@ -65,7 +66,7 @@ def test_a_long_body_is_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_list_of_wrong_words_is_refused_for_the_first_one() -> None:
-    with pytest.raises(body.Problem) as refused:
+    with pytest.raises(BadRequest) as refused:
         body.validated(RunBody, {"argv": [1] * 10_000}, strict=True)
     assert refused.value.detail["message"].startswith("argv.0: ")
     with serving() as (client, _):

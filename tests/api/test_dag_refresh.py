@@ -115,10 +115,10 @@ def test_with_wait_an_import_error_fails_the_operation(usual: Place):
 @pytest.mark.parametrize(
     ("path", "status", "reason"),
     [
-        ("/v2/dags/nowhere/refresh", 404, "no_such_dag"),
-        (about("nowhere.py", "refresh"), 404, "no_such_file"),
+        ("/v2/dags/nowhere/refresh", 404, "unknown_dag"),
+        (about("nowhere.py", "refresh"), 404, "unknown_file"),
         (about("../../etc/passwd", "refresh"), 400, "bad_path"),
-        (about("a.py", "refresh", bundle="other"), 404, "no_such_bundle"),
+        (about("a.py", "refresh", bundle="other"), 404, "unknown_bundle"),
     ],
 )
 def test_what_is_not_there_is_said_not_to_be(usual: Place, path: str, status: int, reason: str):

@@ -8,7 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from airflow_rest_api.api import sse
-from airflow_rest_api.engine import Ending, Outcome
+from airflow_rest_api.engine import Ending
+from airflow_rest_api.engine.job import Outcome
 from tests.keeping import wait_for
 from tests.standin import (
     StandInProcess,

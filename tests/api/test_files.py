@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.engine import Ending, Outcome
+from airflow_rest_api.engine import Ending
+from airflow_rest_api.engine.job import Outcome
 from tests.standin import StandInProcess, prints, serving
 
 

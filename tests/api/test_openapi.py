@@ -11,9 +11,9 @@ import pytest
 
 from airflow_rest_api.api.openapi_plain import plain
 from airflow_rest_api.api.schema import example
+from airflow_rest_api.asgi import PAGES
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
-from airflow_rest_api.paths import PAGES
 from airflow_rest_api.web import assets
 from tests.standin import prints, serving
 

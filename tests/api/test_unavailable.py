@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
-from airflow_rest_api.storage.errors import Unavailable
+from airflow_rest_api.errors import Unavailable
 from tests.standin import prints, serving, until_cancelled
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
-from airflow_rest_api.commands.errors import BadArgument
 from airflow_rest_api.commands.model import Argument, Command
+from airflow_rest_api.errors import BadArgument
 
 HOSTILE = [
     "; touch /tmp/x",

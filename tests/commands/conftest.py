@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from airflow_rest_api.commands import Catalog, load_catalog
+from airflow_rest_api.commands.catalog import Catalog, load_catalog
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_rest_api.commands import BadArgument, UnknownCommand, load_catalog
+from airflow_rest_api.commands.catalog import load_catalog
+from airflow_rest_api.errors import BadArgument, UnknownCommand
 
 
 def test_the_catalog_is_made_once():

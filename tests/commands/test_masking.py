@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from airflow_rest_api.commands.errors import BadArgument
 from airflow_rest_api.commands.masking import MOST_CHARACTERS, MOST_SECRETS
+from airflow_rest_api.errors import BadArgument
 
 MASKED = [
     (["connections", "add", "c", "--conn-password", "hunter2"], ["--conn-password=***", "--", "c"]),

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_rest_api.commands import BadArgument
 from airflow_rest_api.commands.parsing import CheckingParser
+from airflow_rest_api.errors import BadArgument
 
 
 def some_leaf() -> argparse.ArgumentParser:

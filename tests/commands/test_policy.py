@@ -9,9 +9,11 @@ from importlib import import_module
 
 import pytest
 
-from airflow_rest_api.commands import Catalog, Effect, policy
+from airflow_rest_api.commands import policy
+from airflow_rest_api.commands.catalog import Catalog
 from airflow_rest_api.commands.discovery import leaves
-from airflow_rest_api.commands.needs import ADMINISTER, Resource, of_effect
+from airflow_rest_api.commands.model import Command, Effect
+from airflow_rest_api.commands.needs import ADMINISTER, Resource
 from airflow_rest_api.security.switches import Switches
 
 # What the code of a command says that starts an API server (`airflow.cli.commands.api_server_command`,
@@ -26,7 +28,7 @@ CHANGES_USERS = re.compile(
 
 
 def test_every_installed_command_has_a_row(catalog):
-    assert [name for name in catalog.commands if name not in policy.POLICY] == []
+    assert [name for name in catalog.commands if name not in policy.COMMANDS] == []
     assert [name for name, command in catalog.commands.items() if not command.known] == []
 
 
@@ -35,9 +37,8 @@ def test_every_row_of_the_current_version_is_an_installed_command(catalog):
 
 
 def test_rows_of_other_versions_are_kept_apart(catalog):
-    others = {**policy.KUBERNETES, **policy.REMOVED_IN_3_0}
-    assert len(policy.POLICY) == len(policy.CURRENT) + len(others)
-    assert [name for name in others if name in catalog.commands] == []
+    assert [name for name in policy.KUBERNETES if name in catalog.commands] == []
+    assert len(policy.RULES) == sum(map(len, (policy.CURRENT, policy.KUBERNETES, policy.OWN)))
 
 
 def test_a_command_without_a_row_is_not_harmless():
@@ -77,7 +78,9 @@ def test_what_starts_an_api_server_or_changes_users_is_for_administrators_and_of
     for name in servers | users:
         command = catalog.get(name)
         assert command.grants_access, name
-        assert ADMINISTER in {need.entity for need in of_effect(command) if need.resource is Resource.POWER}
+        assert ADMINISTER in {
+            need.entity for need in policy.of_effect(command) if need.resource is Resource.POWER
+        }
         for enabled in ("*", "", "**"):
             assert Switches(enabled=enabled).option(command) == "enabled_commands", name
         assert Switches(enabled=f"*, {name}").option(command) is None, name
@@ -147,11 +150,25 @@ def test_every_argument_named_in_a_row_exists(catalog):
         arguments = {argument.name for argument in catalog.get(name).arguments}
         assert row.raised_by.keys() <= arguments, name
         assert row.revealed_by is None or row.revealed_by in arguments, name
+        for need in row.needs:
+            assert {need.argument, need.pattern, need.when, need.unless} <= {*arguments, None}, name
 
 
-def test_a_read_that_imports_dag_files_of_choice_is_execution():
-    parser = argparse.ArgumentParser()
-    below = parser.add_subparsers(dest="subcommand").add_parser("tasks", help="Tasks")
-    leaf = below.add_subparsers(dest="subcommand").add_parser("state", help="State, as in Airflow 2")
-    leaf.add_argument("-S", "--subdir", default="/opt/dags")
-    assert Catalog(parser).get("tasks state").effect is Effect.EXECUTE
+def test_what_is_no_command_of_airflows_is_told_as_what_it_does():
+    assert [name for name, rule in policy.OWN.items() if not rule.deed or "_" in rule.deed] == []
+    assert policy.refusal("deploy_dag", "x") == "You may not deploy DAG files: that takes x."
+    assert policy.refusal("dags list", "x") == "You may not run 'dags list': that takes x."
+
+
+def test_a_command_needs_the_power_of_its_effect_but_where_its_needs_have_one():
+    powers = {
+        name: [need.entity for need in policy.of_effect(policy.own_command(name))] for name in policy.OWN
+    }
+    assert powers["run"] == ["Execute"]
+    assert powers["serve_logs"] == ["Service"]
+    assert powers["deploy_dag"] == powers["list_dags"] == []
+
+
+def test_what_has_no_row_is_for_administrators():
+    brand_new = Command(("brand-new",), "", None, (), Effect.READ)
+    assert policy.needs_of(brand_new) == policy.ADMINISTRATOR

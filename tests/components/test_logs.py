@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_rest_api.errors import NoLog, NoLogYet
 from airflow_rest_api.services import logs
-from airflow_rest_api.services.errors import NoLog, NoLogYet
 from airflow_rest_api.services.model import Service, State
 from tests.keeping import a_service, made
 

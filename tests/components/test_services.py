@@ -19,19 +19,19 @@ import pytest
 
 from airflow_rest_api.airflow.installation import Places
 from airflow_rest_api.airflow.jobs import Beat
+from airflow_rest_api.errors import (
+    AlreadyRunning,
+    CannotRepeat,
+    NotManaged,
+    PortInUse,
+    StillRunning,
+    UnknownService,
+)
 from airflow_rest_api.operations.model import Operation, new_id
 from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.services import processes
 from airflow_rest_api.services.agent import Agent
-from airflow_rest_api.services.errors import (
-    AlreadyRunning,
-    CannotRepeat,
-    NoSuchService,
-    NotManaged,
-    PortInUse,
-    StillRunning,
-)
 from airflow_rest_api.services.kinds import KINDS
 from airflow_rest_api.services.launching import Launcher, Plan
 from airflow_rest_api.services.local import Local
@@ -524,7 +524,7 @@ def test_only_what_has_ended_can_be_forgotten_and_its_log_stays(tmp_path: Path) 
             await server.services.stop(service.id, user="zoe")
             await server.until(service, lambda one: one.state.ended)
             await server.services.forget(service.id)
-            with pytest.raises(NoSuchService):
+            with pytest.raises(UnknownService):
                 await server.services.get(service.id)
             assert not Path(service.folder).exists()
             assert (tmp_path / "logs" / service.stdout).exists()
@@ -556,7 +556,7 @@ def test_what_others_run_here_is_not_started_beside_it_and_cannot_be_stopped(tmp
             assert refused.value.service == "job-7"
             with pytest.raises(NotManaged):
                 await server.services.stop("job-7", user="zoe")
-            with pytest.raises(NoSuchService):
+            with pytest.raises(UnknownService):
                 await server.services.stop("job-8", user="zoe")
             # One that it cannot be mistaken for.
             assert (await server.start()).state is State.RUNNING

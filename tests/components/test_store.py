@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_rest_api.errors import UnknownService
 from airflow_rest_api.operations.model import new_id
-from airflow_rest_api.services.errors import NoSuchService
 from airflow_rest_api.services.model import Restart, State, Wish
 from airflow_rest_api.services.store import ServiceStore, Taken
 from airflow_rest_api.storage.database import Database
@@ -62,9 +62,9 @@ def test_a_service_comes_back_as_it_was(store: ServiceStore) -> None:
 
 
 def test_what_is_not_there_is_not_found(store: ServiceStore) -> None:
-    with pytest.raises(NoSuchService):
+    with pytest.raises(UnknownService):
         asyncio.run(store.get(new_id()))
-    with pytest.raises(NoSuchService):
+    with pytest.raises(UnknownService):
         asyncio.run(store.of_operation(new_id()))
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from airflow_rest_api.dag_files.archive import unpack
 from airflow_rest_api.dag_files.upload import Bounds, Received
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import ApiError
 
 MIB = 2**20
 
@@ -68,8 +68,8 @@ def taken(received: Received) -> dict[str, bytes]:
     return {file.path: file.content.read_bytes() for file in received.files}
 
 
-def refusal(received: Received, name: str, content: bytes) -> Problem:
-    with pytest.raises(Problem) as caught:
+def refusal(received: Received, name: str, content: bytes) -> ApiError:
+    with pytest.raises(ApiError) as caught:
         unpack(name, io.BytesIO(content), received)
     assert "/tmp" not in str(caught.value)
     return caught.value

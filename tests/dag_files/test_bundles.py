@@ -11,7 +11,7 @@ import pytest
 
 from airflow_rest_api.dag_files.bundles import BundleInfo, Place, bundles, named, resolve
 from airflow_rest_api.dag_files.control import effective_user
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import ApiError
 
 LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 GIT = "airflow.providers.git.bundles.git.GitDagBundle"
@@ -42,7 +42,7 @@ def folder(tmp_path: Path, configure: Configure) -> Path:
 
 
 def refused(bundle: str | None = None, folder: str = "") -> dict[str, Any]:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ApiError) as caught:
         resolve(bundle, folder)
     return {"status": caught.value.status, **caught.value.detail}
 
@@ -188,7 +188,7 @@ def test_a_folder_that_is_read_only_is_not_written(folder: Path, monkeypatch: py
 def test_a_configuration_that_cannot_be_read_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", '[{"name": "mine"}]')
 
-    with pytest.raises(Problem, match="dag_bundle_config_list") as caught:
+    with pytest.raises(ApiError, match="dag_bundle_config_list") as caught:
         bundles()
     assert (caught.value.status, caught.value.detail["reason"]) == (500, "bad_configuration")
 
@@ -214,7 +214,7 @@ def test_among_several_the_dags_folder_is_the_default_and_else_one_has_to_be_nam
 def test_a_bundle_that_is_not_there_is_named_in_the_answer(folder: Path):
     assert refused("other") == {
         "status": 404,
-        "reason": "no_such_bundle",
+        "reason": "unknown_bundle",
         "message": "There is no bundle 'other'.",
         "argument": "bundle",
     }

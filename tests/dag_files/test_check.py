@@ -14,8 +14,8 @@ from airflow_rest_api.dag_files.bundles import BundleInfo, Place
 from airflow_rest_api.dag_files.check import CheckLimits, check
 from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.engine.job import Ending, Outcome
+from airflow_rest_api.errors import ApiError
 from airflow_rest_api.operations.conduct import Finished
-from airflow_rest_api.problem import Problem
 from tests.small_disk import FULL, small_disk
 
 
@@ -43,7 +43,7 @@ def looked_into(disk: Path, root: Path, act: Callable[[], None]) -> Any:
 @pytest.mark.parametrize("how", FULL)
 def test_a_check_without_room_is_told_why(tmp_path: Path, how: str) -> None:
     with small_disk(tmp_path / "small") as disk:
-        with pytest.raises(Problem) as caught:
+        with pytest.raises(ApiError) as caught:
             looked_into(disk, tmp_path, lambda: FULL[how](disk))
         assert (caught.value.status, caught.value.detail["reason"]) == (507, "no_space")
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.dag_files.control import CannotWrite, can_make, control_folder, effective_user
+from airflow_rest_api.dag_files.control import can_make, control_folder, effective_user
 from airflow_rest_api.dag_files.names import CONTROL
+from airflow_rest_api.errors import BundleNotWritable, NoSpace
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755, 0o2775])
@@ -25,7 +26,7 @@ def test_a_missing_bundle_is_made_with_the_mode_and_the_group_of_the_folder_abov
 
 def test_only_the_last_folder_on_the_way_is_made(tmp_path: Path):
     assert not can_make(tmp_path / "not" / "mounted")
-    with pytest.raises(CannotWrite):
+    with pytest.raises((BundleNotWritable, NoSpace)):
         control_folder(tmp_path / "not" / "mounted")
     assert list(tmp_path.iterdir()) == []
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.dag_files.diff import MOST_BYTES, MOST_LINES, TooLong, diff
+from airflow_rest_api.dag_files.diff import MOST_BYTES, MOST_LINES, diff
+from airflow_rest_api.errors import TooLarge
 
 
 def test_equal_files_have_no_difference() -> None:
@@ -49,7 +50,7 @@ def test_binary_files_only_differ() -> None:
 
 
 def test_what_would_take_for_ever_is_not_compared() -> None:
-    with pytest.raises(TooLong):
+    with pytest.raises(TooLarge):
         diff(b"x\n" * (MOST_LINES + 1), b"", "old", "new")
-    with pytest.raises(TooLong):
+    with pytest.raises(TooLarge):
         diff(b"x" * (MOST_BYTES + 1), b"", "old", "new")

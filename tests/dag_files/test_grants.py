@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.commands.needs import ENDPOINTS
+from airflow_rest_api.commands.policy import OWN
 from airflow_rest_api.dag_files.grants import COMMANDS, BadFolders, Grants, Scope, described, entity, parse
-from airflow_rest_api.security.access import Forbidden, Gate
+from airflow_rest_api.errors import Forbidden
+from airflow_rest_api.security.access import Gate
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.switches import Switches
 from tests.deploying import about, dag, deploying
@@ -109,7 +110,7 @@ def test_an_option_switches_it_off_for_all(scope: Callable[..., Scope]) -> None:
 
 def test_every_command_is_in_the_table_of_the_permissions() -> None:
     for command, effect in COMMANDS.items():
-        assert command in ENDPOINTS
+        assert command in OWN
         assert described(command).effect is effect
     assert set(COMMANDS.values()) == {Effect.EXECUTE, Effect.WRITE, Effect.READ}
 

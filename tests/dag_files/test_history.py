@@ -16,14 +16,8 @@ from sqlalchemy import create_engine, func, select
 
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.tables import CONTENT, FILE
-from airflow_rest_api.dag_files.versions import (
-    ChangedMeanwhile,
-    Deployment,
-    NewVersion,
-    NoSuchDeployment,
-    NoSuchVersion,
-    now,
-)
+from airflow_rest_api.dag_files.versions import Deployment, NewVersion, now
+from airflow_rest_api.errors import ChangedMeanwhile, UnknownDeployment, UnknownVersion
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.schema import PART, storable
@@ -115,9 +109,9 @@ def test_nobody_sees_what_is_not_in_place(records: Records) -> None:
         assert (await records.history.newest("b", ["a"]))["a"].version == 1
         assert await records.history.paths("b") == ["a"]
         assert len(await records.history.deployments()) == 1
-        with pytest.raises(NoSuchDeployment):
+        with pytest.raises(UnknownDeployment):
             await records.history.deployment(identifier)
-        with pytest.raises(NoSuchVersion):
+        with pytest.raises(UnknownVersion):
             await records.history.version("b", "a", 2)
         await records.history.abandon(identifier)
         await records.history.abandon(identifier)

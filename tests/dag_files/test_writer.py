@@ -18,17 +18,21 @@ import pytest
 from sqlalchemy import create_engine
 
 from airflow_rest_api.dag_files import writer
-from airflow_rest_api.dag_files.control import CannotWrite
 from airflow_rest_api.dag_files.history import History
-from airflow_rest_api.dag_files.lock import Locked, Locks
+from airflow_rest_api.dag_files.lock import Locks
 from airflow_rest_api.dag_files.names import CONTROL
-from airflow_rest_api.dag_files.orders import Exists
 from airflow_rest_api.dag_files.upload import ReceivedFile
-from airflow_rest_api.dag_files.versions import ChangedMeanwhile
 from airflow_rest_api.dag_files.writer import Writer, Written, new_deployment, to_the_end
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import (
+    ApiError,
+    BundleLocked,
+    BundleNotWritable,
+    ChangedMeanwhile,
+    FilesExist,
+    NoSpace,
+    Unavailable,
+)
 from airflow_rest_api.storage.database import Database
-from airflow_rest_api.storage.errors import Unavailable
 
 SRC = Path(__file__).parents[2] / "src"
 
@@ -124,7 +128,7 @@ def test_what_is_there_already_is_looked_at_under_the_lock(bundle: Bundle) -> No
         )
         written = [result for result in results if isinstance(result, Written)]
         assert len(written) == 1
-        assert all(isinstance(result, (Written, Exists)) for result in results)
+        assert all(isinstance(result, (Written, FilesExist)) for result in results)
         assert await bundle.versions("a.py") == ["added"]
 
     run(work())
@@ -198,7 +202,7 @@ def test_a_change_that_fails_leaves_no_trace(bundle: Bundle, monkeypatch: pytest
             link(source, target, **more)
 
         monkeypatch.setattr(os, "link", refuse)
-        with pytest.raises(CannotWrite):
+        with pytest.raises((BundleNotWritable, NoSpace)):
             await bundle.write(bundle.file("a.py", "2"), bundle.file("b.py", "2"))
         assert bundle.state() == {"a.py": "1"}
         assert await bundle.versions("a.py") == ["added"]
@@ -317,7 +321,7 @@ def test_a_process_that_has_the_lock_is_waited_for_and_then_said(bundle: Bundle)
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "locked\n"
-        with pytest.raises(Locked):
+        with pytest.raises(BundleLocked):
             run(bundle.write(bundle.file("a.py", "2")))
         assert bundle.state() == {"a.py": "1"}
         other.kill()
@@ -331,7 +335,7 @@ def test_a_damaged_journal_is_left_to_somebody_who_looks_at_it(bundle: Bundle) -
     work = bundle.root / CONTROL / "damaged"
     work.mkdir()
     (work / "journal").write_text("{")
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ApiError) as caught:
         run(bundle.write(bundle.file("a.py", "2")))
     assert caught.value.detail["reason"] == "damaged_journal"
     assert work.exists()

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import pytest
 
-from airflow_rest_api.engine import Engine, Hooks, Job, Limits, Outcome, Process
+from airflow_rest_api.engine.engine import Engine
+from airflow_rest_api.engine.job import Hooks, Job, Limits, Outcome
+from airflow_rest_api.engine.process import Process
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.engine import Ending, Engine, wire
+from airflow_rest_api.engine import Ending, wire
 from airflow_rest_api.engine import process as process_module
+from airflow_rest_api.engine.engine import Engine
 from tests.engine.conftest import Run, act, outcome
 from tests.engine.test_wire import NO_MESSAGES
 

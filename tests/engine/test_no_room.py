@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.engine import Engine, wire
+from airflow_rest_api.engine import wire
+from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.forkserver import ForkServer
 from airflow_rest_api.engine.parent import Child, NoRoom
 from tests.engine.conftest import Run, act, at_rest, outcome

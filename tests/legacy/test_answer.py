@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.engine import Outcome
+from airflow_rest_api.engine.job import Outcome
 from airflow_rest_api.legacy.child import messages
 from tests.standin import Script, StandInProcess, prints, serving
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.datastructures import Headers
 
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.json_text import MOST_VALUES
 from airflow_rest_api.legacy.body import (
     FORM_LIMIT,
@@ -15,7 +16,6 @@ from airflow_rest_api.legacy.body import (
     parse_pairs,
     read_body,
 )
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.parsing_threads import LARGE
 
 FORM = "application/x-www-form-urlencoded"

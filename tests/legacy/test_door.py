@@ -11,7 +11,7 @@ import jwt
 import pytest
 from starlette.responses import Response
 
-from airflow_rest_api.airflow.errors import InvalidToken
+from airflow_rest_api.errors import InvalidToken
 from airflow_rest_api.legacy.bearer import MISSING
 from airflow_rest_api.legacy.door import Door
 from tests.legacy.recording import exchanges, query_of

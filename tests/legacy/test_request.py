@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.body import Body
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Request, Sent, is_complete, understand
 
 

@@ -8,8 +8,7 @@ import pytest
 from sqlalchemy import delete
 
 from airflow_rest_api.legacy import usage_store
-from airflow_rest_api.legacy.tables import USAGE
-from airflow_rest_api.legacy.usage_store import OTHER, CallerUsage, Calls, Sort, UsageKey
+from airflow_rest_api.legacy.usage_store import OTHER, USAGE, CallerUsage, Calls, Sort, UsageKey
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.engines import own_engine
 from tests.databases import KINDS, database_of_our_own

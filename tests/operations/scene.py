@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from airflow_rest_api.commands.catalog import load_catalog
-from airflow_rest_api.engine import Engine
+from airflow_rest_api.engine.engine import Engine
+from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.engines import own_engine
-from airflow_rest_api.storage.errors import Unavailable
 from tests.standin import Script, StandInEngine, own_database
 
 CATALOG = load_catalog()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from airflow_rest_api.commands.catalog import load_catalog
-from airflow_rest_api.commands.errors import BadArgument
+from airflow_rest_api.errors import BadArgument
 from airflow_rest_api.operations.arguments import with_files
 from airflow_rest_api.operations.files import Upload, Workspace
 

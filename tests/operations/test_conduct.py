@@ -8,11 +8,10 @@ import pytest
 
 from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.engine import Job
+from airflow_rest_api.engine.job import Job
 from airflow_rest_api.operations.conduct import Conductor, Failed, Work
-from airflow_rest_api.operations.errors import KeyTaken
 from airflow_rest_api.operations.feed import Position
-from airflow_rest_api.operations.model import Key, Operation, State
+from airflow_rest_api.operations.model import Key, KeyTaken, Operation, State
 from airflow_rest_api.operations.service import Operations
 from tests.operations.scene import make_store, operations, until
 from tests.standin import prints, until_cancelled

@@ -14,12 +14,12 @@ from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import StatementError
 
+from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.operations.model import Chunk, Operation, State, new_id
 from airflow_rest_api.operations.recorder import REFUSED, Recorder
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.engines import own_engine
-from airflow_rest_api.storage.errors import Unavailable
 from tests.databases import database_of_our_own
 from tests.proxy import Proxy
 

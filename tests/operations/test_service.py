@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.commands.errors import BadArgument
-from airflow_rest_api.engine import Busy, Ending, Outcome
+from airflow_rest_api.engine import Ending
+from airflow_rest_api.engine.job import Outcome
+from airflow_rest_api.errors import BadArgument, Busy, TooManyWaiting, Unavailable, UnknownOperation
 from airflow_rest_api.operations.cancel import Cancel
-from airflow_rest_api.operations.errors import KeyTaken, NoSuchOperation, TooManyWaiting
 from airflow_rest_api.operations.files import Upload
-from airflow_rest_api.operations.model import Filter, Key, Operation, State
-from airflow_rest_api.storage.errors import Unavailable
+from airflow_rest_api.operations.model import Filter, Key, KeyTaken, Operation, State
 from tests.operations.scene import CATALOG, database_of, make_store, operations, until
 from tests.standin import Script, StandInProcess, prints, until_cancelled
 
@@ -286,7 +285,7 @@ def test_what_runs_longer_is_in_the_database_with_what_it_printed_so_far():
         async def there() -> bool:
             try:
                 found = await store.get(started.id)
-            except NoSuchOperation:
+            except UnknownOperation:
                 return False
             return (found.state, found.stdout) == (State.RUNNING, "working\n")
 

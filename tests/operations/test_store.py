@@ -11,12 +11,13 @@ import pytest
 from sqlalchemy import func, select
 
 from airflow_rest_api.commands.needs import Ask, Resource
+from airflow_rest_api.errors import UnknownOperation, UnknownResultFile
 from airflow_rest_api.operations import retention
-from airflow_rest_api.operations.errors import KeyTaken, NoSuchFile, NoSuchOperation
 from airflow_rest_api.operations.model import (
     Chunk,
     Filter,
     Key,
+    KeyTaken,
     Operation,
     OutputFile,
     Server,
@@ -336,9 +337,9 @@ def test_an_operation_and_a_file_that_are_not_there_are_told_apart(store: Store)
     async def main() -> None:
         ended = operation()
         await store.insert(ended, (), {"f": b"1"})
-        with pytest.raises(NoSuchFile):
+        with pytest.raises(UnknownResultFile):
             await store.file(ended.id, "g")
-        with pytest.raises(NoSuchFile):
+        with pytest.raises(UnknownResultFile):
             await store.file(ended.id, "")
         asks: list[Callable[[str], Awaitable[Any]]] = [
             store.get,
@@ -348,7 +349,7 @@ def test_an_operation_and_a_file_that_are_not_there_are_told_apart(store: Store)
             lambda missing: store.ask_cancel(missing, "r"),
         ]
         for ask in asks:
-            with pytest.raises(NoSuchOperation):
+            with pytest.raises(UnknownOperation):
                 await ask("0" * 32)
 
     asyncio.run(main())

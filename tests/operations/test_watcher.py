@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from airflow_rest_api.operations.errors import NoSuchOperation
+from airflow_rest_api.errors import UnknownOperation
 from airflow_rest_api.operations.feed import Position
 from airflow_rest_api.operations.model import Chunk, Operation, State, new_id
 from airflow_rest_api.operations.store import Store
@@ -145,7 +145,7 @@ def test_an_operation_that_is_no_longer_kept_ends_its_feed():
             await store.discard(operation.id)
             await followed.until_ended(60)
             assert followed.feed.ended
-        with pytest.raises(NoSuchOperation):
+        with pytest.raises(UnknownOperation):
             async with watcher.follow(operation.id):
                 pass
 

@@ -14,10 +14,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from airflow_rest_api.airflow.event_log import Event
 from airflow_rest_api.commands.model import Command, Effect, Invocation
+from airflow_rest_api.errors import Forbidden
 from airflow_rest_api.operations.model import Operation, State
 from airflow_rest_api.security import audit as module
 from airflow_rest_api.security import refusals as refusing
-from airflow_rest_api.security.access import Forbidden
 from airflow_rest_api.security.audit import Audit, NoRoom
 from tests.keeping import wait_for
 

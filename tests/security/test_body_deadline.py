@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import ApiError
 from airflow_rest_api.security.body_deadline import BodyDeadline
 
 MORE = {"type": "http.request", "body": b"x", "more_body": True}
@@ -31,7 +31,7 @@ def every(seconds: float, *messages: dict[str, Any], first: float | None = None)
 
 
 def test_a_body_that_dribbles_in_is_given_up() -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(ApiError) as caught:
         asyncio.run(BodyDeadline(reads(1000), 0.2)({"type": "http"}, every(0.01, MORE), None))  # type: ignore[arg-type]
 
     assert caught.value.status == 408

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from airflow_rest_api.airflow.auth import Airflow3
-from airflow_rest_api.airflow.errors import InvalidToken
 from airflow_rest_api.airflow.tokens import unverified
+from airflow_rest_api.errors import InvalidToken
 from airflow_rest_api.security.caller import Caller
 from tests.standin import auth_manager, token
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from airflow_rest_api.commands.needs import ENDPOINTS, POWERS
+from airflow_rest_api.commands.needs import POWERS
 from airflow_rest_api.security.switches import Switches
 from tools import permission_docs
 
@@ -16,7 +16,3 @@ def test_the_page_names_every_power_and_every_option():
     options = Switches.__init__.__kwdefaults__.keys() - {"aliases"}
     for option in options:
         assert option in page
-
-
-def test_every_endpoint_without_a_command_is_listed():
-    assert permission_docs.ENDPOINT_EFFECTS.keys() == ENDPOINTS.keys()

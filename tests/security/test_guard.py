@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_rest_api.paths import PAGES
+from airflow_rest_api.asgi import PAGES
 from tests.standin import bearer, serving, token
 
 RUN = "/v2/commands/version"

@@ -19,7 +19,6 @@ from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException
 
 import airflow_rest_api
-from airflow_rest_api.airflow.errors import InvalidToken
 from airflow_rest_api.api.answer import _wants_file
 from airflow_rest_api.api.form import from_form
 from airflow_rest_api.api.listing import Cursor
@@ -28,14 +27,13 @@ from airflow_rest_api.api.prefer import preference
 from airflow_rest_api.api.service_logs import _offsets
 from airflow_rest_api.commands import rules
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
-from airflow_rest_api.commands.errors import BadArgument, UnknownCommand
 from airflow_rest_api.commands.masking import masked_text
 from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.errors import ApiError, BadArgument, InvalidToken, Refusal, UnknownCommand
 from airflow_rest_api.json_text import loads
 from airflow_rest_api.legacy import bearer
 from airflow_rest_api.legacy.body import parse_pairs, read_body
 from airflow_rest_api.legacy.envelope import masked
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.login.throttle import network
 from airflow_rest_api.legacy.translate.backfill import dates
 from airflow_rest_api.legacy.translate.background import _base_name
@@ -43,7 +41,6 @@ from airflow_rest_api.legacy.translate.dag_files import _SAFE_NAME
 from airflow_rest_api.multipart import Ending
 from airflow_rest_api.operations.feed import Position
 from airflow_rest_api.operations.files import safe_name
-from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.access_log import quiet
 from airflow_rest_api.security.client_address import client_address, parse
 from airflow_rest_api.security.guard import _bearer, _expect
@@ -78,7 +75,7 @@ BEGINNINGS = {
 END = "!("
 """Fits the end of nothing."""
 
-REFUSALS = (ValueError, Problem, Refusal, BadArgument, UnknownCommand, InvalidToken, MultiPartException)
+REFUSALS = (ValueError, ApiError, Refusal, BadArgument, UnknownCommand, InvalidToken, MultiPartException)
 
 
 def header(name: str, text: str) -> Headers:

@@ -14,8 +14,9 @@ from airflow_rest_api.airflow.auth import Airflow3
 from airflow_rest_api.app import create_app
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Command, Effect
-from airflow_rest_api.commands.needs import NEEDS, Need, Resource
-from airflow_rest_api.engine import Engine
+from airflow_rest_api.commands.needs import Need, Resource
+from airflow_rest_api.commands.policy import RULES
+from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.settings import Settings
 from tests.standin import StandInEngine, airflow_database, prints
 
@@ -71,7 +72,7 @@ def needed(command: Command) -> Iterator[Need]:
     needs_path = any(argument.required and argument.server_path for argument in command.arguments)
     if needs_path or command.grants_access or not command.known:
         yield Need(Resource.POWER, "PUT", "Administration")
-    for need in NEEDS[command.name]:
+    for need in RULES[command.name].needs:
         mentioned = need.rows is not None and need.rows.startswith("*.")
         if not (need.when or need.to_reveal or mentioned):
             yield need

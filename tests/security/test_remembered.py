@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.airflow.auth import Airflow3
-from airflow_rest_api.airflow.errors import Revoked
 from airflow_rest_api.airflow.tokens import expires_at
+from airflow_rest_api.errors import Revoked, Unavailable
 from airflow_rest_api.security.remembered import MOST, SECONDS, Remembered, needs_no_database
-from airflow_rest_api.storage.errors import Unavailable
 from tests.standin import bearer, prints, serving
 
 

@@ -11,9 +11,9 @@ from sqlalchemy import create_engine, inspect, select, text
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DatabaseError
 
+from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.engines import own_engine
-from airflow_rest_api.storage.errors import Unavailable
 from airflow_rest_api.storage.migrations import VERSIONS
 from tests.databases import database_of_our_own
 from tests.proxy import Proxy

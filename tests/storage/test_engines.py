@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_rest_api.settings import BadSetting, Settings
-from airflow_rest_api.storage.engines import own_engine
-from airflow_rest_api.storage.errors import BadDatabase
+from airflow_rest_api.storage.engines import BadDatabase, own_engine
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from airflow_rest_api.airflow import tokens, users
 from airflow_rest_api.airflow.asking import ask, ask_for_login
-from airflow_rest_api.airflow.errors import InvalidToken, NoNames, NoUser, Revoked
 from airflow_rest_api.airflow.users import FAB, SIMPLE, is_a, known_user
+from airflow_rest_api.errors import InvalidToken, NoUser, Revoked
 
 LONGEST_FOLDED = 1000
 """Characters of a name; no user has more, and to put accents in order takes time with the square of them."""
@@ -19,6 +19,10 @@ AUTH_LDAP = 2  # flask_appbuilder.const.AUTH_LDAP
 Result = TypeVar("Result")
 TokenEndpoint = Callable[[str, str], Awaitable[str | None]]
 """Asks an auth manager's own `/auth/token` for an access token; None for a wrong password."""
+
+
+class NoNames(Exception):
+    """The auth manager in use cannot find a user by name; the message is meant for the server's log."""
 
 
 class Accounts:

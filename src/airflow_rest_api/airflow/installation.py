@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.errors import BadConfiguration
+
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
@@ -72,10 +74,6 @@ def database_engine() -> Engine:
     if settings.engine is None:
         raise RuntimeError("Airflow has no database in this process")
     return settings.engine
-
-
-class BadConfiguration(Exception):
-    """``[dag_processor] dag_bundle_config_list`` cannot be read."""
 
 
 @dataclass(frozen=True)

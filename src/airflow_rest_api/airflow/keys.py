@@ -7,7 +7,7 @@ import hmac
 import logging
 from typing import Any
 
-from airflow_rest_api.airflow.errors import Undecryptable
+from airflow_rest_api.errors import Undecryptable
 
 
 def derived(label: bytes) -> bytes:

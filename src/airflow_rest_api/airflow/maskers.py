@@ -1,5 +1,5 @@
 """
-Airflow's secrets maskers: where they are, what they learn in a command's process, what they hide of a value.
+Airflow's secrets maskers: what they learn in a command's process, and what they hide of a value.
 
 What a masker learns in a child is sent to the engine, which masks it in what the command prints.
 """
@@ -8,26 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import json
 import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-MASKERS = (
-    # Airflow's core and its task SDK have one each (3.2 and later).
-    ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"),
-    ("airflow.sdk.execution_time.secrets_masker",),  # 3.0 and 3.1
-)
-"""Where Airflow keeps its secrets maskers, its core's first: the first of these that can be imported."""
+from airflow_rest_api.secret_names import MASK, maskers, shortest_of
+
 PIECE = 2048
 """Characters of one message: it is then one piece on the socket, whatever else writes there."""
-
-HIDDEN = "***"
-
-SHORTEST = 5
-"""Characters that a secret needs to be masked, where a masker does not say."""
 
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
@@ -51,32 +41,8 @@ def pass_on(secrets: Iterable[str], send: Callable[[list[str]], None] | None) ->
             kind.add_mask = _sending(kind.add_mask, sent, send)
         for secret in secrets:
             # Its warning about short secrets would be part of what the command prints.
-            if len(secret) >= _shortest_of(masker):
+            if len(secret) >= shortest_of(masker):
                 masker.add_mask(secret)
-
-
-def maskers() -> list[Any]:
-    """Return the modules of Airflow's secrets maskers, its core's first; none where they are elsewhere."""
-    for names in MASKERS:
-        with contextlib.suppress(ImportError):
-            return [importlib.import_module(name) for name in names]
-    return []
-
-
-@functools.cache
-def shortest() -> int:
-    """Return how many characters a secret needs to be masked: ``[logging] min_length_masked_secret``."""
-    return min((_shortest_of(module._secrets_masker()) for module in maskers()), default=SHORTEST)
-
-
-@functools.cache
-def hiding_rule() -> Callable[[str], bool] | None:
-    """Return Airflow's rule by which the value of a key is secret, None where it is elsewhere."""
-    return next((getattr(module, "should_hide_value_for_key", None) for module in maskers()), None)
-
-
-def _shortest_of(masker: Any) -> int:
-    return int(getattr(masker, "min_length_to_mask", SHORTEST))
 
 
 class Late:
@@ -185,7 +151,7 @@ def as_shown(value: str, keys: Iterable[str]) -> str:
         try:
             stored = json.loads(value)
         except RecursionError:
-            return HIDDEN
+            return MASK
         except ValueError:
             value = str(redact(value, key))
             continue
@@ -216,7 +182,7 @@ def _learning_within(add_mask: Callable[..., None]) -> Callable[..., None]:
     return add
 
 
-def _known_maskers() -> list[Any]:
+def _known_maskers() -> tuple[Any, ...]:
     if found := maskers():
         return found
     raise SystemExit("Airflow's secrets masker is not where this version of the plugin looks for it.")

@@ -15,8 +15,8 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_rest_api.airflow.errors import InvalidToken, NotAnAccessToken, NoUser, Revoked
 from airflow_rest_api.airflow.keys import derived
+from airflow_rest_api.errors import InvalidToken, NotAnAccessToken, NoUser, Revoked
 
 ALGORITHM = "HS512"
 AUDIENCE = "airflow_rest_api/refresh"

@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from airflow_rest_api.api.models import CancelBody, OperationBody, as_json
 from airflow_rest_api.api.prefer import Preference, preference
+from airflow_rest_api.asgi import root_path
+from airflow_rest_api.errors import NoFile, RefusedByCommand
 from airflow_rest_api.operations.files import OCTETS
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.paths import root_path
-from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -42,7 +42,7 @@ async def answer_run(
     wish = wishes(request, context.settings.default_wait)
     operation = await context.operations.wait(operation.id, wish.wait)
     if operation.refused is not None:
-        raise Problem(400, "bad_argument", operation.refused, id=operation.id)
+        raise RefusedByCommand(operation.refused, id=operation.id)
     if operation.state.ended and _wants_file(request.headers.get("accept", "")):
         return await _only_file(context, operation)
     return answer_operation(request, operation, wish, headers)
@@ -95,9 +95,7 @@ async def _only_file(context: Context, operation: Operation) -> Response:
         file = operation.files[0]
         return answer_file(file, await context.operations.file(operation.id, file.name), OCTETS)
     words = "wrote no file" if not operation.files else "wrote more than one file"
-    raise Problem(
-        409,
-        "no_file",
+    raise NoFile(
         f"The command {words} (state {operation.state.value}); the operation {operation.id} says more.",
         id=operation.id,
     )

@@ -14,11 +14,19 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
 from airflow_rest_api import json_text
+from airflow_rest_api.errors import (
+    CLOSE,
+    ApiError,
+    BadArgument,
+    BadJson,
+    BadRequest,
+    TooLarge,
+    UnsupportedMediaType,
+)
 from airflow_rest_api.header_values import media_type
 from airflow_rest_api.multipart import read_multipart
 from airflow_rest_api.operations.files import Upload
 from airflow_rest_api.parsing_threads import read_aside
-from airflow_rest_api.problem import Problem
 
 MOST_FILES = 20
 MOST_FIELDS = 1000
@@ -46,7 +54,7 @@ async def read_body(request: Request, limit: int) -> AsyncIterator[Body]:
     Read the body of a request; uploaded files can be read until the context ends.
 
     :param limit: bytes that the body may have
-    :raises Problem: the body is too large, of another type, or not what its type says
+    :raises ApiError: the body is too large, of another type, or not what its type says
     """
     kind = media_type(request.headers.get("content-type", ""))
     if kind == MULTIPART:
@@ -71,23 +79,23 @@ async def read_model(request: Request, limit: int, model: type[M], *, strict: bo
 
     :param limit: bytes that the body may have
     :param strict: take nothing of another type, as "1" for a number
-    :raises Problem: the body is too large, no JSON, or not what the model says
+    :raises ApiError: the body is too large, no JSON, or not what the model says
     """
     async with read_body(request, limit) as body:
         if body.form:
-            raise Problem(415, "unsupported_media_type", "A form is not taken here: send JSON.")
+            raise UnsupportedMediaType("A form is not taken here: send JSON.")
         return validated(model, body.values, strict=strict)
 
 
 def validated(model: type[M], values: dict[str, Any], *, strict: bool = False) -> M:
-    """Return what a client sent as a model says it is; raise Problem."""
+    """Return what a client sent as a model says it is; raise ApiError."""
     try:
         return model.model_validate(values, strict=strict)
     except ValidationError as error:
         # All are made for the one: bodies have few members, and a list fails with its first wrong item.
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = [str(part) for part in first["loc"]]
-        raise Problem(400, "bad_request", f"{'.'.join(place)}: {first['msg']}", argument=place[0]) from None
+        raise BadRequest(f"{'.'.join(place)}: {first['msg']}", argument=place[0]) from None
 
 
 def json_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
@@ -104,7 +112,7 @@ async def read_form(request: Request, limit: int, files: int) -> AsyncIterator[F
 
     :param limit: bytes that the body may have
     :param files: that it may have
-    :raises Problem: the body is too large, of another type, or not what its type says
+    :raises ApiError: the body is too large, of another type, or not what its type says
     """
     kind = media_type(request.headers.get("content-type", ""))
     if kind != MULTIPART:
@@ -120,7 +128,7 @@ async def _form(request: Request, limit: int, files: int, part: int) -> AsyncIte
             request.headers, _limited(request, limit), files=files, fields=MOST_FIELDS, part=part
         )
     except MultiPartException as error:
-        raise Problem(400, "bad_request", f"The body is no {MULTIPART}: {error.message}") from None
+        raise BadRequest(f"The body is no {MULTIPART}: {error.message}") from None
     try:
         yield form
     finally:
@@ -140,19 +148,15 @@ async def _limited(request: Request, limit: int) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _too_large(limit: int) -> Problem:
-    return Problem(
-        413,
-        "too_large",
+def _too_large(limit: int) -> ApiError:
+    return TooLarge(
         f"The body has more than {limit} bytes ([rest_api_plugin] max_upload, and {LONGEST_JSON} of JSON).",
-        headers={"Connection": "close"},
+        headers=CLOSE,
     )
 
 
-def _other_type(kind: str, wanted: str) -> Problem:
-    return Problem(
-        415,
-        "unsupported_media_type",
+def _other_type(kind: str, wanted: str) -> ApiError:
+    return UnsupportedMediaType(
         f"A body of type {kind[:100] or 'nothing'!r} is not taken: send {wanted}.",
     )
 
@@ -161,13 +165,13 @@ def _from_json(content: bytes) -> dict[str, Any]:
     try:
         value = json_text.loads(content)
     except json_text.TooMany as error:
-        raise Problem(400, "bad_json", f"The body {error}.") from None
+        raise BadJson(f"The body {error}.") from None
     except ValueError as error:
-        raise Problem(400, "bad_json", f"The body is no JSON: {error}") from None
+        raise BadJson(f"The body is no JSON: {error}") from None
     if not isinstance(value, dict):
-        raise Problem(400, "bad_json", "The body must be a JSON object.")
+        raise BadJson("The body must be a JSON object.")
     if len(value) > MOST_FIELDS:
-        raise Problem(400, "bad_json", f"The body has more than {MOST_FIELDS} members.")
+        raise BadJson(f"The body has more than {MOST_FIELDS} members.")
     return value
 
 
@@ -176,9 +180,7 @@ def _from_form(form: FormData) -> Body:
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
             if name in body.files:
-                raise Problem(
-                    400, "bad_argument", f"{name}: there is more than one file of this name.", argument=name
-                )
+                raise BadArgument(name, f"{name}: there is more than one file of this name.")
             body.files[name] = Upload(value.filename or name, value.file)
         else:
             body.values.setdefault(name, []).append(value)

@@ -16,10 +16,10 @@ from airflow_rest_api.api.launch import check_room, launch
 from airflow_rest_api.api.models import CommandDetail, CommandList, Refusal, summary
 from airflow_rest_api.api.responses import errors
 from airflow_rest_api.api.schema import command_schema
-from airflow_rest_api.commands.errors import UnknownCommand
 from airflow_rest_api.commands.everyday import everyday
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.commands.needs import described
+from airflow_rest_api.commands.policy import described
+from airflow_rest_api.errors import UnknownCommand
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:

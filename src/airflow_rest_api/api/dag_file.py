@@ -34,10 +34,9 @@ from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.listing import described
 from airflow_rest_api.dag_files.names import clean
 from airflow_rest_api.dag_files.orders import Order
-from airflow_rest_api.dag_files.upload import TooLarge
+from airflow_rest_api.errors import TooLarge, UnknownDagFile
 from airflow_rest_api.operations.files import media_type
 from airflow_rest_api.operations.model import OutputFile
-from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.decision import Attempt
 from airflow_rest_api.security.routes import Needs, needs
@@ -50,15 +49,6 @@ FilePath = Annotated[str, Query(description="Of the file in its bundle, with sla
 BundleQuery = Annotated[str | None, Query(description="By default the one that files can be put into.")]
 CHANGED = {**ACCEPTED, **errors(400, 403, 404, 409, 413, 422, 507)}
 TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/x-diff": {"schema": {"type": "string"}}}}}
-
-
-class NoSuchFile(Problem):
-    """There is no such file."""
-
-    def __init__(self, place: Place, path: str) -> None:
-        super().__init__(
-            404, "no_such_file", f"There is no file {path!r} in {place.bundle.name!r}.", argument="path"
-        )
 
 
 @router.get(
@@ -81,7 +71,7 @@ async def get_content(
     _, place, path = await _file(context, caller, READ, bundle, path)
     content = await _content(context, place, path, version)
     if content is None:
-        raise NoSuchFile(place, path)
+        raise UnknownDagFile(path, place.bundle.name)
     name = path.rpartition("/")[2]
     return answer_file(OutputFile("", name, len(content), media_type(name)), content)
 
@@ -100,7 +90,7 @@ async def get_history(
     _, place, path = await _file(context, caller, READ, bundle, path)
     found = await context.dag_files.history.versions(place.bundle.name, path)
     if not found and not await asyncio.to_thread(_exists, place, path):
-        raise NoSuchFile(place, path)
+        raise UnknownDagFile(path, place.bundle.name)
     versions = [VersionBody.model_validate(version) for version in found]
     return answer_model(VersionList(bundle=place.bundle.name, path=path, versions=versions))
 
@@ -189,7 +179,7 @@ async def get_file(
     _, place, path = await _file(context, caller, READ, bundle, path)
     [found] = await described(context.dag_files.history, place, [path])
     if found.size is None and found.deployed is None:
-        raise NoSuchFile(place, path)
+        raise UnknownDagFile(path, place.bundle.name)
     return answer_model(file_body(found))
 
 
@@ -219,7 +209,7 @@ async def delete(
     """
     scope, place, path = await _file(context, caller, "delete_dag_file", bundle, path)
     if not await asyncio.to_thread(_exists, place, path):
-        raise NoSuchFile(place, path)
+        raise UnknownDagFile(path, place.bundle.name)
     asks = scope.asks(place.bundle.name, [path])
     dag_ids: list[str] = []
     if records:

@@ -39,9 +39,8 @@ from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.listing import listed
 from airflow_rest_api.dag_files.orders import Order
 from airflow_rest_api.dag_files.upload import Received
-from airflow_rest_api.dag_files.versions import NoSuchDeployment
+from airflow_rest_api.errors import BadRequest, UnknownDeployment
 from airflow_rest_api.operations.model import Operation
-from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.routes import Needs, needs
 
@@ -140,7 +139,7 @@ async def list_deployments(
     scope = await scope_of(context, caller, READ)
     history = context.dag_files.history
     if cursor is not None and not cursor.isalnum():
-        raise Problem(400, "bad_request", "cursor: this is the `next` of no page", argument="cursor")
+        raise BadRequest("cursor: this is the `next` of no page", argument="cursor")
     found = await history.deployments(before=cursor, limit=limit + 1)
     following = found[limit - 1].id if len(found) > limit else None
     found = found[:limit]
@@ -164,11 +163,11 @@ async def get_deployment(identifier: str, context: ContextDep, caller: CallerDep
     """Return a deployment with its files."""
     scope = await scope_of(context, caller, READ)
     if not identifier.isalnum():
-        raise NoSuchDeployment
+        raise UnknownDeployment
     found, versions = await context.dag_files.history.deployment(identifier)
     # Of a deployment whose versions are gone nobody knows any more which folders it was in.
     if not all(scope.covers(found.bundle, path) for path in [one.path for one in versions] or [""]):
-        raise NoSuchDeployment
+        raise UnknownDeployment
     files = [DeployedFile.model_validate(version) for version in versions]
     body = DeploymentBody.model_validate(found).model_dump()
     return answer_model(DeploymentDetail(**body, files=files))

@@ -11,8 +11,8 @@ from starlette.datastructures import FormData, UploadFile
 
 from airflow_rest_api.dag_files.archive import ENDINGS, unpack
 from airflow_rest_api.dag_files.upload import Received
+from airflow_rest_api.errors import ApiError, BadArgument
 from airflow_rest_api.operations.files import Upload
-from airflow_rest_api.problem import Problem
 
 TEXTS = ("bundle", "folder")
 FLAGS: Mapping[str, tuple[bool, str]] = {
@@ -80,7 +80,7 @@ class DeployForm:
 
 
 def from_form(form: FormData) -> DeployForm:
-    """Return what a form says; raise Problem."""
+    """Return what a form says; raise ApiError."""
     found = DeployForm(flags={name: default for name, (default, _) in FLAGS.items()})
     seen: set[str] = set()
     for name, value in form.multi_items():
@@ -112,7 +112,7 @@ def from_form(form: FormData) -> DeployForm:
 
 
 async def take(form: DeployForm, received: Received) -> None:
-    """Take the files of a form; raise Problem."""
+    """Take the files of a form; raise ApiError."""
     await asyncio.to_thread(_take, form, received)
 
 
@@ -135,5 +135,5 @@ def _flag(name: str, value: str) -> bool:
     raise _bad(name, f"{value[:50]!r} is neither true nor false")
 
 
-def _bad(name: str, why: str) -> Problem:
-    return Problem(400, "bad_argument", f"{name[:100]}: {why}", argument=name[:100])
+def _bad(name: str, why: str) -> ApiError:
+    return BadArgument(name[:100], f"{name[:100]}: {why}")

@@ -14,8 +14,8 @@ from airflow_rest_api.api.dag_files_models import DagFileBody, VersionShort
 from airflow_rest_api.api.idempotency import once
 from airflow_rest_api.commands.model import Invocation
 from airflow_rest_api.dag_files.grants import COMMANDS, described
+from airflow_rest_api.errors import ApiError, Recorded
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -103,7 +103,7 @@ async def answer(
     """
     Wait as long as the client wants to, and answer with the operation.
 
-    :raises Problem: it has ended, and what it was asked for cannot be done
+    :raises ApiError: it has ended, and what it was asked for cannot be done
     """
     wish = wishes(request, context.settings.default_wait)
     operation = await context.operations.wait(operation.id, wish.wait)
@@ -112,14 +112,14 @@ async def answer(
     return answer_operation(request, operation, wish, headers)
 
 
-def problem_of(operation: Operation) -> Problem | None:
+def problem_of(operation: Operation) -> ApiError | None:
     """Return why an operation was refused, None where it was not."""
     result = operation.result
     if operation.state is not State.FAILED or not isinstance(result, dict) or "problem" not in result:
         return None
     told = result["problem"]
     report = {name: value for name, value in result.items() if name != "problem"}
-    return Problem(
+    return Recorded(
         told["status"],
         told["reason"],
         told["message"],

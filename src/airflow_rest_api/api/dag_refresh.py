@@ -21,9 +21,8 @@ from airflow_rest_api.api.responses import ACCEPTED, PREFER, errors
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.errors import Forbidden, NoFile, SwitchedOff, UnknownBundle, UnknownDag, UnknownDagFile
 from airflow_rest_api.operations.conduct import Conductor, Failed, Work
-from airflow_rest_api.problem import Problem
-from airflow_rest_api.security.access import Forbidden, SwitchedOff
 from airflow_rest_api.security.decision import Attempt
 from airflow_rest_api.security.routes import Needs, needs
 
@@ -70,9 +69,9 @@ async def refresh_dag(
     try:
         file = await ask(parsing.file_of, dag_id)
     except LookupError:
-        raise Problem(404, "no_such_dag", f"There is no DAG {dag_id[:200]!r}.", argument="dag_id") from None
+        raise UnknownDag(dag_id) from None
     if file is None:
-        raise Problem(409, "no_file", "Airflow does not know where this DAG comes from.", argument="dag_id")
+        raise NoFile("Airflow does not know where this DAG comes from.", argument="dag_id")
     work = replace(work, files=[file])
     operation = await _start(context, caller, work, here, asks, recorded=leaves(context, request))
     return await answer_run(context, request, operation)
@@ -105,7 +104,7 @@ async def refresh_file(
     path = clean(path, "path")
     try:
         info = await asyncio.to_thread(bundles.named, bundle)
-    except bundles.UnknownBundle:
+    except UnknownBundle:
         # Which there are is told to who may deploy.
         with context.audit.refusals(caller, FILE):
             await context.grants.enter(caller, FILE, bundle or bundles.DAGS_FOLDER, [path])
@@ -116,7 +115,7 @@ async def refresh_file(
     with context.audit.refusals(caller, FILE, work.invocation(Effect.WRITE)):
         here, asks = await _enter_file(context, caller, file, dag_ids)
     if not dag_ids and not await ask(_exists, info, file):
-        raise Problem(404, "no_such_file", f"There is no file {path!r} in {info.name!r}.", argument="path")
+        raise UnknownDagFile(path, info.name)
     operation = await _start(context, caller, work, here, asks, recorded=leaves(context, request))
     return await answer_run(context, request, operation)
 

@@ -14,8 +14,8 @@ from airflow_rest_api.api.models import OperationEnd, OperationSummary, as_json
 from airflow_rest_api.api.operations import visible
 from airflow_rest_api.api.responses import errors, event_stream
 from airflow_rest_api.api.sse import TICK, EventStream, Lease, event
+from airflow_rest_api.errors import BadRequest
 from airflow_rest_api.operations.feed import Position
-from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
@@ -118,6 +118,4 @@ def _position(text: str | None) -> Position:
     try:
         return Position.parse(text)
     except ValueError:
-        raise Problem(
-            400, "bad_request", "after: this is the id of no event of an operation", argument="after"
-        ) from None
+        raise BadRequest("after: this is the id of no event of an operation", argument="after") from None

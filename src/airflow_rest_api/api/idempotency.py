@@ -11,10 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.keys import derived
-from airflow_rest_api.operations.errors import KeyTaken, NoSuchOperation
-from airflow_rest_api.operations.model import Key
-from airflow_rest_api.paths import local_path
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.asgi import local_path
+from airflow_rest_api.errors import BadRequest, IdempotencyConflict, UnknownOperation
+from airflow_rest_api.operations.model import Key, KeyTaken
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -41,7 +40,7 @@ async def key_of(
 
     :param what: the arguments, good for JSON
     :param files: what was uploaded; each is read, and left as if it had not been
-    :raises Problem: the key is no key
+    :raises ApiError: the key is no key
     """
     found = request.headers.getlist(HEADER)
     if not found:
@@ -50,9 +49,7 @@ async def key_of(
     text = found[0].strip()
     text = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
     if len(found) > 1 or not _KEY.fullmatch(text):
-        raise Problem(
-            400,
-            "bad_request",
+        raise BadRequest(
             f"{HEADER}: one key of up to 255 visible ASCII characters, without spaces",
             argument=HEADER,
         )
@@ -65,7 +62,7 @@ async def once(context: Context, key: Key | None, start: Start) -> tuple[Operati
     Return the operation that a request leads to, or that it led to when it came before; and headers.
 
     :param start: starts it; is given the key
-    :raises Problem: the key came before with another request
+    :raises ApiError: the key came before with another request
     """
     if key is None:
         return await start(None), {}
@@ -77,15 +74,13 @@ async def once(context: Context, key: Key | None, start: Start) -> tuple[Operati
             found = taken.identifier, taken.fingerprint
     identifier, fingerprint = found
     if not hmac.compare_digest(fingerprint, key.fingerprint):
-        raise Problem(
-            409,
-            "idempotency_conflict",
+        raise IdempotencyConflict(
             f"This {HEADER} came before, with another request.",
             id=identifier,
         )
     try:
         return await context.operations.peek(identifier), {REPLAYED: "true"}
-    except NoSuchOperation:
+    except UnknownOperation:
         # In the moment between the two it was given up: it never began.
         return await start(key), {}
 

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.api.idempotency import HEADER
-from airflow_rest_api.commands.errors import BadArgument
 from airflow_rest_api.commands.model import STDOUT
+from airflow_rest_api.errors import BadArgument
 from airflow_rest_api.operations.files import safe_name
 from airflow_rest_api.security.decision import Attempt
 

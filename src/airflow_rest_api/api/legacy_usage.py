@@ -14,13 +14,13 @@ from airflow_rest_api.api.context import CallerDep, ContextDep
 from airflow_rest_api.api.listing import check_endpoint
 from airflow_rest_api.api.models import Model
 from airflow_rest_api.api.responses import errors
-from airflow_rest_api.commands.model import Command, Effect
+from airflow_rest_api.commands.policy import own_command
 from airflow_rest_api.legacy.usage import UNKNOWN
 from airflow_rest_api.security.routes import Needs, needs
 
 router = APIRouter(prefix="/v2/legacy-usage", tags=["old endpoints"])
 
-COMMAND = Command(("legacy_usage",), "", None, (), Effect.READ)
+COMMAND = own_command("legacy_usage")
 """What stands for a command, for the permissions and the switches."""
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from airflow_rest_api.errors import BadRequest
 from airflow_rest_api.legacy.endpoints import BY_NAME
-from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
     from airflow_rest_api.api.context import Context
@@ -38,12 +38,12 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor:
-        """Return the cursor that a client was given; raise Problem for any other text."""
+        """Return the cursor that a client was given; raise ApiError for any other text."""
         if text is None:
             return cls()
         match = _CURSOR.fullmatch(text)
         if match is None:
-            raise Problem(400, "bad_request", "cursor: this is the next of no page", argument="cursor")
+            raise BadRequest("cursor: this is the next of no page", argument="cursor")
         return cls(match[1], match[2])
 
     def __str__(self) -> str:
@@ -52,11 +52,9 @@ class Cursor:
 
 
 def check_endpoint(name: str | None) -> None:
-    """Raise Problem where a filter names an endpoint that the 1.x plugin did not have."""
+    """Raise ApiError where a filter names an endpoint that the 1.x plugin did not have."""
     if name is not None and name not in BY_NAME:
-        raise Problem(
-            400,
-            "bad_request",
+        raise BadRequest(
             f"endpoint: the 1.x plugin had no endpoint {name[:100]!r}",
             argument="endpoint",
             nearest=difflib.get_close_matches(name[:100], BY_NAME),
@@ -69,14 +67,12 @@ def endpoints_of(endpoint: str | None, legacy: bool | None) -> tuple[str | None,
 
     :param endpoint: the name of one
     :param legacy: True for all of the 1.x plugin's, False for none of them
-    :raises Problem: there is no such endpoint, or nothing can be both
+    :raises ApiError: there is no such endpoint, or nothing can be both
     """
     check_endpoint(endpoint)
     if endpoint is not None:
         if legacy is False:
-            raise Problem(
-                400, "bad_request", "legacy: what came by an endpoint is not false", argument="legacy"
-            )
+            raise BadRequest("legacy: what came by an endpoint is not false", argument="legacy")
         return (endpoint,)
     if legacy is None:
         return ()

@@ -17,8 +17,8 @@ from airflow_rest_api.operations.model import State
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Command
+    from airflow_rest_api.errors import Forbidden
     from airflow_rest_api.operations.model import Operation
-    from airflow_rest_api.security.access import Forbidden
 
 
 class Model(BaseModel):
@@ -169,7 +169,11 @@ class Refusal(Model):
         """Return the body for what was raised, None for nothing."""
         if error is None:
             return None
-        values = {"message": str(error), "option": error.option, "setting": error.setting}
+        values = {
+            "message": str(error),
+            "option": error.more.get("option"),
+            "setting": error.more.get("setting"),
+        }
         return cls.model_validate({"reason": error.reason, **values})
 
 

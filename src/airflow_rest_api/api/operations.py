@@ -24,9 +24,8 @@ from airflow_rest_api.api.models import CancelBody, OperationBody, OperationList
 from airflow_rest_api.api.rerun import run_again
 from airflow_rest_api.api.responses import ACCEPTED, FILE, IDEMPOTENCY_KEY, PREFER, RUN_RESPONSES, errors
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.operations.errors import NoSuchFile, NoSuchOperation
+from airflow_rest_api.errors import Forbidden, UnknownOperation, UnknownResultFile
 from airflow_rest_api.operations.model import Filter, State
-from airflow_rest_api.security.access import Forbidden
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
@@ -48,10 +47,10 @@ async def visible(context: Context, caller: Caller, identifier: str) -> Operatio
     """Return an operation that the caller may see, without its output; for others there is none."""
     if not _ID.fullmatch(identifier):
         # Not every database takes every text.
-        raise NoSuchOperation(identifier)
+        raise UnknownOperation
     operation = await context.operations.peek(identifier)
     if not await context.gate.may_see(caller, [operation]):
-        raise NoSuchOperation(identifier)
+        raise UnknownOperation
     return operation
 
 
@@ -208,4 +207,4 @@ async def get_file(identifier: str, name: str, context: ContextDep, caller: Call
     for file in operation.files:
         if file.name == name:
             return answer_file(file, await context.operations.file(identifier, name))
-    raise NoSuchFile(name)
+    raise UnknownResultFile

@@ -16,8 +16,8 @@ from airflow_rest_api.airflow.auth import LOGIN
 from airflow_rest_api.api import legacy_usage
 from airflow_rest_api.api.context import CallerDep, ContextDep
 from airflow_rest_api.api.openapi import document
-from airflow_rest_api.paths import root_path
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.asgi import root_path
+from airflow_rest_api.errors import NotFound
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.web import assets, endpoints
 from airflow_rest_api.web.assets import Asset
@@ -96,7 +96,7 @@ async def static(path: str, request: Request) -> Response:
     """Return a file of the page's."""
     found = (await asyncio.to_thread(assets.load)).find(path)
     if found is None:
-        raise Problem(404, "not_found", "The page has no such file.")
+        raise NotFound("The page has no such file.")
     asset, keep = found
     headers = {"ETag": asset.etag, "Cache-Control": keep, "Vary": "Accept-Encoding"}
     if asset.etag in request.headers.get("if-none-match", ""):

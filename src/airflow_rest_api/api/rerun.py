@@ -6,10 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.api.launch import start
-from airflow_rest_api.commands import rules
-from airflow_rest_api.commands.errors import BadArgument, UnknownCommand
 from airflow_rest_api.commands.masking import LONGEST_SHOWN
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import ApiError, BadArgument, CannotRepeat, UnknownCommand
+from airflow_rest_api.secret_names import MASK
 
 if TYPE_CHECKING:
     from airflow_rest_api.api.context import Context
@@ -25,7 +24,7 @@ async def run_again(
     """
     Start the command of an operation once more.
 
-    :raises Problem: what it ran cannot be told from its record
+    :raises ApiError: what it ran cannot be told from its record
     :raises Forbidden: the caller may not run it, now
     """
     catalog = await context.catalog.get()
@@ -38,7 +37,7 @@ async def run_again(
 
 
 def _invocation(catalog: Catalog, operation: Operation) -> Invocation:
-    if any(rules.MASK in word or len(word) > LONGEST_SHOWN for word in operation.argv):
+    if any(MASK in word or len(word) > LONGEST_SHOWN for word in operation.argv):
         raise _refusal(operation, "its arguments are not kept: a secret, or a very long value is among them")
     try:
         invocation = catalog.parse(operation.argv)
@@ -51,7 +50,5 @@ def _invocation(catalog: Catalog, operation: Operation) -> Invocation:
     return invocation
 
 
-def _refusal(operation: Operation, why: str) -> Problem:
-    return Problem(
-        409, "cannot_repeat", f"The operation cannot be run again: {why}. Send its request.", id=operation.id
-    )
+def _refusal(operation: Operation, why: str) -> ApiError:
+    return CannotRepeat(f"The operation cannot be run again: {why}. Send its request.", id=operation.id)

@@ -16,8 +16,8 @@ from airflow_rest_api.api.idempotency import key_of, once
 from airflow_rest_api.api.launch import check_room, launch_line
 from airflow_rest_api.api.models import RunBody
 from airflow_rest_api.api.responses import IDEMPOTENCY_KEY, PREFER, RUN_RESPONSES
+from airflow_rest_api.errors import BadJson, BadRequest
 from airflow_rest_api.parsing_threads import read_aside
-from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.routes import Needs, needs
 
 router = APIRouter(prefix="/v2", tags=["commands"])
@@ -73,12 +73,10 @@ async def _argv(body: Body) -> list[str]:
     if body.form:
         fields = values.get("argv", [])
         if set(values) - {"argv"} or len(fields) != 1:
-            raise Problem(
-                400, "bad_request", "argv: one field with the JSON text of the list of words", argument="argv"
-            )
+            raise BadRequest("argv: one field with the JSON text of the list of words", argument="argv")
         try:
             words = await read_aside(len(fields[0]), partial(json_text.loads, fields[0]))
             values = {"argv": words}
         except ValueError:
-            raise Problem(400, "bad_json", "argv: the field is no JSON", argument="argv") from None
+            raise BadJson("argv: the field is no JSON", argument="argv") from None
     return validated(RunBody, values, strict=True).argv

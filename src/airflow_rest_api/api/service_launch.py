@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.commands.errors import BadArgument, UnknownCommand
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.commands.needs import SERVICE, Ask, Resource
-from airflow_rest_api.problem import Problem
-from airflow_rest_api.security.access import Forbidden
+from airflow_rest_api.errors import BadArgument, BadRequest, Forbidden, UnknownCommand
 from airflow_rest_api.security.decision import Attempt, granted
 from airflow_rest_api.services.kinds import KINDS, LOG_SERVER, MANAGED, Kind
 from airflow_rest_api.services.launching import Plan
@@ -39,7 +37,7 @@ async def launch_service(
     """
     if (kind := KINDS.get(body.kind)) is None:
         known = ", ".join(KINDS)
-        raise Problem(400, "bad_request", f"kind: one of {known}", argument="kind")
+        raise BadRequest(f"kind: one of {known}", argument="kind")
     catalog = await context.catalog.get()
     command = own_command(kind) or catalog.get(kind.command)
     with context.audit.refusals(caller, command.name):

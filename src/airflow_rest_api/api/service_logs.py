@@ -17,11 +17,9 @@ from airflow_rest_api.api.responses import errors, event_stream
 from airflow_rest_api.api.service_launch import allowed_to_look
 from airflow_rest_api.api.service_models import ServiceBody
 from airflow_rest_api.api.sse import EventStream, Lease, event
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import BadRequest, NoLog, NoLogYet, Unavailable, UnknownService
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.services import logs
-from airflow_rest_api.services.errors import NoLog, NoLogYet, NoSuchService
-from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
     from airflow_rest_api.services.model import Service
@@ -121,7 +119,7 @@ async def _events(
                 lease.spoke()
                 yield said
         if ended and not written:
-            with suppress(NoSuchService, Unavailable):
+            with suppress(UnknownService, Unavailable):
                 seen = await context.services.get(service.id)
                 yield event("end", as_json(ServiceBody.of(seen)), _position(offsets))
             return
@@ -133,7 +131,7 @@ async def _events(
         if turn % LOOK_EVERY == 0 and not ended:
             try:
                 service = (await context.services.get(service.id)).service
-            except NoSuchService:
+            except UnknownService:
                 return
             except Unavailable:
                 # The log can be read without the database.
@@ -184,5 +182,5 @@ def _position(offsets: dict[str, int]) -> str:
 
 def _offsets(text: str) -> dict[str, int]:
     if not re.fullmatch(r"\d{1,18}\.\d{1,18}", text):
-        raise Problem(400, "bad_request", "after: this is the id of no event of a log", argument="after")
+        raise BadRequest("after: this is the id of no event of a log", argument="after")
     return dict(zip(logs.STREAMS, map(int, text.split(".")), strict=True))

@@ -13,7 +13,7 @@ from airflow_rest_api.services.model import Restart, State
 if TYPE_CHECKING:
     from airflow_rest_api.airflow.jobs import Beat
     from airflow_rest_api.commands.model import Argument
-    from airflow_rest_api.security.access import Forbidden
+    from airflow_rest_api.errors import Forbidden
     from airflow_rest_api.services.jobs import Seen
     from airflow_rest_api.services.kinds import Kind
 

@@ -22,9 +22,9 @@ from airflow_rest_api.api.service_models import (
     StopBody,
     kind_body,
 )
-from airflow_rest_api.commands.errors import UnknownCommand
+from airflow_rest_api.asgi import root_path
 from airflow_rest_api.commands.model import Argument, Command
-from airflow_rest_api.paths import root_path
+from airflow_rest_api.errors import UnknownCommand
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.services.kinds import KINDS, MANAGED, Kind
 from airflow_rest_api.services.model import State

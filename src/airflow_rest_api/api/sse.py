@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import StreamingResponse
 
 from airflow_rest_api.admission import aside
-from airflow_rest_api.airflow.errors import InvalidToken
-from airflow_rest_api.operations.errors import NoSuchOperation
-from airflow_rest_api.problem import Problem, of_database
-from airflow_rest_api.security.access import Forbidden
+from airflow_rest_api.errors import ApiError, Forbidden, InvalidToken, TooManyStreams, UnknownOperation
+from airflow_rest_api.storage.transient import of_database
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -41,11 +39,9 @@ class Streams:
         self.closing = False
 
     def check(self, user: str) -> None:
-        """Raise Problem where a user may not have one more."""
+        """Raise ApiError where a user may not have one more."""
         if self._open[user] >= self._per_user:
-            raise Problem(
-                429,
-                "too_many_streams",
+            raise TooManyStreams(
                 f"{user} has {self._per_user} streams of events open already.",
                 headers={"Retry-After": "5"},
             )
@@ -133,7 +129,7 @@ class Lease:
         self._next_check = time.monotonic() + CHECK
         try:
             await self._may_see(await self._caller.again())
-        except (InvalidToken, NoSuchOperation, Forbidden, Problem):
+        except (InvalidToken, UnknownOperation, Forbidden, ApiError):
             return False
         except Exception as error:
             if of_database(error) is None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
-from airflow_rest_api.commands.errors import BadArgument, CommandError, UnknownCommand
 from airflow_rest_api.commands.model import Argument, Command, Effect, Invocation
+from airflow_rest_api.errors import BadArgument, UnknownCommand
 
 __all__ = [
     "Argument",
     "BadArgument",
     "Catalog",
     "Command",
-    "CommandError",
     "Effect",
     "Invocation",
     "UnknownCommand",

@@ -14,11 +14,11 @@ from os import PathLike
 from typing import Any
 from urllib.parse import urlsplit
 
-from airflow_rest_api import json_text
+from airflow_rest_api import json_text, secret_names
 from airflow_rest_api.commands import rules
-from airflow_rest_api.commands.errors import BadArgument
 from airflow_rest_api.commands.model import Argument
 from airflow_rest_api.commands.parsing import Occurrence, shown_name
+from airflow_rest_api.errors import BadArgument
 
 # argparse takes time that grows with the square of the number of words.
 MAX_WORDS = 1000
@@ -303,7 +303,7 @@ def _flag_text(action: argparse.Action, value: Any) -> str:
 
 
 def _stands_apart(action: argparse.Action, word: str) -> bool:
-    return rules.is_secret(action) and _is_plain(word) and word != rules.MASK
+    return rules.is_secret(action) and _is_plain(word) and word != secret_names.MASK
 
 
 def _is_plain(word: str) -> bool:

@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import Any
 
 from airflow_rest_api.commands import binding, discovery, masking
-from airflow_rest_api.commands.errors import BadArgument, UnknownCommand
 from airflow_rest_api.commands.model import Command, Invocation
 from airflow_rest_api.commands.parsing import NO_HELP, CheckingParser, Occurrence
+from airflow_rest_api.errors import BadArgument, UnknownCommand
 
 # A name longer than this is not a slip of the pen.
 _LONGEST_NAME = 60

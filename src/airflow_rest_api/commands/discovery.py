@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_rest_api.commands import policy, rules
-from airflow_rest_api.commands.model import Argument, Command, Effect
+from airflow_rest_api.commands.model import Argument, Command
 
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _COLOURS = "black|red|green|yellow|blue|magenta|cyan|white"
@@ -61,21 +61,18 @@ def describe(path: tuple[str, ...], leaf: argparse.ArgumentParser, help_text: st
     for action in leaf._actions:
         if not isinstance(action, argparse._HelpAction) and action.dest != argparse.SUPPRESS:
             named.setdefault(action.dest, _argument(path, leaf, action))
-    row = policy.POLICY.get(" ".join(path), policy.UNKNOWN)
-    effect = row.effect
-    if effect is Effect.READ and policy.RUNS_DAG_FILES & named.keys():
-        effect = Effect.EXECUTE
+    rule = policy.COMMANDS.get(" ".join(path), policy.UNKNOWN)
     return Command(
         path=path,
         help=_text(help_text, {}),
         description=_text(str(leaf.description), {}) if leaf.description else None,
         arguments=tuple(named.values()),
-        effect=effect,
-        known=row is not policy.UNKNOWN,
-        reveals_secrets=row.reveals_secrets,
-        raised_by={name: raised for name, raised in row.raised_by.items() if name in named},
-        revealed_by=row.revealed_by if row.revealed_by in named else None,
-        grants_access=row.grants_access,
+        effect=rule.effect,
+        known=rule is not policy.UNKNOWN,
+        reveals_secrets=rule.reveals_secrets,
+        raised_by={name: raised for name, raised in rule.raised_by.items() if name in named},
+        revealed_by=rule.revealed_by if rule.revealed_by in named else None,
+        grants_access=rule.grants_access,
     )
 
 

@@ -12,10 +12,10 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from airflow_rest_api import json_text
-from airflow_rest_api.airflow import maskers
 from airflow_rest_api.commands import rules
-from airflow_rest_api.commands.errors import BadArgument
 from airflow_rest_api.commands.parsing import Occurrence
+from airflow_rest_api.errors import BadArgument
+from airflow_rest_api.secret_names import MASK, is_secret, shortest_secret
 
 _PASSWORD_IN_ADDRESS = re.compile(r"(://[^/?#@:\s]*:)([^/?#\s]+)(?=@)")
 EXTRA = "conn_extra"
@@ -41,11 +41,11 @@ def masked(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[s
     under, within a JSON object the values of the keys that Airflow hides, and in an address the password.
     """
     by_key = rules.SECRET_BY_KEY.get(path)
-    secret_by_key = by_key[0] if by_key and hides_value_of(str(values.get(by_key[1], ""))) else None
+    secret_by_key = by_key[0] if by_key and is_secret(str(values.get(by_key[1], ""))) else None
 
     def shown(action: argparse.Action, word: str) -> str:
         if rules.is_secret(action) or action.dest == secret_by_key:
-            return rules.MASK
+            return MASK
         return masked_text(word)
 
     return [(action, [shown(action, word) for word in words]) for action, words in found]
@@ -60,7 +60,7 @@ def shortened(word: str) -> str:
 
 def masked_text(word: str) -> str:
     """Return a value that is no secret as a whole with the secrets in it masked."""
-    return _PASSWORD_IN_ADDRESS.sub(rf"\1{rules.MASK}", _masked_json(word))
+    return _PASSWORD_IN_ADDRESS.sub(rf"\1{MASK}", _masked_json(word))
 
 
 def secrets(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[str, Any]) -> tuple[str, ...]:
@@ -74,13 +74,13 @@ def secrets(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[
     """
     by_key = path in rules.SECRET_BY_KEY
     result: dict[str, None] = {}
-    shortest, size = maskers.shortest(), 0
+    shortest, size = shortest_secret(), 0
     for (action, words), (_, shown) in zip(found, masked(path, found, values), strict=True):
         for word, hidden in zip(words, shown, strict=True):
             if hidden == word:
                 continue
-            all_of_it = (by_key or action.dest == EXTRA) and hidden == rules.MASK
-            whole = _whole(word) if hidden == rules.MASK else ()
+            all_of_it = (by_key or action.dest == EXTRA) and hidden == MASK
+            whole = _whole(word) if hidden == MASK else ()
             try:
                 for secret in chain(whole, _within(word, hidden=all_of_it)):
                     if secret in result or len(secret) < shortest or secret.lower() == "airflow":
@@ -110,7 +110,7 @@ def _within(word: str, *, hidden: bool = False, level: int = 0) -> Iterator[str]
         yield unquote_plus(password)
     if "://" in word:
         for key, value in parse_qsl(word.partition("?")[2], keep_blank_values=True):
-            if hides_value_of(key):
+            if is_secret(key):
                 yield value
             # airflow.models.connection.Connection.EXTRA_KEY
             elif key == "__extra__" and level < DEEPEST_EXTRA:
@@ -124,23 +124,15 @@ def _hidden_texts(value: Any, *, hidden: bool = False) -> Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
             # The extra field of a connection is an object, or the text of one.
-            if isinstance(item, str) and not hides_value_of(key):
+            if isinstance(item, str) and not is_secret(key):
                 yield from _within(item, hidden=key == "extra")
-            all_of_it = hidden or hides_value_of(key) or (key == "extra" and isinstance(item, dict))
+            all_of_it = hidden or is_secret(key) or (key == "extra" and isinstance(item, dict))
             yield from _hidden_texts(item, hidden=all_of_it)
     elif isinstance(value, list):
         for item in value:
             yield from _hidden_texts(item, hidden=hidden)
     elif hidden and isinstance(value, (str, int, float)) and not isinstance(value, bool):
         yield str(value)
-
-
-def hides_value_of(key: str) -> bool:
-    """Whether Airflow hides a value by the name of its ``key``: ``[core] sensitive_var_conn_names``."""
-    if (rule := maskers.hiding_rule()) is not None:
-        return bool(rule(key))
-    # Better to hide by our own rule than not at all.
-    return rules.SECRET_NAME.search(key.lower()) is not None
 
 
 def _masked_json(word: str) -> str:
@@ -153,7 +145,7 @@ def _masked_json(word: str) -> str:
         return word
     except (ValueError, RecursionError):
         # Too much to look into, or a number that Python does not read: nobody knows what is in it.
-        return rules.MASK
+        return MASK
 
 
 def _may_be_json(word: str) -> bool:
@@ -163,7 +155,7 @@ def _may_be_json(word: str) -> bool:
 
 def _hidden(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: rules.MASK if hides_value_of(key) else _hidden(item) for key, item in value.items()}
+        return {key: MASK if is_secret(key) else _hidden(item) for key, item in value.items()}
     if isinstance(value, str):
         # The extra field of a connection is the text of an object, for one.
         return _masked_json(value)

@@ -1,16 +1,53 @@
-"""What each command needs of Airflow's permissions: the other half of the policy table.
+"""What of Airflow's permissions a command can need, and that in words.
 
-The rows follow what Airflow's own REST API asks for the same thing (``airflow/api_fastapi/core_api/routes``,
-as of 3.3.2). What a command's effect asks for comes on top: see ``of_effect``.
+No method of HTTP and no constant of Airflow's gets to a client.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
-from airflow_rest_api.commands import need_words
-from airflow_rest_api.commands.model import Command, Effect
+from airflow_rest_api.commands.model import Effect
+
+VERBS: Mapping[str, str] = {"GET": "read", "POST": "create", "PUT": "edit", "DELETE": "delete"}
+"""What a method of Airflow's auth managers (`ResourceMethod`) lets somebody do."""
+
+PARTS: Mapping[str, str] = {
+    "AUDIT_LOG": "audit log",
+    "CODE": "code",
+    "DEPENDENCIES": "dependencies",
+    "HITL_DETAIL": "required actions",
+    "RUN": "runs",
+    "TASK": "tasks",
+    "TASK_INSTANCE": "task instances",
+    "TASK_LOGS": "task logs",
+    "TASK_RESCHEDULE": "task reschedules",
+    "VERSION": "versions",
+    "WARNING": "warnings",
+    "XCOM": "XComs",
+}
+"""What is inside a DAG, by Airflow's `DagAccessEntity`."""
+
+VIEWS: Mapping[str, str] = {
+    "CLUSTER_ACTIVITY": "cluster activity",
+    "DOCS": "documentation",
+    "IMPORT_ERRORS": "import errors",
+    "JOBS": "jobs",
+    "PLUGINS": "plugins",
+    "PROVIDERS": "providers",
+    "TRIGGERS": "triggers",
+    "WEBSITE": "website",
+}
+"""The views of the installation, by Airflow's `AccessView`."""
+
+_POWER = "REST API {}"
+"""What Flask-AppBuilder's permission for a power is on."""
+
+SHOWN = 5
+"""Names in a message; more do not help."""
 
 
 class Resource(str, Enum):
@@ -88,281 +125,49 @@ class Ask:
 
     def __str__(self) -> str:
         """Return what somebody has to have, in words."""
-        objects = need_words.named(self.resource.value, self.names)
-        return need_words.permission(self.resource.value, self.method, self.entity, objects)
+        objects = named(self.resource.value, self.names)
+        return permission(self.resource, self.method, self.entity, objects)
 
 
-def _dag(method: str = "GET", entity: str | None = None, *, pattern: str | None = None) -> Need:
-    return Need(Resource.DAG, method, entity, "dag_id", pattern)
+Needed = tuple[Need, ...]
 
-
-def _view(name: str) -> Need:
-    return Need(Resource.VIEW, entity=name)
-
-
-def _power(name: str, when: str | None = None) -> Need:
-    return Need(Resource.POWER, "PUT", name, when=when)
-
-
-def _accounts(entity: str, *methods: str) -> tuple[Need, ...]:
-    return tuple(Need(Resource.ACCOUNTS, method, entity) for method in methods)
-
-
-Row = tuple[Need, ...]
-
-NOTHING: Row = ()
+NOTHING: Needed = ()
 """To be signed in is enough: the effect asks for the rest, or there is nothing to protect."""
 
-_ADMINISTRATOR: Row = (_power(ADMINISTER),)
-_INSTANCE: Row = (_dag(entity="TASK_INSTANCE"),)
-_PROVIDERS: Row = (_view("PROVIDERS"),)
-_PICTURE = _power(ADMINISTER, when="imgcat")
-_PAUSE: Row = (_dag("PUT", pattern="treat_dag_id_as_regex"),)
-_DAG_ROWS = Need(Resource.DAG, rows="dag_id")
-_MENTIONED_DAGS = Need(Resource.DAG, rows="*.dag_id")
-_ASSETS: Row = (
-    Need(Resource.ASSET, unless="alias"),
-    Need(Resource.ASSET_ALIAS, when="alias"),
-    _MENTIONED_DAGS,
-)
-_CONFIGURATION = Need(Resource.CONFIGURATION)
-_SET_POOL: Row = tuple(Need(Resource.POOL, method, argument="pool") for method in ("POST", "PUT"))
+
+def dag(method: str = "GET", entity: str | None = None, **more: Any) -> Needed:
+    """Return the need of the DAG that `dag_id` names, or of something inside it."""
+    return (Need(Resource.DAG, method, entity, "dag_id", **more),)
 
 
-def _all(resource: Resource, *methods: str) -> Row:
-    return tuple(Need(resource, method) for method in methods)
+def that(resource: Resource, argument: str, *methods: str, **more: Any) -> Needed:
+    """Return the needs of the object that an argument names, to read it where no method is given."""
+    return tuple(Need(resource, method, argument=argument, **more) for method in methods or ("GET",))
 
 
-# Airflow 3.3 with its own commands and those of the Celery and FAB providers.
-CURRENT: dict[str, Row] = {
-    "api-server": NOTHING,
-    "assets details": _ASSETS,
-    "assets list": _ASSETS,
-    "assets materialize": (Need(Resource.ASSET, "POST"), Need(Resource.DAG, "POST", "RUN", outlet_of=True)),
-    "backfill create": (_dag("POST", "RUN"),),
-    "celery add-queue": NOTHING,
-    "celery flower": NOTHING,
-    "celery list-workers": (_view("CLUSTER_ACTIVITY"),),
-    "celery remove-all-queues": NOTHING,
-    "celery remove-queue": NOTHING,
-    "celery shutdown-all-workers": NOTHING,
-    "celery shutdown-worker": NOTHING,
-    "celery stop": NOTHING,
-    "celery worker": NOTHING,
-    "cheat-sheet": NOTHING,
-    # The configuration holds the keys that sign Airflow's tokens: who reads them can be anybody. The simple
-    # auth manager lets the role OP edit it, so that permission is not enough.
-    "config get-value": _ADMINISTRATOR,
-    "config lint": _ADMINISTRATOR,
-    "config list": (_CONFIGURATION, _power(ADMINISTER, when="show_values")),
-    "config update": _ADMINISTRATOR,
-    "connections add": (Need(Resource.CONNECTION, "POST", argument="conn_id"),),
-    "connections create-default-connections": _all(Resource.CONNECTION, "POST"),
-    "connections delete": (Need(Resource.CONNECTION, "DELETE", argument="conn_id"),),
-    "connections export": _all(Resource.CONNECTION, "PUT"),
-    "connections get": (Need(Resource.CONNECTION, "PUT", argument="conn_id"),),
-    "connections import": _all(Resource.CONNECTION, "POST", "PUT"),
-    "connections list": (
-        Need(Resource.CONNECTION, rows="conn_id"),
-        Need(Resource.CONNECTION, "PUT", rows="conn_id", when="show_values"),
-    ),
-    "connections test": (Need(Resource.CONNECTION, "PUT", argument="conn_id"),),
-    "dag-processor": NOTHING,
-    "dags clear": (_dag("PUT", "RUN"),),
-    "dags delete": (_dag("DELETE"),),
-    "dags details": (_dag(),),
-    "dags list": (_DAG_ROWS,),
-    "dags list-import-errors": (_view("IMPORT_ERRORS"), Need(Resource.DAG, rows="filepath")),
-    "dags list-jobs": (_view("JOBS"), Need(Resource.DAG, argument="dag_id", rows="dag_id")),
-    "dags list-runs": (_dag(entity="RUN"),),
-    "dags next-execution": (_dag(),),
-    "dags pause": _PAUSE,
-    "dags report": (Need(Resource.DAG, rows="dags"),),
-    "dags reserialize": _all(Resource.DAG, "PUT"),
-    "dags show": (_dag(entity="TASK"), _PICTURE),
-    "dags show-dependencies": (Need(Resource.DAG, entity="DEPENDENCIES"), _PICTURE),
-    "dags state": (_dag(entity="RUN"),),
-    "dags test": (_dag("POST", "RUN"), _power(ADMINISTER, when="imgcat_dagrun")),
-    "dags trigger": (_dag("POST", "RUN"),),
-    "dags unpause": _PAUSE,
-    "db check": NOTHING,
-    "db check-migrations": NOTHING,
-    "db clean": (Need(Resource.DAG, "DELETE", argument="dag_ids"),),
-    "db downgrade": NOTHING,
-    "db drop-archived": NOTHING,
-    "db export-archived": NOTHING,
-    "db migrate": _ADMINISTRATOR,
-    "db reset": NOTHING,
-    "db shell": NOTHING,
-    "db-manager downgrade": NOTHING,
-    "db-manager migrate": NOTHING,
-    "db-manager reset": NOTHING,
-    "fab-db downgrade": NOTHING,
-    "fab-db migrate": _ADMINISTRATOR,
-    "fab-db reset": NOTHING,
-    # Shows the database's address with its password; --file-io sends the report to a public service.
-    "info": _ADMINISTRATOR,
-    "jobs check": (_view("JOBS"),),
-    "kerberos": NOTHING,
-    "partitions clear": (
-        _dag("PUT", "RUN"),
-        Need(Resource.DAG, "PUT", "TASK_INSTANCE", "dag_id", when="clear_task_instances"),
-    ),
-    "permissions-cleanup": _accounts("Roles", "PUT"),
-    "plugins": (_view("PLUGINS"),),
-    "pools delete": (Need(Resource.POOL, "DELETE", argument="pool"),),
-    "pools export": _all(Resource.POOL, "GET"),
-    "pools get": (Need(Resource.POOL, argument="pool"),),
-    "pools import": _all(Resource.POOL, "POST", "PUT"),
-    "pools list": (Need(Resource.POOL, rows="pool"),),
-    # Whether it creates or changes the pool, nobody knows before.
-    "pools set": (*_SET_POOL, Need(Resource.TEAM, argument="team_name", when="team_name")),
-    "providers auth-managers": _PROVIDERS,
-    "providers behaviours": _PROVIDERS,
-    "providers configs": _PROVIDERS,
-    "providers executors": _PROVIDERS,
-    "providers get": _PROVIDERS,
-    "providers hooks": _PROVIDERS,
-    "providers lazy-loaded": _PROVIDERS,
-    "providers links": _PROVIDERS,
-    "providers list": _PROVIDERS,
-    "providers logging": _PROVIDERS,
-    "providers notifications": _PROVIDERS,
-    "providers queues": _PROVIDERS,
-    "providers secrets": _PROVIDERS,
-    "providers triggers": _PROVIDERS,
-    "providers widgets": _PROVIDERS,
-    "roles add-perms": _accounts("Roles", "PUT"),
-    "roles create": _accounts("Roles", "POST"),
-    "roles del-perms": _accounts("Roles", "PUT"),
-    "roles delete": _accounts("Roles", "DELETE"),
-    "roles export": _accounts("Roles", "GET"),
-    "roles import": _accounts("Roles", "POST", "PUT"),
-    "roles list": _accounts("Roles", "GET"),
-    "rotate-fernet-key": NOTHING,
-    "scheduler": NOTHING,
-    "standalone": NOTHING,
-    "state-store clean": _ADMINISTRATOR,
-    "sync-perm": _accounts("Roles", "PUT"),
-    "tasks clear": (_dag("PUT", "TASK_INSTANCE", pattern="dag_regex"),),
-    "tasks failed-deps": _INSTANCE,
-    "tasks list": (_dag(entity="TASK"),),
-    # A template can have any variable and connection in it.
-    "tasks render": (
-        _dag("PUT", "TASK_INSTANCE"),
-        Need(Resource.VARIABLE, "PUT", to_reveal=True),
-        Need(Resource.CONNECTION, "PUT", to_reveal=True),
-    ),
-    "tasks state": _INSTANCE,
-    "tasks states-for-dag-run": _INSTANCE,
-    "tasks test": (_dag("PUT", "TASK_INSTANCE"),),
-    "teams create": _ADMINISTRATOR,
-    "teams delete": _ADMINISTRATOR,
-    "teams list": (Need(Resource.TEAM, rows="name"),),
-    "teams sync": _ADMINISTRATOR,
-    "triggerer": NOTHING,
-    "users add-role": _accounts("Users", "PUT"),
-    "users create": _accounts("Users", "POST"),
-    "users delete": _accounts("Users", "DELETE"),
-    "users export": _accounts("Users", "PUT"),
-    "users import": _accounts("Users", "POST", "PUT"),
-    "users list": _accounts("Users", "PUT"),
-    "users remove-role": _accounts("Users", "PUT"),
-    "users reset-password": _accounts("Users", "PUT"),
-    "variables delete": (Need(Resource.VARIABLE, "DELETE", argument="key"),),
-    "variables export": _all(Resource.VARIABLE, "PUT"),
-    # Airflow's own API shows a variable to its readers, but for what it hides by the names of keys.
-    "variables get": (
-        Need(Resource.VARIABLE, argument="key"),
-        Need(Resource.VARIABLE, "PUT", argument="key", to_reveal=True),
-    ),
-    "variables import": _all(Resource.VARIABLE, "POST", "PUT"),
-    "variables list": (
-        Need(Resource.VARIABLE, rows="key"),
-        Need(Resource.VARIABLE, "PUT", rows="key", when="show_values"),
-    ),
-    "variables set": tuple(Need(Resource.VARIABLE, method, argument="key") for method in ("POST", "PUT")),
-    "version": NOTHING,
-}
-
-# The Kubernetes provider, where it is installed.
-KUBERNETES: dict[str, Row] = {
-    "kubernetes cleanup-pods": NOTHING,
-    "kubernetes generate-dag-yaml": (_dag("GET", "CODE"),),
-}
-
-# Airflow 2.11, gone in 3.0.
-REMOVED_IN_3_0: dict[str, Row] = {
-    "dags backfill": (_dag("POST", "RUN", pattern="treat_dag_as_regex"),),
-    "db init": _ADMINISTRATOR,
-    "db upgrade": _ADMINISTRATOR,
-    "providers auth": _PROVIDERS,
-    "tasks run": (_dag("POST", "RUN"), _dag("PUT", "TASK_INSTANCE")),
-    "webserver": NOTHING,
-}
-
-# What we do that no command of Airflow does, by the names of the 1.x endpoints where they are for it.
-ENDPOINTS: dict[str, Row] = {
-    "check_dag_files": (_power(DEPLOY),),
-    "delete_dag_file": (_power(DEPLOY),),
-    "deploy_dag": (_power(DEPLOY),),
-    "legacy_usage": _ADMINISTRATOR,
-    "list_dags": (_DAG_ROWS, Need(Resource.DAG, rows="dags", when="report")),
-    "list_tasks": (_dag(entity="TASK"),),
-    "read_dag_files": (_power(DEPLOY),),
-    "rest_api_plugin_version": NOTHING,
-    "rollback_dag_file": (_power(DEPLOY),),
-    "refresh_all_dags": _all(Resource.DAG, "PUT"),
-    "refresh_dag": (_dag("PUT"),),
-    "refresh_dag_file": (_power(DEPLOY),),
-    "run": (_dag("POST", "RUN"), _dag("PUT", "TASK_INSTANCE")),
-    "serve_logs": NOTHING,
-}
-
-NEEDS: dict[str, Row] = {**CURRENT, **KUBERNETES, **REMOVED_IN_3_0, **ENDPOINTS}
-
-# Components that run the code of DAG authors where they are started, as `execute` commands do.
-RUN_DAG_CODE = frozenset({"celery worker", "dag-processor", "scheduler", "standalone", "triggerer"})
-
-# Storing files for the DAG processor has a power of its own, although it runs their code to look into them.
-DEPLOYMENT = frozenset({"check_dag_files", "deploy_dag", "rollback_dag_file"})
-
-# Which DAG file is read: in the bundle of their choice, the DAG that a caller may touch could be another one.
-CHOOSES_CODE = frozenset({"bundle_name", "subdir"})
+def every(resource: Resource, *methods: str, **more: Any) -> Needed:
+    """Return the needs of all objects of a kind, to read them where no method is given."""
+    return tuple(Need(resource, method, **more) for method in methods or ("GET",))
 
 
-def needs_of(command: Command) -> Row:
-    """Return what a command needs beside what its effect asks for; of an unknown one, an administrator."""
-    row = NEEDS.get(command.name)
-    return _ADMINISTRATOR if row is None or not command.known else row
+def view(name: str) -> Needed:
+    """Return the need of a view of the installation."""
+    return (Need(Resource.VIEW, entity=name),)
 
 
-def of_effect(command: Command, given: frozenset[str] = frozenset()) -> Row:
-    """
-    Return what a command needs because of its effect.
-
-    :param given: the arguments that the caller chose
-    """
-    effect = command.effect_of(given)
-    power = OF_EFFECT.get(effect)
-    found = [_power(power)] if power and command.name not in DEPLOYMENT else []
-    if effect is Effect.EXECUTE and given & CHOOSES_CODE:
-        found.append(_power(ADMINISTER))
-    if command.grants_access:
-        found.append(_power(ADMINISTER))
-    if any(argument.server_path for name in given if (argument := command.argument(name))):
-        found.append(_power(ADMINISTER))
-    return tuple(found)
+def power(name: str, when: str | None = None) -> Needed:
+    """Return the need of one of `POWERS`."""
+    return (Need(Resource.POWER, "PUT", name, when=when),)
 
 
-def described(command: Command) -> list[str]:
-    """Return what a command needs, one phrase each."""
-    return [phrase(need) for need in (*of_effect(command), *needs_of(command))]
+def accounts(entity: str, *methods: str) -> Needed:
+    """Return the needs of Flask-AppBuilder's users or roles."""
+    return tuple(Need(Resource.ACCOUNTS, method, entity) for method in methods)
 
 
 def phrase(need: Need) -> str:
     """Return what somebody has to have for a need, in words; names of arguments stand in backquotes."""
-    words = need_words.permission(need.resource.value, need.method, need.entity, _objects(need))
+    words = permission(need.resource, need.method, need.entity, _objects(need))
     if need.to_reveal:
         words += ", for what Airflow masks to be shown"
     if need.when:
@@ -383,3 +188,43 @@ def _objects(need: Need) -> str:
         other = other or (" (without it, the rows of the others are left out)" if need.rows else "")
         return f"the {kind} that `{need.argument}` names{other}"
     return f"each {kind} listed (the others are left out)" if need.rows else f"every {kind}"
+
+
+def permission(resource: Resource, method: str, entity: str | None, of: str) -> str:
+    """
+    Return a permission as what somebody has to have: `permission to edit the pool 'a'`.
+
+    :param entity: as in `Need`
+    :param of: the objects, such as `every pool`; not looked at where the kind has none
+    """
+    if resource is Resource.POWER:
+        return f"an administrator, or permission to edit {_POWER.format(entity)!r}"
+    what = of
+    if resource is Resource.VIEW:
+        what = f"the {VIEWS.get(entity or '') or _spelled(entity)}"
+    elif resource is Resource.ACCOUNTS:
+        what = _spelled(entity)
+    elif resource is Resource.CONFIGURATION:
+        what = "the configuration"
+    elif entity:
+        # What is created is not there yet.
+        article = "" if method == "POST" else "the "
+        what = f"{article}{PARTS.get(entity) or _spelled(entity)} of {of}"
+    return f"permission to {VERBS[method]} {what}"
+
+
+def named(kind: str, names: Sequence[str] | None) -> str:
+    """
+    Return objects by their names: `the DAGs 'a', 'b'`.
+
+    :param names: None for all of the kind, empty for any one
+    """
+    if not names:
+        return f"every {kind}" if names is None else f"any {kind}"
+    more = " …" if len(names) > SHOWN else ""
+    shown = ", ".join(repr(name) for name in names[:SHOWN])
+    return f"the {kind}{'s' if len(names) > 1 else ''} {shown}{more}"
+
+
+def _spelled(entity: str | None) -> str:
+    return (entity or "").replace("_", " ").lower()

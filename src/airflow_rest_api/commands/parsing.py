@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any, NoReturn
 
 from airflow_rest_api.commands import rules
-from airflow_rest_api.commands.errors import BadArgument
+from airflow_rest_api.errors import BadArgument
 
 Occurrence = tuple[argparse.Action, list[str]]
 """An argument as it stands on a command line, once: the words that are its values."""

@@ -1,7 +1,8 @@
-"""What each command may do: the only list of commands in our code.
+"""What each command may do and needs: the only list of commands in our code.
 
-The rows were filled in by reading what the commands do (``airflow/cli/commands`` and the providers'
-``cli`` packages, as of Airflow 3.3.2). Only an administrator may run a command without a row.
+Effects were found by reading what the commands do (``airflow/cli/commands`` and the providers' ``cli``
+packages, as of Airflow 3.3.2); needs follow what Airflow's own REST API asks for the same thing
+(``airflow/api_fastapi/core_api/routes``). Only an administrator may run a command without a row.
 """
 
 from __future__ import annotations
@@ -9,197 +10,351 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from airflow_rest_api.commands.model import Effect
+from airflow_rest_api.commands.model import Command, Effect
+from airflow_rest_api.commands.needs import (
+    ADMINISTER,
+    DEPLOY,
+    NOTHING,
+    OF_EFFECT,
+    Needed,
+    Resource,
+    accounts,
+    dag,
+    every,
+    phrase,
+    power,
+    that,
+    view,
+)
 
 READ, WRITE, EXECUTE, SERVICE, DESTRUCTIVE = Effect
 
+DAG, CONNECTION, VARIABLE, POOL = Resource.DAG, Resource.CONNECTION, Resource.VARIABLE, Resource.POOL
+
+CHOOSES_CODE = frozenset({"bundle_name", "subdir"})
+"""Say which DAG file is read: elsewhere, the DAG that a caller may touch could be another one."""
+
 
 @dataclass(frozen=True)
-class Policy:
-    """What running a command may do."""
+class Rule:
+    """
+    What running a command may do, and what of Airflow's permissions it needs beside the power of its effect.
+
+    :ivar reveals_secrets: its output or its file can hold passwords, keys, connection strings, or personal
+        data in clear
+    :ivar raised_by: arguments that make the effect a more severe one
+    :ivar revealed_by: where the installed command has this argument, secrets are shown only when it is given
+    :ivar grants_access: it starts another API server, or changes users, roles, or what they may: who runs it
+        can become anybody, so that it is for administrators alone, and off until the configuration names it
+    :ivar runs_dag_code: a component that runs the code of DAG authors where it is started
+    :ivar own_power: its needs have the power in them, and the one of its effect is not asked for
+    :ivar deed: what it does, in words, where it is no command of Airflow's
+    """
 
     effect: Effect
+    needs: Needed = NOTHING
     reveals_secrets: bool = False
-    """Its output or its file can hold passwords, keys, connection strings, or personal data in clear."""
     raised_by: Mapping[str, Effect] = field(default_factory=dict)
-    """Arguments that make the effect a graver one."""
     revealed_by: str | None = None
-    """Where the installed command has this argument, secrets are shown only when it is given."""
     grants_access: bool = False
-    """It starts another API server, or changes users, roles, or what they may: who runs it can become
-    anybody, so that it is for administrators alone, and off until the configuration names it."""
+    runs_dag_code: bool = False
+    own_power: bool = False
+    deed: str = ""
 
 
-# Of a command that nobody has looked at, the worst is taken to be true.
-UNKNOWN = Policy(EXECUTE, reveals_secrets=True, grants_access=True)
+ADMINISTRATOR = power(ADMINISTER)
 
-# Airflow 2: a command with one of these arguments imports DAG files of the client's choice.
-RUNS_DAG_FILES = frozenset({"subdir"})
+UNKNOWN = Rule(EXECUTE, ADMINISTRATOR, reveals_secrets=True, grants_access=True)
+"""Of a command that nobody has looked at, the worst is taken to be true."""
 
-# --local parses the DAG files in place of reading the database.
-_LISTS_DAGS = Policy(READ, raised_by={"local": EXECUTE})
-_LISTS_VALUES = Policy(READ, reveals_secrets=True, revealed_by="show_values")
-_REVEALS = Policy(READ, reveals_secrets=True)
-_CHANGES_ACCESS = Policy(WRITE, grants_access=True)
+_ASSETS = Rule(
+    READ,
+    every(Resource.ASSET, unless="alias")
+    + every(Resource.ASSET_ALIAS, when="alias")
+    + every(DAG, rows="*.dag_id"),
+)
+_LISTED_DAGS = every(DAG, rows="dag_id")
+_INSTANCE = Rule(READ, dag("GET", "TASK_INSTANCE"))
+_PAUSE = Rule(WRITE, dag("PUT", pattern="treat_dag_id_as_regex"))
+_PICTURE = power(ADMINISTER, when="imgcat")
+_PROVIDERS = Rule(READ, view("PROVIDERS"))
+_COMPONENT = Rule(SERVICE)
+_DAG_COMPONENT = Rule(SERVICE, runs_dag_code=True)
 # All tables of the users may be among those that are dropped, or go back in time.
-_ENDS_ACCESS = Policy(DESTRUCTIVE, grants_access=True)
+_ENDS_ACCESS = Rule(DESTRUCTIVE, grants_access=True)
+# The configuration holds the keys that sign Airflow's tokens: who reads them can be anybody. The simple auth
+# manager lets the role OP edit it, so that permission is not enough.
+_SHOWS_CONFIGURATION = Rule(READ, ADMINISTRATOR, reveals_secrets=True)
+
+
+def _roles(*methods: str) -> Rule:
+    return Rule(WRITE, accounts("Roles", *methods), grants_access=True)
+
+
+def _users(*methods: str) -> Rule:
+    return Rule(WRITE, accounts("Users", *methods), grants_access=True)
+
+
+def _listed(resource: Resource, key: str) -> Rule:
+    """Return the rule of a listing that shows values only when asked to: of what the caller may edit."""
+    needs = every(resource, rows=key) + every(resource, "PUT", rows=key, when="show_values")
+    return Rule(READ, needs, reveals_secrets=True, revealed_by="show_values")
+
 
 # Airflow 3.3 with its own commands and those of the Celery and FAB providers.
-CURRENT: dict[str, Policy] = {
-    "api-server": Policy(SERVICE, grants_access=True),
-    "assets details": Policy(READ),
-    "assets list": Policy(READ),
-    "assets materialize": Policy(WRITE),
-    "backfill create": Policy(WRITE),
-    "celery add-queue": Policy(SERVICE),
-    "celery flower": Policy(SERVICE),
-    "celery list-workers": Policy(READ),
-    "celery remove-all-queues": Policy(SERVICE),
-    "celery remove-queue": Policy(SERVICE),
-    "celery shutdown-all-workers": Policy(SERVICE),
-    "celery shutdown-worker": Policy(SERVICE),
-    "celery stop": Policy(SERVICE),
-    "celery worker": Policy(SERVICE),
-    "cheat-sheet": Policy(READ),
-    "config get-value": _REVEALS,
+CURRENT: dict[str, Rule] = {
+    "api-server": Rule(SERVICE, grants_access=True),
+    "assets details": _ASSETS,
+    "assets list": _ASSETS,
+    "assets materialize": Rule(
+        WRITE, every(Resource.ASSET, "POST") + every(DAG, "POST", entity="RUN", outlet_of=True)
+    ),
+    "backfill create": Rule(WRITE, dag("POST", "RUN")),
+    "celery add-queue": _COMPONENT,
+    "celery flower": _COMPONENT,
+    "celery list-workers": Rule(READ, view("CLUSTER_ACTIVITY")),
+    "celery remove-all-queues": _COMPONENT,
+    "celery remove-queue": _COMPONENT,
+    "celery shutdown-all-workers": _COMPONENT,
+    "celery shutdown-worker": _COMPONENT,
+    "celery stop": _COMPONENT,
+    "celery worker": _DAG_COMPONENT,
+    "cheat-sheet": Rule(READ),
+    "config get-value": _SHOWS_CONFIGURATION,
     # A finding may quote the value of the option: "You currently have … set".
-    "config lint": _REVEALS,
-    "config list": _LISTS_VALUES,
+    "config lint": _SHOWS_CONFIGURATION,
+    "config list": Rule(
+        READ,
+        every(Resource.CONFIGURATION) + power(ADMINISTER, when="show_values"),
+        reveals_secrets=True,
+        revealed_by="show_values",
+    ),
     # --fix writes airflow.cfg; without it, the findings of lint.
-    "config update": Policy(WRITE, reveals_secrets=True),
-    "connections add": Policy(WRITE),
-    "connections create-default-connections": Policy(WRITE),
-    "connections delete": Policy(WRITE),
-    "connections export": _REVEALS,
-    "connections get": _REVEALS,
-    "connections import": Policy(WRITE),
-    "connections list": _LISTS_VALUES,
+    "config update": Rule(WRITE, ADMINISTRATOR, reveals_secrets=True),
+    "connections add": Rule(WRITE, that(CONNECTION, "conn_id", "POST")),
+    "connections create-default-connections": Rule(WRITE, every(CONNECTION, "POST")),
+    "connections delete": Rule(WRITE, that(CONNECTION, "conn_id", "DELETE")),
+    "connections export": Rule(READ, every(CONNECTION, "PUT"), reveals_secrets=True),
+    "connections get": Rule(READ, that(CONNECTION, "conn_id", "PUT"), reveals_secrets=True),
+    "connections import": Rule(WRITE, every(CONNECTION, "POST", "PUT")),
+    "connections list": _listed(CONNECTION, "conn_id"),
     # Runs the hook of a provider, with the stored password, against the other side.
-    "connections test": Policy(EXECUTE, reveals_secrets=True),
-    "dag-processor": Policy(SERVICE),
-    "dags clear": Policy(WRITE),
-    "dags delete": Policy(DESTRUCTIVE),
-    "dags details": Policy(READ),
-    "dags list": _LISTS_DAGS,
-    "dags list-import-errors": _LISTS_DAGS,
-    "dags list-jobs": Policy(READ),
-    "dags list-runs": Policy(READ),
-    "dags next-execution": Policy(READ),
-    "dags pause": Policy(WRITE),
-    "dags report": Policy(EXECUTE),
-    "dags reserialize": Policy(EXECUTE),
-    "dags show": Policy(READ),
-    "dags show-dependencies": Policy(READ),
-    "dags state": Policy(READ),
-    "dags test": Policy(EXECUTE),
-    "dags trigger": Policy(WRITE),
-    "dags unpause": Policy(WRITE),
-    "db check": Policy(READ),
-    "db check-migrations": Policy(READ),
-    "db clean": Policy(DESTRUCTIVE),
+    "connections test": Rule(EXECUTE, that(CONNECTION, "conn_id", "PUT"), reveals_secrets=True),
+    "dag-processor": _DAG_COMPONENT,
+    "dags clear": Rule(WRITE, dag("PUT", "RUN")),
+    "dags delete": Rule(DESTRUCTIVE, dag("DELETE")),
+    "dags details": Rule(READ, dag()),
+    # --local parses the DAG files in place of reading the database.
+    "dags list": Rule(READ, _LISTED_DAGS, raised_by={"local": EXECUTE}),
+    "dags list-import-errors": Rule(
+        READ, view("IMPORT_ERRORS") + every(DAG, rows="filepath"), raised_by={"local": EXECUTE}
+    ),
+    "dags list-jobs": Rule(READ, view("JOBS") + that(DAG, "dag_id", rows="dag_id")),
+    "dags list-runs": Rule(READ, dag("GET", "RUN")),
+    "dags next-execution": Rule(READ, dag()),
+    "dags pause": _PAUSE,
+    "dags report": Rule(EXECUTE, every(DAG, rows="dags")),
+    "dags reserialize": Rule(EXECUTE, every(DAG, "PUT")),
+    "dags show": Rule(READ, dag("GET", "TASK") + _PICTURE),
+    "dags show-dependencies": Rule(READ, every(DAG, entity="DEPENDENCIES") + _PICTURE),
+    "dags state": Rule(READ, dag("GET", "RUN")),
+    "dags test": Rule(EXECUTE, dag("POST", "RUN") + power(ADMINISTER, when="imgcat_dagrun")),
+    "dags trigger": Rule(WRITE, dag("POST", "RUN")),
+    "dags unpause": _PAUSE,
+    "db check": Rule(READ),
+    "db check-migrations": Rule(READ),
+    "db clean": Rule(DESTRUCTIVE, that(DAG, "dag_ids", "DELETE")),
     "db downgrade": _ENDS_ACCESS,
-    "db drop-archived": Policy(DESTRUCTIVE),
+    "db drop-archived": Rule(DESTRUCTIVE),
     # Writes to a folder of the server, and with --drop-archives drops what it has exported.
-    "db export-archived": Policy(DESTRUCTIVE, reveals_secrets=True),
-    "db migrate": Policy(WRITE),
+    "db export-archived": Rule(DESTRUCTIVE, reveals_secrets=True),
+    "db migrate": Rule(WRITE, ADMINISTRATOR),
     "db reset": _ENDS_ACCESS,
-    "db shell": Policy(DESTRUCTIVE, reveals_secrets=True, grants_access=True),
+    "db shell": Rule(DESTRUCTIVE, reveals_secrets=True, grants_access=True),
     "db-manager downgrade": _ENDS_ACCESS,
     "db-manager migrate": _ENDS_ACCESS,
     "db-manager reset": _ENDS_ACCESS,
     "fab-db downgrade": _ENDS_ACCESS,
-    "fab-db migrate": Policy(WRITE),
+    "fab-db migrate": Rule(WRITE, ADMINISTRATOR),
     "fab-db reset": _ENDS_ACCESS,
-    # The database's connection string and the server's folders; --file-io sends them to a public service.
-    "info": Policy(READ, reveals_secrets=True, raised_by={"file_io": WRITE}),
-    "jobs check": Policy(READ),
-    "kerberos": Policy(SERVICE),
-    "partitions clear": Policy(WRITE),
-    "permissions-cleanup": _ENDS_ACCESS,
-    "plugins": Policy(READ),
-    "pools delete": Policy(WRITE),
-    "pools export": Policy(READ),
-    "pools get": Policy(READ),
-    "pools import": Policy(WRITE),
-    "pools list": Policy(READ),
-    "pools set": Policy(WRITE),
-    "providers auth-managers": Policy(READ),
-    "providers behaviours": Policy(READ),
-    "providers configs": Policy(READ),
-    "providers executors": Policy(READ),
-    "providers get": Policy(READ),
-    "providers hooks": Policy(READ),
-    "providers lazy-loaded": Policy(READ),
-    "providers links": Policy(READ),
-    "providers list": Policy(READ),
-    "providers logging": Policy(READ),
-    "providers notifications": Policy(READ),
-    "providers queues": Policy(READ),
-    "providers secrets": Policy(READ),
-    "providers triggers": Policy(READ),
-    "providers widgets": Policy(READ),
-    "roles add-perms": _CHANGES_ACCESS,
-    "roles create": _CHANGES_ACCESS,
-    "roles del-perms": _CHANGES_ACCESS,
-    "roles delete": _CHANGES_ACCESS,
-    "roles export": Policy(READ),
-    "roles import": _CHANGES_ACCESS,
-    "roles list": Policy(READ),
-    "rotate-fernet-key": Policy(DESTRUCTIVE),
-    "scheduler": Policy(SERVICE),
+    # The database's address with its password, and the server's folders; --file-io sends them to a public
+    # service.
+    "info": Rule(READ, ADMINISTRATOR, reveals_secrets=True, raised_by={"file_io": WRITE}),
+    "jobs check": Rule(READ, view("JOBS")),
+    "kerberos": _COMPONENT,
+    "partitions clear": Rule(
+        WRITE,
+        dag("PUT", "RUN") + dag("PUT", "TASK_INSTANCE", when="clear_task_instances"),
+    ),
+    "permissions-cleanup": Rule(DESTRUCTIVE, accounts("Roles", "PUT"), grants_access=True),
+    "plugins": Rule(READ, view("PLUGINS")),
+    "pools delete": Rule(WRITE, that(POOL, "pool", "DELETE")),
+    "pools export": Rule(READ, every(POOL)),
+    "pools get": Rule(READ, that(POOL, "pool")),
+    "pools import": Rule(WRITE, every(POOL, "POST", "PUT")),
+    "pools list": Rule(READ, every(POOL, rows="pool")),
+    # Whether it creates or changes the pool is not known before.
+    "pools set": Rule(
+        WRITE, that(POOL, "pool", "POST", "PUT") + that(Resource.TEAM, "team_name", when="team_name")
+    ),
+    "providers auth-managers": _PROVIDERS,
+    "providers behaviours": _PROVIDERS,
+    "providers configs": _PROVIDERS,
+    "providers executors": _PROVIDERS,
+    "providers get": _PROVIDERS,
+    "providers hooks": _PROVIDERS,
+    "providers lazy-loaded": _PROVIDERS,
+    "providers links": _PROVIDERS,
+    "providers list": _PROVIDERS,
+    "providers logging": _PROVIDERS,
+    "providers notifications": _PROVIDERS,
+    "providers queues": _PROVIDERS,
+    "providers secrets": _PROVIDERS,
+    "providers triggers": _PROVIDERS,
+    "providers widgets": _PROVIDERS,
+    "roles add-perms": _roles("PUT"),
+    "roles create": _roles("POST"),
+    "roles del-perms": _roles("PUT"),
+    "roles delete": _roles("DELETE"),
+    "roles export": Rule(READ, accounts("Roles", "GET")),
+    "roles import": _roles("POST", "PUT"),
+    "roles list": Rule(READ, accounts("Roles", "GET")),
+    "rotate-fernet-key": Rule(DESTRUCTIVE),
+    "scheduler": _DAG_COMPONENT,
     # Starts an API server whose users are those of the simple auth manager, and prints the password of the
     # administrator that it makes.
-    "standalone": Policy(SERVICE, reveals_secrets=True, grants_access=True),
+    "standalone": Rule(SERVICE, reveals_secrets=True, grants_access=True, runs_dag_code=True),
     # Deletes what has expired, as the scheduler would.
-    "state-store clean": Policy(WRITE),
-    "sync-perm": _CHANGES_ACCESS,
+    "state-store clean": Rule(WRITE, ADMINISTRATOR),
+    "sync-perm": _roles("PUT"),
     # With one of these it parses the DAG files; without, it reads the database.
-    "tasks clear": Policy(
-        WRITE, raised_by={"bundle_name": EXECUTE, "dag_regex": EXECUTE, "task_regex": EXECUTE}
+    "tasks clear": Rule(
+        WRITE,
+        dag("PUT", "TASK_INSTANCE", pattern="dag_regex"),
+        raised_by={"bundle_name": EXECUTE, "dag_regex": EXECUTE, "task_regex": EXECUTE},
     ),
-    "tasks failed-deps": Policy(READ),
-    "tasks list": Policy(EXECUTE),
-    "tasks render": Policy(EXECUTE, reveals_secrets=True),
-    "tasks state": Policy(READ),
-    "tasks states-for-dag-run": Policy(READ),
-    "tasks test": Policy(EXECUTE),
-    "teams create": Policy(WRITE),
-    "teams delete": Policy(WRITE),
-    "teams list": Policy(READ),
-    "teams sync": Policy(WRITE),
-    "triggerer": Policy(SERVICE),
-    "users add-role": _CHANGES_ACCESS,
-    "users create": _CHANGES_ACCESS,
-    "users delete": _CHANGES_ACCESS,
-    "users export": _REVEALS,
-    "users import": _CHANGES_ACCESS,
-    "users list": _REVEALS,
-    "users remove-role": _CHANGES_ACCESS,
-    "users reset-password": _CHANGES_ACCESS,
-    "variables delete": Policy(WRITE),
-    "variables export": _REVEALS,
-    "variables get": _REVEALS,
-    "variables import": Policy(WRITE),
-    "variables list": _LISTS_VALUES,
-    "variables set": Policy(WRITE),
-    "version": Policy(READ),
+    "tasks failed-deps": _INSTANCE,
+    "tasks list": Rule(EXECUTE, dag("GET", "TASK")),
+    # A template can have any variable and connection in it.
+    "tasks render": Rule(
+        EXECUTE,
+        dag("PUT", "TASK_INSTANCE")
+        + every(VARIABLE, "PUT", to_reveal=True)
+        + every(CONNECTION, "PUT", to_reveal=True),
+        reveals_secrets=True,
+    ),
+    "tasks state": _INSTANCE,
+    "tasks states-for-dag-run": _INSTANCE,
+    "tasks test": Rule(EXECUTE, dag("PUT", "TASK_INSTANCE")),
+    "teams create": Rule(WRITE, ADMINISTRATOR),
+    "teams delete": Rule(WRITE, ADMINISTRATOR),
+    "teams list": Rule(READ, every(Resource.TEAM, rows="name")),
+    "teams sync": Rule(WRITE, ADMINISTRATOR),
+    "triggerer": _DAG_COMPONENT,
+    "users add-role": _users("PUT"),
+    "users create": _users("POST"),
+    "users delete": _users("DELETE"),
+    "users export": Rule(READ, accounts("Users", "PUT"), reveals_secrets=True),
+    "users import": _users("POST", "PUT"),
+    "users list": Rule(READ, accounts("Users", "PUT"), reveals_secrets=True),
+    "users remove-role": _users("PUT"),
+    "users reset-password": _users("PUT"),
+    "variables delete": Rule(WRITE, that(VARIABLE, "key", "DELETE")),
+    "variables export": Rule(READ, every(VARIABLE, "PUT"), reveals_secrets=True),
+    # Airflow's own API shows a variable to its readers, but for what it hides by the names of keys.
+    "variables get": Rule(
+        READ, that(VARIABLE, "key") + that(VARIABLE, "key", "PUT", to_reveal=True), reveals_secrets=True
+    ),
+    "variables import": Rule(WRITE, every(VARIABLE, "POST", "PUT")),
+    "variables list": _listed(VARIABLE, "key"),
+    "variables set": Rule(WRITE, that(VARIABLE, "key", "POST", "PUT")),
+    "version": Rule(READ),
 }
 
 # The Kubernetes provider, where it is installed.
-KUBERNETES: dict[str, Policy] = {
-    "kubernetes cleanup-pods": Policy(DESTRUCTIVE),
+KUBERNETES: dict[str, Rule] = {
+    "kubernetes cleanup-pods": Rule(DESTRUCTIVE),
     # Parses the DAG file, and writes to a folder of the server.
-    "kubernetes generate-dag-yaml": Policy(EXECUTE),
+    "kubernetes generate-dag-yaml": Rule(EXECUTE, dag("GET", "CODE")),
 }
 
-# Airflow 2.11, gone in 3.0.
-REMOVED_IN_3_0: dict[str, Policy] = {
-    "dags backfill": Policy(EXECUTE),
-    "db init": Policy(WRITE),
-    "db upgrade": Policy(WRITE),
-    "providers auth": Policy(READ),
-    "tasks run": Policy(EXECUTE),
-    "webserver": Policy(SERVICE, grants_access=True),
+COMMANDS: dict[str, Rule] = {**CURRENT, **KUBERNETES}
+
+# What we do that no command of Airflow does, by the names of the 1.x endpoints where they are for it. Storing
+# files for the DAG processor has a power of its own, although it runs their code to look into them.
+OWN: dict[str, Rule] = {
+    "check_dag_files": Rule(EXECUTE, power(DEPLOY), own_power=True, deed="check DAG files"),
+    "delete_dag_file": Rule(WRITE, power(DEPLOY), deed="delete DAG files"),
+    "deploy_dag": Rule(EXECUTE, power(DEPLOY), own_power=True, deed="deploy DAG files"),
+    "legacy_usage": Rule(READ, ADMINISTRATOR, deed="see who calls the 1.x endpoints"),
+    "list_dags": Rule(
+        READ,
+        _LISTED_DAGS + every(DAG, rows="dags", when="report"),
+        raised_by={"report": EXECUTE},
+        deed="list DAGs",
+    ),
+    "list_tasks": Rule(READ, dag("GET", "TASK"), deed="list the tasks of this DAG"),
+    "refresh_all_dags": Rule(WRITE, every(DAG, "PUT"), deed="have all DAG files parsed"),
+    "read_dag_files": Rule(READ, power(DEPLOY), deed="look at DAG files"),
+    "refresh_dag": Rule(WRITE, dag("PUT"), deed="have the file of this DAG parsed"),
+    "refresh_dag_file": Rule(WRITE, power(DEPLOY), deed="have DAG files parsed"),
+    "rest_api_plugin_version": Rule(READ, deed="see the version of the plugin"),
+    "rollback_dag_file": Rule(
+        EXECUTE, power(DEPLOY), own_power=True, deed="bring back versions of DAG files"
+    ),
+    "run": Rule(EXECUTE, dag("POST", "RUN") + dag("PUT", "TASK_INSTANCE"), deed="run tasks of this DAG"),
+    "serve_logs": Rule(SERVICE, deed="serve the logs of tasks"),
 }
 
-POLICY: dict[str, Policy] = {**CURRENT, **KUBERNETES, **REMOVED_IN_3_0}
+RULES: dict[str, Rule] = {**COMMANDS, **OWN}
+
+RUN_DAG_CODE = frozenset(name for name, rule in RULES.items() if rule.runs_dag_code)
+
+
+def own_command(name: str, effect: Effect | None = None) -> Command:
+    """
+    Return what we do ourselves as the rest of the plugin sees a command.
+
+    :param name: a key of `OWN`
+    :param effect: another one than that of its row
+    """
+    return Command((name,), "", None, (), effect or OWN[name].effect)
+
+
+def needs_of(command: Command) -> Needed:
+    """Return what a command needs beside what its effect asks for; of an unknown one, an administrator."""
+    rule = RULES.get(command.name)
+    return ADMINISTRATOR if rule is None or not command.known else rule.needs
+
+
+def of_effect(command: Command, given: frozenset[str] = frozenset()) -> Needed:
+    """
+    Return what a command needs because of its effect.
+
+    :param given: the arguments that the caller chose
+    """
+    effect = command.effect_of(given)
+    of_its_own = command.name in RULES and RULES[command.name].own_power
+    found = power(OF_EFFECT[effect]) if effect in OF_EFFECT and not of_its_own else NOTHING
+    if effect is EXECUTE and given & CHOOSES_CODE:
+        found += ADMINISTRATOR
+    if command.grants_access:
+        found += ADMINISTRATOR
+    if any(argument.server_path for name in given if (argument := command.argument(name))):
+        found += ADMINISTRATOR
+    return found
+
+
+def described(command: Command) -> list[str]:
+    """Return what a command needs, one phrase each."""
+    return [phrase(need) for need in (*of_effect(command), *needs_of(command))]
+
+
+def refusal(command: str, takes: object) -> str:
+    """
+    Return the answer to who may not run a command.
+
+    :param takes: what they would have to have, in words
+    """
+    deed = OWN[command].deed if command in OWN else f"run {command!r}"
+    return f"You may not {deed}: that takes {takes}."

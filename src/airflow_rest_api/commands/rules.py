@@ -10,6 +10,8 @@ import argparse
 import re
 from typing import Any, Literal
 
+from airflow_rest_api import secret_names
+
 # The type functions that Airflow and its providers give their arguments, by qualified name, and what a client
 # is told. Only these are called before the command runs: what is not named here may open a file, print, or
 # exit, and is left to the process that runs the command.
@@ -56,9 +58,6 @@ SERVER_PATHS = frozenset(
     }
 )
 
-SECRETS = frozenset({"basic_auth", "broker_api", "conn_extra", "conn_json", "conn_uri"})
-SECRET_NAME = re.compile(r"passw(or)?d|passphrase|secret|token|credential|(api|private|fernet)_?key")
-
 # What an object is called by; everything that ends in `_id` is a name as well.
 NAMES = frozenset({"bundle_name", "email", "key", "name", "option", "partition_key", "pool", "role"}) | {
     "section",
@@ -80,8 +79,6 @@ PATTERNS: dict[str, tuple[str, ...]] = {
 NUMBERS = frozenset({"conn_port"})
 # Addresses that Airflow takes apart: what it says of one that it cannot read quotes a part of it.
 ADDRESSES = frozenset({"conn_uri"})
-
-MASK = "***"
 
 # Where a component listens: these say nothing about the server.
 HARMLESS_HOSTS = frozenset({"0.0.0.0", "::", "127.0.0.1", "localhost", ""})
@@ -115,12 +112,7 @@ def file_direction(path: tuple[str, ...], action: argparse.Action) -> Literal["i
 
 def is_secret(action: argparse.Action) -> bool:
     """Whether the value of the argument must not be shown."""
-    return action.nargs != 0 and names_a_secret(action.dest)
-
-
-def names_a_secret(name: str) -> bool:
-    """Whether an argument of this name has a secret as its value."""
-    return name in SECRETS or SECRET_NAME.search(name) is not None
+    return action.nargs != 0 and secret_names.is_secret(action.dest)
 
 
 def is_name(name: str) -> bool:

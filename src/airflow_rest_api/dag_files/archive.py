@@ -13,9 +13,9 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
-from airflow_rest_api.dag_files.names import BadName, clean, left_out
-from airflow_rest_api.dag_files.upload import CHUNK, Received, Stream, TooLarge
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.dag_files.names import clean, left_out
+from airflow_rest_api.dag_files.upload import CHUNK, Received, Stream
+from airflow_rest_api.errors import BadArchive, BadPath, TooLarge
 
 ENDINGS = (".zip", ".tar.gz", ".tgz")
 
@@ -50,13 +50,6 @@ _KINDS = {
 }
 
 
-class BadArchive(Problem):
-    """The archive cannot be unpacked."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(400, "bad_archive", f"archive: {why}", argument="archive")
-
-
 def is_archive(name: str) -> bool:
     """Return whether a file is an archive that we unpack, by its name."""
     return name.lower().endswith(ENDINGS)
@@ -69,7 +62,7 @@ def unpack(name: str, content: BinaryIO, received: Received) -> None:
     :param name: by whose ending the kind is told
     :param content: can be read anywhere (seek)
     :raises BadArchive: of another kind, damaged, or with something in it that is no plain file
-    :raises BadName: a file in it cannot be called that
+    :raises BadPath: a file in it cannot be called that
     :raises TooLarge: more than a deployment may have, or packed as no source code is; unpacking ended there
     """
     if not is_archive(name):
@@ -140,7 +133,7 @@ def _zip_name(entry: zipfile.ZipInfo) -> str:
     # `filename` ends at the first NUL, so that something else would be checked than what was sent.
     name = entry.orig_filename
     if "\0" in name:
-        raise BadName(name, "a NUL character stands in it", "archive")
+        raise BadPath(name, "a NUL character stands in it", "archive")
     if not entry.flag_bits & _UTF8 and not name.isascii():
         try:
             # Written as UTF-8 without saying so, as macOS does.

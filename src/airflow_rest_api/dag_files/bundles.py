@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from airflow_rest_api.airflow import installation
 from airflow_rest_api.dag_files.control import can_make, effective_user
 from airflow_rest_api.dag_files.names import clean
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import BadFolder, BundleNotWritable, UnknownBundle
 
 DAGS_FOLDER = "dags-folder"
 """What Airflow calls the bundle that is there without any configuration."""
@@ -54,45 +54,13 @@ class Place:
         return self.root / self.folder
 
 
-class UnknownBundle(Problem):
-    """There is no such bundle, or it has to be named."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(404, "no_such_bundle", message, argument="bundle")
-
-
-class NotWritable(Problem):
-    """Files cannot be put into the bundle; the message says where they come from."""
-
-    def __init__(self, bundle: BundleInfo) -> None:
-        super().__init__(
-            409,
-            "bundle_not_writable",
-            f"Nothing can be put into the bundle {bundle.name!r}: {bundle.reason}",
-            argument="bundle",
-            bundle=bundle.name,
-            kind=bundle.kind,
-        )
-
-
-class BadFolder(Problem):
-    """Files cannot be put into the folder."""
-
-    def __init__(self, folder: str, why: str) -> None:
-        super().__init__(400, "bad_folder", f"folder {folder[:200]!r}: {why}", argument="folder")
-
-
 def bundles() -> list[BundleInfo]:
     """
     Return the bundles in the order of the configuration. Blocks: not for an event loop.
 
-    :raises Problem: the configuration of the bundles cannot be read
+    :raises BadConfiguration: the configuration of the bundles cannot be read
     """
-    try:
-        found = installation.configured_bundles()
-    except installation.BadConfiguration as error:
-        raise Problem(500, "bad_configuration", str(error)) from None
-    return [_info(bundle) for bundle in found]
+    return [_info(bundle) for bundle in installation.configured_bundles()]
 
 
 def named(name: str | None) -> BundleInfo:
@@ -127,14 +95,19 @@ def resolve(bundle: str | None, folder: str = "") -> Place:
     :param bundle: its name, None for the default: see `named`
     :param folder: relative to the bundle, with slashes; empty for the bundle itself
     :raises UnknownBundle: no such bundle, or several among which none is the default
-    :raises NotWritable: its files come from elsewhere, or the folder cannot be written on this host, nor made
-        there by a deployment: see `control.can_make`
-    :raises BadName: not a relative path inside the bundle
+    :raises BundleNotWritable: its files come from elsewhere, or the folder cannot be written on this host,
+        nor made there by a deployment: see `control.can_make`
+    :raises BadPath: not a relative path inside the bundle
     :raises BadFolder: a file, or there is a symbolic link in it
     """
     info = named(bundle)
     if not info.writable or info.root is None:
-        raise NotWritable(info)
+        raise BundleNotWritable(
+            f"Nothing can be put into the bundle {info.name!r}: {info.reason}",
+            argument="bundle",
+            bundle=info.name,
+            kind=info.kind,
+        )
     root = Path(os.path.realpath(info.root))
     relative = clean(folder, "folder") if folder else ""
     path = Path(os.path.realpath(root / relative))

@@ -14,8 +14,8 @@ from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files.child import check as child
 from airflow_rest_api.dag_files.report import BrokenFile, Duplicate, Findings, FoundDag, findings
 from airflow_rest_api.engine.job import Ending, Job
-from airflow_rest_api.problem import Problem
-from airflow_rest_api.room import NO_ROOM, has_room
+from airflow_rest_api.errors import NoSpace
+from airflow_rest_api.room import has_room
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
@@ -71,7 +71,7 @@ async def check(conductor: Conductor, place: Place, received: Received, limits: 
     said = await asyncio.to_thread(_read, result)
     if said is None:
         if not await asyncio.to_thread(has_room, received.path):
-            raise Problem(507, "no_space", NO_ROOM)
+            raise NoSpace
         return Findings((), (), (BrokenFile(paths[0], None, _why(finished)),), ())
     return findings(said, paths)
 

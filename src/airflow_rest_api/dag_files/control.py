@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 from airflow_rest_api.dag_files.names import CONTROL
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import ApiError, BundleNotWritable, NoSpace
 from airflow_rest_api.room import no_room
 
 FILE_MODE = 0o644
@@ -27,24 +27,12 @@ Airflow goes through hidden folders like any other (``airflow._shared.module_loa
 _CLOSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
-class CannotWrite(Problem):
-    """The file system does not let us; nothing has changed."""
-
-    def __init__(self, error: OSError) -> None:
-        if no_room(error):
-            super().__init__(507, "no_space", "There is no room left for the files. Nothing has changed.")
-        elif error.errno in _CLOSED:
-            super().__init__(
-                409,
-                "bundle_not_writable",
-                f"The API server may not write there ({error.strerror}). Nothing has changed.",
-            )
-        else:
-            super().__init__(
-                409,
-                "bundle_not_writable",
-                f"The files cannot be written ({error.strerror}). Nothing has changed.",
-            )
+def cannot_write(error: OSError) -> ApiError:
+    """Return the error where the file system refuses a change; nothing has changed."""
+    if no_room(error):
+        return NoSpace("There is no room left for the files. Nothing has changed.")
+    why = "The API server may not write there" if error.errno in _CLOSED else "The files cannot be written"
+    return BundleNotWritable(f"{why} ({error.strerror}). Nothing has changed.")
 
 
 def can_make(root: Path) -> bool:
@@ -82,7 +70,7 @@ def control_folder(root: Path) -> Path:
     """
     Return our folder in a bundle, and make it where there is none, with the bundle's own folder.
 
-    :raises CannotWrite: the bundle is closed to us
+    :raises BundleNotWritable: the bundle is closed to us
     """
     folder = root / CONTROL
     try:
@@ -95,7 +83,7 @@ def control_folder(root: Path) -> Path:
             # Before anything else comes into it.
             (folder / ".airflowignore").write_text(IGNORE)
     except OSError as error:
-        raise CannotWrite(error) from error
+        raise cannot_write(error) from error
     return folder
 
 

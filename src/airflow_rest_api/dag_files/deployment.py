@@ -15,15 +15,14 @@ from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.check import CheckLimits, check, duplicates
 from airflow_rest_api.dag_files.lock import Locks
-from airflow_rest_api.dag_files.orders import Invalid, Order, Refused, finding
+from airflow_rest_api.dag_files.orders import Order, Refused, finding, invalid
 from airflow_rest_api.dag_files.report import Findings, Report
 from airflow_rest_api.dag_files.upload import Bounds, Received
-from airflow_rest_api.dag_files.versions import NoSuchVersion
 from airflow_rest_api.dag_files.writer import Writer, changes_of, new_deployment, present
 from airflow_rest_api.engine.job import Ending, Job
+from airflow_rest_api.errors import ApiError, Unavailable, UnknownVersion
 from airflow_rest_api.operations.conduct import Failed
-from airflow_rest_api.problem import Problem, of_disk
-from airflow_rest_api.storage.errors import Unavailable
+from airflow_rest_api.room import of_disk
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
@@ -70,10 +69,8 @@ class DagFiles:
         report = Report(order.place.bundle.name, order.dry_run)
         try:
             return await self._deploy(conductor, order, report)
-        except Problem as problem:
-            raise Refused(problem, report) from None
-        except Unavailable as error:
-            raise Refused(_away(error), report) from None
+        except ApiError as error:
+            raise Refused(_unchanged(error), report) from None
         except OSError as error:
             raise _without_room(error, report) from error
         finally:
@@ -84,17 +81,14 @@ class DagFiles:
         try:
             found = await self.history.version(order.place.bundle.name, path, version)
             if found.sha256 is None:
-                raise NoSuchVersion(path, version)
+                raise UnknownVersion(path, version)
             # What did not come through us can be larger than anything that may.
             order.received.expect(found.size or 0)
             content = await self.history.content(found)
             await asyncio.to_thread(order.received.add, path, io.BytesIO(content))
-        except Problem as problem:
+        except ApiError as error:
             await asyncio.to_thread(order.received.remove)
-            raise Refused(problem, None) from None
-        except Unavailable as error:
-            await asyncio.to_thread(order.received.remove)
-            raise Refused(_away(error), None) from None
+            raise Refused(_unchanged(error), None) from None
         except OSError as error:
             await asyncio.to_thread(order.received.remove)
             raise _without_room(error, None) from error
@@ -112,10 +106,8 @@ class DagFiles:
         try:
             deployment = new_deployment("delete", place.bundle.name, user, conductor.id, 1)
             written = await self._writer.write(place.root, deployment, [], [path])
-        except Problem as problem:
-            raise Refused(problem, report) from None
-        except Unavailable as error:
-            raise Refused(_away(error), report) from None
+        except ApiError as error:
+            raise Refused(_unchanged(error), report) from None
         report.deployment, report.files = written.id, written.changes
         _tell_interrupted(conductor, report, written.recorded, written.interrupted)
         conductor.progress("written", deployment=written.id)
@@ -140,7 +132,7 @@ class DagFiles:
             for root in roots:
                 try:
                     await self._writer.recover(root)
-                except (Problem, Unavailable) as error:
+                except ApiError as error:
                     log.warning("What was left unfinished in a bundle could not be settled: %s", error)
                 except Exception:
                     log.exception("What was left unfinished in a bundle could not be settled")
@@ -201,7 +193,7 @@ class DagFiles:
             "checked", dags=len(report.dags), errors=len(report.errors), duplicates=len(report.duplicates)
         )
         if (report.errors or report.duplicates) and not order.force_invalid and not order.dry_run:
-            raise Invalid(report)
+            raise invalid(report)
         return found
 
     async def _keep_dags(self, bundle: str, files: Mapping[str, Collection[str]]) -> None:
@@ -286,10 +278,8 @@ def _without_room(error: OSError, report: Report | None) -> Exception:
     return error if found is None else Refused(found, report)
 
 
-def _away(error: Unavailable) -> Problem:
-    return Problem(
-        503,
-        "database_unavailable",
-        "The database cannot be reached. Nothing has changed.",
-        headers={"Retry-After": str(error.retry_after)},
-    )
+def _unchanged(error: ApiError) -> ApiError:
+    """Return the error to record; of a database that is away, with what that means for the files."""
+    if isinstance(error, Unavailable):
+        return Unavailable(message="The database cannot be reached. Nothing has changed.")
+    return error

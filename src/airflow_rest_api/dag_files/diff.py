@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import difflib
 
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import TooLarge
 
 MOST_LINES = 10_000
 """Of each version: comparing takes the product of the two, in the worst case."""
 MOST_BYTES = 2 * 1024 * 1024
-
-
-class TooLong(Problem):
-    """The files are too long to be compared."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            413, "too_large", f"Only files of up to {MOST_LINES} lines and {MOST_BYTES} bytes are compared."
-        )
 
 
 def diff(old: bytes | None, new: bytes | None, old_name: str, new_name: str) -> str:
@@ -25,17 +16,17 @@ def diff(old: bytes | None, new: bytes | None, old_name: str, new_name: str) -> 
     Return the difference as `diff -u` would. Takes a while: for threads.
 
     :param old: None where there is no such file
-    :raises TooLong: more than is compared
+    :raises TooLarge: more than is compared
     """
     if old == new:
         return ""
     if any(content is not None and (len(content) > MOST_BYTES) for content in (old, new)):
-        raise TooLong
+        raise TooLarge
     if any(b"\0" in (content or b"") for content in (old, new)):
         return f"Binary files {old_name} and {new_name} differ\n"
     before, after = _lines(old), _lines(new)
     if max(len(before), len(after)) > MOST_LINES:
-        raise TooLong
+        raise TooLarge
     lines = difflib.unified_diff(
         before,
         after,

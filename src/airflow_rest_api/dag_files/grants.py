@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.commands.model import Command, Effect
-from airflow_rest_api.commands.need_words import refusal
 from airflow_rest_api.commands.needs import DEPLOY, Ask, Resource
+from airflow_rest_api.commands.policy import refusal
 from airflow_rest_api.dag_files import bundles
 from airflow_rest_api.dag_files.names import clean
-from airflow_rest_api.security.access import Forbidden
+from airflow_rest_api.errors import Forbidden, UnknownBundle
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
@@ -81,10 +81,10 @@ class Scope:
         own = sorted({name for name, _ in self.folders})
         if len(own) == 1:
             return own[0]
-        with contextlib.suppress(bundles.UnknownBundle):
+        with contextlib.suppress(UnknownBundle):
             if (name := bundles.named(None).name) in own:
                 return name
-        raise bundles.UnknownBundle(f"Say which bundle: one of {', '.join(own)}.")
+        raise UnknownBundle(f"Say which bundle: one of {', '.join(own)}.")
 
     def _is_near(self, bundle: str, folder: str) -> bool:
         ways = [found for name, found in self.folders if name == bundle]

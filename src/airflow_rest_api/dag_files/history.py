@@ -14,15 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from airflow_rest_api.dag_files import history_rows
 from airflow_rest_api.dag_files.tables import CONTENT, DAG, DEPLOYMENT, FILE, bundle_key, file_key
-from airflow_rest_api.dag_files.versions import (
-    DeployedDag,
-    Deployment,
-    NewVersion,
-    NoSuchDeployment,
-    NoSuchVersion,
-    Version,
-    now,
-)
+from airflow_rest_api.dag_files.versions import DeployedDag, Deployment, NewVersion, Version, now
+from airflow_rest_api.errors import UnknownDeployment, UnknownVersion
 from airflow_rest_api.storage.schema import LONGEST_NAME, storable
 
 if TYPE_CHECKING:
@@ -184,17 +177,17 @@ class History:
         return await self._database.run(work)
 
     async def version(self, bundle: str, path: str, number: int) -> Version:
-        """Return one version; raise NoSuchVersion."""
+        """Return one version; raise UnknownVersion."""
         query = history_rows.live_versions().where(
             FILE.c.key == file_key(bundle, path), FILE.c.version == number
         )
         row = await self._database.run(lambda connection: connection.execute(query).first())
         if row is None:
-            raise NoSuchVersion(path, number)
+            raise UnknownVersion(path, number)
         return history_rows.to_version(row)
 
     async def content(self, version: Version) -> bytes:
-        """Return the content of a version, nothing for that of a deleted file; raise NoSuchVersion."""
+        """Return the content of a version, nothing for that of a deleted file; raise UnknownVersion."""
         if version.sha256 is None:
             return b""
         query = (
@@ -204,7 +197,7 @@ class History:
         )
         parts = await self._database.run(lambda connection: list(connection.execute(query).scalars()))
         if not parts:
-            raise NoSuchVersion(version.path, version.version)
+            raise UnknownVersion(version.path, version.version)
         return zlib.decompress(b"".join(map(bytes, parts)))
 
     async def deployments(
@@ -225,7 +218,7 @@ class History:
         return [history_rows.to_deployment(row) for row in rows]
 
     async def deployment(self, identifier: str) -> tuple[Deployment, list[Version]]:
-        """Return a deployment with the versions of it that are kept; raise NoSuchDeployment."""
+        """Return a deployment with the versions of it that are kept; raise UnknownDeployment."""
 
         def work(connection: Connection) -> tuple[Any, Sequence[Any]]:
             query = select(DEPLOYMENT).where(
@@ -236,7 +229,7 @@ class History:
 
         row, files = await self._database.run(work)
         if row is None:
-            raise NoSuchDeployment
+            raise UnknownDeployment
         return history_rows.to_deployment(row), sorted(
             map(history_rows.to_version, files), key=lambda version: version.path
         )

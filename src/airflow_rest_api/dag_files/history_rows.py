@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, func, insert, select
 
 from airflow_rest_api.dag_files.tables import CONTENT, DAG, DEPLOYMENT, FILE, bundle_key, file_key
-from airflow_rest_api.dag_files.versions import ChangedMeanwhile, Deployment, NewVersion, Version
+from airflow_rest_api.dag_files.versions import Deployment, NewVersion, Version
+from airflow_rest_api.errors import ChangedMeanwhile
 from airflow_rest_api.storage.schema import PART, storable
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from airflow_rest_api.dag_files.names import BadName, clean
+from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.errors import BadPath
 
 JOURNAL, UNDO, DONE, NEW, OLD = "journal", "undo", "done", "new", "old"
 
@@ -83,12 +84,12 @@ def read(work: Path) -> Journal | None:
         return plan
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError, BadName) as error:
+    except (ValueError, KeyError, TypeError, BadPath) as error:
         raise Damaged(f"{work / JOURNAL}: {error}") from None
 
 
 def _check(plan: Journal, work: Path) -> None:
-    """Raise ValueError or BadName unless all is inside: others than we may write to the bundle."""
+    """Raise ValueError or BadPath unless all is inside: others than we may write to the bundle."""
     if plan.id != work.name:
         raise ValueError("it is of another deployment")
     if any(type(entry.number) is not int for entry in plan.entries):

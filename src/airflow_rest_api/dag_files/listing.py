@@ -15,7 +15,7 @@ from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files.names import CONTROL
 from airflow_rest_api.dag_files.writer import present
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import TooManyFiles
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
@@ -46,13 +46,6 @@ class ListedFile:
     dag_ids: list[str] = field(default_factory=list)
 
 
-class TooMany(Problem):
-    """More files than anybody would look at."""
-
-    def __init__(self) -> None:
-        super().__init__(413, "too_many_files", f"There are more than {MOST} files: name a folder.")
-
-
 async def listed(
     history: History, place: Place, *, after: str | None, limit: int, mine: Callable[[str], bool]
 ) -> tuple[list[ListedFile], str | None]:
@@ -61,7 +54,7 @@ async def listed(
 
     :param after: the last path of the page before
     :param mine: whether a path may be shown
-    :raises TooMany: they cannot be listed
+    :raises TooManyFiles: they cannot be listed
     """
     there = await asyncio.to_thread(_walk, place.root, place.folder)
     ours = [path for path in await history.paths(place.bundle.name) if _inside(path, place.folder)]
@@ -97,7 +90,7 @@ def _walk(root: Path, folder: str) -> list[str]:
     for path in _files(root / folder):
         found.append(os.path.relpath(path, root))
         if len(found) > MOST:
-            raise TooMany
+            raise TooManyFiles
     return found
 
 

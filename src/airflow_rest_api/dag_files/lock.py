@@ -12,25 +12,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from airflow_rest_api.dag_files.control import CannotWrite, control_folder
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.dag_files.control import cannot_write, control_folder
+from airflow_rest_api.errors import BundleLocked
 
 NAME = "lock"
 PATIENCE = 120.0
 """Seconds to wait for another API server, which only holds the lock while it renames files."""
 PAUSE = 0.05
-
-
-class Locked(Problem):
-    """Somebody else has had the bundle for longer than anybody should."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            503,
-            "bundle_locked",
-            "Another API server is changing this bundle, and does not come to an end.",
-            headers={"Retry-After": "30"},
-        )
 
 
 class Locks:
@@ -52,8 +40,8 @@ class Locks:
         Have a bundle to oneself.
 
         :param root: the bundle, without symbolic links
-        :raises Locked: another process keeps it
-        :raises CannotWrite: the bundle is closed to us
+        :raises BundleLocked: another process keeps it
+        :raises cannot_write: the bundle is closed to us
         """
         queue = self._queues.setdefault(root, asyncio.Lock())
         async with queue:
@@ -69,7 +57,7 @@ class Locks:
         end = time.monotonic() + self._patience
         while not await asyncio.to_thread(_try, descriptor):
             if time.monotonic() > end:
-                raise Locked
+                raise BundleLocked
             await asyncio.sleep(PAUSE)
 
 
@@ -78,7 +66,7 @@ def _open(root: Path) -> int:
     try:
         descriptor = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise CannotWrite(error) from error
+        raise cannot_write(error) from error
     # Who may write in the folder may lock it.
     with contextlib.suppress(OSError):
         os.fchmod(descriptor, stat.S_IMODE(folder.stat().st_mode) & 0o666)

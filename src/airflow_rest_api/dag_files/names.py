@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import BadPath
 
 CONTROL = ".airflow_rest_api"
 """Our own folder in each bundle: see `place.py`."""
@@ -24,40 +24,32 @@ _NO_CHARACTERS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's control characters, halves of surrogate pairs, and the separators of lines and paragraphs."""
 
 
-class BadName(Problem):
-    """A file cannot have this name."""
-
-    def __init__(self, name: str, why: str, argument: str = "file") -> None:
-        shown = name[:200].encode(errors="backslashreplace").decode()
-        super().__init__(400, "bad_path", f"{shown!r}: {why}", argument=argument)
-
-
 def clean(name: str, argument: str = "file") -> str:
     """
     Return a file's name as a relative path with slashes, in its shortest form.
 
     :param argument: whose fault it is, for the message
-    :raises BadName: absolute, leading upwards, too long or too deep, or with characters that no name has
+    :raises BadPath: absolute, leading upwards, too long or too deep, or with characters that no name has
     """
     if name.startswith("/") or _DRIVE.match(name):
-        raise BadName(name, "the path is absolute", argument)
+        raise BadPath(name, "the path is absolute", argument)
     if "\\" in name:
-        raise BadName(name, "a backslash stands in it; the folders of a path are separated by /", argument)
+        raise BadPath(name, "a backslash stands in it; the folders of a path are separated by /", argument)
     if any(unicodedata.category(sign) in _NO_CHARACTERS for sign in name):
-        raise BadName(name, "a control character stands in it, or it is no UTF-8", argument)
+        raise BadPath(name, "a control character stands in it, or it is no UTF-8", argument)
     # `tar czf x.tgz .` writes `./a.py`.
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if not parts:
-        raise BadName(name, "it names no file", argument)
+        raise BadPath(name, "it names no file", argument)
     if ".." in parts:
-        raise BadName(name, "the path leads upwards", argument)
+        raise BadPath(name, "the path leads upwards", argument)
     if CONTROL in (part.casefold() for part in parts):
-        raise BadName(name, f"{CONTROL} is the plugin's own folder", argument)
+        raise BadPath(name, f"{CONTROL} is the plugin's own folder", argument)
     if any(len(part.encode()) > LONGEST_PART for part in parts):
-        raise BadName(name, f"a name has more than {LONGEST_PART} bytes", argument)
+        raise BadPath(name, f"a name has more than {LONGEST_PART} bytes", argument)
     path = "/".join(parts)
     if len(path.encode()) > LONGEST_PATH or len(parts) > DEEPEST:
-        raise BadName(name, f"more than {LONGEST_PATH} bytes or {DEEPEST} folders", argument)
+        raise BadPath(name, f"more than {LONGEST_PATH} bytes or {DEEPEST} folders", argument)
     return path
 
 
@@ -75,16 +67,16 @@ class Names:
         self._folders: dict[str, str] = {}
 
     def add(self, path: str, argument: str = "file") -> None:
-        """Take a path; raise BadName where a file of this name, or a folder, is there already."""
+        """Take a path; raise BadPath where a file of this name, or a folder, is there already."""
         key = _folded(path)
         if (other := self._files.get(key)) is not None:
             why = "is there twice" if other == path else f"cannot be told from {other!r} on every system"
-            raise BadName(path, why, argument)
+            raise BadPath(path, why, argument)
         if key in self._folders:
-            raise BadName(path, "is a file, and a folder as well", argument)
+            raise BadPath(path, "is a file, and a folder as well", argument)
         for folder in _above(path):
             if _folded(folder) in self._files:
-                raise BadName(path, f"{folder!r} is a folder, and a file as well", argument)
+                raise BadPath(path, f"{folder!r} is a folder, and a file as well", argument)
         self._files[key] = path
         self._folders.update({_folded(folder): folder for folder in _above(path)})
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.errors import ApiError, DuplicateDags, ImportErrors
 from airflow_rest_api.operations.conduct import Failed
-from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import Place
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 SHOWN = 5
 """Paths in a message; more do not help."""
 
-IMPORT_ERRORS, DUPLICATE_DAGS = "import_errors", "duplicate_dags"
 """The reasons of `Invalid`."""
 
 
@@ -51,31 +50,19 @@ class Order:
     covers: Callable[[str, str], bool] = lambda bundle, path: True
 
 
-class Exists(Problem):
-    """Files are there already, and nobody said that they may be replaced."""
-
-    def __init__(self, paths: Iterable[str]) -> None:
-        found = list(paths)
-        super().__init__(
-            409, "exists", f"There already: {named(found)}. Say overwrite to replace it.", paths=found[:100]
-        )
-
-
-class Invalid(Problem):
-    """Files cannot be imported, or define DAGs that other files define."""
-
-    def __init__(self, report: Report) -> None:
-        reason = IMPORT_ERRORS if report.errors else DUPLICATE_DAGS
-        super().__init__(422, reason, f"{finding(report)} Nothing was written.")
-
-
 class Refused(Failed):
     """Ends the operation of a deployment; its result is the report, with what a client is told."""
 
-    def __init__(self, problem: Problem, report: Report | None) -> None:
-        detail = {name: problem.detail[name] for name in ("reason", "message")}
+    def __init__(self, error: ApiError, report: Report | None) -> None:
         shown: dict[str, Any] = report.shown() if report is not None else {}
-        super().__init__(str(problem), result={**shown, "problem": {"status": problem.status, **detail}})
+        problem = {"status": error.status, "reason": error.reason, "message": error.message}
+        super().__init__(error.message, result={**shown, "problem": problem})
+
+
+def invalid(report: Report) -> ApiError:
+    """Return the error of files that cannot be imported, or define DAGs that other files define."""
+    kind = ImportErrors if report.errors else DuplicateDags
+    return kind(f"{finding(report)} Nothing was written.")
 
 
 def finding(report: Report) -> str:

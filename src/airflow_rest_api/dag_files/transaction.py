@@ -18,11 +18,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from airflow_rest_api.dag_files import journal
-from airflow_rest_api.dag_files.control import CannotWrite, control_folder, give, like
+from airflow_rest_api.dag_files.control import cannot_write, control_folder, give, like
 from airflow_rest_api.dag_files.journal import DONE, NEW, OLD, UNDO, Entry, Journal
 from airflow_rest_api.dag_files.names import CONTROL
-from airflow_rest_api.dag_files.versions import ChangedMeanwhile
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import ChangedMeanwhile, InTheWay
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +35,6 @@ Seen = Mapping[str, Mark | None]
 
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """How file systems say that they have no hard links."""
-
-
-class InTheWay(Problem):
-    """Something lies where a file or its folder should be."""
-
-    def __init__(self, path: str, why: str) -> None:
-        super().__init__(409, "in_the_way", f"{path!r} {why}.", path=path)
 
 
 def _nothing(step: str) -> None:
@@ -73,7 +65,7 @@ class Transaction:
 
         :param files: where the content lies, by the path in the bundle; the last ones come last
         :param seen: what was there when it was decided what to do; None: whatever is there is replaced
-        :raises CannotWrite: the disk is full or closed to us; everything is as it was
+        :raises cannot_write: the disk is full or closed to us; everything is as it was
         :raises InTheWay: a folder or a link lies where a file should be; everything is as it was
         :raises ChangedMeanwhile: something else is there by now than what was seen; everything is as it was
         """
@@ -84,7 +76,7 @@ class Transaction:
         except BaseException as error:
             journal.forget(self._work)
             if isinstance(error, OSError):
-                raise CannotWrite(error) from error
+                raise cannot_write(error) from error
             raise
         try:
             self._step("journal")
@@ -92,7 +84,7 @@ class Transaction:
         except BaseException as error:
             _back(self._root, self._work, plan, self._step)
             if isinstance(error, OSError):
-                raise CannotWrite(error) from error
+                raise cannot_write(error) from error
             raise
 
     @property

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from airflow_rest_api import private_folders
 from airflow_rest_api.dag_files.names import Names, clean
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import TooLarge
 
 CHUNK = 64 * 1024
 
@@ -49,13 +49,6 @@ class ReceivedFile:
     content: Path
     size: int
     sha256: str
-
-
-class TooLarge(Problem):
-    """More than a deployment may have."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(413, "too_large", message)
 
 
 class Received:

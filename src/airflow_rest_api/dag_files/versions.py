@@ -7,8 +7,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
-from airflow_rest_api.problem import Problem
-
 Kind = Literal["deploy", "rollback", "delete"]
 
 OUTSIDE = "outside"
@@ -73,32 +71,6 @@ class NewVersion:
     content: Path | None = None
 
 
-class NoSuchVersion(Problem):
-    """There is no such version, or its content is no longer kept."""
-
-    def __init__(self, path: str, version: int | None = None) -> None:
-        words = (
-            f"{path!r} has no version {version}" if version is not None else f"{path!r} was never deployed"
-        )
-        super().__init__(404, "no_such_version", f"{words}, or it is no longer kept.", path=path)
-
-
-class NoSuchDeployment(Problem):
-    """There is no such deployment."""
-
-    def __init__(self) -> None:
-        super().__init__(404, "no_such_deployment", "There is no such deployment.")
-
-
 def now() -> datetime:
     """Return the time as it is recorded."""
     return datetime.now(timezone.utc)
-
-
-class ChangedMeanwhile(Problem):
-    """A file was saved by somebody else while it was being replaced."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            409, "changed_meanwhile", f"{name!r} was changed by somebody else just now; nothing was written."
-        )

@@ -16,12 +16,11 @@ from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.journal import Damaged
 from airflow_rest_api.dag_files.lock import Locks
 from airflow_rest_api.dag_files.names import CONTROL
-from airflow_rest_api.dag_files.orders import Exists
+from airflow_rest_api.dag_files.orders import named
 from airflow_rest_api.dag_files.transaction import Mark, Seen, Transaction, finish, mark_of, recover
 from airflow_rest_api.dag_files.versions import OUTSIDE, Deployment, Kind, NewVersion, now
+from airflow_rest_api.errors import DamagedJournal, FilesExist, Unavailable
 from airflow_rest_api.operations.model import new_id
-from airflow_rest_api.problem import Problem
-from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -82,8 +81,8 @@ class Writer:
         Put files in place and take others away; a cancel is heard before, not in the middle.
 
         :param root: the bundle, without symbolic links
-        :raises Exists: a file that must not be replaced
-        :raises CannotWrite, InTheWay, ChangedMeanwhile, Locked: see `place` and `lock`
+        :raises FilesExist: a file that must not be replaced
+        :raises BundleNotWritable, NoSpace, InTheWay, ChangedMeanwhile, BundleLocked: nothing has changed
         :raises Unavailable: the database is away; nothing has changed
         """
         async with self._hold(root):
@@ -112,14 +111,10 @@ class Writer:
             found = await asyncio.to_thread(recover, root)
         except Damaged as error:
             log.error("A journal cannot be read, and somebody has to look at it: %s", error)
-            raise Problem(
-                500, "damaged_journal", "A deployment was left unfinished, and its journal is damaged."
-            ) from None
+            raise DamagedJournal("A deployment was left unfinished, and its journal is damaged.") from None
         except OSError as error:
             log.exception("A deployment was left unfinished in %s, and cannot be taken back", root)
-            raise Problem(
-                500,
-                "damaged_journal",
+            raise DamagedJournal(
                 "A deployment was left unfinished, and can neither be completed nor taken back: "
                 f"{error.strerror}.",
             ) from None
@@ -207,7 +202,7 @@ class Writer:
 def changes_of(
     files: Iterable[ReceivedFile], there: Mapping[str, Present], *, overwrite: bool, always_new: bool = False
 ) -> dict[str, Change]:
-    """Return what happens to each file; raise Exists."""
+    """Return what happens to each file; raise FilesExist."""
     changes: dict[str, Change] = {}
     in_the_way = []
     for file in files:
@@ -219,7 +214,9 @@ def changes_of(
         if changes[file.path] == "changed" or always_new:
             in_the_way.append(file.path)
     if in_the_way and not overwrite:
-        raise Exists(in_the_way)
+        raise FilesExist(
+            f"There already: {named(in_the_way)}. Say overwrite to replace it.", paths=in_the_way[:100]
+        )
     return changes
 
 

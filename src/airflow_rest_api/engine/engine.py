@@ -16,6 +16,7 @@ from airflow_rest_api import private_folders
 from airflow_rest_api.engine.job import Ending, Hooks, Job, Limits, Outcome
 from airflow_rest_api.engine.parent import Child, NoRoom, ParentLost, WarmParent, fresh_child
 from airflow_rest_api.engine.process import Listener, Process, first
+from airflow_rest_api.errors import Busy
 from airflow_rest_api.room import NO_ROOM, no_room
 
 log = logging.getLogger(__name__)
@@ -36,18 +37,6 @@ WARMING_UP = "The engine is warming up; the command begins when it is ready."
 
 PAUSE_AFTER_FAILURE = 60.0
 """Seconds in which commands run in new interpreters after the warm parent could not be started."""
-
-
-class Busy(Exception):
-    """
-    The queue is full.
-
-    :ivar retry_after: seconds after which a place is likely to be free
-    """
-
-    def __init__(self, retry_after: int) -> None:
-        super().__init__(f"Too many commands are waiting; try again in {retry_after} s.")
-        self.retry_after = retry_after
 
 
 class Engine:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_rest_api.airflow.installation import configured
 from airflow_rest_api.commands.model import Effect
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.child import messages
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.printed import FIELD, TEXTS, Printed, more_of, text
 from airflow_rest_api.operations.log_lines import alarms, without_log_lines
 from airflow_rest_api.operations.model import State

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
-from airflow_rest_api.airflow.errors import InvalidToken, NotAnAccessToken, NoUser, Revoked
+from airflow_rest_api.errors import InvalidToken, NotAnAccessToken, NoUser, Revoked
 
 MISSING = "Missing Authorization Header"
 MALFORMED = "Bad Authorization header. Expected value 'Bearer <JWT>'"

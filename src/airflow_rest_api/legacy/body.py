@@ -16,11 +16,10 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException
 
 from airflow_rest_api import json_text
+from airflow_rest_api.errors import ApiError, Refusal
 from airflow_rest_api.header_values import media_type
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.multipart import read_multipart
 from airflow_rest_api.parsing_threads import read_aside
-from airflow_rest_api.problem import Problem
 from airflow_rest_api.room import no_room
 
 FORM_LIMIT = 8 * 1024 * 1024
@@ -142,7 +141,7 @@ async def _read_multipart(headers: Headers, stream: AsyncGenerator[bytes, None])
     body = Body()
     try:
         form = await read_multipart(headers, stream, files=_FILES, fields=MOST_FIELDS, part=FORM_LIMIT)
-    except (Refusal, Problem):
+    except (Refusal, ApiError):
         raise
     except Exception as error:
         if no_room(error):

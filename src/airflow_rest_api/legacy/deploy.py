@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.dag_files.archive import is_archive, unpack
-from airflow_rest_api.dag_files.orders import DUPLICATE_DAGS, IMPORT_ERRORS, Order
-from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.dag_files.orders import Order
+from airflow_rest_api.errors import ApiError, DuplicateDags, FilesExist, ImportErrors, Refusal
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 COMMAND = "deploy_dag"
 NOT_SET = "Failed to set the state (pause, unpause) of the DAG: "
-INVALID = frozenset({IMPORT_ERRORS, DUPLICATE_DAGS})
+INVALID = frozenset({ImportErrors.reason, DuplicateDags.reason})
 """The reasons for which files themselves are refused: 400, as any wrong value that a client of 1.x sends."""
 
 ROUND = 3600.0
@@ -133,7 +132,7 @@ class Deployments:
             finally:
                 with suppress(OSError):
                     await asyncio.to_thread(received.remove)
-        except Problem as problem:
+        except ApiError as problem:
             raise Refusal(str(problem), problem.status) from None
         return _told(wanted, operation)
 
@@ -150,7 +149,7 @@ def _told(wanted: Deployment, operation: Operation) -> Deployed:
     result: dict[str, Any] = operation.result if isinstance(operation.result, dict) else {}
     if operation.state is not State.SUCCEEDED:
         problem = result.get("problem", {})
-        if problem.get("reason") == "exists":
+        if problem.get("reason") == FilesExist.reason:
             raise Refusal(f"The file '{wanted.name}' already exists on host '{socket.gethostname()}'.")
         status = 400 if problem.get("reason") in INVALID else problem.get("status", 500)
         raise Refusal(problem.get("message") or operation.message or "Failed", status)

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from airflow_rest_api.admission import as_json
-from airflow_rest_api.airflow.errors import InvalidToken
+from airflow_rest_api.errors import InvalidToken
 from airflow_rest_api.legacy import bearer
 from airflow_rest_api.legacy.envelope import Envelope
 from airflow_rest_api.legacy.request import Sent
@@ -22,7 +22,7 @@ from airflow_rest_api.security.request_size import is_taken
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-    from airflow_rest_api.problem import Problem
+    from airflow_rest_api.errors import ApiError
     from airflow_rest_api.security.caller import Host
 
 METHODS = ("GET", "POST", "HEAD", "OPTIONS")
@@ -63,16 +63,16 @@ class Door:
         except InvalidToken as error:
             return bearer.refusal(token, error)
 
-    def refusal(self, scope: Scope, problem: Problem) -> Response:
+    def refusal(self, scope: Scope, problem: ApiError) -> Response:
         """Return the envelope of what the door shared with the rest of the API found wrong."""
-        envelope = _envelope(scope, problem.status, str(problem))
+        envelope = _envelope(scope, problem.status, problem.message)
         envelope.headers = problem.headers
         return respond(envelope)
 
 
-def not_let_in(problem: Problem) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+def not_let_in(problem: ApiError) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     """Return the envelope for a request that nobody has looked at: its arguments are not known."""
-    return as_json(None, Envelope(problem.status, str(problem), _now()).document())
+    return as_json(None, Envelope(problem.status, problem.message, _now()).document())
 
 
 async def respond_aside(envelope: Envelope, size: int) -> Response:

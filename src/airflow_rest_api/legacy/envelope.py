@@ -9,22 +9,14 @@ from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.commands.masking import hides_value_of, masked_text
-from airflow_rest_api.legacy.endpoints import ENDPOINTS
+from airflow_rest_api.commands.masking import masked_text
+from airflow_rest_api.secret_names import MASK, is_secret, value_is_secret
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Operation
 
-MASK = "***"
-
-SECRET_ARGUMENTS = frozenset(
-    argument.name for endpoint in ENDPOINTS for argument in endpoint.arguments if argument.secret
-)
-# Airflow's own words for what is secret by its name, [core] sensitive_var_conn_names aside.
-_SECRET_WORDS = re.compile(
-    r"access_token|api_?key|apikey|authorization|jwt|passphrase|passw(or)?d|private_key|secret|token",
-    re.IGNORECASE,
-)
+_ADDRESSES = frozenset({"broker_api", "conn_uri"})
+"""Secret, but for the host."""
 _USER_IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
 
 
@@ -88,9 +80,8 @@ def http_date(moment: datetime) -> str:
 
 def masked(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a client sent without the secrets in it: the answer ends up in logs."""
-    key = arguments.get("key")
     # A key that came elsewhere in the request is not known here.
-    secret_variable = not isinstance(key, str) or _is_secret(key)
+    secret_variable = value_is_secret(arguments.get("key"))
     return {
         name: _masked(name, value, secret=name == "value" and secret_variable)
         for name, value in arguments.items()
@@ -99,9 +90,8 @@ def masked(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def mask_texts(texts: Iterable[str], values: Mapping[str, str]) -> list[str]:
     """Return texts with the secret ones among a request's values masked: a parser quotes what it refuses."""
-    secrets = sorted(
-        (value for name, value in values.items() if name in SECRET_ARGUMENTS), key=len, reverse=True
-    )
+    found = {value for name, value in values.items() if value and is_secret(name)}
+    secrets = sorted(found, key=len, reverse=True)
     result = []
     for text in texts:
         for secret in secrets:
@@ -113,19 +103,11 @@ def mask_texts(texts: Iterable[str], values: Mapping[str, str]) -> list[str]:
 def _masked(name: str, value: Any, *, secret: bool) -> Any:
     if value is None or value == "":
         return value
-    if isinstance(value, str) and "://" in value:
-        if name == "conn_uri":
-            # Airflow takes passwords with `@` and `/` in them; what follows `?` is the extra field.
-            scheme, _, rest = value.partition("://")
-            _, at, host = rest.rpartition("@")
-            return f"{scheme}://{MASK if at else ''}{at}{host}".partition("?")[0]
-        value = _USER_IN_ADDRESS.sub(MASK, value)
-    elif name == "conn_uri":
+    if name in _ADDRESSES and isinstance(value, str) and "://" in value:
+        # Airflow takes passwords with `@` and `/` in them; what follows `?` is the extra field.
+        scheme, _, rest = value.partition("://")
+        _, at, host = rest.rpartition("@")
+        return f"{scheme}://{MASK if at else ''}{at}{host}".partition("?")[0]
+    if secret or is_secret(name):
         return MASK
-    if secret or name in SECRET_ARGUMENTS - {"conn_uri", "broker_api"} or _is_secret(name):
-        return MASK
-    return masked_text(value) if isinstance(value, str) else value
-
-
-def _is_secret(name: str) -> bool:
-    return bool(_SECRET_WORDS.search(name)) or hides_value_of(name)
+    return masked_text(_USER_IN_ADDRESS.sub(MASK, value)) if isinstance(value, str) else value

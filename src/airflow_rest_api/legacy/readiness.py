@@ -13,7 +13,7 @@ from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files.child import traces
 from airflow_rest_api.dag_files.versions import now
-from airflow_rest_api.storage.errors import Unavailable
+from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.storage.schema import storable
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.body import Body, File, firsts, parse_pairs
 from airflow_rest_api.legacy.endpoints import ASYNC, BY_NAME, Argument, Endpoint
-from airflow_rest_api.legacy.errors import Refusal
 
 UNCHECKED = frozenset({"false", "off", "0", "no"})
 """The values that leave a check box unchecked; the 1.x plugin took them for checked."""

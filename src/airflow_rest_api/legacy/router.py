@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from airflow_rest_api.api.context import CallerDep, ContextDep
+from airflow_rest_api.asgi import MOUNT, root_path
+from airflow_rest_api.errors import ApiError, Refusal
 from airflow_rest_api.legacy.body import read_body
 from airflow_rest_api.legacy.door import respond_aside
 from airflow_rest_api.legacy.envelope import Envelope
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Sent, is_complete, understand
-from airflow_rest_api.paths import MOUNT, root_path
-from airflow_rest_api.problem import Problem, of_disk
+from airflow_rest_api.room import of_disk
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
             legacy.count(sent, caller, call_time)
             envelope = Envelope(200, "", call_time, sent.arguments, sent.post_arguments)
             return await respond_aside(envelope, body.size)
-    except (Problem, OSError) as error:
-        problem = error if isinstance(error, Problem) else of_disk(error)
+    except (ApiError, OSError) as error:
+        problem = error if isinstance(error, ApiError) else of_disk(error)
         if problem is None:
             raise
         legacy.count(sent, caller, call_time)
-        message = str(problem.detail["message"])
+        message = problem.message
         envelope = Envelope(problem.status, message, call_time, sent.arguments, headers=problem.headers)
         return await respond_aside(envelope, sent.body.size)
     except Refusal as refusal:

@@ -15,22 +15,20 @@ from airflow_rest_api.admission import within_share
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.airflow.parsing import processor_alive
 from airflow_rest_api.commands.model import Command, Effect, Invocation
-from airflow_rest_api.engine.engine import Busy
+from airflow_rest_api.errors import AlreadyRunning, Busy, Forbidden, PortInUse, Refusal
 from airflow_rest_api.legacy import answer
 from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.deploy import Deployment, Deployments
 from airflow_rest_api.legacy.envelope import Envelope, mask_texts
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.readiness import Readiness
 from airflow_rest_api.legacy.request import Request, Sent, endpoint_of, understand
 from airflow_rest_api.legacy.translate import translate
 from airflow_rest_api.legacy.translate.plan import CHILD, Answer, Context, Work
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.problem import foreseen
-from airflow_rest_api.security.access import Forbidden, Gate
+from airflow_rest_api.security.access import Gate
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.decision import Attempt, Decision
-from airflow_rest_api.services.errors import AlreadyRunning, PortInUse
+from airflow_rest_api.storage.transient import foreseen
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
@@ -134,7 +132,7 @@ class Legacy:
         except Refusal as refusal:
             envelope.status, envelope.output = refusal.status, refusal.message
         except Forbidden as error:
-            envelope.status, envelope.output = 403, str(error)
+            envelope.status, envelope.output = 403, error.message
         except Busy as busy:
             envelope.status = 429
             envelope.output = "Too many commands are running and waiting already; try again later."
@@ -143,7 +141,7 @@ class Legacy:
             found = foreseen(error)
             if found is None:
                 raise
-            envelope.status, envelope.output, envelope.headers = found.status, str(found), found.headers
+            envelope.status, envelope.output, envelope.headers = found.status, found.message, found.headers
         if isinstance(envelope.output, str):
             [envelope.output] = mask_texts([envelope.output], _sent_values(sent))
         return envelope
@@ -248,7 +246,7 @@ class Legacy:
         operation = await self._operations.start(
             invocation,
             user=caller.name,
-            entry=f"{CHILD}.{work.entry}:main",
+            entry=f"{CHILD}.{work.entry}",
             commands=[one.command.name for one in work.invocations],
             read=answer.reader_of(request, work),
             warnings=work.warnings,

@@ -14,10 +14,17 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.legacy import usage_store
-from airflow_rest_api.legacy.tables import LONGEST_ADDRESS, LONGEST_ARGUMENT
-from airflow_rest_api.legacy.usage_store import OTHER, CallerUsage, Calls, Sort, UsageKey
-from airflow_rest_api.storage.errors import Unavailable
+from airflow_rest_api.legacy.usage_store import (
+    LONGEST_ADDRESS,
+    LONGEST_ARGUMENT,
+    OTHER,
+    CallerUsage,
+    Calls,
+    Sort,
+    UsageKey,
+)
 from airflow_rest_api.storage.schema import LONGEST_NAME, storable
 
 if TYPE_CHECKING:

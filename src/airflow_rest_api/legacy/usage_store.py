@@ -9,13 +9,40 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from sqlalchemy import case, delete, func, select
+from sqlalchemy import BigInteger, Boolean, Column, Index, Table, case, delete, func, select
 
-from airflow_rest_api.legacy.tables import USAGE
+from airflow_rest_api.storage.schema import TABLE_OPTIONS, Utc, ascii_text, metadata, name_text
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Connection
+
+LONGEST_ADDRESS = 64
+LONGEST_ARGUMENT = 100
+
+USAGE = Table(
+    "rest_api_legacy_usage",
+    metadata,
+    Column("key", ascii_text(64), primary_key=True),  # hash of endpoint, user, address and argument
+    Column("caller", ascii_text(64), nullable=False),  # hash of endpoint, user and address
+    Column("endpoint", ascii_text(32), nullable=False),
+    Column("user", name_text(), nullable=False),
+    Column("address", name_text(LONGEST_ADDRESS)),
+    Column("argument", name_text(LONGEST_ARGUMENT)),
+    Column("known", Boolean, nullable=False),
+    Column("calls", BigInteger, nullable=False),
+    Column("first_at", Utc, nullable=False),
+    Column("last_at", Utc, nullable=False),
+    **TABLE_OPTIONS,
+)
+"""
+One row for each caller of an endpoint, without an argument: all their calls. Beside it, one for each argument
+that had no effect: the calls with it, which are among those of the first.
+"""
+
+Index(f"{USAGE.name}_caller", USAGE.c.caller)
+Index(f"{USAGE.name}_endpoint", USAGE.c.endpoint, USAGE.c.user)
+
 
 OTHER = "(other)"
 """In place of an address or an argument where there are too many different ones to keep each."""

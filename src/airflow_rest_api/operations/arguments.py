@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_rest_api.commands.errors import BadArgument
+from airflow_rest_api.errors import BadArgument
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Argument, Invocation

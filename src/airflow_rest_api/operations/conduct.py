@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_rest_api.airflow.child import setup
-from airflow_rest_api.engine.engine import Busy
+from airflow_rest_api.errors import Busy
 from airflow_rest_api.operations.model import State
 from airflow_rest_api.room import NO_ROOM, no_room
 

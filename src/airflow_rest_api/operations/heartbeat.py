@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.storage.errors import Unavailable
+from airflow_rest_api.errors import Unavailable
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Server

@@ -8,7 +8,7 @@ import logging
 import random
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.storage.errors import Unavailable
+from airflow_rest_api.errors import Unavailable
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.store import Store

@@ -143,6 +143,20 @@ class Key:
     fingerprint: str
 
 
+class KeyTaken(Exception):
+    """
+    The user has sent this `Idempotency-Key` before.
+
+    :ivar identifier: the operation that it led to
+    :ivar fingerprint: of what was asked then
+    """
+
+    def __init__(self, identifier: str, fingerprint: str) -> None:
+        super().__init__(identifier)
+        self.identifier = identifier
+        self.fingerprint = fingerprint
+
+
 @dataclass(frozen=True)
 class Server:
     """

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from airflow_rest_api.airflow.errors import Undecryptable
+from airflow_rest_api.errors import Undecryptable, UnknownOperation, UnknownResultFile
 from airflow_rest_api.operations import packing, rows
-from airflow_rest_api.operations.errors import NoSuchFile, NoSuchOperation
 from airflow_rest_api.operations.model import STREAMS, Chunk, Operation, State, Stream
 from airflow_rest_api.operations.sealing import LOCKED, Seal, opened
 from airflow_rest_api.operations.tables import FILE, LIGHT, OPERATION, OUTPUT
@@ -23,18 +22,18 @@ DAMAGED_OUTPUT = "The record of this operation is damaged: a part of its output 
 
 
 def summary(connection: Connection, identifier: str, seal: Seal) -> Operation:
-    """Return an operation without output and result; raise NoSuchOperation."""
+    """Return an operation without output and result; raise UnknownOperation."""
     row = connection.execute(select(*LIGHT).where(OPERATION.c.id == identifier)).mappings().first()
     if row is None:
-        raise NoSuchOperation(identifier)
+        raise UnknownOperation
     return rows.from_row(dict(row), seal)
 
 
 def whole(connection: Connection, identifier: str, output_limit: int, seal: Seal) -> Operation:
-    """Return an operation with all that belongs to it but its files; raise NoSuchOperation."""
+    """Return an operation with all that belongs to it but its files; raise UnknownOperation."""
     row = connection.execute(select(OPERATION).where(OPERATION.c.id == identifier)).mappings().first()
     if row is None:
-        raise NoSuchOperation(identifier)
+        raise UnknownOperation
     operation = rows.from_row(dict(row), seal)
     if row["result"] is None and (large := _content(connection, identifier, rows.RESULT)) is not None:
         try:
@@ -55,10 +54,10 @@ def whole(connection: Connection, identifier: str, output_limit: int, seal: Seal
 
 
 def state(connection: Connection, identifier: str) -> State:
-    """Return where an operation stands; raise NoSuchOperation."""
+    """Return where an operation stands; raise UnknownOperation."""
     found = connection.execute(select(OPERATION.c.state).where(OPERATION.c.id == identifier)).scalar()
     if found is None:
-        raise NoSuchOperation(identifier)
+        raise UnknownOperation
     return _state(found)
 
 
@@ -69,7 +68,7 @@ def chunks(
     query = select(OPERATION.c.state, OPERATION.c.output).where(OPERATION.c.id == identifier)
     row = connection.execute(query).first()
     if row is None:
-        raise NoSuchOperation(identifier)
+        raise UnknownOperation
     found, _ = _chunks(connection, None, row.output, seal)
     for number, stream in enumerate(STREAMS):
         behind = (
@@ -84,11 +83,11 @@ def chunks(
 
 
 def file(connection: Connection, identifier: str, name: str, seal: Seal) -> bytes:
-    """Return the content of a file of an operation; raise NoSuchOperation, NoSuchFile or Undecryptable."""
+    """Return a file of an operation; raise UnknownOperation, UnknownResultFile or Undecryptable."""
     content = _content(connection, identifier, name) if name != rows.RESULT else None
     reveals = summary(connection, identifier, seal).reveals
     if content is None:
-        raise NoSuchFile(name)
+        raise UnknownResultFile
     return seal.open(content) if reveals else content
 
 

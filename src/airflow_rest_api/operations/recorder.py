@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING
 
+from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.operations import writes
-from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Chunk, Operation, Stream

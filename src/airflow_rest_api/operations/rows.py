@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from airflow_rest_api.airflow.errors import Undecryptable
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import Ask, Resource
+from airflow_rest_api.errors import Undecryptable
 from airflow_rest_api.operations import packing
 from airflow_rest_api.operations.damaged import Row as Columns
 from airflow_rest_api.operations.damaged import exit_code, json_object, moment_of, texts, truth

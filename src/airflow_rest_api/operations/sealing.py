@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from airflow_rest_api.airflow.errors import Undecryptable
+from airflow_rest_api.errors import Undecryptable
 
 NOT_KEPT = (
     "What this command printed can hold secrets and is not kept: the API server that ran it has it for a "

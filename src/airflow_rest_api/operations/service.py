@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.engine.job import Job
+from airflow_rest_api.errors import TooManyWaiting, Unavailable
 from airflow_rest_api.operations.arguments import with_files
 from airflow_rest_api.operations.cancel import Cancel
 from airflow_rest_api.operations.command import UNREAD, Ear, follow
 from airflow_rest_api.operations.conduct import Work, perform
-from airflow_rest_api.operations.errors import TooManyWaiting
 from airflow_rest_api.operations.files import Upload, Workspace
 from airflow_rest_api.operations.live import STORED_WITHIN, Live
 from airflow_rest_api.operations.model import Operation, Server, State, new_id
@@ -27,7 +27,6 @@ from airflow_rest_api.operations.reading import Reading
 from airflow_rest_api.operations.recorder import Recorder
 from airflow_rest_api.operations.result import reader
 from airflow_rest_api.operations.sealing import NOT_KEPT
-from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Effect, Invocation

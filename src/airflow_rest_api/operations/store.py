@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
+from airflow_rest_api.errors import UnknownOperation
 from airflow_rest_api.operations import reads, retention, servers, writes
-from airflow_rest_api.operations.errors import KeyTaken, NoSuchOperation
 from airflow_rest_api.operations.listing import newest
 from airflow_rest_api.operations.model import (
     Chunk,
     Filter,
     Key,
+    KeyTaken,
     Operation,
     Server,
     State,
@@ -123,7 +124,7 @@ class Store:
 
     async def get(self, identifier: str, *, output: bool = True) -> Operation:
         """
-        Return an operation; raise NoSuchOperation.
+        Return an operation; raise UnknownOperation.
 
         :param output: with its output and its result, which may be large
         """
@@ -136,7 +137,7 @@ class Store:
         return await self.database.run(work)
 
     async def state(self, identifier: str) -> State:
-        """Return where an operation stands; raise NoSuchOperation."""
+        """Return where an operation stands; raise UnknownOperation."""
         return await self.database.run(lambda connection: reads.state(connection, identifier))
 
     async def chunks(
@@ -149,13 +150,13 @@ class Store:
         a chunk's offset is beyond the end of the one before.
 
         :param after: bytes of each stream that the caller has already; none by default
-        :raises NoSuchOperation: there is none
+        :raises UnknownOperation: there is none
         """
         seen = dict(after or {})
         return await self.database.run(lambda c: reads.chunks(c, identifier, seen, limit, self.seal))
 
     async def file(self, identifier: str, name: str) -> bytes:
-        """Return the content of a file; raise NoSuchOperation, NoSuchFile or Undecryptable."""
+        """Return the content of a file; raise UnknownOperation, UnknownResultFile or Undecryptable."""
         return await self.database.run(lambda connection: reads.file(connection, identifier, name, self.seal))
 
     async def list(
@@ -189,14 +190,14 @@ class Store:
         """
         Ask the server that runs an operation to end it; the first reason counts.
 
-        Return where the operation stands; one that has ended is left alone. Raise NoSuchOperation.
+        Return where the operation stands; one that has ended is left alone. Raise UnknownOperation.
         """
 
         def work(connection: Connection) -> State:
             query = select(OPERATION.c.state, OPERATION.c.server).where(OPERATION.c.id == identifier)
             row = connection.execute(query).first()
             if row is None:
-                raise NoSuchOperation(identifier)
+                raise UnknownOperation
             state = State(row.state)
             asked = select(CANCEL.c.operation_id).where(CANCEL.c.operation_id == identifier)
             if not state.ended and connection.execute(asked).first() is None:

@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.operations.errors import NoSuchOperation
+from airflow_rest_api.errors import Unavailable, UnknownOperation
 from airflow_rest_api.operations.feed import Feed
-from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Operation
@@ -62,7 +61,7 @@ class Watcher:
 
     @asynccontextmanager
     async def follow(self, identifier: str) -> AsyncIterator[Followed]:
-        """Give an operation that is kept up to date; raise NoSuchOperation or Unavailable."""
+        """Give an operation that is kept up to date; raise UnknownOperation or Unavailable."""
         followed = self._followed.get(identifier)
         if followed is None:
             operation = await self._store.get(identifier)
@@ -97,7 +96,7 @@ class Watcher:
                     continue
                 if not more:
                     await asyncio.sleep(EVERY)
-        except NoSuchOperation:
+        except UnknownOperation:
             log.info("Operation %s is no longer kept", followed.operation.id)
         except Exception:
             log.exception("Operation %s could not be followed", followed.operation.id)

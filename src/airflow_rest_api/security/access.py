@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.commands.need_words import refusal
-from airflow_rest_api.commands.needs import described
+from airflow_rest_api.commands.policy import described, refusal
+from airflow_rest_api.errors import Forbidden, SwitchedOff
 from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decide, granted, possible
 from airflow_rest_api.security.switches import Switches
 
@@ -17,33 +17,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.security.decision import Permissions
-
-
-class Forbidden(Exception):
-    """The caller may not; the message says what is missing."""
-
-    reason = "forbidden"
-    option: str | None = None
-    setting: str | None = None
-
-
-class SwitchedOff(Forbidden):
-    """
-    Nobody may, because of an option.
-
-    :ivar option: its name
-    :ivar setting: the line of `[rest_api_plugin]` with which it is no longer in the way
-    """
-
-    reason = "switched_off"
-
-    def __init__(self, command: str, option: str, setting: str) -> None:
-        self.option = option
-        self.setting = setting
-        super().__init__(
-            f"{command!r} is switched off, for administrators too. To switch it on, set "
-            f"[rest_api_plugin] {setting} and start the API server again."
-        )
 
 
 class Gate:

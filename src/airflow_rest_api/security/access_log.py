@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode
 
-from airflow_rest_api.commands import masking, rules
+from airflow_rest_api import secret_names
+from airflow_rest_api.commands import masking
 from airflow_rest_api.security.request_size import is_taken
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def quiet(query: bytes) -> bytes:
     """Return a query string without the secrets in it; one that has none as it is."""
     if not is_taken(query):
         # The guard has refused it unseen, and nobody looks into it now.
-        return rules.MASK.encode()
+        return secret_names.MASK.encode()
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     key = next((value for name, value in pairs if name == "key"), "")
     shown = [(name, _shown(name, value, key)) for name, value in pairs]
@@ -47,8 +48,6 @@ def quiet(query: bytes) -> bytes:
 def _shown(name: str, value: str, key: str) -> str:
     if not value:
         return value
-    if rules.names_a_secret(name.replace("-", "_")) or (
-        name == "value" and (not key or masking.hides_value_of(key))
-    ):
-        return rules.MASK
+    if secret_names.is_secret(name) or (name == "value" and secret_names.value_is_secret(key)):
+        return secret_names.MASK
     return masking.masked_text(value)

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.event_log import Event, fitted, write
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.security.access import Forbidden
+from airflow_rest_api.errors import Forbidden, Unavailable
 from airflow_rest_api.security.refusals import Refusals
-from airflow_rest_api.storage.errors import Unavailable
 from airflow_rest_api.storage.transient import away
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import CLOSE, BodyTooSlow
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,7 +23,7 @@ class BodyDeadline:
         self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; whoever reads its body gets a Problem when the time is over."""
+        """Pass the request on; whoever reads its body gets a ApiError when the time is over."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -40,11 +40,9 @@ class BodyDeadline:
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, deadline - loop.time()))
             except asyncio.TimeoutError:
-                raise Problem(
-                    408,
-                    "too_slow",
+                raise BodyTooSlow(
                     f"The body was not here after {self.seconds:g} seconds ([rest_api_plugin] body_timeout).",
-                    headers={"Connection": "close"},
+                    headers=CLOSE,
                 ) from None
             whole = not message.get("more_body", False)
             return message

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from airflow_rest_api.commands.model import Command
-from airflow_rest_api.commands.needs import Ask, Need, Resource, needs_of, of_effect
+from airflow_rest_api.commands.needs import Ask, Need, Resource
+from airflow_rest_api.commands.policy import needs_of, of_effect
 
 LISTED = frozenset({Resource.DAG, Resource.CONNECTION, Resource.VARIABLE, Resource.POOL, Resource.TEAM})
 """The kinds of which a user may be allowed some objects and not others."""

@@ -11,15 +11,15 @@ from urllib.parse import unquote
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from airflow_rest_api.airflow.errors import InvalidToken
 from airflow_rest_api.airflow.tokens import expires_at
-from airflow_rest_api.paths import PAGES, STATIC, local_path
-from airflow_rest_api.problem import Problem, of_database
+from airflow_rest_api.asgi import PAGES, STATIC, error_response, local_path
+from airflow_rest_api.errors import AnotherUser, ApiError, InvalidToken, NotAuthenticated, WrongHeaderToken
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.header_token import FAILED, HeaderToken
 from airflow_rest_api.security.remembered import WAIT, Remembered, needs_no_database
 from airflow_rest_api.security.request_size import refuse_oversized
 from airflow_rest_api.security.sites import Use, cookie, cookie_counts, refuse_others
+from airflow_rest_api.storage.transient import of_database
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -45,7 +45,7 @@ class Door(Protocol):
     async def user(self, scope: Scope, host: Host, cookie: str | None = None) -> object:
         """Return the user; or the answer, a Response, where there is none. A cookie counts without header."""
 
-    def refusal(self, scope: Scope, problem: Problem) -> Response:
+    def refusal(self, scope: Scope, error: ApiError) -> Response:
         """Return the answer to a request that the guard itself turns away."""
 
 
@@ -100,10 +100,10 @@ class Guard:
             if not isinstance(user, Response):
                 _expect(headers, self.host.user_name(user))
         except Exception as error:
-            problem = error if isinstance(error, Problem) else of_database(error)
-            if problem is None:
+            found = error if isinstance(error, ApiError) else of_database(error)
+            if found is None:
                 raise
-            user = door.refusal(scope, problem) if door else self._refusal(scope, problem)
+            user = door.refusal(scope, found) if door else self._refusal(scope, found)
         if isinstance(user, Response):
             await user(scope, receive, send)
             return
@@ -123,22 +123,12 @@ class Guard:
             return await self._header_user()
         token = _bearer(headers) or self._cookie(scope, headers)
         if token is None:
-            raise Problem(
-                401,
-                "not_authenticated",
-                "Send a token of Airflow's: Authorization: Bearer <token>. POST /auth/token gives one.",
-                headers={"WWW-Authenticate": 'Bearer realm="Airflow"'},
-            )
+            raise NotAuthenticated
         try:
             return await self._user_of(token, scope)
-        except InvalidToken as error:
+        except InvalidToken:
             self._remembered.forget(token)
-            raise Problem(
-                401,
-                "invalid_token",
-                str(error),
-                headers={"WWW-Authenticate": 'Bearer realm="Airflow", error="invalid_token"'},
-            ) from None
+            raise
 
     async def _user_of(self, token: str, scope: Scope) -> object:
         """Return the user of a token, as of a moment ago where nobody can be asked and that is enough."""
@@ -158,10 +148,10 @@ class Guard:
         self._remembered.put(token, user)
         return user
 
-    def _refusal(self, scope: Scope, problem: Problem) -> Response:
+    def _refusal(self, scope: Scope, error: ApiError) -> Response:
         """Return the error, or the way to the login for a page."""
-        asks = problem.status == 401 and self.sign_in is not None and _path(scope) in WITHOUT_HEADER_TOKEN
-        return (self.sign_in(scope) if asks and self.sign_in else None) or problem.response()
+        asks = error.status == 401 and self.sign_in is not None and _path(scope) in WITHOUT_HEADER_TOKEN
+        return (self.sign_in(scope) if asks and self.sign_in else None) or error_response(error)
 
     def _require_header_token(self, scope: Scope) -> None:
         if not self.header_token.asked_for or self.header_token.is_carried(scope["headers"]):
@@ -169,7 +159,7 @@ class Guard:
         path = _path(scope)
         if scope["method"] in ("GET", "HEAD") and (path in WITHOUT_HEADER_TOKEN or path.startswith(STATIC)):
             return
-        raise Problem(403, "header_token", FAILED)
+        raise WrongHeaderToken(FAILED)
 
     def _acts_as_header_user(self, scope: Scope, headers: Headers) -> bool:
         """Whether the header token is there and no other credentials, not even bad ones."""
@@ -206,12 +196,10 @@ class Guard:
 
 
 def _expect(headers: Headers, name: str) -> None:
-    """Raise Problem where a request is to act as somebody else."""
+    """Raise ApiError where a request is to act as somebody else."""
     expected = headers.get(EXPECTED)
     if expected is not None and unquote(expected) != name:
-        raise Problem(
-            401, "another_user", f"You are signed in as {name}, and this is to be done by another user."
-        )
+        raise AnotherUser(f"You are signed in as {name}, and this is to be done by another user.")
 
 
 def _is_page(scope: Scope) -> bool:

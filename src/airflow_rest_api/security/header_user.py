@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
-from airflow_rest_api.airflow.errors import NoNames
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.airflow.accounts import NoNames
+from airflow_rest_api.errors import ApiError, HeaderUserGone, Misconfigured
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class HeaderUser:
         """Look for the user when the server starts, so that its log says early what is wrong."""
         try:
             await self.check()
-        except Problem:
+        except ApiError:
             pass  # logged; the requests are answered with it
         except Exception:
             log.exception("The user of %s could not be looked for; the next request tries again", OPTION)
@@ -51,24 +51,20 @@ class HeaderUser:
         See that the user exists, before each request until they once did: Airflow knows its users only
         after it has mounted us.
 
-        :raises Problem: they do not; the plugin stays off
+        :raises ApiError: they do not; the plugin stays off
         """
         if self._found:
             return
         if await self._load() is None:
             log.error("The REST API plugin is off: %s names nobody who exists and is active", OPTION)
-            raise Problem(
-                503,
-                "misconfigured",
-                "The REST API plugin is off because of its configuration; the server's log says why.",
-            )
+            raise Misconfigured
         self._found = True
 
     async def load(self) -> Any:
-        """Return the user as they are now; raise Problem where they are gone or not active any more."""
+        """Return the user as they are now; raise ApiError where they are gone or not active any more."""
         user = await self._load()
         if user is None:
-            raise Problem(401, "no_user", f"The user of {OPTION} does not exist any more or is not active.")
+            raise HeaderUserGone(f"The user of {OPTION} does not exist any more or is not active.")
         return user
 
     async def _load(self) -> Any:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from airflow_rest_api.paths import PAGES, STATIC
+from airflow_rest_api.asgi import PAGES, STATIC
 
 SECONDS = 60.0
 """For how long: a token that was taken back meanwhile sees nothing but the list of commands."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import CLOSE, AddressTooLong, HeadersTooLarge, TooManyParameters
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -24,25 +24,21 @@ def refuse_oversized(scope: Scope) -> None:
     """
     Refuse a request whose address or headers are larger than anybody needs.
 
-    :raises Problem: 414 and 431 (RFC 9110, 15.5.15; RFC 6585, 5), 400 for too many parameters
+    :raises ApiError: 414 and 431 (RFC 9110, 15.5.15; RFC 6585, 5), 400 for too many parameters
     """
     query = scope["query_string"]
     path = scope.get("raw_path") or scope["path"].encode(errors="replace")
     if len(path) + len(query) > LARGEST_ADDRESS:
-        raise Problem(
-            414,
-            "address_too_long",
+        raise AddressTooLong(
             f"The address has more than {LARGEST_ADDRESS} bytes: send arguments in the body.",
-            headers={"Connection": "close"},
+            headers=CLOSE,
         )
     if not is_taken(query):
-        raise Problem(400, "too_many_parameters", f"The query has more than {MOST_PARAMETERS} parameters.")
+        raise TooManyParameters(f"The query has more than {MOST_PARAMETERS} parameters.")
     if sum(len(name) + len(value) + _AROUND for name, value in scope["headers"]) > LARGEST_HEADERS:
-        raise Problem(
-            431,
-            "headers_too_large",
+        raise HeadersTooLarge(
             f"The headers have more than {LARGEST_HEADERS} bytes.",
-            headers={"Connection": "close"},
+            headers=CLOSE,
         )
 
 

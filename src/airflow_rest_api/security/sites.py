@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from airflow_rest_api.problem import Problem
+from airflow_rest_api.errors import CrossSite
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -73,18 +73,14 @@ def refuse_others(headers: Headers, trusted: Collection[str], *, followed_link: 
 
     :param trusted: origins that may
     :param followed_link: a link from elsewhere may lead here
-    :raises Problem: the request comes from elsewhere
+    :raises ApiError: the request comes from elsewhere
     """
     if not _from_elsewhere(headers):
         return
     if followed_link and headers.get("sec-fetch-mode") == "navigate":
         return
     if headers.get("origin") not in trusted:
-        raise Problem(
-            403,
-            "cross_site",
-            "Requests from other sites are refused but for [api] access_control_allow_origins.",
-        )
+        raise CrossSite
 
 
 def _from_elsewhere(headers: Headers) -> bool:

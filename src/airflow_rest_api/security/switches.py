@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.commands.needs import RUN_DAG_CODE
+from airflow_rest_api.commands.policy import RUN_DAG_CODE
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Command

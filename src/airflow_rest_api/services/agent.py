@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.storage.errors import Unavailable
+from airflow_rest_api.errors import Unavailable
 
 if TYPE_CHECKING:
     from airflow_rest_api.services.local import Local

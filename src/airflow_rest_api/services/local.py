@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.installation import Places, places
-from airflow_rest_api.engine import Busy
-from airflow_rest_api.operations.errors import TooManyWaiting
+from airflow_rest_api.errors import AlreadyRunning, Busy, TooManyWaiting, Unavailable, UnknownService
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.services import processes, reconcile
-from airflow_rest_api.services.errors import AlreadyRunning, NoSuchService
 from airflow_rest_api.services.files import HOME
 from airflow_rest_api.services.kinds import KINDS
 from airflow_rest_api.services.launching import Launcher, Plan
@@ -25,7 +23,6 @@ from airflow_rest_api.services.model import Service, State, Wish
 from airflow_rest_api.services.orphans import Orphans
 from airflow_rest_api.services.store import ServiceStore, Taken
 from airflow_rest_api.services.supervisor import KILL, RESTART, STOP
-from airflow_rest_api.storage.errors import Unavailable
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Operation
@@ -203,7 +200,7 @@ class Local:
             if failure and service.keeper is None and not service.state.ended:
                 failed = {"state": State.FAILED, "claim": None, "wish": None, "ended_at": now()}
                 await self._store.change(service, **failed, message=failure)
-        except NoSuchService:
+        except UnknownService:
             return
         except Exception:
             # The next round finds out how it is.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.services.errors import NoLog, NoLogYet
+from airflow_rest_api.errors import NoLog, NoLogYet
 from airflow_rest_api.services.log_files import NotOurs, open_to_read
 from airflow_rest_api.services.model import State
 

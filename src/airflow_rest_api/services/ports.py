@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.services.errors import PortInUse
+from airflow_rest_api.errors import PortInUse
 
 if TYPE_CHECKING:
     from airflow_rest_api.services.kinds import Kind

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow import jobs
 from airflow_rest_api.airflow.asking import ask
-from airflow_rest_api.operations.model import new_id
-from airflow_rest_api.services import logs
-from airflow_rest_api.services.errors import (
+from airflow_rest_api.errors import (
     AlreadyRunning,
     CannotRepeat,
     NoLog,
-    NoSuchService,
     NotManaged,
     StillRunning,
+    UnknownService,
 )
+from airflow_rest_api.operations.model import new_id
+from airflow_rest_api.services import logs
 from airflow_rest_api.services.files import log_name
 from airflow_rest_api.services.jobs import Seen, paired
 from airflow_rest_api.services.kinds import BY_JOB_TYPE
@@ -82,15 +82,15 @@ class Services:
             raise
 
     async def of_operation(self, operation: str) -> Service:
-        """Return the service that an operation has started; raise NoSuchService."""
+        """Return the service that an operation has started; raise UnknownService."""
         return await self.local.look(await self._store.of_operation(operation))
 
     async def get(self, identifier: str) -> Seen:
-        """Return a component as it is now, with what Airflow knows of it; raise NoSuchService."""
+        """Return a component as it is now, with what Airflow knows of it; raise UnknownService."""
         for seen in await self.list():
             if seen.service.id == identifier:
                 return await asyncio.to_thread(_with_last_lines, seen)
-        raise NoSuchService(identifier)
+        raise UnknownService
 
     async def list(self) -> list[Seen]:
         """Return all services as they are now, and the components that others have started."""
@@ -102,7 +102,7 @@ class Services:
         Ask a component to end, on whichever host it is; for one that has ended nothing changes.
 
         :param force: kill it, with all it has started
-        :raises NoSuchService: there is none
+        :raises UnknownService: there is none
         :raises NotManaged: somebody else has started it
         """
         await self._want(identifier, Wish.KILL if force else Wish.STOP, user)
@@ -111,7 +111,7 @@ class Services:
         """
         Ask a component to end and start it again; one that has ended is started.
 
-        :raises NoSuchService: there is none
+        :raises UnknownService: there is none
         :raises NotManaged: somebody else has started it
         :raises CannotRepeat: it has ended, and was started with secrets
         :raises AlreadyRunning: it has ended, and the same runs as another service
@@ -128,9 +128,9 @@ class Services:
         stored = await self._store.get(identifier)
         unseen = now() - (stored.seen_at or stored.created_at)
         if not stored.state.ended and not self.local.is_mine(stored) and unseen < GIVEN_UP:
-            raise StillRunning(identifier)
+            raise StillRunning
         if not service.state.ended or not await self.local.forget(stored):
-            raise StillRunning(identifier)
+            raise StillRunning
 
     async def wait(self, identifier: str, seconds: float, *, ended: bool = False) -> None:
         """
@@ -152,7 +152,7 @@ class Services:
     async def _one(self, identifier: str) -> Service:
         if identifier.startswith("job-"):
             await self.get(identifier)
-            raise NotManaged(identifier)
+            raise NotManaged
         return await self.local.look(await self._store.get(identifier))
 
     async def _want(self, identifier: str, wish: Wish, user: str) -> None:
@@ -162,7 +162,7 @@ class Services:
                 if wish is not Wish.RESTART:
                     return
                 if service.secret:
-                    raise CannotRepeat(identifier)
+                    raise CannotRepeat
             # As it is stored: one of another host may only seem to be lost.
             stored = await self._store.get(identifier)
             changed = await self._store.change(stored, wish=wish, wished_by=user)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from airflow_rest_api.errors import UnknownService
 from airflow_rest_api.operations.damaged import Row, json_object, moment_of, texts, truth
-from airflow_rest_api.services.errors import NoSuchService
 from airflow_rest_api.services.model import Restart, Service, State, Wish
 from airflow_rest_api.services.tables import SERVICE
 from airflow_rest_api.storage.schema import LONGEST_NAME, storable
@@ -68,10 +68,10 @@ class ServiceStore:
             raise Taken(await self._holder(service.claim)) from None
 
     async def get(self, identifier: str) -> Service:
-        """Return a service; raise NoSuchService."""
+        """Return a service; raise UnknownService."""
         found = await self._select(SERVICE.c.id == identifier)
         if not found:
-            raise NoSuchService(identifier)
+            raise UnknownService
         return found[0]
 
     async def everything(self) -> list[Service]:
@@ -109,10 +109,10 @@ class ServiceStore:
         await self._database.run(lambda connection: connection.execute(chosen))
 
     async def of_operation(self, operation: str) -> Service:
-        """Return the service that an operation has started; raise NoSuchService."""
+        """Return the service that an operation has started; raise UnknownService."""
         found = await self._select(SERVICE.c.operation == operation)
         if not found:
-            raise NoSuchService(operation)
+            raise UnknownService
         return found[0]
 
     async def seen(self, host: str, place: str, now: datetime, before: datetime) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from airflow_rest_api.storage.errors import Unavailable
+from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.storage.transient import Trouble, trouble_of
 
 if TYPE_CHECKING:

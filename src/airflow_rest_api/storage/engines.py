@@ -6,8 +6,6 @@ import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.storage.errors import BadDatabase
-
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
 
@@ -37,6 +35,10 @@ CONNECT: dict[str, dict[str, Any]] = {
     "mysqldb": _MYSQL,
     "pysqlite": {"timeout": 30, "check_same_thread": False},
 }
+
+
+class BadDatabase(ValueError):
+    """The address of a database cannot be used; the message does not hold its password."""
 
 
 def own_engine(address: str) -> Engine:

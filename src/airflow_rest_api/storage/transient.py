@@ -7,6 +7,9 @@ from enum import Enum
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from airflow_rest_api.errors import ApiError, Unavailable
+from airflow_rest_api.room import of_disk
+
 
 class Trouble(Enum):
     """What to do about an error."""
@@ -62,6 +65,18 @@ def trouble_of(error: BaseException) -> Trouble | None:
 def away(error: BaseException) -> bool:
     """Return whether an exception, also one of Airflow's own queries, says that the database is away."""
     return trouble_of(error) in (Trouble.AWAY, Trouble.AGAIN)
+
+
+def of_database(error: BaseException) -> Unavailable | None:
+    """Return the error for a client where one, of Airflow's own queries too, says the database is away."""
+    if isinstance(error, Unavailable):
+        return error
+    return Unavailable() if away(error) else None
+
+
+def foreseen(error: BaseException) -> ApiError | None:
+    """Return the error for a client where an error, raised by whatever, says: no database, or no room."""
+    return of_database(error) or of_disk(error)
 
 
 def _postgresql(code: str) -> Trouble | None:

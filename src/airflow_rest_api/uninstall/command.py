@@ -44,7 +44,7 @@ def main(options: Namespace) -> int:
     """Return 0 when nothing is left, or when only a list was wanted; 1 when something is."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from airflow_rest_api.problem import Problem
+    from airflow_rest_api.errors import ApiError
     from airflow_rest_api.settings import BadSetting, Settings
     from airflow_rest_api.uninstall.rows import NewerTables
 
@@ -52,7 +52,7 @@ def main(options: Namespace) -> int:
         settings = Settings.load()
         ours, airflows = engines(settings)
         steps = leftovers(ours, airflows)
-    except (BadSetting, NewerTables, Problem) as error:
+    except (BadSetting, NewerTables, ApiError) as error:
         print(error, file=sys.stderr)
         return 1
     except SQLAlchemyError as error:

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from airflow_rest_api.paths import MOUNT, root_path
+from airflow_rest_api.asgi import MOUNT, root_path
 from airflow_rest_api.security.sites import cookie
 from airflow_rest_api.web.page import HEADERS, hop
 

@@ -91,9 +91,9 @@ with DAG("d", schedule=None):
 
 SCRIPT = """
 import json, sys
-from airflow_rest_api.airflow.child import printing
+from airflow_rest_api.airflow.child import output
 from airflow.dag_processing.dagbag import DagBag
-printing.dag_files_to_stderr()
+output.dag_files_to_stderr()
 print("before ", end="")
 bag = DagBag(sys.argv[1])
 print("behind")
@@ -131,8 +131,8 @@ def test_stdout_is_what_it_was_behind_a_file_that_cannot_be_imported(tmp_path: P
 
 PAUSING = """
 import sys
-from airflow_rest_api.airflow.child import printing
-printing.paused_as(sys.argv[1] == "True")
+from airflow_rest_api.airflow.child import output
+output.paused_as(sys.argv[1] == "True")
 from airflow.cli.simple_table import AirflowConsole
 rows = [{"dag_id": "a", "is_paused": "before"}, {"dag_id": "b", "is_paused": "before"}]
 AirflowConsole().print_as(data=rows, output=sys.argv[2])

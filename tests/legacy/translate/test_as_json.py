@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.request import Sent, understand
 from airflow_rest_api.legacy.translate import translate
 from airflow_rest_api.legacy.translate.plan import Answer, Context, Work
@@ -51,7 +51,7 @@ def test_a_command_that_can_print_json_is_asked_to(ask: Ask, query: str, line: s
 
 def test_dags_of_one_path_are_listed_as_json(ask: Ask) -> None:
     work = ask("api=list_dags&subdir=team")
-    assert (work.entry, work.effect) == ("dag_list", Effect.READ)
+    assert (work.entry, work.effect) == ("listings:list_dags", Effect.READ)
     assert work.order == {"subdir": "team", "report": False, "output": "json"}
     assert ask("api=list_dags&subdir=team&report").effect is Effect.EXECUTE
 
@@ -59,7 +59,7 @@ def test_dags_of_one_path_are_listed_as_json(ask: Ask) -> None:
 @pytest.mark.parametrize("kind", ["connections", "variables"])
 def test_what_1_x_listed_is_read_by_us_with_the_permissions_of_the_command(ask: Ask, kind: str) -> None:
     work = ask(f"api={kind}")
-    assert (work.entry, work.order) == ("listed", {"kind": kind})
+    assert (work.entry, work.order) == ("listings:list_rows", {"kind": kind})
     assert names(work) == [f"{kind} list"]
     assert work.airflow_cmd.startswith(f"airflow {kind} list")
     assert work.effect is Effect.READ
@@ -67,7 +67,7 @@ def test_what_1_x_listed_is_read_by_us_with_the_permissions_of_the_command(ask: 
 
 @pytest.mark.parametrize("query", ["connections&add=on&conn_id=c&conn_uri=x://h", "variables&delete=k"])
 def test_other_verbs_stay_commands(ask: Ask, query: str) -> None:
-    assert ask(f"api={query}").entry == "command"
+    assert ask(f"api={query}").entry == "commands:run_commands"
 
 
 def test_a_pool_that_is_deleted_is_shown_to_those_who_may_see_it(ask: Ask) -> None:

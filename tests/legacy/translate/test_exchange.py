@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.translate.exchange import path_in
 
 

@@ -5,11 +5,10 @@ from io import BytesIO
 
 import pytest
 
-from airflow_rest_api.commands.errors import UnknownCommand
 from airflow_rest_api.commands.model import Argument, Command, Effect
+from airflow_rest_api.errors import Refusal, UnknownCommand
 from airflow_rest_api.legacy.body import Body, File
 from airflow_rest_api.legacy.deploy import Deployment
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Sent, understand
 from airflow_rest_api.legacy.translate import translate
 from airflow_rest_api.legacy.translate.backfill import dates

@@ -1,8 +1,9 @@
 """
 What runs in the engine's child process for the 1.x endpoints: no other module of `legacy` works with Airflow.
 
-Each module has a function ``main(argv)`` whose only word is an order: a JSON object. What it prints is the
-command's output; what it has to tell the server (refused, an answer, a warning) goes through `messages`.
+An entry point is a function made by `messages.ordered`: its only word is an order, a JSON object. What it
+prints is the command's output; what it has for the server (refused, an answer, a warning) goes through
+`messages`.
 """
 
 from __future__ import annotations

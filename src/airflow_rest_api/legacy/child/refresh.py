@@ -24,7 +24,7 @@ NO_PROCESSOR = "No DAG processor is alive: "
 
 
 @ordered
-def main(order: dict[str, Any]) -> None:
+def refresh(order: dict[str, Any]) -> None:
     """Order: `dag_id`, or none for all; `here`: there is no DAG processor, and the caller may do its work."""
     dag_id = order.get("dag_id")
     files = [_file_of(dag_id)] if dag_id else sorted(parsing.all_files())

@@ -7,7 +7,7 @@ import json
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.legacy.child import dags, runs
+from airflow_rest_api.legacy.child import dags
 from airflow_rest_api.legacy.child.messages import Refused, ordered, warn
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ DEPENDENCY_FLAGS = {
 
 
 @ordered
-def main(order: dict[str, Any]) -> int:
+def run_task(order: dict[str, Any]) -> int:
     """
     Order: `dag_id`, `task_id`, `execution_date`; `mark_success`, `local`, `pool`, `DEPENDENCY_FLAGS`;
     `json`: what was done is printed as JSON as well, last.
@@ -85,7 +85,7 @@ def find(order: dict[str, Any], session: Session) -> tuple[Any, Any]:
     dag = SerializedDagModel.get_dag(dag_id, session=session)
     if dag is None or not dag.has_task(task_id):
         raise SystemExit(f"Task {task_id} not found in DAG {dag_id}")
-    run = runs.find(dag_id, date, session)
+    run = dags.find_run(dag_id, date, session)
     if run is None:
         raise SystemExit(
             f"There is no run of DAG {dag_id} with the run id or logical date {date}: trigger one first"

@@ -1,8 +1,9 @@
-"""The app at `/api/v1/security`."""
+"""The app at `/api/v1/security`: tokens for a user name and a password, and for a refresh token."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
@@ -11,18 +12,17 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from airflow_rest_api import __version__
+from airflow_rest_api import __version__, json_text
 from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow.accounts import Accounts
 from airflow_rest_api.airflow.auth import Airflow3
-from airflow_rest_api.airflow.errors import InvalidToken, Revoked
 from airflow_rest_api.airflow.tokens import claims_to_be_refresh_token
-from airflow_rest_api.api.errors import LastResort
+from airflow_rest_api.api.handlers import LastResort
+from airflow_rest_api.asgi import root_path
+from airflow_rest_api.errors import ApiError, InvalidToken, Revoked
+from airflow_rest_api.header_values import media_type
 from airflow_rest_api.legacy import bearer
-from airflow_rest_api.legacy.login.body import BadLogin, read_login
-from airflow_rest_api.legacy.login.endpoint import ROOT_APP, NoEndpoint, token_endpoint
 from airflow_rest_api.legacy.login.throttle import Throttle, TooMany
-from airflow_rest_api.problem import Problem
 from airflow_rest_api.security.body_deadline import BodyDeadline
 from airflow_rest_api.security.client_address import Networks, client_address, parse
 from airflow_rest_api.security.request_size import refuse_oversized
@@ -42,8 +42,51 @@ BODY_TIMEOUT = 30
 """Seconds in which the body of a login must have arrived."""
 REFUSED = "Not authorized"
 REFRESH_ONLY = "Only refresh tokens are allowed"
+ROOT_APP = "rest_api_root_app"
+AUTH = "/auth"  # airflow.api_fastapi.app.AUTH_MANAGER_FASTAPI_APP_PREFIX without the API server's own
+LIMIT = 65_536
+NOT_JSON = "Request payload is not JSON"
+MISSING = "Missing required parameter"
+FALSE = frozenset({"", "false", "off", "0", "no"})
 
 router = APIRouter(include_in_schema=False)
+
+
+class BadLogin(Exception):
+    """A login that is not verified; the message is the contract's."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Login:
+    """What a client wants to sign in with."""
+
+    username: str
+    password: str
+    provider: str
+    refresh: bool
+
+    def __repr__(self) -> str:
+        return "Login(***)"
+
+    @property
+    def can_be_right(self) -> bool:
+        """Whether user name and password are text; databases and hashes stumble over what is not."""
+        for text in (self.username, self.password):
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                return False
+            if "\0" in text:
+                return False
+        return True
+
+
+class NoEndpoint(Exception):
+    """The auth manager gives out no tokens for a user name and a password."""
 
 
 @dataclass
@@ -70,7 +113,7 @@ class LoginApp(FastAPI):
         if scope["type"] == "http":
             try:
                 refuse_oversized(scope)
-            except Problem as problem:
+            except ApiError as problem:
                 answer = JSONResponse({"message": str(problem)}, problem.status, problem.headers)
                 await answer(scope, receive, send)
                 return
@@ -107,7 +150,7 @@ def create_login_app(
         parse(settings.trusted_proxies),
     )
     app.include_router(router)
-    for kind in (BadLogin, TooMany, Problem, HTTPException):
+    for kind in (BadLogin, TooMany, ApiError, HTTPException):
         app.add_exception_handler(kind, _answer)
     # Shorter than elsewhere: who sends it need not be anybody yet.
     app.add_middleware(BodyDeadline, seconds=min(settings.body_timeout, BODY_TIMEOUT))
@@ -192,4 +235,78 @@ async def _answer(request: Request, error: Exception) -> Response:
         phrase = HTTPStatus(error.status_code).phrase
         return JSONResponse({"message": phrase}, error.status_code, dict(error.headers or {}))
     status: Any = getattr(error, "status", 500)
-    return JSONResponse({"message": str(error)}, status, getattr(error, "headers", None))
+    message = error.message if isinstance(error, ApiError) else str(error)
+    return JSONResponse({"message": message}, status, getattr(error, "headers", None))
+
+
+async def read_login(request: Request) -> Login:
+    """Return the login in a request; raise BadLogin where there is none, in the contract's order."""
+    if not _is_json(request.headers.get("content-type", "")):
+        raise BadLogin(400, NOT_JSON)
+    content = bytearray()
+    async for piece in request.stream():
+        content += piece
+        if len(content) > LIMIT:
+            raise BadLogin(413, "Request payload is too large")
+    try:
+        document = json_text.loads(bytes(content))
+    except ValueError:
+        raise BadLogin(400, NOT_JSON) from None
+    if not isinstance(document, dict):
+        raise BadLogin(400, "Request payload is not a JSON object")
+    given = [document.get(name) for name in ("username", "password", "provider")]
+    if not all(given):
+        raise BadLogin(400, MISSING)
+    texts = [value for value in given if isinstance(value, str)]
+    if len(texts) < len(given):
+        raise BadLogin(400, "A parameter has the wrong type")
+    username, password, provider = texts
+    return Login(username, password, provider, _is_true(document.get("refresh")))
+
+
+def _is_json(content_type: str) -> bool:
+    kind = media_type(content_type)
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def _is_true(value: Any) -> bool:
+    if isinstance(value, str):
+        return value.strip().lower() not in FALSE
+    return bool(value)
+
+
+def token_endpoint(scope: Scope, prefix: str) -> Callable[[str, str], Awaitable[str | None]]:
+    """
+    Return a function that asks `POST /auth/token`.
+
+    The request goes to the app that the API server has mounted for its auth manager, never to an address:
+    a server does not reliably know its own.
+
+    :param scope: of the request that came in, whose client the endpoint is told
+    :param prefix: where our own app is mounted
+    """
+
+    async def ask(username: str, password: str) -> str | None:
+        import httpx
+
+        app = _auth_app(scope.get(ROOT_APP))
+        root = root_path(scope).removesuffix(prefix) + AUTH
+        client = tuple(scope.get("client") or ("127.0.0.1", 0))
+        transport = httpx.ASGITransport(app, root_path=root, client=client, raise_app_exceptions=True)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as session:
+            answer = await session.post(f"{root}/token", json={"username": username, "password": password})
+        if answer.status_code == 401:
+            return None
+        token = answer.json().get("access_token") if answer.is_success else None
+        if not token:
+            raise NoEndpoint(f"POST {AUTH}/token answered {answer.status_code}")
+        return str(token)
+
+    return ask
+
+
+def _auth_app(root: Any) -> Any:
+    for route in getattr(root, "routes", ()):
+        if getattr(route, "path", None) == AUTH and hasattr(route, "app"):
+            return route.app
+    raise NoEndpoint(f"the auth manager has no {AUTH}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.request import Request
 from airflow_rest_api.legacy.translate.plan import (
     CHILD,
@@ -21,7 +21,8 @@ from airflow_rest_api.services.kinds import BY_COMMAND, LOG_SERVER
 from airflow_rest_api.services.launching import Plan
 
 LOG_ARGUMENTS = ("stdout", "stderr", "log-file")
-ENTRY = f"{CHILD}.background:main"
+START = "commands:start_component"
+ENTRY = f"{CHILD}.{START}"
 
 LONGEST_NAME = 200
 _BAD_NAME = re.compile(r"[\0-\x1f\x7f]|\A\.")
@@ -46,7 +47,7 @@ def translate(request: Request, context: Context) -> Work:
     return Work(
         name=command.name,
         effect=Effect.SERVICE,
-        entry="background",
+        entry=START,
         order={},
         lines=[invocation.masked],
         known=command.known,
@@ -63,7 +64,7 @@ def serve_logs(request: Request, context: Context) -> Work:
     return Work(
         name=request.endpoint.name,
         effect=Effect.SERVICE,
-        entry="background",
+        entry=START,
         order={},
         lines=[line_of_1x(request)],
         component=Plan(BY_COMMAND[LOG_SERVER], stdout=stdout, stderr=stderr, entry=ENTRY),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.request import Request
 from airflow_rest_api.legacy.translate.plan import Context, Work, airflow_commands, bind, renamed
 
@@ -24,5 +24,5 @@ def translate(request: Request, context: Context) -> Work:
     work = airflow_commands(request, [bind(context, command, values)], warnings)
     if verb == "list" and context.as_json:
         # Its permissions are those of the command, and it prints what this one does not.
-        return replace(work, entry="listed", order={"kind": "connections"})
+        return replace(work, entry="listings:list_rows", order={"kind": "connections"})
     return work

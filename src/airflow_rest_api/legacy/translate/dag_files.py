@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.dag_files.archive import ENDINGS
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.deploy import Deployment
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Request
 from airflow_rest_api.legacy.translate.plan import Context, Ignored, Work, dag_id_of, own_work
 
@@ -50,7 +50,7 @@ def deploy(request: Request, context: Context) -> Work:
 def refresh(request: Request, context: Context) -> Work:
     """Have the file of a DAG parsed anew, or all: by the DAG processor, or here where none is alive."""
     order = {"dag_id": dag_id_of(request)}
-    ask = own_work(request, "refresh", Effect.WRITE, order)
+    ask = own_work(request, "refresh:refresh", Effect.WRITE, order)
     if context.processor_alive():
         return ask
-    return replace(own_work(request, "refresh", Effect.EXECUTE, {**order, "here": True}), instead=ask)
+    return replace(own_work(request, "refresh:refresh", Effect.EXECUTE, {**order, "here": True}), instead=ask)

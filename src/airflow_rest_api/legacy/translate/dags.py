@@ -18,7 +18,7 @@ from airflow_rest_api.legacy.translate.plan import (
 
 
 def trigger(request: Request, context: Context) -> Work:
-    """Create a run, with the client's date or one that `child.trigger` chooses."""
+    """Create a run, with the client's date or one that `child.commands` chooses."""
     json_object(request, "conf")
     command = command_of(request, context)
     values, warnings = renamed(request, command, leave=("execution_date",))
@@ -34,7 +34,7 @@ def list_dags(request: Request, context: Context) -> Work:
         report = request.given("report")
         output = "json" if context.as_json else "table"
         order = {"subdir": request.get("subdir"), "report": report, "output": output}
-        return own_work(request, "dag_list", Effect.EXECUTE if report else Effect.READ, order)
+        return own_work(request, "listings:list_dags", Effect.EXECUTE if report else Effect.READ, order)
     invocations = [bind(context, command_of(request, context), {})]
     if request.given("report"):
         invocations.append(bind(context, context.catalog.get("dags report"), {}))

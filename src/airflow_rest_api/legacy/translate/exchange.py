@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.errors import Refusal
 
 OPTION = "[rest_api_plugin] exchange_folder"
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any, Protocol
 
-from airflow_rest_api.commands.errors import BadArgument, UnknownCommand
 from airflow_rest_api.commands.model import Command, Effect, Invocation
+from airflow_rest_api.errors import BadArgument, Refusal, UnknownCommand
 from airflow_rest_api.legacy.child.messages import unknown_dag
 from airflow_rest_api.legacy.deploy import Deployment
-from airflow_rest_api.legacy.errors import Refusal
 from airflow_rest_api.legacy.request import Request
 from airflow_rest_api.legacy.translate.names import ARGUMENTS, COMMANDS, IMPLIED, MISSING, SEPARATE
 from airflow_rest_api.services.launching import Plan
@@ -79,7 +78,7 @@ class Work:
     Something for a child process.
 
     :ivar name: for the record of the operation
-    :ivar entry: module of `legacy.child` that does it
+    :ivar entry: `module:function` of `legacy.child` that does it
     :ivar order: what that module takes
     :ivar lines: the command lines for the client's eyes, secrets masked
     :ivar invocations: the commands of Airflow that it runs, for the permissions
@@ -178,7 +177,7 @@ def airflow_commands(
     """
     Return the work of running commands of Airflow one after the other, after the look at DAG and path.
 
-    :param order: more for `child.command`
+    :param order: more for `child.commands`
     """
     order.setdefault("dag_id", dag_id_of(request))
     order.setdefault("subdir", request.get("subdir"))
@@ -186,7 +185,7 @@ def airflow_commands(
     return Work(
         name=invocations[0].command.name,
         effect=max((invocation.command.effect for invocation in invocations), key=STRONGEST_LAST.index),
-        entry="command",
+        entry="commands:run_commands",
         order={"argvs": [invocation.argv for invocation in invocations], **_without_nones(order)},
         lines=[invocation.masked or invocation.argv for invocation in invocations],
         known=all(invocation.command.known for invocation in invocations),

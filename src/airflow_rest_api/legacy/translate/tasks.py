@@ -58,7 +58,7 @@ def list_tasks(request: Request, context: Context) -> Work:
         # With a path the DAG's file is imported, which is its author's code.
         effect = Effect.EXECUTE if request.given("subdir") else Effect.READ
         order = {"dag_id": dag_id_of(request), "subdir": request.get("subdir")}
-        return own_work(request, "task_tree", effect, order)
+        return own_work(request, "listings:show_tree", effect, order)
     values, warnings = renamed(request, command)
     return airflow_commands(request, [bind(context, command, values)], warnings, load=True)
 
@@ -71,4 +71,4 @@ def run(request: Request, context: Context) -> Work:
     order["json"] = context.as_json or None
     lost = [a.name for a in request.endpoint.arguments if a.name not in RUN_TAKES and request.given(a.name)]
     warnings = [Ignored(f"Argument(s) {lost} have no effect", lost)] if lost else []
-    return own_work(request, "run_task", Effect.EXECUTE, order, warnings)
+    return own_work(request, "run_task:run_task", Effect.EXECUTE, order, warnings)

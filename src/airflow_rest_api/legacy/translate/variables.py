@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from airflow_rest_api.legacy.errors import Refusal
+from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.request import Request
 from airflow_rest_api.legacy.translate.exchange import path_in
 from airflow_rest_api.legacy.translate.plan import Context, Ignored, Work, airflow_commands, bind
@@ -47,7 +47,7 @@ def translate(request: Request, context: Context) -> Work:
     ]
     work = airflow_commands(request, invocations, _warnings(request, setting=setting))
     if context.as_json and not steps:
-        return replace(work, entry="listed", order={"kind": "variables"})
+        return replace(work, entry="listings:list_rows", order={"kind": "variables"})
     return work
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.legacy.child import runs
+from airflow_rest_api.legacy.child import dags
 from airflow_rest_api.legacy.child.messages import Refused
 from tests.standin import airflow_database
 
@@ -63,7 +63,7 @@ def find(session: Any) -> Find:
     """Return what finds the id of a run."""
 
     def of(value: str) -> str | None:
-        run = runs.find("runs", value, session)
+        run = dags.find_run("runs", value, session)
         return None if run is None else str(run.run_id)
 
     return of
@@ -164,6 +164,6 @@ def test_the_first_and_the_last_date_are_dates(find: Find, value: str) -> None:
 
 
 def test_a_second_ends_with_its_last_moment() -> None:
-    assert runs.end_of_second(DATE) == DATE.replace(microsecond=999_999)
-    assert runs.end_of_second(DATE.replace(microsecond=1)) == DATE.replace(microsecond=1)
-    assert runs.end_of_second(None) is None
+    assert dags.end_of_second(DATE) == DATE.replace(microsecond=999_999)
+    assert dags.end_of_second(DATE.replace(microsecond=1)) == DATE.replace(microsecond=1)
+    assert dags.end_of_second(None) is None

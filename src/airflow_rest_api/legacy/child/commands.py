@@ -1,16 +1,19 @@
-"""Airflow's own commands, after a look at the DAG, the path and the run that the client named."""
+"""Airflow's own commands and components, after a look at what an order names: DAG, path, run."""
 # ruff: noqa: T201 - printing is how a command answers
 
 from __future__ import annotations
 
 import json
+import re
 import traceback
+from datetime import datetime, timezone
 from typing import Any
 
 from airflow_rest_api.airflow.child import clearing
-from airflow_rest_api.legacy.child import dags, runs
+from airflow_rest_api.legacy.child import dags
 from airflow_rest_api.legacy.child.messages import Refused, ordered, warn
-from airflow_rest_api.legacy.child.trigger import trigger
+from airflow_rest_api.services.child import Order, start
+from airflow_rest_api.services.files import StartRefused
 
 MANY = 1000
 """DAGs from which only their ids are listed."""
@@ -18,9 +21,15 @@ MANY = 1000
 MOST_CLEARED = 1000
 """Task instances that an answer lists: a list that is too long for the output would be none."""
 
+PATTERN = "[scheduler] allowed_run_id_pattern"
+LONG_CONF = 64 * 1024
+"""Characters of a configuration with which the output of the command may be more than is kept."""
+ATTEMPTS = 5
+"""How often a date is chosen: others may trigger the same DAG in the same second."""
+
 
 @ordered
-def main(order: dict[str, Any]) -> None:
+def run_commands(order: dict[str, Any]) -> None:
     """
     Run commands one after the other; one that fails ends the process.
 
@@ -66,7 +75,7 @@ def _run(arguments: Any, argv: list[str], order: dict[str, Any], loaded: dict[st
         # All that the text is made of: with the rest of their columns they may be more than is kept.
         arguments.columns = ["dag_id"]
     if command == "tasks clear":
-        arguments.end_date = runs.end_of_second(arguments.end_date)
+        arguments.end_date = dags.end_of_second(arguments.end_date)
         # The answer says it in the words of 1.10, whose clients want an empty stderr.
         clearing.quiet = bool(order.get("json"))
     if name := order.get("pool"):
@@ -92,7 +101,7 @@ def _names_run(arguments: Any, order: dict[str, Any]) -> bool:
     from airflow.utils.session import create_session
 
     with create_session() as session:
-        run = runs.find(arguments.dag_id, order["date"], session)
+        run = dags.find_run(arguments.dag_id, order["date"], session)
         if run is not None:
             arguments.logical_date_or_run_id = run.run_id
             return True
@@ -151,3 +160,117 @@ def _load(arguments: Any, place: dags.Place | None, params: dict[str, Any] | Non
     if params:
         dag.get_task(arguments.task_id).params.update(params)
     return dag
+
+
+@ordered
+def start_component(order: dict[str, Any]) -> int:
+    """
+    Start a component, print its process id, and wait until it is ready or has failed.
+
+    Order: that of `services.child`, `dag_id` that must exist, and `subdir`, a path inside a bundle.
+    """
+    from airflow.utils.session import create_session
+
+    if dag_id := order.pop("dag_id", None):
+        with create_session() as session:
+            dags.require(dag_id, session)
+    if subdir := order.pop("subdir", None):
+        dags.place_of(subdir)
+    try:
+        return start(Order(**order))
+    except StartRefused as refusal:
+        raise Refused(str(refusal)) from None
+
+
+def trigger(arguments: Any) -> None:
+    """
+    Run `airflow dags trigger` with the arguments of its parser.
+
+    Without a date of the client's the run is for the moment of the request, as it was in 1.x: templates use
+    it, and a run of today's Airflow has none unless it is told. Its id shows the same moment. That moment is
+    a whole second, which clients keep, unless another run of the DAG has it.
+
+    :raises Refused: the run id is one that Airflow is configured not to take
+    """
+    if arguments.run_id is not None:
+        check_run_id(arguments.run_id)
+    arguments.replace_microseconds = False
+    if arguments.logical_date is not None:
+        _show_again(_create_run(arguments, arguments.logical_date), arguments)
+        return
+    for attempt in range(ATTEMPTS):
+        now = datetime.now(timezone.utc)
+        whole = now.replace(microsecond=0)
+        date = now if attempt or _run_exists(arguments.dag_id, whole) else whole
+        try:
+            run = _create_run(arguments, date)
+        except _taken():
+            if attempt == ATTEMPTS - 1 or not _run_exists(arguments.dag_id, date):
+                raise
+        else:
+            _show_again(run, arguments)
+            return
+
+
+def check_run_id(run_id: str) -> None:
+    """Raise Refused where Airflow would not take the id of a run (`SerializedDAG.create_dagrun`)."""
+    from airflow.configuration import conf
+    from airflow.models.dagrun import RUN_ID_REGEX
+
+    pattern = conf.get("scheduler", "allowed_run_id_pattern").strip()
+    if not re.match(RUN_ID_REGEX, run_id) and not (pattern and re.match(pattern, run_id)):
+        raise Refused(
+            f"Argument 'run_id': this Airflow does not take '{run_id[:200]}': its {PATTERN} is {pattern!r}"
+        )
+
+
+def _create_run(arguments: Any, date: datetime) -> dict[str, Any]:
+    """Create the run, and return it; an id of Airflow's making shows its date, not when it was created."""
+    given, arguments.logical_date = arguments.run_id, date
+    try:
+        if given is None:
+            arguments.run_id = _run_id(arguments.dag_id, date)
+        arguments.func(arguments)
+        return {"dag_id": arguments.dag_id, "dag_run_id": arguments.run_id, "logical_date": date.isoformat()}
+    finally:
+        arguments.run_id, arguments.logical_date = given, None
+
+
+def _show_again(run: dict[str, Any], arguments: Any) -> None:
+    """Print a run once more, without its configuration, where what the command printed may be cut."""
+    if len(arguments.conf or "") > LONG_CONF and arguments.output == "json":
+        print(json.dumps([run]))
+
+
+def _run_id(dag_id: str, date: datetime) -> str | None:
+    from airflow._shared.timezones.timezone import coerce_datetime
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.types import DagRunType
+
+    dag: Any = SerializedDagModel.get_dag(dag_id)
+    if dag is None:
+        return None
+    moment = coerce_datetime(date)
+    interval = dag.timetable.infer_manual_data_interval(run_after=moment)
+    run_id: str = dag.timetable.generate_run_id(
+        run_type=DagRunType.MANUAL, run_after=moment, data_interval=interval
+    )
+    return run_id
+
+
+def _taken() -> tuple[type[Exception], ...]:
+    """Return what is raised where another run has the id or the date, so that none was made."""
+    from airflow.exceptions import DagRunAlreadyExists
+    from sqlalchemy.exc import IntegrityError
+
+    return DagRunAlreadyExists, IntegrityError
+
+
+def _run_exists(dag_id: str, date: datetime) -> bool:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        same = select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.logical_date == date)
+        return session.scalar(same.limit(1)) is not None

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from airflow_rest_api.legacy.child.commands import ATTEMPTS, check_run_id, trigger
 from airflow_rest_api.legacy.child.messages import Refused
-from airflow_rest_api.legacy.child.trigger import ATTEMPTS, check_run_id, trigger
 from tests.standin import airflow_database
 
 pytestmark = pytest.mark.airflow

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from airflow_rest_api.errors import ApiError
 
 MOUNT = "/admin/rest_api"
 """Where Airflow's API server has the plugin, below its own path."""
@@ -32,3 +37,10 @@ def local_path(scope: Mapping[str, Any]) -> str:
     if root and (path == root or path.startswith(root + "/")):
         return path[len(root) :]
     return path
+
+
+def error_response(error: ApiError) -> Response:
+    """Return the answer that an error is."""
+    from starlette.responses import JSONResponse
+
+    return JSONResponse({"detail": error.detail}, error.status, error.headers)
