@@ -28,7 +28,7 @@ def test_an_expression_is_applied_by_the_database_in_time(
             connection.execute(insert(table), [{"name": name} for name in NAMES])
         with Session(engine) as session:
             assert expressions.in_database(session, table.c.name, "^e.*e$") == ["example"]
-        monkeypatch.setattr(expressions, "PATIENCE", 0.5)
+        monkeypatch.setattr(expressions, "TIME_LIMIT", 0.5)
         began = time.monotonic()
         with Session(engine) as session:
             # A back reference is what no database finds in linear time. MariaDB gives up by itself.
@@ -69,7 +69,7 @@ ENDLESS = [
 def test_an_expression_that_takes_for_ever_is_given_up(
     expression: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expressions, "LONGEST", 0.2)
+    monkeypatch.setattr(expressions, "CHILD_TIME_LIMIT", 0.2)
     began = time.monotonic()
     with pytest.raises(SystemExit, match="takes longer than"):
         expressions.matching(expression, LONG_NAMES)

@@ -18,7 +18,7 @@ from airflow_rest_api.engine import Ending
 from airflow_rest_api.engine import engine as engine_module
 from airflow_rest_api.engine import process as process_module
 from airflow_rest_api.engine.engine import Engine
-from airflow_rest_api.engine.job import Outcome
+from airflow_rest_api.engine.job import Hooks, Job, Outcome
 from airflow_rest_api.errors import Busy
 from tests.engine.conftest import Run, act, alive, at_rest, first_line, gone, outcome
 
@@ -37,6 +37,58 @@ HOSTILE = [
     "ü✓",
     "*",
 ]
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_a_job_without_an_entry_is_run_by_the_hook(
+    run: Run[Any], new_engine: Callable[..., Engine], fork: bool
+):
+    engine = new_engine(Hooks(main="acts:main"), fork=fork)
+    how, process = run(outcome(engine, Job(["a", "b"])))
+
+    assert how == Outcome(Ending.EXITED, 0)
+    assert process.stdout.text == "main a b\n"
+
+
+def test_a_traceback_begins_below_the_hook(run: Run[Any], new_engine: Callable[..., Engine]):
+    _, process = run(outcome(new_engine(Hooks(main="acts:fail_in_main"), fork=False), Job(["because"])))
+
+    lines = [line for line in process.stderr.text.splitlines() if line.startswith("  File ")]
+    assert [line.rpartition(" ")[2] for line in lines] == ["fail"]
+
+
+@pytest.mark.parametrize(("mask", "shown"), [(True, "'***'"), (False, "'learned-with-given'")])
+def test_what_the_masker_learns_is_masked_where_that_is_asked_for(
+    run: Run[Any], new_engine: Callable[..., Engine], mask: bool, shown: str
+):
+    engine = new_engine(Hooks(masker="acts:learn"), fork=False)
+    secrets = ["given"] if mask else []
+    _, process = run(outcome(engine, act("echo", "learned-with-given", secrets=secrets, mask=mask)))
+
+    assert process.stdout.text == f"{shown}\n"
+
+
+def test_a_file_that_is_watched_and_changes_renews_the_parent_without_disturbing_what_runs(
+    run: Run[Any], new_engine: Callable[..., Engine], tmp_path: Path
+):
+    file = tmp_path / "watched"
+    file.touch()
+    engine = new_engine(Hooks(warm="acts:warm"), preload=(str(file),))
+
+    async def change() -> None:
+        old = engine.submit(act("sleep"))
+        pid = int(await first_line(old))
+        await outcome(engine, act("echo"))
+        assert engine._retired == []
+        file.write_text("changed")
+        await outcome(engine, act("echo"))
+        assert alive(pid)
+        [retired] = engine._retired
+        old.cancel()
+        await old.wait()
+        assert await gone(retired.pid)
+
+    run(change())
 
 
 def test_arguments_arrive_to_the_letter(run: Run[Any], any_engine: Engine):
@@ -292,7 +344,7 @@ def test_beyond_the_limits_a_command_waits_and_then_is_refused(run: Run[Any], en
         with pytest.raises(Busy) as refusal:
             engine.submit(act("echo"))
         assert refusal.value.retry_after >= 1
-        assert [process.state for process in waiting] == ["queued", "queued"]
+        assert [process.started_at for process in waiting] == [None, None]
         assert waiting[1].cancel("Not needed any more.")
         assert await waiting[1].wait() == Outcome(Ending.CANCELLED, message="Not needed any more.")
         for process in running:

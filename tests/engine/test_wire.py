@@ -107,8 +107,8 @@ def test_what_is_of_another_type_or_out_of_range_says_nothing(message: object):
 
 
 def test_what_a_child_says_is_read():
-    assert wire.read({"exit_code": 255}) == wire.Report(255)
-    assert wire.read({"exit_code": 2, "usage": "wrong"}) == wire.Report(2, "wrong")
+    assert wire.read({"exit_code": 255}) == wire.ExitReport(255)
+    assert wire.read({"exit_code": 2, "usage": "wrong"}) == wire.ExitReport(2, "wrong")
     assert wire.read({"secrets": ["a", "b"]}) == wire.Learned(("a", "b"))
     assert wire.read({"begun": True}) == wire.Begun()
     assert wire.read({"becomes": True}) == wire.Becomes()
@@ -116,5 +116,5 @@ def test_what_a_child_says_is_read():
 
 def test_the_words_of_a_parser_are_bounded_and_can_be_written():
     said = wire.read({"exit_code": 2, "usage": "\ud800" + "x" * 100_000})
-    assert isinstance(said, wire.Report)
+    assert isinstance(said, wire.ExitReport)
     assert said.usage == "?" + "x" * (wire.LONGEST_USAGE - 1)

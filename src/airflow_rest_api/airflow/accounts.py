@@ -1,4 +1,4 @@
-"""Airflow 3: signing users in, finding them again, and giving them access tokens."""
+"""Sign users in, find them again, and issue their tokens."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Accounts:
 
     async def sign_in(self, username: str, password: str, endpoint: TokenEndpoint) -> Any:
         """
-        Return the user whose name and password these are, None where they are nobody's.
+        Return the user whose name and password these are, None where there is none.
 
         The simple auth manager and Flask-AppBuilder are asked in the words of their own login services, any
         other auth manager at its address.
@@ -56,8 +56,8 @@ class Accounts:
         Return one text for all names by which the auth manager finds the same user.
 
         Flask-AppBuilder takes any case, what else the database finds equal (on MySQL accents and blanks at
-        the end), and the e-mail address. Of other auth managers nothing is known, and of nobody: there, names
-        that look the same are.
+        the end), and the e-mail address. Of other auth managers nothing is known, nor of a name without a
+        user: there, names that look the same are one.
         """
         manager = users.auth_manager()
         if is_a(manager, FAB):
@@ -209,7 +209,7 @@ def _fab_user_named(manager: Any, name: str) -> Any:
 
 
 def _fab_user_found_by(name: str) -> int | None:
-    """Return whose name it is at a login, as in FabAirflowSecurityManagerOverride.auth_user_db."""
+    """Return the id of the user of a name at a login: FabAirflowSecurityManagerOverride.auth_user_db."""
     from airflow.providers.fab.auth_manager.models import User
     from airflow.utils.session import create_session
     from sqlalchemy import func, select

@@ -1,4 +1,4 @@
-"""Airflow 3: users and permissions through its auth manager."""
+"""Users and permissions, through Airflow's auth manager."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_rest_api.errors import NoUser
 from airflow_rest_api.storage.transient import away
 
 if TYPE_CHECKING:
-    from airflow_rest_api.airflow.permissions import Permissions
+    from airflow_rest_api.airflow.permissions import UserPermissions
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ SIMPLE_ADMIN = "ADMIN"
 FAB_ADMIN = "Admin"  # Flask-AppBuilder's default of AUTH_ROLE_ADMIN
 VIEW = "REST API"
 
-# What nobody but an administrator holds all of, asked of an auth manager whose roles we do not know.
+# What only an administrator holds all of, asked of an auth manager whose roles we do not know.
 ADMINISTERS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ("is_authorized_configuration", ("PUT",), {}),
     ("is_authorized_connection", ("POST", "PUT", "DELETE"), {}),
@@ -72,7 +72,7 @@ class Airflow3:
         Return whether a user may do everything.
 
         The simple auth manager: the role ADMIN. Flask-AppBuilder: the role that its configuration calls the
-        administrators' (``AUTH_ROLE_ADMIN``). Any other: somebody who may change the configuration, and
+        administrators' (``AUTH_ROLE_ADMIN``). Any other: a user who may change the configuration, and
         create, change and delete every connection, variable, pool, DAG and asset, and the view "REST API";
         an auth manager that fails at the question has answered no.
         """
@@ -83,11 +83,11 @@ class Airflow3:
             return _fab_admin_role(manager) in {role.name for role in user.roles}
         return await ask(_administers, manager, user)
 
-    def permissions(self, user: Any) -> Permissions:
+    def permissions(self, user: Any) -> UserPermissions:
         """Return what a user may, by the word of the auth manager."""
-        from airflow_rest_api.airflow.permissions import Permissions
+        from airflow_rest_api.airflow.permissions import UserPermissions
 
-        return Permissions(users.auth_manager(), user)
+        return UserPermissions(users.auth_manager(), user)
 
     def trusted_origins(self) -> frozenset[str]:
         """Return the origins whose pages may call us too: ``[api] access_control_allow_origins``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
-import functools
 
 LONGEST_EVENT = 60
 LONGEST_ID = 250
@@ -18,14 +18,14 @@ LONGEST_NAME = 500
 """The columns of `airflow.models.log.Log`, in characters."""
 
 LONGEST_ROW = 4096
-"""Bytes of all texts of a row together: whatever is asked for, nobody fills the table with it."""
+"""Bytes of all texts of a row together: no request can fill the table."""
 ID_ROOM = 500
 OWNER_ROOM = 256
 """Bytes of one id, and of one of the two columns for the user."""
 SPARE = 64
 """Bytes of what Airflow fills in, such as the time."""
 LINE_ROOM = 1200
-"""Bytes, as JSON, of the command line in the row that Airflow itself writes: see `child.command_rows`."""
+"""Bytes, as JSON, of the command line in the row that Airflow itself writes: see `shorten_command_rows`."""
 
 MARK = "…"
 """Stands where something was cut."""

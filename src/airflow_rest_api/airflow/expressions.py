@@ -12,15 +12,17 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 MATCHING = "import json,re,sys;p,n=json.load(sys.stdin);print(json.dumps([i for i in n if re.search(p,i)]))"
-PATIENCE = 2.0
+TIME_LIMIT = 2.0
 """Seconds for a regular expression, which may take for ever."""
+CHILD_TIME_LIMIT = TIME_LIMIT
+"""Seconds that one may take for all names together, in the child of its command."""
 
 
 class TooSlow(Exception):
     """A regular expression takes longer than one that makes sense does."""
 
     def __init__(self) -> None:
-        super().__init__(f"The regular expression takes longer than {PATIENCE:g} seconds")
+        super().__init__(f"The regular expression takes longer than {TIME_LIMIT:g} seconds")
 
 
 def dags_matching(pattern: str) -> list[str]:
@@ -74,7 +76,7 @@ def _by_python(pattern: str, names: list[str]) -> list[str]:
     asked = json.dumps([pattern, names])
     try:
         done = subprocess.run(
-            words, input=asked, capture_output=True, text=True, timeout=PATIENCE, check=True
+            words, input=asked, capture_output=True, text=True, timeout=TIME_LIMIT, check=True
         )
     except subprocess.TimeoutExpired:
         raise TooSlow from None
@@ -89,12 +91,12 @@ def _limit(session: Any, dialect: str) -> None:
     from sqlalchemy import text
 
     if dialect == "postgresql":
-        session.execute(text(f"SET LOCAL statement_timeout = {int(PATIENCE * 1000)}"))
+        session.execute(text(f"SET LOCAL statement_timeout = {int(TIME_LIMIT * 1000)}"))
 
 
 def _in_time(query: Any) -> Any:
     """Have MySQL give up in time; to MariaDB, whose expressions have bounds of their own, it is a comment."""
-    return query.prefix_with(f"/*+ MAX_EXECUTION_TIME({int(PATIENCE * 1000)}) */", dialect="mysql")
+    return query.prefix_with(f"/*+ MAX_EXECUTION_TIME({int(TIME_LIMIT * 1000)}) */", dialect="mysql")
 
 
 def _is_late(error: Any) -> bool:
@@ -102,10 +104,6 @@ def _is_late(error: Any) -> bool:
     arguments: Any = getattr(error.orig, "args", ())
     # query_canceled of PostgreSQL; ER_QUERY_TIMEOUT and ER_REGEXP_TIME_OUT of MySQL.
     return code == "57014" or (bool(arguments) and arguments[0] in (3024, 3699))
-
-
-LONGEST = PATIENCE
-"""Seconds that an expression may take for all names together."""
 
 
 def matching(expression: str, names: Iterable[str]) -> set[str]:
@@ -120,7 +118,7 @@ def matching(expression: str, names: Iterable[str]) -> set[str]:
 
     # The engine behind `re` looks for signals while it works.
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, LONGEST)
+    signal.setitimer(signal.ITIMER_REAL, CHILD_TIME_LIMIT)
     try:
         found = re.compile(expression)
         return {name for name in names if found.search(name)}

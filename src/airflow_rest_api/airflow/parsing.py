@@ -1,4 +1,4 @@
-"""Airflow 3: what the DAG processor is asked, and what it has made of DAG files. Blocks: for threads only."""
+"""What the DAG processor is asked, and what it has made of DAG files. Blocks: for threads only."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def ask(files: Iterable[File]) -> None:
     wanted = set(files)
     with create_session() as session:
         for bundle, path in sorted(wanted - waiting(wanted)):
-            # Somebody else may ask for the same at the same moment: the table takes a file once.
+            # Another may ask for the same at the same moment: the table takes a file once.
             with contextlib.suppress(IntegrityError), session.begin_nested():
                 session.add(DagPriorityParsingRequest(bundle_name=bundle, relative_fileloc=path))
 

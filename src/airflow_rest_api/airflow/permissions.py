@@ -1,4 +1,4 @@
-"""Airflow 3: what one user may, by the word of the auth manager in use."""
+"""What one user may, by the auth manager in use, and how Flask-AppBuilder grants our powers to a role."""
 
 from __future__ import annotations
 
@@ -8,94 +8,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.expressions import dags_matching
-from airflow_rest_api.airflow.users import FAB, SIMPLE, is_a
+from airflow_rest_api.airflow.users import FAB, SIMPLE, auth_manager, is_a
 from airflow_rest_api.storage.transient import away
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
-
-POWER = "REST API {}"
-
-
-def resource_of(power: str) -> str:
-    """Return the name of the resource on which `can_edit` grants a power."""
-    return POWER.format(power)
-
-
-def create_resources(powers: Iterable[str]) -> None:
-    """Have Flask-AppBuilder, where it is in use, know the permissions that grant our powers to a role."""
-    from airflow.api_fastapi.app import get_auth_manager
-
-    try:
-        if not is_a(get_auth_manager(), FAB):
-            return
-        from airflow.providers.fab.www.security_appless import ApplessAirflowSecurityManager
-        from airflow.utils.session import create_session
-
-        with create_session() as session:
-            security: Any = ApplessAirflowSecurityManager(session=session)
-            for power in powers:
-                security.create_permission("can_edit", resource_of(power))
-    except Exception:
-        # They can still be made by hand; nothing else depends on them.
-        log.exception("The permissions %r could not be created", resource_of("…"))
-
-
-def existing_resources(engine: Engine, powers: Iterable[str], folders_of: str) -> list[str]:
-    """
-    Return the resources that are there for powers, by name; none where Flask-AppBuilder was never in use.
-
-    :param folders_of: a power that is granted for folders too: `<power> <folder>`
-    """
-    from sqlalchemy import inspect, or_, select
-
-    resources = _fab_tables()[0]
-    with engine.connect() as connection:
-        if not inspect(connection).has_table(resources.name):
-            return []
-        ours = or_(
-            resources.c.name.in_([resource_of(power) for power in powers]),
-            resources.c.name.startswith(f"{resource_of(folders_of)} ", autoescape=True),
-        )
-        return list(connection.execute(select(resources.c.name).where(ours)).scalars())
-
-
-def remove_resources(engine: Engine, names: Iterable[str]) -> None:
-    """Take the permissions on some resources from every role, and delete them with the resources."""
-    from sqlalchemy import delete, select
-
-    resources, permissions, granted = _fab_tables()
-    with engine.begin() as connection:
-        there = select(resources.c.id).where(resources.c.name.in_(list(names)))
-        of_resources = list(connection.execute(there).scalars())
-        pairs = select(permissions.c.id).where(permissions.c.view_menu_id.in_(of_resources))
-        of_permissions = list(connection.execute(pairs).scalars())
-        connection.execute(delete(granted).where(granted.c.permission_view_id.in_(of_permissions)))
-        connection.execute(delete(permissions).where(permissions.c.id.in_(of_permissions)))
-        connection.execute(delete(resources).where(resources.c.id.in_(of_resources)))
-
-
-def _fab_tables() -> tuple[Any, Any, Any]:
-    """
-    Return the tables of resources, of pairs of action and resource, and of what roles have.
-
-    As `airflow.providers.fab.auth_manager.models` has them, which may not be installed any more.
-    """
-    from sqlalchemy import column, table
-
-    return (
-        table("ab_view_menu", column("id"), column("name")),
-        table("ab_permission_view", column("id"), column("view_menu_id")),
-        table("ab_permission_view_role", column("permission_view_id")),
-    )
-
-
 log = logging.getLogger(__name__)
 
+POWER = "REST API {}"
+"""The resource of Flask-AppBuilder by which one of our powers is granted to a role."""
 
 ANY = "~"
-"""Airflow's own sign for all DAGs, and no DAG's id: who may work on it may work on every DAG."""
+"""Airflow's own id for all DAGs, and no DAG's: who may work on it may work on every DAG."""
 
 WITH_COLLATIONS = frozenset({"mysql", "mariadb"})
 """The databases that can take two names for the same, by SQLAlchemy's name."""
@@ -111,10 +36,11 @@ NAMED = {
 }
 
 
-class Permissions:
+class UserPermissions:
     """
-    What one user may, for the time of one request. An auth manager that fails at a question has answered no;
-    one whose database is away has not answered.
+    What one user may, for the time of one request.
+
+    An auth manager that fails at a question has answered no; one whose database is away has not answered.
 
     :ivar blocking: whether an answer can take long, so that nothing may be asked from the event loop
     """
@@ -141,13 +67,13 @@ class Permissions:
         return frozenset(found)
 
     def matching_dags(self, pattern: str) -> list[str] | None:
-        """Return the existing DAGs that a regular expression finds; None where nobody can say."""
+        """Return the existing DAGs that a regular expression finds; None where that is not known."""
         if not self.blocking:
             return None  # as below
         return self._once(("matching", pattern), lambda: dags_matching(pattern), otherwise=None)  # type: ignore[no-any-return]
 
     def dags_with_outlet(self, name: str | None, uri: str | None) -> list[str] | None:
-        """Return the DAGs that make an asset; None where nobody can say."""
+        """Return the DAGs that make an asset; None where that is not known."""
         if not self.blocking:
             return None  # who may not do this to every DAG may do it to none
         key = ("outlet", name or "", uri or "")
@@ -179,7 +105,7 @@ class Permissions:
 
     def _may(self, resource: str, method: str, entity: str | None, name: str | None) -> bool:
         if resource == "power":
-            # Another auth manager may let everybody pass: the simple one does.
+            # Another auth manager may let every user pass: the simple one does.
             return self._fab and self._custom_view(method, resource_of(str(entity)))
         if resource == "accounts":
             return self._fab and self._custom_view(method, str(entity))
@@ -193,8 +119,8 @@ class Permissions:
         )
 
     def _may_all(self, resource: str, method: str, entity: str | None) -> bool:
-        sign = ANY if resource == "DAG" else None
-        if resource == "team" or not self._may_one(resource, method, entity, sign, None):
+        all_of_them = ANY if resource == "DAG" else None
+        if resource == "team" or not self._may_one(resource, method, entity, all_of_them, None):
             return False
         if resource not in NAMED or ((self._simple or self._fab) and not self._teams):
             return True
@@ -252,7 +178,7 @@ class Permissions:
 
     def _names(self, resource: str, method: str) -> Iterable[str]:
         if (self._fab and resource != "DAG") or (self._simple and not self._teams):
-            # It tells none of them apart; that of Flask-AppBuilder lists them all to everybody.
+            # It tells none of them apart; that of Flask-AppBuilder lists them all to every user.
             return _existing(resource) if self.may(resource, method, None, None) else ()
         found: Iterable[str] = getattr(self._manager, NAMED[resource][2])(user=self._user, method=method)
         return found
@@ -331,3 +257,74 @@ def _dags_with_outlet(name: str | None, uri: str | None) -> list[str]:
         found = found.where(AssetModel.uri == uri)
     with create_session() as session:
         return list(session.scalars(found.distinct()))
+
+
+def resource_of(power: str) -> str:
+    """Return the name of the resource on which `can_edit` grants a power."""
+    return POWER.format(power)
+
+
+def create_resources(powers: Iterable[str]) -> None:
+    """Have Flask-AppBuilder, where it is in use, know the permissions that grant our powers to a role."""
+    try:
+        if not is_a(auth_manager(), FAB):
+            return
+        from airflow.providers.fab.www.security_appless import ApplessAirflowSecurityManager
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            security: Any = ApplessAirflowSecurityManager(session=session)
+            for power in powers:
+                security.create_permission("can_edit", resource_of(power))
+    except Exception:
+        # They can still be made by hand; nothing else depends on them.
+        log.exception("The permissions %r could not be created", resource_of("…"))
+
+
+def existing_resources(engine: Engine, powers: Iterable[str], folders_of: str) -> list[str]:
+    """
+    Return the resources that are there for powers, by name; none where Flask-AppBuilder was never in use.
+
+    :param folders_of: a power that is granted for folders too: `<power> <folder>`
+    """
+    from sqlalchemy import inspect, or_, select
+
+    resources = _fab_tables()[0]
+    with engine.connect() as connection:
+        if not inspect(connection).has_table(resources.name):
+            return []
+        ours = or_(
+            resources.c.name.in_([resource_of(power) for power in powers]),
+            resources.c.name.startswith(f"{resource_of(folders_of)} ", autoescape=True),
+        )
+        return list(connection.execute(select(resources.c.name).where(ours)).scalars())
+
+
+def remove_resources(engine: Engine, names: Iterable[str]) -> None:
+    """Take the permissions on some resources from every role, and delete them with the resources."""
+    from sqlalchemy import delete, select
+
+    resources, permissions, granted = _fab_tables()
+    with engine.begin() as connection:
+        there = select(resources.c.id).where(resources.c.name.in_(list(names)))
+        of_resources = list(connection.execute(there).scalars())
+        pairs = select(permissions.c.id).where(permissions.c.view_menu_id.in_(of_resources))
+        of_permissions = list(connection.execute(pairs).scalars())
+        connection.execute(delete(granted).where(granted.c.permission_view_id.in_(of_permissions)))
+        connection.execute(delete(permissions).where(permissions.c.id.in_(of_permissions)))
+        connection.execute(delete(resources).where(resources.c.id.in_(of_resources)))
+
+
+def _fab_tables() -> tuple[Any, Any, Any]:
+    """
+    Return the tables of resources, of pairs of action and resource, and of what roles have.
+
+    As `airflow.providers.fab.auth_manager.models` has them, which may not be installed any more.
+    """
+    from sqlalchemy import column, table
+
+    return (
+        table("ab_view_menu", column("id"), column("name")),
+        table("ab_permission_view", column("id"), column("view_menu_id")),
+        table("ab_permission_view_role", column("permission_view_id")),
+    )

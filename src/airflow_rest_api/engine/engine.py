@@ -14,7 +14,7 @@ from typing import Any
 
 from airflow_rest_api import private_folders
 from airflow_rest_api.engine.job import Ending, Hooks, Job, Limits, Outcome
-from airflow_rest_api.engine.parent import Child, NoRoom, ParentLost, WarmParent, fresh_child
+from airflow_rest_api.engine.parent import CannotFork, Child, ParentLost, WarmParent, fresh_child
 from airflow_rest_api.engine.process import Listener, Process, first
 from airflow_rest_api.errors import Busy
 from airflow_rest_api.room import NO_ROOM, no_room
@@ -183,7 +183,7 @@ class Engine:
                     self._go_cold("it ended while warming up")
             except asyncio.TimeoutError:
                 self._go_cold(f"it was not warm after {WARM_WITHIN:g} seconds")
-            except NoRoom:
+            except CannotFork:
                 await asyncio.sleep(NO_ROOM_PAUSE)
         return await fresh_child(self.limits, self._own_folder())
 

@@ -105,7 +105,7 @@ class Ending(str, Enum):
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
     LOST = "lost"
-    """The process that could have told us is gone."""
+    """The process that could have reported the end is gone."""
     USAGE = "usage"
     """The command's own parser refused the arguments; nothing was done."""
 

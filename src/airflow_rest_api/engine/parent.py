@@ -40,7 +40,7 @@ class ParentLost(Exception):
     """The warm parent is gone, and with it how its children end."""
 
 
-class NoRoom(Exception):
+class CannotFork(Exception):
     """This machine has no room for one more process, or for its descriptors."""
 
 
@@ -215,7 +215,12 @@ class WarmParent:
         return self.ready.done() and fingerprint.snapshot(self._watched) != self._snapshot
 
     async def child(self) -> Child:
-        """Return a child that waits for its job; raise `ParentLost` or `NoRoom` when there will be none."""
+        """
+        Return a child that waits for its job.
+
+        :raises ParentLost: there will be none: the parent is gone
+        :raises CannotFork: this machine has no room for one
+        """
         if self.lost:
             raise ParentLost
         if self._spares:
@@ -289,7 +294,7 @@ class WarmParent:
             self._asked -= 1
             log.error("The warm parent could not fork: %s", os.strerror(message["unforked"]))
             if (waiter := self._next_waiter()) is not None:
-                waiter.set_exception(NoRoom())
+                waiter.set_exception(CannotFork())
         elif "exited" in message:
             child = self._children.pop(message["exited"], None)
             if child is None:
@@ -317,7 +322,7 @@ class WarmParent:
             log.error("A child of the warm parent came without all its descriptors")
             self._order({"signal": signal.SIGKILL, "pid": pid})
             if (waiter := self._next_waiter()) is not None:
-                waiter.set_exception(NoRoom())
+                waiter.set_exception(CannotFork())
             return
         control, stdout, stderr = descriptors
         child = Child(

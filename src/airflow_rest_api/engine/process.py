@@ -43,7 +43,6 @@ class Process:
     """
     One command: waiting for its turn, running, or ended.
 
-    :ivar state: "queued", "running" or "ended"
     :ivar stdout: what it printed so far
     :ivar stderr: what it printed so far on standard error
     """
@@ -51,10 +50,7 @@ class Process:
     def __init__(self, job: Job, listener: Listener | None = None) -> None:
         self.job = job
         self.pid: int | None = None
-        self.state = "queued"
-        self.created_at = time.time()
         self.started_at: float | None = None
-        self.ended_at: float | None = None
         self.stdout = Output(job.output_limit)
         self.stderr = Output(job.output_limit)
         self.begun = False
@@ -92,22 +88,19 @@ class Process:
 
     def wait_for(self, what: str) -> None:
         """Record what it waits for beside its turn; it stays so until it begins."""
-        if self.waits_for != what and self.state == "queued":
+        if self.waits_for != what and self.started_at is None and not self._outcome.done():
             self.waits_for = what
             if self.on_wait is not None:
                 self.on_wait(what)
 
     def end(self, outcome: Outcome) -> None:
         """Record the end."""
-        self.state = "ended"
-        self.ended_at = time.time()
         if not self._outcome.done():
             self._outcome.set_result(outcome)
 
     async def run(self, child: Child, limits: Limits, hooks: Hooks) -> Outcome:
         """Give the job to a child and follow it to its end."""
         self.pid = child.pid
-        self.state = "running"
         if self.started_at is None:
             self.started_at = time.time()
             if self.on_start is not None:
@@ -120,7 +113,7 @@ class Process:
         except BaseException:
             child.close()
             raise
-        report: asyncio.Future[wire.Report | None] = loop.create_future()
+        report: asyncio.Future[wire.ExitReport | None] = loop.create_future()
         read_messages = self._reader(loop, child, report)
         drains = [
             self._pump(loop, child.stdout, self.stdout, "stdout", read_messages),
@@ -167,7 +160,7 @@ class Process:
             )
 
     async def _follow(
-        self, child: Child, report: asyncio.Future[wire.Report | None], grace: float
+        self, child: Child, report: asyncio.Future[wire.ExitReport | None], grace: float
     ) -> Outcome:
         await first(report, child.exited, self._stop)
         if child.exited.done():
@@ -191,7 +184,7 @@ class Process:
         return await self._end_by_force(child, report, grace)
 
     async def _end_by_force(
-        self, child: Child, report: asyncio.Future[wire.Report | None], grace: float
+        self, child: Child, report: asyncio.Future[wire.ExitReport | None], grace: float
     ) -> Outcome:
         # As at a terminal: Airflow's commands end in order at INT, and some of its code ignores TERM.
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -217,7 +210,7 @@ class Process:
             await loop.sock_sendall(child.control, message)
 
     def _reader(
-        self, loop: asyncio.AbstractEventLoop, child: Child, report: asyncio.Future[wire.Report | None]
+        self, loop: asyncio.AbstractEventLoop, child: Child, report: asyncio.Future[wire.ExitReport | None]
     ) -> Callable[[], None]:
         """
         Read the messages of a child; `report` becomes its last, None when it ends without one.
@@ -266,9 +259,11 @@ class Process:
         self._disturbed = True
         child.send_signal(signal.SIGKILL)
 
-    def _take(self, message: wire.ChildMessage | None, report: asyncio.Future[wire.Report | None]) -> None:
+    def _take(
+        self, message: wire.ChildMessage | None, report: asyncio.Future[wire.ExitReport | None]
+    ) -> None:
         # What is none of its messages is passed over: the process has an end too.
-        if isinstance(message, wire.Report):
+        if isinstance(message, wire.ExitReport):
             if not report.done():
                 report.set_result(message)
         elif isinstance(message, wire.Learned):

@@ -134,7 +134,7 @@ class Inbox:
 
 
 @dataclass(frozen=True)
-class Report:
+class ExitReport:
     """
     The last message of a child.
 
@@ -163,7 +163,7 @@ class Becomes:
     """The child is about to become another program."""
 
 
-ChildMessage = Report | Learned | Begun | Becomes
+ChildMessage = ExitReport | Learned | Begun | Becomes
 
 
 def read(message: Any) -> ChildMessage | None:
@@ -174,7 +174,7 @@ def read(message: Any) -> ChildMessage | None:
         code, usage = message["exit_code"], message.get("usage")
         if type(code) is not int or code not in EXIT_CODES or not isinstance(usage, (str, type(None))):
             return None
-        return Report(code, None if usage is None else _text(usage[:LONGEST_USAGE]))
+        return ExitReport(code, None if usage is None else _text(usage[:LONGEST_USAGE]))
     if "secrets" in message:
         texts = message["secrets"]
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):

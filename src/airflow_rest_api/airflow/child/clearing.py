@@ -34,7 +34,7 @@ cleared: list[Cleared] = []
 """What this process has cleared."""
 
 quiet = False
-"""Whether it is left to somebody else to say that nothing was."""
+"""Whether it is left to the caller to say that nothing was."""
 
 
 def as_asked() -> None:

@@ -1,5 +1,5 @@
 """
-`dags test` beside a scheduler: nobody else takes its run, and the run carries the user of the request.
+`dags test` beside a scheduler: no other process takes its run, and the run carries the user of the request.
 
 Airflow's run of a test is state running in the database, where a scheduler takes it and its task instances
 as its own. Here it is failed there from its first moment to its end, which no scheduler takes and which is
@@ -20,8 +20,8 @@ from typing import Any
 
 from airflow_rest_api.airflow.child.interruption import Interruption
 
-LAST_WORDS = 2.0
-"""Seconds that the task which runs has to end when the test is told to."""
+TASK_ENDS_WITHIN = 2.0
+"""Seconds that the task which runs has to end when the test is asked to end."""
 
 
 @dataclass
@@ -199,10 +199,10 @@ def _end_rows(run: Run, session: Any) -> None:
 
 def _end_on_term(run: Run) -> None:
     """
-    End the run also when the command is told to end.
+    End the run also when the command is asked to end.
 
     A task has a handler of its own for that signal, which asks it to end and lets the test go on: a thread
-    hears of the signal whatever the handler does.
+    gets the signal whatever the handler does.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -213,7 +213,7 @@ def _end_on_term(run: Run) -> None:
     def listen() -> None:
         while signal.SIGTERM not in os.read(reader, 64):
             pass
-        time.sleep(LAST_WORDS)
+        time.sleep(TASK_ENDS_WITHIN)
         with contextlib.suppress(Exception):
             _end(run)
         os._exit(128 + signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""What a command prints as rows, without those that the user may not see: for the child process."""
+"""What a command prints: only rows that the user may see, their state of now, no output of DAG files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+INSIDE = "*."
+"""Begins a key that is not one of the rows, but of the objects that are mentioned inside them."""
+
+_ABSENT = object()
 
 
 def dag_files_to_stderr() -> None:
@@ -51,28 +56,6 @@ def paused_as(paused: bool) -> None:
         print_as(self, data=[{**row, "is_paused": paused} for row in rows], output=output)
 
     console.print_as = print_after
-
-
-@contextlib.contextmanager
-def _stdout_to_stderr() -> Iterator[None]:
-    """Send descriptor 1, and so also what other programs print, where descriptor 2 leads."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    try:
-        os.dup2(2, 1)
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-            os.dup2(kept, 1)
-    finally:
-        os.close(kept)
-
-
-INSIDE = "*."
-"""Begins a key that is not one of the rows, but of the objects that are mentioned inside them."""
-
-_ABSENT = object()
 
 
 def show_only(visible: Mapping[str, Sequence[str]]) -> None:
@@ -153,3 +136,19 @@ def _names_another(item: Any, names: Mapping[str, frozenset[str]]) -> bool:
     return isinstance(item, Mapping) and any(
         key in item and str(item[key]) not in allowed for key, allowed in names.items()
     )
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """Send descriptor 1, and so also what other programs print, where descriptor 2 leads."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            os.dup2(kept, 1)
+    finally:
+        os.close(kept)

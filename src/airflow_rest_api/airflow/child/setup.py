@@ -19,7 +19,7 @@ COMMANDS = "airflow.cli.commands."
 """The modules that write who triggered a run or created a backfill."""
 
 ABOUT_THE_MACHINE = frozenset({f"{COMMANDS}info_command"})
-"""What tells of the operating system's user on purpose."""
+"""Commands that show the operating system's user on purpose."""
 
 
 def act_as(user: str) -> None:

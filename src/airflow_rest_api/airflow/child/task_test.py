@@ -86,7 +86,7 @@ def test_in_memory(user: str) -> None:
 
 def run_task(*, ti: Tested, task: Any, run_triggerer: bool = False) -> Any:
     """
-    Run a task as Airflow's function of that name, without its row; what it says is what that one says.
+    Run a task as Airflow's function of that name, without its row; the log lines are those of that one.
 
     :return: Airflow's result, None where the task could not be run
     """
@@ -126,7 +126,7 @@ def run_task(*, ti: Tested, task: Any, run_triggerer: bool = False) -> Any:
 
 
 def _trigger(tested: Tested, instance: Any, deferral: Any) -> None:
-    """Run the trigger that a task waits for; what it says is for the task's next part."""
+    """Run the trigger that a task waits for; its event is for the task's next part."""
     from airflow.sdk._shared.module_loading import import_string
     from airflow.sdk.execution_time import supervisor
     from airflow.sdk.serde import deserialize, serialize
