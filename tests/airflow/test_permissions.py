@@ -126,7 +126,7 @@ def test_an_auth_manager_that_fails_has_answered_no(caplog: pytest.LogCaptureFix
 @pytest.mark.usefixtures("existing")
 def test_a_regular_expression_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(expressions, "TIME_LIMIT", 0.5)
-    monkeypatch.setattr(expressions, "_all", lambda session, column: ["a" * 40])
+    monkeypatch.setattr(expressions, "values", lambda statement: ["a" * 40])
     permissions = simple("user")
     permissions.blocking = True  # as with every auth manager that tells DAGs apart
     assert permissions.matching_dags("(a+)+!") is None

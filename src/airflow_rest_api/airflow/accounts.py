@@ -6,8 +6,10 @@ import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
+from sqlalchemy import func, select
+
 from airflow_rest_api.airflow import tokens, users
-from airflow_rest_api.airflow.asking import ask, ask_for_login
+from airflow_rest_api.airflow.asking import ask, ask_for_login, rows, values
 from airflow_rest_api.airflow.users import FAB, SIMPLE, is_a, known_user
 from airflow_rest_api.errors import InvalidToken, NoUser, Revoked
 
@@ -174,12 +176,11 @@ def _fab_login(manager: Any, username: str, password: str) -> str | None:
 
 
 def _unless_refused(login: Callable[[], Result]) -> Result | None:
-    from fastapi import HTTPException
-
     try:
         return login()
-    except HTTPException as error:
-        if error.status_code == 401:
+    except Exception as error:
+        # A HTTPException of FastAPI.
+        if getattr(error, "status_code", None) == 401:
             return None
         raise
 
@@ -196,29 +197,21 @@ def _flask_app(manager: Any) -> Any:
 
 def _fab_user_named(manager: Any, name: str) -> Any:
     from airflow.providers.fab.auth_manager.models import User
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
 
-    with create_session() as session:
-        found = session.execute(select(User.id, User.username, User.active).where(User.username == name))
-        row = found.one_or_none()
+    found = rows(select(User.id, User.username, User.active).where(User.username == name))
     # SQLite finds the name in any case.
-    if row is None or row.username != name or row.active is not True:
+    if not found or found[0].username != name or found[0].active is not True:
         return None
-    return manager.deserialize_user({"sub": str(row.id)})
+    return manager.deserialize_user({"sub": str(found[0].id)})
 
 
 def _fab_user_found_by(name: str) -> int | None:
     """Return the id of the user of a name at a login: FabAirflowSecurityManagerOverride.auth_user_db."""
     from airflow.providers.fab.auth_manager.models import User
-    from airflow.utils.session import create_session
-    from sqlalchemy import func, select
 
-    with create_session() as session:
-        for condition in (func.lower(User.username) == func.lower(name), User.email == name):
-            found: int | None = session.scalars(select(User.id).where(condition).limit(1)).first()
-            if found is not None:
-                return found
+    for condition in (func.lower(User.username) == func.lower(name), User.email == name):
+        if found := values(select(User.id).where(condition).limit(1)):
+            return int(found[0])
     return None
 
 

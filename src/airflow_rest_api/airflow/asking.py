@@ -9,9 +9,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_rest_api.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Executable
 
 T = TypeVar("T")
 
@@ -94,3 +99,16 @@ async def ask(question: Callable[..., T], *arguments: Any) -> T:
 async def ask_for_login(question: Callable[..., T], *arguments: Any) -> T:
     """Do the same for what checks a password, which takes its time and may ask a directory elsewhere."""
     return await _logins.ask(question, *arguments)
+
+
+def rows(statement: Executable) -> Sequence[Any]:
+    """Return the rows that a statement finds in Airflow's database. Blocks: for threads only."""
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        return session.execute(statement).all()
+
+
+def values(statement: Executable) -> list[Any]:
+    """Return the first column of these rows. Blocks: for threads only."""
+    return [row[0] for row in rows(statement)]

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import delete, func, inspect, select
+
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
@@ -85,27 +87,24 @@ def write(events: Sequence[Event]) -> None:
     from airflow.models.log import Log
     from airflow.utils.session import create_session
 
-    rows = []
-    for event in map(fitted, events):
-        row: Any = Log(
-            event=event.name,
-            owner=event.owner,
-            owner_display_name=event.owner,
-            extra=_as_json(event.extra),
-            dag_id=event.dag_id,
-            task_id=event.task_id,
-            run_id=event.run_id,
-        )
-        row.dttm = event.at
-        rows.append(row)
     with create_session() as session:
-        session.add_all(rows)
+        for event in map(fitted, events):
+            row: Any = Log(
+                event=event.name,
+                owner=event.owner,
+                owner_display_name=event.owner,
+                extra=_as_json(event.extra),
+                dag_id=event.dag_id,
+                task_id=event.task_id,
+                run_id=event.run_id,
+            )
+            row.dttm = event.at
+            session.add(row)
 
 
 def count(engine: Engine, prefix: str) -> int:
     """Return how many rows have an event that begins with a text; 0 where there is no event log."""
     from airflow.models.log import Log
-    from sqlalchemy import func, inspect, select
 
     with engine.connect() as connection:
         if not inspect(connection).has_table(Log.__tablename__):
@@ -117,7 +116,6 @@ def count(engine: Engine, prefix: str) -> int:
 def remove(engine: Engine, prefix: str) -> None:
     """Delete the rows whose event begins with a text, a few in each transaction."""
     from airflow.models.log import Log
-    from sqlalchemy import delete, select
 
     ours = select(Log.id).where(Log.event.startswith(prefix, autoescape=True)).order_by(Log.id).limit(BATCH)
     while True:

@@ -11,6 +11,11 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+
+from airflow_rest_api.airflow.asking import values
+
 MATCHING = "import json,re,sys;p,n=json.load(sys.stdin);print(json.dumps([i for i in n if re.search(p,i)]))"
 TIME_LIMIT = 2.0
 """Seconds for a regular expression, which may take for ever."""
@@ -42,8 +47,7 @@ def dags_matching(pattern: str) -> list[str]:
     with create_session() as session:
         if session.get_bind().dialect.name != "sqlite":
             return in_database(session, column, pattern)
-        names = _all(session, column)
-    return _by_python(pattern, names)
+    return _by_python(pattern, values(select(column)))
 
 
 def in_database(session: Any, column: Any, pattern: str) -> list[str]:
@@ -52,9 +56,6 @@ def in_database(session: Any, column: Any, pattern: str) -> list[str]:
 
     :raises TooSlow: it takes too long
     """
-    from sqlalchemy import select
-    from sqlalchemy.exc import DBAPIError
-
     _limit(session, session.get_bind().dialect.name)
     try:
         return list(session.scalars(_in_time(select(column).where(column.regexp_match(pattern)))))
@@ -63,12 +64,6 @@ def in_database(session: Any, column: Any, pattern: str) -> list[str]:
         if _is_late(error):
             raise TooSlow from None
         raise
-
-
-def _all(session: Any, column: Any) -> list[str]:
-    from sqlalchemy import select
-
-    return [str(name) for name in session.scalars(select(column))]
 
 
 def _by_python(pattern: str, names: list[str]) -> list[str]:
@@ -88,8 +83,6 @@ def _by_python(pattern: str, names: list[str]) -> list[str]:
 
 def _limit(session: Any, dialect: str) -> None:
     """Have PostgreSQL give up in time, within this transaction."""
-    from sqlalchemy import text
-
     if dialect == "postgresql":
         session.execute(text(f"SET LOCAL statement_timeout = {int(TIME_LIMIT * 1000)}"))
 

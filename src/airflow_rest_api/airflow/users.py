@@ -9,7 +9,9 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.airflow.asking import ask
+from sqlalchemy import select
+
+from airflow_rest_api.airflow.asking import ask, values
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
@@ -131,8 +133,6 @@ def all_admins() -> bool:
 def fab_column(identifier: Any, name: str) -> Any:
     """Return a column of a user, None where there is no such user."""
     from airflow.providers.fab.auth_manager.models import User
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
 
-    with create_session() as session:
-        return session.scalar(select(getattr(User, name)).where(User.id == int(identifier)))
+    found = values(select(getattr(User, name)).where(User.id == int(identifier)))
+    return found[0] if found else None

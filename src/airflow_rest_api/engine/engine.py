@@ -101,7 +101,7 @@ class Engine:
 
     @property
     def waits_for(self) -> str | None:
-        """What the next command has to wait for beside its turn, in one sentence."""
+        """What the next command has to wait for beside its place in the queue, in one sentence."""
         if not self.limits.fork or time.monotonic() < self._cold_until:
             return None
         warm = self._parent is not None and not self._parent.lost and self._parent.ready.done()
@@ -118,7 +118,7 @@ class Engine:
             self._spawn(self._drive(process))
 
     def _forget(self, process: Process) -> None:
-        """End a command that was cancelled while it waited for its turn."""
+        """End a command that was cancelled while it was queued."""
         if process in self._queue and not process.stopping.cancelled():
             self._queue.remove(process)
             process.end(_stopped(process))

@@ -44,7 +44,7 @@ class Limits:
     What all commands of one engine share.
 
     :param parallelism: commands that run at the same time
-    :param queue: commands that may wait for their turn; one more is refused
+    :param queue: commands that may wait in the queue; one more is refused
     :param spares: children kept forked and connected ahead of the requests
     :param grace: seconds between the first signal (INT) and the last (KILL), with TERM half way
     :param memory: megabytes of private memory that one command may have, or None

@@ -41,7 +41,7 @@ Listener = Callable[[str, bytes], None]
 
 class Process:
     """
-    One command: waiting for its turn, running, or ended.
+    One command: queued, running, or ended.
 
     :ivar stdout: what it printed so far
     :ivar stderr: what it printed so far on standard error
@@ -62,7 +62,7 @@ class Process:
         self.on_start: Callable[[], None] | None = None
         """Called once, when it is no longer queued."""
         self.waits_for: str | None = None
-        """What it waits for beside its turn, in one sentence."""
+        """What it waits for beside its place in the queue, in one sentence."""
         self.on_wait: Callable[[str], None] | None = None
         """Called when that becomes known later than it was submitted."""
         self._secrets = Secrets()
@@ -87,7 +87,7 @@ class Process:
         return self._stop
 
     def wait_for(self, what: str) -> None:
-        """Record what it waits for beside its turn; it stays so until it begins."""
+        """Record what it waits for beside its place in the queue, until it begins."""
         if self.waits_for != what and self.started_at is None and not self._outcome.done():
             self.waits_for = what
             if self.on_wait is not None:
@@ -222,7 +222,7 @@ class Process:
 
         def read_messages() -> None:
             nonlocal received
-            # What the socket holds, and not what a child goes on to write: others wait for their turn.
+            # What the socket holds, and not what a child goes on to write: others wait meanwhile.
             for _ in range(DRAIN_READS):
                 if report.done():
                     break
