@@ -12,7 +12,7 @@ import pytest
 from starlette.middleware.gzip import GZipMiddleware
 
 from airflow_rest_api.admission import ASIDE, Admission, aside, within_share
-from airflow_rest_api.legacy.door import not_let_in
+from airflow_rest_api.legacy.credentials import not_let_in
 
 Body = Callable[[], Awaitable[None]]
 

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 import pytest
 
 from airflow_rest_api.commands.catalog import Catalog
+from airflow_rest_api.legacy.answer import mask_secrets, masked
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
-from airflow_rest_api.legacy.envelope import mask_texts, masked
 from airflow_rest_api.secret_names import MASK, is_secret, maskers, value_is_secret
 from airflow_rest_api.security.access_log import quiet
 
@@ -68,7 +68,7 @@ def _envelope(name: str, value: str) -> str:
 
 
 def _parser_text(name: str, value: str) -> str:
-    return mask_texts([f"invalid: {value}"], {"api": "", name: value})[0]
+    return mask_secrets(f"invalid: {value}", {"api": "", name: value})
 
 
 def _arguments(name: str, value: str) -> str:
@@ -144,4 +144,4 @@ def test_the_users_of_an_address_are_masked_and_not_its_host() -> None:
 
 
 def test_an_argument_that_was_left_empty_masks_nothing_else() -> None:
-    assert mask_texts(["invalid: x"], {"conn_uri": "", "token": ""}) == ["invalid: x"]
+    assert mask_secrets("invalid: x", {"conn_uri": "", "token": ""}) == "invalid: x"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from airflow_rest_api.legacy.differences import DIFFERENCES
-from airflow_rest_api.legacy.endpoints import ENDPOINTS, Argument, Endpoint
-from airflow_rest_api.legacy.printed_otherwise import PRINTED_OTHERWISE
+from airflow_rest_api.legacy.endpoints import ENDPOINTS
+from airflow_rest_api.legacy.model import Endpoint, EndpointArgument
+from tools.legacy_differences import DIFFERENCES
+from tools.legacy_printed import PRINTED_OTHERWISE
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 BEGIN = "<!-- {0}: made by `python -m tools.legacy_docs`; do not edit. -->"
@@ -99,7 +100,7 @@ def _section(endpoint: Endpoint) -> list[str]:
     return lines
 
 
-def _kind(argument: Argument) -> str:
+def _kind(argument: EndpointArgument) -> str:
     kind = "check box" if argument.check_box else "file" if argument.file else "text"
     return f"{kind}, required" if argument.required else kind
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from airflow_rest_api.commands import needs, policy
-from airflow_rest_api.legacy.translate.names import ENDPOINT_COMMANDS
+from airflow_rest_api.legacy.endpoints import ENDPOINT_COMMANDS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "permissions.md"
 BEGIN = "<!-- {0}: made by `python -m tools.permission_docs`; do not edit. -->"

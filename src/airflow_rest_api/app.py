@@ -45,19 +45,19 @@ from airflow_rest_api.dag_files.upload import Bounds
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.job import Limits
 from airflow_rest_api.legacy.child import MODULES
-from airflow_rest_api.legacy.deploy import Deployments
-from airflow_rest_api.legacy.door import Door, not_let_in
-from airflow_rest_api.legacy.readiness import Readiness
-from airflow_rest_api.legacy.router import PATH as LEGACY
-from airflow_rest_api.legacy.router import router as legacy
-from airflow_rest_api.legacy.service import Legacy
-from airflow_rest_api.legacy.translate.names import ENDPOINT_COMMANDS
+from airflow_rest_api.legacy.credentials import LegacyCredentials, not_let_in
+from airflow_rest_api.legacy.dag_readiness import DagReadiness
+from airflow_rest_api.legacy.endpoints import ENDPOINT_COMMANDS
+from airflow_rest_api.legacy.model import PATH as LEGACY
+from airflow_rest_api.legacy.routes import Legacy
+from airflow_rest_api.legacy.routes import router as legacy
 from airflow_rest_api.legacy.usage import Usage
 from airflow_rest_api.operations.sealing import KeepsNothing
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.security.access import Gate
 from airflow_rest_api.security.access_log import QuietQuery
+from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.body_deadline import BodyDeadline
 from airflow_rest_api.security.guard import Guard
 from airflow_rest_api.security.header_token import HeaderToken
@@ -125,17 +125,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.context = context
-    app.state.legacy = Legacy(
-        context.operations,
-        context.catalog,
-        settings,
-        context.gate,
-        context.audit,
-        context.services,
-        Deployments(context.operations, context.dag_files, context.grants),
-        context.usage,
-        Readiness(context.dag_files.history),
-    )
+    app.state.legacy = Legacy(context, DagReadiness(context.dag_files.history))
     add_handlers(app)
     token = HeaderToken(
         settings.rest_api_plugin_http_token_header_name, settings.rest_api_plugin_expected_http_token
@@ -146,7 +136,7 @@ def create_app(
     app.add_middleware(
         Guard,
         host=host or Airflow3(),
-        doors={LEGACY: Door(token.name, token.expected)},
+        doors={LEGACY: LegacyCredentials(token.name, token.expected)},
         header_token=token,
         header_user=app.state.header_user,
         sign_in=SignIn(LOGIN, SESSION_COOKIE),
@@ -201,7 +191,8 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         aliases=ENDPOINT_COMMANDS,
     )
     services = _services(settings, tables, service)
-    gate = Gate(switches)
+    audit = Audit()
+    gate = Gate(switches, audit)
     return Context(
         settings,
         engine,
@@ -214,6 +205,7 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         _dag_files(settings, tables),
         Grants(gate, parse_folders(settings.deploy_folders)),
         Usage(tables),
+        audit,
     )
 
 
@@ -249,16 +241,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     powers = (*POWERS, *(entity(*folder) for folder in parse_folders(context.settings.deploy_folders)))
     grants = asyncio.create_task(asyncio.to_thread(permissions.create_resources, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
-    tidy = asyncio.create_task(context.dag_files.keep_tidy())
+    context.dag_files.recovery.start()
     upkeep = Upkeep(context)
     await upkeep.start()
     try:
         yield
     finally:
-        tidy.cancel()
         await upkeep.stop()
         # It may be in the middle of what must not be left half done.
-        await asyncio.gather(tidy, sweep, return_exceptions=True)
+        await asyncio.gather(context.dag_files.recovery.stop(), sweep, return_exceptions=True)
         await grants
         await asyncio.to_thread(context.audit.close)
         context.database.close()

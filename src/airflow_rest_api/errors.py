@@ -180,6 +180,8 @@ class AnotherUser(ApiError, status=401, reason="another_user"):
 class Forbidden(ApiError, status=403, reason="forbidden"):
     """You may not; the message says which permission is missing."""
 
+    recorded = False
+
 
 class SwitchedOff(Forbidden, reason="switched_off"):
     """The option `option` switches it off, for administrators too; `setting` is the line to switch it on."""

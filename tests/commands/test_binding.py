@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from airflow_rest_api.commands import Argument, binding, rules
+from airflow_rest_api.commands import binding, rules
 from airflow_rest_api.commands.catalog import Catalog
-from airflow_rest_api.commands.model import Command
+from airflow_rest_api.commands.model import Argument, Command
 from airflow_rest_api.errors import BadArgument
 
 HOSTILE = [

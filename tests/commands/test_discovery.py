@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.commands import Argument
 from airflow_rest_api.commands.catalog import Catalog
+from airflow_rest_api.commands.model import Argument
 
 SECRETS = {
     "AIRFLOW__CELERY__FLOWER_BASIC_AUTH": "planted-user:planted-password",

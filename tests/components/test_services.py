@@ -30,8 +30,8 @@ from airflow_rest_api.errors import (
 from airflow_rest_api.operations.model import Operation, new_id
 from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.service import Operations
+from airflow_rest_api.security.access import Permit
 from airflow_rest_api.services import processes
-from airflow_rest_api.services.agent import Agent
 from airflow_rest_api.services.kinds import KINDS
 from airflow_rest_api.services.launching import Launcher, Plan
 from airflow_rest_api.services.local import Local
@@ -41,6 +41,7 @@ from airflow_rest_api.services.store import ServiceStore
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.engines import own_engine
 from tests.keeping import sleeper, wait_for
+from tests.permits import permit
 
 # Real processes, which take their time.
 pytestmark = pytest.mark.slow
@@ -66,11 +67,11 @@ class StandInOperations:
         self.started: list[dict[str, Any]] = []
         self._tasks: dict[str, asyncio.Task[Operation]] = {}
 
-    async def start(self, invocation: Any, *, user: str, entry: str, **more: Any) -> Operation:
+    async def start(self, permit: Permit, invocation: Any, *, entry: str, **more: Any) -> Operation:
         order = json.loads(invocation.argv[0])
         self.started.append(order)
         now = datetime.now(timezone.utc)
-        operation = Operation(new_id(), invocation.command.name, "service", [], user, "host", now)
+        operation = Operation(new_id(), invocation.command.name, "service", [], permit.user, "host", now)
         order = {**order, "argv": None, "shown": None, "code": self.program}
         self._tasks[operation.id] = asyncio.create_task(self._run(operation, json.dumps(order)))
         return operation
@@ -105,15 +106,15 @@ class Server:
             self.store,
             Launcher(cast("Operations", operations), pauses=(0.1, 0.1, 60)),
             find_places=lambda: Places(str(home), str(home / "logs"), "airflow-says"),
-            **{"grace": 30, **values},
+            **{"grace": 30, "every": 0.1, **values},
         )
         self.services = Services(self.store, self.local, beats=beats)
-        self.agent = Agent(self.local, pause=0.1)
+        self.upkeep = self.local.upkeep
 
     async def start(self, **values: Any) -> Service:
         """Start a worker, wait for it, and return it."""
         plan = Plan(**{"kind": WORKER, "argv": ("a", "b"), "shown": ("a", "b"), **values})
-        service, _ = await self.services.start(plan, user="zoe")
+        service, _ = await self.services.start(plan, permit("zoe"))
         await self.services.wait(service.id, 60)
         return await self.get(service)
 
@@ -132,15 +133,15 @@ class Server:
 
 @asynccontextmanager
 async def serving(home: Path, program: str = OBEYS, **values: Any) -> AsyncIterator[Server]:
-    """An API server with its agent; in the end, nothing of it is left."""
+    """An API server with its upkeep; in the end, nothing of it is left."""
     engine = own_engine(f"sqlite:///{home / 'test.db'}")
     database = Database(lambda: engine)
     server = Server(database, home, StandInOperations(program), **values)
-    server.agent.start()
+    server.upkeep.start()
     try:
         yield server
     finally:
-        await server.agent.stop()
+        await server.upkeep.stop()
         await server.local.close()
         for service in await server.store.everything():
             for pid, start in ((service.keeper, service.keeper_start), (service.pid, service.pid_start)):
@@ -208,7 +209,7 @@ def test_the_same_runs_once_however_many_ask_at_the_same_time(tmp_path: Path) ->
     async def work() -> None:
         async with serving(tmp_path) as server:
             plan = Plan(WORKER)
-            starts = [server.services.start(plan, user="zoe") for _ in range(6)]
+            starts = [server.services.start(plan, permit("zoe")) for _ in range(6)]
             outcomes = await asyncio.gather(*starts, return_exceptions=True)
             refusals = [one for one in outcomes if isinstance(one, AlreadyRunning)]
             assert len(refusals) == 5
@@ -227,7 +228,7 @@ def test_the_same_runs_once_however_many_ask_at_the_same_time(tmp_path: Path) ->
 def test_what_has_ended_makes_room_before_anybody_has_looked(tmp_path: Path) -> None:
     async def work() -> None:
         async with serving(tmp_path) as server:
-            await server.agent.stop()
+            await server.upkeep.stop()
             service = await server.start()
             assert service.keeper is not None
             os.kill(service.keeper, signal.SIGTERM)
@@ -264,7 +265,7 @@ def test_a_start_that_the_end_of_the_api_server_has_cut_off_is_found_out_about(t
     async def first() -> str:
         engine = own_engine(f"sqlite:///{tmp_path / 'test.db'}")
         server = Server(Database(lambda: engine), tmp_path, StandInOperations(OBEYS))
-        service, _ = await server.services.start(Plan(WORKER), user="zoe")
+        service, _ = await server.services.start(Plan(WORKER), permit("zoe"))
         for _ in range(600):
             if list((tmp_path / "rest_api").rglob("status.json")):
                 break
@@ -422,7 +423,7 @@ def test_a_recycled_process_id_is_never_touched(tmp_path: Path) -> None:
     async def work() -> None:
         async with serving(tmp_path, grace=0.2) as server:
             service = await server.start()
-            await server.agent.stop()
+            await server.upkeep.stop()
             assert service.keeper is not None
             os.kill(service.keeper, signal.SIGKILL)
             assert await gone(service)
@@ -432,7 +433,7 @@ def test_a_recycled_process_id_is_never_touched(tmp_path: Path) -> None:
             (Path(service.folder) / "status.json").write_text(json.dumps(status))
             stored = await server.store.get(service.id)
             assert await server.store.change(stored, keeper=stranger.pid, pid=stranger.pid)
-            server.agent.start()
+            server.upkeep.start()
             for force in (False, True):
                 await server.services.stop(service.id, user="zoe", force=force)
             lost = await server.until(service, lambda one: one.state.ended)
@@ -454,12 +455,12 @@ def test_a_wish_for_another_host_is_left_to_that_host(tmp_path: Path) -> None:
             service = await here.start()
             there = Server(here.store._database, tmp_path, here.operations)
             there.local.host = "far away"
-            await here.agent.stop()
+            await here.upkeep.stop()
             await there.services.stop(service.id, user="amy")
             asked = await here.store.get(service.id)
             assert (asked.wish and asked.wish.value, asked.wished_by) == ("stop", "amy")
             assert is_alive(service)
-            here.agent.start()
+            here.upkeep.start()
             ended = await here.until(service, lambda one: one.state.ended)
             assert (ended.state, ended.wish) == (State.STOPPED, None)
             await there.services.restart(service.id, user="amy")
@@ -474,7 +475,7 @@ def test_a_restart_that_several_api_servers_of_a_host_see_is_done_once(tmp_path:
         async with serving(tmp_path) as server:
             others = [Server(server.store._database, tmp_path, server.operations) for _ in range(3)]
             for other in others:
-                other.agent.start()
+                other.upkeep.start()
             service = await server.start()
             far = Server(server.store._database, tmp_path, server.operations)
             far.local.host = "far away"
@@ -490,7 +491,7 @@ def test_a_restart_that_several_api_servers_of_a_host_see_is_done_once(tmp_path:
             assert (status["starts"], len(server.operations.started)) == (1, 2)
             assert again.id == service.id
             for other in others:
-                await other.agent.stop()
+                await other.upkeep.stop()
                 await other.local.close()
 
     asyncio.run(work())
@@ -499,12 +500,12 @@ def test_a_restart_that_several_api_servers_of_a_host_see_is_done_once(tmp_path:
 def test_what_was_on_this_machine_before_it_was_restarted_is_lost(tmp_path: Path) -> None:
     async def work() -> None:
         async with serving(tmp_path) as server:
-            await server.agent.stop()
+            await server.upkeep.stop()
             service = await server.start()
             long_ago = datetime.now(timezone.utc) - timedelta(minutes=5)
             stored = await server.store.get(service.id)
             await server.store.change(stored, place="another boot", seen_at=long_ago)
-            server.agent.start()
+            server.upkeep.start()
             for _ in range(600):
                 if (found := await server.store.get(service.id)).state is State.LOST:
                     break

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
-from airflow_rest_api.legacy.printed import RULE, TEXTS, Printed, more_of, nearest, text
+from airflow_rest_api.legacy.printed import RULE, Printed, more_of, nearest, printed_text
 from airflow_rest_api.legacy.request import Sent, understand
 
 DAY = "2026-11-10T00:00:00+00:00"
@@ -19,7 +19,7 @@ def printed(query: str, stdout: str = "", *documents: Any, done: bool = True, st
 
 
 def said(query: str, stdout: str = "", *documents: Any, done: bool = True, stderr: str = "") -> str:
-    return text(printed(query, stdout, *documents, done=done, stderr=stderr))
+    return printed_text(printed(query, stdout, *documents, done=done, stderr=stderr))
 
 
 def dag_ids(*names: str) -> list[dict[str, str]]:
@@ -145,7 +145,7 @@ def test_a_date_of_the_clients_own_is_told_as_its_parser_made_it(name: str) -> N
 def test_the_id_of_a_run_is_in_one_piece_and_quoted_in_its_address(run_id: str) -> None:
     made = printed("api=trigger_dag&dag_id=d", "", [{**RUN, "dag_run_id": run_id}])
     more = more_of(made, "/airflow")
-    assert f": {run_id}, externally triggered: True>" in text(made)
+    assert f": {run_id}, externally triggered: True>" in printed_text(made)
     assert (more["dag_run_id"], more["logical_date"]) == (run_id, DAY)
     path = more["dag_run_url"].removeprefix("/airflow/api/v2/dags/d/dagRuns/")
     assert path.isascii()
@@ -158,7 +158,7 @@ def test_where_nothing_was_made_there_is_nothing_to_tell() -> None:
         printed("api=trigger_dag&dag_id=d", "", {"not": "rows"}),
         printed("api=trigger_dag&dag_id=d", "", [RUN], done=False),
     ):
-        assert (text(made), more_of(made, "")) == ("", {})
+        assert (printed_text(made), more_of(made, "")) == ("", {})
 
 
 def test_a_state_is_a_key_of_its_own_in_the_words_of_today() -> None:
@@ -376,5 +376,5 @@ def test_a_backfill_that_is_only_shown_has_the_tasks_of_its_first_run() -> None:
 
 def test_every_endpoint_that_runs_a_command_has_a_text() -> None:
     commands = {one.name for one in ENDPOINTS if not one.background and not one.text_output}
-    assert set(TEXTS) == commands
+    assert {one.name for one in ENDPOINTS if one.prints} == commands
     assert said("api=scheduler", "as it is") == "as it is"

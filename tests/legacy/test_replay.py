@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.legacy.differences import DIFFERENCES, difference
-from airflow_rest_api.legacy.printed_otherwise import PRINTED_OTHERWISE, printed_otherwise
 from tests.legacy.client import Client
 from tests.legacy.conftest import DAGS
 from tests.legacy.recording import Places, body_of, exchanges, keys_of, query_of
+from tools.legacy_differences import DIFFERENCES, difference
+from tools.legacy_printed import PRINTED_OTHERWISE, printed_otherwise
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1800)]
 

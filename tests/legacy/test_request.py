@@ -1,14 +1,30 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+
 import pytest
+from starlette.datastructures import Headers
 
 from airflow_rest_api.errors import Refusal
-from airflow_rest_api.legacy.body import Body
-from airflow_rest_api.legacy.request import Request, Sent, is_complete, understand
+from airflow_rest_api.json_text import MOST_VALUES
+from airflow_rest_api.legacy.model import LegacyRequest
+from airflow_rest_api.legacy.request import (
+    FORM_LIMIT,
+    MOST_FIELDS,
+    Sent,
+    SentBody,
+    firsts,
+    is_complete,
+    parse_pairs,
+    read_body,
+    understand,
+)
+from airflow_rest_api.parsing_threads import LARGE
 
 
-def ask(query: str, *fields: tuple[str, str | None]) -> Request:
-    return understand(Sent.of(query, Body(list(fields))))
+def ask(query: str, *fields: tuple[str, str | None]) -> LegacyRequest:
+    return understand(Sent.of(query, SentBody(list(fields))))
 
 
 def refusal(query: str) -> str:
@@ -78,7 +94,7 @@ def test_all_missing_arguments_are_named() -> None:
 
 
 def test_unknown_arguments_are_echoed_and_named() -> None:
-    sent = Sent.of("api=version&x=1", Body([("y", "2")], {"y": "2"}))
+    sent = Sent.of("api=version&x=1", SentBody([("y", "2")], {"y": "2"}))
     assert understand(sent).warnings == ("Unknown argument(s) ['x', 'y'] were ignored",)
     assert sent.arguments == {"api": "version", "x": "1"}
     assert sent.post_arguments == {"y": "2"}
@@ -99,3 +115,162 @@ def test_unknown_arguments_are_echoed_and_named() -> None:
 )
 def test_a_query_is_complete_when_it_has_all_that_an_endpoint_requires(query: str, complete: bool) -> None:
     assert is_complete(Sent.of(query).query) is complete
+
+
+FORM = "application/x-www-form-urlencoded"
+FILE = b'--b\r\nContent-Disposition: form-data; name="dag_file"; filename="a.py"\r\n\r\nx = 1\r\n'
+FIELD = b'--b\r\nContent-Disposition: form-data; name="force"\r\n\r\non\r\n'
+
+
+async def coming(*chunks: bytes) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk
+
+
+def read(kind: str, *chunks: bytes, limit: int = 100_000, dispensable: bool = False) -> SentBody:
+    headers = Headers({"content-type": kind} if kind else {})
+    return asyncio.run(read_body(headers, coming(*chunks), limit, lambda: dispensable))
+
+
+def test_a_bare_flag_is_told_from_an_empty_value() -> None:
+    assert parse_pairs("a=1&b&c=&&d=x+y%26") == [("a", "1"), ("b", None), ("c", ""), ("d", "x y&")]
+
+
+def test_bytes_that_are_no_text_do_no_harm() -> None:
+    assert parse_pairs("x=%ff%fe") == [("x", "\ufffd\ufffd")]
+
+
+def test_of_a_repeated_name_the_first_is_echoed() -> None:
+    assert firsts([("a", "1"), ("a", "2"), ("b", None)]) == {"a": "1", "b": ""}
+
+
+def test_a_form_is_read() -> None:
+    body = read(f"{FORM}; charset=utf-8", b"api=version&x=", b"%C3%BC")
+    assert body.fields == [("api", "version"), ("x", "ü")]
+    assert body.echo == {"api": "version", "x": "ü"}
+
+
+def test_json_values_become_the_texts_that_arguments_take() -> None:
+    body = read("application/json", b'{"api": "x", "json": true, "n": 5, "conf": {"a": [1]}, "no": null}')
+    assert body.fields == [("api", "x"), ("json", "true"), ("n", "5"), ("conf", '{"a": [1]}')]
+    assert body.echo["conf"] == {"a": [1]}
+
+
+NO_OBJECT = {
+    b"[1]": "must be a JSON object, not an array",
+    b'""': "must be a JSON object, not a string",
+    b"5": "must be a JSON object, not a number",
+    b"null": "must be a JSON object, not null",
+    b"serviceKey=abc": "is not valid JSON: Expecting value",
+    b"{": "is not valid JSON: ",
+    b"\xff": "is not valid JSON: ",
+    b'{"a": NaN}': "is not valid JSON: NaN is not JSON",
+    b"[" * 100_000: "is not valid JSON: it is nested",
+    b"[" * (MOST_VALUES + 1): "must be a JSON object",
+}
+
+
+@pytest.mark.parametrize("text", NO_OBJECT, ids=[text[:9].decode("latin-1") for text in NO_OBJECT])
+def test_json_that_is_no_object_is_refused_where_a_body_is_needed(text: bytes) -> None:
+    with pytest.raises(Refusal) as refusal:
+        read("application/json", text, limit=1_000_000)
+    assert refusal.value.status == 400
+    assert refusal.value.message.startswith(f"The body {NO_OBJECT[text]}")
+
+
+@pytest.mark.parametrize("text", NO_OBJECT, ids=[text[:9].decode("latin-1") for text in NO_OBJECT])
+def test_json_that_is_no_object_is_no_body_where_none_is_needed(text: bytes) -> None:
+    body = read("application/json", text, limit=1_000_000, dispensable=True)
+    assert (body.fields, body.echo) == ([], {})
+    [warning] = body.warnings
+    assert warning.startswith(f"The body was ignored: it {NO_OBJECT[text]}")
+
+
+def test_a_json_object_is_read_where_none_is_needed() -> None:
+    body = read("application/json", b'{"a": "b"}', dispensable=True)
+    assert (body.fields, body.warnings) == ([("a", "b")], [])
+
+
+def test_json_with_more_values_than_can_be_read_in_passing_is_refused() -> None:
+    for text in (b'{"a": [' + b"[]," * MOST_VALUES + b"1]}", b'{"a": [' + b'"",' * MOST_VALUES + b"1]}"):
+        with pytest.raises(Refusal, match="values") as refusal:
+            read("application/json", text, limit=FORM_LIMIT, dispensable=True)
+        assert refusal.value.status == 413
+
+
+def test_what_is_inside_of_a_json_text_is_no_value() -> None:
+    long = ',[{\\"\\\\' * MOST_VALUES
+    body = read("application/json", f'{{"a": "{long}", "b": "c"}}'.encode(), limit=FORM_LIMIT)
+    assert body.fields == [("a", ',[{"\\' * MOST_VALUES), ("b", "c")]
+
+
+def test_a_text_that_does_not_end_is_not_valid_json() -> None:
+    with pytest.raises(Refusal, match="not valid JSON: Unterminated string"):
+        read("application/json", b'{"a": "' + b',\\"' * MOST_VALUES, limit=FORM_LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (FORM, "&".join(["a=b"] * (MOST_FIELDS + 1))),
+        ("application/json", "{" + ",".join(f'"{number}": 1' for number in range(MOST_FIELDS + 1)) + "}"),
+    ],
+)
+def test_a_body_has_no_more_fields_than_a_multipart_body_may_have(kind: str, text: str) -> None:
+    with pytest.raises(Refusal, match="more than 1000 fields") as refusal:
+        read(kind, text.encode())
+    assert refusal.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "form"), [(FORM, b"a=%s"), ("application/json", b'{"a": "%s"}'), ("application/json", b"[%s")]
+)
+def test_the_event_loop_goes_on_while_a_large_body_is_read(kind: str, form: bytes) -> None:
+    async def steps(text: bytes) -> int:
+        done: list[None] = []
+        asyncio.get_running_loop().call_soon(done.append, None)
+        await read_body(Headers({"content-type": kind}), coming(text), FORM_LIMIT, lambda: True)
+        return len(done)
+
+    assert asyncio.run(steps(form % b"x")) == 0
+    assert asyncio.run(steps(form % (b"x" * LARGE))) == 1
+
+
+def test_files_and_fields_of_a_multipart_body_are_read() -> None:
+    body = read("multipart/form-data; boundary=b", FIELD, FILE, b"--b--\r\n")
+    assert body.echo == {"force": "on"}
+    assert body.files["dag_file"].name == "a.py"
+    assert body.files["dag_file"].content.read() == b"x = 1"
+
+
+def test_the_first_of_two_files_counts() -> None:
+    second = FILE.replace(b"a.py", b"b.py")
+    assert (
+        read("multipart/form-data; boundary=b", FILE, second, b"--b--\r\n").files["dag_file"].name == "a.py"
+    )
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=b"])
+def test_a_body_that_is_not_multipart_is_refused(kind: str) -> None:
+    with pytest.raises(Refusal, match="not valid multipart") as refusal:
+        read(kind, b"garbage")
+    assert refusal.value.status == 400
+
+
+@pytest.mark.parametrize("kind", [FORM, "application/json", "multipart/form-data; boundary=b", ""])
+def test_a_body_that_is_too_long_is_refused(kind: str) -> None:
+    with pytest.raises(Refusal) as refusal:
+        read(kind, FIELD, FILE.removesuffix(b"\r\n"), *[b"x" * 1000] * 20, limit=10_000)
+    assert refusal.value.status == 413
+
+
+def test_a_form_is_not_as_long_as_an_upload() -> None:
+    with pytest.raises(Refusal) as refusal:
+        read(FORM, b"x" * (FORM_LIMIT + 1), limit=10 * FORM_LIMIT)
+    assert refusal.value.status == 413
+
+
+def test_a_body_of_another_type_is_ignored_and_said_to_be() -> None:
+    body = read("text/plain", b"api=version")
+    assert body.fields == []
+    assert body.warnings == ["The body was ignored: its type is text/plain"]

@@ -14,12 +14,13 @@ from airflow_rest_api.operations.feed import Position
 from airflow_rest_api.operations.model import Key, KeyTaken, Operation, State
 from airflow_rest_api.operations.service import Operations
 from tests.operations.scene import make_store, operations, until
+from tests.permits import permit
 from tests.standin import prints, until_cancelled
 
 
-async def begun(service: Operations, work: Work, **options: Any) -> Operation:
-    settings: dict[str, Any] = {"effect": Effect.WRITE, "argv": ["deploy", "a.py"], "user": "u", "asks": None}
-    return await service.conduct("deploy", work, **{**settings, **options})
+async def begun(service: Operations, work: Work, user: str = "u", **options: Any) -> Operation:
+    settings: dict[str, Any] = {"effect": Effect.WRITE, "argv": ["deploy", "a.py"]}
+    return await service.conduct(permit(user), "deploy", work, **{**settings, **options})
 
 
 def conducted(work: Work, **options: Any) -> Operation:

@@ -8,6 +8,7 @@ from airflow_rest_api.operations.model import Key, Operation, State, new_id
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
 from tests.operations.scene import CATALOG, database_of, make_store, operations, until
+from tests.permits import permit
 from tests.standin import until_cancelled
 
 
@@ -35,7 +36,7 @@ async def passes(heart: Heart, clock: Clock, seconds: float, step: float = 5.0) 
 
 async def started(service: Operations, store: Store) -> str:
     """Start a command that does not end by itself; return its id once the database says that it runs."""
-    identifier = (await service.start(CATALOG.parse(["version"]), user="u", recorded=True)).id
+    identifier = (await service.start(permit(), CATALOG.parse(["version"]), recorded=True)).id
 
     async def running() -> bool:
         return (await store.get(identifier)).state is State.RUNNING

@@ -14,6 +14,7 @@ from airflow_rest_api.operations.cancel import Cancel
 from airflow_rest_api.operations.files import Upload
 from airflow_rest_api.operations.model import Filter, Key, KeyTaken, Operation, State
 from tests.operations.scene import CATALOG, database_of, make_store, operations, until
+from tests.permits import permit
 from tests.standin import Script, StandInProcess, prints, until_cancelled
 
 ALL = Filter()
@@ -24,7 +25,7 @@ def run(script: Script, *argv: str, **options: Any) -> Operation:
 
     async def main() -> Operation:
         service, _ = operations(script, **options)
-        started = await service.start(CATALOG.parse(argv), user="u", parser=CATALOG)
+        started = await service.start(permit(), CATALOG.parse(argv), parser=CATALOG)
         ended = await service.wait(started.id, 60)
         await service.settle()
         return ended
@@ -88,7 +89,7 @@ def test_output_that_was_cut_is_no_result_and_says_why():
 def test_a_running_operation_shows_what_was_printed_so_far():
     async def main() -> None:
         service, engine = operations(until_cancelled)
-        started = await service.start(CATALOG.parse(["version"]), user="u")
+        started = await service.start(permit(), CATALOG.parse(["version"]))
 
         async def printed() -> bool:
             return bool((await service.get(started.id)).stdout)
@@ -107,7 +108,7 @@ def test_a_running_operation_shows_what_was_printed_so_far():
 def test_cancel_ends_a_command_once_and_changes_nothing_after():
     async def main() -> None:
         service, _ = operations(until_cancelled)
-        started = await service.start(CATALOG.parse(["version"]), user="u")
+        started = await service.start(permit(), CATALOG.parse(["version"]))
         await asyncio.sleep(0)
         assert await service.cancel(started.id, "first") is Cancel.ASKED
         assert await service.cancel(started.id, "second") is Cancel.ASKED_BEFORE
@@ -123,7 +124,7 @@ def test_cancel_ends_a_command_once_and_changes_nothing_after():
 def test_a_waiting_client_that_goes_away_does_not_stop_the_command():
     async def main() -> None:
         service, engine = operations(until_cancelled)
-        started = await service.start(CATALOG.parse(["version"]), user="u")
+        started = await service.start(permit(), CATALOG.parse(["version"]))
         waiting = asyncio.create_task(service.wait(started.id, 60))
         await asyncio.sleep(0.01)
         waiting.cancel()
@@ -139,7 +140,7 @@ def test_a_waiting_client_that_goes_away_does_not_stop_the_command():
 def test_many_may_wait_for_one_operation():
     async def main() -> None:
         service, _ = operations(until_cancelled)
-        started = await service.start(CATALOG.parse(["version"]), user="u")
+        started = await service.start(permit(), CATALOG.parse(["version"]))
         waiting = [asyncio.create_task(service.wait(started.id, 60)) for _ in range(20)]
         await asyncio.sleep(0)
         await service.cancel(started.id, "enough")
@@ -153,7 +154,7 @@ def test_a_busy_engine_leaves_no_operation_and_no_folder(tmp_path: Path):
         service, engine = operations(prints(), tmp_path)
         engine.busy = True
         with pytest.raises(Busy):
-            await service.start(CATALOG.parse(["variables", "export", "v.json"]), user="u", parser=CATALOG)
+            await service.start(permit(), CATALOG.parse(["variables", "export", "v.json"]), parser=CATALOG)
         assert await service.list(ALL) == []
 
     asyncio.run(main())
@@ -164,7 +165,7 @@ def test_a_file_that_is_missing_leaves_no_operation_and_no_folder(tmp_path: Path
     async def main() -> None:
         service, engine = operations(prints(), tmp_path)
         with pytest.raises(BadArgument):
-            await service.start(CATALOG.parse(["pools", "import", "p.json"]), user="u", parser=CATALOG)
+            await service.start(permit(), CATALOG.parse(["pools", "import", "p.json"]), parser=CATALOG)
         assert (await service.list(ALL), engine.jobs) == ([], [])
 
     asyncio.run(main())
@@ -187,7 +188,7 @@ def test_a_file_goes_in_by_upload_and_the_folder_is_gone_afterwards(tmp_path: Pa
         service, _ = operations(copies, tmp_path)
         upload = Upload("../mine.json", io.BytesIO(b"content"))
         invocation = CATALOG.bind(CATALOG.get("pools import"), {"file": "mine.json"})
-        started = await service.start(invocation, user="u", files={"file": upload}, parser=CATALOG)
+        started = await service.start(permit(), invocation, files={"file": upload}, parser=CATALOG)
         return await service.wait(started.id, 60)
 
     operation = asyncio.run(main())
@@ -200,7 +201,7 @@ def test_a_file_comes_out_and_the_folder_is_gone_afterwards(tmp_path: Path):
     async def main() -> None:
         service, _ = operations(copies, tmp_path)
         started = await service.start(
-            CATALOG.parse(["pools", "export", "/x/p.json"]), user="u", parser=CATALOG
+            permit(), CATALOG.parse(["pools", "export", "/x/p.json"]), parser=CATALOG
         )
         ended = await service.wait(started.id, 60)
         assert [(f.argument, f.name, f.size) for f in ended.files] == [("file", "p.json", 8)]
@@ -233,7 +234,7 @@ def test_secrets_are_masked_in_the_record_and_not_in_the_job():
     async def main() -> None:
         service, engine = operations(prints())
         invocation = CATALOG.parse(["connections", "add", "c", "--conn-uri", "http://u:hidden@h"])
-        started = await service.start(invocation, user="u")
+        started = await service.start(permit(), invocation)
         assert "hidden" not in str((await service.wait(started.id, 60)).argv)
         assert "hidden" in str(engine.jobs[0].argv)
 
@@ -246,7 +247,7 @@ def test_the_timeout_is_the_default_unless_one_is_given(
 ):
     async def main() -> None:
         service, engine = operations(prints(), command_timeout=default)
-        await service.start(CATALOG.parse(["version"]), user="u", timeout=given)
+        await service.start(permit(), CATALOG.parse(["version"]), timeout=given)
         assert engine.jobs[0].timeout == timeout
         await service.settle()
 
@@ -266,7 +267,7 @@ def test_a_short_command_costs_a_single_write():
         service, _ = operations(prints("out", "err"), store=store)
         await store.list()  # the tables are made
         before = database_of(store).calls
-        started = await service.start(CATALOG.parse(["version"]), user="u")
+        started = await service.start(permit(), CATALOG.parse(["version"]))
         ended = await service.wait(started.id, 60)
         assert database_of(store).calls == before + 1
         await service.settle()
@@ -280,7 +281,7 @@ def test_what_runs_longer_is_in_the_database_with_what_it_printed_so_far():
     async def main() -> None:
         store = make_store()
         service, engine = operations(until_cancelled, store=store)
-        started = await service.start(CATALOG.parse(["version"]), user="u")
+        started = await service.start(permit(), CATALOG.parse(["version"]))
 
         async def there() -> bool:
             try:
@@ -308,11 +309,11 @@ def test_what_a_client_does_not_wait_for_is_in_the_database_before_it_begins():
     async def main() -> None:
         store = make_store()
         service, engine = operations(never, store=store)
-        started = await service.start(CATALOG.parse(["version"]), user="u", recorded=True)
+        started = await service.start(permit(), CATALOG.parse(["version"]), recorded=True)
         assert (await store.get(started.id)).state is State.QUEUED
         database_of(store).away = True
         with pytest.raises(Unavailable):
-            await service.start(CATALOG.parse(["version"]), user="u", recorded=True)
+            await service.start(permit(), CATALOG.parse(["version"]), recorded=True)
         assert len(engine.jobs) == 1
         database_of(store).away = False
         service.stop("enough")
@@ -326,9 +327,9 @@ def test_a_key_leads_to_one_operation():
         store = make_store()
         service, engine = operations(prints(), store=store)
         key = Key("u", "k", "f" * 64)
-        started = await service.start(CATALOG.parse(["version"]), user="u", key=key)
+        started = await service.start(permit(), CATALOG.parse(["version"]), key=key)
         with pytest.raises(KeyTaken) as taken:
-            await service.start(CATALOG.parse(["version"]), user="u", key=key)
+            await service.start(permit(), CATALOG.parse(["version"]), key=key)
         assert (taken.value.identifier, taken.value.fingerprint) == (started.id, "f" * 64)
         assert await service.find_key("u", "k") == (started.id, "f" * 64)
         assert len(engine.jobs) == 1
@@ -343,9 +344,9 @@ def test_a_key_is_free_again_when_nothing_began():
         engine.busy = True
         key = Key("u", "k", "f" * 64)
         with pytest.raises(Busy):
-            await service.start(CATALOG.parse(["version"]), user="u", key=key)
+            await service.start(permit(), CATALOG.parse(["version"]), key=key)
         engine.busy = False
-        started = await service.start(CATALOG.parse(["version"]), user="u", key=key)
+        started = await service.start(permit(), CATALOG.parse(["version"]), key=key)
         assert (await service.wait(started.id, 60)).state is State.SUCCEEDED
         await service.settle()
 
@@ -359,7 +360,7 @@ def test_while_the_database_is_away_commands_go_on_and_are_recorded_when_it_is_b
         service, _ = operations(prints("out"), store=store)
         await store.list()
         database_of(store).away = True
-        started = await service.start(CATALOG.parse(["version"]), user="u")
+        started = await service.start(permit(), CATALOG.parse(["version"]))
         # The answer has the result all the same.
         ended = await service.wait(started.id, 60)
         assert (ended.state, ended.stdout) == (State.SUCCEEDED, "out")
@@ -376,10 +377,10 @@ def test_one_user_cannot_fill_the_queue_for_all():
     async def main() -> None:
         service, engine = operations(never, queue_per_user=2)
         for _ in range(2):
-            await service.start(CATALOG.parse(["version"]), user="u")
+            await service.start(permit(), CATALOG.parse(["version"]))
         with pytest.raises(TooManyWaiting):
-            await service.start(CATALOG.parse(["version"]), user="u")
-        await service.start(CATALOG.parse(["version"]), user="other")
+            await service.start(permit(), CATALOG.parse(["version"]))
+        await service.start(permit("other"), CATALOG.parse(["version"]))
         assert len(engine.jobs) == 3
         service.stop("enough")
         await service.settle()
@@ -397,7 +398,7 @@ def test_one_user_cannot_fill_the_queue_with_requests_at_the_same_time_either(
 
     async def main() -> None:
         service, engine = operations(never, queue_per_user=2)
-        started = [service.start(CATALOG.parse(["version"]), user="u", recorded=True) for _ in range(20)]
+        started = [service.start(permit(), CATALOG.parse(["version"]), recorded=True) for _ in range(20)]
         said = await asyncio.gather(*started, return_exceptions=True)
         assert len([one for one in said if isinstance(one, Operation)]) == len(engine.jobs) == 2
         assert {type(one) for one in said} == {Operation, TooManyWaiting}
@@ -413,7 +414,7 @@ def test_another_server_answers_for_an_operation():
         store = make_store()
         here, engine = operations(until_cancelled, store=store)
         there, _ = operations(prints(), store=store)
-        started = await here.start(CATALOG.parse(["version"]), user="u", recorded=True)
+        started = await here.start(permit(), CATALOG.parse(["version"]), recorded=True)
         waiting = asyncio.create_task(there.wait(started.id, 60))
 
         async def printed() -> bool:
@@ -440,7 +441,7 @@ def test_another_server_answers_for_an_operation():
 def test_output_in_pieces_says_where_some_is_missing():
     async def main() -> None:
         service, engine = operations(until_cancelled, output_limit=16)
-        started = await service.start(CATALOG.parse(["version"]), user="u")
+        started = await service.start(permit(), CATALOG.parse(["version"]))
         await asyncio.sleep(0.01)
         engine.processes[0].stdout.add(b"0123456789" * 10)
 
@@ -461,7 +462,7 @@ def test_an_operation_that_repeats_another_says_so_and_names_its_dag():
     async def main() -> None:
         service, _ = operations(prints())
         invocation = CATALOG.parse(["dags", "pause", "mine"])
-        started = await service.start(invocation, user="u", rerun_of="0" * 32, endpoint="pause")
+        started = await service.start(permit(), invocation, rerun_of="0" * 32, endpoint="pause")
         ended = await service.wait(started.id, 60)
         await service.settle()
         assert (ended.rerun_of, ended.dag_id, ended.endpoint) == ("0" * 32, "mine", "pause")

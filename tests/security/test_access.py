@@ -162,7 +162,7 @@ def test_of_several_commands_one_that_is_masked_masks_all():
     attempts = [attempt("variables get", key="a"), attempt("version")]
     for allowed, redacted in (((get, put), False), ((get,), True)):
         caller: Any = Someone(Granted(*allowed))
-        assert asyncio.run(Gate().enter_all(caller, attempts)).redacted is redacted
+        assert asyncio.run(Gate().check(caller, attempts)).redacted is redacted
 
 
 def test_whatever_prints_secrets_prints_them_to_who_may_change_them_alone():
@@ -286,8 +286,8 @@ def test_the_decision_costs_well_below_a_millisecond():
 
     async def once() -> None:
         caller = Caller(host, user)
-        await gate.knock(caller, pause.command)
-        await gate.enter(caller, pause)
+        await gate.precheck(caller, pause.command)
+        await gate.check(caller, [pause])
 
     async def measure() -> float:
         await once()
@@ -311,4 +311,4 @@ def _user(role: str) -> Any:
 def test_who_may_nothing_is_refused_by_the_gate(role: str):
     auth_manager()
     with pytest.raises(Forbidden):
-        asyncio.run(Gate().enter(Caller(Airflow3(), _user(role)), attempt("dags pause", dag_id="a")))
+        asyncio.run(Gate().check(Caller(Airflow3(), _user(role)), [attempt("dags pause", dag_id="a")]))

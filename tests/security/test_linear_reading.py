@@ -31,13 +31,12 @@ from airflow_rest_api.commands.masking import masked_text
 from airflow_rest_api.dag_files.names import clean
 from airflow_rest_api.errors import ApiError, BadArgument, InvalidToken, Refusal, UnknownCommand
 from airflow_rest_api.json_text import loads
-from airflow_rest_api.legacy import bearer
-from airflow_rest_api.legacy.body import parse_pairs, read_body
-from airflow_rest_api.legacy.envelope import masked
+from airflow_rest_api.legacy.answer import masked
+from airflow_rest_api.legacy.credentials import token_of
+from airflow_rest_api.legacy.file_names import _SAFE_NAME, base_name
 from airflow_rest_api.legacy.login.throttle import network
-from airflow_rest_api.legacy.translate.backfill import dates
-from airflow_rest_api.legacy.translate.background import _base_name
-from airflow_rest_api.legacy.translate.dag_files import _SAFE_NAME
+from airflow_rest_api.legacy.request import parse_pairs, read_body
+from airflow_rest_api.legacy.translate import dates
 from airflow_rest_api.multipart import Ending
 from airflow_rest_api.operations.feed import Position
 from airflow_rest_api.operations.files import safe_name
@@ -100,7 +99,7 @@ HEADERS: dict[str, Callable[[str], Any]] = {
     "accept-encoding": lambda text: _takes_gzip(header("accept-encoding", text)),
     "authorization": lambda text: (
         _bearer(header("authorization", text)),
-        bearer.token_of(header("authorization", text)),
+        token_of(header("authorization", text)),
     ),
     "content-type": lambda text: (
         Ending(f"multipart/form-data; {text}"),
@@ -148,7 +147,7 @@ FIELDS: dict[str, Callable[[str], Any]] = {
     "file name": safe_name,
     "DAG file name": clean,
     "1.x DAG file name": _SAFE_NAME.fullmatch,
-    "1.x file name": lambda text: _base_name("stdout", text, "log folder", []),
+    "1.x file name": lambda text: base_name("stdout", text, "log folder", []),
     "1.x dates": lambda text: dates(text, None),
     "1.x arguments": lambda text: masked({"conn_uri": text, "a": text, text: "a"}),
     "argument": masked_text,

@@ -4,7 +4,7 @@ import pytest
 
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.legacy.translate.names import ENDPOINT_COMMANDS
+from airflow_rest_api.legacy.endpoints import ENDPOINT_COMMANDS
 from airflow_rest_api.security.switches import Switches
 from tests.standin import serving
 

@@ -156,7 +156,8 @@ async def rollback(
             caller,
             argv,
             lambda conductor: service.rollback(conductor, order, path, version),
-            asks=scope.asks(place.bundle.name, [path]),
+            bundle=place.bundle.name,
+            paths=[path],
             recorded=leaves(context, request),
             key=key,
             received=order.received,
@@ -207,25 +208,25 @@ async def delete(
     Its DAGs go stale when the DAG processor notices. `records` needs, for each of them, what `dags delete`
     needs, and cannot be taken back.
     """
-    scope, place, path = await _file(context, caller, "delete_dag_file", bundle, path)
+    _, place, path = await _file(context, caller, "delete_dag_file", bundle, path)
     if not await asyncio.to_thread(_exists, place, path):
         raise UnknownDagFile(path, place.bundle.name)
-    asks = scope.asks(place.bundle.name, [path])
+    attempts: list[Attempt] = []
     dag_ids: list[str] = []
     if records:
         found = await ask(parsing.dags_by_file, place.bundle.name, [path])
         dag_ids = found.get(path, [])
         command = (await context.catalog.get()).get("dags delete")
         attempts = [Attempt(command, {"dag_id": dag_id}, frozenset({"dag_id"})) for dag_id in dag_ids]
-        with context.audit.refusals(caller, command.name):
-            asks += (await context.gate.enter_all(caller, attempts)).asks
     service = context.dag_files
     operation = await conduct(
         context,
         caller,
         ["delete_dag_file", "--bundle", place.bundle.name, *(["--records"] if records else []), path],
         lambda conductor: service.delete(conductor, place, path, caller.name, dag_ids),
-        asks=asks,
+        bundle=place.bundle.name,
+        paths=[path],
+        attempts=attempts,
         recorded=leaves(context, request),
     )
     return await answer(context, request, operation, {})

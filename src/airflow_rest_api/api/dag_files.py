@@ -193,7 +193,7 @@ async def _receive(request: Request, context: Context, caller: Caller, command: 
             context,
             key,
             received,
-            lambda key: _start(context, caller, command, order, scope, leaves(context, request), key),
+            lambda key: _start(context, caller, command, order, leaves(context, request), key),
         )
     return await answer(context, request, operation, headers)
 
@@ -224,7 +224,6 @@ async def _start(
     caller: Caller,
     command: str,
     order: Order,
-    scope: Scope,
     recorded: bool,
     key: Any,
 ) -> Operation:
@@ -236,14 +235,13 @@ async def _start(
         flags = ("overwrite", "force_invalid", "wait")
         argv += [f"--{name.replace('_', '-')}" for name in flags if getattr(order, name)]
     argv += paths
-    with context.audit.refusals(caller, command):
-        await context.grants.enter(caller, command, bundle, paths)
     return await conduct(
         context,
         caller,
         argv,
         lambda conductor: context.dag_files.deploy(conductor, order),
-        asks=scope.asks(bundle, paths),
+        bundle=bundle,
+        paths=paths,
         recorded=recorded,
         key=key,
         received=order.received,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from airflow_rest_api.api.context import Context
     from airflow_rest_api.api.idempotency import Start
-    from airflow_rest_api.commands.needs import Ask
     from airflow_rest_api.dag_files.bundles import Place
     from airflow_rest_api.dag_files.grants import Scope
     from airflow_rest_api.dag_files.listing import ListedFile
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.operations.conduct import Work
     from airflow_rest_api.operations.model import Key, Operation
     from airflow_rest_api.security.caller import Caller
+    from airflow_rest_api.security.decision import Attempt
 
 READ = "read_dag_files"
 """What looking at them is called: see `grants.COMMANDS`."""
@@ -44,35 +44,36 @@ async def conduct(
     argv: Sequence[str],
     work: Work,
     *,
-    asks: tuple[Ask, ...],
+    bundle: str,
+    paths: Collection[str],
+    attempts: Iterable[Attempt] = (),
     recorded: bool = False,
     key: Key | None = None,
     received: Received | None = None,
 ) -> Operation:
     """
-    Start work on DAG files.
+    Start work on DAG files that the caller may do; raise Forbidden where they may not.
 
     :param argv: what is shown as run; its first word is one of `grants.COMMANDS`
+    :param attempts: what it comes to besides
     :param received: removed at the end, also where the work never began
     """
     command = argv[0]
     shown = [*argv[:MOST_WORDS], "…"] if len(argv) > MOST_WORDS else list(argv)
-    record = context.audit.ended(caller, Invocation(described(command), [], {}, frozenset(), masked=shown))
+    invocation = Invocation(described(command), [], {}, frozenset(), masked=shown)
+    permit = await context.grants.authorize(caller, invocation, bundle, paths, attempts=attempts)
 
     def on_end(operation: Operation) -> None:
         # Gone already, unless the work was cancelled before it began.
         if received is not None and received.path.exists():
             threading.Thread(target=received.remove, daemon=True).start()
-        if record is not None:
-            record(operation)
 
     return await context.operations.conduct(
+        permit,
         command,
         work,
         effect=COMMANDS[command],
         argv=shown,
-        user=caller.name,
-        asks=asks,
         on_end=on_end,
         recorded=recorded,
         key=key,
@@ -85,6 +86,7 @@ async def once_received(
     """
     Return the operation that a request leads to, or that it led to when it came before; and headers.
 
+    :param attempts: what it comes to besides
     :param received: removed where nothing was started
     """
     try:

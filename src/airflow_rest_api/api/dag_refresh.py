@@ -27,8 +27,8 @@ from airflow_rest_api.security.decision import Attempt
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
-    from airflow_rest_api.commands.needs import Ask
     from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.security.access import Permit
     from airflow_rest_api.security.caller import Caller
 
 router = APIRouter(prefix="/v2", tags=["dag files"])
@@ -64,8 +64,7 @@ async def refresh_dag(
     those who may run the code of DAG authors there; the operation says so in its warnings.
     """
     work = Refreshing(COMMAND, [COMMAND, dag_id], [], wait, dag_id)
-    with context.audit.refusals(caller, COMMAND, work.invocation(Effect.WRITE)):
-        here, asks = await _enter_dags(context, caller, [{"dag_id": dag_id}])
+    here, permit = await _authorize_dags(context, caller, work, [{"dag_id": dag_id}])
     try:
         file = await ask(parsing.file_of, dag_id)
     except LookupError:
@@ -73,7 +72,7 @@ async def refresh_dag(
     if file is None:
         raise NoFile("Airflow does not know where this DAG comes from.", argument="dag_id")
     work = replace(work, files=[file])
-    operation = await _start(context, caller, work, here, asks, recorded=leaves(context, request))
+    operation = await _start(context, permit, work, here, recorded=leaves(context, request))
     return await answer_run(context, request, operation)
 
 
@@ -100,7 +99,7 @@ async def refresh_file(
     elsewhere, such as a Git repository, the newest state is fetched first.
     """
     with context.audit.refusals(caller, FILE):
-        await _knock(context, caller)
+        await _precheck(context, caller)
     path = clean(path, "path")
     try:
         info = await asyncio.to_thread(bundles.named, bundle)
@@ -113,61 +112,75 @@ async def refresh_file(
     dag_ids = sorted(await ask(parsing.dags_of, [file]))
     work = Refreshing(FILE, [FILE, "--bundle", info.name, path], [file], wait)
     with context.audit.refusals(caller, FILE, work.invocation(Effect.WRITE)):
-        here, asks = await _enter_file(context, caller, file, dag_ids)
+        here, permit = await _authorize_file(context, caller, work, file, dag_ids)
     if not dag_ids and not await ask(_exists, info, file):
         raise UnknownDagFile(path, info.name)
-    operation = await _start(context, caller, work, here, asks, recorded=leaves(context, request))
+    operation = await _start(context, permit, work, here, recorded=leaves(context, request))
     return await answer_run(context, request, operation)
 
 
-async def _knock(context: Context, caller: Caller) -> None:
+async def _precheck(context: Context, caller: Caller) -> None:
     """Raise Forbidden for those who may refresh nothing, before they are told of bundles and files."""
     try:
         await context.grants.scope(caller, FILE)
     except SwitchedOff:
         raise
     except Forbidden:
-        await context.gate.knock(caller, _command(COMMAND, Effect.WRITE))
+        await context.gate.precheck(caller, _command(COMMAND, Effect.WRITE))
 
 
-async def _enter_file(
-    context: Context, caller: Caller, file: File, dag_ids: Sequence[str]
-) -> tuple[bool, tuple[Ask, ...]]:
-    """Return whether a file may be parsed here, and what was asked; raise Forbidden."""
+async def _authorize_file(
+    context: Context, caller: Caller, work: Refreshing, file: File, dag_ids: Sequence[str]
+) -> tuple[bool, Permit]:
+    """Return whether a file may be parsed here, and the permit; raise Forbidden, which is not recorded."""
+    here = await _may_run_here(context)
+    invocation = work.invocation(Effect.EXECUTE if here else Effect.WRITE)
     try:
-        scope = await context.grants.enter(caller, FILE, file[0], [file[1]])
+        return here, await context.grants.authorize(caller, invocation, file[0], [file[1]], recorded=False)
     except SwitchedOff:
         raise
     except Forbidden as refusal:
         if not dag_ids:
             raise
         try:
-            return await _enter_dags(context, caller, [{"dag_id": dag_id} for dag_id in dag_ids])
+            dags = [{"dag_id": dag_id} for dag_id in dag_ids]
+            return await _authorize_dags(context, caller, work, dags, recorded=False)
         except SwitchedOff:
             raise
         except Forbidden:
             # In the words that say nothing of the DAGs: that there are some, either.
             raise refusal from None
-    here = not await refresh.processor_alive()
+
+
+async def _may_run_here(context: Context) -> bool:
+    """Return whether who may deploy a file has its code run here: anyway, unless nobody has."""
+    if await refresh.processor_alive():
+        return False
     try:
-        # Who may deploy has the code of the file run here anyway, unless nobody has.
         context.gate.on(_command(FILE, Effect.EXECUTE))
     except SwitchedOff:
-        here = False
-    return here, scope.asks(file[0], [file[1]])
+        return False
+    return True
 
 
-async def _enter_dags(
-    context: Context, caller: Caller, dags: Sequence[dict[str, Any]]
-) -> tuple[bool, tuple[Ask, ...]]:
-    """Return whether the files of DAGs may be parsed here, and what was asked; raise Forbidden."""
+async def _authorize_dags(
+    context: Context,
+    caller: Caller,
+    work: Refreshing,
+    dags: Sequence[dict[str, Any]],
+    *,
+    recorded: bool = True,
+) -> tuple[bool, Permit]:
+    """Return whether the files of DAGs may be parsed here, and the permit; raise Forbidden."""
     if not await refresh.processor_alive():
+        execute = work.invocation(Effect.EXECUTE), _attempts(Effect.EXECUTE, dags)
         try:
-            return True, (await context.gate.enter_all(caller, _attempts(Effect.EXECUTE, dags))).asks
+            return True, await context.gate.authorize(caller, *execute, recorded=False)
         except Forbidden:
             # The DAG processor can still be asked, for when it comes back.
             pass
-    return False, (await context.gate.enter_all(caller, _attempts(Effect.WRITE, dags))).asks
+    write = work.invocation(Effect.WRITE), _attempts(Effect.WRITE, dags)
+    return False, await context.gate.authorize(caller, *write, recorded=recorded)
 
 
 def _attempts(effect: Effect, dags: Sequence[dict[str, Any]]) -> list[Attempt]:
@@ -191,24 +204,15 @@ class Refreshing:
 
 
 async def _start(
-    context: Context,
-    caller: Caller,
-    work: Refreshing,
-    here: bool,
-    asks: tuple[Ask, ...],
-    *,
-    recorded: bool,
+    context: Context, permit: Permit, work: Refreshing, here: bool, *, recorded: bool
 ) -> Operation:
-    effect = Effect.EXECUTE if here else Effect.WRITE
     return await context.operations.conduct(
+        permit,
         work.command,
         _work(work.files, work.wait, here),
-        effect=effect,
+        effect=Effect.EXECUTE if here else Effect.WRITE,
         argv=work.argv,
-        user=caller.name,
-        asks=asks,
         dag_id=work.dag_id,
-        on_end=context.audit.ended(caller, work.invocation(effect)),
         recorded=recorded,
     )
 

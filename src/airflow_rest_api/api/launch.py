@@ -1,4 +1,4 @@
-"""From a request to a running command: the only place in the API that starts one."""
+"""From a request to a running command."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from airflow_rest_api.api.idempotency import HEADER
 from airflow_rest_api.commands.model import STDOUT
 from airflow_rest_api.errors import BadArgument
 from airflow_rest_api.operations.files import safe_name
-from airflow_rest_api.security.decision import Attempt
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -55,8 +54,7 @@ async def launch(
     :param key: under which the request may come again
     """
     # First of all, so that those who may not are told nothing about their arguments.
-    with context.audit.refusals(caller, command.name):
-        await context.gate.knock(caller, command)
+    await context.gate.precheck(caller, command)
     catalog = await context.catalog.get()
     named = _with_file_names(command, arguments, files)
     bind = partial(catalog.bind, command, named, json_output=True)
@@ -76,8 +74,7 @@ async def launch_line(
     """Start a command by its command line, as it is; the parameters are those of `launch`."""
     catalog = await context.catalog.get()
     invocation = await _checked(partial(catalog.parse, argv), argv)
-    with context.audit.refusals(caller, invocation.command.name, invocation):
-        await context.gate.knock(caller, invocation.command)
+    await context.gate.precheck(caller, invocation.command, invocation)
     _refuse_stray_files(invocation.command, files)
     return await start(context, caller, catalog, invocation, files, recorded=recorded, key=key)
 
@@ -94,18 +91,12 @@ async def start(
     rerun_of: str | None = None,
 ) -> Operation:
     """Start a checked command that the caller may run; raise Forbidden where they may not."""
-    attempt = Attempt(invocation.command, invocation.values, invocation.given)
-    with context.audit.refusals(caller, invocation.command.name, invocation):
-        decision = await context.gate.enter(caller, attempt)
+    permit = await context.gate.authorize(caller, invocation)
     return await context.operations.start(
+        permit,
         invocation,
-        user=caller.name,
         files=files,
         parser=catalog,
-        asks=decision.asks,
-        visible=decision.visible,
-        redacted=decision.redacted,
-        on_end=context.audit.ended(caller, invocation),
         recorded=recorded,
         key=key,
         rerun_of=rerun_of,

@@ -76,8 +76,7 @@ async def list_legacy_usage(
     A call is counted within a few seconds, whatever its answer; not those that were turned away without a
     user. A row is forgotten a year after its last call.
     """
-    with context.audit.refusals(caller, COMMAND.name):
-        await context.gate.knock(caller, COMMAND)
+    await context.gate.precheck(caller, COMMAND)
     if endpoint != UNKNOWN:
         check_endpoint(endpoint)
     found, total = await context.usage.read(endpoint, user, sort, limit)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from airflow_rest_api.operations.heartbeat import Heart
 from airflow_rest_api.operations.janitor import Janitor
-from airflow_rest_api.services.agent import Agent
 
 if TYPE_CHECKING:
     from airflow_rest_api.api.context import Context
@@ -40,14 +39,13 @@ class Upkeep:
         self._janitor = Janitor(
             context.store, count=settings.operations_kept, age=settings.operations_kept_for
         )
-        self._agent = Agent(context.services.local)
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin, in the background."""
         self._heart.start()
         self._janitor.start()
-        self._agent.start()
+        self._context.services.local.upkeep.start()
         self._context.usage.start()
         self._watch = asyncio.create_task(self._until_stopping())
 
@@ -60,7 +58,7 @@ class Upkeep:
                 await self._watch
         context.streams.close()
         await self._janitor.stop()
-        await self._agent.stop()
+        await context.services.local.upkeep.stop()
         context.operations.stop(STOPPED)
         await context.engine.stop(STOPPED)
         await context.operations.settle()

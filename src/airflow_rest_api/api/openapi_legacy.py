@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
-from airflow_rest_api.legacy.router import PATH
+from airflow_rest_api.legacy.model import PATH
 
 if TYPE_CHECKING:
-    from airflow_rest_api.legacy.endpoints import Argument, Endpoint
+    from airflow_rest_api.legacy.model import Endpoint, EndpointArgument
 
 __all__ = ["PATH", "path", "schemas"]
 
@@ -165,7 +165,7 @@ def _names(endpoints: list[Endpoint] | tuple[Endpoint, ...]) -> dict[str, Any]:
 
 def _arguments(endpoints: list[Endpoint] | tuple[Endpoint, ...]) -> dict[str, dict[str, Any]]:
     """Return the schemas of all arguments by name, files aside; the descriptions say what each is where."""
-    found: dict[str, list[tuple[str, Argument]]] = {}
+    found: dict[str, list[tuple[str, EndpointArgument]]] = {}
     for endpoint in endpoints:
         for argument in endpoint.arguments:
             if not argument.file:

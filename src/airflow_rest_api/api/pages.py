@@ -18,8 +18,9 @@ from airflow_rest_api.api.context import CallerDep, ContextDep
 from airflow_rest_api.api.openapi import document
 from airflow_rest_api.asgi import root_path
 from airflow_rest_api.errors import NotFound
+from airflow_rest_api.legacy.endpoints import ENDPOINTS
 from airflow_rest_api.security.routes import Needs, needs
-from airflow_rest_api.web import assets, endpoints
+from airflow_rest_api.web import assets
 from airflow_rest_api.web.assets import Asset
 from airflow_rest_api.web.page import HEADERS, REDOC_POLICY
 from airflow_rest_api.web.page import docs as reference
@@ -118,7 +119,9 @@ def _takes_gzip(headers: Headers) -> bool:
 async def old_endpoints(request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """Return what the page tells about the endpoints of the 1.x plugin, and whether also who calls them."""
     may_see = await context.gate.allowed(caller, [legacy_usage.COMMAND])
-    return JSONResponse({"endpoints": endpoints.described(root_path(request.scope)), "usage": bool(may_see)})
+    root = root_path(request.scope)
+    described = [endpoint.described(root) for endpoint in ENDPOINTS]
+    return JSONResponse({"endpoints": described, "usage": bool(may_see)})
 
 
 @router.get("/openapi.json")

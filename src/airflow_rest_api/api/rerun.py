@@ -29,8 +29,7 @@ async def run_again(
     """
     catalog = await context.catalog.get()
     invocation = await asyncio.to_thread(_invocation, catalog, operation)
-    with context.audit.refusals(caller, invocation.command.name, invocation):
-        await context.gate.knock(caller, invocation.command)
+    await context.gate.precheck(caller, invocation.command, invocation)
     return await start(
         context, caller, catalog, invocation, {}, recorded=recorded, key=key, rerun_of=operation.id
     )

@@ -40,8 +40,7 @@ async def launch_service(
         raise BadRequest(f"kind: one of {known}", argument="kind")
     catalog = await context.catalog.get()
     command = own_command(kind) or catalog.get(kind.command)
-    with context.audit.refusals(caller, command.name):
-        await context.gate.knock(caller, command)
+    await context.gate.precheck(caller, command)
     _check(kind, body)
     if own_command(kind):
         if body.arguments:
@@ -52,13 +51,9 @@ async def launch_service(
     own_port = isinstance(kind.port, str) and invocation.values.get(kind.port) == port
     if own_port and port is not None:
         raise BadArgument(str(kind.port), f"argument {kind.port}: this API server itself listens on {port}")
-    attempt = Attempt(command, invocation.values, invocation.given)
-    with context.audit.refusals(caller, command.name, invocation):
-        decision = await context.gate.enter(caller, attempt)
+    permit = await context.gate.authorize(caller, invocation)
     plan = Plan.of_invocation(kind, invocation, restart=body.restart, another=body.another)
-    _, operation = await context.services.start(
-        plan, user=caller.name, asks=decision.asks, key=key, on_end=context.audit.ended(caller, invocation)
-    )
+    _, operation = await context.services.start(plan, permit, key=key)
     return operation
 
 
@@ -90,7 +85,7 @@ async def allowed_to_steer(context: Context, caller: Caller, identifier: str, *,
         invocation = await asyncio.to_thread(catalog.parse, seen.service.argv)
         attempt = Attempt(command, invocation.values, invocation.given)
     with context.audit.refusals(caller, command.name):
-        await context.gate.enter(caller, attempt)
+        await context.gate.check(caller, [attempt])
     context.audit.admit()
     return seen
 

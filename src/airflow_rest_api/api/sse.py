@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import StreamingResponse
 
 from airflow_rest_api.admission import aside
-from airflow_rest_api.errors import ApiError, Forbidden, InvalidToken, TooManyStreams, UnknownOperation
+from airflow_rest_api.errors import ApiError, TooManyStreams
 from airflow_rest_api.storage.transient import of_database
 
 if TYPE_CHECKING:
@@ -129,11 +129,12 @@ class Lease:
         self._next_check = time.monotonic() + CHECK
         try:
             await self._may_see(await self._caller.again())
-        except (InvalidToken, UnknownOperation, Forbidden, ApiError):
-            return False
         except Exception as error:
-            if of_database(error) is None:
-                raise
+            if of_database(error) is not None:
+                return True
+            if isinstance(error, ApiError):
+                return False
+            raise
         return True
 
 

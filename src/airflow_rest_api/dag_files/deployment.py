@@ -22,6 +22,7 @@ from airflow_rest_api.dag_files.writer import Writer, changes_of, new_deployment
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.errors import ApiError, Unavailable, UnknownVersion
 from airflow_rest_api.operations.conduct import Failed
+from airflow_rest_api.periodic import Periodic
 from airflow_rest_api.room import of_disk
 
 if TYPE_CHECKING:
@@ -48,11 +49,13 @@ class DagFiles:
     Deploys, rolls back and deletes files; each is the work of an operation.
 
     :ivar history: what was deployed
+    :ivar recovery: does what `recover` does, in the background
     """
 
     def __init__(self, history: History, limits: DeploymentLimits, locks: Locks | None = None) -> None:
         self.history = history
         self.limits = limits
+        self.recovery = Periodic("The recovery of bundles", ROUND, self.recover)
         self._writer = Writer(history, locks)
 
     def receive(self, folder: str = "") -> Received:
@@ -121,22 +124,15 @@ class DagFiles:
         conductor.progress("ready")
         return report.shown()
 
-    async def keep_tidy(self) -> None:
-        """Complete or take back, again and again, what a process left unfinished when it was killed."""
-        while True:
+    async def recover(self) -> None:
+        """Complete or take back in each bundle what a process left unfinished when it was killed."""
+        for root in await asyncio.to_thread(_roots):
             try:
-                roots = await asyncio.to_thread(_roots)
+                await self._writer.recover(root)
+            except (ApiError, Unavailable) as error:
+                log.warning("What was left unfinished in a bundle could not be settled: %s", error)
             except Exception:
-                log.exception("The bundles could not be looked up")
-                roots = []
-            for root in roots:
-                try:
-                    await self._writer.recover(root)
-                except ApiError as error:
-                    log.warning("What was left unfinished in a bundle could not be settled: %s", error)
-                except Exception:
-                    log.exception("What was left unfinished in a bundle could not be settled")
-            await asyncio.sleep(ROUND)
+                log.exception("What was left unfinished in a bundle could not be settled")
 
     async def _deploy(self, conductor: Conductor, order: Order, report: Report) -> dict[str, Any]:
         received, place = order.received, order.place

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,14 @@ from airflow_rest_api.commands.policy import refusal
 from airflow_rest_api.dag_files import bundles
 from airflow_rest_api.dag_files.names import clean
 from airflow_rest_api.errors import Forbidden, UnknownBundle
+from airflow_rest_api.security.decision import Decision
 
 if TYPE_CHECKING:
+    from airflow_rest_api.commands.model import Invocation
     from airflow_rest_api.dag_files.bundles import Place
-    from airflow_rest_api.security.access import Gate
+    from airflow_rest_api.security.access import Gate, Permit
     from airflow_rest_api.security.caller import Caller
-    from airflow_rest_api.security.decision import Permissions
+    from airflow_rest_api.security.decision import Attempt, Permissions
 
 COMMANDS: Mapping[str, Effect] = {
     "deploy_dag": Effect.EXECUTE,
@@ -122,26 +124,53 @@ class Grants:
         :param command: one of `COMMANDS`
         :raises Forbidden: nowhere, or nobody may because of an option
         """
-        self._gate.on(described(command))
-        if command != "read_dag_files":
-            # Who switched off deployment meant every way to it; but not all of them run the code of DAGs.
-            self._gate.on(described("deploy_dag", COMMANDS[command]))
+        self._on(command)
         if await caller.is_admin():
             return Scope(everywhere=True)
         scope = await caller.ask(self._granted)
-        if not scope.everywhere and not scope.folders:
-            raise Forbidden(refusal(command, f"{_ask(DEPLOY)}, or one of its folders"))
+        _require(scope, command)
         return scope
 
     async def enter(self, caller: Caller, command: str, bundle: str, paths: Iterable[str]) -> Scope:
         """Return the scope of somebody who may do something to all of some files; raise Forbidden."""
         scope = await self.scope(caller, command)
-        for path in paths:
-            if not scope.covers(bundle, path):
-                raise Forbidden(
-                    refusal(command, f"{_ask(DEPLOY)}, or a folder of {bundle!r} with {path!r} in it")
-                )
+        _require(scope, command, bundle, paths)
         return scope
+
+    async def authorize(
+        self,
+        caller: Caller,
+        invocation: Invocation,
+        bundle: str,
+        paths: Collection[str],
+        *,
+        attempts: Iterable[Attempt] = (),
+        recorded: bool = True,
+    ) -> Permit:
+        """
+        Return the permit to do something to files.
+
+        :param invocation: what is done, by a name of `COMMANDS`
+        :param attempts: what it comes to besides
+        :param recorded: whether a refusal is
+        :raises Forbidden: not all of the files are the caller's
+        """
+        command = invocation.command.name
+
+        def rule(permissions: Permissions | None) -> Decision:
+            self._on(command)
+            scope = Scope(everywhere=True) if permissions is None else self._granted(permissions)
+            _require(scope, command, bundle, paths)
+            return Decision(None, scope.asks(bundle, paths))
+
+        return await self._gate.authorize(caller, invocation, attempts, rule=rule, recorded=recorded)
+
+    def _on(self, command: str) -> None:
+        """Raise SwitchedOff where nobody may, because of an option."""
+        self._gate.on(described(command))
+        if command != "read_dag_files":
+            # Who switched off deployment meant every way to it; but not all of them run the code of DAGs.
+            self._gate.on(described("deploy_dag", COMMANDS[command]))
 
     def _granted(self, permissions: Permissions) -> Scope:
         def holds(what: str) -> bool:
@@ -150,6 +179,17 @@ class Grants:
         if holds(DEPLOY):
             return Scope(everywhere=True)
         return Scope(False, tuple(folder for folder in self._folders if holds(entity(*folder))))
+
+
+def _require(scope: Scope, command: str, bundle: str = "", paths: Iterable[str] = ()) -> None:
+    """Raise Forbidden where nothing is in the scope, or not all of some files."""
+    if not scope.everywhere and not scope.folders:
+        raise Forbidden(refusal(command, f"{_ask(DEPLOY)}, or one of its folders"))
+    for path in paths:
+        if not scope.covers(bundle, path):
+            raise Forbidden(
+                refusal(command, f"{_ask(DEPLOY)}, or a folder of {bundle!r} with {path!r} in it")
+            )
 
 
 def parse(text: str) -> tuple[tuple[str, str], ...]:

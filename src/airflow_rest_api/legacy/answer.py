@@ -1,26 +1,33 @@
-"""From what a request's commands printed to its envelope."""
+"""The JSON document that answers a request to a 1.x endpoint, and what it says of what was printed."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Protocol
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.installation import configured
+from airflow_rest_api.commands.masking import masked_text
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.errors import Refusal
+from airflow_rest_api.legacy.actions import RunCommands, StartService
 from airflow_rest_api.legacy.child import messages
-from airflow_rest_api.legacy.printed import FIELD, TEXTS, Printed, more_of, text
+from airflow_rest_api.legacy.printed import FIELD, Printed, masked_address, more_of, printed_text
 from airflow_rest_api.operations.log_lines import alarms, without_log_lines
 from airflow_rest_api.operations.model import State
 from airflow_rest_api.operations.result import SILENT, documents, reader
+from airflow_rest_api.secret_names import MASK, is_secret, value_is_secret
 
 if TYPE_CHECKING:
-    from airflow_rest_api.legacy.envelope import Envelope
-    from airflow_rest_api.legacy.request import Request
-    from airflow_rest_api.legacy.translate.plan import Work
+    from airflow_rest_api.errors import ApiError
+    from airflow_rest_api.legacy.actions import RunChild, Work
+    from airflow_rest_api.legacy.model import LegacyRequest
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.result import Read
+    from airflow_rest_api.settings import Settings
 
 LONG_TEXT = 64 * 1024
 """Characters from which making an answer of what was printed is left to a thread."""
@@ -33,28 +40,97 @@ CUT = "The output was cut at [rest_api_plugin] output_limit"
 _GAP = re.compile(r"^… \d+ bytes left out …$", re.MULTILINE)
 """What stands for output that was let go."""
 
-NO_RESULT = frozenset({"render", "test"})
-"""Endpoints that print texts of DAG authors: what looks like JSON in them is no answer of ours."""
-
 PASSED = timedelta(seconds=60)
 """Longer than any answer to `trigger_dag` takes whose client looks for its run by the time of the answer."""
 
-
-class Options(Protocol):
-    """The settings that matter to an answer."""
-
-    @property
-    def filter_loading_messages_in_cli_response(self) -> bool:
-        """Whether log lines are taken out of stdout."""
-
-    @property
-    def legacy_output(self) -> str:
-        """What stdout has: `1.10` or `today`."""
+_ADDRESSES = frozenset({"broker_api", "conn_uri"})
+"""Secret, but for the host."""
+_USER_IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
 
 
-def as_1x(options: Options) -> bool:
+@dataclass
+class Envelope:
+    """
+    One answer.
+
+    :ivar output: a string, or stdout and stderr of the command that ran
+    :ivar dag_ids: the DAGs of the files that were deployed
+    :ivar arguments: None where the contract's answer has none (a wrong header token)
+    :ivar result: what the command printed, parsed, as the operation has it
+    :ivar more: keys that some endpoints have: `dag_run_id`, `logical_date`, `dag_run_url`, `state`
+    :ivar left_at: when the answer left, where that is not now
+    """
+
+    status: int
+    output: str | dict[str, str]
+    call_time: datetime
+    arguments: Mapping[str, Any] | None = None
+    post_arguments: Mapping[str, Any] | None = None
+    airflow_cmd: str | None = None
+    warnings: list[str] = field(default_factory=list)
+    exit_code: int | None = None
+    operation_id: str | None = None
+    result: Any = None
+    more: dict[str, Any] = field(default_factory=dict)
+    left_at: datetime | None = None
+    dag_ids: list[str] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def refuse(self, error: ApiError) -> None:
+        """Say why nothing was done."""
+        self.status, self.output, self.headers = error.status, error.message, error.headers
+
+    def ran(self, operation: Operation) -> None:
+        """Name the operation of a command that ran, or runs."""
+        self.operation_id = operation.id
+
+    def document(self, now: datetime | None = None) -> dict[str, Any]:
+        """Return the envelope's JSON object; `now` is when the answer leaves."""
+        document: dict[str, Any] = {
+            "airflow_cmd": self.airflow_cmd,
+            "arguments": None if self.arguments is None else masked(self.arguments),
+            "post_arguments": None if self.post_arguments is None else masked(self.post_arguments),
+            "call_time": http_date(self.call_time),
+            "response_time": http_date(now or self.left_at or datetime.now(timezone.utc)),
+            "http_response_code": self.status,
+            "status": "OK" if self.status < 400 else "ERROR",
+            "output": self.output,
+            "warning": ". ".join(dict.fromkeys(text.rstrip(".") for text in self.warnings)) or None,
+            "exit_code": self.exit_code,
+            "operation_id": self.operation_id,
+            "result": self.result,
+            **self.more,
+            "dag_ids": self.dag_ids,
+        }
+        return {key: value for key, value in document.items() if value is not None}
+
+
+def http_date(moment: datetime) -> str:
+    """Return a moment as RFC 1123 GMT; the 1.x plugin labelled local time so."""
+    return format_datetime(moment.astimezone(timezone.utc), usegmt=True)
+
+
+def masked(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a client sent without the secrets in it: the answer ends up in logs."""
+    # A key that came elsewhere in the request is not known here.
+    secret_variable = value_is_secret(arguments.get("key"))
+    return {
+        name: _masked(name, value, secret=name == "value" and secret_variable)
+        for name, value in arguments.items()
+    }
+
+
+def mask_secrets(text: str, values: Mapping[str, str]) -> str:
+    """Return a text with the secret ones among a request's values masked: a parser quotes what it refuses."""
+    secrets = {value for name, value in values.items() if value and is_secret(name)}
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
+
+
+def as_1x(settings: Settings) -> bool:
     """Return whether stdout has what 1.10 printed."""
-    return options.legacy_output == "1.10"
+    return settings.legacy_output == "1.10"
 
 
 def is_long(operation: Operation) -> bool:
@@ -62,27 +138,29 @@ def is_long(operation: Operation) -> bool:
     return len(operation.stdout) > LONG_TEXT
 
 
-def reader_of(request: Request, work: Work) -> Read:
-    """Return what reads the result off the output of a work, where no command of its own says how."""
-    if request.endpoint.name in NO_RESULT:
+def reader_of(request: LegacyRequest, work: RunCommands | RunChild) -> Read:
+    """Return the reader of a work's result: that of its one command, or of the JSON in its output."""
+    if not request.endpoint.has_result:
         return lambda stdout, done: None
-    only = work.invocations[0] if len(work.invocations) == 1 else None
+    only = work.invocations[0] if isinstance(work, RunCommands) and len(work.attempts) == 1 else None
     return (only and reader(only)) or _documents
 
 
 def fill(
     envelope: Envelope,
-    request: Request,
+    request: LegacyRequest,
     work: Work,
     operation: Operation,
-    options: Options,
+    settings: Settings,
     root: str,
+    key: str = "",
     broken: str | None = None,
 ) -> None:
     """
     Put what came of an operation into an envelope; of a `is_long` one in a thread.
 
     :param root: the path under which the client sees Airflow
+    :param key: by which the messages of the work's child are known
     :param broken: the import error of the file of the request's DAG
     :raises Refusal: the child refused the request; nothing was done
     """
@@ -90,18 +168,18 @@ def fill(
     if not operation.state.ended:
         envelope.status = 202
         envelope.airflow_cmd = work.airflow_cmd
-        envelope.output = {"stdout": "", "stderr": "", "stdin": ""}
+        envelope.output = _streams("", "")
         return
-    told = messages.read(operation.stderr, "" if work.component else work.key)
-    envelope.warnings += told.warnings
-    if told.refused is not None and operation.exit_code == messages.REFUSED_EXIT_CODE:
-        unknown = told.refused == messages.unknown_dag(request.get("dag_id") or "")
-        raise Refusal(f"{told.refused}: {broken}" if broken and unknown else told.refused)
+    found = messages.read(operation.stderr, key)
+    envelope.warnings += found.warnings
+    if found.refused is not None and operation.exit_code == messages.REFUSED_EXIT_CODE:
+        unknown = found.refused == messages.unknown_dag(request.get("dag_id") or "")
+        raise Refusal(f"{found.refused}: {broken}" if broken and unknown else found.refused)
     if operation.refused:
         raise Refusal(operation.refused)
     done = operation.state is State.SUCCEEDED
     envelope.status = 200 if done else 500
-    errors = told.stderr
+    errors = found.stderr
     if operation.message and not operation.quotes:
         errors = _with_line(errors, operation.message)
     if broken:
@@ -109,70 +187,75 @@ def fill(
         errors = _with_line(errors, sentence)
         envelope.warnings.append(sentence)
     if request.endpoint.text_output:
-        envelope.output = told.answer if done and told.answer else _last_line(errors)
+        envelope.output = found.answer if done and found.answer else _last_line(errors)
         return
     envelope.airflow_cmd = work.airflow_cmd
     envelope.exit_code = operation.exit_code
     envelope.result = operation.result
     if operation.truncated:
         envelope.warnings.append(CUT)
-    stdout = operation.stdout
-    if not _is_log(request) and not _is_value(work):
-        logged, fields = _fields_apart(work, stdout)
-        envelope.warnings += [alarm[:LONGEST_ALARM] for alarm in alarms(logged)[:ALARMS]]
-        if options.filter_loading_messages_in_cli_response:
-            stdout = without_log_lines(logged) + fields
-    if as_1x(options) and work.component is None:
-        cut = operation.truncated and _GAP.search(operation.stdout) is not None
-        if cut and not _changes(work) and request.endpoint.name in TEXTS and not _is_log(request):
-            # A part of an answer would be taken for the whole; of stderr, a part will do.
-            envelope.status, stdout = 500, ""
-        else:
-            stdout = _as_printed(envelope, request, work, operation, errors, root)
-    envelope.output = {"stdout": stdout, "stderr": errors, "stdin": ""}
+    envelope.output = _streams(_stdout(envelope, request, work, operation, errors, settings, root), errors)
 
 
-def _changes(work: Work) -> bool:
-    """Return whether a work changes something: told that it failed, a client would have it done again."""
-    return work.effect in (Effect.WRITE, Effect.DESTRUCTIVE)
-
-
-def _as_printed(
-    envelope: Envelope, request: Request, work: Work, operation: Operation, errors: str, root: str
+def _stdout(
+    envelope: Envelope,
+    request: LegacyRequest,
+    work: Work,
+    operation: Operation,
+    errors: str,
+    settings: Settings,
+    root: str,
 ) -> str:
-    """Return what 1.10 would have printed, and put into the envelope what a client asks for next."""
+    """Return what a client reads as standard output; its warnings, and its keys, go into the envelope."""
+    is_log = request.endpoint.log_is_output and not request.given("dry_run")
+    # One text of any content, which may look like a log.
+    is_value = isinstance(work, RunCommands) and work.commands in [[name] for name in SILENT]
     logged, fields = _fields_apart(work, operation.stdout)
-    without_log = without_log_lines(logged) + fields
+    clean = without_log_lines(logged) + fields
+    if not is_log and not is_value:
+        envelope.warnings += [alarm[:LONGEST_ALARM] for alarm in alarms(logged)[:ALARMS]]
+    raw = operation.stdout if is_log or is_value else clean
+    if not as_1x(settings) or isinstance(work, StartService):
+        return raw if settings.filter_loading_messages_in_cli_response else operation.stdout
+    cut = operation.truncated and _GAP.search(operation.stdout) is not None
+    # Of a change, a client that reads of a failure would have it done again.
+    changes = work.recorded.effect in (Effect.WRITE, Effect.DESTRUCTIVE)
+    if cut and not changes and request.endpoint.prints and not is_log:
+        # A part of an answer would be taken for the whole; of stderr, a part will do.
+        envelope.status = 500
+        return ""
     printed = Printed(
         request,
         done=operation.state is State.SUCCEEDED,
-        stdout=operation.stdout if _is_log(request) or _is_value(work) else without_log,
+        stdout=raw,
         stderr=errors,
-        documents=[] if fields else list(documents(without_log)),
+        documents=[] if fields else list(documents(clean)),
         host=operation.host,
         dags_folder=(configured("core", "dags_folder") or "") if request.given("report") else "",
     )
     envelope.more = more_of(printed, root)
     envelope.left_at = _in_the_second_of(envelope.more.get("logical_date"))
-    return text(printed)
+    return printed_text(printed)
 
 
-def _is_log(request: Request) -> bool:
-    """Return whether the log is what the client asks for."""
-    return request.endpoint.log_is_output and not request.given("dry_run")
-
-
-def _is_value(work: Work) -> bool:
-    """Return whether what is printed is one text of any content, which may look like a log."""
-    return [one.command.name for one in work.invocations] in [[name] for name in SILENT]
+def _streams(stdout: str, stderr: str) -> dict[str, str]:
+    return {"stdout": stdout, "stderr": stderr, "stdin": ""}
 
 
 def _fields_apart(work: Work, stdout: str) -> tuple[str, str]:
     """Return what was printed before the template fields of a task, and these: no line of them is a log's."""
-    if not any(one.command.name == "tasks render" for one in work.invocations):
-        return stdout, ""
-    start = stdout.find(FIELD)
+    start = stdout.find(FIELD) if "tasks render" in work.commands else -1
     return (stdout, "") if start < 0 else (stdout[:start], stdout[start:])
+
+
+def _masked(name: str, value: Any, *, secret: bool) -> Any:
+    if value is None or value == "":
+        return value
+    if name in _ADDRESSES and isinstance(value, str):
+        return masked_address(value)
+    if secret or is_secret(name):
+        return MASK
+    return masked_text(_USER_IN_ADDRESS.sub(MASK, value)) if isinstance(value, str) else value
 
 
 def _documents(stdout: str, done: bool) -> Any:
@@ -182,7 +265,7 @@ def _documents(stdout: str, done: bool) -> Any:
 
 def _in_the_second_of(logical_date: str | None) -> datetime | None:
     """
-    Return when an answer is said to have left: in the second of the run that it made.
+    Return when an answer leaves by its own account: in the second of the run that it made.
 
     Clients look for their run by that time, cut to seconds; the second may change before the answer leaves.
     """

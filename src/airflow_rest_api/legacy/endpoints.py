@@ -2,67 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
+
+from airflow_rest_api.legacy import printed
+from airflow_rest_api.legacy import translate as translations
+from airflow_rest_api.legacy.model import Endpoint, EndpointArgument
 
 
-@dataclass(frozen=True)
-class Argument:
-    """One argument as a client of the 1.x plugin sends it."""
-
-    name: str
-    description: str
-    required: bool = False
-    check_box: bool = False
-    """True when present, without a value of its own."""
-    position: int | None = None
-    """Its place behind the 1.x command, counted from 1; None for an option."""
-    file: bool = False
-    secret: bool = False
-    """Its value is not shown in the answer."""
-
-    @property
-    def without_effect(self) -> bool:
-        """Whether it is taken and has no effect on any Airflow of today, as its description begins."""
-        return self.description.startswith("Without effect")
+def _text(name: str, description: str, *, secret: bool = False) -> EndpointArgument:
+    return EndpointArgument(name, description, secret=secret)
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """One value of `api`."""
-
-    name: str
-    description: str
-    runs: str
-    """What does the job today, in one phrase."""
-    arguments: tuple[Argument, ...] = ()
-    methods: tuple[str, ...] = ("GET", "POST")
-    background: bool = False
-    """The command outlives the request."""
-    text_output: bool = False
-    """`output` is a string, not an object with stdout and stderr."""
-    log_is_output: bool = False
-    """What the command writes to its log is what the client asked for: never filtered."""
-
-    def argument(self, name: str) -> Argument | None:
-        """Return the argument called `name`, or None."""
-        return next((argument for argument in self.arguments if argument.name == name), None)
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        """The names of the arguments that must be given."""
-        return tuple(argument.name for argument in self.arguments if argument.required)
+def _box(name: str, description: str) -> EndpointArgument:
+    return EndpointArgument(name, description, check_box=True)
 
 
-def _text(name: str, description: str, *, secret: bool = False) -> Argument:
-    return Argument(name, description, secret=secret)
-
-
-def _box(name: str, description: str) -> Argument:
-    return Argument(name, description, check_box=True)
-
-
-def _place(position: int, name: str, description: str, *, required: bool = True) -> Argument:
-    return Argument(name, description, required=required, position=position)
+def _place(position: int, name: str, description: str, *, required: bool = True) -> EndpointArgument:
+    return EndpointArgument(name, description, required=required, position=position)
 
 
 DAG = _place(1, "dag_id", "The id of the DAG.")
@@ -87,9 +43,32 @@ BACKGROUND = (
 )
 
 ENDPOINTS: tuple[Endpoint, ...] = (
-    Endpoint("version", "The version of Airflow.", "answered at once", text_output=True),
-    Endpoint("rest_api_plugin_version", "The version of this plugin.", "answered at once", text_output=True),
-    Endpoint("render", "Render the templates of a task instance.", "`airflow tasks render`", INSTANCE),
+    Endpoint(
+        "version",
+        "The version of Airflow.",
+        "answered at once",
+        text_output=True,
+        translate=translations.airflow_version,
+        since="1.0.0",
+    ),
+    Endpoint(
+        "rest_api_plugin_version",
+        "The version of this plugin.",
+        "answered at once",
+        text_output=True,
+        translate=translations.plugin_version,
+    ),
+    Endpoint(
+        "render",
+        "Render the templates of a task instance.",
+        "`airflow tasks render`",
+        INSTANCE,
+        translate=translations.command(load=True),
+        commands=("tasks render",),
+        since="1.7.0",
+        has_result=False,
+        prints=printed.rendered,
+    ),
     Endpoint(
         "variables",
         "Set, get, list, delete, import and export variables.",
@@ -105,6 +84,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             _text("export", "File in the exchange folder to export to."),
             _text("delete", "Key of the variable to delete."),
         ),
+        translate=translations.variables,
+        commands=(
+            "variables delete",
+            "variables export",
+            "variables get",
+            "variables import",
+            "variables list",
+            "variables set",
+        ),
+        since="1.7.1",
+        prints=printed.variables,
     ),
     Endpoint(
         "connections",
@@ -124,14 +114,40 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             _text("conn_schema", "With `add`: schema, without `conn_uri`."),
             _text("conn_port", "With `add`: port, without `conn_uri`."),
         ),
+        translate=translations.connections,
+        commands=("connections add", "connections delete", "connections list"),
+        since="1.8.0",
+        prints=printed.connections,
     ),
-    Endpoint("pause", "Pause a DAG.", "`airflow dags pause`", (DAG, SUBDIR)),
-    Endpoint("unpause", "Resume a paused DAG.", "`airflow dags unpause`", (DAG, SUBDIR)),
+    Endpoint(
+        "pause",
+        "Pause a DAG.",
+        "`airflow dags pause`",
+        (DAG, SUBDIR),
+        translate=translations.command(),
+        commands=("dags pause",),
+        since="1.7.0",
+        prints=printed.paused,
+    ),
+    Endpoint(
+        "unpause",
+        "Resume a paused DAG.",
+        "`airflow dags unpause`",
+        (DAG, SUBDIR),
+        translate=translations.command(),
+        commands=("dags unpause",),
+        since="1.7.0",
+        prints=printed.paused,
+    ),
     Endpoint(
         "task_failed_deps",
         "Why a task instance is not run: its unmet dependencies.",
         "`airflow tasks failed-deps`",
         INSTANCE,
+        translate=translations.command(),
+        commands=("tasks failed-deps",),
+        since="1.8.0",
+        prints=printed.failed_deps,
     ),
     Endpoint(
         "trigger_dag",
@@ -145,6 +161,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             _text("exec_date", "Logical date of the run."),
             _text("execution_date", "The same as `exec_date`, which comes first."),
         ),
+        translate=translations.trigger,
+        commands=("dags trigger",),
+        since="1.6.0",
+        prints=printed.triggered,
+        more=printed.run_keys,
     ),
     Endpoint(
         "test",
@@ -157,12 +178,22 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             ASYNC,
         ),
         log_is_output=True,
+        translate=translations.test,
+        commands=("tasks test",),
+        since="0.1",
+        has_result=False,
+        prints=printed.tested,
     ),
     Endpoint(
         "dag_state",
         "The state of a DAG run.",
         "`airflow dags state`",
-        (DAG, _place(2, "execution_date", "The logical date of the DAG run, or its run id."), SUBDIR),
+        (DAG, replace(DATE, position=2), SUBDIR),
+        translate=translations.command(without_run=True),
+        commands=("dags state",),
+        since="1.8.0",
+        prints=printed.state,
+        more=printed.state_key,
     ),
     Endpoint(
         "run",
@@ -185,12 +216,19 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             ASYNC,
         ),
         log_is_output=True,
+        translate=translations.run,
+        since="1.0.0",
+        prints=printed.run,
     ),
     Endpoint(
         "list_tasks",
         "The tasks of a DAG.",
         "`airflow tasks list`; with `tree`, the DAG as Airflow's database has it",
         (DAG, _box("tree", "As a tree: each task under the tasks it follows."), SUBDIR),
+        translate=translations.list_tasks,
+        commands=("tasks list",),
+        since="0.1",
+        prints=printed.of_done,
     ),
     Endpoint(
         "backfill",
@@ -213,6 +251,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             ASYNC,
         ),
         log_is_output=True,
+        translate=translations.backfill,
+        commands=("backfill create", "dags backfill"),
+        since="0.1",
+        prints=printed.backfill,
     ),
     Endpoint(
         "list_dags",
@@ -222,6 +264,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             _text("subdir", "A folder or file inside a DAG bundle: its DAGs alone."),
             _box("report", "Also how long each file took to load."),
         ),
+        translate=translations.list_dags,
+        commands=("dags list",),
+        since="0.1",
+        prints=printed.dags,
     ),
     Endpoint(
         "kerberos",
@@ -233,6 +279,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             *BACKGROUND,
         ),
         background=True,
+        translate=translations.start,
+        commands=("kerberos",),
+        since="1.6.0",
     ),
     Endpoint(
         "worker",
@@ -245,6 +294,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             *BACKGROUND,
         ),
         background=True,
+        translate=translations.start,
+        commands=("celery worker",),
+        comes_with="the Celery provider",
+        since="0.1",
     ),
     Endpoint(
         "flower",
@@ -258,6 +311,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             *BACKGROUND,
         ),
         background=True,
+        translate=translations.start,
+        commands=("celery flower",),
+        comes_with="the Celery provider",
+        since="1.0.0",
     ),
     Endpoint(
         "scheduler",
@@ -272,8 +329,21 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             *BACKGROUND,
         ),
         background=True,
+        translate=translations.start,
+        commands=("scheduler",),
+        since="1.0.0",
     ),
-    Endpoint("task_state", "The state of a task instance.", "`airflow tasks state`", INSTANCE),
+    Endpoint(
+        "task_state",
+        "The state of a task instance.",
+        "`airflow tasks state`",
+        INSTANCE,
+        translate=translations.command(without_run=True),
+        commands=("tasks state",),
+        since="1.0.0",
+        prints=printed.state,
+        more=printed.state_key,
+    ),
     Endpoint(
         "pool",
         "Set, get, list and delete pools.",
@@ -287,8 +357,19 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             _text("pool_description", "The same as `description`, which comes first."),
             _text("delete", "Name of the pool to delete."),
         ),
+        translate=translations.pools,
+        commands=("pools delete", "pools get", "pools list", "pools set"),
+        since="1.8.0",
+        prints=printed.pool,
     ),
-    Endpoint("serve_logs", "Serve the logs of tasks over HTTP.", "Airflow's own log server", background=True),
+    Endpoint(
+        "serve_logs",
+        "Serve the logs of tasks over HTTP.",
+        "Airflow's own log server",
+        background=True,
+        translate=translations.serve_logs,
+        since="0.1",
+    ),
     Endpoint(
         "clear",
         "Clear task instances, so that they run again.",
@@ -306,13 +387,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             _box("only_running", "Only running ones."),
             _box("exclude_subdags", "Without effect: there are no subdags."),
         ),
+        translate=translations.command(),
+        commands=("tasks clear",),
+        since="0.1",
+        prints=printed.cleared,
     ),
     Endpoint(
         "deploy_dag",
         "Store a DAG file, or the files of an archive, in a DAG bundle.",
         "this plugin",
         (
-            Argument(
+            EndpointArgument(
                 "dag_file",
                 "The file, or an archive (.zip, .tar.gz, .tgz), as multipart/form-data.",
                 required=True,
@@ -321,8 +406,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             _box("force", "Replace files of the same name."),
             _box("pause", "Pause the DAGs that the files define."),
             _box("unpause", "Resume the DAGs that the files define."),
-            Argument("bundle", "Name of a DAG bundle; by default the one that files can be put into."),
-            Argument("path", "A folder of the bundle; it need not exist yet."),
+            _text("bundle", "Name of a DAG bundle; by default the one that files can be put into."),
+            _text("path", "A folder of the bundle; it need not exist yet."),
             _box(
                 "force_invalid",
                 "Store the files even if they cannot be imported, or define DAGs of other files.",
@@ -331,15 +416,28 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         ),
         methods=("POST",),
         text_output=True,
+        translate=translations.deploy,
     ),
     Endpoint(
         "refresh_dag",
         "Have the file of a DAG parsed anew.",
         "the DAG processor",
-        (Argument("dag_id", "The id of the DAG.", required=True),),
+        (EndpointArgument("dag_id", "The id of the DAG.", required=True),),
         text_output=True,
+        translate=translations.refresh,
     ),
-    Endpoint("refresh_all_dags", "Have all DAG files parsed anew.", "the DAG processor", text_output=True),
+    Endpoint(
+        "refresh_all_dags",
+        "Have all DAG files parsed anew.",
+        "the DAG processor",
+        text_output=True,
+        translate=translations.refresh,
+    ),
 )
 
 BY_NAME: dict[str, Endpoint] = {endpoint.name: endpoint for endpoint in ENDPOINTS}
+
+ENDPOINT_COMMANDS: dict[str, tuple[str, ...]] = {
+    endpoint.name: endpoint.commands for endpoint in ENDPOINTS if endpoint.commands
+}
+"""The commands that an endpoint may run, for switching them off by its name."""

@@ -8,14 +8,14 @@ paths and host names. They are made of the request and of what today's command p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlunparse
 
-from airflow_rest_api.legacy.envelope import masked
-from airflow_rest_api.legacy.request import Request
+from airflow_rest_api.legacy.model import LegacyRequest
+from airflow_rest_api.secret_names import MASK
 
 RULE = "-" * 67
 
@@ -70,7 +70,7 @@ class Printed:
     :ivar dags_folder: where DAG files are looked for
     """
 
-    request: Request
+    request: LegacyRequest
     done: bool
     stdout: str
     stderr: str = ""
@@ -84,9 +84,9 @@ class Printed:
         return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
 
 
-def text(printed: Printed) -> str:
+def printed_text(printed: Printed) -> str:
     """Return what 1.10.15 would have printed, or what was printed where it would have been the same."""
-    write = TEXTS.get(printed.request.endpoint.name)
+    write = printed.request.endpoint.prints
     return write(printed) if write else printed.stdout
 
 
@@ -96,16 +96,21 @@ def more_of(printed: Printed, root: str) -> dict[str, Any]:
 
     :param root: the path under which the client sees Airflow
     """
-    name = printed.request.endpoint.name
-    if not printed.done:
-        return {}
-    if name in ("dag_state", "task_state"):
-        return {"state": state_of(printed)}
-    if name == "trigger_dag" and (rows := printed.rows()):
-        run_id, date = str(rows[0]["dag_run_id"]), rows[0]["logical_date"]
-        address = (
-            f"{root}/api/v2/dags/{quote(str(rows[0]['dag_id']), safe='')}/dagRuns/{quote(run_id, safe='')}"
-        )
+    more = printed.request.endpoint.more
+    return more(printed, root) if more and printed.done else {}
+
+
+def state_key(printed: Printed, root: str) -> dict[str, Any]:
+    """Return the state, in the words of today."""
+    return {"state": state_of(printed)}
+
+
+def run_keys(printed: Printed, root: str) -> dict[str, Any]:
+    """Return id, date and address of the run that was made."""
+    for run in printed.rows()[:1]:
+        dag_id, run_id = str(run["dag_id"]), str(run["dag_run_id"])
+        address = f"{root}/api/v2/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
+        date = run["logical_date"]
         return {"dag_run_id": run_id, "logical_date": date and _iso(str(date)), "dag_run_url": address}
     return {}
 
@@ -122,7 +127,7 @@ def nearest(endpoint: str, state: str | None) -> str:
     return known.get(state, state)
 
 
-def _list_dags(printed: Printed) -> str:
+def dags(printed: Printed) -> str:
     if not printed.done:
         return ""
     ids = "\n".join(sorted(str(row["dag_id"]) for row in printed.rows()))
@@ -180,37 +185,36 @@ def _seconds(duration: str) -> float:
     return timedelta(days, seconds, microseconds, 0, minutes, hours).total_seconds()
 
 
-def _state(printed: Printed) -> str:
+def state(printed: Printed) -> str:
     if not printed.done:
         return ""
-    state = state_of(printed)
-    return f"{nearest(printed.request.endpoint.name, state)}\n"
+    return f"{nearest(printed.request.endpoint.name, state_of(printed))}\n"
 
 
 def state_of(printed: Printed) -> str | None:
     """Return the state that today's command printed, without the configuration behind it; None for none."""
-    state = printed.stdout.partition(",")[0].strip()
-    return None if state in ("None", "") else state
+    found = printed.stdout.partition(",")[0].strip()
+    return None if found in ("None", "") else found
 
 
-def _paused(printed: Printed) -> str:
-    paused = printed.request.endpoint.name == "pause"
-    return f"Dag: {printed.request.get('dag_id')}, paused: {paused}\n" if printed.done else ""
+def paused(printed: Printed) -> str:
+    is_paused = printed.request.endpoint.name == "pause"
+    return f"Dag: {printed.request.get('dag_id')}, paused: {is_paused}\n" if printed.done else ""
 
 
-def _trigger(printed: Printed) -> str:
+def triggered(printed: Printed) -> str:
     rows = printed.rows()
     if not printed.done or not rows:
         return ""
-    run = rows[0]
-    moment = _iso(str(run["logical_date"]))
+    made = rows[0]
+    moment = _iso(str(made["logical_date"]))
     if not (printed.request.given("exec_date") or printed.request.given("execution_date")):
         # Without a date of the client's it was no text of its parser's, but what Python calls a date.
         moment = moment.replace("T", " ")
-    return f"Created <DagRun {run['dag_id']} @ {moment}: {run['dag_run_id']}, externally triggered: True>\n"
+    return f"Created <DagRun {made['dag_id']} @ {moment}: {made['dag_run_id']}, externally triggered: True>\n"
 
 
-def _render(printed: Printed) -> str:
+def rendered(printed: Printed) -> str:
     """Return the fields with a blank line behind each, which today's command leaves out."""
     if not printed.done:
         return ""
@@ -219,37 +223,36 @@ def _render(printed: Printed) -> str:
     return "".join(f"{printed.stdout[start:end]}\n" for start, end in zip(starts, ends, strict=True))
 
 
-def _test(printed: Printed) -> str:
-    return _render(printed) if printed.request.given("dry_run") else printed.stdout
+def tested(printed: Printed) -> str:
+    return rendered(printed) if printed.request.given("dry_run") else printed.stdout
 
 
-def _backfill(printed: Printed) -> str:
+def backfill(printed: Printed) -> str:
     if not printed.request.given("dry_run"):
         return printed.stdout
-    run = printed.documents[-1] if printed.done and printed.documents else None
-    if not isinstance(run, dict):
+    last = printed.documents[-1] if printed.done and printed.documents else None
+    if not isinstance(last, dict):
         return ""
-    tasks = "".join(f"Task {task}\n" for task in run["tasks"])
-    return f"Dry run of DAG {run['dag_id']} on {run['logical_date']}\n{tasks}"
+    tasks = "".join(f"Task {task}\n" for task in last["tasks"])
+    return f"Dry run of DAG {last['dag_id']} on {last['logical_date']}\n{tasks}"
 
 
-def _variables(printed: Printed) -> str:
+def variables(printed: Printed) -> str:
     request = printed.request
     asked = [name for name in ("get", "delete", "import", "export") if request.given(name)]
-    setting = (request.get("cmd") or "").strip().lower() == "set"
-    if not asked and not setting:
+    if not asked and not request.sets:
         return "".join(f"{row['key']}\n" for row in printed.rows()) if printed.done else ""
     if not printed.done:
         # A reason that it printed where today's command exits with it.
-        told = asked == ["import"] or (asked == ["get"] and request.given("json"))
-        return f"{printed.stderr.strip()}\n" if told and printed.stderr else ""
-    said = printed.stdout
+        has_reason = asked == ["import"] or (asked == ["get"] and request.given("json"))
+        return f"{printed.stderr.strip()}\n" if has_reason and printed.stderr else ""
+    shown = printed.stdout
     # What 1.10 did without a word, the last first: it was done in this order.
-    for name, silent in (("value", setting), ("delete", request.given("delete"))):
+    for name, silent in (("value", request.sets), ("delete", request.given("delete"))):
         if silent:
             key = request.get("key" if name == "value" else "delete")
-            said = _without(said, f"Variable {key} {'created' if name == 'value' else 'deleted'}\n")
-    return _EXPORTED.sub(r"\1 variables \2\n", said) if request.get("export") not in (None, "-") else said
+            shown = _without(shown, f"Variable {key} {'created' if name == 'value' else 'deleted'}\n")
+    return _EXPORTED.sub(r"\1 variables \2\n", shown) if request.get("export") not in (None, "-") else shown
 
 
 def _without(text: str, line: str) -> str:
@@ -258,7 +261,7 @@ def _without(text: str, line: str) -> str:
     return text if place < 0 else text[:place] + text[place + len(line) :]
 
 
-def _connections(printed: Printed) -> str:
+def connections(printed: Printed) -> str:
     request, conn_id = printed.request, printed.request.get("conn_id")
     if request.given("add"):
         if printed.done:
@@ -285,22 +288,29 @@ def _cell(name: str, value: Any) -> Any:
     return str(value) if name in ("is_encrypted", "is_extra_encrypted") else repr(value)
 
 
-def _address(request: Request) -> str:
+def masked_address(uri: str) -> str:
+    """Return a connection's address without user, password and extra field."""
+    # Airflow takes passwords with `@` and `/` in them; what follows `?` is the extra field.
+    scheme, found, rest = uri.partition("://")
+    _, at, host = rest.rpartition("@")
+    return f"{scheme}://{MASK if at else ''}{at}{host}".partition("?")[0] if found else MASK
+
+
+def _address(request: LegacyRequest) -> str:
     """Return the connection that was added as an address, without its password, which 1.10 printed."""
     if uri := request.get("conn_uri"):
-        return str(masked({"conn_uri": uri})["conn_uri"])
-    password = "***" if request.given("conn_password") else ""
+        return masked_address(uri)
+    password = MASK if request.given("conn_password") else ""
     of = {name: request.get(f"conn_{name}") or "" for name in ("type", "login", "host", "port", "schema")}
     place = f"{of['login']}:{password}@{of['host']}:{of['port']}"
     return urlunparse((of["type"], place, of["schema"], "", "", ""))
 
 
-def _pool(printed: Printed) -> str:
+def pool(printed: Printed) -> str:
     request = printed.request
-    setting = (request.get("cmd") or "").strip().lower() == "set"
     if name := request.get("get"):
         return _pools(printed.rows()) if printed.done else f"Pool {name!r} doesn't exist\n"
-    if setting:
+    if request.sets:
         description = request.get("description") or request.get("pool_description") or ""
         row = {
             "pool": request.get("pool_name"),
@@ -332,8 +342,8 @@ def _grid(columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> str:
     return str(tabulate(rows, list(columns), tablefmt="fancy_grid", disable_numparse=texts))
 
 
-def _clear(printed: Printed) -> str:
-    """Return what was cleared, in the form in which 1.10 asked whether it should be; it said no more."""
+def cleared(printed: Printed) -> str:
+    """Return what was cleared, in the form in which 1.10 asked whether it should be; it printed no more."""
     if not printed.done or not printed.documents:
         return ""
     rows = printed.rows()
@@ -344,15 +354,15 @@ def _clear(printed: Printed) -> str:
     return lines or "Nothing to clear.\n"
 
 
-def _run(printed: Printed) -> str:
-    run = printed.documents[-1] if printed.documents else None
-    if not isinstance(run, dict) or "state_before" not in run:
+def run(printed: Printed) -> str:
+    last = printed.documents[-1] if printed.documents else None
+    if not isinstance(last, dict) or "state_before" not in last:
         return ""
-    instance = f"{run['dag_id']}.{run['task_id']} {run['logical_date']} [{run['state_before']}]"
+    instance = f"{last['dag_id']}.{last['task_id']} {last['logical_date']} [{last['state_before']}]"
     return f"Running <TaskInstance: {instance}> on host {printed.host}\n"
 
 
-def _failed_deps(printed: Printed) -> str:
+def failed_deps(printed: Printed) -> str:
     """Return the unmet dependencies by name: Airflow keeps them in a set, whose order is any."""
     if not printed.done:
         return ""
@@ -360,26 +370,5 @@ def _failed_deps(printed: Printed) -> str:
     return "".join(lines[:1] + sorted(_IN_STATE.sub(_NOT_VALID, line) for line in lines[1:]))
 
 
-def _of_done(printed: Printed) -> str:
+def of_done(printed: Printed) -> str:
     return printed.stdout if printed.done else ""
-
-
-TEXTS: Mapping[str, Callable[[Printed], str]] = {
-    "backfill": _backfill,
-    "clear": _clear,
-    "connections": _connections,
-    "dag_state": _state,
-    "list_dags": _list_dags,
-    "list_tasks": _of_done,
-    "pause": _paused,
-    "pool": _pool,
-    "render": _render,
-    "run": _run,
-    "task_failed_deps": _failed_deps,
-    "task_state": _state,
-    "test": _test,
-    "trigger_dag": _trigger,
-    "unpause": _paused,
-    "variables": _variables,
-}
-"""By endpoint; what is not here, a component that was started, is answered in the words of today."""

@@ -1,45 +1,69 @@
-"""A request to a 1.x endpoint: which one, and with which arguments."""
+"""What a client sends to a 1.x endpoint: query and body, read up to a limit, and the request in them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import codecs
+import json
+import re
+from binascii import unhexlify
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
+from urllib.parse import unquote_plus, unquote_to_bytes
 
-from airflow_rest_api.errors import Refusal
-from airflow_rest_api.legacy.body import Body, File, firsts, parse_pairs
-from airflow_rest_api.legacy.endpoints import ASYNC, BY_NAME, Argument, Endpoint
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartException
+
+from airflow_rest_api import json_text
+from airflow_rest_api.errors import ApiError, Refusal
+from airflow_rest_api.header_values import media_type
+from airflow_rest_api.legacy.endpoints import ASYNC, BY_NAME
+from airflow_rest_api.legacy.model import Endpoint, LegacyRequest, SentFile
+from airflow_rest_api.multipart import read_multipart
+from airflow_rest_api.parsing_threads import read_aside
+from airflow_rest_api.room import no_room
 
 UNCHECKED = frozenset({"false", "off", "0", "no"})
 """The values that leave a check box unchecked; the 1.x plugin took them for checked."""
 
+FORM_LIMIT = 8 * 1024 * 1024
+"""Bytes of a form or JSON body, which is held in memory; a multipart body may be as long as an upload."""
 
-@dataclass(frozen=True)
-class Request:
+PATIENCE = 4
+"""How many times an upload's limit is read of a body that is too long, before its client is left alone."""
+
+TOO_LONG = "The request body is too long"
+
+MOST_FIELDS = 1000
+"""Fields of a form or members of a JSON body, as many as a multipart body may have."""
+
+_PIECE = 64 * 1024
+"""Characters that are decoded at once: Python lets no other thread run in the middle."""
+
+_DENSE = 0.9
+"""Of a piece that is little else than escapes, as of a text in another script than ours."""
+
+_ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
+_FILES = 1000
+
+
+@dataclass
+class SentBody:
     """
-    What a client asked for.
+    What came in the body.
 
-    :ivar values: the text arguments that were given
-    :ivar checked: the check boxes that were checked
-    :ivar ignored: the names of arguments that have no effect, whatever becomes of the request
-    :ivar leaves: whether the client does not wait for the command; no command sees anything of that
+    :ivar fields: names and texts in the order they came; None for a name without a value
+    :ivar echo: the same for the answer, as it was sent
+    :ivar files: files by the name of their field; the first of each name
+    :ivar size: bytes of all but the files
     """
 
-    endpoint: Endpoint
-    values: Mapping[str, str] = field(default_factory=dict)
-    checked: frozenset[str] = frozenset()
-    files: Mapping[str, File] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = ()
-    leaves: bool = False
-
-    def get(self, name: str) -> str | None:
-        """Return the value of a text argument, None where it was not given."""
-        return self.values.get(name)
-
-    def given(self, name: str) -> bool:
-        """Whether an argument was given or checked."""
-        return name in self.values or name in self.checked
+    fields: list[tuple[str, str | None]] = field(default_factory=list)
+    echo: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, SentFile] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    size: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,12 +71,12 @@ class Sent:
     """What was sent, before it is known to make sense: the query and the body."""
 
     query: list[tuple[str, str | None]]
-    body: Body
+    body: SentBody
 
     @classmethod
-    def of(cls, query: str, body: Body | None = None) -> Sent:
+    def of(cls, query: str, body: SentBody | None = None) -> Sent:
         """Return what a raw query string and a body send."""
-        return cls(parse_pairs(query), body or Body())
+        return cls(parse_pairs(query), body or SentBody())
 
     @property
     def arguments(self) -> dict[str, str]:
@@ -65,66 +89,237 @@ class Sent:
         return self.body.echo
 
 
+def parse_pairs(text: str) -> list[tuple[str, str | None]]:
+    """
+    Return the names and values of a query string or form body.
+
+    Unlike the standard library's parser it tells `json=` (empty: not given) from the bare flag `json`.
+    """
+    pairs: list[tuple[str, str | None]] = []
+    for part in text.split("&"):
+        if not part:
+            continue
+        name, equals, value = part.partition("=")
+        pairs.append((_decode(name), _decode(value) if equals else None))
+    return pairs
+
+
+def firsts(pairs: list[tuple[str, str | None]]) -> dict[str, str]:
+    """Return the first value of each name; a bare flag is the empty text."""
+    result: dict[str, str] = {}
+    for name, value in pairs:
+        result.setdefault(name, value or "")
+    return result
+
+
+async def read_body(
+    headers: Headers,
+    stream: AsyncIterator[bytes],
+    limit: int,
+    dispensable: Callable[[], bool] = lambda: False,
+) -> SentBody:
+    """
+    Read a request's body by its content type.
+
+    :param limit: bytes a multipart body may have; other bodies have at most `FORM_LIMIT` of it
+    :param dispensable: whether the request is complete without a body: then one that is said to be JSON and
+        is no JSON object counts as none, as it did in 1.x
+    :raises Refusal: the body is too long (413) or is not what its type says (400)
+    """
+    kind = media_type(headers.get("content-type", ""))
+    if kind == "multipart/form-data":
+        return await _read_multipart(headers, _limited(stream, limit, limit))
+    raw = b"".join([chunk async for chunk in _limited(stream, min(limit, FORM_LIMIT), limit)])
+    if kind == "application/x-www-form-urlencoded":
+        return await _read(_read_form, raw)
+    if kind == "application/json" or kind.endswith("+json"):
+        try:
+            return await _read(_read_json, raw)
+        except _NoObject as error:
+            if not dispensable():
+                raise Refusal(f"The body {error}") from None
+            return SentBody(warnings=[f"The body was ignored: it {error}"])
+    if raw.strip():
+        return SentBody(warnings=[f"The body was ignored: its type is {kind or 'not given'}"])
+    return SentBody()
+
+
+async def _limited(stream: AsyncIterator[bytes], limit: int, upload: int) -> AsyncGenerator[bytes, None]:
+    size = 0
+    async for chunk in stream:
+        size += len(chunk)
+        if size <= limit:
+            yield chunk
+        elif size > PATIENCE * upload:
+            break
+    # Read to its end first: a client that is still sending would not see the answer.
+    if size > limit:
+        raise Refusal(f"{TOO_LONG}: {size} bytes, of which {limit} are allowed", 413)
+
+
+async def _read_multipart(headers: Headers, stream: AsyncGenerator[bytes, None]) -> SentBody:
+    body = SentBody()
+    try:
+        form = await read_multipart(headers, stream, files=_FILES, fields=MOST_FIELDS, part=FORM_LIMIT)
+    except ApiError:
+        raise
+    except Exception as error:
+        if no_room(error):
+            raise
+        # The parser underneath has exceptions of its own for each fault; all of them are the client's.
+        async for _ in stream:
+            pass
+        words = error.message if isinstance(error, MultiPartException) else str(error)
+        raise Refusal(f"The body is not valid multipart/form-data: {words}") from None
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            body.files.setdefault(name, SentFile(value.filename or "", value.file))
+        else:
+            body.fields.append((name, value))
+            body.echo.setdefault(name, value)
+            body.size += len(value)
+    return body
+
+
+class _NoObject(Exception):
+    """A body is no JSON object; the message is its fault."""
+
+
+async def _read(read: Callable[[bytes], SentBody], raw: bytes) -> SentBody:
+    body = await read_aside(len(raw), partial(read, raw))
+    body.size = len(raw)
+    return body
+
+
+def _read_form(raw: bytes) -> SentBody:
+    if raw.count(b"&") >= MOST_FIELDS:
+        raise _too_many_fields()
+    pairs = parse_pairs(raw.decode("utf-8", "replace"))
+    return SentBody(pairs, dict(firsts(pairs)))
+
+
+def _read_json(raw: bytes) -> SentBody:
+    if not raw.strip():
+        return SentBody()
+    try:
+        document = json_text.loads(raw, _no_json)
+    except json_text.TooMany as error:
+        if raw.lstrip().startswith(b"{"):
+            raise Refusal(f"The body {error}", 413) from None
+        raise _NoObject("must be a JSON object") from None
+    except ValueError as error:
+        raise _NoObject(f"is not valid JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise _NoObject(f"must be a JSON object, not {_json_type(document)}")
+    if len(document) > MOST_FIELDS:
+        raise _too_many_fields()
+    given = {name: value for name, value in document.items() if value is not None}
+    return SentBody([(name, _as_text(value)) for name, value in given.items()], document)
+
+
+def _too_many_fields() -> Refusal:
+    return Refusal(f"The body has more than {MOST_FIELDS} fields")
+
+
+def _no_json(word: str) -> Any:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    # The JSON of a value is what the text arguments of that kind take: true, 5, {"a": 1}.
+    return json.dumps(value)
+
+
+def _json_type(value: Any) -> str:
+    if value is None:
+        return "null"
+    return {list: "an array", str: "a string", bool: "a boolean"}.get(type(value), "a number")
+
+
+def _decode(text: str) -> str:
+    """Return what `unquote_plus(text, errors="replace")` does, letting other threads run in between."""
+    if len(text) <= _PIECE:
+        return unquote_plus(text, errors="replace")
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    raw = text.encode().replace(b"+", b" ")
+    pieces = []
+    start = 0
+    while start < len(raw):
+        end = start + _PIECE
+        # Not in the middle of an escape: %41
+        cut = raw.rfind(b"%", end - 2, end)
+        end = end if cut < 0 else cut
+        pieces.append(decoder.decode(_unescaped(raw[start:end])))
+        start = end
+    return "".join(pieces) + decoder.decode(b"", final=True)
+
+
+def _unescaped(piece: bytes) -> bytes:
+    if 3 * piece.count(b"%") < _DENSE * len(piece):
+        return unquote_to_bytes(piece)
+    # Many in a row, which take a third of the time all at once.
+    return _ESCAPES.sub(lambda escapes: unhexlify(escapes[0].replace(b"%", b"")), piece)
+
+
 def endpoint_of(sent: Sent) -> Endpoint | None:
     """Return the endpoint that a request names, None where there is none of that name."""
     return BY_NAME.get(_name(sent))
 
 
-def understand(sent: Sent) -> Request:
+def understand(sent: Sent) -> LegacyRequest:
     """
     Return the request that was sent.
 
     :raises Refusal: no endpoint, an unknown one, or arguments are missing
     """
-    query, body = _collect(sent.query), _collect(sent.body.fields)
     name = _name(sent)
     if not name:
         raise Refusal("API should be provided")
     endpoint = endpoint_of(sent)
     if endpoint is None:
         raise Refusal(f"API '{name}' was not found")
-    values: dict[str, str] = {}
-    checked: set[str] = set()
-    for argument in endpoint.arguments:
-        if argument.check_box:
-            if _is_checked(argument, query, body):
-                checked.add(argument.name)
-        elif not argument.file and (value := _value(argument, query, body)):
-            values[argument.name] = value
+    # Of a name that comes twice the first counts.
+    sources = [dict(reversed(sent.query)), dict(reversed(sent.body.fields))]
+    boxes = [argument.name for argument in endpoint.arguments if argument.check_box]
+    checked = {name for name in boxes if _is_checked(name, sources)}
+    texts = [argument.name for argument in endpoint.arguments if not (argument.check_box or argument.file)]
+    values = {name: value for name in texts if (value := _value(name, sources))}
     for given, text in values.items():
         if not _is_unicode(text):
             raise Refusal(f"Argument '{given}' is not valid Unicode text")
-    missing = [name for name in endpoint.required if name not in values and not _is_file(endpoint, name)]
-    if missing:
+    if missing := [name for name in endpoint.required if name not in (*values, *endpoint.files)]:
         raise Refusal(f"The argument(s) {missing} are required")
     without_effect = [
         a.name for a in endpoint.arguments if a.without_effect and a.name in {*values, *checked}
     ]
     unknown = _unknown(endpoint, sent)
-    return Request(
+    ignored = [f"Unknown argument(s) {unknown} were ignored"] if unknown else []
+    return LegacyRequest(
         endpoint,
         values,
         frozenset(checked - {ASYNC.name}),
-        {name: file for name, file in sent.body.files.items() if _is_file(endpoint, name)},
-        tuple(_warnings(unknown, sent)),
+        {name: file for name, file in sent.body.files.items() if name in endpoint.files},
+        (*sent.body.warnings, *ignored),
         (*without_effect, *unknown),
         leaves=ASYNC.name in checked,
     )
 
 
-def _name(sent: Sent) -> str:
-    """Return what a request calls its endpoint; empty where it names none."""
-    firsts = (next((v for n, v in pairs if n == "api"), None) for pairs in (sent.query, sent.body.fields))
-    return next((value for value in firsts if value), "").strip().lower()
-
-
 def is_complete(query: list[tuple[str, str | None]]) -> bool:
     """Return whether a query alone names an endpoint and gives all that it requires."""
     try:
-        endpoint = understand(Sent(query, Body())).endpoint
+        endpoint = understand(Sent(query, SentBody())).endpoint
     except Refusal:
         return False
-    return not any(_is_file(endpoint, name) for name in endpoint.required)
+    return not set(endpoint.files) & set(endpoint.required)
+
+
+def _name(sent: Sent) -> str:
+    """Return what a request calls its endpoint; empty where it names none."""
+    found = (next((v for n, v in pairs if n == "api"), None) for pairs in (sent.query, sent.body.fields))
+    return next((value for value in found if value), "").strip().lower()
 
 
 def _is_unicode(text: str) -> bool:
@@ -136,27 +331,16 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _collect(pairs: list[tuple[str, str | None]]) -> dict[str, str | None]:
-    result: dict[str, str | None] = {}
-    for name, value in pairs:
-        result.setdefault(name, value)
-    return result
+def _value(name: str, sources: Sequence[Mapping[str, str | None]]) -> str | None:
+    value = next((value for source in sources if (value := source.get(name))), None)
+    return value.strip() if value and name == "dag_id" else value
 
 
-def _first(name: str, *sources: dict[str, str | None]) -> str | None:
-    return next((value for source in sources if (value := source.get(name))), None)
-
-
-def _value(argument: Argument, *sources: dict[str, str | None]) -> str | None:
-    value = _first(argument.name, *sources)
-    return value.strip() if value and argument.name == "dag_id" else value
-
-
-def _is_checked(argument: Argument, *sources: dict[str, str | None]) -> bool:
+def _is_checked(name: str, sources: Sequence[Mapping[str, str | None]]) -> bool:
     for source in sources:
-        if argument.name not in source:
+        if name not in source:
             continue
-        value = source[argument.name]
+        value = source[name]
         if value is None:
             return True
         if value.strip():
@@ -164,18 +348,6 @@ def _is_checked(argument: Argument, *sources: dict[str, str | None]) -> bool:
     return False
 
 
-def _is_file(endpoint: Endpoint, name: str) -> bool:
-    argument = endpoint.argument(name)
-    return argument is not None and argument.file
-
-
 def _unknown(endpoint: Endpoint, sent: Sent) -> list[str]:
     names = [name for name, _ in (*sent.query, *sent.body.fields)] + list(sent.body.files)
     return sorted({name for name in names if name != "api" and endpoint.argument(name) is None})
-
-
-def _warnings(unknown: list[str], sent: Sent) -> list[str]:
-    warnings = list(sent.body.warnings)
-    if unknown:
-        warnings.append(f"Unknown argument(s) {unknown} were ignored")
-    return warnings

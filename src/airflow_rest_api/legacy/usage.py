@@ -28,7 +28,7 @@ from airflow_rest_api.legacy.usage_store import (
 from airflow_rest_api.storage.schema import LONGEST_NAME, storable
 
 if TYPE_CHECKING:
-    from airflow_rest_api.legacy.endpoints import Endpoint
+    from airflow_rest_api.legacy.model import Endpoint
     from airflow_rest_api.storage.database import Database
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -30,16 +30,14 @@ from airflow_rest_api.operations.sealing import NOT_KEPT
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Effect, Invocation
-    from airflow_rest_api.commands.needs import Ask
     from airflow_rest_api.engine.engine import Engine
     from airflow_rest_api.operations.arguments import Parser
     from airflow_rest_api.operations.model import Key
     from airflow_rest_api.operations.result import Read
     from airflow_rest_api.operations.store import Store
+    from airflow_rest_api.security.access import OnEnd, Permit
 
 log = logging.getLogger(__name__)
-
-OnEnd = Callable[[Operation], None]
 
 UNBEGUN_AFTER = timedelta(minutes=5)
 """Longer than any attempt to write a row may take, with all its patience."""
@@ -88,9 +86,9 @@ class Operations(Reading):
 
     async def start(
         self,
+        permit: Permit,
         invocation: Invocation,
         *,
-        user: str,
         files: Mapping[str, Upload] | None = None,
         parser: Parser | None = None,
         entry: str | None = None,
@@ -98,10 +96,6 @@ class Operations(Reading):
         read: Read | None = None,
         timeout: float | None = None,
         warnings: list[str] | None = None,
-        on_end: OnEnd | None = None,
-        asks: tuple[Ask, ...] | None = None,
-        visible: Mapping[str, Sequence[str]] | None = None,
-        redacted: bool = False,
         recorded: bool = False,
         key: Key | None = None,
         rerun_of: str | None = None,
@@ -123,10 +117,6 @@ class Operations(Reading):
         :param read: reads the result off what the entry prints; by default what fits the invocation
         :param timeout: seconds, in place of the default
         :param warnings: to put on the operation
-        :param on_end: is given the operation once it has ended; must return at once
-        :param asks: what the user needed to run it: who may do all of that may see the operation
-        :param visible: the rows that the command may print, None for all
-        :param redacted: secrets are masked, although the command is there to show them
         :param recorded: have the operation in the database before it begins: its client will not wait
         :param key: of the client's request; implies ``recorded``
         :param rerun_of: the id of the operation that this one repeats
@@ -137,12 +127,12 @@ class Operations(Reading):
         :raises KeyTaken: the key was used before
         :raises Unavailable: it was to be recorded first, and the database is away
         """
-        self._check_turn(user)
+        self._check_turn(permit.user)
         workspace = None
         argv = invocation.argv
         names = invocation.command.files(invocation.values, invocation.given)
         operation = self._operation(
-            invocation.command.name, invocation.effect, invocation.masked, user, warnings, asks
+            permit, invocation.command.name, invocation.effect, invocation.masked, warnings
         )
         named = invocation.values.get("dag_id")
         operation.dag_id = named if isinstance(named, str) and named else None
@@ -163,10 +153,13 @@ class Operations(Reading):
                 output_limit=self._output_limit,
                 secrets=invocation.secrets,
                 # What shows secrets on purpose would show nothing.
-                mask=redacted or not invocation.reveals_secrets,
+                mask=permit.redacted or not invocation.reveals_secrets,
                 setup={
                     setup.PREPARE: setup.order(
-                        user, commands or [invocation.command.name], redacted=redacted, visible=visible
+                        permit.user,
+                        commands or [invocation.command.name],
+                        redacted=permit.redacted,
+                        visible=permit.visible,
                     )
                 },
                 limited=limited,
@@ -177,7 +170,7 @@ class Operations(Reading):
                 )
                 ear = Ear(live, workspace)
                 # Again: others of this user may have come in between. From here to `_follow` nobody does.
-                self._check_turn(user)
+                self._check_turn(permit.user)
                 process = self._engine.submit(job, ear)
         except BaseException:
             if workspace is not None:
@@ -187,7 +180,7 @@ class Operations(Reading):
         live.stop = process.cancel
         read = read or reader(invocation)
         work = follow(live, process, ear, invocation, workspace, self._file_limit, read)
-        self._follow(live, work, workspace, on_end)
+        self._follow(live, work, workspace, permit)
         return live.look()
 
     def check_room(self, user: str) -> None:
@@ -201,13 +194,12 @@ class Operations(Reading):
 
     async def conduct(
         self,
+        permit: Permit,
         command: str,
         work: Work,
         *,
         effect: Effect,
         argv: list[str],
-        user: str,
-        asks: tuple[Ask, ...] | None,
         dag_id: str | None = None,
         on_end: OnEnd | None = None,
         timeout: float | None = None,
@@ -219,15 +211,16 @@ class Operations(Reading):
         Run a coroutine of ours as an operation and return that at once; the parameters are those of `start`.
 
         :param argv: what is shown as run, without secrets
+        :param on_end: is given the operation once it has ended; must return at once
         :param work: is given its `Conductor`; returns the operation's result, raises `Failed`, and is
             cancelled on cancel and after ``timeout`` seconds
         """
-        operation = self._operation(command, effect, argv, user, None, asks)
+        operation = self._operation(permit, command, effect, argv, None)
         operation.dag_id, operation.endpoint = dag_id, endpoint
         async with self._recorded(operation, key, first=recorded):
             live = Live(operation, self._recorder, self._output_limit, recorded=recorded or key is not None)
         timeout = timeout if timeout is not None else self._command_timeout
-        self._follow(live, perform(live, self._engine, work, timeout), None, on_end)
+        self._follow(live, perform(live, self._engine, work, timeout), None, permit, on_end)
         return live.look()
 
     async def forget_unbegun(self) -> None:
@@ -262,24 +255,23 @@ class Operations(Reading):
 
     def _operation(
         self,
+        permit: Permit,
         name: str,
         effect: Effect,
         argv: Sequence[str],
-        user: str,
         warnings: list[str] | None,
-        asks: tuple[Ask, ...] | None,
     ) -> Operation:
         return Operation(
             id=new_id(),
             command=name,
             effect=effect.value,
             argv=list(argv),
-            user=user,
+            user=permit.user,
             host=self.server.host,
             server=self.server.id,
             created_at=datetime.now(timezone.utc),
             warnings=list(warnings or ()),
-            asks=asks,
+            asks=permit.asks,
         )
 
     def _check_turn(self, user: str) -> None:
@@ -307,18 +299,20 @@ class Operations(Reading):
         live: Live,
         work: Coroutine[Any, Any, dict[str, bytes]],
         workspace: Workspace | None,
-        on_end: OnEnd | None,
+        permit: Permit,
+        on_end: OnEnd | None = None,
     ) -> None:
+        told = [callback for callback in (permit.on_end, on_end) if callback is not None]
         self._live[live.operation.id] = live
         live.start()
-        live.task = asyncio.create_task(self._to_the_end(live, work, workspace, on_end))
+        live.task = asyncio.create_task(self._to_the_end(live, work, workspace, told))
 
     async def _to_the_end(
         self,
         live: Live,
         work: Coroutine[Any, Any, dict[str, bytes]],
         workspace: Workspace | None,
-        on_end: OnEnd | None,
+        told: Sequence[OnEnd],
     ) -> None:
         operation = live.operation
         files: dict[str, bytes] = {}
@@ -330,7 +324,7 @@ class Operations(Reading):
             operation.finished_at = datetime.now(timezone.utc)
             if workspace is not None:
                 await asyncio.to_thread(workspace.remove)
-            if on_end is not None:
+            for on_end in told:
                 with contextlib.suppress(Exception):
                     on_end(live.look())
             storing = asyncio.create_task(live.finish(files))

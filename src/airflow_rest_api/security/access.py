@@ -2,45 +2,124 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.commands.policy import described, refusal
 from airflow_rest_api.errors import Forbidden, SwitchedOff
+from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decide, granted, possible
 from airflow_rest_api.security.switches import Switches
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
-    from airflow_rest_api.commands.model import Command
+    from airflow_rest_api.commands.model import Command, Invocation
     from airflow_rest_api.commands.needs import Ask
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.security.decision import Permissions
 
+OnEnd = Callable[["Operation"], None]
+Rule = Callable[["Permissions | None"], "Decision"]
+"""Decides by the permissions of a user, None for an administrator; raises Forbidden."""
+
+
+_PROOF = object()
+"""What only this module has: without it there is no `Permit`."""
+
+
+class Permit:
+    """
+    What an operation needs to begin: that its user may, and that it is recorded. Only the `Gate` gives it.
+
+    :ivar user: the name under which it is recorded
+    :ivar asks: what the user needed for it: who may do all of that may see the operation
+    :ivar visible: the rows that may be printed, None for all
+    :ivar redacted: secrets are masked, although the command is there to show them
+    :ivar on_end: records the end, None for a plain read
+    """
+
+    def __init__(
+        self, proof: object, user: str, decision: Decision | None = None, on_end: OnEnd | None = None
+    ) -> None:
+        if proof is not _PROOF:
+            raise TypeError("only the gate gives permits")
+        self.user = user
+        self.asks = None if decision is None else decision.asks
+        self.visible = None if decision is None else decision.visible
+        self.redacted = decision is not None and decision.redacted
+        self.on_end = on_end
+
 
 class Gate:
-    """Decides, by the options and by the auth manager, before anything runs and before anything is shown."""
+    """
+    Decides, by the options and by the auth manager, before anything runs and before anything is shown.
 
-    def __init__(self, switches: Switches | None = None) -> None:
+    :param audit: records refusals, and the end of what was permitted
+    """
+
+    def __init__(self, switches: Switches | None = None, audit: Audit | None = None) -> None:
         self._switches = switches or Switches()
+        self._audit = audit or Audit()
 
     def on(self, command: Command) -> None:
         """Raise SwitchedOff where an option switches a command off; says nothing about who may run it."""
         if (off := self._off(command)) is not None:
             raise off
 
-    async def knock(self, caller: Caller, command: Command) -> None:
+    async def precheck(self, caller: Caller, command: Command, invocation: Invocation | None = None) -> None:
         """
         Raise Forbidden unless the caller may run a command on something, with some arguments.
 
-        For the moment before the arguments are looked at.
+        For the moment before the arguments are looked at. A refusal is recorded.
         """
-        if (refusal := (await self.refusals(caller, [command])).get(command.name)) is not None:
-            raise refusal
+        with self._audit.refusals(caller, command.name, invocation):
+            if (refusal := (await self.refusals(caller, [command])).get(command.name)) is not None:
+                raise refusal
 
-    async def enter(self, caller: Caller, attempt: Attempt) -> Decision:
-        """Raise Forbidden unless the caller may run a command with its arguments; say what of it they see."""
+    async def authorize(
+        self,
+        caller: Caller,
+        invocation: Invocation,
+        attempts: Iterable[Attempt] | None = None,
+        *,
+        rule: Rule | None = None,
+        recorded: bool = True,
+    ) -> Permit:
+        """
+        Return the permit for an operation.
+
+        :param invocation: as which it is recorded
+        :param attempts: all that it comes to, by default the invocation itself; none where there is a rule
+        :param rule: decides besides
+        :param recorded: whether a refusal is; not where the same request has another way
+        :raises Forbidden: the caller may not
+        :raises Unavailable: its end could not be recorded
+        """
+        if attempts is None:
+            own = Attempt(invocation.command, invocation.values, invocation.given)
+            attempts = [own] if rule is None else []
+        refusals = self._audit.refusals(caller, invocation.command.name, invocation)
+        with refusals if recorded else nullcontext():
+            decisions = [await self._decision(caller, attempt) for attempt in attempts]
+            if rule is not None:
+                decisions.append(rule(None) if await caller.is_admin() else await caller.ask(rule))
+        if not decisions:
+            raise ValueError("there is nothing to decide")
+        return Permit(_PROOF, caller.name, _joined(decisions), self._audit.ended(caller, invocation))
+
+    @staticmethod
+    def standing(user: str) -> Permit:
+        """Return the permit to bring about the desired state that this user was authorized to record."""
+        return Permit(_PROOF, user)
+
+    async def check(self, caller: Caller, attempts: Iterable[Attempt]) -> Decision:
+        """Raise Forbidden unless the caller may run all of some commands; say what may be seen of them."""
+        return _joined([await self._decision(caller, attempt) for attempt in attempts])
+
+    async def _decision(self, caller: Caller, attempt: Attempt) -> Decision:
         command = attempt.command
         if (off := self._off(command, attempt.given)) is not None:
             raise off
@@ -50,19 +129,6 @@ class Gate:
         if decision.missing is not None:
             raise _refusal(command, decision.missing)
         return decision
-
-    async def enter_all(self, caller: Caller, attempts: Iterable[Attempt]) -> Decision:
-        """Raise Forbidden unless the caller may run all of several commands; say what may be seen of them."""
-        asks: list[Ask] = []
-        visible: dict[str, tuple[str, ...]] = {}
-        redacted = False
-        for attempt in attempts:
-            decision = await self.enter(caller, attempt)
-            asks += decision.asks
-            redacted = redacted or decision.redacted
-            for key, names in (decision.visible or {}).items():
-                visible[key] = tuple(set(names) & set(visible.get(key, names)))
-        return Decision(None, tuple(asks), visible or None, redacted)
 
     async def allowed(self, caller: Caller, commands: Iterable[Command]) -> set[str]:
         """Return the names of those commands that the caller may run on something."""
@@ -117,6 +183,16 @@ class Gate:
 def needs_in_words(command: Command) -> str:
     """Return what a command needs, as a sentence without its full stop; empty where a token is enough."""
     return "; ".join(dict.fromkeys(described(command)))
+
+
+def _joined(decisions: Sequence[Decision]) -> Decision:
+    """Return what several decisions come to together."""
+    visible: dict[str, tuple[str, ...]] = {}
+    for decision in decisions:
+        for key, names in (decision.visible or {}).items():
+            visible[key] = tuple(set(names) & set(visible.get(key, names)))
+    asks = tuple(ask for decision in decisions for ask in decision.asks)
+    return Decision(None, asks, visible or None, any(decision.redacted for decision in decisions))
 
 
 def _repeatable(permissions: Permissions, operations: Iterable[Operation]) -> set[str]:

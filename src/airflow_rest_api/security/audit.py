@@ -93,7 +93,10 @@ class Audit:
         try:
             yield
         except Forbidden as error:
-            self.refused(caller, command, error, invocation)
+            # What is inside may have recorded it already, with more of its arguments.
+            if not error.recorded:
+                error.recorded = True
+                self.refused(caller, command, error, invocation)
             raise
 
     def refused(

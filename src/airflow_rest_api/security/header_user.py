@@ -6,7 +6,7 @@ import logging
 from typing import Any, Protocol
 
 from airflow_rest_api.airflow.accounts import NoNames
-from airflow_rest_api.errors import ApiError, HeaderUserGone, Misconfigured
+from airflow_rest_api.errors import HeaderUserGone, Misconfigured
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class HeaderUser:
         """Look for the user when the server starts, so that its log says early what is wrong."""
         try:
             await self.check()
-        except ApiError:
+        except Misconfigured:
             pass  # logged; the requests are answered with it
         except Exception:
             log.exception("The user of %s could not be looked for; the next request tries again", OPTION)

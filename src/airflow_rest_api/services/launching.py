@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.airflow.installation import Places
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.service import Operations
+    from airflow_rest_api.security.access import Permit
 
 MODULE = "airflow_rest_api.services.child"
 ENTRY = f"{MODULE}:main"
@@ -96,12 +97,12 @@ class Launcher:
         self._pauses = pauses
 
     async def launch(
-        self, service: Service, plan: Plan, here: Places, *, grace: float, user: str, **more: Any
+        self, service: Service, plan: Plan, here: Places, permit: Permit, *, grace: float, **more: Any
     ) -> Operation:
         """Begin to start a service; return the operation that does."""
         # A name of its own: run again like a command, the component would end with its operation.
         command = Command(COMMAND, "", None, (), Effect.SERVICE)
-        order = asdict(self._order(service, plan, here, grace, user))
+        order = asdict(self._order(service, plan, here, grace, permit.user))
         invocation = Invocation(
             command=command,
             argv=[json.dumps({**order, **plan.extra})],
@@ -111,7 +112,7 @@ class Launcher:
             secrets=plan.secrets,
         )
         # A component would inherit the limit of one command, for as long as it runs.
-        return await self._operations.start(invocation, user=user, entry=plan.entry, limited=False, **more)
+        return await self._operations.start(permit, invocation, entry=plan.entry, limited=False, **more)
 
     async def ended(self, operation: Operation) -> str | None:
         """Wait for the end of a start; return why it has failed, None where it has not."""

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_rest_api.airflow.installation import Places, places
 from airflow_rest_api.errors import AlreadyRunning, Busy, TooManyWaiting, Unavailable, UnknownService
 from airflow_rest_api.operations.model import new_id
+from airflow_rest_api.periodic import Periodic
+from airflow_rest_api.security.access import Gate
 from airflow_rest_api.services import processes, reconcile
 from airflow_rest_api.services.files import HOME
 from airflow_rest_api.services.kinds import KINDS
@@ -26,9 +28,14 @@ from airflow_rest_api.services.supervisor import KILL, RESTART, STOP
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.security.access import Permit
 
 log = logging.getLogger(__name__)
 
+ROUND = 1.5
+"""Seconds between two rounds."""
+PRUNE_EVERY = 600
+"""Rounds."""
 SEEN_EVERY = timedelta(seconds=15)
 """How often it is noted that somebody looks after the services of this machine."""
 
@@ -40,8 +47,10 @@ class Local:
     """
     Looks after them. Several API servers of one machine may do so: each change to a row has one winner.
 
+    :ivar upkeep: does so in the background; its end ends no component
     :param grace: seconds between asking a component to stop and killing it
     :param kept: ended services that are remembered
+    :param every: seconds between two rounds
     """
 
     def __init__(
@@ -51,6 +60,7 @@ class Local:
         *,
         grace: float = 60,
         kept: int = 100,
+        every: float = ROUND,
         find_places: Callable[[], Places] = places,
     ) -> None:
         self._store = store
@@ -62,6 +72,8 @@ class Local:
         self._starts: dict[str, asyncio.Task[None]] = {}
         self._last_seen: datetime | None = None
         self._lately = timedelta(seconds=2 * grace + 60)
+        self._rounds = 0
+        self.upkeep = Periodic("Looking after the services of this machine", every, self._look_after)
         self.host = socket.gethostname()
         self.place = processes.place()
 
@@ -83,10 +95,10 @@ class Local:
         changed = await self._store.change(service, **found)
         return changed or await self._store.get(service.id)
 
-    async def launch(self, service: Service, plan: Plan, user: str, **more: Any) -> Operation:
+    async def launch(self, service: Service, plan: Plan, permit: Permit, **more: Any) -> Operation:
         """Begin to start a component whose row is there; `more` is for the operation that does it."""
         here = await self.places()
-        operation = await self._launcher.launch(service, plan, here, grace=self._grace, user=user, **more)
+        operation = await self._launcher.launch(service, plan, here, permit, grace=self._grace, **more)
         task = asyncio.create_task(self._settle(service.id, operation))
         self._starts[service.id] = task
         task.add_done_callback(lambda _: self._starts.pop(service.id, None))
@@ -140,6 +152,12 @@ class Local:
             await self._store.seen(self.host, self.place, moment, moment - SEEN_EVERY / 2)
             self._last_seen = moment
 
+    async def _look_after(self) -> None:
+        await self.round()
+        if self._rounds % PRUNE_EVERY == 0:
+            await self.prune()
+        self._rounds += 1
+
     async def prune(self) -> None:
         """Forget the oldest of the ended services of this host."""
         for service in await self._store.oldest_ended(self.host, self._kept):
@@ -182,7 +200,7 @@ class Local:
             return
         if changed is not None:
             try:
-                await self.launch(changed, Plan.of(changed), service.wished_by or service.user)
+                await self.launch(changed, Plan.of(changed), Gate.standing(service.wished_by or service.user))
             except (Busy, TooManyWaiting, Unavailable, asyncio.CancelledError) as error:
                 # For the next round, here or on another API server of this host.
                 before = {name: getattr(service, name) for name in values if name != "wish"}

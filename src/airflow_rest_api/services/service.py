@@ -33,6 +33,7 @@ from airflow_rest_api.services.store import ServiceStore, Taken
 if TYPE_CHECKING:
     from airflow_rest_api.airflow.installation import Places
     from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.security.access import Permit
 
 TURN = 0.2
 """Seconds between two looks at a service that is waited for."""
@@ -61,22 +62,22 @@ class Services:
         self.local = local
         self._beats = beats
 
-    async def start(self, plan: Plan, *, user: str, **more: Any) -> tuple[Service, Operation]:
+    async def start(self, plan: Plan, permit: Permit, **more: Any) -> tuple[Service, Operation]:
         """
         Start a component on this machine; return at once, when its start has begun.
 
-        :param more: for the operation that starts it: `asks`, `on_end` and the like
+        :param more: for the operation that starts it: `key` and the like
         :raises AlreadyRunning: it runs on this host already, and another one was not asked for
         :raises PortInUse: somebody listens where it would
         :raises Busy: too many commands wait already
         """
-        service = self._new(plan, user, await self.local.places())
+        service = self._new(plan, permit.user, await self.local.places())
         if not plan.another:
             await self._refuse_unmanaged(plan, service)
         await self._insert(service)
         try:
             await asyncio.to_thread(check_free, plan.kind, plan.values)
-            return service, await self.local.launch(service, plan, user, **more)
+            return service, await self.local.launch(service, plan, permit, **more)
         except BaseException:
             await asyncio.shield(self._store.delete(service))
             raise

@@ -21,7 +21,7 @@ from airflow_rest_api.api.handlers import LastResort
 from airflow_rest_api.asgi import root_path
 from airflow_rest_api.errors import ApiError, InvalidToken, Revoked
 from airflow_rest_api.header_values import media_type
-from airflow_rest_api.legacy import bearer
+from airflow_rest_api.legacy import credentials
 from airflow_rest_api.legacy.login.throttle import Throttle, TooMany
 from airflow_rest_api.security.body_deadline import BodyDeadline
 from airflow_rest_api.security.client_address import Networks, client_address, parse
@@ -199,7 +199,7 @@ async def refresh(request: Request) -> Response:
     """Give out an access token for a refresh token."""
     context = _context(request)
     refuse_others(request.headers, context.host.trusted_origins())
-    token = bearer.token_of(request.headers)
+    token = credentials.token_of(request.headers)
     if isinstance(token, Response):
         return token
     try:
@@ -214,12 +214,12 @@ async def refresh(request: Request) -> Response:
 async def _not_refreshed(host: Host, token: str, error: InvalidToken) -> Response:
     """Return the answer to what is no refresh token, which may be a good or a bad access token."""
     if error.fault is None or isinstance(error, Revoked) or claims_to_be_refresh_token(token):
-        return bearer.refusal(token, error)
+        return credentials.token_refusal(token, error)
     try:
         await host.user(token)
     except InvalidToken as found:
-        return bearer.refusal(token, found)
-    return bearer.message(422, REFRESH_ONLY)
+        return credentials.token_refusal(token, found)
+    return credentials.message(422, REFRESH_ONLY)
 
 
 def _context(request: Request) -> Context:

@@ -1,4 +1,4 @@
-"""The recorded exchanges about credentials, at the door of the 1.x endpoints."""
+"""The recorded exchanges about credentials, and what the 1.x endpoints answer."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import pytest
 from starlette.responses import Response
 
 from airflow_rest_api.errors import InvalidToken
-from airflow_rest_api.legacy.bearer import MISSING
-from airflow_rest_api.legacy.door import Door
+from airflow_rest_api.legacy.credentials import MISSING, LegacyCredentials
 from tests.legacy.recording import exchanges, query_of
 
 KEY = "k" * 64
@@ -71,15 +70,15 @@ LATER = {
 }
 """About what is in a token: a matter of who issues it."""
 
-AT_THE_DOOR = [
+BEFORE_A_USER = [
     exchange
     for exchange in exchanges(r"rbac\.auth\.api\.|rbac\.token_and_jwt\.|token\.")
     if exchange["id"].rpartition(".")[2] not in LATER
 ]
 
 
-def knock(exchange: dict[str, Any]) -> Response | Any:
-    """Return the door's answer to a recorded request, or the user that it lets in."""
+def answer_to(exchange: dict[str, Any]) -> Response | Any:
+    """Return the answer to a recorded request, or the user that it lets in."""
     identifier = exchange["id"]
     case = identifier.rpartition(".")[2]
     fill = {
@@ -103,13 +102,13 @@ def knock(exchange: dict[str, Any]) -> Response | Any:
     custom = identifier.startswith("token.custom_header.")
     header = "X-My-Token" if custom else "rest_api_plugin_http_token"
     asked = identifier.startswith("token.") or identifier.startswith("rbac.token_and_jwt.")
-    door = Door(header, HEADER_TOKEN if asked else "")
-    return door.before_user(scope) or asyncio.run(door.user(scope, Host()))
+    credentials = LegacyCredentials(header, HEADER_TOKEN if asked else "")
+    return credentials.before_user(scope) or asyncio.run(credentials.user(scope, Host()))
 
 
-@pytest.mark.parametrize("exchange", AT_THE_DOOR, ids=[exchange["id"] for exchange in AT_THE_DOOR])
-def test_the_door_answers_as_recorded(exchange: dict[str, Any]) -> None:
-    answer = knock(exchange)
+@pytest.mark.parametrize("exchange", BEFORE_A_USER, ids=[exchange["id"] for exchange in BEFORE_A_USER])
+def test_credentials_are_answered_as_recorded(exchange: dict[str, Any]) -> None:
+    answer = answer_to(exchange)
     if exchange["id"].endswith("ok_lowercase_bearer"):
         assert answer == "admin"  # the scheme may be in any case now
         return

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from airflow_rest_api.errors import Refusal
-from airflow_rest_api.legacy.translate.exchange import path_in
+from airflow_rest_api.legacy.file_names import exchanged
 
 
 def check(folder: Path | str, path: str, *, to_write: bool = False) -> str:
-    return path_in(str(folder), path, argument="import", to_write=to_write)
+    return exchanged(str(folder), path, argument="import", to_write=to_write)
 
 
 def test_without_a_folder_the_option_is_named() -> None:

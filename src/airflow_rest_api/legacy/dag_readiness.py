@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RECENT = timedelta(minutes=5)
-"""A DAG that was deployed before that and is not there will not come: nobody waits for it."""
+"""A DAG that was deployed before that and is not there will not come: it is not waited for."""
 
 PATIENCE = 30.0
 """Seconds to wait for a DAG: the DAG processor is asked for its file, and may have others in its hands."""
@@ -38,7 +38,7 @@ ASK_AGAIN = 5.0
 """Seconds after which the DAG processor is asked once more: it can drop a request (see `dag_files.watch`)."""
 
 
-class Readiness:
+class DagReadiness:
     """
     Waits for DAGs that were deployed: Airflow knows one when its DAG processor has parsed its file.
 
@@ -55,7 +55,7 @@ class Readiness:
 
     async def wait(self, dag_id: str) -> str | None:
         """
-        Return when Airflow can run a DAG, and at once where nobody deployed it recently.
+        Return when Airflow can run a DAG, and at once where it was not deployed recently.
 
         :return: why it still cannot, where the DAG processor is to blame
         """
@@ -66,12 +66,12 @@ class Readiness:
             if await ask(parsing.is_runnable, dag_id):
                 return None
             self._begin(dag_id, deployed)
-        # Who no longer wants to wait takes it from nobody else.
+        # A request that is cancelled does not end the wait of the others.
         with aside():
             return await asyncio.shield(self._waits[dag_id])
 
     async def import_error(self, dag_id: str) -> str | None:
-        """Return what is wrong with the file of a DAG, None where it can be imported or nobody knows it."""
+        """Return what is wrong with the file of a DAG, None where it can be imported or is not known."""
         try:
             file = await ask(parsing.file_of, dag_id)
         except LookupError:
@@ -110,7 +110,7 @@ class Readiness:
                 return None
             seen = (await ask(parsing.look, [file]))[file]
             if seen.error_at is not None and seen.error_at >= deployed.at:
-                return None  # which is for `import_error` to say
+                return None  # `import_error` tells it
         return f"The DAG processor has been asked to parse {deployed.path}, and has yet to finish it"
 
     async def _ask(self, file: parsing.File) -> None:

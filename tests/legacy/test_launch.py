@@ -29,7 +29,7 @@ def ask(client: TestClient, **arguments: str) -> Any:
 def test_every_answer_of_a_command_names_its_operation(
     arguments: dict[str, str], exit_code: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("airflow_rest_api.legacy.service.processor_alive", lambda: True)
+    monkeypatch.setattr("airflow_rest_api.legacy.routes.processor_alive", lambda: True)
     with serving(prints("out", "err\n", exit_code)) as (client, _):
         answer = ask(client, **arguments)
         found = client.get(f"/v2/operations/{answer.json()['operation_id']}")

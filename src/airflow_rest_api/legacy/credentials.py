@@ -1,4 +1,4 @@
-"""How the 1.x contract asks for credentials, and how it answers where they are missing or wrong."""
+"""Which credentials the 1.x contract asks for, and how it answers where they are missing or wrong."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from airflow_rest_api.admission import as_json
-from airflow_rest_api.errors import InvalidToken
-from airflow_rest_api.legacy import bearer
-from airflow_rest_api.legacy.envelope import Envelope
+from airflow_rest_api.errors import InvalidToken, NotAnAccessToken, NoUser, Revoked
+from airflow_rest_api.legacy.answer import Envelope
 from airflow_rest_api.legacy.request import Sent
 from airflow_rest_api.parsing_threads import read_aside
 from airflow_rest_api.security.header_token import FAILED, HeaderToken
@@ -27,10 +26,23 @@ if TYPE_CHECKING:
 
 METHODS = ("GET", "POST", "HEAD", "OPTIONS")
 
+MISSING = "Missing Authorization Header"
+MALFORMED = "Bad Authorization header. Expected value 'Bearer <JWT>'"
+ACCESS_ONLY = "Only access tokens are allowed"
+REVOKED = "Token has been revoked"  # Flask-JWT-Extended's words; the recording has none
 
-class Door:
+FAULTS: dict[str, tuple[int, str]] = {
+    "ExpiredSignatureError": (401, "Token has expired"),
+    "ImmatureSignatureError": (422, "The token is not yet valid (nbf)"),
+    "InvalidSignatureError": (422, "Signature verification failed"),
+    "InvalidAlgorithmError": (422, "The specified alg value is not allowed"),
+}
+"""What PyJWT finds wrong, and the answer of the 1.x plugin to it."""
+
+
+class LegacyCredentials:
     """
-    The door of the 1.x endpoints, in the order of the contract: method, header token, JWT.
+    Asks for what the 1.x contract asks for, in its order: method, header token, JWT.
 
     :param header: name of the header with the shared token
     :param expected: the shared token; empty where none is asked for
@@ -55,23 +67,23 @@ class Door:
 
         :param cookie: the token of a browser's session, where the request may use it
         """
-        token = bearer.token_of(Headers(scope=scope), cookie)
+        token = token_of(Headers(scope=scope), cookie)
         if isinstance(token, Response):
             return token
         try:
             return await host.user(token)
         except InvalidToken as error:
-            return bearer.refusal(token, error)
+            return token_refusal(token, error)
 
     def refusal(self, scope: Scope, problem: ApiError) -> Response:
-        """Return the envelope of what the door shared with the rest of the API found wrong."""
+        """Return the envelope of what the rest of the API found wrong as well."""
         envelope = _envelope(scope, problem.status, problem.message)
         envelope.headers = problem.headers
         return respond(envelope)
 
 
 def not_let_in(problem: ApiError) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-    """Return the envelope for a request that nobody has looked at: its arguments are not known."""
+    """Return the envelope for a request that was refused unread: its arguments are not known."""
     return as_json(None, Envelope(problem.status, problem.message, _now()).document())
 
 
@@ -93,6 +105,44 @@ def respond(envelope: Envelope) -> Response:
     return Response(content, envelope.status, headers, media_type="application/json")
 
 
+def token_of(headers: Headers, cookie: str | None = None) -> str | Response:
+    """
+    Return the token of a request; the answer where there is none, or none that can be read.
+
+    :param cookie: a token that counts where there is no header
+    """
+    words = headers.get("authorization", "").split()
+    if not words and cookie is not None:
+        words = ["Bearer", cookie]
+    if not words:
+        return message(401, MISSING)
+    if len(words) != 2 or words[0].lower() != "bearer":
+        return message(422, MALFORMED)
+    if fault := _undecodable(words[1]):
+        return message(422, fault)
+    return words[1]
+
+
+def token_refusal(token: str, error: InvalidToken) -> Response:
+    """Return the answer to a token that the host refuses."""
+    if isinstance(error, NotAnAccessToken):
+        return message(422, ACCESS_ONLY)
+    if isinstance(error, Revoked):
+        return message(401, REVOKED)
+    fault = error.fault or error.__context__
+    if isinstance(error, NoUser) or fault is None:
+        return message(401, f"Error loading the user {_subject(token)}")
+    kinds = [kind.__name__ for kind in type(fault).__mro__]
+    found = next((FAULTS[kind] for kind in kinds if kind in FAULTS), None)
+    return message(*(found or (422, str(fault))))
+
+
+def message(status: int, text: str) -> Response:
+    """Return an answer of this contract."""
+    headers = {"WWW-Authenticate": 'Bearer realm="Airflow"'} if status == 401 else None
+    return JSONResponse({"msg": text}, status, headers)
+
+
 def _envelope(scope: Scope, status: int, output: str) -> Envelope:
     query = scope["query_string"] if is_taken(scope["query_string"]) else b""
     sent = Sent.of(query.decode("latin-1"))
@@ -101,3 +151,19 @@ def _envelope(scope: Scope, status: int, output: str) -> Envelope:
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
+
+
+def _undecodable(token: str) -> str | None:
+    from jwt import InvalidTokenError, decode
+
+    try:
+        decode(token, options={"verify_signature": False})
+    except InvalidTokenError as error:
+        return str(error)
+    return None
+
+
+def _subject(token: str) -> str:
+    from jwt import decode
+
+    return str(decode(token, options={"verify_signature": False}).get("sub", ""))

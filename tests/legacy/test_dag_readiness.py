@@ -15,7 +15,7 @@ from airflow_rest_api.airflow import parsing
 from airflow_rest_api.dag_files.child.parse import parse_files
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.tables import DAG
-from airflow_rest_api.legacy.readiness import RECENT, Readiness
+from airflow_rest_api.legacy.dag_readiness import RECENT, DagReadiness
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.engines import own_engine
 from tests.deploying import BUNDLE, dag
@@ -77,7 +77,7 @@ async def parse_later(path: str, seconds: float = 1.0) -> None:
 
 
 def test_nobody_waits_for_a_dag_that_nobody_deployed(folder: Path, database: Database) -> None:
-    readiness = Readiness(History(database))
+    readiness = DagReadiness(History(database))
     for dag_id in ("never", "nul\0", "half\ud800", "x" * 10_000):
         seconds, said = seconds_of(readiness.wait(dag_id))
         assert said is None
@@ -92,7 +92,7 @@ def test_a_dag_that_was_deployed_is_waited_for_until_it_can_run(folder: Path, da
 
     async def work() -> str | None:
         await history.keep_dags(BUNDLE, {"new.py": ["new"]})
-        readiness = Readiness(history)
+        readiness = DagReadiness(history)
         parsing = asyncio.create_task(parse_later("new.py"))
         assert not parsing.is_runnable("new")
         said = await readiness.wait("new")
@@ -110,7 +110,7 @@ def test_the_dag_processor_is_asked_once_for_all_who_wait(folder: Path, database
 
     async def work() -> list[str | None]:
         await history.keep_dags(BUNDLE, {"slow.py": ["slow", "slower"]})
-        readiness = Readiness(history, patience=1)
+        readiness = DagReadiness(history, patience=1)
         return list(await asyncio.gather(*(readiness.wait("slow") for _ in range(30))))
 
     begin = time.monotonic()
@@ -126,7 +126,7 @@ def test_who_no_longer_waits_takes_it_from_nobody_else(folder: Path, database: D
 
     async def work() -> str | None:
         await history.keep_dags(BUNDLE, {"kept.py": ["kept"]})
-        readiness = Readiness(history)
+        readiness = DagReadiness(history)
         first, second = (asyncio.create_task(readiness.wait("kept")) for _ in range(2))
         await asyncio.sleep(0.5)
         first.cancel()
@@ -144,7 +144,7 @@ def test_a_dag_that_was_deployed_long_ago_is_not_waited_for(folder: Path, databa
         await history.keep_dags(BUNDLE, {"old.py": ["old"]})
         at = datetime.now(timezone.utc) - RECENT - timedelta(seconds=1)
         await database.run(lambda connection: connection.execute(update(DAG).values(at=at)))
-        return await Readiness(history).wait("old")
+        return await DagReadiness(history).wait("old")
 
     seconds, said = seconds_of(work())
     assert said is None
@@ -162,7 +162,7 @@ def test_without_a_dag_processor_nobody_waits_and_it_is_said(folder: Path, datab
 
     async def work() -> str | None:
         await history.keep_dags(BUNDLE, {"left.py": ["left"]})
-        return await Readiness(history).wait("left")
+        return await DagReadiness(history).wait("left")
 
     seconds, said = seconds_of(work())
     assert said == "No DAG processor is alive: left.py will be parsed when one is started"
@@ -184,7 +184,7 @@ def test_a_file_that_cannot_be_imported_ends_the_wait_and_its_error_is_told(
         await history.keep_dags(BUNDLE, {"broken.py": ["broken"]})
         path.write_text(BROKEN)
         await parse_later("broken.py", 0)
-        readiness = Readiness(history)
+        readiness = DagReadiness(history)
         assert await readiness.wait("broken") is None
         return await readiness.import_error("broken")
 
@@ -207,13 +207,13 @@ def test_an_error_of_before_the_deployment_does_not_end_the_wait(folder: Path, d
         path.write_bytes(dag("mended"))
         await history.keep_dags(BUNDLE, {"mended.py": ["mended"]})
         parsing = asyncio.create_task(parse_later("mended.py"))
-        said = await Readiness(history).wait("mended")
+        said = await DagReadiness(history).wait("mended")
         await parsing
         return said
 
     assert asyncio.run(work()) is None
     assert parsing.is_runnable("mended")
-    assert asyncio.run(Readiness(history).import_error("mended")) is None
+    assert asyncio.run(DagReadiness(history).import_error("mended")) is None
 
 
 @pytest.mark.parametrize("column", ["is_stale", "has_import_errors"])
@@ -233,7 +233,7 @@ def test_a_database_of_ours_that_is_away_keeps_no_command_from_running(folder: P
     engine = own_engine(f"sqlite:///{folder}/no/such/folder.db")
     away = Database(lambda: engine)
     try:
-        assert seconds_of(Readiness(History(away)).wait("any"))[1] is None
+        assert seconds_of(DagReadiness(History(away)).wait("any"))[1] is None
     finally:
         away.close()
         engine.dispose()

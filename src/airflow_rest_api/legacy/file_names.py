@@ -1,0 +1,90 @@
+"""The names of files that clients choose: of logs and process ids, of what is exchanged, of DAG files."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from airflow_rest_api.dag_files.archive import ENDINGS
+from airflow_rest_api.errors import Refusal
+from airflow_rest_api.legacy.model import LegacyRequest
+
+LOG_ARGUMENTS = ("stdout", "stderr", "log-file")
+EXCHANGE_OPTION = "[rest_api_plugin] exchange_folder"
+
+NO_FILE = "dag_file should be provided"
+NOT_PYTHON = "dag_file is not a *.py file"
+UNSAFE_NAME = (
+    "The name of dag_file may have letters, digits, spaces and -_.+()@ in it, and must not begin with a dot"
+)
+LONGEST_NAME = 200
+_BAD_NAME = re.compile(r"[\0-\x1f\x7f]|\A\.")
+_SAFE_NAME = re.compile(r"[\w+()@-][\w .+()@-]*\.(py|zip|tgz|tar\.gz)", re.UNICODE)
+
+
+def log_names(request: LegacyRequest, warnings: list[str]) -> tuple[str, str]:
+    """Return the files of the log folder that take output and error output; a path's last part counts."""
+    names = {
+        name: base_name(name, value, "log folder", warnings)
+        for name in LOG_ARGUMENTS
+        if (value := request.get(name))
+    }
+    stdout = names.get("stdout") or names.get("log-file") or f"airflow-{request.endpoint.name}.log"
+    return stdout, names.get("stderr") or stdout
+
+
+def pid_name(request: LegacyRequest, warnings: list[str]) -> str | None:
+    """Return the file of AIRFLOW_HOME that gets the process id; with `daemon`, there is always one."""
+    value = request.get("pid")
+    if value is None:
+        return f"airflow-{request.endpoint.name}.pid" if request.given("daemon") else None
+    name = base_name("pid", value, "home folder", warnings)
+    if not name.endswith(".pid"):
+        raise Refusal("Argument 'pid' must be the name of a file that ends with '.pid'")
+    return name
+
+
+def base_name(argument: str, value: str, folder: str, warnings: list[str]) -> str:
+    """Return the last part of a path, which is a file in a folder of Airflow's; warn where there is more."""
+    name = re.split(r"[/\\]", value.rstrip("/\\"))[-1]
+    if not name or _BAD_NAME.search(name) or len(name.encode()) > LONGEST_NAME:
+        raise Refusal(f"Argument '{argument}' must be the name of a file in Airflow's {folder}")
+    if name != value:
+        warnings.append(f"Argument '{argument}' names a file in Airflow's {folder}: '{name}' is used")
+    return name
+
+
+def exchanged(folder: str, path: str, *, argument: str, to_write: bool) -> str:
+    """
+    Return the file that `import` or `export` name, all links followed.
+
+    :param folder: the exchange folder; empty where none is configured
+    :param path: relative to the folder, or absolute and inside it
+    :raises Refusal: no folder is configured, or the file is not inside it
+    """
+    if not folder:
+        raise Refusal(
+            f"Argument '{argument}' needs the option {EXCHANGE_OPTION}: the folder for files to exchange"
+        )
+    if "\0" in path:
+        raise Refusal(f"Argument '{argument}': the path has a NUL character in it")
+    root = Path(os.path.realpath(folder))
+    file = Path(os.path.realpath(root / path))
+    if file == root or not file.is_relative_to(root):
+        raise Refusal(f"Argument '{argument}': '{path}' is not inside the exchange folder")
+    if file.is_dir() or (to_write and not file.parent.is_dir()):
+        raise Refusal(f"Argument '{argument}': '{path}' is a folder, or its folder does not exist")
+    return str(file)
+
+
+def uploaded(request: LegacyRequest) -> str:
+    """Return the name of the DAG file, or archive, that came with a request."""
+    file = request.files.get("dag_file")
+    if file is None or not file.name:
+        raise Refusal(NO_FILE)
+    if not file.name.endswith((".py", *ENDINGS)):
+        raise Refusal(NOT_PYTHON)
+    if not _SAFE_NAME.fullmatch(file.name) or len(file.name.encode()) > LONGEST_NAME:
+        raise Refusal(UNSAFE_NAME)
+    return file.name

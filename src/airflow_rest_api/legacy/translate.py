@@ -1,0 +1,422 @@
+"""What the requests to the 1.x endpoints become: what the records of `legacy.endpoints` name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from airflow_rest_api.commands.model import Command, Effect, Invocation
+from airflow_rest_api.errors import Refusal
+from airflow_rest_api.legacy.actions import (
+    Action,
+    Answer,
+    Deploy,
+    Ignored,
+    RunChild,
+    RunCommands,
+    StartService,
+    attempts_of,
+    of_commands,
+    own,
+)
+from airflow_rest_api.legacy.child.messages import unknown_dag
+from airflow_rest_api.legacy.child.run_task import DEPENDENCY_FLAGS
+from airflow_rest_api.legacy.file_names import LOG_ARGUMENTS, exchanged, log_names, pid_name, uploaded
+from airflow_rest_api.legacy.model import LegacyRequest
+from airflow_rest_api.legacy.names import ARGUMENTS, TranslationContext, command_of, counterpart, renamed
+from airflow_rest_api.services.kinds import BY_COMMAND, LOG_SERVER
+from airflow_rest_api.services.launching import Plan
+
+CHILD = "airflow_rest_api.legacy.child"
+START = f"{CHILD}.commands:start_component"
+
+CONNECTION_VERBS = ("list", "add", "delete")
+NO_VALUE = "None"
+"""What 1.x printed for a variable that does not exist."""
+
+RUN_TAKES = (
+    "dag_id",
+    "task_id",
+    "execution_date",
+    "subdir",
+    "pool",
+    "mark_success",
+    "local",
+    *DEPENDENCY_FLAGS,
+)
+
+PAUSE_AND_UNPAUSE = (
+    "Both options pause and unpause were given. Skipping setting the state (pause, unpause) of the DAG"
+)
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_ZONE = re.compile(r"Z|[+-]\d\d:?\d\d")
+_LONGEST_ZONE = 6
+
+
+def translate(request: LegacyRequest, context: TranslationContext) -> Action:
+    """
+    Return what a request becomes.
+
+    :raises Refusal: it makes no sense, or this Airflow cannot do it
+    """
+    dag_id = request.get("dag_id")
+    if dag_id is not None and "\0" in dag_id:
+        raise Refusal(unknown_dag(dag_id))
+    return request.endpoint.translate(request, context)
+
+
+def command(**order: Any) -> Callable[[LegacyRequest, TranslationContext], RunCommands]:
+    """
+    Return the translation into one command of today, with the arguments under their names of today.
+
+    :param order: more for `legacy.child.commands`
+    """
+
+    def translated(request: LegacyRequest, context: TranslationContext) -> RunCommands:
+        return _renamed_command(request, context, command_of(request, context), **order)
+
+    return translated
+
+
+def airflow_version(request: LegacyRequest, context: TranslationContext) -> Answer:
+    """Answer with the version of Airflow."""
+    from airflow import __version__
+
+    return Answer(str(__version__), own(request, Effect.READ)[1])
+
+
+def plugin_version(request: LegacyRequest, context: TranslationContext) -> Answer:
+    """Answer with the version of this plugin."""
+    from airflow_rest_api import __version__
+
+    return Answer(__version__, own(request, Effect.READ)[1])
+
+
+def trigger(request: LegacyRequest, context: TranslationContext) -> RunCommands:
+    """Create a run, with the client's date or one that `child.commands` chooses."""
+    json_object(request, "conf")
+    found = command_of(request, context)
+    date, target = request.get("execution_date"), counterpart(found, "exec_date")
+    default = {target: date} if date and target else {}
+    return _renamed_command(request, context, found, leave=("execution_date",), values=default)
+
+
+def test(request: LegacyRequest, context: TranslationContext) -> RunCommands:
+    """Run a task instance on its own; with `dry_run` render it, its parameters changed in the same way."""
+    params = json_object(request, "task_params")
+    found = command_of(request, context)
+    if not request.given("dry_run") or found.argument("dry_run"):
+        return _renamed_command(request, context, found, load=True)
+    rendering = context.get("tasks render")
+    leave = ("dry_run", "task_params")
+    return _renamed_command(request, context, rendering, leave=leave, load=True, params=params)
+
+
+def list_tasks(request: LegacyRequest, context: TranslationContext) -> RunCommands | RunChild:
+    """List the tasks of a DAG, also as a tree."""
+    found = command_of(request, context)
+    if request.given("tree") and not found.argument("tree"):
+        # With a path the DAG's file is imported, which is its author's code.
+        effect = Effect.EXECUTE if request.given("subdir") else Effect.READ
+        return _child(
+            request, "listings:show_tree", effect, dag_id=request.get("dag_id"), subdir=request.get("subdir")
+        )
+    return _renamed_command(request, context, found, load=True)
+
+
+def run(request: LegacyRequest, context: TranslationContext) -> RunChild:
+    """Run one task instance: our own work, as no Airflow 3 has a command for it."""
+    order: dict[str, Any] = {name: request.get(name) or request.given(name) or None for name in RUN_TAKES}
+    lost = [a.name for a in request.endpoint.arguments if a.name not in RUN_TAKES and request.given(a.name)]
+    warnings = [Ignored(f"Argument(s) {lost} have no effect", *lost)] if lost else []
+    return _child(
+        request, "run_task:run_task", Effect.EXECUTE, warnings, **order, json=context.as_json or None
+    )
+
+
+def list_dags(request: LegacyRequest, context: TranslationContext) -> RunCommands | RunChild:
+    """List all DAGs or those of one path, with the report of their files if asked for."""
+    report = request.given("report")
+    if request.given("subdir"):
+        effect = Effect.EXECUTE if report else Effect.READ
+        output = "json" if context.as_json else "table"
+        return _child(
+            request, "listings:list_dags", effect, subdir=request.get("subdir"), report=report, output=output
+        )
+    found = [command_of(request, context), *([context.get("dags report")] if report else [])]
+    return _commands(request, context, [context.bind(one, {}) for one in found])
+
+
+def backfill(request: LegacyRequest, context: TranslationContext) -> RunCommands:
+    """Create the runs of a range of dates; only one of the two dates means that day alone."""
+    found = command_of(request, context)
+    given = zip(
+        ("start_date", "end_date"), dates(request.get("start_date"), request.get("end_date")), strict=True
+    )
+    values = {target: date for name, date in given if (target := counterpart(found, name))}
+    order: dict[str, Any] = {}
+    if context.as_json:
+        order["task_regex"] = request.get("task_regex")
+        order["ignore_dependencies"] = request.given("ignore_dependencies") or None
+    leave = ("start_date", "end_date")
+    return _renamed_command(request, context, found, leave=leave, values=values, **order)
+
+
+def variables(request: LegacyRequest, context: TranslationContext) -> RunCommands | RunChild:
+    """Do what is asked for, in the order in which 1.x did it; nothing asked for lists all variables."""
+    steps: list[tuple[str, dict[str, Any]]] = []
+    if key := request.get("get"):
+        default = request.get("default") or (NO_VALUE if context.as_json else None)
+        values = {"key": key, "default": default, "json": request.given("json") or None}
+        steps.append(("get", {name: value for name, value in values.items() if value is not None}))
+    if key := request.get("delete"):
+        steps.append(("delete", {"key": key}))
+    if request.sets:
+        steps.append(("set", {name: request.get(name) for name in ("key", "value")}))
+        _require(request, "key", "value")
+    for verb in ("import", "export"):
+        if path := request.get(verb):
+            file = path
+            if (verb, path) != ("export", "-"):  # which is the answer's own stdout
+                file = exchanged(context.exchange_folder, path, argument=verb, to_write=verb == "export")
+            steps.append((verb, {"file": file}))
+    warnings = [
+        *(() if request.given("get") else _without_effect(request, "get", "json", "default")),
+        *(() if request.sets else _without_effect(request, "cmd=set", "key", "value")),
+        *_unknown_cmd(request),
+    ]
+    if context.as_json and not steps:
+        return _listed(request, "variables", context.bind(context.get("variables list"), {}), warnings)
+    found = [context.bind(context.get(f"variables {verb}"), given) for verb, given in steps or [("list", {})]]
+    return _commands(request, context, found, warnings)
+
+
+def connections(request: LegacyRequest, context: TranslationContext) -> RunCommands | RunChild:
+    """List, add or delete; none of the three check boxes lists all connections."""
+    asked = [verb for verb in CONNECTION_VERBS if request.given(verb)]
+    if len(asked) > 1:
+        raise Refusal(f"The arguments {asked} exclude each other")
+    verb = asked[0] if asked else "list"
+    if verb != "list":
+        _require(request, "conn_id")
+    found = context.get(f"connections {verb}")
+    values, warnings = renamed(request, found, leave=CONNECTION_VERBS)
+    invocation = context.bind(found, values)
+    if verb == "list" and context.as_json:
+        return _listed(request, "connections", invocation, warnings)
+    return _commands(request, context, [invocation], warnings)
+
+
+def pools(request: LegacyRequest, context: TranslationContext) -> RunCommands:
+    """Do one verb, of several the first in this order: get, set, delete; none asked for lists all pools."""
+    verb, values = _pool_verb(request)
+    asked = {"get": request.given("get"), "set": request.sets, "delete": request.given("delete")}
+    warnings = [
+        *_unknown_cmd(request),
+        *(
+            Ignored(f"'{name}' was ignored: '{verb}' comes first", "cmd" if name == "set" else name)
+            for name, given in asked.items()
+            if given and name != verb
+        ),
+    ]
+    if verb != "set":
+        of_set = ("pool_name", "slot_count", "description", "pool_description")
+        warnings += _without_effect(request, "cmd=set", *of_set)
+    work = _commands(request, context, [context.bind(context.get(f"pools {verb}"), values)], warnings)
+    if verb != "delete" or not context.as_json:
+        return work
+    # 1.x showed the pool that it deleted, to those who may see it.
+    shown = attempts_of(request, [context.bind(context.get("pools get"), values)])
+    order = {**work.order, "pool": values["pool"]}
+    return replace(work, order=order, attempts=(*work.attempts, *shown), instead=work)
+
+
+def start(request: LegacyRequest, context: TranslationContext) -> StartService:
+    """Start a component that Airflow has a command for."""
+    found = command_of(request, context)
+    values, warnings = renamed(request, found, leave=("pid", *LOG_ARGUMENTS))
+    invocation = context.bind(found, values)
+    stdout, stderr = log_names(request, warnings)
+    plan = Plan.of_invocation(
+        BY_COMMAND[found.name],
+        invocation,
+        stdout=stdout,
+        stderr=stderr,
+        pid_file=pid_name(request, warnings),
+        entry=START,
+        extra=_without_nones({"dag_id": request.get("dag_id"), "subdir": request.get("subdir")}),
+    )
+    return StartService(*of_commands(request, [invocation]), warnings, plan=plan)
+
+
+def serve_logs(request: LegacyRequest, context: TranslationContext) -> StartService:
+    """Start Airflow's log server."""
+    stdout, stderr = log_names(request, [])
+    plan = Plan(BY_COMMAND[LOG_SERVER], stdout=stdout, stderr=stderr, entry=START)
+    return StartService(*own(request, Effect.SERVICE), plan=plan)
+
+
+def deploy(request: LegacyRequest, context: TranslationContext) -> Deploy:
+    """Store a DAG file, or the files of an archive."""
+    name = uploaded(request)
+    pause, unpause = request.given("pause"), request.given("unpause")
+    return Deploy(
+        *own(request, Effect.EXECUTE),
+        [Ignored(PAUSE_AND_UNPAUSE, "pause", "unpause")] if pause and unpause else [],
+        file=name,
+        force=request.given("force"),
+        force_invalid=request.given("force_invalid"),
+        paused=None if pause == unpause else pause,
+        bundle=request.get("bundle"),
+        folder=request.get("path") or "",
+        wait=request.given("wait"),
+    )
+
+
+def refresh(request: LegacyRequest, context: TranslationContext) -> RunChild:
+    """Have the file of a DAG parsed anew, or all: by the DAG processor, or here where none is alive."""
+    dag_id = request.get("dag_id")
+    asks = _child(request, "refresh:refresh", Effect.WRITE, dag_id=dag_id)
+    if context.processor_alive():
+        return asks
+    return replace(_child(request, "refresh:refresh", Effect.EXECUTE, dag_id=dag_id, here=True), instead=asks)
+
+
+def json_object(request: LegacyRequest, name: str) -> dict[str, Any] | None:
+    """Return an argument that is a JSON object, None where it was not given; Refusal where it is none."""
+    text = request.get(name)
+    if text is None:
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(f"Argument '{name}' is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise Refusal(f"Argument '{name}' must be a JSON object")
+    return value
+
+
+def dates(start: str | None, end: str | None) -> tuple[str, str]:
+    """Return the first and the last moment of a backfill."""
+    if start and end:
+        return start, end
+    only = start or end
+    if not only:
+        raise Refusal("Provide a start_date and/or end_date")
+    day, zone = _day_and_zone(only)
+    if not day:
+        return only, only  # Airflow's parser says what is wrong with it
+    return f"{day}T00:00:00{zone}", f"{day}T23:59:59{zone}"
+
+
+def _day_and_zone(text: str) -> tuple[str, str]:
+    """Return the day of a date and time, and its zone where it has one; twice nothing where it is neither."""
+    text = text.strip()
+    day, rest = text[:10], text[10:]
+    if not _DAY.fullmatch(day) or "\n" in rest:
+        return "", ""
+    start = max(0, len(rest) - _LONGEST_ZONE)
+    # Only the end of it, which has no room for a long search.
+    zone = next((tail for at in range(start, len(rest)) if _ZONE.fullmatch(tail := rest[at:])), "")
+    return (day, zone) if rest[:1] in ("", "T", " ") or rest == zone else ("", "")
+
+
+def _pool_verb(request: LegacyRequest) -> tuple[str, dict[str, Any]]:
+    if pool := request.get("get"):
+        return "get", {"pool": pool}
+    if request.sets:
+        _require(request, "pool_name", "slot_count")
+        description = request.get("description") or request.get("pool_description") or ""
+        slots = request.get("slot_count")
+        return "set", {"pool": request.get("pool_name"), "slots": slots, "description": description}
+    if pool := request.get("delete"):
+        return "delete", {"pool": pool}
+    return "list", {}
+
+
+def _require(request: LegacyRequest, *names: str) -> None:
+    if missing := [name for name in names if not request.given(name)]:
+        raise Refusal(f"The argument(s) {missing} are required")
+
+
+def _without_effect(request: LegacyRequest, verb: str, *names: str) -> list[str]:
+    """Return the warnings for arguments that are given without the verb that looks at them."""
+    given = [name for name in names if request.given(name)]
+    return [Ignored(f"Argument '{name}' has no effect without '{verb}'", name) for name in given]
+
+
+def _unknown_cmd(request: LegacyRequest) -> list[str]:
+    cmd = request.get("cmd")
+    known = not cmd or request.sets
+    return [] if known else [Ignored(f"Argument 'cmd' has no effect: '{cmd}' is not 'set'", "cmd")]
+
+
+def _renamed_command(
+    request: LegacyRequest,
+    context: TranslationContext,
+    command: Command,
+    *,
+    leave: Iterable[str] = (),
+    values: Mapping[str, Any] | None = None,
+    **order: Any,
+) -> RunCommands:
+    """
+    Return one command with a request's arguments by its names.
+
+    :param leave: arguments that are looked after elsewhere
+    :param values: what the command is given where the request says nothing
+    :param order: more for `legacy.child.commands`
+    """
+    given, warnings = renamed(request, command, leave=leave)
+    invocation = context.bind(command, {**(values or {}), **given})
+    return _commands(request, context, [invocation], warnings, **order)
+
+
+def _commands(
+    request: LegacyRequest,
+    context: TranslationContext,
+    invocations: Sequence[Invocation],
+    warnings: Sequence[str] = (),
+    **order: Any,
+) -> RunCommands:
+    """Return commands of Airflow that run after the look at DAG, path and run."""
+    order |= {
+        "argvs": [invocation.argv for invocation in invocations],
+        "dag_id": request.get("dag_id"),
+        "subdir": request.get("subdir"),
+        "date": _date_of(request, invocations),
+        "json": context.as_json or None,
+    }
+    return RunCommands(
+        *of_commands(request, invocations),
+        warnings,
+        invocations=tuple(invocations),
+        order=_without_nones(order),
+    )
+
+
+def _date_of(request: LegacyRequest, invocations: Iterable[Invocation]) -> str | None:
+    """Return the date, or the id, of the run that a command is to be given."""
+    names = ARGUMENTS["execution_date"]
+    takes_one = any(invocation.command.argument(name) for invocation in invocations for name in names)
+    return request.get("execution_date") if takes_one else None
+
+
+def _child(
+    request: LegacyRequest, entry: str, effect: Effect, warnings: Sequence[str] = (), **order: Any
+) -> RunChild:
+    return RunChild(*own(request, effect), warnings, entry=entry, order=_without_nones(order))
+
+
+def _listed(request: LegacyRequest, kind: str, invocation: Invocation, warnings: Sequence[str]) -> RunChild:
+    """Return what lists what today's command does not print, with the permissions of that command."""
+    listing = of_commands(request, [invocation])
+    return RunChild(*listing, warnings, entry="listings:list_rows", order={"kind": kind})
+
+
+def _without_nones(order: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in order.items() if value is not None}

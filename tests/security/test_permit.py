@@ -1,0 +1,126 @@
+"""What begins has a permit, and only the gate makes one."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import airflow_rest_api
+from airflow_rest_api.commands.catalog import load_catalog
+from airflow_rest_api.errors import Forbidden
+from airflow_rest_api.security.access import Gate, Permit
+from airflow_rest_api.security.audit import Audit
+from airflow_rest_api.security.decision import Decision
+
+SOURCE = Path(airflow_rest_api.__file__).parent
+PAUSE = load_catalog().parse(["dags", "pause", "a"])
+
+
+class Someone:
+    """A caller who may everything, or nothing."""
+
+    name = "ada"
+    address = None
+
+    def __init__(self, admin: bool) -> None:
+        self.admin = admin
+
+    async def is_admin(self) -> bool:
+        return self.admin
+
+    async def ask(self, question: Any) -> Any:
+        return question(self)
+
+    def may(self, *arguments: object) -> bool:
+        return False
+
+    def names(self, *arguments: object) -> frozenset[str]:
+        return frozenset()
+
+
+def authorize(audit: Audit, *, admin: bool = False, **options: Any) -> Permit:
+    caller: Any = Someone(admin)
+    return asyncio.run(Gate(audit=audit).authorize(caller, PAUSE, **options))
+
+
+def refusals(**options: Any) -> int:
+    """Try what is refused, and return how often that was recorded."""
+    rows: list[object] = []
+    audit = Audit(rows.extend)
+    with pytest.raises(Forbidden):
+        authorize(audit, **options)
+    audit.close()
+    return len(rows)
+
+
+def test_a_permit_has_what_the_gate_decided_and_what_records_the_end() -> None:
+    permit = authorize(Audit(lambda events: None), admin=True)
+    assert (permit.user, permit.visible, permit.redacted) == ("ada", None, False)
+    assert permit.asks
+    assert permit.on_end is not None
+
+
+def test_nobody_else_can_make_one() -> None:
+    with pytest.raises(TypeError, match="only the gate"):
+        Permit(object(), "ada", Decision(None))
+
+
+def test_a_refusal_is_recorded_once_unless_there_is_another_way() -> None:
+    assert refusals() == 1
+    assert refusals(recorded=False) == 0
+
+
+def test_a_refusal_that_was_recorded_inside_is_not_recorded_again() -> None:
+    rows: list[object] = []
+    audit = Audit(rows.extend)
+    caller: Any = Someone(False)
+    with pytest.raises(Forbidden), audit.refusals(caller, "deploy_dag"):
+        authorize(audit)
+    audit.close()
+    assert len(rows) == 1
+
+
+def test_a_rule_decides_for_administrators_too() -> None:
+    def rule(permissions: object) -> Decision:
+        assert permissions is None
+        raise Forbidden("no")
+
+    assert refusals(admin=True, rule=rule) == 1
+
+
+def test_there_is_no_permit_where_nothing_was_decided() -> None:
+    with pytest.raises(ValueError, match="nothing to decide"):
+        authorize(Audit(lambda events: None), admin=True, attempts=[])
+
+
+def test_permits_are_made_in_the_gate_alone() -> None:
+    assert set(calls("Permit")) == {"security/access.py"}
+    assert {where for where, _ in uses("_PROOF")} == {"security/access.py"}
+
+
+def test_what_was_authorized_before_is_brought_about_by_the_services_alone() -> None:
+    assert set(calls("standing")) == {"services/local.py"}
+
+
+def calls(name: str) -> Iterator[str]:
+    """Yield the modules that call something of this name."""
+    for path in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and name in (
+                getattr(node.func, "id", None),
+                getattr(node.func, "attr", None),
+            ):
+                yield path.relative_to(SOURCE).as_posix()
+
+
+def uses(name: str) -> Iterator[tuple[str, int]]:
+    """Yield where a name stands."""
+    for path in SOURCE.rglob("*.py"):
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if name in line:
+                yield path.relative_to(SOURCE).as_posix(), number
