@@ -18,6 +18,20 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from airflow.models import dagrun
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.sdk.api.client import TaskInstanceOperations
+from airflow.sdk.definitions import dag as definitions
+from airflow.sdk.definitions.dag import DAG
+from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
+from airflow.utils import net
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState, State, TaskInstanceState
+from airflow.utils.types import DagRunTriggeredByType
+from sqlalchemy import and_, event, exists, or_, select, update
+from sqlalchemy.orm.attributes import set_committed_value
+
 from airflow_rest_api.airflow.child.interruption import Interruption
 
 TASK_ENDS_WITHIN = 2.0
@@ -44,10 +58,6 @@ def test_unseen(user: str) -> None:
     :param user: who triggers the run
     :raises SystemExit: this Airflow has another `dags test`
     """
-    from airflow.models import dagrun
-    from airflow.sdk.definitions import dag as definitions
-    from airflow.sdk.definitions.dag import DAG
-    from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 
     for owner, name in (
         (DAG, "test"),
@@ -90,10 +100,6 @@ def test_unseen(user: str) -> None:
 
 def _show_running(run: Run) -> None:
     """Have this process see the run running until it sets how it ended."""
-    from airflow.models.dagrun import DagRun
-    from airflow.utils.state import DagRunState
-    from sqlalchemy import event
-    from sqlalchemy.orm.attributes import set_committed_value
 
     def is_it(row: Any) -> bool:
         return run.id is not None and row.__dict__.get("id") == run.id
@@ -113,8 +119,6 @@ def _show_running(run: Run) -> None:
 
 def _client() -> Any:
     """Return the class of clients that keeps a deferral to itself: a triggerer would run it as well."""
-    from airflow.sdk.api.client import TaskInstanceOperations
-    from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 
     class Operations(TaskInstanceOperations):
         def defer(self, id: Any, msg: Any) -> None:
@@ -131,12 +135,6 @@ def _client() -> Any:
 def _refuse_to_replace_what_runs(dag_id: str, logical_date: Any) -> None:
     """Raise SystemExit where the run of a date is active, or is that of another test at work."""
     from airflow._shared.timezones.timezone import coerce_datetime
-    from airflow.models.dagrun import DagRun
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.session import create_session
-    from airflow.utils.state import DagRunState, TaskInstanceState
-    from airflow.utils.types import DagRunTriggeredByType
-    from sqlalchemy import and_, exists, or_, select
 
     active = DagRun.state.in_((DagRunState.QUEUED, DagRunState.RUNNING))
     tested = and_(
@@ -166,7 +164,6 @@ def _refuse_to_replace_what_runs(dag_id: str, logical_date: Any) -> None:
 
 def _end(run: Run) -> None:
     """Have a run that did not come to its end look like it, and its task instances."""
-    from airflow.utils.session import create_session
 
     if run.id is not None and not run.over:
         with create_session() as session:
@@ -174,10 +171,6 @@ def _end(run: Run) -> None:
 
 
 def _end_rows(run: Run, session: Any) -> None:
-    from airflow.models.dagrun import DagRun
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.state import State, TaskInstanceState
-    from sqlalchemy import select, update
 
     now = datetime.now(timezone.utc)
     begun = [state for state in State.unfinished if state is not None]
@@ -225,13 +218,6 @@ def _end_on_term(run: Run) -> None:
 
 def _end_what_was_killed(dag_id: str) -> None:
     """End earlier tests of a DAG whose process on this machine is gone: their tasks hold pool slots."""
-    from airflow.models.dagrun import DagRun
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils import net
-    from airflow.utils.session import create_session
-    from airflow.utils.state import DagRunState, TaskInstanceState
-    from airflow.utils.types import DagRunTriggeredByType
-    from sqlalchemy import select
 
     hostname = net.get_hostname()  # type: ignore[no-untyped-call]
     with create_session() as session:
@@ -254,6 +240,5 @@ def _end_what_was_killed(dag_id: str) -> None:
 
 
 def _row(run: Run) -> Any:
-    from airflow.models.dagrun import DagRun
 
     return DagRun.__table__.c.id == run.id

@@ -58,6 +58,10 @@ def paused_as(paused: bool) -> None:
     console.print_as = print_after
 
 
+print_paused = functools.partial(paused_as, True)
+print_unpaused = functools.partial(paused_as, False)
+
+
 def show_only(visible: Mapping[str, Sequence[str]]) -> None:
     """
     Have Airflow's commands print only some rows, for the rest of this process.

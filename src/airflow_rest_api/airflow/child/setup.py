@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypedDict
 
-from airflow_rest_api.airflow import event_log, expressions, maskers
-from airflow_rest_api.airflow.child import clearing, output
-from airflow_rest_api.airflow.child.dag_test import test_unseen
-from airflow_rest_api.airflow.child.task_test import test_in_memory
+from airflow_rest_api import airflow as package
+from airflow_rest_api.airflow import event_log
+from airflow_rest_api.airflow.child import output
+from airflow_rest_api.engine.job import function
+
+PACKAGE = package.__name__
+_PRINTS = "child.output:dag_files_to_stderr"
+_TRIES = "expressions:try_first"
+_TEST_OF_DAG = "child.dag_test:test_unseen"
+
+BY_COMMAND: Mapping[str, tuple[str, ...]] = {
+    "dags list": (_PRINTS,),
+    "dags list-import-errors": (_PRINTS,),
+    "dags pause": (_TRIES, "child.output:print_paused"),
+    "dags report": (_PRINTS,),
+    "dags reserialize": (_PRINTS,),
+    "dags show": (_PRINTS,),
+    "dags test": (_PRINTS, _TEST_OF_DAG),
+    "dags unpause": (_TRIES, "child.output:print_unpaused"),
+    "tasks clear": (_PRINTS, _TRIES, "child.clearing:as_asked"),
+    "tasks list": (_PRINTS,),
+    "tasks render": (_PRINTS,),
+    "tasks test": (_PRINTS, "child.task_test:test_in_memory"),
+}
+"""
+The functions of this package that set something right for a command, by its name.
+
+Nothing of it is undone: a child runs one command. They are imported when they are needed, with what they need
+of Airflow, which may be slow or lack it.
+"""
+
+REDACTED: Mapping[str, tuple[str, ...]] = {
+    "tasks render": ("maskers:learn_within",),
+    "variables get": ("maskers:variables_as_shown",),
+}
+"""What is set right for which command that prints values for a user who may read and not edit them."""
 
 ASKS = "airflow.utils.cli"
 """The module that writes the `cli_…` rows of Airflow's event log."""
@@ -49,41 +81,6 @@ def act_as(user: str) -> None:
 
 def _asks(module: str) -> bool:
     return module == ASKS or (module.startswith(COMMANDS) and module not in ABOUT_THE_MACHINE)
-
-
-Adjust = Callable[[str], None]
-"""Sets something right; is given the user of the request."""
-
-
-def _for_all(adjust: Callable[..., None], *arguments: Any) -> Adjust:
-    """Return what sets something right in the same way for every user."""
-    return lambda user: adjust(*arguments)
-
-
-_PRINTS = _for_all(output.dag_files_to_stderr)
-_TRIES = _for_all(expressions.try_first)
-
-BY_COMMAND: Mapping[str, tuple[Adjust, ...]] = {
-    "dags list": (_PRINTS,),
-    "dags list-import-errors": (_PRINTS,),
-    "dags pause": (_TRIES, _for_all(output.paused_as, True)),
-    "dags report": (_PRINTS,),
-    "dags reserialize": (_PRINTS,),
-    "dags show": (_PRINTS,),
-    "dags test": (_PRINTS, test_unseen),
-    "dags unpause": (_TRIES, _for_all(output.paused_as, False)),
-    "tasks clear": (_PRINTS, _TRIES, _for_all(clearing.as_asked)),
-    "tasks list": (_PRINTS,),
-    "tasks render": (_PRINTS,),
-    "tasks test": (_PRINTS, test_in_memory),
-}
-"""What is set right for which command, by its name; nothing of it is undone: a child runs one command."""
-
-REDACTED: Mapping[str, tuple[Adjust, ...]] = {
-    "tasks render": (_for_all(maskers.learn_within),),
-    "variables get": (_for_all(maskers.variables_as_shown),),
-}
-"""What is set right for which command that prints values for a user who may read and not edit them."""
 
 
 class SetupOrder(TypedDict):
@@ -126,8 +123,9 @@ def prepare(order: SetupOrder) -> None:
     event_log.shorten_command_rows()
     for command in order["commands"]:
         more = REDACTED.get(command, ()) if order["redacted"] else ()
-        for adjust in (*BY_COMMAND.get(command, ()), *more):
-            adjust(order["user"])
+        for name in (*BY_COMMAND.get(command, ()), *more):
+            # The run of a test carries its user.
+            function(f"{PACKAGE}.{name}")(*([order["user"]] if name == _TEST_OF_DAG else ()))
 
 
 PREPARE = f"{__name__}:{prepare.__name__}"
@@ -140,5 +138,5 @@ def run_airflow(argv: Sequence[str]) -> None:
     from airflow.cli.cli_parser import get_parser
 
     parser = get_parser()
-    parser.parse_args = functools.partial(parser.parse_args, list(argv))  # type: ignore[assignment]
+    parser.parse_args = partial(parser.parse_args, list(argv))  # type: ignore[assignment]
     main()  # type: ignore[no-untyped-call]
