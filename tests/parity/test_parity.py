@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from airflow_rest_api.commands.catalog import load_catalog
-from demo.stack import Stack
 from tests.parity.normal import normal
 from tests.parity.script import LANES, NOT_RUN, OF_RECORDS, OPPOSITE, UNORDERED, UNRECORDED
+from tests.stacks import Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(2400)]
 

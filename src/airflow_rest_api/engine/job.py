@@ -75,7 +75,6 @@ class Job:
     :param cwd: folder to run in; the engine's own empty folder when None
     :param env: variables to add to the environment of the command
     :param timeout: seconds after which the command is ended, or None
-    :param output_limit: bytes kept of each output stream, half of them its beginning and half its end
     :param secrets: texts that are masked in whatever the command prints
     :param mask: whether to mask as well the secrets that the command learns while it runs: see `Hooks.masker`
     :param setup: functions, as `module:function`, that the child calls before the command, each with its
@@ -89,7 +88,6 @@ class Job:
     cwd: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
-    output_limit: int = 1024 * 1024
     secrets: Sequence[str] = field(default=(), repr=False)
     mask: bool = False
     setup: Mapping[str, Any] = field(default_factory=dict, repr=False)

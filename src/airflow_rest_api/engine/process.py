@@ -15,7 +15,6 @@ from typing import Any
 
 from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.job import Ending, Hooks, Job, Limits, Outcome
-from airflow_rest_api.engine.output import Output
 from airflow_rest_api.engine.parent import Child, ParentLost
 from airflow_rest_api.engine.redaction import Redactor, Secrets
 
@@ -43,16 +42,13 @@ class Process:
     """
     One command: queued, running, or ended.
 
-    :ivar stdout: what it printed so far
-    :ivar stderr: what it printed so far on standard error
+    :param listener: is given the name of a stream and each piece of what is printed on it, as it comes
     """
 
     def __init__(self, job: Job, listener: Listener | None = None) -> None:
         self.job = job
         self.pid: int | None = None
         self.started_at: float | None = None
-        self.stdout = Output(job.output_limit)
-        self.stderr = Output(job.output_limit)
         self.begun = False
         """Whether the child took the job: until then it can be given to another without being done twice."""
         self._disturbed = False
@@ -116,8 +112,8 @@ class Process:
         report: asyncio.Future[wire.ExitReport | None] = loop.create_future()
         read_messages = self._reader(loop, child, report)
         drains = [
-            self._pump(loop, child.stdout, self.stdout, "stdout", read_messages),
-            self._pump(loop, child.stderr, self.stderr, "stderr", read_messages),
+            self._pump(loop, child.stdout, "stdout", read_messages),
+            self._pump(loop, child.stderr, "stderr", read_messages),
         ]
         order = loop.create_task(self._give(loop, child, message))
         timer = loop.call_later(self.job.timeout, self._time_out) if self.job.timeout else None
@@ -277,18 +273,14 @@ class Process:
         self,
         loop: asyncio.AbstractEventLoop,
         descriptor: int,
-        output: Output,
         stream: str,
         read_messages: Callable[[], None],
     ) -> Callable[[], None]:
-        """Move what a pipe brings to `output`; return what ends that and takes what is still in the pipe."""
+        """Give the listener what a pipe brings; return what ends that and takes what is still in the pipe."""
         redactor = Redactor(self._secrets)
 
-        def keep(data: bytes) -> None:
-            if not data:
-                return
-            output.add(data)
-            if self._listener is not None:
+        def pass_on(data: bytes) -> None:
+            if data and self._listener is not None:
                 self._listener(stream, data)
 
         def take() -> bool:
@@ -301,7 +293,7 @@ class Process:
                 return False
             # A child sends what is secret before it prints it: that is here by now.
             read_messages()
-            keep(redactor.feed(data))
+            pass_on(redactor.feed(data))
             return True
 
         def drain() -> None:
@@ -310,7 +302,7 @@ class Process:
             for _ in range(DRAIN_READS):
                 if not take():
                     break
-            keep(redactor.finish())
+            pass_on(redactor.finish())
 
         loop.add_reader(descriptor, take)
         return drain

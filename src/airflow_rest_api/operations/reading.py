@@ -7,26 +7,23 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.admission import aside
-from airflow_rest_api.operations.cancel import Cancel
-from airflow_rest_api.operations.feed import BEYOND, Position
-from airflow_rest_api.operations.live import Live, snapshot
-from airflow_rest_api.operations.model import STREAMS, Filter, Operation, Stream
-from airflow_rest_api.operations.recent import Lately
-from airflow_rest_api.operations.track import whole
-from airflow_rest_api.operations.watcher import AT_ONCE, Watcher
+from airflow_rest_api.operations.live import Live, Recent, Watcher, snapshot
+from airflow_rest_api.operations.model import Cancel, Filter, Operation
+from airflow_rest_api.operations.transcript import joined
 
 if TYPE_CHECKING:
     import builtins
 
+    from airflow_rest_api.operations.live import Followed
     from airflow_rest_api.operations.store import Store
-    from airflow_rest_api.operations.watcher import Followed
+    from airflow_rest_api.operations.transcript import Stream
 
 
 class Reading:
     """
     Answers for every operation: from memory for those that run here, from the database for the others.
 
-    Each method that takes an id raises NoSuchOperation, and Unavailable where the database is away.
+    Each method that takes an id raises UnknownOperation, and Unavailable where the database is away.
 
     :param limit: bytes kept of each stream
     """
@@ -34,7 +31,7 @@ class Reading:
     def __init__(self, store: Store, limit: int) -> None:
         self._store = store
         self._live: dict[str, Live] = {}
-        self._lately = Lately()
+        self._recent = Recent()
         self._watcher = Watcher(store, limit)
 
     @property
@@ -43,7 +40,7 @@ class Reading:
         return bool(self._live)
 
     def _here(self, identifier: str) -> Live | None:
-        return self._live.get(identifier) or self._lately.get(identifier)
+        return self._live.get(identifier) or self._recent.get(identifier)
 
     async def get(self, identifier: str) -> Operation:
         """Return an operation as it is now."""
@@ -66,25 +63,15 @@ class Reading:
         :param offset: bytes of the stream that the caller has
         :param limit: bytes after which to stop
         :return: where it begins, the bytes, and whether there is nothing more to come; it begins later than
-            asked where output was let go
+            asked where output was dropped
         """
-        position = Position(**{**dict.fromkeys(STREAMS, BEYOND), stream: offset})
         if live := self._here(identifier):
-            chunks, complete = live.feed.since(position), live.ended.is_set()
+            blocks, ended = live.transcript.behind(stream, offset), live.ended.is_set()
         else:
-            chunks, state = await self._store.chunks(identifier, position.offsets(), AT_ONCE)
-            complete = state.ended and len(chunks) < AT_ONCE
-        start = chunks[0].offset if chunks else offset
-        data = bytearray()
-        for chunk in chunks:
-            if chunk.offset != start + len(data) or len(data) >= limit:
-                complete = False
-                break
-            data += chunk.data
-        if len(data) > limit:
-            del data[max(1, whole(bytes(data[:limit]))) :]
-            complete = False
-        return start, bytes(data), complete
+            blocks, state = await self._store.blocks_of(identifier, stream, offset)
+            ended = state.ended
+        start, data, complete = joined(blocks, offset, limit)
+        return start, data, ended and complete
 
     async def wait(self, identifier: str, seconds: float) -> Operation:
         """Return an operation once it has ended, or after ``seconds``."""
@@ -126,13 +113,13 @@ class Reading:
         return Cancel.ASKED_BEFORE if before else Cancel.ASKED
 
     def cancel_here(self, asked: Mapping[str, str]) -> None:
-        """End those operations of this process that somebody asked another API server to end."""
+        """End those operations of this process that another API server was asked to end."""
         for identifier, reason in asked.items():
             if live := self._live.get(identifier):
                 live.ask(reason)
 
     async def file(self, identifier: str, name: str) -> bytes:
-        """Return the content of a file that the command wrote; raise NoSuchFile."""
+        """Return the content of a file that the command wrote; raise UnknownResultFile."""
         live = self._here(identifier)
         if live is not None and name in live.files:
             return live.files[name]

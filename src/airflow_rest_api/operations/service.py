@@ -10,28 +10,27 @@ import socket
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.engine.job import Job
 from airflow_rest_api.errors import TooManyWaiting, Unavailable
-from airflow_rest_api.operations.arguments import with_files
-from airflow_rest_api.operations.cancel import Cancel
-from airflow_rest_api.operations.command import UNREAD, Ear, follow
-from airflow_rest_api.operations.conduct import Work, perform
-from airflow_rest_api.operations.files import Upload, Workspace
+from airflow_rest_api.operations import upkeep
+from airflow_rest_api.operations.encoding import NOT_KEPT
+from airflow_rest_api.operations.files import Removable, Upload, Workspace, with_files
 from airflow_rest_api.operations.live import STORED_WITHIN, Live
 from airflow_rest_api.operations.model import Operation, Server, State, new_id
 from airflow_rest_api.operations.reading import Reading
 from airflow_rest_api.operations.recorder import Recorder
 from airflow_rest_api.operations.result import reader
-from airflow_rest_api.operations.sealing import NOT_KEPT
+from airflow_rest_api.operations.runs import UNREAD, Listener, Work, follow, perform
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Effect, Invocation
     from airflow_rest_api.engine.engine import Engine
-    from airflow_rest_api.operations.arguments import Parser
+    from airflow_rest_api.operations.files import Parser
     from airflow_rest_api.operations.model import Key
     from airflow_rest_api.operations.result import Read
     from airflow_rest_api.operations.store import Store
@@ -139,7 +138,7 @@ class Operations(Reading):
         operation.rerun_of, operation.endpoint = rerun_of, endpoint
         operation.message = self._engine.waits_for
         operation.reveals = invocation.reveals_secrets
-        if operation.reveals and not self._store.seal.keeps:
+        if operation.reveals and not self._store.cipher.available:
             operation.warnings.append(NOT_KEPT)
         try:
             if names:
@@ -150,7 +149,6 @@ class Operations(Reading):
                 shown=invocation.masked,
                 entry=entry,
                 timeout=timeout if timeout is not None else self._command_timeout,
-                output_limit=self._output_limit,
                 secrets=invocation.secrets,
                 # What shows secrets on purpose would show nothing.
                 mask=permit.redacted or not invocation.reveals_secrets,
@@ -168,10 +166,10 @@ class Operations(Reading):
                 live = Live(
                     operation, self._recorder, self._output_limit, recorded=recorded or key is not None
                 )
-                ear = Ear(live, workspace)
+                listener = Listener(live.transcript, workspace)
                 # Again: others of this user may have come in between. From here to `_follow` nobody does.
                 self._check_turn(permit.user)
-                process = self._engine.submit(job, ear)
+                process = self._engine.submit(job, listener)
         except BaseException:
             if workspace is not None:
                 await asyncio.to_thread(workspace.remove)
@@ -179,7 +177,7 @@ class Operations(Reading):
         process.on_start, process.on_wait = live.begin, live.wait_for
         live.stop = process.cancel
         read = read or reader(invocation)
-        work = follow(live, process, ear, invocation, workspace, self._file_limit, read)
+        work = follow(live, process, listener, invocation, workspace, self._file_limit, read)
         self._follow(live, work, workspace, permit)
         return live.look()
 
@@ -201,26 +199,26 @@ class Operations(Reading):
         effect: Effect,
         argv: list[str],
         dag_id: str | None = None,
-        on_end: OnEnd | None = None,
         timeout: float | None = None,
         recorded: bool = False,
         key: Key | None = None,
         endpoint: str | None = None,
+        workspace: Removable | None = None,
     ) -> Operation:
         """
         Run a coroutine of ours as an operation and return that at once; the parameters are those of `start`.
 
         :param argv: what is shown as run, without secrets
-        :param on_end: is given the operation once it has ended; must return at once
         :param work: is given its `Conductor`; returns the operation's result, raises `Failed`, and is
             cancelled on cancel and after ``timeout`` seconds
+        :param workspace: removed when the operation has ended, also where the work never began
         """
         operation = self._operation(permit, command, effect, argv, None)
         operation.dag_id, operation.endpoint = dag_id, endpoint
         async with self._recorded(operation, key, first=recorded):
             live = Live(operation, self._recorder, self._output_limit, recorded=recorded or key is not None)
         timeout = timeout if timeout is not None else self._command_timeout
-        self._follow(live, perform(live, self._engine, work, timeout), None, permit, on_end)
+        self._follow(live, perform(live, self._engine, work, timeout), workspace, permit)
         return live.look()
 
     async def forget_unbegun(self) -> None:
@@ -231,7 +229,8 @@ class Operations(Reading):
         """
         known = set(self._live)
         before = datetime.now(timezone.utc) - UNBEGUN_AFTER
-        for identifier in await self._store.unfinished(self.server.id, before):
+        unfinished = partial(upkeep.unfinished, server=self.server.id, before=before)
+        for identifier in await self._store.database.run(unfinished):
             if identifier not in known:
                 log.warning("Operation %s never began; it is forgotten", identifier)
                 await self._store.discard(identifier)
@@ -298,21 +297,19 @@ class Operations(Reading):
         self,
         live: Live,
         work: Coroutine[Any, Any, dict[str, bytes]],
-        workspace: Workspace | None,
+        workspace: Removable | None,
         permit: Permit,
-        on_end: OnEnd | None = None,
     ) -> None:
-        told = [callback for callback in (permit.on_end, on_end) if callback is not None]
         self._live[live.operation.id] = live
         live.start()
-        live.task = asyncio.create_task(self._to_the_end(live, work, workspace, told))
+        live.task = asyncio.create_task(self._to_the_end(live, work, workspace, permit.on_end))
 
     async def _to_the_end(
         self,
         live: Live,
         work: Coroutine[Any, Any, dict[str, bytes]],
-        workspace: Workspace | None,
-        told: Sequence[OnEnd],
+        workspace: Removable | None,
+        on_end: OnEnd | None,
     ) -> None:
         operation = live.operation
         files: dict[str, bytes] = {}
@@ -324,20 +321,17 @@ class Operations(Reading):
             operation.finished_at = datetime.now(timezone.utc)
             if workspace is not None:
                 await asyncio.to_thread(workspace.remove)
-            for on_end in told:
+            if on_end is not None:
                 with contextlib.suppress(Exception):
                     on_end(live.look())
             storing = asyncio.create_task(live.finish(files))
             try:
                 # Who follows it hears of the end, also while the database is away.
                 await asyncio.wait({storing}, timeout=STORED_WITHIN)
-                live.feed.end()
+                live.transcript.end()
                 await storing
             finally:
                 del self._live[operation.id]
-                live.feed.end()
-                if operation.reveals and not self._store.seal.keeps:
-                    self._lately.put(live)
-
-
-__all__ = ["Cancel", "Operation", "Operations", "State", "Upload"]
+                live.transcript.end()
+                if operation.reveals and not self._store.cipher.available:
+                    self._recent.put(live)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.airflow.child.output import select
-from airflow_rest_api.operations.log_lines import without_log_lines
+from airflow_rest_api.operations.result import without_log_lines
 
 
 def names(**allowed: set[str]) -> dict[str, frozenset[str]]:
