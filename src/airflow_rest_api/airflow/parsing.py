@@ -42,7 +42,7 @@ class Parse:
 
 
 @dataclass(frozen=True)
-class Seen:
+class FileState:
     """
     What Airflow has of a file.
 
@@ -68,7 +68,7 @@ class Stored:
     at: datetime
 
 
-def ask(files: Iterable[File]) -> None:
+def request_parsing(files: Iterable[File]) -> None:
     """Ask the DAG processor to parse files before all others; the same again changes nothing."""
     from airflow.models.dagbag import DagPriorityParsingRequest
     from airflow.utils.session import create_session
@@ -92,12 +92,12 @@ def waiting(files: Collection[File]) -> set[File]:
     return {(bundle, path) for bundle, path in found} & set(files)
 
 
-def look(files: Collection[File]) -> dict[File, Seen]:
+def look(files: Collection[File]) -> dict[File, FileState]:
     """Return what Airflow has of files."""
     from airflow.models.dag import DagModel
     from airflow.models.errors import ParseImportError
 
-    seen = {file: Seen() for file in files}
+    seen = {file: FileState() for file in files}
     dag, failed = DagModel, ParseImportError
     place, result = (dag.bundle_name, dag.relative_fileloc), (dag.last_parsed_time, dag.last_parse_duration)
     inside = _inside(dag.relative_fileloc)
@@ -109,7 +109,7 @@ def look(files: Collection[File]) -> dict[File, Seen]:
     for bundle, path, error, at in _rows(errors, failed, files, _inside(failed.filename)):
         file = (bundle, container(path))
         if file in seen:
-            seen[file] = Seen(seen[file].dags, error or "", at)
+            seen[file] = FileState(seen[file].dags, error or "", at)
     return seen
 
 
