@@ -84,6 +84,8 @@ class ForkServer:
         return True
 
     def _fork(self, *, spare: bool) -> None:
+        # A command is waiting for a child that is no spare: it must not wait for the preparation too.
+        prepare, rest = function(self.hooks.spare if spare else None), function(self.hooks.rest)
         opened: list[int] = []
         try:
             for pair in (_sockets, os.pipe, os.pipe):
@@ -98,9 +100,7 @@ class ForkServer:
         ours, theirs = (socket.socket(fileno=descriptor) for descriptor in opened[:2])
         out_read, out_write, err_read, err_write = opened[2:]
         if pid == 0:
-            # A command is waiting for a child that is no spare: it must not wait for the preparation too.
-            prepare = function(self.hooks.spare if spare else None)
-            become_child(theirs, out_write, err_write, self._pid, prepare, function(self.hooks.rest))
+            become_child(theirs, out_write, err_write, self._pid, prepare, rest)
         self._children[pid] = set()
         theirs.close()
         os.close(out_write)
