@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.security.decision import Attempt
 
-
 LAST = 2**31 - 1
 """The largest number of a version that every database has room for."""
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.security.access import Permit
     from airflow_rest_api.security.caller import Caller
 
-
 router = APIRouter(prefix="/v2", tags=["dag files"])
 
 COMMAND = "refresh_dag"
@@ -135,8 +134,8 @@ class Refresh:
 async def _run(
     context: Context, permit: Permit, request: Request, wanted: Refresh, file: File, locally: bool
 ) -> Response:
-    async def work(conductor: WorkContext) -> Any:
-        parsed = await refresh.bring_up_to_date(conductor, [file], wait=wanted.wait, locally=locally)
+    async def parse(work: WorkContext) -> Any:
+        parsed = await refresh.bring_up_to_date(work, [file], wait=wanted.wait, locally=locally)
         if (wanted.wait or locally) and parsed.failure is not None:
             raise Failed(parsed.failure, result=parsed.result())
         return parsed.result()
@@ -144,7 +143,7 @@ async def _run(
     operation = await context.operations.start_work(
         permit,
         wanted.command,
-        work,
+        parse,
         effect=Effect.EXECUTE if locally else Effect.WRITE,
         argv=wanted.argv,
         dag_id=wanted.dag_id,

@@ -181,7 +181,7 @@ class Launch:
                 operation = await context.operations.start_work(
                     permit,
                     command,
-                    lambda conductor: context.dag_files.deploy(conductor, order),
+                    lambda run: context.dag_files.deploy(run, order),
                     effect=work.recorded.effect,
                     argv=list(work.recorded.masked),
                     origin=Origin(endpoint=command),
