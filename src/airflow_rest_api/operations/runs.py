@@ -206,7 +206,7 @@ class Finished:
 
 class WorkContext:
     """
-    What a coroutine of ours has of its operation.
+    What a coroutine of this server has of its operation.
 
     :ivar id: the id of the operation
     """
@@ -222,8 +222,8 @@ class WorkContext:
 
     def progress(self, step: str, **details: Any) -> None:
         """Tell all who follow the operation how far it is; the details must be good for JSON."""
-        said = {"step": step, "at": datetime.now(timezone.utc).isoformat(), **details}
-        self._live.transcript.add("progress", json.dumps(said).encode())
+        report = {"step": step, "at": datetime.now(timezone.utc).isoformat(), **details}
+        self._live.transcript.add("progress", json.dumps(report).encode())
 
     def warn(self, text: str) -> None:
         """Put a warning on the operation."""
