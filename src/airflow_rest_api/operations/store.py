@@ -262,7 +262,7 @@ def _blocks(
 
 
 def _read(mappings: Iterable[Any], packed: bytes | None, cipher: Cipher) -> tuple[list[Block], list[str]]:
-    """Return the blocks of rows and those packed, in order, each once; and sentences on what cannot be read."""
+    """Return the blocks of rows and those packed, in order, each once; and what is wrong with the others."""
     found: dict[int, Block] = {}
     problems: dict[str, None] = {}
 
