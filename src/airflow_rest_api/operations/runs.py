@@ -70,7 +70,7 @@ AIRFLOW = EntryPoint("")
 """Airflow's own entry point."""
 
 
-class Listener:
+class OutputListener:
     """Puts what a process prints into a transcript, with the client's file names for private paths."""
 
     def __init__(self, transcript: Transcript, workspace: Workspace | None = None) -> None:
@@ -96,7 +96,7 @@ class Listener:
 async def follow(
     live: Live,
     process: Process,
-    listener: Listener,
+    listener: OutputListener,
     invocation: Invocation,
     workspace: Workspace | None,
     file_limit: int,
@@ -239,7 +239,7 @@ class WorkContext:
         user = self._live.operation.user
         job = replace(job, setup={**job.setup, setup.PREPARE: setup.order(user, ())})
         printed = Transcript(CHILD_OUTPUT)
-        listener = Listener(printed)
+        listener = OutputListener(printed)
         while True:
             try:
                 process = self._engine.submit(job, listener)
