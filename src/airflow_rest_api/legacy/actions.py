@@ -90,12 +90,14 @@ class RunChild(Work):
 
     :ivar entry: `module:function` of `legacy.child` that does it
     :ivar order: what that function takes
+    :ivar prints_as: the command whose result it prints, where there is one
     :ivar instead: what is done for those who may not do this
     """
 
     _: KW_ONLY
     entry: str
     order: Mapping[str, Any] = field(default_factory=dict)
+    prints_as: Invocation | None = None
     instead: RunChild | None = None
 
 

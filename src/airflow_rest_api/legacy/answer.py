@@ -142,7 +142,10 @@ def reader_of(request: LegacyRequest, work: RunCommands | RunChild) -> Read:
     """Return the reader of a work's result: that of its one command, or of the JSON in its output."""
     if not request.endpoint.has_result:
         return lambda stdout, done: None
-    only = work.invocations[0] if isinstance(work, RunCommands) and len(work.attempts) == 1 else None
+    if isinstance(work, RunCommands):
+        only = work.invocations[0] if len(work.attempts) == 1 else None
+    else:
+        only = work.prints_as
     return (only and reader(only)) or _documents
 
 
