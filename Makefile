@@ -17,7 +17,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # What shares an Airflow stays with one worker, and what takes long comes first: tests/units.py has both.
 OPTIONS := -n $(WORKERS) --no-loadscope-reorder
 
-.PHONY: help install run test check lint format test-interpreters bench screenshots dist clean
+.PHONY: help install run test check lint style format test-interpreters parity bench screenshots dist clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -39,16 +39,19 @@ $(VENV)/.installed: $(VENV)/.pins pyproject.toml
 run: install ## Start Airflow with the plugin and example DAGs (PORT=8080, AIRFLOW_HOME=.airflow); Ctrl-C ends it
 	@exec $(BIN)/python -m demo
 
-test: lint ## Lint, all tests, and the tests without Airflow processes on every other interpreter at hand
+test: style ## Lint, all tests, and quick ones on the oldest and the newest other interpreter at hand
 	$(BIN)/python -m tools.suite $(OPTIONS) $(ARGS)
 
-check: lint ## Lint and the quick tests, which need no Airflow process and no server: within a minute
-	$(BIN)/python -m pytest $(OPTIONS) -m "not airflow and not server and not slow" $(ARGS)
+check: style ## Lint and the quick tests, which need no Airflow process and no server: within a minute
+	$(BIN)/python -m tools.check $(OPTIONS) $(ARGS)
 
-lint: install ## Style and types
+lint: style ## Style and types
+	$(BIN)/mypy
+
+# Types take long without a cache: with the tests they are looked at meanwhile.
+style: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 
 format: install ## Put the code into the house style
 	$(BIN)/ruff check --fix .
@@ -56,6 +59,9 @@ format: install ## Put the code into the house style
 
 test-interpreters: install ## The tests without Airflow processes on every other interpreter at hand
 	$(BIN)/python -m tools.interpreters
+
+parity: install ## Record anew what the airflow command prints, and fail where it differs (ARGS=--write takes it over)
+	$(BIN)/python -m tools.parity $(ARGS)
 
 bench: install ## Measure commands over REST against new processes and Airflow's own REST API
 	$(BIN)/python -m bench $(ARGS)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.databases import drop_templates
+from tests.timing import WORKER, note_processors, notes, summary
 from tests.units import place, unit
 
 if TYPE_CHECKING:
@@ -57,9 +59,30 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     return Units(config, log)
 
 
+def pytest_sessionfinish() -> None:
+    """Write down what this process has used; the last one removes what the run's processes shared."""
+    note_processors()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        drop_templates()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show what tests measured without asserting it: `record_property("measured", text)`."""
-    for report in terminalreporter.getreports("passed"):
-        for name, value in report.user_properties:
-            if name == "measured":
-                terminalreporter.write_line(f"Measured: {value}")
+    """
+    Show what tests measured without asserting it, and where the time went.
+
+    A test measures with `record_property("measured", text)`.
+    """
+    tests = []
+    for outcome in ("", "passed", "failed", "error", "skipped"):
+        for report in terminalreporter.stats.get(outcome, []):
+            if not isinstance(report, pytest.TestReport):
+                continue
+            node = getattr(report, "node", None)
+            worker = node.gateway.id if node is not None else WORKER
+            tests.append((worker, report.nodeid.partition("::")[0], report.duration))
+            for name, value in report.user_properties:
+                if name == "measured" and outcome == "passed":
+                    terminalreporter.write_line(f"Measured: {value}")
+    terminalreporter.write_sep("-", "where the time went")
+    for line in summary(tests, notes()):
+        terminalreporter.write_line(line)

@@ -19,7 +19,6 @@ from airflow_rest_api.app import create_app
 from airflow_rest_api.engine import Ending
 from airflow_rest_api.engine.engine import WARMING_UP, Engine
 from airflow_rest_api.engine.job import Job, Outcome
-from airflow_rest_api.engine.output import Output
 from airflow_rest_api.errors import Busy
 from airflow_rest_api.settings import Settings
 from airflow_rest_api.storage.engines import own_engine
@@ -29,16 +28,14 @@ Listener = Callable[[str, bytes], None]
 Script = Callable[["StandInProcess"], Awaitable[Outcome]]
 
 
-class HeardOutput(Output):
-    """Output of which somebody is told."""
+class Pipe:
+    """A stream of which the listener is given all that is printed."""
 
-    def __init__(self, limit: int, stream: str, listener: Listener | None) -> None:
-        super().__init__(limit)
+    def __init__(self, stream: str, listener: Listener | None) -> None:
         self._stream = stream
         self._listener = listener
 
     def add(self, data: bytes) -> None:
-        super().add(data)
         if self._listener is not None and data:
             self._listener(self._stream, data)
 
@@ -58,8 +55,8 @@ class StandInProcess:
         self.created_at = time.time()
         self.started_at: float | None = None
         self.ended_at: float | None = None
-        self.stdout = HeardOutput(job.output_limit, "stdout", on_output)
-        self.stderr = HeardOutput(job.output_limit, "stderr", on_output)
+        self.stdout = Pipe("stdout", on_output)
+        self.stderr = Pipe("stderr", on_output)
         self.on_start: Callable[[], None] | None = None
         self.on_wait: Callable[[str], None] | None = None
         self._warming = warming

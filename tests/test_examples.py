@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.stack import Stack
 from tests.databases import database_of_our_own
+from tests.stacks import Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 

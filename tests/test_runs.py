@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
-from tools.runs import FEW, Run
+from tools.runs import FEW, Run, beside
 
 # Runs pytest twice, as a process.
 pytestmark = pytest.mark.slow
@@ -28,7 +29,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     # Of the run that this test is part of.
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
-    return Run(sys.executable, ["-q", "-n", "2"], tmp_path / "record")
+    # None of the plugins that this environment has beside.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    return Run(sys.executable, ["-q", "-p", "xdist", "-n", "2"], tmp_path / "record")
 
 
 def test_what_passes_alone_has_passed_and_is_named(
@@ -58,3 +61,16 @@ def test_many_failures_are_no_accident(run: Run, tmp_path: Path, capfd: pytest.C
 
 def test_without_a_failure_on_record_nothing_is_run(run: Run) -> None:
     assert run.again() == pytest.ExitCode.TESTS_FAILED
+
+
+def test_what_runs_beside_is_shown_when_it_is_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
+    with beside(sys.executable, "-c", "print('beside'); raise SystemExit(3)") as other:
+        print("here", flush=True)
+        assert other.result() == 3
+    assert capfd.readouterr().out == "here\nbeside\n"
+
+
+def test_what_runs_beside_ends_with_the_body() -> None:
+    with beside(sys.executable, "-c", "import time; time.sleep(300)") as other:
+        other.stand_back()
+    assert other.process.wait(30) == -signal.SIGTERM

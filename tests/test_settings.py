@@ -1,21 +1,14 @@
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.settings import OPTIONS, SECTION, BadSetting, Settings, reference
+from airflow_rest_api.settings import SECTION, BadSetting, Settings, reference
 
 
 def read(**values: str):
     return lambda section, name: values.get(name) if section == SECTION else None
-
-
-def test_the_fields_and_their_defaults_are_those_of_the_table():
-    assert [(field.name, field.default) for field in fields(Settings)] == [
-        (option.name, option.default) for option in OPTIONS
-    ]
 
 
 def test_a_missing_section_gives_the_defaults():

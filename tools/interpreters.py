@@ -1,4 +1,4 @@
-"""Run the tests that start no Airflow process on every other interpreter at hand.
+"""Run the tests that start no Airflow process on other interpreters at hand.
 
 Each interpreter gets an environment of its own under .venvs with the same pins. One that is not on this
 machine is named and skipped.
@@ -11,30 +11,51 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from tools.check import MARKS, QUICKER
 from tools.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 PINS = ROOT / "requirements" / "airflow-3.3.txt"
 VERSIONS = ((3, 10), (3, 11), (3, 12), (3, 13))
+SENSITIVE = (
+    "tests/api",
+    "tests/commands",
+    "tests/dag_files",
+    "tests/engine",
+    "tests/storage",
+    "tests/test_app.py",
+    "tests/test_json_text.py",
+    "tests/test_multipart.py",
+    "tests/test_plugin.py",
+)
+"""Where the version of Python matters: `argparse`, `ast`, archives, forks, `sqlite3`, event loops."""
 
 
-def main() -> int:
-    """Test every version but the one that runs this; return 1 if one failed."""
-    failed = False
+def main(options: Sequence[str] = ()) -> int:
+    """
+    Test other versions than the one that runs this; return 1 if one failed.
+
+    :param options: with `--ends`, the oldest and the newest at hand only, and there what is `SENSITIVE`
+    """
+    at_hand: dict[str, str] = {}
     for version in VERSIONS:
         name = ".".join(map(str, version))
         if version == sys.version_info[:2]:
             continue
-        interpreter = find(name)
-        if interpreter is None:
+        if (interpreter := find(name)) is None:
             print(f"Python {name}: skipped, no interpreter on this machine", flush=True)
-            continue
+        else:
+            at_hand[name] = interpreter
+    ends = "--ends" in options
+    failed = False
+    for name in chosen(list(at_hand)) if ends else at_hand:
         try:
-            code = test(environment(name, interpreter))
+            code = run_tests(environment(name, at_hand[name]), SENSITIVE if ends else ())
         except subprocess.CalledProcessError as error:
             print(f"Python {name}: failed ({error})", flush=True)
             failed = True
@@ -42,6 +63,11 @@ def main() -> int:
             print(f"Python {name}: {'failed' if code else 'passed'}", flush=True)
             failed = failed or code != 0
     return int(failed)
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """Return the oldest and the newest of some versions, of which the oldest comes first."""
+    return [*names[:1], *names[1:][-1:]]
 
 
 def find(name: str) -> str | None:
@@ -73,14 +99,13 @@ def environment(name: str, interpreter: str) -> Path:
     return python
 
 
-def test(python: Path) -> int:
-    """Run the fast part of the suite, as `make check` does; return an exit code."""
-    marks = "not airflow and not server and not slow"
-    options = ["-q", "-n", "2", "--no-loadscope-reorder", "-m", marks]
+def run_tests(python: Path, where: Sequence[str]) -> int:
+    """Run the fast part of the suite, as `make check` does, or of some places; return an exit code."""
+    options = ["-q", "-n", "2", "--no-loadscope-reorder", "-m", MARKS, *QUICKER, *where]
     tests = Run(str(python), options, python.parents[1] / ".pytest_cache")
     code = tests.once()
     return tests.again() if code == pytest.ExitCode.TESTS_FAILED else code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,11 +1,18 @@
-"""Runs of pytest; the few tests that fail beside others are run once more, alone."""
+"""Runs of pytest, and what runs beside; the few tests that fail beside others are run once more, alone."""
 
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import subprocess
-from collections.abc import Sequence
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -40,3 +47,53 @@ class Run:
         if code == pytest.ExitCode.OK:
             print(f"Passed only alone: {', '.join(failed)}", flush=True)
         return code
+
+
+LEAST = 19
+
+
+class Beside:
+    """A command that runs meanwhile; what it prints is kept until `result` is asked for."""
+
+    def __init__(self, command: Sequence[str], printed: IO[bytes]) -> None:
+        self._printed = printed
+        self.process = subprocess.Popen(
+            command,
+            stdout=self._printed,
+            stderr=subprocess.STDOUT,
+            # A group of its own, to lower its priority and to end it with all that it has started.
+            start_new_session=True,
+        )
+
+    def stand_back(self) -> None:
+        """Let it have what all others leave."""
+        group = self.process.pid
+        os.setpriority(os.PRIO_PGRP, group, LEAST)
+        # Where Linux shares the processors between sessions, the above counts within each of them only.
+        with suppress(OSError):
+            Path(f"/proc/{group}/autogroup").write_text(str(LEAST))
+
+    def result(self) -> int:
+        """Wait for its end, show what it has printed, and return its exit code."""
+        code = self.process.wait()
+        self._printed.seek(0)
+        sys.stdout.flush()
+        shutil.copyfileobj(self._printed, sys.stdout.buffer)
+        sys.stdout.flush()
+        return code
+
+    def end(self) -> None:
+        """End it with all that it has started, where it has not ended."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+
+
+@contextmanager
+def beside(*command: str) -> Iterator[Beside]:
+    """Run a command for the time of the body, at most."""
+    with tempfile.TemporaryFile() as printed:
+        running = Beside(command, printed)
+        try:
+            yield running
+        finally:
+            running.end()

@@ -16,7 +16,7 @@ from airflow_rest_api.airflow import fab_permissions
 from airflow_rest_api.airflow.accounts import Accounts
 from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, Airflow3
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
-from airflow_rest_api.airflow.fernet import FernetSeal
+from airflow_rest_api.airflow.fernet import FernetCipher
 from airflow_rest_api.api import (
     commands,
     dag_file,
@@ -38,7 +38,6 @@ from airflow_rest_api.dag_files.check import CheckLimits
 from airflow_rest_api.dag_files.child import MODULES as DAG_FILES
 from airflow_rest_api.dag_files.deployment import DagFiles, DeploymentLimits
 from airflow_rest_api.dag_files.grants import Grants, entity
-from airflow_rest_api.dag_files.grants import parse as parse_folders
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.upload import Bounds
 from airflow_rest_api.engine.engine import Engine
@@ -51,9 +50,10 @@ from airflow_rest_api.legacy.model import PATH as LEGACY
 from airflow_rest_api.legacy.routes import Legacy
 from airflow_rest_api.legacy.routes import router as legacy
 from airflow_rest_api.legacy.usage import Usage
-from airflow_rest_api.operations.sealing import KeepsNothing
+from airflow_rest_api.operations.encoding import NoCipher
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
+from airflow_rest_api.option_values import folders
 from airflow_rest_api.security.access import Gate
 from airflow_rest_api.security.access_log import QuietQuery
 from airflow_rest_api.security.audit import Audit
@@ -172,8 +172,8 @@ def database(settings: Settings) -> Database:
 
 def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) -> Context:
     tables = database(settings)
-    seal = FernetSeal() if settings.keep_revealed == "encrypted" else KeepsNothing()
-    store = Store(tables, output_limit=settings.output_limit, seal=seal)
+    cipher = FernetCipher() if settings.keep_revealed == "encrypted" else NoCipher()
+    store = Store(tables, cipher=cipher)
     service = Operations(
         engine,
         store,
@@ -202,7 +202,7 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         store,
         services,
         _dag_files(settings, tables),
-        Grants(gate, parse_folders(settings.deploy_folders)),
+        Grants(gate, folders(settings.deploy_folders)),
         Usage(tables),
         audit,
     )
@@ -237,7 +237,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.header_user.begin()
     await context.engine.start()
     context.catalog.begin().add_done_callback(_log_failure)
-    powers = (*POWERS, *(entity(*folder) for folder in parse_folders(context.settings.deploy_folders)))
+    powers = (
+        *POWERS,
+        *(entity(*folder) for folder in folders(context.settings.deploy_folders)),
+    )
     grants = asyncio.create_task(asyncio.to_thread(fab_permissions.create, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
     context.dag_files.recovery.start()

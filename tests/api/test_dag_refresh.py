@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from demo.stack import Stack
 from tests.deploying import about
+from tests.stacks import Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 

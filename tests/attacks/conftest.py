@@ -12,8 +12,8 @@ import httpx
 import psutil
 import pytest
 
-from demo.stack import Stack
 from tests.server.conftest import Client
+from tests.stacks import Stack
 
 BODY_TIMEOUT = 3
 DAG = """

@@ -14,9 +14,9 @@ from airflow_rest_api.legacy.login.app import PREFIX as LOGIN
 from airflow_rest_api.legacy.login.app import create_login_app
 from airflow_rest_api.security.routes import leaves
 from airflow_rest_api.settings import Settings
-from demo.stack import Stack
 from tests.attacks.hostile import bodies, headers, texts
 from tests.server.conftest import Client
+from tests.stacks import Stack
 from tests.standin import make_app, prints
 from tests.watching import Watch
 

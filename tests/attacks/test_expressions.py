@@ -7,9 +7,9 @@ import time
 import httpx
 import pytest
 
-from demo.stack import Stack
 from tests.attacks.test_many_secrets import PAST_OTHERS, slowest
 from tests.server.conftest import Client
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from airflow_rest_api.dag_files.names import CONTROL
-from demo.stack import Stack
+from airflow_rest_api.dag_files.upload import CONTROL
 from tests.attacks.conftest import server_pids
 from tests.server.conftest import Client
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

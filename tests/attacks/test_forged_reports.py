@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.stack import Stack
 from tests.server.conftest import Client
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

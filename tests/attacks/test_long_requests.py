@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from demo.stack import Stack
 from tests.server.conftest import API, Client
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from demo.stack import Stack
 from tests.server.conftest import Client
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

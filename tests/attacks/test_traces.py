@@ -15,8 +15,8 @@ import pytest
 
 from airflow_rest_api.airflow.event_log import LONGEST_ROW
 from airflow_rest_api.security.refusals import ONE_BY_ONE
-from demo.stack import Stack
 from tests.server.conftest import Client, family
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

@@ -8,9 +8,9 @@ import time
 import httpx
 import pytest
 
-from demo.stack import Stack
 from tests.attacks.conftest import BODY_TIMEOUT, heard, raw
 from tests.server.conftest import API, Client
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

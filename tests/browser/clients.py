@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from demo.stack import Stack
 from tests.server.conftest import Client
+from tests.stacks import Stack
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from demo.stack import Stack
 from tests.browser.visitor import FLAGS, Visitor
 from tests.services import require_chromium
+from tests.stacks import Stack
 
 
 @pytest.fixture(scope="package")

@@ -13,10 +13,10 @@ import pytest
 from playwright.sync_api import expect
 
 from demo.client import request
-from demo.stack import Stack
 from tests.browser.conftest import Visit
 from tests.browser.visitor import PATIENCE, run, violations
 from tests.server.conftest import Client
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

@@ -8,10 +8,10 @@ from contextlib import closing
 import pytest
 from playwright.sync_api import Page, expect
 
-from demo.stack import Stack
 from tests.browser.clients import warm
 from tests.browser.conftest import Visit
 from tests.browser.visitor import PATIENCE
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

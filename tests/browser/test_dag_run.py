@@ -13,9 +13,9 @@ from playwright.sync_api import Locator, Page, expect
 from demo import component
 from demo.client import Unavailable, request
 from demo.component import Component
-from demo.stack import Stack
 from tests.browser.conftest import Visit
 from tests.browser.visitor import PATIENCE, Visitor, run, violations
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

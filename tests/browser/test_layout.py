@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Frame, Locator, Page, expect
 
-from demo.stack import Stack
 from tests.browser.clients import warm
 from tests.browser.conftest import Visit
 from tests.browser.geometry import faults
 from tests.browser.visitor import PATIENCE, PLUGIN, Visitor
 from tests.server.conftest import Client
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

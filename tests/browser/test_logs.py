@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from demo.stack import Stack
 from tests.browser.clients import warm
 from tests.browser.conftest import Visit
 from tests.browser.geometry import faults
 from tests.browser.visitor import PATIENCE
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

@@ -8,11 +8,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from demo.stack import Stack
 from tests.browser.clients import warm
 from tests.browser.conftest import Visit
 from tests.browser.visitor import PATIENCE, violations
 from tests.server.conftest import Client
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

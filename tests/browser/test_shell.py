@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from demo.stack import Stack
 from tests.browser.conftest import Visit
 from tests.browser.visitor import PATIENCE, PLUGIN, Visitor, violations
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

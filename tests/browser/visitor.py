@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Frame, Locator, Page
 
-from demo.stack import Stack
+from tests.stacks import Stack
 
 FLAGS = (
     "--headless",

@@ -16,10 +16,10 @@ import psutil
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from demo.stack import Stack
 from tests.cluster.following import PATIENCE, Follower
 from tests.cluster.statements import Statements
 from tests.server import conftest as single
+from tests.stacks import Stack
 
 DAGS = Path(__file__).resolve().parent / "dags"
 PARALLELISM = 4

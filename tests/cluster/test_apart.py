@@ -30,7 +30,7 @@ BEFORE = 40
 ON_AND_ON = 100_000
 SWEPT_WITHIN = 200
 """Seconds: two rounds of the janitor, and more."""
-NO_SIGN_OF_LIFE = "gives no sign of life"
+NO_HEARTBEAT = "has no heartbeat any more"
 
 
 def ended(operation: dict[str, Any]) -> bool:
@@ -137,7 +137,7 @@ def test_commands_that_run_while_the_database_is_away_are_recorded_when_it_is_ba
             assert stream.end
             assert stream.text() == b.operation(markers["beyond_a"])["stdout"]
     assert "lost" not in states
-    assert NO_SIGN_OF_LIFE not in log(cluster)
+    assert NO_HEARTBEAT not in log(cluster)
 
 
 def test_a_server_that_is_stopped_ends_its_commands_and_says_why(cluster: Cluster, a: Client, b: Client):
@@ -238,7 +238,7 @@ def test_when_a_server_is_killed_under_load_nothing_is_lost_and_nothing_runs_twi
             assert said == answered
     print(states)
     assert states["lost"]
-    assert NO_SIGN_OF_LIFE in log(cluster)
+    assert NO_HEARTBEAT in log(cluster)
 
     # Clients who heard nothing ask again: what had been taken on is not run once more.
     with ThreadPoolExecutor(20) as pool:

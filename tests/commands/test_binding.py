@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from airflow_rest_api.commands import Argument, binding, rules
+from airflow_rest_api.commands import argument_kinds, binding
 from airflow_rest_api.commands.catalog import Catalog
-from airflow_rest_api.commands.model import Command
+from airflow_rest_api.commands.model import Argument, Command
 from airflow_rest_api.errors import BadArgument
 
 HOSTILE = [
@@ -52,11 +52,11 @@ def values_for(argument: Argument, hostile: str, tmp_path: Any) -> tuple[Any, An
         return str(tmp_path / "file"), str(tmp_path / "file")  # Airflow's own parser opens it.
     if argument.type == "integer":
         return 7, 7
-    if argument.name in rules.NUMBERS:
+    if argument.name in argument_kinds.NUMBERS:
         return "7", "7"
     if argument.type == "datetime":
         return "2024-02-03T04:05:06+07:00", datetime.fromisoformat("2024-02-03T04:05:06+07:00")
-    if argument.type == "json" and argument.name not in rules.JSON_TEXT:
+    if argument.type == "json" and argument.name not in argument_kinds.JSON_TEXT:
         return {"key": hostile}, {"key": hostile}
     if argument.type == "list":
         item = hostile.strip().replace(",", "")
@@ -153,8 +153,8 @@ def test_airflows_parser_reads_what_was_bound(catalog, airflows_parser, tmp_path
             if argument.flag:
                 continue
             readable = {
-                **dict.fromkeys(rules.PATTERNS, is_pattern),
-                **dict.fromkeys(rules.ADDRESSES, is_address),
+                **dict.fromkeys(argument_kinds.PATTERNS, is_pattern),
+                **dict.fromkeys(argument_kinds.ADDRESSES, is_address),
             }
             if not readable.get(argument.name, bool)(hostile or " "):
                 # Refused, which is a test of its own.

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.commands import Argument
-from airflow_rest_api.commands.catalog import Catalog
+from airflow_rest_api.commands.catalog import Catalog, load_catalog
+from airflow_rest_api.commands.discovery import SEARCH_WORDS, search_words
+from airflow_rest_api.commands.model import Argument
+from tests.standin import serving
 
 SECRETS = {
     "AIRFLOW__CELERY__FLOWER_BASIC_AUTH": "planted-user:planted-password",
@@ -215,3 +217,47 @@ def test_a_type_function_that_is_not_known_is_not_called():
     catalog = Catalog(some_parser())
     assert catalog.bind(catalog.get("current"), {"odd": "x"}).argv == ["current", "--odd=x"]
     assert argument(catalog, "current", "odd").type == "string"
+
+
+def meant(word: str) -> set[str]:
+    return {name for name, one in load_catalog().commands.items() if word in search_words(one)}
+
+
+@pytest.mark.parametrize(
+    ("word", "names"),
+    [
+        ("rerun", {"dags clear", "tasks clear"}),
+        ("retry", {"tasks clear"}),
+        ("kill", {"celery stop", "celery shutdown-worker"}),
+        ("clean", {"tasks clear", "permissions-cleanup", "db drop-archived"}),
+        ("purge", {"db clean", "db drop-archived"}),
+        ("resume", {"dags unpause"}),
+        ("disable", {"dags pause"}),
+        ("backup", {"connections export", "variables export", "pools export"}),
+        ("restore", {"connections import", "variables import"}),
+        ("status", {"jobs check", "db check", "dags state", "celery list-workers"}),
+        ("upgrade", {"db migrate"}),
+        ("failed", {"dags list-import-errors"}),
+    ],
+)
+def test_an_everyday_word_leads_to_what_airflow_calls_otherwise(word: str, names: set[str]):
+    assert names <= meant(word)
+    with serving() as (client, _):
+        found = client.get("/v2/commands", params={"q": word.upper()}).json()["commands"]
+    assert names <= {one["name"] for one in found}
+
+
+def test_every_word_leads_to_some_command_and_means_words_of_names():
+    parts = {
+        part for one in load_catalog().commands.values() for word in one.path for part in word.split("-")
+    }
+    for word, targets in SEARCH_WORDS.items():
+        assert word == word.lower()
+        # Those of providers that are not installed here are known as well.
+        assert set(targets) - parts <= {"kubernetes"}, word
+
+
+def test_what_is_in_the_name_already_is_not_told_twice():
+    catalog = load_catalog()
+    assert "clean" not in search_words(catalog.get("db clean"))
+    assert search_words(catalog.get("version")) == []

@@ -21,13 +21,13 @@ from airflow_rest_api.services import processes, status
 from airflow_rest_api.services.supervisor import KILL
 from demo.client import Unavailable
 from demo.ports import free_port, is_free
-from demo.stack import Stack
 from tests.databases import database_of_our_own
 from tests.keeping import wait_for
 from tests.legacy.components import is_running
 from tests.legacy.kdc import REALM, Kdc
 from tests.server.conftest import Client
 from tests.services import REDIS, require_program, require_redis
+from tests.stacks import Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,15 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.dag_files.bundles import BundleInfo, Place, bundles, named, resolve
-from airflow_rest_api.dag_files.control import effective_user
+from airflow_rest_api.dag_files.bundles import (
+    BundleFolder,
+    BundleInfo,
+    bundles,
+    can_make,
+    effective_user,
+    named,
+    resolve,
+)
 from airflow_rest_api.errors import ApiError
 
 LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
@@ -51,7 +59,7 @@ def test_without_configuration_the_dags_folder_is_the_bundle(tmp_path: Path, mon
     monkeypatch.setattr("airflow.settings.DAGS_FOLDER", str(tmp_path))
 
     assert bundles() == [BundleInfo("dags-folder", "local", tmp_path, writable=True, reason=None)]
-    assert resolve(None, "") == Place(bundles()[0], tmp_path, "")
+    assert resolve(None, "") == BundleFolder(bundles()[0], tmp_path, "")
 
 
 def test_a_git_bundle_says_which_repository_its_files_come_from_without_the_credentials(configure: Configure):
@@ -255,3 +263,24 @@ def test_a_file_is_no_folder(folder: Path):
     (folder / "a.py").touch()
 
     assert "is a file" in refused(None, "a.py")["message"]
+
+
+def test_nothing_is_made_in_a_folder_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    mine = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: mine + 1)
+
+    assert not can_make(tmp_path / "dags")
+
+
+def test_what_is_there_is_not_made(tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+
+    assert not any(can_make(tmp_path / name) for name in ("folder", "file", "link"))
+
+
+def test_a_user_is_named_with_the_number_and_one_without_a_name_by_it(monkeypatch: pytest.MonkeyPatch):
+    assert effective_user() == f"{pwd.getpwuid(os.geteuid()).pw_name}, uid {os.geteuid()}"
+    monkeypatch.setattr(os, "geteuid", lambda: 987654321)
+    assert effective_user() == "uid 987654321"

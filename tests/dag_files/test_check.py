@@ -1,4 +1,4 @@
-"""Looking into DAG files, where the child that does cannot write."""
+"""The check of DAG files: a child that cannot write, and one whose result is not believed beyond its form."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, cast
 
 import pytest
 
-from airflow_rest_api.dag_files.bundles import BundleInfo, Place
-from airflow_rest_api.dag_files.check import CheckLimits, check
+from airflow_rest_api.dag_files.bundles import BundleFolder, BundleInfo
+from airflow_rest_api.dag_files.check import LONGEST, CheckLimits, Findings, check, findings
 from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.engine.job import Ending, Outcome
 from airflow_rest_api.errors import ApiError
-from airflow_rest_api.operations.conduct import Finished
+from airflow_rest_api.operations.runs import Finished
 from tests.small_disk import FULL, small_disk
 
 
@@ -27,7 +27,7 @@ class Child:
 
     async def run(self, job: object) -> Finished:
         self.act()
-        return Finished(Outcome(Ending.EXITED, 1), b"", b"")
+        return Finished(Outcome(Ending.EXITED, 1), "", "")
 
     def say(self, text: str, stream: str = "stdout") -> None:
         pass
@@ -36,7 +36,7 @@ class Child:
 def looked_into(disk: Path, root: Path, act: Callable[[], None]) -> Any:
     received = Received(Bounds(10, 10_000), "", disk)
     received.add("a.py", io.BytesIO(b"x = 1\n"))
-    place = Place(BundleInfo("dags", "local", root, True, None), root, "")
+    place = BundleFolder(BundleInfo("dags", "local", root, True, None), root, "")
     return asyncio.run(check(cast("Any", Child(act)), place, received, CheckLimits()))
 
 
@@ -51,3 +51,42 @@ def test_a_check_without_room_is_told_why(tmp_path: Path, how: str) -> None:
 def test_a_check_that_ends_for_another_reason_is_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     found = looked_into(tmp_path, tmp_path, lambda: None)
     assert "exit code 1" in found.errors[0].message
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        None,
+        [],
+        "x",
+        1,
+        {},
+        {"files": []},
+        {"files": {"other.py": {"dags": [{"dag_id": "x"}]}}},
+        {"ignored": [1]},
+    ],
+)
+def test_nonsense_is_nothing(said: Any) -> None:
+    assert findings(said, ["a.py"]) == Findings()
+
+
+def test_a_finding_has_the_types_that_it_should_have() -> None:
+    said = {
+        "files": {
+            "a.py": {
+                "dags": [{"dag_id": 7, "tasks": [1, "t"], "schedule": None, "tags": "x"}, "no dag"],
+                "errors": [{"line": "3", "message": ["x"]}, {"line": True, "message": "m" * 10_000}],
+                "warnings": ["w", 2, "\ud800"],
+            }
+        },
+        "ignored": ["b.py", "elsewhere.py"],
+    }
+    found = findings(said, ["a.py", "b.py"])
+    assert [(dag.dag_id, dag.tasks, dag.schedule, dag.tags) for dag in found.dags] == [
+        ("", ["t"], "", []),
+        ("", [], "", []),
+    ]
+    assert [error.line for error in found.errors] == [None, None]
+    assert [len(error.message) for error in found.errors] == [0, LONGEST]
+    assert found.warnings == ["w", "?", "b.py: an .airflowignore has Airflow pass over it."]
+    assert found.files == ["a.py"]

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from airflow_rest_api.api import dag_file, dag_files, dag_refresh
-from airflow_rest_api.api.dag_files_form import FLAGS, TEXTS
-from airflow_rest_api.dag_files.names import LEFT_OUT
+from airflow_rest_api.api.dag_files import FLAGS, TEXTS
+from airflow_rest_api.dag_files.upload import LEFT_OUT
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "dag-files.md").read_text(encoding="utf-8")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -14,10 +16,9 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, func, select
 
-from airflow_rest_api.dag_files.history import History
-from airflow_rest_api.dag_files.tables import CONTENT, FILE
-from airflow_rest_api.dag_files.versions import Deployment, NewVersion, now
-from airflow_rest_api.errors import ChangedMeanwhile, UnknownDeployment, UnknownVersion
+from airflow_rest_api.dag_files.history import MOST_BYTES, MOST_LINES, History, diff
+from airflow_rest_api.dag_files.history_tables import CONTENT, FILE, Deployment, NewVersion, now
+from airflow_rest_api.errors import ChangedMeanwhile, TooLarge, UnknownDeployment, UnknownVersion
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.schema import PART, storable
@@ -291,3 +292,49 @@ def test_two_servers_may_deploy_the_same_dag_at_once(records: Records) -> None:
         assert found.bundle.startswith("bundle ")
 
     run(work())
+
+
+def test_equal_files_have_no_difference() -> None:
+    assert diff(b"a\n", b"a\n", "old", "new") == ""
+    assert diff(None, None, "old", "new") == ""
+
+
+def test_a_file_that_is_not_there_is_dev_null() -> None:
+    assert diff(None, b"a\n", "old", "new").splitlines()[:2] == ["--- /dev/null", "+++ new"]
+    assert diff(b"a\n", None, "old", "new").splitlines()[:2] == ["--- old", "+++ /dev/null"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"a\nb\nc\n", b"a\nB\nc\n"),
+        (b"a\nb", b"a\nb\n"),
+        (b"a\r\nb\r\n", b"a\nb\n"),
+        (b"", b"a\x0cb\n\xe2\x80\xa8x"),
+        (b"x\n" * 50 + b"y", b"x\n" * 50 + b"z"),
+    ],
+)
+def test_the_difference_leads_from_one_to_the_other(tmp_path: Path, old: bytes, new: bytes) -> None:
+    """Given to the program `patch`, it makes the new file of the old one."""
+    if shutil.which("patch") is None:
+        pytest.skip("This test needs the program patch")
+    (tmp_path / "file").write_bytes(old)
+    subprocess.run(
+        ["patch", "--binary", "-p0", "file"],
+        input=diff(old, new, "file", "file").encode(),
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+    )
+    assert (tmp_path / "file").read_bytes() == new
+
+
+def test_binary_files_only_differ() -> None:
+    assert diff(b"\0", b"\1\0", "old", "new") == "Binary files old and new differ\n"
+
+
+def test_what_would_take_for_ever_is_not_compared() -> None:
+    with pytest.raises(TooLarge):
+        diff(b"x\n" * (MOST_LINES + 1), b"", "old", "new")
+    with pytest.raises(TooLarge):
+        diff(b"x" * (MOST_BYTES + 1), b"", "old", "new")

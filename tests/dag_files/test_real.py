@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from demo.stack import Stack
 from tests.deploying import BUNDLE, about, dag
+from tests.stacks import Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 

@@ -16,8 +16,7 @@ from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.parsing import File
 from airflow_rest_api.dag_files import refresh
 from airflow_rest_api.dag_files.child.parse import parse_files
-from airflow_rest_api.dag_files.parsed import Parsed, ParsedFile
-from airflow_rest_api.dag_files.refresh import request_parse, until_parsed
+from airflow_rest_api.dag_files.refresh import Parsed, ParsedFile, request_parse, until_parsed
 from tests.standin import airflow_database
 
 pytestmark = pytest.mark.airflow
@@ -153,7 +152,7 @@ def test_a_new_file_is_asked_for_and_its_dag_is_seen_with_its_version(folder: Pa
     assert parsed.complete
     assert parsed.failure is None
     assert said == [("parsed", {"file": file[1], "done": 1, "of": 1, "error": None})]
-    assert parsed.shown() == {
+    assert parsed.result() == {
         "parsed_by": "dag-processor",
         "files": [
             {

@@ -16,8 +16,8 @@ from unittest import mock
 import pytest
 
 from airflow_rest_api.dag_files.journal import Damaged
-from airflow_rest_api.dag_files.names import CONTROL
-from airflow_rest_api.dag_files.transaction import Transaction, finish, recover
+from airflow_rest_api.dag_files.transaction import Transaction, recover
+from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.errors import BundleNotWritable, ChangedMeanwhile, InTheWay, NoSpace
 
 ROOT = Path(__file__).parents[2]
@@ -111,7 +111,7 @@ def test_a_deployment_that_is_killed_at_any_step_leaves_the_old_state_or_the_new
         assert state(root) == (NEW if done else OLD), step
         assert folders(root) == ({"b", "b/d", "b/d/e"} if done else {"b"})
         if done:
-            finish(root, identifier)
+            Transaction(root, identifier).finish()
         assert leftovers(root) == set()
         assert recover(root) == []
         seen.add(done)

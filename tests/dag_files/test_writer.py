@@ -19,10 +19,8 @@ from sqlalchemy import create_engine
 
 from airflow_rest_api.dag_files import writer
 from airflow_rest_api.dag_files.history import History
-from airflow_rest_api.dag_files.lock import Locks
-from airflow_rest_api.dag_files.names import CONTROL
-from airflow_rest_api.dag_files.upload import ReceivedFile
-from airflow_rest_api.dag_files.writer import Writer, Written, new_deployment, to_the_end
+from airflow_rest_api.dag_files.upload import CONTROL, ReceivedFile
+from airflow_rest_api.dag_files.writer import Locks, Writer, Written, new_deployment, to_the_end
 from airflow_rest_api.errors import (
     ApiError,
     BundleLocked,
@@ -239,13 +237,13 @@ KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from airflow_rest_api.dag_files import place, writing
-from tests.dag_files.test_writing import Bundle
+from airflow_rest_api.dag_files import transaction, writer
+from tests.dag_files.test_writer import Bundle
 
 number = int(sys.argv[2])
 count = 0
 
-class Killed(place.Transaction):
+class Killed(transaction.Transaction):
     def __init__(self, root, identifier):
         super().__init__(root, identifier, step)
 
@@ -255,7 +253,7 @@ def step(name):
     if count == number:
         os.kill(os.getpid(), signal.SIGKILL)
 
-writing.Transaction = Killed
+writer.Transaction = Killed
 bundle = Bundle(Path(sys.argv[1]))
 
 async def main():

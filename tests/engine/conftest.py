@@ -12,10 +12,46 @@ import pytest
 
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.job import Job, Limits, Outcome
-from airflow_rest_api.engine.process import Process
+from airflow_rest_api.engine.process import Listener, Process
+from airflow_rest_api.operations.transcript import STREAMS, Stream, Transcript
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]
+
+
+class Printed:
+    """What a process has printed on one stream, as far as it is kept."""
+
+    def __init__(self, transcript: Transcript, stream: Stream) -> None:
+        self._transcript = transcript
+        self._stream = stream
+        self.size = 0
+
+    @property
+    def text(self) -> str:
+        return self._transcript.text(self._stream)
+
+    @property
+    def truncated(self) -> bool:
+        return self._transcript.truncated
+
+
+class KeepingEngine(Engine):
+    """An engine whose processes keep what they print."""
+
+    def submit(self, job: Job, on_output: Listener | None = None) -> Process:
+        transcript = Transcript(2**21)
+        kept = {stream: Printed(transcript, stream) for stream in STREAMS}
+
+        def listen(stream: Any, data: bytes) -> None:
+            kept[stream].size += len(data)
+            transcript.add(stream, data)
+            if on_output is not None:
+                on_output(stream, data)
+
+        process: Any = super().submit(job, listen)
+        process.stdout, process.stderr = kept["stdout"], kept["stderr"]
+        return process
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,7 +74,7 @@ def run(_acts_are_found: None) -> Iterator[Run[Any]]:
 @pytest.fixture(scope="package")
 def engine(run: Run[None]) -> Iterator[Engine]:
     """Return a warm engine that no test breaks."""
-    warm = Engine(Limits(parallelism=4, queue=2, grace=1.0))
+    warm = KeepingEngine(Limits(parallelism=4, queue=2, grace=1.0))
     run(warm.start())
     yield warm
     run(warm.stop())
@@ -50,7 +86,7 @@ def new_engine(run: Run[None]) -> Iterator[Callable[..., Engine]]:
     made: list[Engine] = []
 
     def make(**limits: Any) -> Engine:
-        made.append(Engine(Limits(**{"grace": 1.0, **limits})))
+        made.append(KeepingEngine(Limits(**{"grace": 1.0, **limits})))
         return made[-1]
 
     yield make
@@ -69,7 +105,7 @@ def act(name: str, *argv: str, **options: Any) -> Job:
     return Job(argv=argv, entry=f"acts:{name}", **options)
 
 
-async def outcome(engine: Engine, job: Job) -> tuple[Outcome, Process]:
+async def outcome(engine: Engine, job: Job) -> tuple[Outcome, Any]:
     """Run a job to its end."""
     process = engine.submit(job)
     return await asyncio.wait_for(process.wait(), 180), process
@@ -85,7 +121,7 @@ async def at_rest(engine: Engine) -> None:
     raise TimeoutError("there are not as many spare children as there should be")
 
 
-async def first_line(process: Process) -> str:
+async def first_line(process: Any) -> str:
     """Wait for the first line that a command prints."""
     for _ in range(18_000):
         if "\n" in process.stdout.text:

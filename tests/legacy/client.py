@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.client import request
-from demo.stack import Stack
+from tests.stacks import Stack
 
 
 class Client:

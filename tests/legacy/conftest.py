@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from demo.stack import Stack
 from tests.legacy.client import Client
 from tests.legacy.recording import Places
+from tests.stacks import Stack
 
 DAGS = Path(__file__).parent.parent / "data" / "legacy" / "dags"
 

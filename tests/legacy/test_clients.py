@@ -15,10 +15,10 @@ from urllib.parse import quote, urljoin
 import pytest
 
 from demo.client import request
-from demo.stack import Stack
 from tests.legacy.client import Client
 from tests.legacy.conftest import DAGS
 from tests.legacy.test_effects import deploy
+from tests.stacks import Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 

@@ -16,11 +16,11 @@ import pytest
 import redis
 
 from demo.ports import free_port, is_free
-from demo.stack import Stack
 from tests.legacy.client import Client
 from tests.legacy.components import eventually, started
 from tests.legacy.kdc import REALM, Kdc
 from tests.services import REDIS, require_program, require_redis
+from tests.stacks import Stack
 
 pytestmark = [
     pytest.mark.airflow,

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 from airflow_rest_api.airflow import parsing
 from airflow_rest_api.dag_files.child.parse import parse_files
 from airflow_rest_api.dag_files.history import History
-from airflow_rest_api.dag_files.tables import DAG
+from airflow_rest_api.dag_files.history_tables import DAG
 from airflow_rest_api.legacy.dag_readiness import RECENT, DagReadiness
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.engines import own_engine

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from airflow_rest_api.operations.log_lines import without_log_lines
+from airflow_rest_api.operations.result import without_log_lines
 from tests.legacy.client import Client
 from tests.legacy.components import eventually
 from tests.legacy.test_effects import deploy

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.errors import Unavailable
+from airflow_rest_api.operations import rows
+from airflow_rest_api.operations.model import Operation
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
+from airflow_rest_api.operations.transcript import Block
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.engines import own_engine
 from tests.standin import Script, StandInEngine, own_database
@@ -39,9 +42,9 @@ class Switched(Database):
         return super().call(work)
 
 
-def make_store(address: str | None = None, *, output_limit: int = 1024 * 1024) -> Store:
+def make_store(address: str | None = None) -> Store:
     """Return a store, in a new file unless an address is given."""
-    return Store(Switched(address or own_database()), output_limit=output_limit)
+    return Store(Switched(address or own_database()))
 
 
 def database_of(store: Store) -> Switched:
@@ -54,9 +57,24 @@ def operations(
 ) -> tuple[Operations, StandInEngine]:
     """Return an API server's operations and its engine."""
     engine = StandInEngine(script)
-    limit = options.get("output_limit", 1024 * 1024)
-    store = store or make_store(output_limit=limit)
-    return Operations(cast("Engine", engine), store, folder=folder, **options), engine
+    return Operations(cast("Engine", engine), store or make_store(), folder=folder, **options), engine
+
+
+async def append(store: Store, identifier: str, blocks: Iterable[Block], **more: Any) -> None:
+    """Write what a command printed, as its recorder does."""
+    await store.write(rows.appended(identifier, blocks, **more))
+
+
+async def begin(store: Store, operation: Operation) -> None:
+    """Write that a command has begun, as its recorder does."""
+    await store.write(rows.started(operation))
+
+
+async def end(
+    store: Store, operation: Operation, blocks: Iterable[Block] = (), files: Mapping[str, bytes] | None = None
+) -> None:
+    """Write how an operation ended, as its recorder does."""
+    await store.write(rows.ended(operation, blocks, files))
 
 
 async def until(condition: Callable[[], Coroutine[Any, Any, T]]) -> T:

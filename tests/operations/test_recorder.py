@@ -15,9 +15,12 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import StatementError
 
 from airflow_rest_api.errors import Unavailable
-from airflow_rest_api.operations.model import Chunk, Operation, State, new_id
+from airflow_rest_api.operations.model import Operation, State, new_id
 from airflow_rest_api.operations.recorder import REFUSED, Recorder
+from airflow_rest_api.operations.rows import appended, inserted, started
+from airflow_rest_api.operations.rows import ended as finished
 from airflow_rest_api.operations.store import Store
+from airflow_rest_api.operations.transcript import Block
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.engines import own_engine
 from tests.databases import database_of_our_own
@@ -45,8 +48,9 @@ def ended(one: Operation, **changes: Any) -> Operation:
     return replace(one, state=State.SUCCEEDED, exit_code=0, started_at=NOW, finished_at=NOW, **changes)
 
 
-def out(offset: int, text: str) -> Chunk:
-    return Chunk("stdout", offset, NOW + timedelta(microseconds=offset), text.encode())
+def out(offset: int, text: str) -> Block:
+    """Return a block of stdout whose number is its place in it."""
+    return Block(offset + 1, "stdout", offset, NOW + timedelta(microseconds=offset), text.encode())
 
 
 class Forgetful(Database):
@@ -76,7 +80,7 @@ def far(tmp_path: Path) -> Iterator[tuple[Store, Proxy]]:
         with Proxy(str(url.host), url.port or 0) as proxy:
             engine = own_engine(url.set(port=proxy.port).render_as_string(hide_password=False))
             database = Database(lambda: engine)
-            yield Store(database, output_limit=1024 * 1024), proxy
+            yield Store(database), proxy
             database.close()
             proxy.restore()
             engine.dispose()
@@ -99,7 +103,7 @@ def test_many_operations_share_a_transaction(store: Store):
     async def main() -> None:
         recorder = Recorder(store)
         made = [ended(queued(), result=[number]) for number in range(1000)]
-        written = [recorder.insert(each, [out(0, each.id)]) for each in made]
+        written = [recorder.put(inserted(each, [out(0, each.id)])) for each in made]
         await asyncio.gather(*(recorder.done(each) for each in written))
         assert len(commits) < 100
         assert {each.id for each in await store.list(limit=2000)} == {each.id for each in made}
@@ -116,16 +120,18 @@ def test_the_order_of_each_operation_is_kept(store: Store):
         made = [queued() for _ in range(20)]
         written = []
         for each in made:
-            written.append(recorder.insert(each))
+            written.append(recorder.put(inserted(each)))
         for number in range(10):
             for each in made:
-                written.append(recorder.append(each.id, [out(number, str(number))]))
+                written.append(recorder.put(appended(each.id, [out(number, str(number))])))
             if number == 3:
-                written += [recorder.started(replace(each, started_at=NOW)) for each in made]
+                written += [recorder.put(started(replace(each, started_at=NOW))) for each in made]
             if number % 4 == 0:
                 await recorder.done(written[-1])
         for each in made:
-            written.append(recorder.end(ended(each, result=each.id), [out(10, "!")], {"f": each.id.encode()}))
+            written.append(
+                recorder.put(finished(ended(each, result=each.id), [out(10, "!")], {"f": each.id.encode()}))
+            )
         await asyncio.gather(*(recorder.done(each) for each in written))
         for each in made:
             assert await store.get(each.id) == ended(each, result=each.id, stdout="0123456789!")
@@ -139,7 +145,7 @@ def test_what_is_given_may_change_afterwards(store: Store):
     async def main() -> None:
         recorder = Recorder(store)
         one, files, chunks = ended(queued()), {"f": b"1"}, [out(0, "a")]
-        written = recorder.insert(one, chunks, files)
+        written = recorder.put(inserted(one, chunks, files))
         one.command, one.argv[0] = "x", "x"
         chunks.clear()
         files.clear()
@@ -162,16 +168,16 @@ def test_nothing_is_lost_while_the_database_is_away(
     async def main() -> None:
         recorder = Recorder(store)
         early, late = queued(), [queued() for _ in range(50)]
-        await recorder.done(recorder.insert(early))
-        await recorder.done(recorder.append(early.id, [out(0, "before ")]))
+        await recorder.done(recorder.put(inserted(early)))
+        await recorder.done(recorder.put(appended(early.id, [out(0, "before ")])))
         proxy.cut()
-        written = [recorder.append(early.id, [out(7, "meanwhile ")])]
+        written = [recorder.put(appended(early.id, [out(7, "meanwhile ")]))]
         await until(lambda: "Operations wait to be written" in caplog.text)
-        written += [recorder.insert(each) for each in late]
-        written += [recorder.started(each) for each in late]
-        written += [recorder.append(each.id, [out(0, "x" * 1000)]) for each in late]
-        written += [recorder.end(ended(each, result=each.id), [out(1000, "y")]) for each in late]
-        written += [recorder.end(ended(early), [out(17, "after")])]
+        written += [recorder.put(inserted(each)) for each in late]
+        written += [recorder.put(started(each)) for each in late]
+        written += [recorder.put(appended(each.id, [out(0, "x" * 1000)])) for each in late]
+        written += [recorder.put(finished(ended(each, result=each.id), [out(1000, "y")])) for each in late]
+        written += [recorder.put(finished(ended(early), [out(17, "after")]))]
         await asyncio.sleep(1)
         assert not any(each.done() for each in written)
         with pytest.raises(Unavailable):
@@ -196,14 +202,16 @@ def test_connections_that_die_again_and_again_lose_nothing_and_double_nothing(fa
     async def main() -> None:
         recorder = Recorder(store)
         made = [queued() for _ in range(30)]
-        written = [recorder.insert(each) for each in made]
+        written = [recorder.put(inserted(each)) for each in made]
         for number in range(40):
-            written += [recorder.append(each.id, [out(number, chr(65 + number % 26))]) for each in made]
+            written += [
+                recorder.put(appended(each.id, [out(number, chr(65 + number % 26))])) for each in made
+            ]
             if number % 4 == 0:
                 proxy.cut()
                 proxy.restore()
             await asyncio.sleep(0.005)
-        written += [recorder.end(ended(each), [out(40, "!")]) for each in made]
+        written += [recorder.put(finished(ended(each), [out(40, "!")])) for each in made]
         await asyncio.wait_for(asyncio.gather(*(recorder.done(each) for each in written)), DEADLINE)
         text = "".join(chr(65 + number % 26) for number in range(40)) + "!"
         for each in made:
@@ -220,12 +228,12 @@ def test_what_was_written_although_nobody_heard_of_it_is_there_once(every_databa
     async def main() -> None:
         recorder = Recorder(store)
         one = queued()
-        await recorder.done(recorder.insert(one))
-        await recorder.done(recorder.append(one.id, [out(0, "a"), out(1, "b")]))
-        await recorder.done(recorder.append(one.id, [out(2, "c")]))
-        await recorder.done(recorder.end(ended(one), [out(3, "d")], {"f": b"1"}))
+        await recorder.done(recorder.put(inserted(one)))
+        await recorder.done(recorder.put(appended(one.id, [out(0, "a"), out(1, "b")])))
+        await recorder.done(recorder.put(appended(one.id, [out(2, "c")])))
+        await recorder.done(recorder.put(finished(ended(one), [out(3, "d")], {"f": b"1"})))
         whole = ended(queued())
-        await recorder.done(recorder.insert(whole, [out(0, "x")], {"f": b"2"}))
+        await recorder.done(recorder.put(inserted(whole, [out(0, "x")], {"f": b"2"})))
         assert await honest.get(one.id) == ended(one, stdout="abcd")
         assert await honest.get(whole.id) == replace(whole, stdout="x")
         assert (await honest.file(one.id, "f"), await honest.file(whole.id, "f")) == (b"1", b"2")
@@ -244,15 +252,17 @@ def test_of_too_much_output_the_middle_goes_but_no_result(
         recorder = Recorder(store, buffer=400_000)
         made = [queued() for _ in range(4)]
         for each in made:
-            await recorder.done(recorder.insert(each))
+            await recorder.done(recorder.put(inserted(each)))
         proxy.cut()
-        recorder.append(made[0].id, [out(0, "first ")])
+        recorder.put(appended(made[0].id, [out(0, "first ")]))
         await until(lambda: "Operations wait to be written" in caplog.text)
         for number in range(100):
             for each in made[1:]:
-                recorder.append(each.id, [out(number * 10_000, f"{number:05}" + "x" * 9_995)])
-                assert recorder.waiting <= 400_000
-        written = [recorder.end(ended(each, result=["r"] * 1000), [out(1_000_000, "end")]) for each in made]
+                recorder.put(appended(each.id, [out(number * 10_000, f"{number:05}" + "x" * 9_995)]))
+                assert recorder._size <= 400_000
+        written = [
+            recorder.put(finished(ended(each, result=["r"] * 1000), [out(1_000_000, "end")])) for each in made
+        ]
         proxy.restore()
         await asyncio.wait_for(asyncio.gather(*(recorder.done(each) for each in written)), DEADLINE)
         for each in made[1:]:
@@ -272,12 +282,12 @@ def test_closing_writes_what_waits(store: Store):
     async def main() -> None:
         recorder = Recorder(store)
         made = [ended(queued()) for _ in range(300)]
-        written = [recorder.insert(each) for each in made]
+        written = [recorder.put(inserted(each)) for each in made]
         await recorder.close(DEADLINE)
         assert all(each.done() and each.exception() is None for each in written)
         assert len(await store.list(limit=400)) == 300
         with pytest.raises(Unavailable):
-            await recorder.done(recorder.insert(ended(queued())))
+            await recorder.done(recorder.put(inserted(ended(queued()))))
 
     asyncio.run(main())
 
@@ -287,9 +297,9 @@ def test_closing_does_not_wait_for_ever_for_a_database_that_is_away(far: tuple[S
 
     async def main() -> None:
         recorder = Recorder(store)
-        await recorder.done(recorder.insert(ended(queued())))
+        await recorder.done(recorder.put(inserted(ended(queued()))))
         proxy.cut()
-        written = [recorder.insert(ended(queued())) for _ in range(3)]
+        written = [recorder.put(inserted(ended(queued()))) for _ in range(3)]
         await asyncio.wait_for(recorder.close(1), DEADLINE)
         for each in written:
             with pytest.raises(Unavailable):
@@ -304,9 +314,9 @@ def test_closing_does_not_wait_for_ever_for_a_network_that_swallows_everything(f
 
     async def main() -> None:
         recorder = Recorder(store)
-        await recorder.done(recorder.insert(ended(queued())))
+        await recorder.done(recorder.put(inserted(ended(queued()))))
         proxy.freeze()
-        written = [recorder.insert(ended(queued())) for _ in range(3)]
+        written = [recorder.put(inserted(ended(queued()))) for _ in range(3)]
         await asyncio.wait_for(recorder.close(0.5), DEADLINE)
         for each in written:
             with pytest.raises(Unavailable):
@@ -323,25 +333,25 @@ def test_one_that_never_wrote_anything_is_closed_at_once(store: Store):
 def test_what_the_database_refuses_costs_its_output_but_not_its_end_and_nobody_elses(
     store: Store, caplog: pytest.LogCaptureFixture
 ):
-    secret = Chunk("stdout", 0, NOW.replace(tzinfo=None), b"words")  # a time without a zone is not taken
+    secret = Block(1, "stdout", 0, NOW.replace(tzinfo=None), b"words")  # a time without a zone is not taken
 
     async def main() -> None:
         recorder = Recorder(store)
         bad, good = queued(), ended(queued())
-        await recorder.done(recorder.insert(bad))
-        appended = recorder.append(bad.id, [secret])
-        written = recorder.insert(good, [out(0, "a")])
+        await recorder.done(recorder.put(inserted(bad)))
+        refused = recorder.put(appended(bad.id, [secret]))
+        written = recorder.put(inserted(good, [out(0, "a")]))
         with pytest.raises(StatementError):
-            await recorder.done(appended)
+            await recorder.done(refused)
         await recorder.done(written)
         assert (await store.get(good.id)).stdout == "a"
         assert (await store.get(bad.id)).truncated
-        await recorder.done(recorder.end(ended(bad), [out(5, "b")]))
+        await recorder.done(recorder.put(finished(ended(bad), [out(5, "b")])))
         assert (await store.get(bad.id)).state is State.SUCCEEDED
 
         worse = ended(queued(), result=1)
         with pytest.raises(TypeError):
-            await recorder.done(recorder.insert(worse, [secret]))
+            await recorder.done(recorder.put(inserted(worse, [secret])))
         found = await store.get(worse.id)
         assert (found.state, found.message, found.result) == (State.SUCCEEDED, REFUSED, None)
         assert "words" not in caplog.text

@@ -12,9 +12,9 @@ from sqlalchemy import func, select
 
 from airflow_rest_api.commands.needs import Ask, Resource
 from airflow_rest_api.errors import UnknownOperation, UnknownResultFile
-from airflow_rest_api.operations import retention
+from airflow_rest_api.operations import store as store_module
+from airflow_rest_api.operations import upkeep
 from airflow_rest_api.operations.model import (
-    Chunk,
     Filter,
     Key,
     KeyTaken,
@@ -22,16 +22,16 @@ from airflow_rest_api.operations.model import (
     OutputFile,
     Server,
     State,
-    Stream,
 )
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.tables import CANCEL, FILE, OPERATION, OUTPUT
+from airflow_rest_api.operations.transcript import Block, Stream, Transcript
 from airflow_rest_api.storage.database import Database
+from tests.operations.scene import append, begin, end
 
 NOW = datetime.now(timezone.utc)
 NUMBERS = count()
 SOON = timedelta(milliseconds=1)
-LIMIT = 1000
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def _now(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def store(every_database: Database) -> Store:
-    return Store(every_database, output_limit=LIMIT)
+    return Store(every_database)
 
 
 def operation(**changes: Any) -> Operation:
@@ -67,19 +67,23 @@ def running(**changes: Any) -> Operation:
     )
 
 
-def printed(*pieces: str | tuple[Stream, str], begin: int = 0) -> list[Chunk]:
+def printed(*pieces: str | tuple[Stream, str], begin: int = 0, seq: int = 1) -> list[Block]:
     """Return pieces of stdout, or of the stream given, as they follow upon each other."""
     offsets: dict[Stream, int] = {"stdout": begin, "stderr": begin, "progress": 0}
-    chunks = []
-    for number, piece in enumerate(pieces):
+    blocks = []
+    for number, piece in enumerate(pieces, seq):
         stream, text = ("stdout", piece) if isinstance(piece, str) else piece
-        chunks.append(Chunk(stream, offsets[stream], NOW + number * SOON, text.encode()))
+        blocks.append(Block(number, stream, offsets[stream], NOW + number * SOON, text.encode()))
         offsets[stream] += len(text.encode())
-    return chunks
+    return blocks
 
 
-def text_of(chunks: list[Chunk]) -> str:
-    return b"".join(chunk.data for chunk in chunks).decode()
+def text_of(blocks: list[Block]) -> str:
+    return b"".join(block.data for block in blocks).decode()
+
+
+async def run(store: Store, work: Callable[..., Any], *arguments: Any) -> Any:
+    return await store.database.run(lambda connection: work(connection, *arguments))
 
 
 async def ids(store: Store, wanted: Filter | None = None, **page: Any) -> list[str]:
@@ -151,7 +155,7 @@ def test_an_operation_that_has_ended_is_one_row(store: Store):
 
 
 def test_large_output_files_and_results_come_back_whole(every_database: Database):
-    store = Store(every_database, output_limit=8 * 1024 * 1024)
+    store = Store(every_database)
     out, content = "ü" * 1_500_000, bytes(range(256)) * 10_000
     result = [f"{number:032x}"[::-1] + str(hash((number, "x"))) for number in range(60_000)]
     ended = operation(
@@ -159,13 +163,15 @@ def test_large_output_files_and_results_come_back_whole(every_database: Database
     )
 
     async def main() -> None:
-        await store.insert(ended, printed(out), {"f": content, "e": b""})
+        transcript = Transcript(8 * 1024 * 1024)
+        transcript.add("stdout", out.encode())
+        await store.insert(ended, transcript.since(0), {"f": content, "e": b""})
         found = await store.get(ended.id)
         assert (found.stdout == out, found.result == result, found.truncated) == (True, True, False)
         assert await store.file(ended.id, "f") == content
         assert await store.file(ended.id, "e") == b""
-        chunks, state = await store.chunks(ended.id)
-        assert (text_of(chunks) == out, state) == (True, State.SUCCEEDED)
+        blocks, state = await store.blocks(ended.id, limit=10_000)
+        assert (blocks == transcript.since(0), state) == (True, State.SUCCEEDED)
 
     asyncio.run(main())
 
@@ -189,14 +195,14 @@ def test_from_the_queue_to_the_end(store: Store):
         assert await store.state(one.id) is State.QUEUED
 
         one.started_at = NOW + SOON
-        await store.started(one)
-        await store.append(one.id, printed("first\n"))
+        await begin(store, one)
+        await append(store, one.id, printed("first\n"))
         found = await store.get(one.id)
         assert (found.state, found.started_at, found.stdout) == (State.RUNNING, NOW + SOON, "first\n")
 
         one.state, one.exit_code, one.finished_at, one.result = State.FAILED, 7, NOW + 2 * SOON, {"a": 1}
         one.files = [OutputFile("a", "f", 1, "b")]
-        await store.end(one, printed("second\n", begin=6), {"f": b"1"})
+        await end(store, one, printed("second\n", begin=6, seq=2), {"f": b"1"})
         assert await store.get(one.id) == replace(one, stdout="first\nsecond\n")
         assert await store.file(one.id, "f") == b"1"
 
@@ -207,11 +213,11 @@ def test_the_true_end_comes_after_lost_and_stays(store: Store):
     async def main() -> None:
         one = running()
         await store.insert(one)
-        assert await store.bury("s") == [one.id]
+        assert await run(store, upkeep.mark_lost, "s") == [one.id]
         assert await store.state(one.id) is State.LOST
-        await store.started(replace(one, started_at=NOW))
+        await begin(store, replace(one, started_at=NOW))
         assert await store.state(one.id) is State.LOST
-        await store.end(replace(one, state=State.SUCCEEDED, exit_code=0, finished_at=NOW))
+        await end(store, replace(one, state=State.SUCCEEDED, exit_code=0, finished_at=NOW))
         found = await store.get(one.id)
         assert (found.state, found.message) == (State.SUCCEEDED, None)
 
@@ -223,7 +229,7 @@ def test_an_end_is_kept_although_the_operation_is_gone(store: Store):
         one = running()
         await store.insert(one)
         await store.discard(one.id)
-        await store.end(replace(one, state=State.SUCCEEDED, finished_at=NOW), printed("x"))
+        await end(store, replace(one, state=State.SUCCEEDED, finished_at=NOW), printed("x"))
         assert (await store.get(one.id)).stdout == "x"
 
     asyncio.run(main())
@@ -233,13 +239,13 @@ def test_what_is_written_again_after_an_outage_is_there_once(store: Store):
     async def main() -> None:
         one = running()
         await store.insert(one)
-        await store.append(one.id, printed("a", ("stderr", "b")))
-        await store.append(one.id, printed("a", ("stderr", "b"), "c"))
-        assert text_of((await store.chunks(one.id))[0]) == "abc"
-        end = replace(one, state=State.SUCCEEDED, finished_at=NOW)
-        await store.end(end, printed("d", begin=2), {"f": b"1"})
-        await store.end(end, printed("d", begin=2), {"f": b"1"})
-        await store.insert(end, printed("a", ("stderr", "b"), "c", "d"), {"f": b"1"})
+        await append(store, one.id, printed("a", ("stderr", "b")))
+        await append(store, one.id, printed("a", ("stderr", "b"), "c"))
+        assert text_of((await store.blocks(one.id))[0]) == "abc"
+        ended = replace(one, state=State.SUCCEEDED, finished_at=NOW)
+        await end(store, ended, printed("d", begin=2, seq=4), {"f": b"1"})
+        await end(store, ended, printed("d", begin=2, seq=4), {"f": b"1"})
+        await store.insert(ended, printed("a", ("stderr", "b"), "c", "d"), {"f": b"1"})
         found = await store.get(one.id)
         assert (found.stdout, found.stderr, found.truncated) == ("acd", "b", False)
         assert await store.file(one.id, "f") == b"1"
@@ -251,84 +257,69 @@ def test_output_is_in_the_order_of_printing_and_can_be_read_on(store: Store):
     async def main() -> None:
         one = running()
         await store.insert(one)
-        await store.append(
-            one.id, printed("1", ("stderr", "2"), "3", ("progress", '{"step": 4}'), ("stderr", "5"))
-        )
-        chunks, state = await store.chunks(one.id)
-        assert [chunk.data for chunk in chunks] == [b"1", b"2", b"3", b'{"step": 4}', b"5"]
-        assert state is State.QUEUED
-        chunks, _ = await store.chunks(one.id, {"stdout": 1, "progress": 11}, limit=2)
-        assert [chunk.data for chunk in chunks] == [b"2", b"3"]
-        assert await store.chunks(one.id, {"stdout": 2, "stderr": 2, "progress": 11}) == ([], State.QUEUED)
-        await store.end(
-            replace(one, state=State.SUCCEEDED, finished_at=NOW),
-            [Chunk("stdout", 2, NOW + 9 * SOON, b"six")],
-        )
-        chunks, state = await store.chunks(one.id, {"stdout": 3, "stderr": 1})
-        assert [(chunk.offset, chunk.data) for chunk in chunks] == [
-            (0, b'{"step": 4}'),
-            (1, b"5"),
-            (3, b"ix"),
-        ]
-        assert state is State.SUCCEEDED
+        made = printed("1", ("stderr", "2"), "3", ("progress", '{"step": 4}'), ("stderr", "5"))
+        await append(store, one.id, made)
+        assert await store.blocks(one.id) == (made, State.QUEUED)
+        assert await store.blocks(one.id, 1, limit=2) == (made[1:3], State.QUEUED)
+        assert await store.blocks(one.id, 5) == ([], State.QUEUED)
+        last = printed("six", begin=2, seq=6)
+        await end(store, replace(one, state=State.SUCCEEDED, finished_at=NOW), last)
+        assert await store.blocks(one.id, 3) == (made[3:] + last, State.SUCCEEDED)
+        assert await store.blocks_of(one.id, "stdout", 1) == ([made[2], *last], State.SUCCEEDED)
+        assert await store.blocks_of(one.id, "stdout", 4) == (last, State.SUCCEEDED)
+        assert await store.blocks_of(one.id, "stderr", 2) == ([], State.SUCCEEDED)
 
     asyncio.run(main())
 
 
-def test_a_clock_that_is_set_back_changes_no_order_within_a_stream(store: Store):
+def test_a_clock_that_is_set_back_changes_no_order(store: Store):
     async def main() -> None:
         one = running()
         await store.insert(one)
-        await store.append(one.id, [Chunk("stdout", 0, NOW, b"1")])
-        await store.append(one.id, [Chunk("stdout", 1, NOW - timedelta(hours=1), b"2")])
-        assert text_of((await store.chunks(one.id))[0]) == "12"
-        assert (await store.get(one.id)).stdout == "12"
+        await append(store, one.id, printed("1"))
+        await append(store, one.id, [Block(2, "stderr", 0, NOW - timedelta(hours=1), b"2")])
+        await append(store, one.id, [Block(3, "stdout", 1, NOW - timedelta(hours=2), b"3")])
+        assert text_of((await store.blocks(one.id))[0]) == "123"
+        assert (await store.get(one.id)).stdout == "13"
 
     asyncio.run(main())
 
 
 def test_head_and_tail_stay_and_the_middle_goes(store: Store):
     async def main() -> None:
-        one = running()
+        one, transcript, written = running(), Transcript(1000), 0
         await store.insert(one)
         text = "".join(f"{number:04}\n" for number in range(600))
         for start in range(0, len(text), 70):
-            piece = text[start : start + 70].encode()
-            await store.append(one.id, [Chunk("stdout", start, NOW + start * SOON, piece)])
-        kept = await rows_of(store, one.id)
+            transcript.add("stdout", text[start : start + 70].encode())
+            transcript.close()
+            blocks = transcript.since(written)
+            await append(store, one.id, blocks, dropped=transcript.take_dropped())
+            written = transcript.last
         found = await store.get(one.id)
         assert found.truncated
-        assert found.stdout == text[:500] + "\n… 2000 bytes left out …\n" + text[-500:]
-        assert kept[OUTPUT.name] < 25
-        chunks, _ = await store.chunks(one.id)
-        assert text_of(chunks).startswith(text[:500])
-        assert text_of(chunks).endswith(text[-500:])
+        assert found.stdout == transcript.text("stdout")
+        assert found.stdout.startswith(text[:500])
+        assert found.stdout.endswith(text[-500:])
+        assert (await rows_of(store, one.id))[OUTPUT.name] == len(transcript.since(0))
+        assert (await store.blocks(one.id))[0] == transcript.since(0)
 
     asyncio.run(main())
 
 
-def test_what_its_server_no_longer_has_is_forgotten(store: Store):
+def test_what_was_dropped_is_deleted_of_its_own_stream_alone(store: Store):
     async def main() -> None:
         one = running()
         await store.insert(one)
-        for start in range(0, 800, 100):
-            await store.append(one.id, [Chunk("stdout", start, NOW, b"x" * 100)], None)
-        await store.append(one.id, [Chunk("stdout", 800, NOW, b"y" * 100)], {"stdout": 700})
-        assert (await store.get(one.id)).stdout == (
-            "x" * 500 + "\n… 200 bytes left out …\n" + "x" * 100 + "y" * 100
+        made = printed(*["x" * 100] * 6, ("stderr", "e"), "x" * 100, "y" * 100)
+        await append(store, one.id, made[:-1])
+        await append(store, one.id, made[-1:], dropped={"stdout": (5, 8)})
+        found = await store.get(one.id)
+        assert (found.stdout, found.stderr, found.truncated) == (
+            "x" * 400 + "\n… 300 bytes left out …\n" + "y" * 100,
+            "e",
+            True,
         )
-
-    asyncio.run(main())
-
-
-def test_no_character_is_cut_in_two(store: Store):
-    async def main() -> None:
-        ended = operation()
-        await store.insert(ended, printed("x" + "☃" * 1000))
-        found = await store.get(ended.id)
-        head, middle, tail = found.stdout.split("\n")
-        assert (head, tail) == ("x" + "☃" * 166, "☃" * 166)
-        assert middle == f"… {3001 - 499 - 498} bytes left out …"
 
     asyncio.run(main())
 
@@ -344,7 +335,7 @@ def test_an_operation_and_a_file_that_are_not_there_are_told_apart(store: Store)
         asks: list[Callable[[str], Awaitable[Any]]] = [
             store.get,
             store.state,
-            store.chunks,
+            store.blocks,
             lambda missing: store.file(missing, "f"),
             lambda missing: store.ask_cancel(missing, "r"),
         ]
@@ -430,7 +421,7 @@ def test_a_key_leads_to_one_operation(store: Store):
         assert await store.find_key("u", key.key) == (first.id, "f" * 64)
         assert await store.find_key("U", key.key) is None
         await store.insert(second, key=replace(key, user="U"))
-        await store.end(replace(first, state=State.SUCCEEDED, finished_at=NOW))
+        await end(store, replace(first, state=State.SUCCEEDED, finished_at=NOW))
         assert await store.find_key("u", key.key) == (first.id, "f" * 64)
         await store.discard(first.id)
         assert await store.find_key("u", key.key) is None
@@ -461,7 +452,7 @@ def test_who_asks_for_the_end_is_heard_by_the_server_that_runs_it(store: Store):
         assert await store.ask_cancel(ended.id, "late") is State.SUCCEEDED
         assert await store.cancels("s") == {one.id: "because"}
         assert await store.cancels("t") == {}
-        await store.end(replace(one, state=State.CANCELLED, finished_at=NOW))
+        await end(store, replace(one, state=State.CANCELLED, finished_at=NOW))
         assert await store.cancels("s") == {}
 
     asyncio.run(main())
@@ -470,27 +461,27 @@ def test_who_asks_for_the_end_is_heard_by_the_server_that_runs_it(store: Store):
 def test_servers_come_with_their_first_beat_and_leave(store: Store):
     async def main() -> None:
         server = Server("s", "h", 1, NOW)
-        await store.beat(server)
-        await store.beat(replace(server, beat=1))
-        await store.beat(Server("t", "h", 2, NOW))
-        assert await store.servers() == [replace(server, beat=1), Server("t", "h", 2, NOW)]
-        await store.leave("t")
-        assert await store.servers() == [replace(server, beat=1)]
+        await run(store, upkeep.beat, server)
+        await run(store, upkeep.beat, replace(server, beat=1))
+        await run(store, upkeep.beat, Server("t", "h", 2, NOW))
+        assert await run(store, upkeep.known) == [replace(server, beat=1), Server("t", "h", 2, NOW)]
+        await run(store, upkeep.leave, "t")
+        assert await run(store, upkeep.known) == [replace(server, beat=1)]
 
     asyncio.run(main())
 
 
 def test_what_a_dead_server_ran_is_lost_with_the_output_it_had(store: Store):
     async def main() -> None:
-        await store.beat(Server("s", "h", 1, NOW))
-        await store.beat(Server("t", "h", 2, NOW))
+        await run(store, upkeep.beat, Server("s", "h", 1, NOW))
+        await run(store, upkeep.beat, Server("t", "h", 2, NOW))
         theirs, elsewhere, ended = running(), running(server="t"), operation()
         for each in (theirs, elsewhere, ended):
             await store.insert(each)
-        await store.append(theirs.id, printed("so far"))
+        await append(store, theirs.id, printed("so far"))
         await store.ask_cancel(theirs.id, "r")
 
-        assert await store.bury("s") == [theirs.id]
+        assert await run(store, upkeep.mark_lost, "s") == [theirs.id]
 
         found = await store.get(theirs.id)
         assert (found.state, found.stdout) == (State.LOST, "so far")
@@ -498,9 +489,9 @@ def test_what_a_dead_server_ran_is_lost_with_the_output_it_had(store: Store):
         assert found.finished_at is not None
         assert await store.state(elsewhere.id) is State.QUEUED
         assert await store.state(ended.id) is State.SUCCEEDED
-        assert [server.id for server in await store.servers()] == ["t"]
+        assert [server.id for server in await run(store, upkeep.known)] == ["t"]
         assert await store.cancels("s") == {}
-        assert await store.bury("s") == []
+        assert await run(store, upkeep.mark_lost, "s") == []
 
     asyncio.run(main())
 
@@ -510,7 +501,7 @@ def test_each_operation_is_buried_by_one_of_several(store: Store):
         made = [running() for _ in range(20)]
         for each in made:
             await store.insert(each)
-        buried = await asyncio.gather(*(store.bury("s") for _ in range(4)))
+        buried = await asyncio.gather(*(run(store, upkeep.mark_lost, "s") for _ in range(4)))
         assert sorted(chain(*buried)) == sorted(each.id for each in made)
 
     asyncio.run(main())
@@ -518,10 +509,10 @@ def test_each_operation_is_buried_by_one_of_several(store: Store):
 
 def test_unfinished_operations_of_unknown_servers_are_found(store: Store):
     async def main() -> None:
-        await store.beat(Server("s", "h", 1, NOW))
+        await run(store, upkeep.beat, Server("s", "h", 1, NOW))
         for each in (running(), running(server="gone"), operation(server="ended")):
             await store.insert(each)
-        assert await store.orphans() == {"gone"}
+        assert await run(store, upkeep.orphans) == {"gone"}
 
     asyncio.run(main())
 
@@ -529,7 +520,7 @@ def test_unfinished_operations_of_unknown_servers_are_found(store: Store):
 def test_the_oldest_go_beyond_the_count_with_all_that_is_theirs(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(retention, "BATCH", 3)
+    monkeypatch.setattr(store_module, "BATCH", 3)
 
     async def main() -> None:
         made = [operation(finished_at=NOW + number * SOON) for number in range(10)]
@@ -537,7 +528,7 @@ def test_the_oldest_go_beyond_the_count_with_all_that_is_theirs(
             await store.insert(each, (), {"f": b"1"})
         open_one = running(created_at=NOW - timedelta(days=1))
         await store.insert(open_one)
-        await store.append(made[0].id, printed("x"))
+        await append(store, made[0].id, printed("x"))
         assert await store.sweep(2, 1000) == 8
         assert set(await ids(store)) == {made[8].id, made[9].id, open_one.id}
         assert set((await rows_of(store, made[0].id)).values()) == {0}
@@ -570,7 +561,7 @@ def test_the_old_go_by_their_end_not_by_their_beginning(store: Store):
 
 
 def test_several_servers_may_sweep_at_once(store: Store, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(retention, "BATCH", 5)
+    monkeypatch.setattr(store_module, "BATCH", 5)
 
     async def main() -> None:
         for number in range(40):

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import jwt
 
-from demo.stack import Stack
+from tests.stacks import Stack
 
 NAME = "rest_api_plugin_http_token"
 HEADER_TOKEN = "s3cret-header-token"

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.security.client_address import client_address, parse
-from airflow_rest_api.settings import BadSetting, Settings
+from airflow_rest_api.option_values import networks
+from airflow_rest_api.security.client_address import client_address
 from tests.standin import serving
 
 PROXIES = "10.0.0.0/8, ::1, 192.0.2.7"
@@ -14,7 +14,7 @@ PROXIES = "10.0.0.0/8, ::1, 192.0.2.7"
 def seen(peer: str | None, *forwarded: str, proxies: str = PROXIES) -> str | None:
     headers = [(b"x-forwarded-for", value.encode("latin-1")) for value in forwarded]
     scope: Any = {"client": (peer, 1234) if peer else None, "headers": headers}
-    return client_address(scope, parse(proxies))
+    return client_address(scope, networks(proxies))
 
 
 @pytest.mark.parametrize("peer", ["203.0.113.9", "192.0.2.8", "testclient", "11.0.0.1", None])
@@ -50,12 +50,6 @@ def test_what_a_trusted_proxy_has_added_counts_and_nothing_before_it(
 
 def test_a_chain_that_is_longer_than_any_ends_at_a_proxy() -> None:
     assert seen("10.0.0.1", ", ".join(["1.1.1.1", *["10.0.0.2"] * 10_000])) == "10.0.0.2"
-
-
-@pytest.mark.parametrize("proxies", ["proxy.example", "10.0.0.0/99", "*"])
-def test_a_proxy_that_is_no_address_is_refused_at_the_start(proxies: str) -> None:
-    with pytest.raises(BadSetting, match="trusted_proxies"):
-        Settings.load(lambda _, name: proxies if name == "trusted_proxies" else None)
 
 
 def test_the_callers_address_is_of_the_proxys_word() -> None:

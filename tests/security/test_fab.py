@@ -18,7 +18,7 @@ from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.needs import POWERS
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
 from airflow_rest_api.storage.engines import own_engine
-from demo.stack import Stack
+from tests.stacks import Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 

@@ -20,15 +20,16 @@ from starlette.formparsers import MultiPartException
 
 import airflow_rest_api
 from airflow_rest_api.api.answer import _wants_file
+from airflow_rest_api.api.events import _position
 from airflow_rest_api.api.form import from_form
 from airflow_rest_api.api.listing import Cursor
 from airflow_rest_api.api.pages import _takes_gzip
 from airflow_rest_api.api.prefer import preference
 from airflow_rest_api.api.service_logs import _offsets
-from airflow_rest_api.commands import rules
+from airflow_rest_api.commands import argument_kinds
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.commands.masking import masked_text
-from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.errors import ApiError, BadArgument, InvalidToken, Refusal, UnknownCommand
 from airflow_rest_api.json_text import loads
 from airflow_rest_api.legacy.answer import masked
@@ -38,10 +39,10 @@ from airflow_rest_api.legacy.login.throttle import network
 from airflow_rest_api.legacy.request import parse_pairs, read_body
 from airflow_rest_api.legacy.translate import dates
 from airflow_rest_api.multipart import Ending
-from airflow_rest_api.operations.feed import Position
 from airflow_rest_api.operations.files import safe_name
+from airflow_rest_api.option_values import networks
 from airflow_rest_api.security.access_log import quiet
-from airflow_rest_api.security.client_address import client_address, parse
+from airflow_rest_api.security.client_address import client_address
 from airflow_rest_api.security.guard import _bearer, _expect
 from airflow_rest_api.security.header_token import HeaderToken
 from airflow_rest_api.security.sites import Use, cookie, cookie_counts, refuse_others
@@ -121,9 +122,9 @@ HEADERS: dict[str, Callable[[str], Any]] = {
     "x-rest-api-user": lambda text: _expect(header("x-rest-api-user", text), "me"),
     "idempotency-key": lambda text: re.fullmatch(r"[\x21-\x7e]{1,255}", text.strip()),
     "if-none-match": lambda text: '"abc"' in text,
-    "last-event-id": lambda text: (Position.parse(text),),
+    "last-event-id": lambda text: (_position(text),),
     "x-forwarded-for": lambda text: client_address(
-        {"client": ("::1", 1), "headers": header("x-forwarded-for", f"{text},::1").raw}, parse("::1")
+        {"client": ("::1", 1), "headers": header("x-forwarded-for", f"{text},::1").raw}, networks("::1")
     ),
     "(the header token)": lambda text: HeaderToken("a", "b").is_carried(header("a", text).raw),
 }  # fmt: skip
@@ -201,10 +202,10 @@ def kinds() -> Iterator[tuple[str, str]]:
                 getattr(action.type, "__name__", ""),
                 argument.repeatable,
                 bool(argument.choices),
-                rules.is_secret(action),
-                rules.is_name(argument.name),
-                argument.name in rules.PATTERNS,
-                argument.name in rules.ADDRESSES,
+                argument_kinds.is_secret(action),
+                argument_kinds.is_name(argument.name),
+                argument.name in argument_kinds.PATTERNS,
+                argument.name in argument_kinds.ADDRESSES,
             )
             if not argument.flag and kind not in seen:
                 seen.add(kind)

@@ -13,7 +13,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from demo.stack import Stack
 from tests.security.real import (
     HEADER_TOKEN,
     LEGACY,
@@ -27,6 +26,7 @@ from tests.security.real import (
     sign_in,
 )
 from tests.security.real import client as client_of
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

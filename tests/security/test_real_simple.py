@@ -10,7 +10,6 @@ import httpx
 import jwt
 import pytest
 
-from demo.stack import Stack
 from tests.security.real import (
     HEADER_TOKEN,
     LEGACY,
@@ -24,6 +23,7 @@ from tests.security.real import (
     sign_in,
 )
 from tests.security.real import client as client_of
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

@@ -10,8 +10,8 @@ import httpx
 import psutil
 import pytest
 
-from demo.stack import Stack
 from tests.processes import command_of
+from tests.stacks import Stack
 
 API = "/admin/rest_api/v2"
 # The first command of a server has the warm parent to wait for.

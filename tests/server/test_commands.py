@@ -12,8 +12,8 @@ import httpx
 import psutil
 import pytest
 
-from demo.stack import Stack
 from tests.server.conftest import API, ENV, Client, dag_file, engine, family, parent, wait_gone
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

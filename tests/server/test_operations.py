@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from demo.stack import Stack
 from tests.server.conftest import Client, engine, family, wait_gone
+from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
 

@@ -11,8 +11,8 @@ from sqlalchemy import update
 from sqlalchemy.engine import Engine
 
 from airflow_rest_api.operations.model import Server, new_id
-from airflow_rest_api.operations.servers import beat
 from airflow_rest_api.operations.tables import SERVER
+from airflow_rest_api.operations.upkeep import beat
 from airflow_rest_api.services import processes
 from airflow_rest_api.services.tables import SERVICE
 from airflow_rest_api.storage.engines import own_engine

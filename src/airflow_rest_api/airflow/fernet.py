@@ -10,7 +10,7 @@ from airflow_rest_api.errors import Undecryptable
 log = logging.getLogger(__name__)
 
 
-class FernetSeal:
+class FernetCipher:
     """
     Encrypts with the first key of `[core] fernet_key` and decrypts with any (``airflow.models.crypto``).
 
@@ -21,26 +21,26 @@ class FernetSeal:
         self._told = False
 
     @property
-    def keeps(self) -> bool:
+    def available(self) -> bool:
         """Whether there is a key."""
         return self._fernet() is not None
 
-    def close(self, data: bytes) -> bytes:
+    def encrypt(self, data: bytes) -> bytes:
         """Return bytes encrypted; raise RuntimeError where there is no key."""
         fernet = self._fernet()
         if fernet is None:
             raise RuntimeError("there is no Fernet key")
         return bytes(fernet.encrypt(data))
 
-    def open(self, sealed: bytes) -> bytes:
-        """Return the bytes of `close`; raise Undecryptable."""
+    def decrypt(self, encrypted: bytes) -> bytes:
+        """Return the bytes of `encrypt`; raise Undecryptable."""
         from cryptography.fernet import InvalidToken
 
         fernet = self._fernet()
         if fernet is None:
             raise Undecryptable
         try:
-            return bytes(fernet.decrypt(sealed))
+            return bytes(fernet.decrypt(encrypted))
         except (InvalidToken, ValueError, TypeError):
             raise Undecryptable from None
 

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from airflow_rest_api.api.context import Context
-    from airflow_rest_api.operations.cancel import Cancel
-    from airflow_rest_api.operations.model import Operation, OutputFile
+    from airflow_rest_api.operations.model import Cancel, Operation, OutputFile
 
 
 def wishes(request: Request, default: float) -> Preference:

@@ -16,7 +16,7 @@ from airflow_rest_api.api.launch import check_room, launch
 from airflow_rest_api.api.models import CommandDetail, CommandList, Refusal, summary
 from airflow_rest_api.api.responses import errors
 from airflow_rest_api.api.schema import command_schema
-from airflow_rest_api.commands.everyday import everyday
+from airflow_rest_api.commands.discovery import search_words
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.policy import described
 from airflow_rest_api.errors import UnknownCommand
@@ -51,7 +51,7 @@ async def list_commands(
         and (
             wanted in command.name.lower()
             or wanted in (command.help or "").lower()
-            or wanted in everyday(command)
+            or wanted in search_words(command)
         )
     ]
     return answer_model(CommandList(commands=found, total_entries=len(found)))

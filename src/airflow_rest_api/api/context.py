@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 from fastapi import Depends, Request
 
 from airflow_rest_api.api.sse import Streams
+from airflow_rest_api.option_values import Networks, networks
 from airflow_rest_api.security.audit import Audit
-from airflow_rest_api.security.client_address import Networks, client_address, parse
+from airflow_rest_api.security.client_address import client_address
 from airflow_rest_api.security.guard import STATE
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Context:
     @cached_property
     def trusted_proxies(self) -> Networks:
         """Return the proxies that say from where a request comes."""
-        return parse(self.settings.trusted_proxies)
+        return networks(self.settings.trusted_proxies)
 
 
 # Not plain functions, which FastAPI would call in a thread each.

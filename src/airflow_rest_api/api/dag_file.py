@@ -15,25 +15,27 @@ from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.api.answer import answer_file, answer_model, leaves
 from airflow_rest_api.api.body import json_body, read_model
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.dag_files_models import LAST, DagFileBody, RollbackBody, VersionBody, VersionList
-from airflow_rest_api.api.dag_files_run import (
+from airflow_rest_api.api.dag_files_answers import (
+    LAST,
     READ,
+    DagFileBody,
+    RollbackBody,
+    VersionBody,
+    VersionList,
     answer,
-    conduct,
-    file_body,
-    once_received,
     place_of,
     scope_of,
+    start_work,
 )
-from airflow_rest_api.api.idempotency import key_of
+from airflow_rest_api.api.idempotency import key_of, once
 from airflow_rest_api.api.models import OperationBody
 from airflow_rest_api.api.responses import ACCEPTED, FILE, IDEMPOTENCY_KEY, PREFER, errors
-from airflow_rest_api.dag_files.bundles import Place
-from airflow_rest_api.dag_files.diff import diff
+from airflow_rest_api.dag_files.bundles import BundleFolder
 from airflow_rest_api.dag_files.grants import Scope
-from airflow_rest_api.dag_files.listing import described
-from airflow_rest_api.dag_files.names import clean
-from airflow_rest_api.dag_files.orders import Order
+from airflow_rest_api.dag_files.history import diff
+from airflow_rest_api.dag_files.listing import describe
+from airflow_rest_api.dag_files.order import DeploymentOrder
+from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.errors import TooLarge, UnknownDagFile
 from airflow_rest_api.operations.files import media_type
 from airflow_rest_api.operations.model import OutputFile
@@ -63,9 +65,7 @@ async def get_content(
     context: ContextDep,
     caller: CallerDep,
     bundle: BundleQuery = None,
-    version: Annotated[
-        int | None, Query(ge=1, le=LAST, description="By default what lies there now.")
-    ] = None,
+    version: Annotated[int | None, Query(ge=1, le=LAST, description="By default what is there now.")] = None,
 ) -> Response:
     """Return the content of a file."""
     _, place, path = await _file(context, caller, READ, bundle, path)
@@ -109,10 +109,10 @@ async def get_diff(
     bundle: BundleQuery = None,
     from_version: Annotated[int, Query(ge=1, le=LAST, description="A version.")] = 1,
     to_version: Annotated[
-        int | None, Query(ge=1, le=LAST, description="A version; by default what lies there now.")
+        int | None, Query(ge=1, le=LAST, description="A version; by default what is there now.")
     ] = None,
 ) -> Response:
-    """Return the difference between two versions of a file, or between one and what lies there now."""
+    """Return the difference between two versions of a file, or between one and what is there now."""
     _, place, path = await _file(context, caller, READ, bundle, path)
     before = await _content(context, place, path, from_version)
     after = await _content(context, place, path, to_version)
@@ -146,23 +146,24 @@ async def rollback(
     service = context.dag_files
     argv = ["rollback_dag_file", "--bundle", place.bundle.name, "--version", str(version), path]
     key = await key_of(request, caller, [place.bundle.name, version, wait])
-    order = Order(place, service.receive(), caller.name, wait=wait, covers=scope.covers)
-    operation, headers = await once_received(
-        context,
-        key,
-        order.received,
-        lambda key: conduct(
+    recorded = leaves(context, request)
+    async with service.receive() as received:
+        order = DeploymentOrder(place, received, caller.name, wait=wait, covers=scope.covers)
+        operation, headers = await once(
             context,
-            caller,
-            argv,
-            lambda conductor: service.rollback(conductor, order, path, version),
-            bundle=place.bundle.name,
-            paths=[path],
-            recorded=leaves(context, request),
-            key=key,
-            received=order.received,
-        ),
-    )
+            key,
+            lambda key: start_work(
+                context,
+                caller,
+                argv,
+                lambda work: service.rollback(work, order, path, version),
+                bundle=place.bundle.name,
+                paths=[path],
+                recorded=recorded,
+                key=key,
+                received=received,
+            ),
+        )
     return await answer(context, request, operation, headers)
 
 
@@ -178,10 +179,10 @@ async def get_file(
 ) -> Response:
     """Return what is known of a file."""
     _, place, path = await _file(context, caller, READ, bundle, path)
-    [found] = await described(context.dag_files.history, place, [path])
+    [found] = await describe(context.dag_files.history, place, [path])
     if found.size is None and found.deployed is None:
         raise UnknownDagFile(path, place.bundle.name)
-    return answer_model(file_body(found))
+    return answer_model(DagFileBody.model_validate(found))
 
 
 @router.delete(
@@ -219,11 +220,11 @@ async def delete(
         command = (await context.catalog.get()).get("dags delete")
         attempts = [Attempt(command, {"dag_id": dag_id}, frozenset({"dag_id"})) for dag_id in dag_ids]
     service = context.dag_files
-    operation = await conduct(
+    operation = await start_work(
         context,
         caller,
         ["delete_dag_file", "--bundle", place.bundle.name, *(["--records"] if records else []), path],
-        lambda conductor: service.delete(conductor, place, path, caller.name, dag_ids),
+        lambda work: service.delete(work, place, path, caller.name, dag_ids),
         bundle=place.bundle.name,
         paths=[path],
         attempts=attempts,
@@ -234,18 +235,18 @@ async def delete(
 
 async def _file(
     context: Context, caller: Caller, command: str, bundle: str | None, path: str
-) -> tuple[Scope, Place, str]:
+) -> tuple[Scope, BundleFolder, str]:
     """Return the place of a file and its path, for who may do something to it; raise Forbidden."""
     scope = await scope_of(context, caller, command)
     path = clean(path, "path")
     place = await place_of(context, caller, command, scope, bundle, path.rpartition("/")[0])
     with context.audit.refusals(caller, command):
-        await context.grants.enter(caller, command, place.bundle.name, [path])
+        await context.grants.check(caller, command, place.bundle.name, [path])
     return scope, place, path
 
 
-async def _content(context: Context, place: Place, path: str, version: int | None) -> bytes | None:
-    """Return the content of a version, or of what lies there; None where there is none."""
+async def _content(context: Context, place: BundleFolder, path: str, version: int | None) -> bytes | None:
+    """Return the content of a version, or of what is there; None where there is none."""
     if version is None:
         return await asyncio.to_thread(_read, place, path, context.settings.dag_files_size)
     found = await context.dag_files.history.version(place.bundle.name, path, version)
@@ -261,7 +262,7 @@ def _bounded(size: int, limit: int) -> None:
         raise TooLarge(f"The file has more than {limit} bytes ([rest_api_plugin] dag_files_size).")
 
 
-def _read(place: Place, path: str, limit: int) -> bytes | None:
+def _read(place: BundleFolder, path: str, limit: int) -> bytes | None:
     try:
         # Not what a link leads to; and a pipe must not hold us up.
         descriptor = os.open(place.root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -275,5 +276,5 @@ def _read(place: Place, path: str, limit: int) -> bytes | None:
         return file.read(limit)
 
 
-def _exists(place: Place, path: str) -> bool:
+def _exists(place: BundleFolder, path: str) -> bool:
     return os.path.lexists(place.root / path)

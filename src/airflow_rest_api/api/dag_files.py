@@ -3,46 +3,171 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
 from airflow_rest_api.api.answer import answer_model, leaves
 from airflow_rest_api.api.body import read_form
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.dag_files_form import REQUEST_BODY, DeployForm, from_form, take
-from airflow_rest_api.api.dag_files_models import (
+from airflow_rest_api.api.dag_files_answers import (
+    READ,
     BundleBody,
     BundleList,
+    DagFileBody,
     DagFileList,
     DeployedFile,
     DeploymentBody,
     DeploymentDetail,
     DeploymentList,
-)
-from airflow_rest_api.api.dag_files_run import (
-    READ,
     answer,
-    conduct,
-    file_body,
-    once_received,
     place_of,
     scope_of,
+    start_work,
 )
-from airflow_rest_api.api.idempotency import key_of
+from airflow_rest_api.api.idempotency import key_of, once
 from airflow_rest_api.api.models import OperationBody
 from airflow_rest_api.api.responses import ACCEPTED, IDEMPOTENCY_KEY, PREFER, errors
-from airflow_rest_api.dag_files import bundles
-from airflow_rest_api.dag_files.bundles import Place
+from airflow_rest_api.dag_files import bundles, listing
+from airflow_rest_api.dag_files.archive import ENDINGS, unpack
+from airflow_rest_api.dag_files.bundles import BundleFolder
 from airflow_rest_api.dag_files.grants import Scope
-from airflow_rest_api.dag_files.listing import listed
-from airflow_rest_api.dag_files.orders import Order
+from airflow_rest_api.dag_files.order import DeploymentOrder
 from airflow_rest_api.dag_files.upload import Received
-from airflow_rest_api.errors import BadRequest, UnknownDeployment
+from airflow_rest_api.errors import ApiError, BadArgument, BadRequest, UnknownDeployment
+from airflow_rest_api.operations.files import Upload
 from airflow_rest_api.operations.model import Operation
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.routes import Needs, needs
+
+TEXTS = ("bundle", "folder")
+FLAGS: Mapping[str, tuple[bool, str]] = {
+    "overwrite": (False, "Replace files that are there and differ."),
+    "validate": (True, "Check the files before they are written."),
+    "dry_run": (False, "Only check them."),
+    "force_invalid": (False, "Write them even if they cannot be imported, or define DAGs of other files."),
+    "pause": (False, "Pause every DAG in the files."),
+    "unpause": (False, "Resume every DAG in the files."),
+    "wait": (False, "End only when Airflow has parsed the files."),
+}
+"""The check boxes, with what they are when they are not given."""
+
+_YES = frozenset({"true", "on", "1", "yes"})
+_NO = frozenset({"false", "off", "0", "no"})
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "file": {
+            "type": "array",
+            "items": {"type": "string", "format": "binary"},
+            "description": "The files, as parts of this name; a name may have folders in it.",
+        },
+        "archive": {
+            "type": "string",
+            "format": "binary",
+            "description": f"A project folder, packed ({', '.join(ENDINGS)}).",
+        },
+        "bundle": {"type": "string", "description": "By default the one that files can be put into."},
+        "folder": {"type": "string", "description": "A folder of the bundle; it need not exist yet."},
+        **{
+            name: {"type": "boolean", "x-default": default, "description": words}
+            for name, (default, words) in FLAGS.items()
+        },
+    },
+    "additionalProperties": False,
+}
+REQUEST_BODY = {"required": True, "content": {"multipart/form-data": {"schema": SCHEMA}}}
+
+
+@dataclass
+class DeployForm:
+    """What was sent."""
+
+    bundle: str | None = None
+    folder: str = ""
+    flags: dict[str, bool] = field(default_factory=dict)
+    files: list[UploadFile] = field(default_factory=list)
+    archives: list[UploadFile] = field(default_factory=list)
+
+    @property
+    def paused(self) -> bool | None:
+        """What becomes of the DAGs: True for paused, False for resumed, None for as they are."""
+        return True if self.flags["pause"] else False if self.flags["unpause"] else None
+
+    def uploads(self) -> dict[str, Upload]:
+        """Return what came in under names of their own."""
+        found = [*self.files, *self.archives]
+        return {f"{number:06}": Upload(part.filename or "", part.file) for number, part in enumerate(found)}
+
+    def fields(self) -> dict[str, Any]:
+        """Return everything else."""
+        return {"bundle": self.bundle, "folder": self.folder, **self.flags}
+
+
+def from_form(form: FormData) -> DeployForm:
+    """Return what is in a form; raise ApiError."""
+    found = DeployForm(flags={name: default for name, (default, _) in FLAGS.items()})
+    seen: set[str] = set()
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            if name not in ("file", "archive"):
+                raise _bad(name, "there is no such file part: send `file` or `archive`")
+            (found.files if name == "file" else found.archives).append(value)
+            continue
+        if name in seen:
+            raise _bad(name, "it is there more than once")
+        seen.add(name)
+        if name in FLAGS:
+            found.flags[name] = _flag(name, value)
+        elif name == "bundle":
+            found.bundle = value or None
+        elif name == "folder":
+            found.folder = value
+        elif name in ("file", "archive"):
+            raise _bad(name, "send the file itself, with a file name")
+        else:
+            raise _bad(name, "there is no such field")
+    if len(found.archives) > 1:
+        raise _bad("archive", "one archive at a time")
+    if bool(found.files) == bool(found.archives):
+        raise _bad("file", "send one or more parts `file`, or one `archive`")
+    if found.flags["pause"] and found.flags["unpause"]:
+        raise _bad("unpause", "pause and unpause exclude each other")
+    return found
+
+
+async def take(form: DeployForm, received: Received) -> None:
+    """Take the files of a form; raise ApiError."""
+    await asyncio.to_thread(_take, form, received)
+
+
+def _take(form: DeployForm, received: Received) -> None:
+    for part in form.archives:
+        part.file.seek(0)
+        unpack(part.filename or "", part.file, received)
+    for part in form.files:
+        part.file.seek(0)
+        received.count()
+        received.add(part.filename or "", part.file)
+
+
+def _flag(name: str, value: str) -> bool:
+    text = value.strip().lower()
+    if text in _YES:
+        return True
+    if text in _NO:
+        return False
+    raise _bad(name, f"{value[:50]!r} is neither true nor false")
+
+
+def _bad(name: str, why: str) -> ApiError:
+    return BadArgument(name[:100], f"{name[:100]}: {why}")
+
 
 router = APIRouter(prefix="/v2/dag-files", tags=["dag files"])
 
@@ -80,17 +205,19 @@ async def list_files(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
 ) -> Response:
-    """List the files of a bundle or of a folder in it: those that lie there, and those gone since."""
+    """List the files of a bundle or of a folder in it: those that are there, and those gone since."""
     scope = await scope_of(context, caller, READ)
     place = await place_of(context, caller, READ, scope, bundle, folder)
-    found, following = await listed(
+    found, following = await listing.list_files(
         context.dag_files.history,
         place,
         after=cursor,
         limit=limit,
         mine=lambda path: scope.covers(place.bundle.name, path),
     )
-    return answer_model(DagFileList(files=[file_body(file) for file in found], next=following))
+    return answer_model(
+        DagFileList(files=[DagFileBody.model_validate(file) for file in found], next=following)
+    )
 
 
 @router.post(
@@ -121,7 +248,7 @@ async def deploy(request: Request, context: ContextDep, caller: CallerDep) -> Re
 )
 @needs(Needs.COMMAND)
 async def check(request: Request, context: ContextDep, caller: CallerDep) -> Response:
-    """Look into files as if they were in a bundle already; nothing is written."""
+    """Check files as if they were in a bundle already; nothing is written."""
     return await _receive(request, context, caller, "check_dag_files")
 
 
@@ -165,7 +292,7 @@ async def get_deployment(identifier: str, context: ContextDep, caller: CallerDep
     if not identifier.isalnum():
         raise UnknownDeployment
     found, versions = await context.dag_files.history.deployment(identifier)
-    # Of a deployment whose versions are gone nobody knows any more which folders it was in.
+    # Of a deployment whose versions are gone it is not known which folders it was in.
     if not all(scope.covers(found.bundle, path) for path in [one.path for one in versions] or [""]):
         raise UnknownDeployment
     files = [DeployedFile.model_validate(version) for version in versions]
@@ -175,37 +302,31 @@ async def get_deployment(identifier: str, context: ContextDep, caller: CallerDep
 
 async def _receive(request: Request, context: Context, caller: Caller, command: str) -> Response:
     """Take the files of a request and start what is wanted of them."""
-    # First of all, so that those who may not are told nothing, and send nothing.
+    # First of all, so that those who may not learn nothing, and send nothing.
     scope = await scope_of(context, caller, command)
-    settings, service = context.settings, context.dag_files
+    settings = context.settings
     async with read_form(request, settings.max_upload, settings.dag_files_count) as parts:
         form = from_form(parts)
         place = await place_of(context, caller, command, scope, form.bundle, form.folder)
-        key = await key_of(request, caller, form.said(), form.uploads())
-        received = service.receive(place.folder)
-        try:
+        key = await key_of(request, caller, form.fields(), form.uploads())
+        async with context.dag_files.receive(place.folder) as received:
             await take(form, received)
             order = _order(command, form, place, received, caller, scope)
-        except BaseException:
-            await asyncio.to_thread(received.remove)
-            raise
-        operation, headers = await once_received(
-            context,
-            key,
-            received,
-            lambda key: _start(context, caller, command, order, leaves(context, request), key),
-        )
+            recorded = leaves(context, request)
+            operation, headers = await once(
+                context, key, lambda key: _start(context, caller, command, order, recorded, key)
+            )
     return await answer(context, request, operation, headers)
 
 
 def _order(
-    command: str, form: DeployForm, place: Place, received: Received, caller: Caller, scope: Scope
-) -> Order:
+    command: str, form: DeployForm, place: BundleFolder, received: Received, caller: Caller, scope: Scope
+) -> DeploymentOrder:
     flags = form.flags
     if not flags["validate"] or flags["force_invalid"]:
-        scope.enter_unchecked()
+        scope.require_everywhere()
     only = command == "check_dag_files"
-    return Order(
+    return DeploymentOrder(
         place,
         received,
         caller.name,
@@ -223,7 +344,7 @@ async def _start(
     context: Context,
     caller: Caller,
     command: str,
-    order: Order,
+    order: DeploymentOrder,
     recorded: bool,
     key: Any,
 ) -> Operation:
@@ -235,11 +356,11 @@ async def _start(
         flags = ("overwrite", "force_invalid", "wait")
         argv += [f"--{name.replace('_', '-')}" for name in flags if getattr(order, name)]
     argv += paths
-    return await conduct(
+    return await start_work(
         context,
         caller,
         argv,
-        lambda conductor: context.dag_files.deploy(conductor, order),
+        lambda work: context.dag_files.deploy(work, order),
         bundle=bundle,
         paths=paths,
         recorded=recorded,

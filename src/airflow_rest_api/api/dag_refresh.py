@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,14 +20,14 @@ from airflow_rest_api.api.models import OperationBody
 from airflow_rest_api.api.responses import ACCEPTED, PREFER, errors
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.dag_files import bundles, refresh
-from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.errors import Forbidden, NoFile, SwitchedOff, UnknownBundle, UnknownDag, UnknownDagFile
-from airflow_rest_api.operations.conduct import Conductor, Failed, Work
+from airflow_rest_api.operations.model import Origin
+from airflow_rest_api.operations.runs import Failed, WorkContext
 from airflow_rest_api.security.decision import Attempt
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
-    from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.security.access import Permit
     from airflow_rest_api.security.caller import Caller
 
@@ -63,17 +63,15 @@ async def refresh_dag(
     version that runs from now on. Where no DAG processor is alive the file is parsed by the API server, for
     those who may run the code of DAG authors there; the operation says so in its warnings.
     """
-    work = Refreshing(COMMAND, [COMMAND, dag_id], [], wait, dag_id)
-    here, permit = await _authorize_dags(context, caller, work, [{"dag_id": dag_id}])
+    wanted = Refresh(COMMAND, [COMMAND, dag_id], wait, dag_id)
+    locally, permit = await _authorize_dags(context, caller, wanted, [dag_id])
     try:
         file = await ask(parsing.file_of, dag_id)
     except LookupError:
         raise UnknownDag(dag_id) from None
     if file is None:
         raise NoFile("Airflow does not know where this DAG comes from.", argument="dag_id")
-    work = replace(work, files=[file])
-    operation = await _start(context, permit, work, here, recorded=leaves(context, request))
-    return await answer_run(context, request, operation)
+    return await _run(context, permit, request, wanted, file, locally)
 
 
 @router.post(
@@ -104,23 +102,58 @@ async def refresh_file(
     try:
         info = await asyncio.to_thread(bundles.named, bundle)
     except UnknownBundle:
-        # Which there are is told to who may deploy.
+        # Which bundles there are is only for those who may deploy.
         with context.audit.refusals(caller, FILE):
-            await context.grants.enter(caller, FILE, bundle or bundles.DAGS_FOLDER, [path])
+            await context.grants.check(caller, FILE, bundle or bundles.DAGS_FOLDER, [path])
         raise
     file = (info.name, path)
     dag_ids = sorted(await ask(parsing.dags_of, [file]))
-    work = Refreshing(FILE, [FILE, "--bundle", info.name, path], [file], wait)
-    with context.audit.refusals(caller, FILE, work.invocation(Effect.WRITE)):
-        here, permit = await _authorize_file(context, caller, work, file, dag_ids)
+    wanted = Refresh(FILE, [FILE, "--bundle", info.name, path], wait)
+    with context.audit.refusals(caller, FILE, wanted.invocation(Effect.WRITE)):
+        locally, permit = await _authorize_file(context, caller, wanted, file, dag_ids)
     if not dag_ids and not await ask(_exists, info, file):
         raise UnknownDagFile(path, info.name)
-    operation = await _start(context, permit, work, here, recorded=leaves(context, request))
+    return await _run(context, permit, request, wanted, file, locally)
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """What is to be parsed, as it is recorded."""
+
+    command: str
+    argv: list[str]
+    wait: bool
+    dag_id: str | None = None
+
+    def invocation(self, effect: Effect) -> Invocation:
+        """Return it as the event log records a command."""
+        values = {"dag_id": self.dag_id} if self.dag_id else {}
+        return Invocation(_command(self.command, effect), [], values, frozenset(), masked=self.argv)
+
+
+async def _run(
+    context: Context, permit: Permit, request: Request, wanted: Refresh, file: File, locally: bool
+) -> Response:
+    async def parse(work: WorkContext) -> Any:
+        parsed = await refresh.bring_up_to_date(work, [file], wait=wanted.wait, locally=locally)
+        if (wanted.wait or locally) and parsed.failure is not None:
+            raise Failed(parsed.failure, result=parsed.result())
+        return parsed.result()
+
+    operation = await context.operations.start_work(
+        permit,
+        wanted.command,
+        parse,
+        effect=Effect.EXECUTE if locally else Effect.WRITE,
+        argv=wanted.argv,
+        dag_id=wanted.dag_id,
+        origin=Origin(leaves(context, request)),
+    )
     return await answer_run(context, request, operation)
 
 
 async def _precheck(context: Context, caller: Caller) -> None:
-    """Raise Forbidden for those who may refresh nothing, before they are told of bundles and files."""
+    """Raise Forbidden for those who may refresh nothing, before they learn of bundles and files."""
     try:
         await context.grants.scope(caller, FILE)
     except SwitchedOff:
@@ -130,33 +163,33 @@ async def _precheck(context: Context, caller: Caller) -> None:
 
 
 async def _authorize_file(
-    context: Context, caller: Caller, work: Refreshing, file: File, dag_ids: Sequence[str]
+    context: Context, caller: Caller, wanted: Refresh, file: File, dag_ids: Sequence[str]
 ) -> tuple[bool, Permit]:
-    """Return whether a file may be parsed here, and the permit; raise Forbidden, which is not recorded."""
-    here = await _may_run_here(context)
-    invocation = work.invocation(Effect.EXECUTE if here else Effect.WRITE)
+    """Return whether a file may be parsed locally, and the permit; raise Forbidden, which is not recorded."""
+    locally = await _may_run_locally(context)
+    invocation = wanted.invocation(Effect.EXECUTE if locally else Effect.WRITE)
     try:
-        return here, await context.grants.authorize(caller, invocation, file[0], [file[1]], recorded=False)
+        return locally, await context.grants.authorize(caller, invocation, file[0], [file[1]], recorded=False)
     except SwitchedOff:
         raise
     except Forbidden as refusal:
         if not dag_ids:
             raise
         try:
-            dags = [{"dag_id": dag_id} for dag_id in dag_ids]
-            return await _authorize_dags(context, caller, work, dags, recorded=False)
+            return await _authorize_dags(context, caller, wanted, dag_ids, recorded=False)
         except SwitchedOff:
             raise
         except Forbidden:
-            # In the words that say nothing of the DAGs: that there are some, either.
+            # Its message does not give away that there are DAGs.
             raise refusal from None
 
 
-async def _may_run_here(context: Context) -> bool:
-    """Return whether who may deploy a file has its code run here: anyway, unless nobody has."""
+async def _may_run_locally(context: Context) -> bool:
+    """Return whether a user who may deploy a file has its code run by the API server."""
     if await refresh.processor_alive():
         return False
     try:
+        # Such a user may do that anyway, unless it is switched off.
         context.gate.on(_command(FILE, Effect.EXECUTE))
     except SwitchedOff:
         return False
@@ -164,68 +197,22 @@ async def _may_run_here(context: Context) -> bool:
 
 
 async def _authorize_dags(
-    context: Context,
-    caller: Caller,
-    work: Refreshing,
-    dags: Sequence[dict[str, Any]],
-    *,
-    recorded: bool = True,
+    context: Context, caller: Caller, wanted: Refresh, dag_ids: Sequence[str], *, recorded: bool = True
 ) -> tuple[bool, Permit]:
-    """Return whether the files of DAGs may be parsed here, and the permit; raise Forbidden."""
+    """Return whether the files of DAGs may be parsed locally, and the permit; raise Forbidden."""
+
+    async def authorize(effect: Effect, recorded: bool) -> Permit:
+        command = _command(COMMAND, effect)
+        attempts = [Attempt(command, {"dag_id": dag_id}, frozenset({"dag_id"})) for dag_id in dag_ids]
+        return await context.gate.authorize(caller, wanted.invocation(effect), attempts, recorded=recorded)
+
     if not await refresh.processor_alive():
-        execute = work.invocation(Effect.EXECUTE), _attempts(Effect.EXECUTE, dags)
         try:
-            return True, await context.gate.authorize(caller, *execute, recorded=False)
+            return True, await authorize(Effect.EXECUTE, recorded=False)
         except Forbidden:
             # The DAG processor can still be asked, for when it comes back.
             pass
-    write = work.invocation(Effect.WRITE), _attempts(Effect.WRITE, dags)
-    return False, await context.gate.authorize(caller, *write, recorded=recorded)
-
-
-def _attempts(effect: Effect, dags: Sequence[dict[str, Any]]) -> list[Attempt]:
-    return [Attempt(_command(COMMAND, effect), dag, frozenset(dag)) for dag in dags]
-
-
-@dataclass(frozen=True)
-class Refreshing:
-    """What is to be parsed, and how that is recorded."""
-
-    command: str
-    argv: list[str]
-    files: Sequence[File]
-    wait: bool
-    dag_id: str | None = None
-
-    def invocation(self, effect: Effect) -> Invocation:
-        """Return it as the event log sees a command."""
-        values = {"dag_id": self.dag_id} if self.dag_id else {}
-        return Invocation(_command(self.command, effect), [], values, frozenset(), masked=self.argv)
-
-
-async def _start(
-    context: Context, permit: Permit, work: Refreshing, here: bool, *, recorded: bool
-) -> Operation:
-    return await context.operations.conduct(
-        permit,
-        work.command,
-        _work(work.files, work.wait, here),
-        effect=Effect.EXECUTE if here else Effect.WRITE,
-        argv=work.argv,
-        dag_id=work.dag_id,
-        recorded=recorded,
-    )
-
-
-def _work(files: Sequence[File], wait: bool, here: bool) -> Work:
-    async def work(conductor: Conductor) -> Any:
-        parsed = await refresh.bring_up_to_date(conductor, files, wait=wait, here=here)
-        result = parsed.shown()
-        if (wait or here) and parsed.failure is not None:
-            raise Failed(parsed.failure, result=result)
-        return result
-
-    return work
+    return False, await authorize(Effect.WRITE, recorded=recorded)
 
 
 def _exists(bundle: bundles.BundleInfo, file: File) -> bool:

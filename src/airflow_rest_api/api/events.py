@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,12 +16,12 @@ from airflow_rest_api.api.operations import visible
 from airflow_rest_api.api.responses import errors, event_stream
 from airflow_rest_api.api.sse import TICK, EventStream, Lease, event
 from airflow_rest_api.errors import BadRequest
-from airflow_rest_api.operations.feed import Position
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
     from airflow_rest_api.api.context import Context
-    from airflow_rest_api.operations.model import Chunk, Operation
+    from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.operations.transcript import Block, Stream
 
 router = APIRouter(prefix="/v2/operations", tags=["operations"])
 
@@ -28,6 +29,7 @@ AT_ONCE = 256 * 1024
 """Bytes of output between two looks at whether the stream may go on."""
 PACE = 0.02
 """Seconds in which output gathers after what was just sent: an event for each line helps nobody."""
+_ID = re.compile(r"\d{1,15}", re.ASCII)
 EVENTS = event_stream("`output`, `progress`, `gap` and `state` as they come, at last `end`.")
 
 
@@ -61,61 +63,52 @@ async def follow_operation(
 
 
 async def _events(
-    context: Context, identifier: str, position: Position, lease: Lease
+    context: Context, identifier: str, position: int, lease: Lease
 ) -> AsyncGenerator[str, None]:
     async with context.operations.follow(identifier) as followed:
-        feed, shown = followed.feed, None
+        transcript, shown = followed.transcript, None
+        known: dict[Stream, int] | None = None
         while await lease.holds():
-            version, ended, operation = feed.version, feed.ended, followed.operation
-            chunks = feed.since(position, AT_ONCE)
+            version, ended, operation = transcript.version, transcript.ended, followed.operation
+            blocks = transcript.since(position, AT_ONCE)
             if not operation.state.ended and (state := _state(operation)) != shown:
                 shown = state
                 yield event("state", as_json(OperationSummary.of(operation)))
                 lease.spoke()
-            for chunk in chunks:
-                for said in _output(chunk, position):
-                    yield said
-                position = position.after(chunk)
+            for block in blocks:
+                # Not before: of what another server runs, everything is still to come at first.
+                known = transcript.ends(position) if known is None else known
+                if missing := block.offset - known[block.stream]:
+                    yield event("gap", {"stream": block.stream, "missing": missing})
+                yield _output(block)
+                position, known[block.stream] = block.seq, block.end
                 lease.spoke()
-            if not chunks and ended:
+            if not blocks and ended:
                 if operation.state.ended:
                     yield event("end", as_json(OperationEnd.of(operation)), position)
                 return
             if text := lease.heartbeat:
                 yield text
-            if chunks:
+            if blocks:
                 await asyncio.sleep(PACE)
-            await feed.changed(version, TICK)
+            await transcript.changed(version, TICK)
 
 
-def _output(chunk: Chunk, position: Position) -> list[str]:
-    """Return a chunk as events: before it, one for the output that is missing."""
-    found = []
-    known = position.offsets()[chunk.stream]
-    if chunk.offset > known:
-        found.append(event("gap", {"stream": chunk.stream, "missing": chunk.offset - known}))
-    here = position.after(chunk)
-    if chunk.stream == "progress":
-        found.append(event("progress", chunk.data.decode(errors="replace"), here))
-    else:
-        data = {
-            "stream": chunk.stream,
-            "offset": chunk.offset,
-            "at": chunk.at.isoformat(),
-            "text": chunk.data.decode(errors="replace"),
-        }
-        found.append(event("output", data, here))
-    return found
+def _output(block: Block) -> str:
+    text = block.data.decode(errors="replace")
+    if block.stream == "progress":
+        return event("progress", text, block.seq)
+    data = {"stream": block.stream, "offset": block.offset, "at": block.at.isoformat(), "text": text}
+    return event("output", data, block.seq)
 
 
 def _state(operation: Operation) -> tuple[object, ...]:
     return operation.state, operation.started_at, operation.message
 
 
-def _position(text: str | None) -> Position:
+def _position(text: str | None) -> int:
     if not text:
-        return Position()
-    try:
-        return Position.parse(text)
-    except ValueError:
-        raise BadRequest("after: this is the id of no event of an operation", argument="after") from None
+        return 0
+    if _ID.fullmatch(text) is None:
+        raise BadRequest("after: not the id of an event of this operation.", argument="after")
+    return int(text)

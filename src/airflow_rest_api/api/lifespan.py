@@ -8,8 +8,7 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.operations.heartbeat import Heart
-from airflow_rest_api.operations.janitor import Janitor
+from airflow_rest_api.operations.upkeep import Heartbeat, sweeper
 
 if TYPE_CHECKING:
     from airflow_rest_api.api.context import Context
@@ -34,17 +33,15 @@ class Upkeep:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._heart = Heart(context.operations, context.store)
+        self._heartbeat = Heartbeat(context.operations, context.store)
         settings = context.settings
-        self._janitor = Janitor(
-            context.store, count=settings.operations_kept, age=settings.operations_kept_for
-        )
+        self._sweeper = sweeper(context.store, settings.operations_kept, settings.operations_kept_for)
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin, in the background."""
-        self._heart.start()
-        self._janitor.start()
+        self._heartbeat.start()
+        self._sweeper.start()
         self._context.services.local.upkeep.start()
         self._context.usage.start()
         self._watch = asyncio.create_task(self._until_stopping())
@@ -57,14 +54,14 @@ class Upkeep:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
         context.streams.close()
-        await self._janitor.stop()
+        await self._sweeper.stop()
         await context.services.local.upkeep.stop()
         context.operations.stop(STOPPED)
         await context.engine.stop(STOPPED)
         await context.operations.settle()
         await context.services.local.close()
         await context.usage.stop()
-        await self._heart.stop()
+        await self._heartbeat.stop()
 
     async def _until_stopping(self) -> None:
         while not stopping():  # noqa: ASYNC110 - a handler of signals that is not ours wakes nobody

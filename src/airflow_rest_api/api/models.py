@@ -10,10 +10,9 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field
 from pydantic_core import PydanticSerializationError
 from typing_extensions import Self
 
-from airflow_rest_api.commands.everyday import everyday
+from airflow_rest_api.commands.discovery import search_words
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.operations.cancel import Cancel
-from airflow_rest_api.operations.model import State
+from airflow_rest_api.operations.model import Cancel, State
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Command
@@ -235,7 +234,7 @@ def summary(command: Command, refused: Forbidden | None) -> CommandSummary:
         name=command.name,
         path="/".join(command.path),
         help=command.help,
-        also=everyday(command),
+        also=search_words(command),
         effect=command.effect,
         allowed=refused is None,
         refusal=Refusal.of(refused),

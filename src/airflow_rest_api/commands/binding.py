@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from airflow_rest_api import json_text, secret_names
-from airflow_rest_api.commands import rules
+from airflow_rest_api.commands import argument_kinds
 from airflow_rest_api.commands.model import Argument
 from airflow_rest_api.commands.parsing import Occurrence, shown_name
 from airflow_rest_api.errors import BadArgument
@@ -47,10 +47,12 @@ _EXPECTED = {
 def occurrences(
     arguments: Mapping[str, Argument], actions: Mapping[str, argparse.Action], given: Mapping[str, Any]
 ) -> list[Occurrence]:
-    """Turn values by name into what would stand on the command line.
+    """
+    Return what stands on the command line for values by name.
 
-    ``arguments`` and ``actions`` are those of the command. A value of None means that the argument is not
-    given. Raises BadArgument where a value does not fit its argument.
+    :param arguments: those of the command, and so are ``actions``
+    :param given: a value of None means that the argument is not given
+    :raises BadArgument: a value does not fit its argument
     """
     found: list[Occurrence] = []
     for name, value in given.items():
@@ -75,7 +77,7 @@ def occurrences(
 
 
 def collapsed(found: Iterable[Occurrence]) -> list[Occurrence]:
-    """Keep the last of what was given several times, or all where it adds up."""
+    """Return the last of what was given several times, or all where it adds up."""
     last: dict[str, Occurrence] = {}
     kept: list[Occurrence] = []
     for action, words in found:
@@ -89,10 +91,11 @@ def collapsed(found: Iterable[Occurrence]) -> list[Occurrence]:
 def command_line(
     order: Sequence[argparse.Action], found: Sequence[Occurrence], values: Mapping[str, Any] | None = None
 ) -> list[str]:
-    """Write out the arguments: options first, then ``--``, then the positionals in their ``order``.
+    """
+    Return the words of the arguments: options first, then ``--``, then the positionals in their ``order``.
 
-    ``values`` holds what became of flags that have a negative form. Raises BadArgument where several values
-    of one option begin with a dash, which argparse has no way to take.
+    :param values: the parsed values, for flags that have a negative form
+    :raises BadArgument: one of several values of an option begins with a dash, which argparse cannot take
     """
     options: list[str] = []
     positionals: list[str] = []
@@ -139,7 +142,7 @@ def check_text(name: str | None, text: str) -> None:
 
 
 def check_size(words: Sequence[str]) -> None:
-    """Raise BadArgument where a command line is longer than anybody needs."""
+    """Raise BadArgument where a command line is too long."""
     if len(words) > MAX_WORDS:
         raise BadArgument(None, f"too many words: {len(words)}, at most {MAX_WORDS} are allowed")
     if sum(map(len, words)) > MAX_CHARACTERS:
@@ -147,7 +150,7 @@ def check_size(words: Sequence[str]) -> None:
 
 
 def check_flags(words: Sequence[str]) -> None:
-    """Raise BadArgument where more short flags are joined, or a longer value to one, than anybody writes."""
+    """Raise BadArgument where too many short flags are joined, or too long a value to one."""
     for word in words:
         if word == "--":
             return
@@ -160,13 +163,13 @@ def check_flags(words: Sequence[str]) -> None:
 def check_names(values: Mapping[str, Any]) -> None:
     """Raise BadArgument where what names an object is longer than any name can be."""
     for name, value in values.items():
-        if isinstance(value, str) and len(value) > MAX_NAME and rules.is_name(name):
+        if isinstance(value, str) and len(value) > MAX_NAME and argument_kinds.is_name(name):
             raise BadArgument(name, f"argument {name}: at most {MAX_NAME} characters are allowed")
 
 
 def check_patterns(values: Mapping[str, Any]) -> None:
     """Raise BadArgument where a regular expression is none; it is compiled, and applied to nothing."""
-    for name, flags in rules.PATTERNS.items():
+    for name, flags in argument_kinds.PATTERNS.items():
         value = values.get(name)
         if not isinstance(value, str) or (flags and not any(values.get(flag) is True for flag in flags)):
             continue
@@ -202,11 +205,11 @@ def _too_wide(pattern: str) -> bool:
 
 def check_parts(values: Mapping[str, Any]) -> None:
     """Raise BadArgument where a number is none or an address cannot be taken apart, and quote neither."""
-    for name in rules.NUMBERS:
+    for name in argument_kinds.NUMBERS:
         value = values.get(name)
         if isinstance(value, str) and value and not (value.isascii() and value.isdecimal()):
             raise BadArgument(name, f"argument {name}: takes an integer")
-    for name in rules.ADDRESSES:
+    for name in argument_kinds.ADDRESSES:
         value = values.get(name)
         try:
             if isinstance(value, str):
@@ -220,7 +223,8 @@ def check_parts(values: Mapping[str, Any]) -> None:
 def _check_required(
     arguments: Iterable[Argument], actions: Mapping[str, argparse.Action], given: Set[str]
 ) -> None:
-    """Raise BadArgument, in argparse's words, where one is missing.
+    """
+    Raise BadArgument, in argparse's words, where one is missing.
 
     argparse itself counts positionals, and would blame the last one for the first.
     """
@@ -303,7 +307,7 @@ def _flag_text(action: argparse.Action, value: Any) -> str:
 
 
 def _stands_apart(action: argparse.Action, word: str) -> bool:
-    return rules.is_secret(action) and _is_plain(word) and word != secret_names.MASK
+    return argument_kinds.is_secret(action) and _is_plain(word) and word != secret_names.MASK
 
 
 def _is_plain(word: str) -> bool:

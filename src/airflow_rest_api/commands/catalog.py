@@ -16,17 +16,18 @@ from airflow_rest_api.commands.model import Command, Invocation
 from airflow_rest_api.commands.parsing import NO_HELP, CheckingParser, Occurrence
 from airflow_rest_api.errors import BadArgument, UnknownCommand
 
-# A name longer than this is not a slip of the pen.
 _LONGEST_NAME = 60
+"""Characters of an unknown name that are looked at: a longer one is no typing error."""
 
 
 class Catalog:
     """The commands that a parser knows."""
 
     def __init__(self, parser: argparse.ArgumentParser, successors: Mapping[str, str] | None = None) -> None:
-        """Read the commands off ``parser``, which stays as it is.
+        """
+        Read the commands off ``parser``, which stays as it is.
 
-        ``successors`` has, for names that are gone, the names of the commands that took over.
+        :param successors: for names that are gone, the names of the commands that took over
         """
         found = sorted(discovery.leaves(parser), key=lambda leaf: leaf[0])
         commands = [discovery.describe(*leaf) for leaf in found]
@@ -40,7 +41,11 @@ class Catalog:
         self._successors = successors or {}
 
     def get(self, path: str | Sequence[str]) -> Command:
-        """Return the command called ``dags list``, ``dags/list`` or ``("dags", "list")``; UnknownCommand."""
+        """
+        Return the command called ``dags list``, ``dags/list`` or ``("dags", "list")``.
+
+        :raises UnknownCommand: there is none
+        """
         name = " ".join((path.replace("/", " ") if isinstance(path, str) else " ".join(path)).split())
         command = self.commands.get(name)
         if command is None:
@@ -65,10 +70,12 @@ class Catalog:
     def bind(
         self, command: Command, arguments: Mapping[str, Any], *, json_output: bool = False
     ) -> Invocation:
-        """Make an invocation of JSON values by argument name.
+        """
+        Return the invocation with JSON values by argument name.
 
-        A value of None is an argument that is not given. With ``json_output`` the command is asked for JSON
-        where it can print it and ``output`` is not given. Raises BadArgument.
+        :param arguments: a value of None is an argument that is not given
+        :param json_output: whether to ask for JSON where the command can print it and ``output`` is not given
+        :raises BadArgument: a value does not fit its argument, or the arguments the command
         """
         parser = self._parsers[command.path]
         found = binding.occurrences(command.by_name, parser.by_name, arguments)
@@ -79,10 +86,13 @@ class Catalog:
         return self._invocation(command, parser, found, given, added)
 
     def parse(self, argv: Sequence[str]) -> Invocation:
-        """Make an invocation of a command line, without the leading ``airflow``.
+        """
+        Return the invocation of a command line, without the leading ``airflow``.
 
-        The result has the same arguments, in a form of our own: abbreviations written out, options before
-        positionals. Raises UnknownCommand or BadArgument.
+        It has the same arguments, in a form of our own: with long names, options before positionals.
+
+        :raises UnknownCommand: the words begin with no command
+        :raises BadArgument: an argument is refused
         """
         words = list(argv)
         if not all(isinstance(word, str) for word in words):
@@ -129,7 +139,8 @@ class Catalog:
             wrong = [item[0] for item in _comparable(found) if item not in _comparable(understood)]
             name = wrong[0] if wrong else None
             raise BadArgument(name, f"argument {name}: the value cannot be passed on a command line")
-        shown = binding.command_line(parser._actions, masking.masked(command.path, found, values), given)
+        masked = masking.masked(command.path, found, values)
+        shown = binding.command_line(parser._actions, masked, given)
         names = {action.dest for action, _ in found} - {action.dest for action, _ in added}
         return Invocation(
             command=command,
@@ -137,7 +148,7 @@ class Catalog:
             values={name: _json_value(values.get(name)) for name in command.by_name},
             given=frozenset(names),
             masked=[*command.path, *map(masking.shortened, shown)],
-            secrets=masking.secrets(command.path, found, values),
+            secrets=masking.secrets(command.path, found, masked),
         )
 
 
@@ -146,7 +157,7 @@ def _words(name: str) -> frozenset[str]:
 
 
 def _added(command: Command, parser: CheckingParser, given: Mapping[str, Any]) -> list[Occurrence]:
-    """Return what is added to what the client gave: ``--yes``, for there is nobody to ask."""
+    """Return what is added to what the client gave: ``--yes``, as no question can be answered."""
     yes = command.argument("yes")
     if yes is None or not yes.flag or "yes" in given:
         return []
@@ -175,7 +186,8 @@ _catalog: Catalog | None = None
 
 
 def load_catalog() -> Catalog:
-    """Return the catalog of the installed Airflow.
+    """
+    Return the catalog of the installed Airflow.
 
     The first call imports Airflow's parser, which takes about a second.
     """

@@ -1,4 +1,4 @@
-"""The commands of the installed Airflow, read off its own parser."""
+"""The commands of the installed Airflow, read off its own parser, and the words by which people find them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from airflow_rest_api.commands import policy, rules
+from airflow_rest_api.commands import argument_kinds, policy
 from airflow_rest_api.commands.model import Argument, Command
 
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -94,7 +94,7 @@ def _argument(path: tuple[str, ...], leaf: argparse.ArgumentParser, action: argp
     return Argument(
         name=action.dest,
         flags=tuple(action.option_strings),
-        type=rules.value_type(action) or "string",
+        type=argument_kinds.value_type(action) or "string",
         help=_text(str(action.help), shown) if action.help and action.help != argparse.SUPPRESS else None,
         # A positional that may be left out is "required" to some versions of argparse when it takes any
         # number.
@@ -105,10 +105,10 @@ def _argument(path: tuple[str, ...], leaf: argparse.ArgumentParser, action: argp
         negative=_negative(action),
         choices=_choices(action),
         default=default,
-        file=rules.file_direction(path, action),
+        file=argument_kinds.file_direction(path, action),
         dash=isinstance(action.type, argparse.FileType) and "w" in action.type._mode,
-        secret=rules.is_secret(action),
-        server_path=rules.is_server_path(action),
+        secret=argument_kinds.is_secret(action),
+        server_path=argument_kinds.is_server_path(action),
     )
 
 
@@ -130,14 +130,20 @@ def _choices(action: argparse.Action) -> tuple[str, ...] | None:
 def _default(path: tuple[str, ...], action: argparse.Action) -> Any:
     """Return the default as a JSON value, or None where it would tell about the server."""
     value = _plain(action.default)
-    if rules.is_secret(action) or rules.is_server_path(action) or rules.file_direction(path, action):
+    if (
+        argument_kinds.is_secret(action)
+        or argument_kinds.is_server_path(action)
+        or argument_kinds.file_direction(path, action)
+    ):
         return None
-    if rules.names_a_place(value) or (rules.is_host(action) and value not in rules.HARMLESS_HOSTS):
+    if argument_kinds.names_a_place(value) or (
+        argument_kinds.is_host(action) and value not in argument_kinds.HARMLESS_HOSTS
+    ):
         return None
-    if isinstance(value, str) and rules.value_type(action) in ("integer", "number"):
+    if isinstance(value, str) and argument_kinds.value_type(action) in ("integer", "number"):
         # argparse sends text through the type function when it is the default that is used.
         try:
-            return float(value) if rules.value_type(action) == "number" else int(value)
+            return float(value) if argument_kinds.value_type(action) == "number" else int(value)
         except ValueError:
             return None
     return value
@@ -184,3 +190,97 @@ def _server_folders() -> list[tuple[re.Pattern[str], str]]:
         for folder, name in names
         if folder != os.sep
     ]
+
+
+_ENDING = ("stop", "shutdown", "cleanup", "delete")
+_SHOWING = ("list", "get", "show", "details")
+_HEALTH = ("check", "state", "states", "jobs", "workers")
+_PEOPLE = ("users", "roles")
+_OLD_DATA = ("clean", "archived", "cleanup")
+
+SEARCH_WORDS: Mapping[str, tuple[str, ...]] = {
+    "abort": _ENDING,
+    "access": (*_PEOPLE, "perm", "permissions"),
+    "account": _PEOPLE,
+    "activate": ("unpause",),
+    "alive": _HEALTH,
+    "backup": ("export",),
+    "blocked": ("deps",),
+    "broken": ("errors",),
+    "cancel": _ENDING,
+    "catchup": ("backfill",),
+    "change": ("set", "update", "add"),
+    "clean": ("clear", *_OLD_DATA),
+    "configuration": ("config",),
+    "credentials": ("connections", "variables", "fernet"),
+    "dataset": ("assets",),
+    "deactivate": ("pause",),
+    "debug": ("test", "render", "deps"),
+    "disable": ("pause",),
+    "download": ("export",),
+    "drop": ("delete", "remove", "archived"),
+    "dump": ("export",),
+    "edit": ("set", "update", "add"),
+    "enable": ("unpause",),
+    "encryption": ("fernet",),
+    "execute": ("trigger", "test", "backfill"),
+    "failed": ("errors", "deps", "states"),
+    "graph": ("show",),
+    "health": _HEALTH,
+    "heartbeat": ("jobs", "workers"),
+    "history": ("runs", "jobs"),
+    "jinja": ("render",),
+    "k8s": ("kubernetes",),
+    "kill": _ENDING,
+    "launch": ("trigger", "test"),
+    "login": _PEOPLE,
+    "logs": ("test", "errors", "states"),
+    "monitor": _HEALTH,
+    "new": ("create", "add", "set"),
+    "parse": ("reserialize", "errors", "report"),
+    "password": ("users", "connections"),
+    "permission": (*_PEOPLE, "perm", "permissions"),
+    "prune": _OLD_DATA,
+    "purge": _OLD_DATA,
+    "redo": ("clear", "backfill"),
+    "refresh": ("reserialize",),
+    "reload": ("reserialize",),
+    "remove": ("delete", "remove", "clean"),
+    "rename": ("set",),
+    "rerun": ("clear", "backfill"),
+    "restart": ("clear",),
+    "restore": ("import",),
+    "resume": ("unpause",),
+    "retry": ("clear",),
+    "rollback": ("downgrade",),
+    "run": ("trigger", "test", "backfill"),
+    "save": ("export",),
+    "schedule": ("execution", "pause", "unpause"),
+    "secret": ("connections", "variables", "fernet"),
+    "settings": ("config",),
+    "start": ("trigger", "server", "scheduler", "worker", "processor", "triggerer"),
+    "status": _HEALTH,
+    "stop": ("stop", "shutdown", "pause"),
+    "stuck": ("deps", "states"),
+    "suspend": ("pause",),
+    "sync": ("reserialize", "sync"),
+    "template": ("render",),
+    "terminate": _ENDING,
+    "tree": ("show",),
+    "trigger": ("trigger", "backfill", "materialize"),
+    "undo": ("downgrade",),
+    "upgrade": ("migrate",),
+    "upload": ("import",),
+    "validate": ("check", "lint", "errors", "test"),
+    "view": _SHOWING,
+    "web": ("server",),
+    "webserver": ("server",),
+    "why": ("deps",),
+}
+"""The words in which people look for commands, and those in the names of the commands that they mean."""
+
+
+def search_words(command: Command) -> list[str]:
+    """Return the words by which people look for a command, though they are not in its name."""
+    own = {part for word in command.path for part in word.split("-")}
+    return [word for word, meant in SEARCH_WORDS.items() if word not in own and not own.isdisjoint(meant)]

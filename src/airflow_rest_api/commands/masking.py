@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from airflow_rest_api import json_text
-from airflow_rest_api.commands import rules
+from airflow_rest_api.commands import argument_kinds
 from airflow_rest_api.commands.parsing import Occurrence
 from airflow_rest_api.errors import BadArgument
 from airflow_rest_api.secret_names import MASK, is_secret, shortest_secret
@@ -35,16 +35,17 @@ DEEPEST_EXTRA = 4
 
 
 def masked(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[str, Any]) -> list[Occurrence]:
-    """Return the arguments of the command at ``path`` with every secret value replaced.
-
-    Secret are the arguments that are so by their name, what Airflow would hide under the key it is stored
-    under, within a JSON object the values of the keys that Airflow hides, and in an address the password.
     """
-    by_key = rules.SECRET_BY_KEY.get(path)
+    Return the arguments of the command at ``path`` with every secret value replaced.
+
+    Secret are the arguments, the values of variables and the values within a JSON object that are so by their
+    name (`secret_names`), and in an address the password.
+    """
+    by_key = argument_kinds.SECRET_BY_KEY.get(path)
     secret_by_key = by_key[0] if by_key and is_secret(str(values.get(by_key[1], ""))) else None
 
     def shown(action: argparse.Action, word: str) -> str:
-        if rules.is_secret(action) or action.dest == secret_by_key:
+        if argument_kinds.is_secret(action) or action.dest == secret_by_key:
             return MASK
         return masked_text(word)
 
@@ -52,7 +53,7 @@ def masked(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[s
 
 
 def shortened(word: str) -> str:
-    """Return a word as it is kept and shown: nobody reads a megabyte of one."""
+    """Return a word as it is kept and shown: not a megabyte of one."""
     if len(word) <= LONGEST_SHOWN:
         return word
     return f"{word[:LONGEST_SHOWN]}… ({len(word)} characters)"
@@ -63,20 +64,24 @@ def masked_text(word: str) -> str:
     return _PASSWORD_IN_ADDRESS.sub(rf"\1{MASK}", _masked_json(word))
 
 
-def secrets(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return every secret in the arguments of the command at ``path``: what it must not print.
+def secrets(
+    path: tuple[str, ...], found: Sequence[Occurrence], shown: Sequence[Occurrence]
+) -> tuple[str, ...]:
+    """
+    Return every secret in the arguments of the command at ``path``: what it must not print.
 
     They are what `masked` hides, and the passwords within: of an address as it is and decoded, of an object
-    those under the keys that Airflow hides. As Airflow does, what is too short to be told from other words is
-    left out.
+    those under the keys that are secret. As Airflow does, what is too short to be distinguished from other
+    words is left out.
 
+    :param shown: what `masked` made of ``found``
     :raises BadArgument: there are more than can be looked for in what the command prints
     """
-    by_key = path in rules.SECRET_BY_KEY
+    by_key = path in argument_kinds.SECRET_BY_KEY
     result: dict[str, None] = {}
     shortest, size = shortest_secret(), 0
-    for (action, words), (_, shown) in zip(found, masked(path, found, values), strict=True):
-        for word, hidden in zip(words, shown, strict=True):
+    for (action, words), (_, masked_words) in zip(found, shown, strict=True):
+        for word, hidden in zip(words, masked_words, strict=True):
             if hidden == word:
                 continue
             all_of_it = (by_key or action.dest == EXTRA) and hidden == MASK
@@ -144,7 +149,7 @@ def _masked_json(word: str) -> str:
     except json.JSONDecodeError:
         return word
     except (ValueError, RecursionError):
-        # Too much to look into, or a number that Python does not read: nobody knows what is in it.
+        # Too much to look into, or a number that Python does not read: what is in it is not known.
         return MASK
 
 
@@ -164,4 +169,4 @@ def _hidden(value: Any) -> Any:
 
 def is_secretive(path: tuple[str, ...], actions: Sequence[argparse.Action]) -> bool:
     """Whether the command takes a value that may be secret."""
-    return path in rules.SECRET_BY_KEY or any(rules.is_secret(action) for action in actions)
+    return path in argument_kinds.SECRET_BY_KEY or any(argument_kinds.is_secret(action) for action in actions)

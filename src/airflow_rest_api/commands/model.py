@@ -13,7 +13,7 @@ STDOUT = "-"
 
 
 class Effect(str, Enum):
-    """The most that running a command may do, the graver the later."""
+    """The most that running a command may do, ordered by severity: later members outrank earlier ones."""
 
     READ = "read"
     WRITE = "write"
@@ -77,7 +77,7 @@ class Command:
     reveals_secrets: bool = False
     """Its output can hold passwords, keys, connection strings, or personal data in clear."""
     raised_by: Mapping[str, Effect] = field(default_factory=dict)
-    """Arguments that, when given, make the effect a graver one."""
+    """Arguments that, when given, make the effect a more severe one."""
     revealed_by: str | None = None
     """The argument without which nothing secret is shown, where the command has one."""
     grants_access: bool = False
@@ -109,7 +109,8 @@ class Command:
         ]
 
     def effect_of(self, given: Iterable[str]) -> Effect:
-        """Return the effect when the arguments called ``given`` are given.
+        """
+        Return the effect when the arguments called ``given`` are given.
 
         This is what permissions are about: ``dags list`` reads, ``dags list --local`` runs the DAG files.
         """
@@ -149,7 +150,7 @@ class Invocation:
 
     @property
     def effect(self) -> Effect:
-        """The effect of this very invocation: the command's, or a graver one that an argument asks for."""
+        """The effect of this invocation: the command's, or a more severe one that an argument asks for."""
         return self.command.effect_of(self.given)
 
     @property

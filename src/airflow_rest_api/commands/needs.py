@@ -13,7 +13,7 @@ from typing import Any
 from airflow_rest_api.commands.model import Effect
 
 VERBS: Mapping[str, str] = {"GET": "read", "POST": "create", "PUT": "edit", "DELETE": "delete"}
-"""What a method of Airflow's auth managers (`ResourceMethod`) lets somebody do."""
+"""What a method of Airflow's auth managers (`ResourceMethod`) stands for."""
 
 PARTS: Mapping[str, str] = {
     "AUDIT_LOG": "audit log",
@@ -115,7 +115,7 @@ class Ask:
     """
     One question to the auth manager: a need, with the objects that it came to.
 
-    :ivar names: None: all of the kind; empty: any one of them, which is only told and never asked
+    :ivar names: None: all of the kind; empty: any one of them, for messages alone
     """
 
     resource: Resource
@@ -124,7 +124,7 @@ class Ask:
     names: tuple[str, ...] | None
 
     def __str__(self) -> str:
-        """Return what somebody has to have, in words."""
+        """Return the permission that is needed, in words."""
         objects = named(self.resource.value, self.names)
         return permission(self.resource, self.method, self.entity, objects)
 
@@ -192,7 +192,7 @@ def _objects(need: Need) -> str:
 
 def permission(resource: Resource, method: str, entity: str | None, of: str) -> str:
     """
-    Return a permission as what somebody has to have: `permission to edit the pool 'a'`.
+    Return a permission in words: `permission to edit the pool 'a'`.
 
     :param entity: as in `Need`
     :param of: the objects, such as `every pool`; not looked at where the kind has none

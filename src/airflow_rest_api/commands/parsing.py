@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any, NoReturn
 
-from airflow_rest_api.commands import rules
+from airflow_rest_api.commands import argument_kinds
 from airflow_rest_api.errors import BadArgument
 
 Occurrence = tuple[argparse.Action, list[str]]
@@ -24,14 +24,19 @@ _ECHOES = ("unrecognized arguments: ", "ignored explicit argument ")
 
 
 class CheckingParser(argparse.ArgumentParser):
-    """Checks the arguments of one command.
+    """
+    Checks the arguments of one command.
 
     It is made from the parser of the command, which it leaves as it is. It may be used by several threads at
     once.
     """
 
     def __init__(self, leaf: argparse.ArgumentParser, secretive: bool = False) -> None:
-        """Copy ``leaf``; ``secretive`` where a value may be a secret, so that no message repeats one."""
+        """
+        Copy ``leaf``.
+
+        :param secretive: whether a value may be a secret, so that no message repeats one
+        """
         super().__init__(
             prog=leaf.prog,
             prefix_chars=leaf.prefix_chars,
@@ -51,10 +56,10 @@ class CheckingParser(argparse.ArgumentParser):
         self._by_shown_name = {shown_name(action): action.dest for action in self._actions}
 
     def check(self, words: Sequence[str]) -> tuple[dict[str, Any], list[Occurrence]]:
-        """Parse ``words``.
+        """
+        Return what the parser makes of ``words`` by argument name, and the arguments in their order.
 
-        Returns what the parser made of them by argument name, and the arguments in the order they were found.
-        Raises BadArgument, in argparse's words.
+        :raises BadArgument: in argparse's words
         """
         run = copy.copy(self)
         run.seen = []
@@ -69,7 +74,7 @@ class CheckingParser(argparse.ArgumentParser):
         return namespace, [(action, values) for action, values in run.seen if values or action.option_strings]
 
     def error(self, message: str) -> NoReturn:
-        """Raise what argparse has to say, where Airflow's parser would print its help and exit."""
+        """Raise argparse's message, where Airflow's parser would print its help and exit."""
         raise self._bad_argument(None, message)
 
     def print_help(self, file: Any = None) -> NoReturn:
@@ -87,12 +92,12 @@ class CheckingParser(argparse.ArgumentParser):
         return values
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        if rules.value_type(action) == "datetime" and len(arg_string) > LONGEST_MOMENT:
+        if argument_kinds.value_type(action) == "datetime" and len(arg_string) > LONGEST_MOMENT:
             problem = f"no date and time has more than {LONGEST_MOMENT} characters"
             raise argparse.ArgumentError(action, problem)
         try:
             value = super()._get_value(action, arg_string)
-            if rules.value_type(action) == "datetime" and not _is_moment(value):
+            if argument_kinds.value_type(action) == "datetime" and not _is_moment(value):
                 # Durations and spans of time are texts that pendulum takes as well.
                 raise argparse.ArgumentError(action, f"invalid parse value: {arg_string!r}")
             return value
@@ -120,7 +125,11 @@ class CheckingParser(argparse.ArgumentParser):
             if message.startswith(echo):
                 return echo.rstrip(": ")
         harmless = message.startswith(("expected ", "the following "))
-        return "invalid value" if action is not None and rules.is_secret(action) and not harmless else message
+        return (
+            "invalid value"
+            if action is not None and argument_kinds.is_secret(action) and not harmless
+            else message
+        )
 
 
 def shown_name(action: argparse.Action) -> str:
@@ -133,7 +142,7 @@ def shown_name(action: argparse.Action) -> str:
 def _harmless(action: argparse.Action) -> argparse.Action:
     """Copy an argument, without a type function that may do more than convert; sort its choices."""
     twin = copy.copy(action)
-    if rules.value_type(action) is None:
+    if argument_kinds.value_type(action) is None:
         twin.type = None
         twin.choices = None
     elif isinstance(action.choices, (set, frozenset)):

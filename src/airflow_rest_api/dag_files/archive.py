@@ -1,4 +1,4 @@
-"""Archives: unpacked file by file within the bounds of a deployment, and never by their own word."""
+"""Archives: unpacked file by file within the bounds of a deployment; nothing in their records is believed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from typing import Any, BinaryIO, cast
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, Any, BinaryIO, cast
 
-from airflow_rest_api.dag_files.names import clean, left_out
-from airflow_rest_api.dag_files.upload import CHUNK, Received, Stream
+from airflow_rest_api.dag_files.upload import CHUNK, Received, Stream, clean, left_out
 from airflow_rest_api.errors import BadArchive, BadPath, TooLarge
 
 ENDINGS = (".zip", ".tar.gz", ".tgz")
@@ -59,7 +60,7 @@ def unpack(name: str, content: BinaryIO, received: Received) -> None:
     """
     Unpack an archive.
 
-    :param name: by whose ending the kind is told
+    :param name: its ending tells the kind
     :param content: can be read anywhere (seek)
     :raises BadArchive: of another kind, damaged, or with something in it that is no plain file
     :raises BadPath: a file in it cannot be called that
@@ -75,11 +76,13 @@ def unpack(name: str, content: BinaryIO, received: Received) -> None:
     limit = received.size + min(received.room(), FREE + MOST_PACKED * packed)
     try:
         if name.lower().endswith(".zip"):
-            _unpack_zip(content, received, limit)
+            _check_directory(content, received)
+            with zipfile.ZipFile(content) as archive:
+                _take(_zip_entries(archive), received, limit)
         else:
             _unpack_tar(content, received, limit)
     except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, struct.error, gzip.BadGzipFile):
-        # Their words are about bytes that no client can do anything about.
+        # Their messages are about bytes, which help no client.
         raise BadArchive("it is damaged, or of another kind than its name says") from None
     except (NotImplementedError, RuntimeError, ValueError, OverflowError):
         raise BadArchive("it is packed in a way that is not taken") from None
@@ -87,30 +90,51 @@ def unpack(name: str, content: BinaryIO, received: Received) -> None:
         raise BadArchive("there is no file in it")
 
 
-def _unpack_zip(content: BinaryIO, received: Received, limit: int) -> None:
-    _check_directory(content, received)
+@dataclass(frozen=True)
+class _Entry:
+    """
+    A file as an archive has it.
+
+    :ivar refusal: why it is not taken, None where it is
+    """
+
+    name: str
+    folder: bool
+    refusal: str | None
+    open: Callable[[], IO[bytes] | None]
+
+
+def _take(entries: Iterable[_Entry], received: Received, limit: int) -> None:
     passed = 0
-    with zipfile.ZipFile(content) as archive:
-        for entry in archive.infolist():
-            received.count()
-            name = _zip_name(entry)
-            kind = stat.S_IFMT(entry.external_attr >> 16)
-            if name.endswith("/") or kind == stat.S_IFDIR:
-                if name.strip("/") != ".":
-                    clean(name, "archive")
-                continue
-            if kind not in (0, stat.S_IFREG):
-                raise BadArchive(f"{name[:200]!r} is no plain file but a link, a device or a pipe")
-            if entry.flag_bits & _ENCRYPTED:
-                raise BadArchive(f"{name[:200]!r} is encrypted")
-            if entry.compress_type not in _METHODS:
-                raise BadArchive(f"{name[:200]!r} is packed in a way that is not taken: use deflate")
-            if left_out(clean(name, "archive")):
-                passed += 1
-                continue
-            with archive.open(entry) as stream:
-                received.add(name, _Bounded(stream, received, limit), "archive")
-    _tell(received, passed)
+    for entry in entries:
+        received.count()
+        if entry.folder:
+            if entry.name.strip("/") not in ("", "."):
+                clean(entry.name, "archive")
+        elif entry.refusal is not None:
+            raise BadArchive(f"{entry.name[:200]!r} is {entry.refusal}")
+        elif left_out(clean(entry.name, "archive")):
+            passed += 1
+        elif (content := entry.open()) is not None:
+            with content:
+                received.add(entry.name, _Bounded(content, received, limit), "archive")
+    if passed:
+        received.warnings.append(
+            f"{passed} file(s) of the archive were left out: caches, and what belongs to Git or to macOS."
+        )
+
+
+def _zip_entries(archive: zipfile.ZipFile) -> Iterator[_Entry]:
+    for info in archive.infolist():
+        name, kind = _zip_name(info), stat.S_IFMT(info.external_attr >> 16)
+        refusal = None
+        if kind not in (0, stat.S_IFREG):
+            refusal = "no plain file but a link, a device or a pipe"
+        elif info.flag_bits & _ENCRYPTED:
+            refusal = "encrypted"
+        elif info.compress_type not in _METHODS:
+            refusal = "packed in a way that is not taken: use deflate"
+        yield _Entry(name, name.endswith("/") or kind == stat.S_IFDIR, refusal, partial(archive.open, info))
 
 
 def _check_directory(content: BinaryIO, received: Received) -> None:
@@ -157,46 +181,20 @@ def _unpack_tar(content: BinaryIO, received: Received, limit: int) -> None:
         plain.seek(0)
         guarded = cast("BinaryIO", _Guarded(plain))
         with tarfile.open(fileobj=guarded, mode="r:", tarinfo=_Member) as archive:
-            _take(archive, received, limit)
+            _take(_tar_entries(archive), received, limit)
             plain.seek(archive.offset)
             # Python's module takes a damaged header for the end.
             if plain.read(tarfile.BLOCKSIZE).strip(b"\0"):
                 raise BadArchive("it is damaged")
 
 
-def _take(archive: tarfile.TarFile, received: Received, limit: int) -> None:
-    passed = 0
-    for member in _members(archive, received):
-        if member.isdir():
-            if member.name.strip("/") not in ("", "."):
-                clean(member.name, "archive")
-            continue
-        if member.type not in _PLAIN or member.sparse is not None:
-            kind = _KINDS.get(member.type, "something else")
-            raise BadArchive(f"{member.name[:200]!r} is no plain file but {kind}")
-        if left_out(clean(member.name, "archive")):
-            passed += 1
-            continue
-        stream = archive.extractfile(member)
-        if stream is None:
-            raise BadArchive(f"{member.name[:200]!r} is no plain file")
-        received.add(member.name, _Bounded(cast("Stream", stream), received, limit), "archive")
-    _tell(received, passed)
-
-
-def _members(archive: tarfile.TarFile, received: Received) -> Iterator[tarfile.TarInfo]:
+def _tar_entries(archive: tarfile.TarFile) -> Iterator[_Entry]:
     while (member := archive.next()) is not None:
-        received.count()
         # It remembers all that it has seen.
         archive.members = []  # type: ignore[attr-defined]
-        yield member
-
-
-def _tell(received: Received, passed: int) -> None:
-    if passed:
-        received.warnings.append(
-            f"{passed} file(s) of the archive were left out: caches, and what belongs to Git or to macOS."
-        )
+        plain = member.type in _PLAIN and member.sparse is None
+        refusal = None if plain else f"no plain file but {_KINDS.get(member.type, 'something else')}"
+        yield _Entry(member.name, member.isdir(), refusal, partial(archive.extractfile, member))
 
 
 def _bomb(limit: int) -> TooLarge:
@@ -251,7 +249,7 @@ class _Guarded:
         self._file = file
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes; contents are read in pieces: whoever asks for more reads a record."""
+        """Return the next bytes; contents are read in pieces, so that more at once is a record."""
         if size < 0 or size > 16 * LARGEST_ENTRY:
             raise BadArchive("a record in it is larger than any that is taken")
         return self._file.read(size)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from airflow_rest_api.airflow import bundles as airflow_bundles
-from airflow_rest_api.dag_files.control import can_make, effective_user
-from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.errors import BadFolder, BundleNotWritable, UnknownBundle
 
 DAGS_FOLDER = "dags-folder"
@@ -36,7 +37,7 @@ class BundleInfo:
 
 
 @dataclass(frozen=True)
-class Place:
+class BundleFolder:
     """
     A folder of a bundle that files can be put into; it need not exist yet.
 
@@ -88,16 +89,16 @@ def named(name: str | None) -> BundleInfo:
     raise UnknownBundle(f"Say which bundle: one of {names}.")
 
 
-def resolve(bundle: str | None, folder: str = "") -> Place:
+def resolve(bundle: str | None, folder: str = "") -> BundleFolder:
     """
     Return the place in a bundle that a client names.
 
     :param bundle: its name, None for the default: see `named`
     :param folder: relative to the bundle, with slashes; empty for the bundle itself
     :raises UnknownBundle: no such bundle, or several among which none is the default
-    :raises BundleNotWritable: its files come from elsewhere, or the folder cannot be written on this host,
-        nor made there by a deployment: see `control.can_make`
-    :raises BadPath: not a relative path inside the bundle
+    :raises NotWritable: its files come from elsewhere, or the folder cannot be written on this host, nor made
+        there by a deployment: see `can_make`
+    :raises BadName: not a relative path inside the bundle
     :raises BadFolder: a file, or there is a symbolic link in it
     """
     info = named(bundle)
@@ -112,11 +113,11 @@ def resolve(bundle: str | None, folder: str = "") -> Place:
     relative = clean(folder, "folder") if folder else ""
     path = Path(os.path.realpath(root / relative))
     if path != root / relative:
-        # Through a link the same file would have two names, or lie outside.
+        # Through a link the same file would have two names, or be outside.
         raise BadFolder(folder, "has a symbolic link in it")
     if path.exists() and not path.is_dir():
         raise BadFolder(folder, "is a file")
-    return Place(info, root, relative)
+    return BundleFolder(info, root, relative)
 
 
 def _info(bundle: airflow_bundles.Configured) -> BundleInfo:
@@ -133,6 +134,37 @@ def _info(bundle: airflow_bundles.Configured) -> BundleInfo:
     return BundleInfo(
         bundle.name, kind, None, False, f"only {bundle.classpath} knows where its files come from."
     )
+
+
+def can_make(root: Path) -> bool:
+    """
+    Return whether a bundle's folder that is missing is made with the first file that is put into it.
+
+    So it is where the folder above belongs to the user of this process, as AIRFLOW_HOME does, in which a new
+    Airflow has no `dags` yet. Anywhere else something may be missing that no files must be put in the place
+    of, such as a file system that is not mounted.
+
+    :param root: without symbolic links
+    """
+    try:
+        above = root.parent.stat()
+    except OSError:
+        return False
+    return (
+        not os.path.lexists(root)
+        and stat.S_ISDIR(above.st_mode)
+        and above.st_uid == os.geteuid()
+        and os.access(root.parent, os.W_OK | os.X_OK)
+    )
+
+
+def effective_user() -> str:
+    """Return the name and the number of the user as whom this process writes."""
+    number = os.geteuid()
+    try:
+        return f"{pwd.getpwuid(number).pw_name}, uid {number}"
+    except KeyError:
+        return f"uid {number}"
 
 
 def _unwritable(root: Path) -> str | None:

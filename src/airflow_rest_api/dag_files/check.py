@@ -1,32 +1,39 @@
-"""Looking into DAG files before they count: in a child of the engine, within limits of time and memory."""
+"""The check of DAG files before they are deployed: in a child process, within limits of time and memory."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow import dag_owners
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files.child import check as child
-from airflow_rest_api.dag_files.report import BrokenFile, Duplicate, Findings, FoundDag, findings
+from airflow_rest_api.dag_files.child.worker import CheckOrder
+from airflow_rest_api.dag_files.order import BrokenFile, Duplicate, FoundDag
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.errors import NoSpace
 from airflow_rest_api.room import has_room
 
 if TYPE_CHECKING:
-    from airflow_rest_api.dag_files.bundles import Place
+    from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.upload import Received
-    from airflow_rest_api.operations.conduct import Conductor, Finished
+    from airflow_rest_api.operations.runs import Finished, WorkContext
 
 MIB = 2**20
 LARGEST_RESULT = 64 * MIB
 
+LONGEST = 2000
+"""Characters of any text in a finding."""
+MOST_DAGS = 5000
+MOST_TASKS = 2000
+MOST_WARNINGS = 200
+
 ANOTHER = "another file"
-"""The owner of a DAG that somebody may not hear of."""
+"""The owner of a DAG that the user may not know of."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,21 @@ class CheckLimits:
     memory: int = 2048
 
 
-async def check(conductor: Conductor, place: Place, received: Received, limits: CheckLimits) -> Findings:
+@dataclass
+class Findings:
+    """
+    What a check found.
+
+    :ivar files: those that were parsed
+    """
+
+    files: list[str] = field(default_factory=list)
+    dags: list[FoundDag] = field(default_factory=list)
+    errors: list[BrokenFile] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+async def check(work: WorkContext, place: BundleFolder, received: Received, limits: CheckLimits) -> Findings:
     """
     Parse the files as if they were in their bundle already.
 
@@ -54,7 +75,7 @@ async def check(conductor: Conductor, place: Place, received: Received, limits: 
     cwd = received.private_folder("cwd")
     view.mkdir()
     paths = [file.path for file in received.files]
-    order = child.order(
+    order = CheckOrder(
         root=str(place.root),
         bundle=place.bundle.name,
         view=str(view),
@@ -64,21 +85,23 @@ async def check(conductor: Conductor, place: Place, received: Received, limits: 
         result=str(result),
     )
     # The files have a limit of their own; what checks them is our own code.
-    job = Job([order], shown=["check"], entry=child.ENTRY, cwd=str(cwd), mask=True, limited=False)
-    finished = await conductor.run(job)
-    for text, stream in ((finished.stdout, "stdout"), (finished.stderr, "stderr")):
-        conductor.say(_in_clients_words(text, view, place.root), "stderr" if stream == "stderr" else "stdout")
-    said = await asyncio.to_thread(_read, result)
-    if said is None:
+    job = Job(
+        [child.argument(order)], shown=["check"], entry=child.ENTRY, cwd=str(cwd), mask=True, limited=False
+    )
+    finished = await work.run(job)
+    work.say(_without_folders(finished.stdout, view, place.root))
+    work.say(_without_folders(finished.stderr, view, place.root), "stderr")
+    found = await asyncio.to_thread(_read, result)
+    if found is None:
         if not await asyncio.to_thread(has_room, received.path):
             raise NoSpace
-        return Findings((), (), (BrokenFile(paths[0], None, _why(finished)),), ())
-    return findings(said, paths)
+        return Findings(errors=[BrokenFile(paths[0], None, _why(finished))])
+    return findings(found, paths)
 
 
 async def duplicates(
     bundle: str,
-    dags: Iterable[FoundDag],
+    dags: Collection[FoundDag],
     root: Path,
     files: Collection[str],
     covers: Callable[[str, str], bool],
@@ -87,16 +110,15 @@ async def duplicates(
     Return the DAGs that another file defines as well.
 
     :param files: of the deployment: what Airflow knows of them is about to change
-    :param covers: whether whoever asks may hear of a file of a bundle
+    :param covers: whether the user may know of a file of a bundle
     """
     found: list[Duplicate] = []
     first: dict[str, str] = {}
-    known = list(dags)
-    for dag in known:
+    for dag in dags:
         if first.setdefault(dag.dag_id, dag.file) != dag.file:
             found.append(Duplicate(dag.dag_id, dag.file, f"{bundle}:{first[dag.dag_id]}"))
     owners = await ask(dag_owners.owners, list(first))
-    for dag in known:
+    for dag in dags:
         owner = owners.get(dag.dag_id)
         if owner is None or owner == (bundle, dag.file):
             continue
@@ -105,6 +127,60 @@ async def duplicates(
             continue
         found.append(Duplicate(dag.dag_id, dag.file, f"{owner[0]}:{owner[1]}" if covers(*owner) else ANOTHER))
     return found
+
+
+def findings(result: Any, paths: Iterable[str]) -> Findings:
+    """
+    Read the result of a child, a `CheckResult` if it is right; the code of the files ran there, so it can be
+    anything.
+
+    :param paths: the files that were to be checked
+    """
+    known = set(paths)
+    found = Findings()
+    for path, value in _mapping(_mapping(result).get("files")).items():
+        if path not in known:
+            continue
+        finding = _mapping(value)
+        found.files.append(path)
+        found.dags += [_dag(path, _mapping(dag)) for dag in _items(finding.get("dags"), MOST_DAGS)]
+        found.errors += [_error(path, _mapping(error)) for error in _items(finding.get("errors"), MOST_DAGS)]
+        found.warnings += _texts(finding.get("warnings"), MOST_WARNINGS)
+    ignored = [path for path in _texts(_mapping(result).get("ignored"), len(known)) if path in known]
+    found.warnings += [f"{path}: an .airflowignore has Airflow pass over it." for path in ignored]
+    del found.warnings[MOST_WARNINGS:]
+    return found
+
+
+def _dag(path: str, dag: Mapping[str, Any]) -> FoundDag:
+    return FoundDag(
+        dag_id=_text(dag.get("dag_id")),
+        file=path,
+        tasks=_texts(dag.get("tasks"), MOST_TASKS),
+        schedule=_text(dag.get("schedule")),
+        tags=_texts(dag.get("tags"), MOST_TASKS),
+    )
+
+
+def _error(path: str, error: Mapping[str, Any]) -> BrokenFile:
+    line = error.get("line")
+    return BrokenFile(path, line if type(line) is int else None, _text(error.get("message")))
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: Any, most: int) -> list[Any]:
+    return value[:most] if isinstance(value, list) else []
+
+
+def _texts(value: Any, most: int) -> list[str]:
+    return [_text(item) for item in _items(value, most) if isinstance(item, str)]
+
+
+def _text(value: Any) -> str:
+    return value[:LONGEST].encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def _read(result: Path) -> Any:
@@ -122,8 +198,7 @@ def _why(finished: Finished) -> str:
     return f"The check did not come to its end (exit code {finished.outcome.exit_code})."
 
 
-def _in_clients_words(text: bytes, view: Path, root: Path) -> str:
-    words = text.decode(errors="replace")
+def _without_folders(text: str, view: Path, root: Path) -> str:
     for folder in (view, root):
-        words = words.replace(f"{folder}/", "")
-    return words
+        text = text.replace(f"{folder}/", "")
+    return text

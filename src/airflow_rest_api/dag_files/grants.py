@@ -9,41 +9,29 @@ from typing import TYPE_CHECKING
 
 from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import DEPLOY, Ask, Resource
-from airflow_rest_api.commands.policy import refusal
+from airflow_rest_api.commands.policy import OWN, own_command, refusal
 from airflow_rest_api.dag_files import bundles
-from airflow_rest_api.dag_files.names import clean
+from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.errors import Forbidden, UnknownBundle
 from airflow_rest_api.security.decision import Decision
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Invocation
-    from airflow_rest_api.dag_files.bundles import Place
+    from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.security.access import Gate, Permit
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.security.decision import Attempt, Permissions
 
 COMMANDS: Mapping[str, Effect] = {
-    "deploy_dag": Effect.EXECUTE,
-    "check_dag_files": Effect.EXECUTE,
-    "rollback_dag_file": Effect.EXECUTE,
-    "delete_dag_file": Effect.WRITE,
-    "read_dag_files": Effect.READ,
-    "refresh_dag_file": Effect.WRITE,
+    name: rule.effect for name, rule in OWN.items() if DEPLOY in {need.entity for need in rule.needs}
 }
 """What can be done to DAG files, by the names that operations, the event log and the switches know."""
-
-LONGEST = 200
-"""Characters of a folder: Flask-AppBuilder's names of resources have 250."""
-
-
-class BadFolders(ValueError):
-    """The option cannot be read."""
 
 
 @dataclass(frozen=True)
 class Scope:
     """
-    Where somebody may deploy.
+    Where a user may deploy.
 
     :ivar everywhere: in all bundles
     :ivar folders: else those granted, each a bundle and a folder in it, empty for all of the bundle
@@ -53,23 +41,23 @@ class Scope:
     folders: tuple[tuple[str, str], ...] = ()
 
     def covers(self, bundle: str, path: str) -> bool:
-        """Return whether a file, or a folder as such, is theirs."""
+        """Return whether a file, or a folder as such, is in it."""
         return self.everywhere or self._folder(bundle, path) is not None
 
-    def enter_unchecked(self) -> None:
-        """Raise Forbidden where files must not be put in place whatever is found in them."""
+    def require_everywhere(self) -> None:
+        """Raise Forbidden for a user who may not deploy files without their check."""
         if not self.everywhere:
             raise Forbidden(
                 "Only who may deploy everywhere deploys without a check: elsewhere a file could take over "
                 "the DAGs of other folders."
             )
 
-    def place(self, command: str, bundle: str | None, folder: str) -> Place:
+    def place(self, command: str, bundle: str | None, folder: str) -> BundleFolder:
         """
-        Return the place that a client names; who has nothing there is not told what is. Blocks.
+        Return the place that a client names, without a word of it for a user who has nothing there. Blocks.
 
-        :raises Forbidden: nothing in the folder, or on the way from it to its files, is theirs
-        :raises Problem: see `bundles.resolve`
+        :raises Forbidden: nothing in the folder, or on the way from it to its files, is in it
+        :raises ApiError: see `bundles.resolve`
         """
         if not self.everywhere:
             bundle = bundle if bundle is not None else self._default()
@@ -93,7 +81,7 @@ class Scope:
         return self.covers(bundle, folder) or any(not folder or way.startswith(folder + "/") for way in ways)
 
     def asks(self, bundle: str, paths: Iterable[str]) -> tuple[Ask, ...]:
-        """Return what somebody else needs to do the same."""
+        """Return what another user needs to do the same."""
         if self.everywhere:
             return (_ask(DEPLOY),)
         found = {self._folder(bundle, path) for path in paths}
@@ -110,7 +98,7 @@ class Grants:
     """
     Decides about DAG files.
 
-    :param folders: those that deployment can be granted for on their own: see `parse`
+    :param folders: those that deployment can be granted for on their own: see `option_values.folders`
     """
 
     def __init__(self, gate: Gate, folders: Iterable[tuple[str, str]] = ()) -> None:
@@ -119,10 +107,10 @@ class Grants:
 
     async def scope(self, caller: Caller, command: str) -> Scope:
         """
-        Return where somebody may do something.
+        Return where a user may run a command.
 
         :param command: one of `COMMANDS`
-        :raises Forbidden: nowhere, or nobody may because of an option
+        :raises Forbidden: nowhere, or an option switches it off for all
         """
         self._on(command)
         if await caller.is_admin():
@@ -131,8 +119,8 @@ class Grants:
         _require(scope, command)
         return scope
 
-    async def enter(self, caller: Caller, command: str, bundle: str, paths: Iterable[str]) -> Scope:
-        """Return the scope of somebody who may do something to all of some files; raise Forbidden."""
+    async def check(self, caller: Caller, command: str, bundle: str, paths: Iterable[str]) -> Scope:
+        """Return the scope of a user who may run a command on all of some files; raise Forbidden."""
         scope = await self.scope(caller, command)
         _require(scope, command, bundle, paths)
         return scope
@@ -148,10 +136,10 @@ class Grants:
         recorded: bool = True,
     ) -> Permit:
         """
-        Return the permit to do something to files.
+        Return the permit to run a command on files.
 
         :param invocation: what is done, by a name of `COMMANDS`
-        :param attempts: what it comes to besides
+        :param attempts: of commands that it runs besides
         :param recorded: whether a refusal is
         :raises Forbidden: not all of the files are the caller's
         """
@@ -166,11 +154,11 @@ class Grants:
         return await self._gate.authorize(caller, invocation, attempts, rule=rule, recorded=recorded)
 
     def _on(self, command: str) -> None:
-        """Raise SwitchedOff where nobody may, because of an option."""
-        self._gate.on(described(command))
+        """Raise SwitchedOff where an option switches a command off for all."""
+        self._gate.on(command_of(command))
         if command != "read_dag_files":
-            # Who switched off deployment meant every way to it; but not all of them run the code of DAGs.
-            self._gate.on(described("deploy_dag", COMMANDS[command]))
+            # Deployment switched off means every way to it; but not all of them run the code of DAGs.
+            self._gate.on(command_of("deploy_dag", COMMANDS[command]))
 
     def _granted(self, permissions: Permissions) -> Scope:
         def holds(what: str) -> bool:
@@ -192,29 +180,14 @@ def _require(scope: Scope, command: str, bundle: str = "", paths: Iterable[str] 
             )
 
 
-def parse(text: str) -> tuple[tuple[str, str], ...]:
-    """
-    Read the option `deploy_folders`: `bundle` or `bundle/folder`, with commas between them.
-
-    :raises BadFolders: with the reason
-    """
-    found = []
-    for word in filter(None, (part.strip() for part in text.split(","))):
-        bundle, *parts = word.split("/")
-        if not bundle or any(part in ("", ".", "..") for part in parts) or len(word) > LONGEST:
-            raise BadFolders(f"{word[:LONGEST]!r} is not bundle/folder")
-        found.append((bundle, "/".join(parts)))
-    return tuple(found)
-
-
 def entity(bundle: str, folder: str) -> str:
     """Return the power that is deployment in one folder."""
     return f"{DEPLOY} {bundle}/{folder}" if folder else f"{DEPLOY} {bundle}"
 
 
-def described(command: str, effect: Effect | None = None) -> Command:
+def command_of(command: str, effect: Effect | None = None) -> Command:
     """Return what is done to DAG files as the rest of the plugin sees a command."""
-    return Command((command,), "", None, (), effect or COMMANDS[command])
+    return own_command(command, effect)
 
 
 def _ask(what: str) -> Ask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,14 +10,24 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from airflow_rest_api.dag_files import history_rows
-from airflow_rest_api.dag_files.tables import CONTENT, DAG, DEPLOYMENT, FILE, bundle_key, file_key
-from airflow_rest_api.dag_files.versions import DeployedDag, Deployment, NewVersion, Version, now
-from airflow_rest_api.errors import UnknownDeployment, UnknownVersion
-from airflow_rest_api.storage.schema import LONGEST_NAME, storable
+from airflow_rest_api.dag_files import history_tables
+from airflow_rest_api.dag_files.history_tables import (
+    CONTENT,
+    DAG,
+    DEPLOYMENT,
+    FILE,
+    DeployedDag,
+    Deployment,
+    NewVersion,
+    Version,
+    bundle_key,
+    file_key,
+    now,
+)
+from airflow_rest_api.errors import TooLarge, UnknownDeployment, UnknownVersion
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -31,12 +42,16 @@ LEFT = timedelta(days=7)
 
 ATTEMPTS = 3
 
+MOST_LINES = 10_000
+"""Of each version: comparing takes the product of the two, in the worst case."""
+MOST_BYTES = 2 * 1024 * 1024
+
 
 class History:
     """
     The versions of the files of all bundles.
 
-    What changes a bundle's history is called by whoever has the lock of that bundle.
+    What changes a bundle's history is only for the holder of the lock of that bundle.
 
     :param kept: versions of each file
     """
@@ -46,50 +61,19 @@ class History:
         self._kept = kept
 
     async def begin(self, deployment: Deployment, versions: Sequence[NewVersion]) -> None:
-        """Keep what is about to be put in place; nobody sees it before `complete`."""
+        """Keep what is about to be put in place; it is not visible before `complete`."""
         # Before anything is kept: what they alone used goes with them, and it may come again now.
+        bundle, before = deployment.bundle, deployment.at - LEFT
         await self._database.run(
-            lambda connection: history_rows.forget_left(
-                connection, deployment.bundle, deployment.id, deployment.at - LEFT
-            )
+            partial(history_tables.forget_left, bundle=bundle, identifier=deployment.id, before=before)
         )
-        for batch in history_rows.batches(versions):
-            await self._database.run(partial(history_rows.keep, bundle=deployment.bundle, contents=batch))
+        for batch in history_tables.batches(versions):
+            await self._database.run(partial(history_tables.keep, bundle=bundle, contents=batch))
 
         def work(connection: Connection) -> None:
-            # It may be there where nobody heard whether this came to pass the first time.
-            history_rows.drop(connection, deployment.id)
-            connection.execute(
-                insert(DEPLOYMENT).values(
-                    id=deployment.id,
-                    kind=deployment.kind,
-                    state=history_rows.WRITING,
-                    bundle=deployment.bundle,
-                    user=storable(deployment.user, LONGEST_NAME),
-                    at=deployment.at,
-                    operation_id=deployment.operation_id,
-                    count=deployment.count,
-                )
-            )
-            keys = [file_key(deployment.bundle, new.path) for new in versions]
-            numbers = history_rows.newest_numbers(connection, keys)
-            rows = []
-            for key, new in zip(keys, versions, strict=True):
-                numbers[key] = numbers.get(key, 0) + 1
-                rows.append(
-                    {
-                        "key": key,
-                        "version": numbers[key],
-                        "deployment_id": deployment.id,
-                        "bundle": deployment.bundle,
-                        "path": new.path,
-                        "change": new.change,
-                        "sha256": new.sha256,
-                        "size": new.size,
-                    }
-                )
-            for start in range(0, len(rows), history_rows.TOGETHER):
-                connection.execute(insert(FILE), rows[start : start + history_rows.TOGETHER])
+            # It is there where the answer to the first attempt was lost.
+            history_tables.drop(connection, deployment.id)
+            history_tables.add(connection, deployment, versions)
 
         await self._database.run(work)
 
@@ -98,10 +82,10 @@ class History:
 
         def work(connection: Connection) -> None:
             done = connection.execute(
-                update(DEPLOYMENT).where(DEPLOYMENT.c.id == identifier).values(state=history_rows.LIVE)
+                update(DEPLOYMENT).where(DEPLOYMENT.c.id == identifier).values(state=history_tables.LIVE)
             )
             if done.rowcount:
-                history_rows.prune(connection, identifier, self._kept)
+                history_tables.prune(connection, identifier, self._kept)
             else:
                 log.warning("The deployment %s is in place and in no history", identifier)
 
@@ -109,15 +93,15 @@ class History:
 
     async def abandon(self, identifier: str) -> None:
         """Forget a deployment that did not come to be."""
-        await self._database.run(lambda connection: history_rows.forget(connection, identifier))
+        await self._database.run(lambda connection: history_tables.forget(connection, identifier))
 
     async def keep_dags(self, bundle: str, files: Mapping[str, Collection[str]]) -> None:
         """Keep the DAGs that files define now, in place of those that they did; by path."""
-        rows = history_rows.dags(bundle, files, now())
+        rows = history_tables.dags(bundle, files, now())
         keys = [file_key(bundle, path) for path in files]
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                await self._database.run(lambda connection: history_rows.keep_dags(connection, keys, rows))
+                await self._database.run(lambda connection: history_tables.keep_dags(connection, keys, rows))
                 return
             except IntegrityError:
                 # The same DAG was deployed into another bundle at this moment: the next attempt replaces it.
@@ -126,20 +110,13 @@ class History:
 
     async def dag(self, dag_id: str) -> DeployedDag | None:
         """Return the file that a DAG was deployed in last, None where none was or it is there no more."""
-        query = select(DAG.c.bundle, DAG.c.path, DAG.c.at).where(DAG.c.dag_id == dag_id)
-        row = await self._database.run(lambda connection: connection.execute(query).first())
-        return None if row is None else DeployedDag(*row)
+        rows = await self._rows(select(DAG.c.bundle, DAG.c.path, DAG.c.at).where(DAG.c.dag_id == dag_id))
+        return DeployedDag(*rows[0]) if rows else None
 
     async def versions(self, bundle: str, path: str) -> list[Version]:
         """Return the versions of a file that are kept, the newest first."""
-        found = await self._database.run(
-            lambda connection: connection.execute(
-                history_rows.live_versions()
-                .where(FILE.c.key == file_key(bundle, path))
-                .order_by(FILE.c.version.desc())
-            ).all()
-        )
-        return [history_rows.to_version(row) for row in found]
+        query = history_tables.live_versions().where(FILE.c.key == file_key(bundle, path))
+        return [Version(*row) for row in await self._rows(query.order_by(FILE.c.version.desc()))]
 
     async def newest(self, bundle: str, paths: Iterable[str]) -> dict[str, Version]:
         """Return the newest version of each of some files."""
@@ -147,44 +124,34 @@ class History:
 
         def work(connection: Connection) -> dict[str, Version]:
             found: dict[str, Version] = {}
-            for some in history_rows.portions(keys):
+            for some in history_tables.portions(keys):
                 newest = (
                     select(FILE.c.key, func.max(FILE.c.version).label("version"))
                     .join(DEPLOYMENT, DEPLOYMENT.c.id == FILE.c.deployment_id)
-                    .where(FILE.c.key.in_(some), DEPLOYMENT.c.state == history_rows.LIVE)
+                    .where(FILE.c.key.in_(some), DEPLOYMENT.c.state == history_tables.LIVE)
                     .group_by(FILE.c.key)
                     .subquery()
                 )
-                query = history_rows.live_versions().join(
+                query = history_tables.live_versions().join(
                     newest, (newest.c.key == FILE.c.key) & (newest.c.version == FILE.c.version)
                 )
-                found.update({row.path: history_rows.to_version(row) for row in connection.execute(query)})
+                found.update({row.path: Version(*row) for row in connection.execute(query)})
             return found
 
         return await self._database.run(work)
 
     async def paths(self, bundle: str) -> list[str]:
         """Return all files of a bundle that ever came through us and have a version that is kept."""
-
-        def work(connection: Connection) -> list[str]:
-            query = (
-                select(FILE.c.path)
-                .join(DEPLOYMENT, DEPLOYMENT.c.id == FILE.c.deployment_id)
-                .where(FILE.c.bundle == bundle, DEPLOYMENT.c.state == history_rows.LIVE)
-            )
-            return sorted(set(connection.execute(query).scalars()))
-
-        return await self._database.run(work)
+        query = history_tables.live_versions().with_only_columns(FILE.c.path).where(FILE.c.bundle == bundle)
+        return sorted({path for (path,) in await self._rows(query)})
 
     async def version(self, bundle: str, path: str, number: int) -> Version:
         """Return one version; raise UnknownVersion."""
-        query = history_rows.live_versions().where(
-            FILE.c.key == file_key(bundle, path), FILE.c.version == number
-        )
-        row = await self._database.run(lambda connection: connection.execute(query).first())
-        if row is None:
+        query = history_tables.live_versions()
+        rows = await self._rows(query.where(FILE.c.key == file_key(bundle, path), FILE.c.version == number))
+        if not rows:
             raise UnknownVersion(path, number)
-        return history_rows.to_version(row)
+        return Version(*rows[0])
 
     async def content(self, version: Version) -> bytes:
         """Return the content of a version, nothing for that of a deleted file; raise UnknownVersion."""
@@ -195,53 +162,72 @@ class History:
             .where(CONTENT.c.bundle_key == bundle_key(version.bundle), CONTENT.c.sha256 == version.sha256)
             .order_by(CONTENT.c.part)
         )
-        parts = await self._database.run(lambda connection: list(connection.execute(query).scalars()))
+        parts = await self._rows(query)
         if not parts:
             raise UnknownVersion(version.path, version.version)
-        return zlib.decompress(b"".join(map(bytes, parts)))
+        return zlib.decompress(b"".join(bytes(data) for (data,) in parts))
 
-    async def deployments(
-        self, *, before: str | None = None, limit: int = 50, bundles: Iterable[str] | None = None
-    ) -> list[Deployment]:
+    async def deployments(self, *, before: str | None = None, limit: int = 50) -> list[Deployment]:
         """Return deployments, the newest first, from before one."""
-        query = (
-            select(DEPLOYMENT)
-            .where(DEPLOYMENT.c.state == history_rows.LIVE)
-            .order_by(DEPLOYMENT.c.id.desc())
-            .limit(limit)
-        )
+        query = history_tables.live_deployments().order_by(DEPLOYMENT.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(DEPLOYMENT.c.id < before)
-        if bundles is not None:
-            query = query.where(DEPLOYMENT.c.bundle.in_(list(bundles)))
-        rows = await self._database.run(lambda connection: connection.execute(query).all())
-        return [history_rows.to_deployment(row) for row in rows]
+        return [Deployment(*row) for row in await self._rows(query)]
 
     async def deployment(self, identifier: str) -> tuple[Deployment, list[Version]]:
         """Return a deployment with the versions of it that are kept; raise UnknownDeployment."""
 
         def work(connection: Connection) -> tuple[Any, Sequence[Any]]:
-            query = select(DEPLOYMENT).where(
-                DEPLOYMENT.c.id == identifier, DEPLOYMENT.c.state == history_rows.LIVE
-            )
-            files = history_rows.live_versions().where(FILE.c.deployment_id == identifier)
+            query = history_tables.live_deployments().where(DEPLOYMENT.c.id == identifier)
+            files = history_tables.live_versions().where(FILE.c.deployment_id == identifier)
             return connection.execute(query).first(), connection.execute(files).all()
 
         row, files = await self._database.run(work)
         if row is None:
             raise UnknownDeployment
-        return history_rows.to_deployment(row), sorted(
-            map(history_rows.to_version, files), key=lambda version: version.path
-        )
+        return Deployment(*row), sorted((Version(*file) for file in files), key=lambda version: version.path)
 
     async def paths_of(self, identifiers: Sequence[str]) -> dict[str, list[str]]:
         """Return the files of each of some deployments."""
+        query = select(FILE.c.deployment_id, FILE.c.path).where(FILE.c.deployment_id.in_(identifiers))
         found: dict[str, list[str]] = {}
-
-        def work(connection: Connection) -> Sequence[Any]:
-            query = select(FILE.c.deployment_id, FILE.c.path).where(FILE.c.deployment_id.in_(identifiers))
-            return connection.execute(query).all()
-
-        for identifier, path in await self._database.run(work):
+        for identifier, path in await self._rows(query):
             found.setdefault(identifier, []).append(path)
         return found
+
+    async def _rows(self, query: Any) -> Sequence[Any]:
+        return await self._database.run(lambda connection: connection.execute(query).all())
+
+
+def diff(old: bytes | None, new: bytes | None, old_name: str, new_name: str) -> str:
+    """
+    Return the difference as `diff -u` would. Takes a while: for threads.
+
+    :param old: None where there is no such file
+    :raises TooLarge: more than is compared
+    """
+    if old == new:
+        return ""
+    if any(content is not None and (len(content) > MOST_BYTES) for content in (old, new)):
+        raise TooLarge(f"Only files of up to {MOST_LINES} lines and {MOST_BYTES} bytes are compared.")
+    if any(b"\0" in (content or b"") for content in (old, new)):
+        return f"Binary files {old_name} and {new_name} differ\n"
+    before, after = _lines(old), _lines(new)
+    if max(len(before), len(after)) > MOST_LINES:
+        raise TooLarge(f"Only files of up to {MOST_LINES} lines and {MOST_BYTES} bytes are compared.")
+    lines = difflib.unified_diff(
+        before,
+        after,
+        "/dev/null" if old is None else old_name,
+        "/dev/null" if new is None else new_name,
+    )
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
+
+
+def _lines(content: bytes | None) -> list[str]:
+    # Only at line feeds: other line ends are part of what may differ.
+    text = (content or b"").decode("utf-8", "replace")
+    lines = text.split("\n")
+    return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])

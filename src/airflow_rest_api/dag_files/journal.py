@@ -18,14 +18,90 @@ A deployment lives in a work folder inside the control folder of its bundle:
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
+import stat
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from airflow_rest_api.dag_files.names import clean
-from airflow_rest_api.errors import BadPath
+from airflow_rest_api.dag_files.bundles import can_make
+from airflow_rest_api.dag_files.upload import CONTROL, clean
+from airflow_rest_api.errors import ApiError, BadPath, BundleNotWritable, NoSpace
+from airflow_rest_api.room import no_room
+
+FILE_MODE = 0o644
+"""Whatever the umask of the API server is: the DAG processor may be another user."""
+
+IGNORE = "[!!]*\n"
+"""
+Matches every name of ours in both syntaxes of an `.airflowignore` (`[core] dag_ignore_file_syntax`): as a
+glob those that do not begin with an exclamation mark, as a regular expression all.
+
+Airflow goes through hidden folders like any other (``airflow._shared.module_loading.file_discovery``).
+"""
+
+_CLOSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+def cannot_write(error: OSError) -> ApiError:
+    """Return the error where the file system refuses a change; nothing has changed."""
+    if no_room(error):
+        return NoSpace("There is no room left for the files. Nothing has changed.")
+    why = "The API server may not write there" if error.errno in _CLOSED else "The files cannot be written"
+    return BundleNotWritable(f"{why} ({error.strerror}). Nothing has changed.")
+
+
+def control_folder(root: Path) -> Path:
+    """
+    Return our folder in a bundle, and make it where there is none, with the bundle's own folder.
+
+    :raises BundleNotWritable, NoSpace: the bundle is closed to us
+    """
+    folder = root / CONTROL
+    try:
+        if can_make(root):
+            root.mkdir(exist_ok=True)
+            like(root, root.parent)
+        if not (folder / ".airflowignore").exists():
+            folder.mkdir(exist_ok=True)
+            like(folder, root)
+            # Before anything else comes into it.
+            (folder / ".airflowignore").write_text(IGNORE)
+    except OSError as error:
+        raise cannot_write(error) from error
+    return folder
+
+
+def give(descriptor: int, target: Path) -> None:
+    """Give a file the mode and the owner of the one that it replaces, or the group of its folder."""
+    try:
+        status = os.lstat(target)
+    except OSError:
+        status = None
+    if status is not None and stat.S_ISREG(status.st_mode):
+        os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+        owner, group = status.st_uid, status.st_gid
+    else:
+        os.fchmod(descriptor, FILE_MODE)
+        above = next(folder for folder in target.parents if folder.is_dir())
+        owner, group = -1, above.stat().st_gid
+    # Only root may give files away, and others only groups that they are in.
+    with contextlib.suppress(OSError):
+        os.fchown(descriptor, -1, group)
+    with contextlib.suppress(OSError):
+        os.fchown(descriptor, owner, -1)
+
+
+def like(folder: Path, other: Path) -> None:
+    """Give a new folder the mode and the group of another."""
+    status = other.stat()
+    with contextlib.suppress(OSError):
+        os.chown(folder, -1, status.st_gid)
+    with contextlib.suppress(OSError):
+        os.chmod(folder, stat.S_IMODE(status.st_mode))
+
 
 JOURNAL, UNDO, DONE, NEW, OLD = "journal", "undo", "done", "new", "old"
 
@@ -60,7 +136,7 @@ class Journal:
 
 
 class Damaged(Exception):
-    """A journal that cannot be read; nobody but an administrator knows what to do."""
+    """A journal that cannot be read: an administrator has to decide what to do."""
 
 
 def write(work: Path, journal: Journal) -> None:

@@ -1,4 +1,4 @@
-"""The files of a bundle: those that lie there, and those that came through us."""
+"""The files of a bundle: those in its folder, and those that were deployed through us."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from airflow_rest_api.airflow import dag_owners
 from airflow_rest_api.airflow.asking import ask
-from airflow_rest_api.dag_files.names import CONTROL
+from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.dag_files.writer import present
 from airflow_rest_api.errors import TooManyFiles
 
 if TYPE_CHECKING:
-    from airflow_rest_api.dag_files.bundles import Place
+    from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.history import History
-    from airflow_rest_api.dag_files.versions import Version
+    from airflow_rest_api.dag_files.history_tables import Version
 
 MOST = 100_000
 """Files of a bundle that are looked at for one list."""
@@ -34,7 +34,7 @@ class ListedFile:
 
     :ivar size: None where it is gone
     :ivar deployed: the newest version that came through us, None where none did
-    :ivar changed_outside: what lies there is not that version
+    :ivar changed_outside: what is there is not that version
     """
 
     bundle: str
@@ -46,8 +46,8 @@ class ListedFile:
     dag_ids: list[str] = field(default_factory=list)
 
 
-async def listed(
-    history: History, place: Place, *, after: str | None, limit: int, mine: Callable[[str], bool]
+async def list_files(
+    history: History, place: BundleFolder, *, after: str | None, limit: int, mine: Callable[[str], bool]
 ) -> tuple[list[ListedFile], str | None]:
     """
     Return the files of a folder by path, and the path after which the next page begins.
@@ -61,13 +61,13 @@ async def listed(
     paths = sorted({path for path in (*there, *ours) if mine(path)})
     start = bisect.bisect_right(paths, after) if after is not None else 0
     page = paths[start : start + limit]
-    files = await described(history, place, page)
+    files = await describe(history, place, page)
     # What was deleted through us is gone as it should be.
     files = [file for file in files if file.size is not None or file.changed_outside]
     return files, page[-1] if start + limit < len(paths) else None
 
 
-async def described(history: History, place: Place, paths: Sequence[str]) -> list[ListedFile]:
+async def describe(history: History, place: BundleFolder, paths: Sequence[str]) -> list[ListedFile]:
     """Return what is known of some files, in their order."""
     bundle = place.bundle.name
     newest = await history.newest(bundle, paths)

@@ -1,4 +1,4 @@
-"""Have the DAG processor parse files now, and see what it made of them; without one, parse them here."""
+"""Have the DAG processor parse files now, and see what it made of them; without one, parse them locally."""
 
 from __future__ import annotations
 
@@ -6,19 +6,78 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.airflow.parsing import File, Seen
-from airflow_rest_api.dag_files.parse_local import parse_here
-from airflow_rest_api.dag_files.parsed import HERE, Parsed, ParsedFile
+from airflow_rest_api.dag_files.child import parse
 from airflow_rest_api.dag_files.watch import Watch
+from airflow_rest_api.engine.job import Ending, Job
 
 if TYPE_CHECKING:
-    from airflow_rest_api.operations.conduct import Conductor
+    from airflow_rest_api.operations.runs import WorkContext
+
+
+BY_PROCESSOR, BY_API_SERVER = "dag-processor", "api-server"
+
+
+@dataclass(frozen=True)
+class ParsedFile:
+    """
+    What Airflow made of a file.
+
+    :ivar parsed: False where it has not been seen to parse the file; what it has of it may be old
+    :ivar dags: the number of the version that runs from now on, by DAG; None where none is stored
+    :ivar error: the import error
+    """
+
+    bundle: str
+    path: str
+    parsed: bool
+    dags: dict[str, int | None] = field(default_factory=dict)
+    error: str | None = None
+
+    def result(self) -> dict[str, Any]:
+        """Return it as part of such a result."""
+        dags = [{"dag_id": dag_id, "version": version} for dag_id, version in sorted(self.dags.items())]
+        return {**asdict(self), "dags": dags}
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """
+    What Airflow made of files.
+
+    :ivar by: `dag-processor`, or `api-server` where they were parsed locally
+    :ivar lost: the DAG processor was alive when it was asked, and then no longer was
+    """
+
+    files: list[ParsedFile]
+    by: str = BY_PROCESSOR
+    lost: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file has been parsed."""
+        return all(file.parsed for file in self.files)
+
+    def result(self) -> dict[str, Any]:
+        """Return it as the result of an operation."""
+        return {"parsed_by": self.by, "files": [file.result() for file in self.files]}
+
+    @property
+    def failure(self) -> str | None:
+        """A sentence on the first file that has an import error, or that was not parsed; None without one."""
+        for file in self.files:
+            if file.error is not None:
+                lines = file.error.strip().splitlines()
+                return f"{file.path}: {lines[-1] if lines else 'import error'}"
+        late = [file.path for file in self.files if not file.parsed]
+        return f"{late[0]} has not been parsed yet." if late else None
+
 
 PAUSE = 0.2
 """Seconds between two looks at the database."""
@@ -30,13 +89,13 @@ PULSE = 5.0
 """Seconds between two looks at whether a DAG processor is alive."""
 
 Progress = Callable[..., None]
-"""Takes a step and its details: `Conductor.progress`."""
+"""Takes a step and its details: `WorkContext.progress`."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class Requested:
     """
-    Files that the DAG processor has been asked for.
+    Files that the DAG processor has been asked to parse.
 
     :ivar since: before it was asked, and after the files were written
     :ivar before: what Airflow had of them at that moment
@@ -52,7 +111,7 @@ async def processor_alive() -> bool:
     return await ask(parsing.processor_alive)
 
 
-async def request_parse(files: Iterable[File]) -> Asked:
+async def request_parse(files: Iterable[File]) -> Requested:
     """
     Ask the DAG processor to parse files before all others, new ones included; works without one as well.
 
@@ -66,11 +125,11 @@ async def request_parse(files: Iterable[File]) -> Asked:
     since = parsing.now()
     before = await ask(parsing.look, wanted)
     await ask(parsing.ask, wanted)
-    return Asked(wanted, since, before)
+    return Requested(wanted, since, before)
 
 
 async def until_parsed(
-    asked: Asked,
+    asked: Requested,
     *,
     dag_ids: Mapping[File, Collection[str]] | None = None,
     progress: Progress | None = None,
@@ -82,7 +141,7 @@ async def until_parsed(
     Wait until the DAG processor has parsed files as they are now, and what it found is what Airflow runs.
 
     :param dag_ids: what is in the files; one with nothing in it leaves no trace, and is not waited for
-    :param progress: is told `parsed` of each file, with `file`, `done`, `of` and `error`; and `resting`, with
+    :param progress: gets `parsed` for each file, with `file`, `done`, `of` and `error`; and `resting`, with
         `file` and `seconds`, where Airflow does not store a DAG anew before these have passed
     :param patience: seconds to wait while no file gets further
     :param at_most: seconds to wait in all
@@ -115,7 +174,8 @@ async def until_parsed(
                 continue
             del waiting[file]
             done, end = done + 1, max(end, time.monotonic() + patience)
-            results[file] = _parsed(file, watch, seen[file], versions)
+            dags = _numbers(versions, watch.dag_ids)
+            results[file] = ParsedFile(*file, parsed=True, dags=dags, error=seen[file].error)
             if progress is not None:
                 progress("parsed", file=file[1], done=done, of=len(asked.files), error=results[file].error)
         if again:
@@ -125,7 +185,7 @@ async def until_parsed(
     if waiting:
         seen, versions = await asyncio.to_thread(_look, dict(waiting))
         for file in waiting:
-            dags = {dag_id: _number(versions, dag_id) for dag_id in seen[file].dags}
+            dags = _numbers(versions, seen[file].dags)
             results[file] = ParsedFile(*file, parsed=False, dags=dags, error=seen[file].error)
     return Parsed([results[file] for file in asked.files], lost=lost)
 
@@ -138,57 +198,76 @@ def _look(watches: Mapping[File, Watch]) -> tuple[dict[File, Seen], dict[str, pa
     return seen, parsing.stored(news)
 
 
-def _parsed(file: File, watch: Watch, seen: Seen, versions: Mapping[str, parsing.Stored]) -> ParsedFile:
-    dags = {dag_id: _number(versions, dag_id) for dag_id in watch.dag_ids}
-    return ParsedFile(*file, parsed=True, dags=dags, error=seen.error)
-
-
-def _number(versions: Mapping[str, parsing.Stored], dag_id: str) -> int | None:
-    return versions[dag_id].version if dag_id in versions else None
+def _numbers(versions: Mapping[str, parsing.Stored], dag_ids: Iterable[str]) -> dict[str, int | None]:
+    return {dag_id: versions[dag_id].version if dag_id in versions else None for dag_id in dag_ids}
 
 
 async def bring_up_to_date(
-    conductor: Conductor,
+    work: WorkContext,
     files: Iterable[File],
     *,
     wait: bool,
     dag_ids: Mapping[File, Collection[str]] | None = None,
-    here: bool = True,
+    locally: bool = True,
     stored: bool = True,
 ) -> Parsed:
     """
-    Have files parsed, by the DAG processor where one is alive, else here; the operation says so.
+    Have files parsed, by the DAG processor where one is alive, else locally, of which the operation warns.
 
-    :param wait: for the DAG processor; what is parsed here has been parsed when this returns
+    :param wait: for the DAG processor; what is parsed locally has been parsed when this returns
     :param dag_ids: what is in the files, where that is known
-    :param here: whether they may be parsed here; if not, the DAG processor finds the request once it is there
+    :param locally: whether the API server may parse them; if not, the DAG processor finds the request later
     :param stored: see `until_parsed`
     """
     wanted = tuple(dict.fromkeys(files))
-    if here and not await processor_alive():
-        return await _here(conductor, wanted, "No DAG processor is alive")
+    if locally and not await processor_alive():
+        return await _parse_locally(work, wanted, "No DAG processor is alive")
     asked = await request_parse(wanted)
-    conductor.progress("asked", of=len(wanted))
-    if not here and not await processor_alive():
-        conductor.warn("No DAG processor is alive: the files will be parsed when one is started.")
+    work.progress("asked", of=len(wanted))
+    if not locally and not await processor_alive():
+        work.warn("No DAG processor is alive: the files will be parsed when one is started.")
     elif wait:
-        parsed = await until_parsed(asked, dag_ids=dag_ids, progress=conductor.progress, stored=stored)
-        if parsed.lost and here:
-            return await _here(conductor, wanted, "The DAG processor has come to its end")
+        parsed = await until_parsed(asked, dag_ids=dag_ids, progress=work.progress, stored=stored)
+        if parsed.lost and locally:
+            return await _parse_locally(work, wanted, "The DAG processor has come to its end")
         if not parsed.complete:
-            conductor.warn(_late(parsed))
+            work.warn(_late(parsed))
         return parsed
     return Parsed([ParsedFile(*file, parsed=False) for file in wanted])
 
 
-async def _here(conductor: Conductor, files: tuple[File, ...], why: str) -> Parsed:
-    conductor.warn(f"{why}: the files were parsed by the API server.")
-    conductor.progress("asked", of=len(files), parsed_by=HERE)
-    parsed = await parse_here(conductor, files)
-    for done, file in enumerate(parsed.files, 1):
-        if file.parsed:
-            conductor.progress("parsed", file=file.path, done=done, of=len(files), error=file.error)
-    return parsed
+async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -> Parsed:
+    """
+    Have files parsed in a child of the engine, and what is in them recorded as the DAG processor would.
+
+    What the files print becomes the operation's output. A child that does not come to its end, as when a file
+    ends the process, leaves the rest unparsed.
+    """
+    work.warn(f"{why}: the files were parsed by the API server.")
+    work.progress("asked", of=len(files), parsed_by=BY_API_SERVER)
+    before = await ask(parsing.look, files)
+    finished = await work.run(Job([parse.order(files)], entry=parse.ENTRY, env=parse.ENV, mask=True))
+    work.say(finished.stdout)
+    work.say(finished.stderr, "stderr")
+    complete = finished.outcome.ending is Ending.EXITED and finished.outcome.exit_code == 0
+    if finished.outcome.message:
+        work.warn(finished.outcome.message)
+    after = await ask(parsing.look, files)
+    recorded = {
+        file: [dag_id for dag_id, one in after[file].dags.items() if before[file].dags.get(dag_id) != one]
+        for file in files
+    }
+    versions = await asyncio.to_thread(
+        parsing.stored, [one for dag_ids in recorded.values() for one in dag_ids]
+    )
+    parsed = []
+    for done, file in enumerate(files, 1):
+        error = after[file].error
+        new = complete or bool(recorded[file]) or after[file].error_at != before[file].error_at
+        parsed.append(ParsedFile(*file, parsed=new, dags=_numbers(versions, recorded[file]), error=error))
+        if new:
+            work.progress("parsed", file=file[1], done=done, of=len(files), error=error)
+    return Parsed(parsed, by=BY_API_SERVER)
 
 
 def _late(parsed: Parsed) -> str:

@@ -3,30 +3,97 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import hashlib
 import logging
 import os
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import stat
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakValueDictionary
 
 from airflow_rest_api.dag_files.history import History
-from airflow_rest_api.dag_files.journal import Damaged
-from airflow_rest_api.dag_files.lock import Locks
-from airflow_rest_api.dag_files.names import CONTROL
-from airflow_rest_api.dag_files.orders import named
-from airflow_rest_api.dag_files.transaction import Mark, Seen, Transaction, finish, mark_of, recover
-from airflow_rest_api.dag_files.versions import OUTSIDE, Deployment, Kind, NewVersion, now
-from airflow_rest_api.errors import DamagedJournal, FilesExist, Unavailable
+from airflow_rest_api.dag_files.history_tables import OUTSIDE, Deployment, Kind, NewVersion, now
+from airflow_rest_api.dag_files.journal import Damaged, cannot_write, control_folder
+from airflow_rest_api.dag_files.order import named
+from airflow_rest_api.dag_files.transaction import Mark, Marks, Transaction, mark_of, recover
+from airflow_rest_api.dag_files.upload import CONTROL
+from airflow_rest_api.errors import BundleLocked, DamagedJournal, FilesExist, Unavailable
 from airflow_rest_api.operations.model import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from airflow_rest_api.dag_files.report import Change
+    from airflow_rest_api.dag_files.order import Change
     from airflow_rest_api.dag_files.upload import ReceivedFile
+
+LOCK = "lock"
+PATIENCE = 120.0
+"""Seconds to wait for another API server, which only holds the lock while it renames files."""
+PAUSE = 0.05
+
+
+class Locks:
+    """
+    The locks of the bundles.
+
+    Within this process first come is first served. Between processes it is a lock on a file (flock), which
+    ends with its process however that ends; network file systems have to be mounted with locks that reach the
+    other hosts.
+    """
+
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
+        self._queues: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+
+    @contextlib.asynccontextmanager
+    async def hold(self, root: Path) -> AsyncIterator[None]:
+        """
+        Have a bundle to oneself.
+
+        :param root: the bundle, without symbolic links
+        :raises BundleLocked: another process holds it
+        :raises BundleNotWritable: the bundle is closed to us
+        """
+        queue = self._queues.setdefault(root, asyncio.Lock())
+        async with queue:
+            descriptor = await asyncio.to_thread(_open, root)
+            try:
+                await self._take(descriptor)
+                yield
+            finally:
+                # This releases the lock.
+                os.close(descriptor)
+
+    async def _take(self, descriptor: int) -> None:
+        end = time.monotonic() + self._patience
+        while not await asyncio.to_thread(_try, descriptor):
+            if time.monotonic() > end:
+                raise BundleLocked
+            await asyncio.sleep(PAUSE)
+
+
+def _open(root: Path) -> int:
+    folder = control_folder(root)
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise cannot_write(error) from error
+    # Who may write in the folder may lock it.
+    with contextlib.suppress(OSError):
+        os.fchmod(descriptor, stat.S_IMODE(folder.stat().st_mode) & 0o666)
+    return descriptor
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +104,29 @@ CHUNK = 1024 * 1024
 
 @dataclass(frozen=True)
 class Present:
-    """What lies at a path: hash and size of a file, and by what it is known again; None for what is none."""
+    """What is at a path: hash, size and mark of a file; no hash for what is no readable file."""
 
     sha256: str | None
     size: int = 0
     mark: Mark | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    What a deployment does to a bundle as it is at this moment.
+
+    :ivar there: what is at the paths of its files, where something is
+    :ivar changes: what happens to each file
+    """
+
+    there: Mapping[str, Present]
+    changes: dict[str, Change]
+
+    @property
+    def deleted(self) -> list[str]:
+        """The files that are taken away."""
+        return [path for path, change in self.changes.items() if change == "deleted"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +135,7 @@ class Written:
     A change that has been made.
 
     :ivar id: of the deployment, None where there was nothing to change
-    :ivar interrupted: somebody wanted it to end while it was made
+    :ivar interrupted: it was cancelled while it was made
     :ivar recorded: whether the history shows it already
     """
 
@@ -61,7 +146,7 @@ class Written:
 
 
 class Writer:
-    """Changes bundles; every change is seen by nobody or whole, and leaves its trace in the history."""
+    """Changes bundles: every change is visible as a whole or not at all, and is recorded in the history."""
 
     def __init__(self, history: History, locks: Locks | None = None) -> None:
         self._history = history
@@ -78,27 +163,32 @@ class Writer:
         always_new: bool = False,
     ) -> Written:
         """
-        Put files in place and take others away; a cancel is heard before, not in the middle.
+        Put files in place and take others away; it can be cancelled before that, and not in the middle.
 
         :param root: the bundle, without symbolic links
         :raises FilesExist: a file that must not be replaced
         :raises BundleNotWritable, NoSpace, InTheWay, ChangedMeanwhile, BundleLocked: nothing has changed
         :raises Unavailable: the database is away; nothing has changed
         """
-        async with self._hold(root):
+        async with self._locks.hold(root):
             await self._settle(root)
-            return await self._write(root, deployment, files, deleted, overwrite, always_new)
+            found = await asyncio.to_thread(
+                plan, root, files, deleted, overwrite=overwrite, always_new=always_new
+            )
+            versions = await self._versions(root, deployment.bundle, files, found)
+            new = {file.path: file.content for file in files if found.changes[file.path] != "unchanged"}
+            if not (versions or new or found.deleted):
+                return Written(None, found.changes, interrupted=False)
+            marks = {path: there.mark for path, there in found.there.items()}
+            work = self._commit(root, deployment, versions, new, found.deleted, marks)
+            recorded, interrupted = await to_the_end(work)
+            return Written(deployment.id, found.changes, interrupted, recorded)
 
     async def recover(self, root: Path) -> None:
         """Complete or take back what a process left unfinished when it was killed."""
         if await asyncio.to_thread(_unfinished, root):
-            async with self._hold(root):
+            async with self._locks.hold(root):
                 await self._settle(root)
-
-    @asynccontextmanager
-    async def _hold(self, root: Path) -> AsyncIterator[None]:
-        async with self._locks.hold(root):
-            yield
 
     async def _settle(self, root: Path) -> None:
         # A thread cannot be ended: the lock must not be let go while it works.
@@ -110,7 +200,7 @@ class Writer:
         try:
             found = await asyncio.to_thread(recover, root)
         except Damaged as error:
-            log.error("A journal cannot be read, and somebody has to look at it: %s", error)
+            log.error("A journal cannot be read, and needs an administrator: %s", error)
             raise DamagedJournal("A deployment was left unfinished, and its journal is damaged.") from None
         except OSError as error:
             log.exception("A deployment was left unfinished in %s, and cannot be taken back", root)
@@ -121,31 +211,9 @@ class Writer:
         for identifier, done in found:
             if done:
                 await self._history.complete(identifier)
-                await asyncio.to_thread(finish, root, identifier)
+                await asyncio.to_thread(_finish, root, identifier)
             else:
                 await self._history.abandon(identifier)
-
-    async def _write(
-        self,
-        root: Path,
-        deployment: Deployment,
-        files: Sequence[ReceivedFile],
-        deleted: Sequence[str],
-        overwrite: bool,
-        always_new: bool,
-    ) -> Written:
-        there = await asyncio.to_thread(present, root, [*(file.path for file in files), *deleted])
-        changes = changes_of(files, there, overwrite=overwrite, always_new=always_new)
-        changes.update({path: "deleted" for path in deleted if path in there})
-        versions = await self._versions(root, deployment.bundle, files, changes, there)
-        wanted = {file.path: file.content for file in files if changes[file.path] != "unchanged"}
-        gone = [path for path in deleted if path in there]
-        if not (versions or wanted or gone):
-            return Written(None, changes, interrupted=False)
-        seen = {path: found.mark for path, found in there.items()}
-        work = self._commit(root, deployment, versions, wanted, gone, seen)
-        recorded, interrupted = await to_the_end(work)
-        return Written(deployment.id, changes, interrupted, recorded)
 
     async def _commit(
         self,
@@ -154,55 +222,55 @@ class Writer:
         versions: Sequence[NewVersion],
         files: Mapping[str, Path],
         deleted: Sequence[str],
-        seen: Seen,
+        seen: Marks,
     ) -> bool:
         await self._history.begin(deployment, versions)
         transaction = Transaction(root, deployment.id)
         try:
             await asyncio.to_thread(transaction.change, files, deleted, seen)
         except BaseException:
-            # With a journal that could not be followed back either, recovery decides, and tells the history.
+            # With a journal that could not be followed back either, recovery decides, also for the history.
             if not transaction.pending:
                 await self._history.abandon(deployment.id)
             raise
         try:
             await self._history.complete(deployment.id)
         except Unavailable:
-            # The journal stays: whoever is next tells the history.
+            # The journal stays: the next holder of the lock completes the history.
             log.warning("The deployment %s is in place; its history is completed later", deployment.id)
             return False
         await asyncio.to_thread(transaction.finish)
         return True
 
     async def _versions(
-        self,
-        root: Path,
-        bundle: str,
-        files: Sequence[ReceivedFile],
-        changes: Mapping[str, Change],
-        there: Mapping[str, Present],
+        self, root: Path, bundle: str, files: Sequence[ReceivedFile], found: Plan
     ) -> list[NewVersion]:
-        known = await self._history.newest(bundle, changes)
+        known = await self._history.newest(bundle, found.changes)
         versions: list[NewVersion] = []
-        for path, found in there.items():
+        for path, there in found.there.items():
             before = known.get(path)
-            outside = before is None or before.sha256 != found.sha256
-            if found.sha256 is not None and outside and changes.get(path) in ("changed", "deleted"):
+            outside = before is None or before.sha256 != there.sha256
+            if there.sha256 is not None and outside and found.changes[path] in ("changed", "deleted"):
                 # So that it can be brought back.
-                versions.append(NewVersion(path, OUTSIDE, found.sha256, found.size, root / path))
+                versions.append(NewVersion(path, OUTSIDE, there.sha256, there.size, root / path))
         for file in files:
-            change = changes[file.path]
+            change = found.changes[file.path]
             if change == "unchanged" and (old := known.get(file.path)) and old.sha256 == file.sha256:
                 continue
             versions.append(NewVersion(file.path, change, file.sha256, file.size, file.content))
-        versions += [NewVersion(path, "deleted") for path, change in changes.items() if change == "deleted"]
-        return versions
+        return versions + [NewVersion(path, "deleted") for path in found.deleted]
 
 
-def changes_of(
-    files: Iterable[ReceivedFile], there: Mapping[str, Present], *, overwrite: bool, always_new: bool = False
-) -> dict[str, Change]:
-    """Return what happens to each file; raise FilesExist."""
+def plan(
+    root: Path,
+    files: Sequence[ReceivedFile],
+    deleted: Sequence[str] = (),
+    *,
+    overwrite: bool = True,
+    always_new: bool = False,
+) -> Plan:
+    """Compare the files of a deployment with its bundle; raise FilesExist. Blocks: for threads only."""
+    there = present(root, [*(file.path for file in files), *deleted])
     changes: dict[str, Change] = {}
     in_the_way = []
     for file in files:
@@ -214,14 +282,14 @@ def changes_of(
         if changes[file.path] == "changed" or always_new:
             in_the_way.append(file.path)
     if in_the_way and not overwrite:
-        raise FilesExist(
-            f"There already: {named(in_the_way)}. Say overwrite to replace it.", paths=in_the_way[:100]
-        )
-    return changes
+        message = f"There already: {named(in_the_way)}. Say overwrite to replace it."
+        raise FilesExist(message, paths=in_the_way[:100])
+    changes.update({path: "deleted" for path in deleted if path in there})
+    return Plan(there, changes)
 
 
 def present(root: Path, paths: Iterable[str]) -> dict[str, Present]:
-    """Return what lies at each of some paths. Blocks: for threads only."""
+    """Return what is at each of some paths that something is at. Blocks: for threads only."""
     found = {}
     for path in paths:
         target = root / path
@@ -250,7 +318,7 @@ def new_deployment(kind: Kind, bundle: str, user: str, operation_id: str | None,
 
 
 async def to_the_end(work: Awaitable[T]) -> tuple[T, bool]:
-    """Wait for work that must not be left half done; return whether somebody tried to have it left."""
+    """Wait for work that must not be left half done; return its result, and whether it was cancelled."""
     task: asyncio.Future[Any] = asyncio.ensure_future(work)
     interrupted = False
     while not task.done():
@@ -259,6 +327,10 @@ async def to_the_end(work: Awaitable[T]) -> tuple[T, bool]:
         except asyncio.CancelledError:
             interrupted = True
     return task.result(), interrupted
+
+
+def _finish(root: Path, identifier: str) -> None:
+    Transaction(root, identifier).finish()
 
 
 def _unfinished(root: Path) -> bool:

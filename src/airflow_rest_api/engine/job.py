@@ -44,7 +44,6 @@ class Job:
     :param cwd: folder to run in; the engine's own empty folder when None
     :param env: variables to add to the environment of the command
     :param timeout: seconds after which the command is ended, or None
-    :param output_limit: bytes kept of each output stream, half of them its beginning and half its end
     :param secrets: texts that are masked in whatever the command prints
     :param visible: the rows that may be printed, by the key with which they name an object; None for all
     :param mask: whether to mask as well what Airflow's secrets masker learns while the command runs
@@ -59,7 +58,6 @@ class Job:
     cwd: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
-    output_limit: int = 1024 * 1024
     secrets: Sequence[str] = field(default=(), repr=False)
     visible: Mapping[str, Sequence[str]] | None = field(default=None, repr=False)
     mask: bool = False

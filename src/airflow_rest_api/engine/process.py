@@ -15,7 +15,6 @@ from typing import Any
 from airflow_rest_api.engine import reports, wire
 from airflow_rest_api.engine.children import Child, ParentLost
 from airflow_rest_api.engine.job import Ending, Job, Outcome
-from airflow_rest_api.engine.output import Output
 from airflow_rest_api.engine.redaction import Redactor, Secrets
 
 log = logging.getLogger(__name__)
@@ -43,8 +42,7 @@ class Process:
     One command: waiting for its turn, running, or ended.
 
     :ivar state: "queued", "running" or "ended"
-    :ivar stdout: what it printed so far
-    :ivar stderr: what it printed so far on standard error
+    :param listener: is given the name of a stream and each piece of what is printed on it, as it comes
     """
 
     def __init__(self, job: Job, listener: Listener | None = None) -> None:
@@ -54,8 +52,6 @@ class Process:
         self.created_at = time.time()
         self.started_at: float | None = None
         self.ended_at: float | None = None
-        self.stdout = Output(job.output_limit)
-        self.stderr = Output(job.output_limit)
         self.begun = False
         """Whether the child took the job: until then it can be given to another without being done twice."""
         self._disturbed = False
@@ -126,8 +122,8 @@ class Process:
         report: asyncio.Future[reports.Report | None] = loop.create_future()
         hear = self._ear(loop, child, report)
         drains = [
-            self._pump(loop, child.stdout, self.stdout, "stdout", hear),
-            self._pump(loop, child.stderr, self.stderr, "stderr", hear),
+            self._pump(loop, child.stdout, "stdout", hear),
+            self._pump(loop, child.stderr, "stderr", hear),
         ]
         order = loop.create_task(self._give(loop, child, message))
         timer = loop.call_later(self.job.timeout, self._time_out) if self.job.timeout else None
@@ -284,18 +280,14 @@ class Process:
         self,
         loop: asyncio.AbstractEventLoop,
         descriptor: int,
-        output: Output,
         stream: str,
         hear: Callable[[], None],
     ) -> Callable[[], None]:
-        """Move what a pipe brings to `output`; return what ends that and takes what is still in the pipe."""
+        """Give the listener what a pipe brings; return what ends that and takes what is still in the pipe."""
         redactor = Redactor(self._secrets)
 
-        def keep(data: bytes) -> None:
-            if not data:
-                return
-            output.add(data)
-            if self._listener is not None:
+        def pass_on(data: bytes) -> None:
+            if data and self._listener is not None:
                 self._listener(stream, data)
 
         def take() -> bool:
@@ -308,7 +300,7 @@ class Process:
                 return False
             # A child says what is secret before it prints it: what it said is here by now.
             hear()
-            keep(redactor.feed(data))
+            pass_on(redactor.feed(data))
             return True
 
         def drain() -> None:
@@ -317,7 +309,7 @@ class Process:
             for _ in range(DRAIN_READS):
                 if not take():
                     break
-            keep(redactor.finish())
+            pass_on(redactor.finish())
 
         loop.add_reader(descriptor, take)
         return drain

@@ -16,9 +16,8 @@ from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.actions import RunCommands, StartService
 from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.printed import FIELD, Printed, masked_address, more_of, printed_text
-from airflow_rest_api.operations.log_lines import alarms, without_log_lines
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.operations.result import SILENT, documents, reader
+from airflow_rest_api.operations.result import SILENT, alarms, documents, reader, without_log_lines
 from airflow_rest_api.secret_names import MASK, is_secret, value_is_secret
 
 if TYPE_CHECKING:

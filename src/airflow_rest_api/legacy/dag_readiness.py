@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from airflow_rest_api.admission import aside
 from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
-from airflow_rest_api.dag_files.child import traces
-from airflow_rest_api.dag_files.versions import now
+from airflow_rest_api.dag_files.child import worker
+from airflow_rest_api.dag_files.history_tables import now
 from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.storage.schema import storable
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.history import History
-    from airflow_rest_api.dag_files.versions import DeployedDag
+    from airflow_rest_api.dag_files.history_tables import DeployedDag
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class DagReadiness:
         if file is None:
             return None
         error = (await ask(parsing.look, [file]))[file].error
-        return None if error is None else f"its file cannot be imported: {traces.sentence(file[1], error)}"
+        return None if error is None else f"its file cannot be imported: {worker.sentence(file[1], error)}"
 
     async def _deployed(self, dag_id: str) -> DeployedDag | None:
         if storable(dag_id) != dag_id:

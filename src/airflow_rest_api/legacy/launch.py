@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from secrets import token_hex
@@ -13,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.dag_files.archive import is_archive, unpack
-from airflow_rest_api.dag_files.orders import Order
+from airflow_rest_api.dag_files.order import DeploymentOrder, refusal
 from airflow_rest_api.errors import DuplicateDags, FilesExist, Forbidden, ImportErrors, Refusal
 from airflow_rest_api.legacy import answer
 from airflow_rest_api.legacy.actions import Answer, Deploy, RunChild, RunCommands, StartService
 from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.translate import CHILD
-from airflow_rest_api.operations.model import State
+from airflow_rest_api.operations.model import Origin, State
+from airflow_rest_api.operations.runs import EntryPoint
 
 if TYPE_CHECKING:
     from airflow_rest_api.api.context import Context
@@ -114,12 +114,10 @@ class Launch:
         operation = await self.context.operations.start(
             permit,
             replace(work.recorded, argv=[messages.write({**work.order}, key)]),
-            entry=f"{CHILD}.{work.entry}",
-            commands=work.commands,
-            read=answer.reader_of(self.request, work),
-            warnings=list(work.warnings),
-            recorded=self.request.leaves,
-            endpoint=self.request.endpoint.name,
+            entry=EntryPoint(f"{CHILD}.{work.entry}", work.commands, answer.reader_of(self.request, work)),
+            origin=Origin(
+                recorded=self.request.leaves, endpoint=self.request.endpoint.name, warnings=work.warnings
+            ),
         )
         return operation if self.request.leaves else await self._ended(operation)
 
@@ -163,14 +161,13 @@ class Launch:
         with context.audit.refusals(self.caller, command, work.recorded):
             scope = await context.grants.scope(self.caller, command)
             if work.force_invalid:
-                scope.enter_unchecked()
+                scope.require_everywhere()
             place = await asyncio.to_thread(scope.place, command, work.bundle, work.folder)
-            received = context.dag_files.receive(place.folder)
-            try:
+            async with context.dag_files.receive(place.folder) as received:
                 await asyncio.to_thread(_take, work.file, file, received)
                 paths = [one.path for one in received.files]
                 permit = await context.grants.authorize(self.caller, work.recorded, place.bundle.name, paths)
-                order = Order(
+                order = DeploymentOrder(
                     place,
                     received,
                     self.caller.name,
@@ -181,19 +178,18 @@ class Launch:
                     wait=work.wait,
                     covers=scope.covers,
                 )
-                operation = await context.operations.conduct(
+                operation = await context.operations.start_work(
                     permit,
                     command,
-                    lambda conductor: context.dag_files.deploy(conductor, order),
+                    lambda run: context.dag_files.deploy(run, order),
                     effect=work.recorded.effect,
                     argv=list(work.recorded.masked),
-                    endpoint=command,
+                    origin=Origin(endpoint=command),
+                    workspace=received,
                 )
-                self.envelope.ran(operation)
-                operation = await self._ended(operation)
-            finally:
-                with suppress(OSError):
-                    await asyncio.to_thread(received.remove)
+                received.release()
+            self.envelope.ran(operation)
+            operation = await self._ended(operation)
         _put_deployed(self.envelope, work, operation)
 
 
@@ -208,11 +204,12 @@ def _take(name: str, file: SentFile, received: Received) -> None:
 def _put_deployed(envelope: Envelope, work: Deploy, operation: Operation) -> None:
     result: dict[str, Any] = operation.result if isinstance(operation.result, dict) else {}
     if operation.state is not State.SUCCEEDED:
-        problem = result.get("problem", {})
-        if problem.get("reason") == FilesExist.reason:
+        problem = refusal(operation)
+        if problem is None:
+            raise Refusal(operation.message or "Failed", 500)
+        if problem.reason == FilesExist.reason:
             raise Refusal(f"The file '{work.file}' already exists on host '{socket.gethostname()}'.")
-        status = 400 if problem.get("reason") in INVALID else problem.get("status", 500)
-        raise Refusal(problem.get("message") or operation.message or "Failed", status)
+        raise Refusal(problem.message, 400 if problem.reason in INVALID else problem.status)
     envelope.output = f"DAG File [{work.file}] has been uploaded"
     envelope.dag_ids = sorted({dag["dag_id"] for dag in result["dags"]})
     envelope.warnings += dict.fromkeys(operation.warnings)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.needs import Ask
-
-Stream = Literal["stdout", "stderr", "progress"]
-STREAMS: tuple[Stream, ...] = ("stdout", "stderr", "progress")
 
 
 class OperationState(str, Enum):
@@ -54,16 +52,16 @@ class Operation:
 
     :ivar argv: what was run, with secrets masked
     :ivar refused: the words of the command's own parser, where it would not take the arguments
-    :ivar asks: what its user needed to run it: who may do all of that may see it; None: nobody else
+    :ivar asks: what its user needed to run it: who may do all of that may see it; None: no other user
     :ivar result: the JSON that the command printed, where it was asked to print JSON
     :ivar truncated: whether output is missing from ``stdout`` or ``stderr``
-    :ivar message: one sentence on an end that is no success, or on what it still waits for beside its turn
+    :ivar message: one sentence on an end that is no success, or on what it waits for beside a free place
     :ivar quotes: whether the message is read off what the command printed
     :ivar server: the id of the API-server process that runs it
     :ivar dag_id: the DAG that it was about, where it was about one
     :ivar rerun_of: the id of the operation that it repeats
     :ivar endpoint: the endpoint of the 1.x plugin by which it was asked for; None: by none
-    :ivar reveals: whether what it prints and writes may show secrets: see `sealing`
+    :ivar reveals: whether what it prints and writes may show secrets: see `encoding`
     """
 
     id: str
@@ -94,19 +92,24 @@ class Operation:
     reveals: bool = False
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """
-    A piece of what a command printed, or said of its progress.
+class Cancel(str, Enum):
+    """What came of a request to end an operation; the same request again changes nothing."""
 
-    :ivar offset: bytes of the stream before it
-    :ivar data: for the stream `progress` one JSON object
-    """
+    ASKED = "asked"
+    ASKED_BEFORE = "asked_before"
+    ENDED_BEFORE = "ended_before"
 
-    stream: Stream
-    offset: int
-    at: datetime
-    data: bytes
+    @property
+    def message(self) -> str:
+        """Return the sentence for the client."""
+        return CANCEL_MESSAGES[self]
+
+
+CANCEL_MESSAGES = {
+    Cancel.ASKED: "The operation was asked to end.",
+    Cancel.ASKED_BEFORE: "The operation had been asked to end before.",
+    Cancel.ENDED_BEFORE: "The operation had ended before; nothing was changed.",
+}
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,25 @@ class Key:
     user: str
     key: str
     fingerprint: str
+
+
+@dataclass(frozen=True)
+class Origin:
+    """
+    The request by which an operation comes to be.
+
+    :ivar recorded: have the operation in the database before it begins: the client will not wait
+    :ivar key: of the request; implies ``recorded``
+    :ivar rerun_of: the id of the operation that is repeated
+    :ivar endpoint: the endpoint of the 1.x plugin
+    :ivar warnings: what is to be told about the request
+    """
+
+    recorded: bool = False
+    key: Key | None = None
+    rerun_of: str | None = None
+    endpoint: str | None = None
+    warnings: Sequence[str] = ()
 
 
 class KeyTaken(Exception):

@@ -6,23 +6,21 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.errors import Unavailable
-from airflow_rest_api.operations import writes
+from airflow_rest_api.operations import rows
 
 if TYPE_CHECKING:
-    from airflow_rest_api.operations.model import Chunk, Operation, Stream
+    from airflow_rest_api.operations.rows import Write
     from airflow_rest_api.operations.store import Store
-    from airflow_rest_api.operations.writes import Write
 
 log = logging.getLogger(__name__)
 
 BUFFER = 64 * 1024 * 1024
-"""Bytes of output that may wait; beyond it the middle of the longest is let go."""
+"""Bytes of output that may wait; beyond it the middle of the longest is dropped."""
 LEAST = 16 * 1024
 """Bytes of output that an operation may have waiting in any case."""
 TOGETHER = 200
@@ -40,9 +38,8 @@ class Recorder:
     """
     Writes to a store in the background, in one thread, in the order of the calls for each operation.
 
-    Its methods return at once, with what `done` waits for; what they are given is read at once. While the
-    database is away everything waits, within a bound: results and files stay whole, of the output that is not
-    written yet the middle goes.
+    `put` returns at once, with what `done` waits for. While the database is away everything waits, within a
+    bound: results and files stay whole, of the output that is not written yet the middle is dropped.
 
     :param buffer: bytes of output that may wait
     """
@@ -58,65 +55,8 @@ class Recorder:
         self._deadline: float | None = None
         self._over = False
 
-    def insert(
-        self,
-        operation: Operation,
-        chunks: Iterable[Chunk] = (),
-        files: Mapping[str, bytes] | None = None,
-    ) -> Written:
-        """Write a new operation, as `Store.insert` does."""
-        return self._put(writes.inserted(operation, chunks, files))
-
-    def append(
-        self,
-        identifier: str,
-        chunks: Iterable[Chunk],
-        forget_before: Mapping[Stream, int] | None = None,
-        *,
-        reveals: bool = False,
-    ) -> Written:
-        """Write what a command printed, as `Store.append` does."""
-        return self._put(writes.appended(identifier, chunks, forget_before, reveals=reveals))
-
-    def started(self, operation: Operation) -> Written:
-        """Write that a command has begun, as `Store.started` does."""
-        return self._put(writes.started(operation))
-
-    def end(
-        self, operation: Operation, chunks: Iterable[Chunk] = (), files: Mapping[str, bytes] | None = None
-    ) -> Written:
-        """Write how an operation ended, as `Store.end` does."""
-        return self._put(writes.ended(operation, chunks, files))
-
-    @property
-    def waiting(self) -> int:
-        """Bytes of output that wait."""
-        return self._size
-
-    async def done(self, written: Written) -> None:
-        """
-        Return once it is written, however long the database is away.
-
-        :raises Unavailable: the recorder was closed before
-        :raises sqlalchemy.exc.SQLAlchemyError: the database refused it
-        """
-        await asyncio.shield(asyncio.wrap_future(written))
-
-    async def close(self, seconds: float = 5.0) -> None:
-        """Write what waits, for no longer than that; then there is nothing more to be called."""
-        with self._changed:
-            self._deadline = time.monotonic() + seconds
-            self._changed.notify_all()
-        if self._thread is not None:
-            await asyncio.to_thread(self._thread.join, seconds + 1)
-        with self._changed:
-            self._over = True
-            # A thread that is still at work waits for a network that swallows everything.
-            left = [write for write in (*self._at_hand, *self._waiting.values()) if not write.done.done()]
-            self._waiting.clear()
-        _give_up(left)
-
-    def _put(self, write: Write) -> Written:
+    def put(self, write: Write) -> Written:
+        """Write all this, after what is to be written before about the same operation."""
         with self._changed:
             if self._over:
                 _give_up([write])
@@ -136,8 +76,31 @@ class Recorder:
             self._changed.notify_all()
             return write.done
 
+    async def done(self, written: Written) -> None:
+        """
+        Return once it is written, however long the database is away.
+
+        :raises Unavailable: the recorder was closed before
+        :raises sqlalchemy.exc.SQLAlchemyError: the database refused it
+        """
+        await asyncio.shield(asyncio.wrap_future(written))
+
+    async def close(self, seconds: float = 5.0) -> None:
+        """Write what waits, for no longer than that; nothing can be written afterwards."""
+        with self._changed:
+            self._deadline = time.monotonic() + seconds
+            self._changed.notify_all()
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, seconds + 1)
+        with self._changed:
+            self._over = True
+            # A thread that is still at work waits for a network that swallows everything.
+            left = [write for write in (*self._at_hand, *self._waiting.values()) if not write.done.done()]
+            self._waiting.clear()
+        _give_up(left)
+
     def _shorten(self) -> None:
-        """Let output go, of the longest first, until half of the room is free: not at each line anew."""
+        """Drop output, of the longest first, until half of the room is free: not at each line anew."""
         for write in sorted(self._waiting.values(), key=lambda write: write.size, reverse=True):
             if self._size <= self._buffer // 2:
                 return
@@ -173,17 +136,17 @@ class Recorder:
         """Write a batch; one by one where the database refuses something in it."""
         try:
             if self._until_reached(batch):
-                _tell(batch)
+                _complete(batch)
             else:
                 _give_up(batch)
             return
         except Exception as error:
-            # What is refused by itself says so below; an attempt whose end was not heard of is no trouble.
+            # What is refused by itself is logged below.
             log.debug("Operations are written one by one: %s", type(error).__name__)
         for write in batch:
             try:
-                if self._until_reached([write], careful=True):
-                    _tell([write])
+                if self._until_reached([write], again=True):
+                    _complete([write])
                 else:
                     _give_up([write])
             except Exception as error:
@@ -194,33 +157,27 @@ class Recorder:
         # The words of SQLAlchemy hold the values; those of the driver may.
         log.error("Operation %s could not be written: %s", write.identifier, type(error).__name__)
         try:
-            self._until_reached([writes.skeleton(write, REFUSED)], careful=True)
+            self._until_reached([rows.skeleton(write, REFUSED)], again=True)
         except Exception as another:
             log.error("Nor could its end (operation %s): %s", write.identifier, type(another).__name__)
         if not write.done.done():
             write.done.set_exception(error)
 
-    def _until_reached(self, batch: list[Write], *, careful: bool = False) -> bool:
+    def _until_reached(self, batch: list[Write], *, again: bool = False) -> bool:
         """Write, again and again while the database is away; return whether that was done in time."""
-        work = partial(
-            writes.execute,
-            writes=batch,
-            output_limit=self._store.output_limit,
-            seal=self._store.seal,
-            careful=careful,
-        )
+        work = partial(rows.execute, writes=batch, cipher=self._store.cipher, again=again)
         pause = PAUSE
         since = time.monotonic()
-        told = False
+        warned = False
         while True:
             try:
                 self._store.database.call(work)
             except Unavailable as unavailable:
-                if not told:
+                if not warned:
                     log.warning("Operations wait to be written: %s", unavailable)
-                    told = True
+                    warned = True
             else:
-                if told:
+                if warned:
                     away = time.monotonic() - since
                     log.warning("The database is back after %.0f s: operations are written", away)
                 return True
@@ -234,7 +191,7 @@ class Recorder:
             pause = min(pause * 2, LONGEST_PAUSE)
 
 
-def _tell(batch: list[Write]) -> None:
+def _complete(batch: list[Write]) -> None:
     for write in batch:
         if not write.done.done():
             write.done.set_result(None)

@@ -1,23 +1,139 @@
-"""What a command printed, as a value: its JSON, or the one thing that it is there to print."""
+"""What the output of a command says: its result, what its loggers wrote, and why it failed."""
 
 from __future__ import annotations
 
 import ast
 import json
 import math
+import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from airflow_rest_api.operations.log_lines import without_log_lines
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Invocation
 
 Read = Callable[[str, bool], Any]
 """Takes what a command printed on standard output, and whether it succeeded; returns its result."""
-
 SILENT = frozenset({"variables get"})
 """What prints a text of any content, and nothing else (`suppress_logs_and_warning`): none of it is a log."""
+ATTEMPTS = 200
+"""Lines that may begin with a bracket and yet be no JSON, such as the time stamps of log lines."""
+TAIL = 64 * 1024
+"""Characters of each stream that are looked at for a reason: what a command ends with is at its end."""
+LONGEST_LINE = 2000
+LONGEST = 500
+TRACEBACK = "Traceback (most recent call last):"
+ERRORS = frozenset({"error", "exception", "critical"})
+
+# What Airflow's loggers write: the classic format, and structlog's on a console, with and without colours.
+_COLOUR = r"(?:\x1b\[[0-9;]*m)*"
+_LOG_LINE = re.compile(
+    rf"""
+    {_COLOUR}
+    (?:
+        # [2026-…] {{file.py:12}} INFO -
+        \[\d{{4}}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[^\]\n]*\]\ \{{[^}}\n]+:\d+\}}\ (?P<classic>[A-Z]+)\ -
+        # 2026-…Z [info     ]
+      | \d{{4}}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,\d]*(?:Z|[+-]\d\d:?\d\d)?{_COLOUR}\ \[{_COLOUR}
+        (?P<console>debug|info|notset|warning|warn|error|exception|critical)\ *{_COLOUR}\]
+    )
+    """,
+    re.VERBOSE,
+)
+# What 1.x printed while it loaded, on lines of their own.
+_LOADING_LINE = re.compile(r"Loading pickle id |Loading DAGs? from |Filling up the DagBag from ")
+# Behind the event of a line on the console: its logger, and what else was logged with it, as key=value.
+_DETAILS = re.compile(
+    rf"(?<!\ )\ +{_COLOUR}\[{_COLOUR}[\w.]+{_COLOUR}\]{_COLOUR}(?:$|\ {_COLOUR}[\w.]+{_COLOUR}=)"
+    r"|(?: |\x1b\[[0-9;]*m)loc="
+)
+_CATEGORY = re.compile(r"category=(\w+)")
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+_JSON_KEYS = ("timestamp", "level", "event")
+"""What each line of Airflow's JSON log has (airflow._shared.logging.structlog)."""
+
+_NOISE = ("Skipping masking for a secret",)
+"""Beginnings of warnings that ask for nothing, and this one tells something of a secret."""
+
+_ALARMING = frozenset({"warning", "warn", "error", "exception", "critical"})
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """
+    A line that a logger wrote.
+
+    :ivar level: in small letters; empty where the line has none
+    :ivar event: what happened, without time, logger and details
+    :ivar deprecation: whether it is about code that is to be changed one day, and not about what was done
+    """
+
+    level: str
+    event: str
+    deprecation: bool = False
+
+    @property
+    def alarming(self) -> bool:
+        """Return whether it is a warning or worse for who ran the command."""
+        return self.level in _ALARMING and not self.deprecation and not self.event.startswith(_NOISE)
+
+
+def without_log_lines(text: str) -> str:
+    """
+    Return a command's output without the lines that its loggers wrote, and with every other line.
+
+    A line is judged by itself alone: a value such as ``[1, 2]`` is not a log line, nor is what follows one.
+    """
+    return "".join(line for line, logged in _log_lines(text) if logged is None)
+
+
+def alarms(text: str) -> list[str]:
+    """Return what the warnings and errors among the log lines of a command's output say, each once."""
+    said = (logged.event for _, logged in _log_lines(text) if logged is not None and logged.alarming)
+    return [event for event in dict.fromkeys(said) if event]
+
+
+def log_line(line: str) -> LogLine | None:
+    """Return a line as what a logger wrote, None where it is none."""
+    if match := _LOG_LINE.match(line):
+        level = (match["classic"] or match["console"]).lower()
+        rest = line[match.end() :]
+        return LogLine(level, _event(rest), deprecation=_is_of_deprecation(rest))
+    if _LOADING_LINE.match(line):
+        return LogLine("", line.strip())
+    return _json_line(line) if line.startswith("{") and line.endswith("}") else None
+
+
+def _log_lines(text: str) -> Iterator[tuple[str, LogLine | None]]:
+    *whole, rest = text.split("\n")
+    for line in whole:
+        yield f"{line}\n", log_line(line)
+    if rest:
+        yield rest, log_line(rest)
+
+
+def _event(rest: str) -> str:
+    cut = _DETAILS.search(rest)
+    return _COLOURS.sub("", rest[: cut.start()] if cut else rest).strip()
+
+
+def _is_of_deprecation(rest: str) -> bool:
+    # Word by word: an expression for the whole takes minutes with a line that was made for it.
+    return any("Deprecat" in word and word.endswith("Warning") for word in _CATEGORY.findall(rest))
+
+
+def _json_line(line: str) -> LogLine | None:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not all(isinstance(entry.get(key), str) for key in _JSON_KEYS):
+        return None
+    deprecation = "Deprecat" in str(entry.get("category", ""))
+    return LogLine(entry["level"].lower(), entry["event"].strip(), deprecation)
 
 
 def _finite(text: str) -> float | None:
@@ -25,26 +141,21 @@ def _finite(text: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-# Python writes NaN and Infinity, which are no JSON: they are null to whoever reads the result.
+# Python writes NaN and Infinity, which are no JSON: they become null.
 _DECODER = json.JSONDecoder(parse_constant=lambda word: None, parse_float=_finite)
-ATTEMPTS = 200
-"""Lines that may begin with a bracket and yet be no JSON, such as the time stamps of log lines."""
 
 
-def parse_result(stdout: str) -> tuple[bool, Any]:
+def parse_result(stdout: str) -> Any:
     """
-    Return whether ``stdout`` holds a JSON document, and the document: the last one, where there are more.
+    Return the last JSON document in ``stdout``, None where there is none.
 
     Text that is JSON as a whole is taken as it is.
     """
     try:
-        return True, _DECODER.decode(stdout)
+        return _DECODER.decode(stdout)
     except (ValueError, RecursionError):
-        pass
-    found, document = False, None
-    for value in documents(stdout):
-        found, document = True, value
-    return found, document
+        found = deque(documents(stdout), maxlen=1)
+        return found[0] if found else None
 
 
 def documents(stdout: str) -> Iterator[Any]:
@@ -80,7 +191,7 @@ def reader(invocation: Invocation) -> Read | None:
     """
     if invocation.values.get("output") == "json" and invocation.command.json_output:
         # A log can be JSON as well.
-        return lambda stdout, done: parse_result(without_log_lines(stdout))[1]
+        return lambda stdout, done: parse_result(without_log_lines(stdout))
     value = _VALUES.get(invocation.command.name)
     if value is None:
         return None
@@ -153,3 +264,97 @@ def _next_bracket(text: str, position: int) -> int:
             return -1
         position = newline + 1
     return -1
+
+
+# As the interpreter prints an exception that was not caught (`traceback.format_exception_only`).
+_EXCEPTION = re.compile(r"(?P<module>(?:\w+\.)*)(?P<name>\w+)(?:: (?P<text>.*))?")
+_OWN = "airflow."
+"""Exceptions of Airflow's and its providers': what they say is meant for people, their class is not."""
+
+# What a child of a 1.x endpoint tells its server (`legacy/child/messages.py`).
+_TOLD = re.compile(r'airflow-rest-api[\w-]* (?P<kind>\w+): (?P<text>".*")')
+
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[@-~]")
+_FRAME = "╭╮╰╯│─| \t"
+"""What frames are drawn with, by `rich` and around the exceptions of a group."""
+_RULES = "+-=_*#~^" + _FRAME
+"""What a line that says nothing is made of."""
+
+
+def reason(
+    stderr: str, stdout: str, exit_code: int | None, *, secretive: bool = False, foreign: bool = False
+) -> str:
+    """
+    Return why a command failed.
+
+    That is what an exception that was not caught says, else the last line on standard error, as `sys.exit`
+    writes it, else the last error in the log, else the last words on standard output.
+
+    :param secretive: what it printed can hold secrets, and what is said here is kept in clear: nothing is
+        repeated but what Airflow's own code ended with, by `sys.exit`
+    :param foreign: other code than Airflow's own ran in it
+    """
+    if secretive:
+        said = "" if foreign or TRACEBACK in stderr else _last_line(stderr)
+    else:
+        said = _exception(stderr) or _last_line(stderr) or _last_error(stdout) or _last_words(stdout)
+    said = " ".join(said.split())
+    if not said:
+        more = "; see what it printed." if stderr.strip() or stdout.strip() else ", and printed nothing."
+        return f"The command ended with exit code {exit_code}{more}"
+    return said if len(said) <= LONGEST else said[: LONGEST - 1].rstrip() + "…"
+
+
+def _exception(stderr: str) -> str:
+    """Return what the last exception says whose traceback was printed, empty where there is none."""
+    head, found, rest = stderr[-TAIL:].rpartition(TRACEBACK)
+    if not found or head.rpartition("\n")[2].strip(_RULES):
+        return ""
+    for line in _last_lines(rest):
+        # Frames, their code and the marks below it are indented.
+        if line[:1].isspace() or not line.strip(_RULES):
+            continue
+        match = _EXCEPTION.fullmatch(line)
+        if match is None:
+            return ""
+        text = (match["text"] or "").strip()
+        if not text:
+            return str(match["name"])
+        return text if match["module"].startswith(_OWN) else f"{match['name']}: {text}"
+    return ""
+
+
+def _last_line(text: str) -> str:
+    for line in reversed(_last_lines(text)):
+        if told := _TOLD.fullmatch(line):
+            if told["kind"] == "refused":
+                return _json_text(told["text"])
+        elif line.strip(_RULES) and log_line(line) is None:
+            return line.strip(_FRAME)
+    return ""
+
+
+def _last_error(text: str) -> str:
+    for line in reversed(_last_lines(text)):
+        logged = log_line(line)
+        if logged is not None and logged.level in ERRORS and logged.event:
+            return logged.event
+    return ""
+
+
+def _last_words(text: str) -> str:
+    """Return the last line, where it is no data: words with a blank between them."""
+    line = _last_line(text)
+    return line if re.match(r"[^\W\d_]+,? \w", line) else ""
+
+
+def _json_text(document: str) -> str:
+    try:
+        return str(json.loads(document))
+    except ValueError:
+        return ""
+
+
+def _last_lines(text: str) -> list[str]:
+    lines = text[-TAIL:].splitlines()
+    return [_ESCAPES.sub("", line[:LONGEST_LINE]).rstrip() for line in lines]

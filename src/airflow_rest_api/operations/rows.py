@@ -1,33 +1,44 @@
-"""From an operation to its row, and back."""
+"""Operations as rows of the database: from and to their fields, and how many are written at a time."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, insert, select, update
 
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import Ask, Resource
 from airflow_rest_api.errors import Undecryptable
-from airflow_rest_api.operations import packing
-from airflow_rest_api.operations.damaged import Row as Columns
-from airflow_rest_api.operations.damaged import exit_code, json_object, moment_of, texts, truth
-from airflow_rest_api.operations.model import STREAMS, Chunk, Key, Operation, OutputFile, State
-from airflow_rest_api.operations.sealing import LOCKED, Seal, opened
+from airflow_rest_api.operations.encoding import LOCKED, Cipher, decode, encode, pack
+from airflow_rest_api.operations.model import Key, Operation, OutputFile, State
 from airflow_rest_api.operations.tables import (
+    CANCEL,
+    FILE,
     LONGEST_COMMAND,
     LONGEST_DAG_ID,
     LONGEST_FILE_NAME,
     LONGEST_HOST,
+    OPERATION,
+    OUTPUT,
 )
+from airflow_rest_api.operations.transcript import STREAMS, Block, Stream
+from airflow_rest_api.storage.damaged import Row as Columns
+from airflow_rest_api.storage.damaged import exit_code, json_object, moment_of, texts, truth
 from airflow_rest_api.storage.schema import LONGEST_NAME, PART, storable
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 Row = dict[str, Any]
 
 DETAILS = ("argv", "warnings", "refused", "rerun_of", "quotes", "reveals")
-"""Fields that nobody searches by: they share a column, as JSON, with `asks` and `files`."""
+"""Fields that no query filters by: they share a column, as JSON, with `asks` and `files`."""
 
 NO_DETAILS: Row = {
     **dict.fromkeys(DETAILS),
@@ -43,8 +54,8 @@ LONGEST_MESSAGE = 64 * 1024
 LONGEST_WORD = 1000
 """Characters kept of the words of a command line that is too long to be kept."""
 
-SEALED = 8
-"""What the number of a stream is greater by where its output is encrypted."""
+PACKED = 256 * 1024
+"""Bytes of output that go into the row of an operation that has ended."""
 RESULT = ""
 """The name under which a large result is kept among the files; no file has it."""
 
@@ -74,7 +85,7 @@ def to_row(operation: Operation) -> Row:
     }
 
 
-def from_row(row: Mapping[str, Any], seal: Seal) -> Operation:
+def from_row(row: Mapping[str, Any], cipher: Cipher) -> Operation:
     """
     Return the operation of a row, without its output; with its result where the row has that.
 
@@ -113,7 +124,7 @@ def from_row(row: Mapping[str, Any], seal: Seal) -> Operation:
         columns.note("created_at")
     if row.get("result") is not None:
         try:
-            operation.result = columns.take("result", lambda stored: to_result(stored, seal), None)
+            operation.result = columns.take("result", lambda stored: to_result(stored, cipher), None)
         except Undecryptable:
             operation.warnings.append(LOCKED)
     for name in details.damaged:
@@ -123,75 +134,30 @@ def from_row(row: Mapping[str, Any], seal: Seal) -> Operation:
     return operation
 
 
-def result_row(result: Any) -> tuple[bytes | None, bytes | None]:
-    """Return a result as it is stored: in its row, or, a large one, among the files."""
-    if result is None:
-        return None, None
-    stored = packing.squeeze(json.dumps(result).encode())
-    return (stored, None) if len(stored) <= PART else (None, stored)
-
-
-def to_result(stored: bytes, seal: Seal) -> Any:
+def to_result(stored: bytes, cipher: Cipher) -> Any:
     """Return the result of what was stored; raise ValueError where it is damaged, or Undecryptable."""
-    return json.loads(packing.stretch(opened(bytes(stored), seal)))
+    return json.loads(decode(bytes(stored), cipher))
 
 
-def file_rows(identifier: str, files: Mapping[str, bytes]) -> list[Row]:
-    """Return the rows of files."""
-    return [
-        {
-            "operation_id": identifier,
-            "name": storable(name, LONGEST_FILE_NAME),
-            "part": part,
-            "data": content[start : start + PART],
-        }
-        for name, content in files.items()
-        for part, start in enumerate(range(0, max(len(content), 1), PART))
-    ]
-
-
-def output_rows(identifier: str, chunks: Iterable[Chunk], seal: Seal | None = None) -> list[Row]:
+def to_block(row: Mapping[str, Any], cipher: Cipher) -> Block:
     """
-    Return the rows of chunks.
-
-    :param seal: encrypts them, where they may show secrets
-    """
-    return [
-        {
-            "operation_id": identifier,
-            "stream": STREAMS.index(chunk.stream) + (SEALED if seal else 0),
-            "upto": packing.upto(chunk),
-            "at": chunk.at,
-            "data": seal.close(chunk.data) if seal else chunk.data,
-        }
-        for chunk in chunks
-    ]
-
-
-def to_chunk(row: Mapping[str, Any], seal: Seal) -> Chunk:
-    """
-    Return the chunk of a row; raise ValueError, TypeError or LookupError where it is damaged.
+    Return the block of a row; raise ValueError, TypeError or LookupError where it is damaged.
 
     :raises Undecryptable: its key is gone
     """
-    number, data = row["stream"], bytes(row["data"])
-    if number >= SEALED:
-        number, data = number - SEALED, seal.open(data)
     if not isinstance(row["at"], datetime):
         raise TypeError("no moment")
-    return Chunk(STREAMS[number], row["upto"] - len(data), row["at"], data)
+    data = decode(bytes(row["data"]), cipher)
+    return Block(row["seq"], STREAMS[row["stream"]], row["byte_offset"], row["at"], data)
 
 
 def key_hash(user: str, key: str) -> str:
-    """Return by what a user's key is found: names and keys of any length and any characters."""
+    """
+    Return the SHA-256 under which a user's `Idempotency-Key` is stored.
+
+    It has a fixed length; user and key may be of any length and hold any characters.
+    """
     return hashlib.sha256(json.dumps([user, key]).encode()).hexdigest()
-
-
-def key_row(key: Key | None) -> Row:
-    """Return the columns of a key."""
-    if key is None:
-        return {"key_hash": None, "key_fingerprint": None}
-    return {"key_hash": key_hash(key.user, key.key), "key_fingerprint": key.fingerprint}
 
 
 def _bounded(details: Row) -> str:
@@ -211,7 +177,7 @@ def _from_ask(ask: Ask) -> list[Any]:
 
 
 def _to_asks(stored: list[list[Any]] | None) -> tuple[Ask, ...] | None:
-    # Damaged ones count as None: nobody but its user may see the operation.
+    # Damaged ones count as None: only its user may see the operation.
     return None if stored is None else tuple(_to_ask(ask) for ask in stored)
 
 
@@ -227,3 +193,227 @@ def _to_ask(stored: list[Any]) -> Ask:
     resource, method, entity, names = stored
     texts([method, *([] if entity is None else [entity]), *([] if names is None else names)])
     return Ask(Resource(resource), method, entity, None if names is None else tuple(names))
+
+
+@dataclass
+class Write:
+    """
+    All that is to be written about one operation.
+
+    :ivar new: it has no row yet
+    :ivar row: its columns; None where only its output grew, or it only started
+    :ivar ended: nothing comes after this
+    :ivar dropped: by stream, the first and the last number of stored blocks that are to be deleted
+    :ivar cut: output was dropped before it was written
+    :ivar reveals: it may show secrets: it is encrypted, or not written
+    :ivar done: gets its result once everything is written
+    """
+
+    identifier: str
+    new: bool = False
+    row: Row | None = None
+    started_at: datetime | None = None
+    ended: bool = False
+    blocks: list[Block] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+    result: bytes | None = None
+    dropped: dict[Stream, tuple[int, int]] = field(default_factory=dict)
+    cut: bool = False
+    reveals: bool = False
+    done: Future[None] = field(default_factory=Future)
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of output that wait here."""
+        return sum(len(block.data) for block in self.blocks)
+
+    def add(self, later: Write) -> None:
+        """Take what is to be written after this."""
+        if later.row is not None:
+            # Only the key is in the columns of the first one alone.
+            self.row = {**(self.row or {}), **later.row}
+        elif self.row is not None and later.started_at is not None:
+            self.row |= _running(later.started_at)
+        self.started_at = later.started_at or self.started_at
+        self.ended = self.ended or later.ended
+        self.files |= later.files
+        self.result = later.result or self.result
+        self.reveals = self.reveals or later.reveals
+        for stream, (first, last) in later.dropped.items():
+            self.dropped[stream] = self.dropped.get(stream, (first, last))[0], last
+            self.blocks = [b for b in self.blocks if b.stream != stream or not first <= b.seq <= last]
+        self.blocks += later.blocks
+
+    def shorten(self, size: int) -> None:
+        """Drop the middle of the waiting output; reports of progress stay."""
+        excess = self.size - size
+        head, kept, position = size // 2, [], 0
+        for block in self.blocks:
+            inside = position >= head and excess > 0
+            position += len(block.data)
+            if inside and block.stream != "progress":
+                excess -= len(block.data)
+                self.cut = True
+            else:
+                kept.append(block)
+        self.blocks = kept
+
+
+def _running(started_at: datetime) -> Row:
+    """Return the columns of a command that has begun, which waits for nothing any more."""
+    return {"state": State.RUNNING.value, "started_at": started_at, "message": None}
+
+
+def inserted(
+    operation: Operation,
+    blocks: Iterable[Block] = (),
+    files: Mapping[str, bytes] | None = None,
+    key: Key | None = None,
+) -> Write:
+    """Return what is written of a new operation, as it is now."""
+    write = ended(operation, blocks, files)
+    assert write.row is not None
+    write.new, write.ended = True, operation.state.ended
+    write.row |= {
+        "key_hash": key and key_hash(key.user, key.key),
+        "key_fingerprint": key and key.fingerprint,
+    }
+    return write
+
+
+def appended(
+    identifier: str,
+    blocks: Iterable[Block],
+    dropped: Mapping[Stream, tuple[int, int]] | None = None,
+    *,
+    reveals: bool = False,
+) -> Write:
+    """Return what is written when a command has printed something, which may show secrets."""
+    return Write(identifier, blocks=list(blocks), dropped=dict(dropped or {}), reveals=reveals)
+
+
+def started(operation: Operation) -> Write:
+    """Return what is written when a command has begun."""
+    return Write(operation.id, started_at=operation.started_at or operation.created_at)
+
+
+def ended(
+    operation: Operation,
+    blocks: Iterable[Block] = (),
+    files: Mapping[str, bytes] | None = None,
+    dropped: Mapping[Stream, tuple[int, int]] | None = None,
+) -> Write:
+    """Return what is written at the end of an operation, as it is now."""
+    return Write(
+        operation.id,
+        row=to_row(operation),
+        ended=True,
+        blocks=list(blocks),
+        files=dict(files or {}),
+        result=None if operation.result is None else json.dumps(operation.result).encode(),
+        dropped=dict(dropped or {}),
+        reveals=operation.reveals,
+    )
+
+
+def skeleton(write: Write, message: str) -> Write:
+    """Return the part of a write that every database takes, for one that was refused."""
+    row = None if write.row is None else {**write.row, "message": message, "truncated": True}
+    return Write(write.identifier, write.new, row, write.started_at, write.ended, cut=True)
+
+
+def execute(connection: Connection, writes: Sequence[Write], cipher: Cipher, *, again: bool = False) -> None:
+    """
+    Write everything.
+
+    :param cipher: encrypts what may show secrets; without a key that is not written
+    :param again: parts may have been written before, by an attempt of which we do not know the end
+    """
+    new: list[Row] = []
+    outputs: list[Row] = []
+    for write in writes:
+        kept = not write.reveals or cipher.available
+        encrypting = cipher if write.reveals else None
+        blocks = write.blocks if kept else []
+        files = dict(write.files) if kept else {}
+        if encrypting:
+            files = {name: encrypting.encrypt(content) for name, content in files.items()}
+        row = write.row and {**write.row, "result": None, "output": None}
+        if row is not None:
+            row["truncated"] = row["truncated"] or write.cut
+            if write.result is not None and kept:
+                stored = encode(write.result, encrypting)
+                if len(stored) <= PART:
+                    row["result"] = stored
+                else:
+                    files[RESULT] = stored
+            if write.ended and blocks and sum(len(block.data) for block in blocks) <= PACKED:
+                row["output"], blocks = encode(pack(blocks), encrypting), []
+        if write.new and row is not None and not (again and _exists(connection, write.identifier)):
+            new.append({"key_hash": None, "key_fingerprint": None, **row})
+        else:
+            _update(connection, write, row)
+        _delete_blocks(connection, write, again=again)
+        outputs += [_from_block(write.identifier, block, encrypting) for block in blocks]
+        _write_files(connection, write.identifier, files, again=again)
+    if new:
+        connection.execute(insert(OPERATION), new)
+    if outputs:
+        connection.execute(insert(OUTPUT), outputs)
+    if gone := [write.identifier for write in writes if write.ended and not write.new]:
+        connection.execute(delete(CANCEL).where(CANCEL.c.operation_id.in_(gone)))
+
+
+def _exists(connection: Connection, identifier: str) -> bool:
+    query = select(OPERATION.c.id).where(OPERATION.c.id == identifier)
+    return connection.execute(query).first() is not None
+
+
+def _update(connection: Connection, write: Write, row: Row | None) -> None:
+    this = update(OPERATION).where(OPERATION.c.id == write.identifier)
+    if row is not None:
+        changed = connection.execute(this.values({k: v for k, v in row.items() if k != "id"})).rowcount
+        if not changed:
+            # The table was emptied while it ran.
+            connection.execute(insert(OPERATION).values(row))
+        return
+    if write.started_at is not None:
+        waiting = this.where(OPERATION.c.state == State.QUEUED.value)
+        connection.execute(waiting.values(**_running(write.started_at)))
+    if write.cut:
+        connection.execute(this.values(truncated=True))
+
+
+def _delete_blocks(connection: Connection, write: Write, *, again: bool) -> None:
+    """Delete the blocks that were dropped, and those that an earlier attempt may have written."""
+    mine = delete(OUTPUT).where(OUTPUT.c.operation_id == write.identifier)
+    for stream, (first, last) in write.dropped.items():
+        between = OUTPUT.c.seq.between(first, last)
+        connection.execute(mine.where(between, OUTPUT.c.stream == STREAMS.index(stream)))
+    if again and write.blocks:
+        connection.execute(mine.where(OUTPUT.c.seq >= write.blocks[0].seq))
+
+
+def _write_files(connection: Connection, identifier: str, files: Mapping[str, bytes], *, again: bool) -> None:
+    if again and files:
+        connection.execute(delete(FILE).where(FILE.c.operation_id == identifier))
+    for name, content in files.items():
+        for part, start in enumerate(range(0, max(len(content), 1), PART)):
+            row = {
+                "name": storable(name, LONGEST_FILE_NAME),
+                "part": part,
+                "data": content[start : start + PART],
+            }
+            # One statement for each part: together they may be more than the server takes.
+            connection.execute(insert(FILE).values(operation_id=identifier, **row))
+
+
+def _from_block(identifier: str, block: Block, cipher: Cipher | None) -> Row:
+    return {
+        "operation_id": identifier,
+        "seq": block.seq,
+        "stream": STREAMS.index(block.stream),
+        "byte_offset": block.offset,
+        "at": block.at,
+        "data": encode(block.data, cipher),
+    }

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import and_, delete, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 
-from airflow_rest_api.errors import UnknownOperation
-from airflow_rest_api.operations import reads, retention, servers, writes
-from airflow_rest_api.operations.listing import newest
-from airflow_rest_api.operations.model import (
-    Chunk,
-    Filter,
-    Key,
-    KeyTaken,
-    Operation,
-    Server,
-    State,
-    Stream,
-)
-from airflow_rest_api.operations.sealing import KeepsNothing, Seal
-from airflow_rest_api.operations.tables import CANCEL, OPERATION
+from airflow_rest_api.errors import Undecryptable, UnknownOperation, UnknownResultFile
+from airflow_rest_api.operations import rows
+from airflow_rest_api.operations.encoding import LOCKED, NoCipher, decode, unpack
+from airflow_rest_api.operations.model import Filter, Key, KeyTaken, Operation, State
+from airflow_rest_api.operations.tables import CANCEL, FILE, LIGHT, OPERATION, OUTPUT
+from airflow_rest_api.operations.transcript import BLOCK, STREAMS, Block, Stream, text_of
 from airflow_rest_api.storage.schema import storable
 
 if TYPE_CHECKING:
@@ -31,9 +23,17 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from airflow_rest_api.storage.database import Database, Work
+    from airflow_rest_api.operations.encoding import Cipher
+    from airflow_rest_api.storage.database import Database
 
 ATTEMPTS = 3
+BATCH = 200
+"""Operations that are removed in one transaction."""
+SLACK = timedelta(minutes=1)
+"""An operation is created a moment after its id; a clock that is set back makes it more."""
+DAMAGED_RESULT = "The record of this operation is damaged: result cannot be read."
+DAMAGED_OUTPUT = "The record of this operation is damaged: a part of its output cannot be read."
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Store:
@@ -42,85 +42,57 @@ class Store:
 
     Every call reaches the database and raises `storage.errors.Unavailable` where it is away. What is given is
     read before the call gives way, so that it may change afterwards; what is returned is the caller's own.
-    All writes of one operation but `ask_cancel` and `bury` come from the process that runs it.
+    All writes of one operation but `ask_cancel` and `upkeep.mark_lost` come from the process that runs it.
 
-    :param output_limit: bytes kept of each of stdout and stderr: half of them its beginning, half its end
-    :param seal: encrypts what may show secrets; without one, that is not kept
+    :param cipher: encrypts what may show secrets; without one, that is not kept
     """
 
-    def __init__(
-        self, database: Database, *, output_limit: int = 1024 * 1024, seal: Seal | None = None
-    ) -> None:
+    def __init__(self, database: Database, *, cipher: Cipher | None = None) -> None:
         self.database = database
-        self.output_limit = output_limit
-        self.seal: Seal = seal or KeepsNothing()
+        self.cipher: Cipher = cipher or NoCipher()
 
     async def insert(
         self,
         operation: Operation,
-        chunks: Iterable[Chunk] = (),
+        blocks: Iterable[Block] = (),
         files: Mapping[str, bytes] | None = None,
         key: Key | None = None,
     ) -> None:
         """
         Keep a new operation: one that has ended with all it printed and wrote in one go, or one that begins.
 
-        Its output is what the chunks say; its fields `stdout` and `stderr` are not looked at.
+        Its output is what the blocks say; its fields `stdout` and `stderr` are not looked at.
 
         :raises KeyTaken: its user has used the key before
         """
-        write = writes.inserted(operation, chunks, files, key)
+        write = rows.inserted(operation, blocks, files, key)
         if key is None:
-            await self._write(write)
+            await self.write(write)
             return
 
         def work(connection: Connection) -> None:
-            if found := reads.key(connection, key.user, key.key):
+            if found := _key(connection, key.user, key.key):
                 if found[0] == operation.id:
-                    return  # by an attempt whose end was not heard of
+                    return  # by an attempt of which we do not know the end
                 raise KeyTaken(*found)
-            writes.execute(connection, [write], self.output_limit, self.seal)
+            rows.execute(connection, [write], self.cipher)
 
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 await self.database.run(work)
                 return
             except IntegrityError:
-                # Somebody else's key came first: the next attempt finds it.
+                # The same key of another request came first: the next attempt finds it.
                 if attempt == ATTEMPTS:
                     raise
 
-    async def append(
-        self,
-        identifier: str,
-        chunks: Iterable[Chunk],
-        forget_before: Mapping[Stream, int] | None = None,
-        *,
-        reveals: bool = False,
-    ) -> None:
-        """
-        Keep what a running command printed since the last time.
-
-        The middle of a stream that has grown beyond `output_limit` is forgotten.
-
-        :param forget_before: by stream: where what is kept of its end begins, if the caller knows better
-        :param reveals: whether it may show secrets
-        """
-        await self._write(writes.appended(identifier, chunks, forget_before, reveals=reveals))
-
-    async def started(self, operation: Operation) -> None:
-        """Keep that a command has begun, at its `started_at`."""
-        await self._write(writes.started(operation))
-
-    async def end(
-        self, operation: Operation, chunks: Iterable[Chunk] = (), files: Mapping[str, bytes] | None = None
-    ) -> None:
-        """
-        Keep how an operation ended, with the rest of its output and the files.
-
-        It is the last word on it: also where another server believed it lost, and where its row is gone.
-        """
-        await self._write(writes.ended(operation, chunks, files))
+    async def write(self, write: rows.Write) -> None:
+        """Write what there is to be written about one operation."""
+        try:
+            await self.database.run(lambda c: rows.execute(c, [write], self.cipher))
+        except IntegrityError:
+            # By an attempt of which we do not know the end: an outage in the middle of a commit.
+            await self.database.run(lambda c: rows.execute(c, [write], self.cipher, again=True))
 
     async def get(self, identifier: str, *, output: bool = True) -> Operation:
         """
@@ -128,63 +100,82 @@ class Store:
 
         :param output: with its output and its result, which may be large
         """
-
-        def work(connection: Connection) -> Operation:
-            if output:
-                return reads.whole(connection, identifier, self.output_limit, self.seal)
-            return reads.summary(connection, identifier, self.seal)
-
-        return await self.database.run(work)
+        read = _whole if output else _summary
+        return await self.database.run(lambda connection: read(connection, identifier, self.cipher))
 
     async def state(self, identifier: str) -> State:
         """Return where an operation stands; raise UnknownOperation."""
-        return await self.database.run(lambda connection: reads.state(connection, identifier))
+        return (await self.blocks(identifier, 0, 0))[1]
 
-    async def chunks(
-        self, identifier: str, after: Mapping[Stream, int] | None = None, limit: int = 1000
-    ) -> tuple[builtins.list[Chunk], State]:
+    async def blocks(
+        self, identifier: str, after: int = 0, limit: int = 1000
+    ) -> tuple[builtins.list[Block], State]:
         """
         Return output in the order of printing, and the state from before it was read.
 
-        An ended state with fewer chunks than `limit` means that there is no more. Where output was forgotten
-        a chunk's offset is beyond the end of the one before.
+        An ended state with fewer blocks than `limit` means that there is no more.
 
-        :param after: bytes of each stream that the caller has already; none by default
+        :param after: the number of the last block that the caller has
         :raises UnknownOperation: there is none
         """
-        seen = dict(after or {})
-        return await self.database.run(lambda c: reads.chunks(c, identifier, seen, limit, self.seal))
+        behind = OUTPUT.c.seq > after
+
+        def work(connection: Connection) -> tuple[builtins.list[Block], State]:
+            state, blocks = _blocks(connection, identifier, behind, limit, self.cipher)
+            return [block for block in blocks if block.seq > after][:limit], state
+
+        return await self.database.run(work)
+
+    async def blocks_of(
+        self, identifier: str, stream: Stream, offset: int
+    ) -> tuple[builtins.list[Block], State]:
+        """
+        Return the blocks of one stream that end behind an offset, and the state from before they were read.
+
+        :raises UnknownOperation: there is none
+        """
+        behind = and_(OUTPUT.c.stream == STREAMS.index(stream), OUTPUT.c.byte_offset > offset - BLOCK)
+
+        def work(connection: Connection) -> tuple[builtins.list[Block], State]:
+            state, blocks = _blocks(connection, identifier, behind, None, self.cipher)
+            return [block for block in blocks if block.stream == stream and block.end > offset], state
+
+        return await self.database.run(work)
 
     async def file(self, identifier: str, name: str) -> bytes:
         """Return the content of a file; raise UnknownOperation, UnknownResultFile or Undecryptable."""
-        return await self.database.run(lambda connection: reads.file(connection, identifier, name, self.seal))
+
+        def work(connection: Connection) -> bytes:
+            content = _content(connection, identifier, name) if name != rows.RESULT else None
+            reveals = _summary(connection, identifier, self.cipher).reveals
+            if content is None:
+                raise UnknownResultFile
+            return self.cipher.decrypt(content) if reveals else content
+
+        return await self.database.run(work)
 
     async def list(
-        self,
-        filter: Filter | None = None,
-        *,
-        before: str | None = None,
-        limit: int = 50,
-        summary: bool = True,
+        self, wanted: Filter | None = None, *, before: str | None = None, limit: int = 50
     ) -> builtins.list[Operation]:
         """
-        Return the newest operations that match, without their output.
+        Return the newest operations that match, without their output and results.
 
         :param before: only those older than the operation of this id, which need not exist
-        :param summary: without their results as well
         """
-        wanted = filter or Filter()
-        return await self.database.run(
-            lambda connection: newest(connection, wanted, before, limit, summary, self.seal)
-        )
+
+        def work(connection: Connection) -> builtins.list[Operation]:
+            found = _newest(connection, wanted or Filter(), before, limit)
+            return [rows.from_row(row, self.cipher) for row in found]
+
+        return await self.database.run(work)
 
     async def find_key(self, user: str, key: str) -> tuple[str, str] | None:
         """Return the id of the operation that a user's key led to, and the fingerprint of what was asked."""
-        return await self.database.run(lambda connection: reads.key(connection, user, key))
+        return await self.database.run(lambda connection: _key(connection, user, key))
 
     async def discard(self, identifier: str) -> None:
-        """Forget an operation."""
-        await self.database.run(lambda connection: retention.remove(connection, [identifier]))
+        """Remove an operation."""
+        await self.database.run(lambda connection: _remove(connection, [identifier]))
 
     async def ask_cancel(self, identifier: str, reason: str) -> State:
         """
@@ -207,7 +198,7 @@ class Store:
 
         try:
             return await self.database.run(work)
-        except IntegrityError:  # somebody asked at the same moment
+        except IntegrityError:  # another request at the same moment
             return await self.state(identifier)
 
     async def cancels(self, server: str) -> dict[str, str]:
@@ -215,51 +206,167 @@ class Store:
         query = select(CANCEL.c.operation_id, CANCEL.c.reason).where(CANCEL.c.server == server)
         return await self.database.run(lambda c: {row[0]: row[1] for row in c.execute(query)})
 
-    async def beat(self, server: Server) -> None:
-        """Keep that a server lives, with its counter; it becomes known by its first beat."""
-        try:
-            await self.database.run(lambda connection: servers.beat(connection, server))
-        except IntegrityError:  # by an attempt whose end was not heard of
-            await self.database.run(lambda connection: servers.beat(connection, server))
-
-    async def servers(self) -> builtins.list[Server]:
-        """Return the servers that are known to live, or did not say that they end."""
-        return await self.database.run(servers.known)
-
-    async def leave(self, server: str) -> None:
-        """Forget a server that ends in order."""
-        await self.database.run(lambda connection: servers.remove(connection, server))
-
-    async def orphans(self) -> set[str]:
-        """Return the ids of unknown servers that have operations which have not ended."""
-        return await self.database.run(servers.missing)
-
-    async def unfinished(self, server: str, before: datetime) -> builtins.list[str]:
-        """Return the ids of a server's operations that were asked for before then and have not ended."""
-        return await self.database.run(lambda connection: servers.unfinished(connection, server, before))
-
-    async def bury(self, server: str) -> builtins.list[str]:
-        """Make the unfinished operations of a dead server `lost`, and forget it; return their ids."""
-        now = datetime.now(timezone.utc)
-        return await self.database.run(lambda connection: servers.bury(connection, server, now))
-
     async def sweep(self, count: int, age: float) -> int:
         """
-        Forget ended operations: all beyond the newest `count`, and all older than `age` seconds.
+        Remove ended operations: all beyond the newest `count`, and all older than `age` seconds.
 
-        In small transactions; return how many went.
+        In small transactions; return how many were removed.
         """
-        run: Work[int] = retention.Sweep(count, age, datetime.now(timezone.utc))
+        until = datetime.now(timezone.utc) - timedelta(seconds=age)
         gone = 0
-        while batch := await self.database.run(run):
+        while batch := await self.database.run(partial(_sweep, count=count, until=until)):
             gone += batch
         return gone
 
-    async def _write(self, write: writes.Write) -> None:
+
+def _summary(connection: Connection, identifier: str, cipher: Cipher) -> Operation:
+    row = connection.execute(select(*LIGHT).where(OPERATION.c.id == identifier)).mappings().first()
+    if row is None:
+        raise UnknownOperation
+    return rows.from_row(dict(row), cipher)
+
+
+def _whole(connection: Connection, identifier: str, cipher: Cipher) -> Operation:
+    """Return an operation with all that belongs to it but its files."""
+    row = connection.execute(select(OPERATION).where(OPERATION.c.id == identifier)).mappings().first()
+    if row is None:
+        raise UnknownOperation
+    operation = rows.from_row(dict(row), cipher)
+    if row["result"] is None and (large := _content(connection, identifier, rows.RESULT)) is not None:
         try:
-            await self.database.run(lambda c: writes.execute(c, [write], self.output_limit, self.seal))
-        except IntegrityError:
-            # By an attempt whose end was not heard of: an outage in the middle of a commit.
-            await self.database.run(
-                lambda c: writes.execute(c, [write], self.output_limit, self.seal, careful=True)
-            )
+            operation.result = rows.to_result(large, cipher)
+        except (ValueError, RecursionError):
+            operation.warnings.append(DAMAGED_RESULT)
+        except Undecryptable:
+            operation.warnings.append(LOCKED)
+    query = select(OUTPUT).where(OUTPUT.c.operation_id == identifier)
+    blocks, problems = _read(connection.execute(query).mappings(), row["output"], cipher)
+    operation.warnings += [text for text in problems if text not in operation.warnings]
+    operation.stdout, lacks_out = text_of(blocks, "stdout")
+    operation.stderr, lacks_err = text_of(blocks, "stderr")
+    operation.truncated = operation.truncated or bool(problems) or lacks_out or lacks_err
+    return operation
+
+
+def _blocks(
+    connection: Connection, identifier: str, behind: Any, limit: int | None, cipher: Cipher
+) -> tuple[State, list[Block]]:
+    """Return the state, and blocks: those of rows that match, and all that are packed."""
+    query = select(OPERATION.c.state, OPERATION.c.output).where(OPERATION.c.id == identifier)
+    row = connection.execute(query).first()
+    if row is None:
+        raise UnknownOperation
+    found = select(OUTPUT).where(OUTPUT.c.operation_id == identifier, behind)
+    mappings = connection.execute(found.order_by(OUTPUT.c.seq).limit(limit)).mappings()
+    return _state(row.state), _read(mappings, row.output, cipher)[0]
+
+
+def _read(mappings: Iterable[Any], packed: bytes | None, cipher: Cipher) -> tuple[list[Block], list[str]]:
+    """Return the blocks of rows and those packed, in order, each once; and what is to be said of the rest."""
+    found: dict[int, Block] = {}
+    problems: dict[str, None] = {}
+
+    def take(read: Callable[[], list[Block]]) -> None:
+        try:
+            found.update({block.seq: block for block in read()})
+        except (ValueError, TypeError, LookupError):
+            problems[DAMAGED_OUTPUT] = None
+        except Undecryptable:
+            problems[LOCKED] = None
+
+    if packed is not None:
+        take(lambda: unpack(decode(bytes(packed), cipher)))
+    for row in mappings:
+        take(lambda row=row: [rows.to_block(row, cipher)])  # type: ignore[misc]
+    return [found[seq] for seq in sorted(found)], list(problems)
+
+
+def _content(connection: Connection, identifier: str, name: str) -> bytes | None:
+    query = select(FILE.c.data).where(FILE.c.operation_id == identifier, FILE.c.name == storable(name))
+    parts = [bytes(data) for data in connection.execute(query.order_by(FILE.c.part)).scalars()]
+    return b"".join(parts) if parts else None
+
+
+def _key(connection: Connection, user: str, key: str) -> tuple[str, str] | None:
+    query = select(OPERATION.c.id, OPERATION.c.key_fingerprint)
+    row = connection.execute(query.where(OPERATION.c.key_hash == rows.key_hash(user, key))).first()
+    return (row[0], row[1]) if row is not None else None
+
+
+def _state(stored: str) -> State:
+    """Return where an operation stands; `lost` for what is no state that we know."""
+    try:
+        return State(stored)
+    except ValueError:
+        return State.LOST
+
+
+def _newest(
+    connection: Connection, wanted: Filter, before: str | None, limit: int
+) -> list[Mapping[str, Any]]:
+    """Return rows, the newest first: each page by one index, however many rows there are."""
+    query = select(*LIGHT)
+    for name in ("command", "user", "dag_id"):
+        if (value := getattr(wanted, name)) is not None:
+            query = query.where(OPERATION.c[name] == storable(value))
+    query = _within(query, wanted.since, wanted.until)
+    if before is not None:
+        query = query.where(OPERATION.c.id < before)
+    query = query.order_by(OPERATION.c.id.desc()).limit(limit)
+    # A page for each endpoint, state or effect: of several at once, no index gives the newest first.
+    several: dict[str, list[str | None]] = {
+        "endpoint": list(dict.fromkeys(wanted.endpoints)),
+        "state": [state.value for state in dict.fromkeys(wanted.states)],
+        "effect": list(dict.fromkeys(wanted.effects)),
+    }
+    (apart, values), *rest = [(name, found) for name, found in several.items() if found] or [("", [])]
+    for name, found in rest:
+        query = query.where(OPERATION.c[name].in_(found))
+    pages = [query.where(OPERATION.c[apart] == value) for value in values] or [query]
+    merged: list[Any] = []
+    for page in pages:
+        if merged and len(merged) == limit:
+            page = page.where(OPERATION.c.id > merged[-1]["id"])  # older ones are of no use any more
+        merged += connection.execute(page).mappings()
+        merged = sorted(merged, key=lambda row: str(row["id"]), reverse=True)[:limit]
+    return merged
+
+
+def _within(query: Any, since: datetime | None, until: datetime | None) -> Any:
+    """Narrow by time. The ids begin with it: their index is the way to the rows, the column decides."""
+    if since is not None:
+        query = query.where(OPERATION.c.created_at >= since, OPERATION.c.id >= _first_id(since, -SLACK))
+    if until is not None:
+        query = query.where(OPERATION.c.created_at < until, OPERATION.c.id < _first_id(until, SLACK))
+    return query
+
+
+def _first_id(moment: datetime, shift: timedelta) -> str:
+    """Return what sorts before every id of the shifted moment or later; see `model.new_id`."""
+    milliseconds = max(0, (moment - _EPOCH + shift) // timedelta(milliseconds=1))
+    return f"{min(milliseconds, 2**48 - 1):012x}"
+
+
+def _remove(connection: Connection, identifiers: list[str]) -> None:
+    """Delete operations with everything that belongs to them."""
+    for table in (OUTPUT, FILE, CANCEL):
+        connection.execute(delete(table).where(table.c.operation_id.in_(identifiers)))
+    connection.execute(delete(OPERATION).where(OPERATION.c.id.in_(identifiers)))
+
+
+def _sweep(connection: Connection, count: int, until: datetime) -> int:
+    """Delete the oldest of the ended operations that are beyond what is kept; return how many."""
+    ended = select(OPERATION.c.finished_at, OPERATION.c.id).where(OPERATION.c.finished_at.is_not(None))
+    newest_first = ended.order_by(OPERATION.c.finished_at.desc(), OPERATION.c.id.desc())
+    beyond = OPERATION.c.finished_at < until
+    # Each time anew: other servers sweep as well, and operations end.
+    edge = connection.execute(newest_first.offset(count).limit(1)).first()
+    if edge is not None and edge.finished_at >= until:
+        before = or_(OPERATION.c.finished_at < edge.finished_at, OPERATION.c.id <= edge.id)
+        # The first half is what an index is good for.
+        beyond = and_(OPERATION.c.finished_at <= edge.finished_at, before)
+    oldest_first = ended.where(beyond).order_by(OPERATION.c.finished_at, OPERATION.c.id).limit(BATCH)
+    identifiers = [row.id for row in connection.execute(oldest_first)]
+    if identifiers:
+        _remove(connection, identifiers)
+    return len(identifiers)

@@ -35,7 +35,7 @@ OPERATION = Table(
     Column("finished_at", Utc),
     Column("details", long_text(), nullable=False),  # JSON: see `rows.DETAILS`
     Column("result", binary()),  # compressed JSON; a large one is a file without a name
-    Column("output", binary()),  # chunks that were known at its end, where they are few: see `packing`
+    Column("output", binary()),  # blocks that were new at its end, where they are few
     Column("key_hash", ascii_text(64)),
     Column("key_fingerprint", ascii_text(64)),
     Column("endpoint", ascii_text(32)),
@@ -56,13 +56,14 @@ OUTPUT = Table(
     "rest_api_output",
     metadata,
     Column("operation_id", ascii_text(32), primary_key=True),
-    Column("stream", SmallInteger, primary_key=True, autoincrement=False),  # its place in `model.STREAMS`
-    Column("upto", BigInteger, primary_key=True, autoincrement=False),  # bytes of the stream up to its end
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("stream", SmallInteger, nullable=False),  # its place in `transcript.STREAMS`
+    Column("byte_offset", BigInteger, nullable=False),
     Column("at", Utc, nullable=False),
     Column("data", binary(), nullable=False),
     **TABLE_OPTIONS,
 )
-"""What a command printed while it ran. By its end: reading on from a position is a range of the key."""
+"""What a command printed while it ran, block by block: reading on from one is a range of the key."""
 
 FILE = Table(
     "rest_api_file",

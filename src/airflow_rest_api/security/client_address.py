@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from starlette.types import Scope
 
-Networks = tuple[IPv4Network | IPv6Network, ...]
+    from airflow_rest_api.option_values import Networks
 
 FORWARDED = b"x-forwarded-for"
 MOST_HOPS = 20
 """Proxies between a client and us that are looked through."""
-
-
-def parse(text: str) -> Networks:
-    """Return the addresses and networks of a list with commas; raise ValueError for what is neither."""
-    return tuple(ip_network(word.strip(), strict=False) for word in text.split(",") if word.strip())
 
 
 def client_address(scope: Scope, trusted: Networks) -> str | None:

@@ -13,9 +13,9 @@ from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from airflow_rest_api.errors import UnknownService
-from airflow_rest_api.operations.damaged import Row, json_object, moment_of, texts, truth
 from airflow_rest_api.services.model import Restart, Service, State, Wish
 from airflow_rest_api.services.tables import SERVICE
+from airflow_rest_api.storage.damaged import Row, json_object, moment_of, texts, truth
 from airflow_rest_api.storage.schema import LONGEST_NAME, storable
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.option_values import database
+
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
 
-KINDS = ("postgresql", "mysql", "mariadb", "sqlite")
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
 
@@ -37,10 +38,6 @@ CONNECT: dict[str, dict[str, Any]] = {
 }
 
 
-class BadDatabase(ValueError):
-    """The address of a database cannot be used; the message does not hold its password."""
-
-
 def own_engine(address: str) -> Engine:
     """
     Return an engine for an address in SQLAlchemy's form; nothing is connected to yet.
@@ -49,7 +46,7 @@ def own_engine(address: str) -> Engine:
     """
     from sqlalchemy import create_engine, event
 
-    url = _read(address)
+    url = database(address)
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": 1800, "future": True}
     if not _is_sqlite(url):
         options |= {
@@ -60,30 +57,10 @@ def own_engine(address: str) -> Engine:
         }
     driver = url.get_driver_name()
     arguments = {name: value for name, value in CONNECT.get(driver, {}).items() if name not in url.query}
-    try:
-        engine = create_engine(url, connect_args=arguments, **options)
-    except ImportError as error:
-        raise BadDatabase(f"needs the Python package of its driver: {error.name or driver}") from None
-    except Exception as error:
-        raise BadDatabase(f"is not understood by SQLAlchemy ({type(error).__name__})") from None
+    engine = create_engine(url, connect_args=arguments, **options)
     if _is_sqlite(url):
         event.listen(engine, "connect", _write_ahead)
     return engine
-
-
-def _read(address: str) -> URL:
-    from sqlalchemy.engine import make_url
-
-    try:
-        url = make_url(address)
-        kind = url.get_backend_name()
-    except Exception:
-        raise BadDatabase("must be an address in SQLAlchemy's form, dialect+driver://…") from None
-    if kind not in KINDS:
-        raise BadDatabase(f"must be a PostgreSQL, MySQL, MariaDB or SQLite database, not {kind!r}")
-    if kind == "sqlite" and not (url.database or "").startswith("/"):
-        raise BadDatabase("must be a SQLite file with an absolute path: sqlite:////…")
-    return url
 
 
 def _is_sqlite(url: URL) -> bool:

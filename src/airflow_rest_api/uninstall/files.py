@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_rest_api import private_folders
-from airflow_rest_api.dag_files.names import CONTROL
+from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.services.files import HOME, log_name
 from airflow_rest_api.services.log_files import NOTES
 from airflow_rest_api.uninstall.leftover import Leftover

@@ -9,7 +9,7 @@ from sqlalchemy import func, inspect, select
 
 from airflow_rest_api.airflow import event_log, fab_permissions
 from airflow_rest_api.commands.needs import DEPLOY, POWERS
-from airflow_rest_api.dag_files import tables as of_dag_files
+from airflow_rest_api.dag_files import history_tables as of_dag_files
 from airflow_rest_api.legacy import usage_store as of_legacy
 from airflow_rest_api.operations import tables as of_operations
 from airflow_rest_api.security.audit import PREFIX

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect, select
 
-from airflow_rest_api.operations import servers
-from airflow_rest_api.operations.heartbeat import BEAT
+from airflow_rest_api.operations import upkeep
 from airflow_rest_api.operations.tables import SERVER
+from airflow_rest_api.operations.upkeep import BEAT
 from airflow_rest_api.services import processes
 from airflow_rest_api.services.store import LIVE
 from airflow_rest_api.services.tables import SERVICE
@@ -47,7 +47,7 @@ def running(engine: Engine, say: Callable[[str], None], patience: float = PATIEN
 def _beats(connection: Connection) -> dict[str, int]:
     return {
         f"the API server on {server.host}, process {server.pid}": server.beat
-        for server in servers.known(connection)
+        for server in upkeep.known(connection)
     }
 
 

@@ -19,9 +19,9 @@ import httpx
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from demo.stack import Stack
 from tests.databases import database_of_our_own
 from tests.server.conftest import Client
+from tests.stacks import Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.operations.log_lines import without_log_lines
+from airflow_rest_api.operations.result import without_log_lines
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.legacy.child.commands import ATTEMPTS, check_run_id, trigger
-from airflow_rest_api.legacy.child.messages import Refused
+from airflow_rest_api.legacy.child.messages import OrderRefused
 from tests.standin import airflow_database
 
 pytestmark = pytest.mark.airflow
@@ -135,7 +135,7 @@ def test_an_id_that_airflow_takes_is_taken(run_id: str) -> None:
 
 @pytest.mark.parametrize("run_id", ["user1 2018", "läuf-日本", "a/b", "a\nb", ""])
 def test_another_id_is_refused_with_the_option_and_its_pattern(run_id: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(OrderRefused) as refused:
         check_run_id(run_id)
     words = str(refused.value)
     assert words.startswith("Argument 'run_id': ")
@@ -143,7 +143,7 @@ def test_another_id_is_refused_with_the_option_and_its_pattern(run_id: str) -> N
 
 
 def test_an_id_is_shown_as_far_as_it_is_of_use() -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(OrderRefused) as refused:
         check_run_id("x " * 5000)
     assert len(str(refused.value)) < 500
 
@@ -152,12 +152,12 @@ def test_what_the_option_allows_is_taken(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv(PATTERN, r"^[\w :-]+$")
     for run_id in ("user1 2018-06-07 13:21:49", "läuf-日本"):
         check_run_id(run_id)
-    with pytest.raises(Refused, match=re.escape(r"^[\\w :-]+$")):
+    with pytest.raises(OrderRefused, match=re.escape(r"^[\\w :-]+$")):
         check_run_id("a/b")
 
 
 def test_with_an_empty_option_only_airflows_own_pattern_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PATTERN, "")
     check_run_id("manual__2026-11-10T00:00:00+00:00")
-    with pytest.raises(Refused):
+    with pytest.raises(OrderRefused):
         check_run_id("of_mine")

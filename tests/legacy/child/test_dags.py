@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.legacy.child import dags
-from airflow_rest_api.legacy.child.messages import Refused
+from airflow_rest_api.legacy.child.messages import OrderRefused
 from tests.standin import airflow_database
 
 pytestmark = pytest.mark.airflow
@@ -110,7 +110,7 @@ def test_of_several_runs_in_a_second_none_is_chosen_and_some_are_named(
 ) -> None:
     for each in range(number):
         add(f"run_{each}", DATE.replace(microsecond=each))
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(OrderRefused) as refused:
         find(SECOND)
     words = str(refused.value)
     assert words.startswith(
@@ -130,7 +130,7 @@ def test_an_id_comes_first_whatever_it_looks_like(add: Add, find: Find) -> None:
 def test_a_run_of_another_dag_is_not_found(session: Any, add: Add, find: Find) -> None:
     add("a", DATE, "another")
     assert find(SECOND) is None
-    with pytest.raises(Refused):
+    with pytest.raises(OrderRefused):
         find("a")
 
 
@@ -150,7 +150,7 @@ NO_DATES = [
 @pytest.mark.parametrize("value", NO_DATES)
 def test_what_is_neither_a_date_nor_an_id_is_refused_by_name(find: Find, value: str) -> None:
     with pytest.raises(
-        Refused, match=r"^Argument 'execution_date': '.* is neither a date nor the id"
+        OrderRefused, match=r"^Argument 'execution_date': '.* is neither a date nor the id"
     ) as refused:
         find(value)
     assert len(str(refused.value)) < 400

@@ -12,7 +12,7 @@ def refusing(order: dict[str, Any]) -> None:
     print("half a line", end="")
     messages.warn("first")
     messages.warn('second\n"with" everything ü')
-    raise messages.Refused(f"no {order['what']}")
+    raise messages.OrderRefused(f"no {order['what']}")
 
 
 @messages.ordered
@@ -27,7 +27,7 @@ def test_what_a_child_tells_is_taken_out_of_its_stderr(capsys: pytest.CaptureFix
     told = messages.read(f"before\n{printed.err}after\n")
     assert code == messages.REFUSED_EXIT_CODE
     assert printed.out == "half a line"
-    assert told == messages.Told(
+    assert told == messages.Messages(
         "before\nafter\n", refused="no way", warnings=["first", 'second\n"with" everything ü']
     )
 
@@ -47,7 +47,7 @@ def test_a_line_without_the_key_of_the_order_is_no_message(capsys: pytest.Captur
 
 def test_what_only_looks_like_a_message_is_no_message() -> None:
     text = 'x airflow-rest-api refused: "a"\nairflow-rest-api other: "b"\nairflow-rest-api warning: b\n'
-    assert messages.read(text) == messages.Told(text)
+    assert messages.read(text) == messages.Messages(text)
 
 
 def test_what_the_code_of_a_dag_writes_in_place_of_messages_is_bounded() -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from airflow_rest_api.legacy.login.throttle import BURST, VERIFIERS, Throttle, TooMany, network
+from airflow_rest_api.legacy.login.throttle import BURST, VERIFIERS, Throttle, TooManyLogins, network
 
 
 class Clock:
@@ -25,7 +25,7 @@ async def attempt(
     try:
         async with throttle.attempt(user, address) as made:
             made.right = right
-    except TooMany:
+    except TooManyLogins:
         return 429
     return 200 if right else 401
 
@@ -39,7 +39,7 @@ def test_after_some_wrong_passwords_the_right_one_is_refused_too_for_a_while():
         clock = Clock()
         one = throttle(clock)
         assert await attempts(4, one) == [401, 401, 401, 429]
-        with pytest.raises(TooMany) as refused:
+        with pytest.raises(TooManyLogins) as refused:
             async with one.attempt("u", "1.2.3.4"):
                 raise AssertionError("verified")
         assert refused.value.retry_after == 60
@@ -104,7 +104,7 @@ def test_no_more_guesses_are_at_work_than_may_be_wrong():
                     most = max(most, at_work)
                     await asyncio.sleep(0.001)
                     at_work -= 1
-            except TooMany:
+            except TooManyLogins:
                 return
 
         await asyncio.gather(*(guess("u") for _ in range(50)))
@@ -175,7 +175,7 @@ def test_an_address_that_is_refused_is_so_before_a_name_is_looked_up():
         one.refuse_address("1.2.3.4")
         for number in range(30):
             await attempt(one, f"u{number}")
-        with pytest.raises(TooMany):
+        with pytest.raises(TooManyLogins):
             one.refuse_address("1.2.3.4")
         one.refuse_address("4.3.2.1")
 

@@ -1,7 +1,7 @@
 """
 What runs in the engine's child process for DAG files: the code of DAG authors is imported nowhere else.
 
-Each module has a function ``main(argv)`` whose only word is an order: a JSON object.
+Each module has a function ``main(argv)`` that takes one argument, an order in JSON.
 """
 
 from __future__ import annotations

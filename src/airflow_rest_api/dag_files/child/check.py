@@ -1,9 +1,9 @@
 """
-Parse DAG files as if they were in their bundle, and tell what is in them.
+Parse DAG files as if they were in their bundle, and report what is in them.
 
 Three processes: the API server gives the order; this one, the engine's child, runs no code of the files; a
 worker of its own runs it, and is replaced when a file ends it, or does not come to an end. What was found is
-written into a file that the worker does not know of.
+written into a file, and not believed beyond its form: the code of the files can have written it.
 """
 
 from __future__ import annotations
@@ -11,151 +11,177 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-from airflow_rest_api.dag_files.child import view, worker
+from airflow_rest_api.dag_files.child.worker import CheckOrder, CheckResult, Finding, only_error, work
 
 ENTRY = f"{__name__}:main"
 
-LONGEST_WORD = 8 * 1024 * 1024
-"""Bytes that a worker may say about one file."""
+LONGEST_LINE = 8 * 1024 * 1024
+"""Bytes of what a worker may report of one file."""
 PAUSE = 0.05
-"""Seconds between two looks at whether the worker is still there."""
+"""Seconds between two looks at whether the worker is still alive."""
 PARSED = (".py", ".zip")
+IGNORE_FILE = ".airflowignore"
+CACHE = "__pycache__"
+CONTROL = ".airflow_rest_api"  # `upload.CONTROL`, which does not belong into a child
 
 
 def main(argv: Sequence[str]) -> int:
-    """
-    Check files.
-
-    Order: `root` and `bundle`; `view`, an empty folder; `files`, where the content lies by path in the
-    bundle; `timeout` in seconds and `memory` in bytes for each file (0: no limit); `result`, the file that
-    takes the answer: `{"files": {path: finding}, "ignored": [path]}`.
-    """
-    order = json.loads(argv[0])
-    folder, root = Path(order["view"]), Path(order["root"])
-    files: dict[str, str] = order["files"]
-    view.put_files(folder, files)
-    view.put_ignore_files(folder, root)
-    candidates = [path for path in files if path.lower().endswith(PARSED)]
-    seen = _not_ignored(folder)
-    view.put_the_rest(folder, root)
-    _stand_in(folder, root)
-    wanted = [path for path in candidates if path in seen]
-    found = dict(
-        _check(wanted, worker.Settings(folder, root, order["bundle"], order["memory"]), order["timeout"])
-    )
-    draft = Path(order["result"] + ".draft")
-    draft.write_text(
-        json.dumps({"files": found, "ignored": sorted(set(candidates) - seen)}), encoding="utf-8"
-    )
-    draft.rename(order["result"])
+    """Check files: the only argument is a `CheckOrder`."""
+    order = CheckOrder(**json.loads(argv[0]))
+    view, root = Path(order.view), Path(order.root)
+    _put_files(view, order.files)
+    _put_ignore_files(view, root)
+    candidates = [path for path in order.files if path.lower().endswith(PARSED)]
+    seen = _not_ignored(view)
+    _put_the_rest(view, root)
+    _stand_in(view, root)
+    found = dict(_check([path for path in candidates if path in seen], order))
+    result: CheckResult = {"files": found, "ignored": sorted(set(candidates) - seen)}
+    draft = Path(order.result + ".draft")
+    draft.write_text(json.dumps(result), encoding="utf-8")
+    draft.rename(order.result)
     return 0
 
 
-def order(**words: Any) -> str:
-    """Return the one word that the child takes."""
-    return json.dumps(words)
+def argument(order: CheckOrder) -> str:
+    """Return the one argument of the child."""
+    return json.dumps(asdict(order))
 
 
-def _not_ignored(folder: Path) -> set[str]:
+def _put_files(view: Path, files: Mapping[str, str]) -> None:
+    """
+    Copy the files of the deployment to their places in the view.
+
+    A copy, and not a hard link: the code under check runs, and through a link it could write into the file
+    that is deployed next.
+    """
+    for path, content in files.items():
+        target = view / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(content, target)
+
+
+def _put_ignore_files(view: Path, root: Path) -> None:
+    """Link the ignore files of the bundle that concern the files of the deployment."""
+    for folder in _folders(view):
+        source, target = root / folder / IGNORE_FILE, view / folder / IGNORE_FILE
+        if source.is_file() and not os.path.lexists(target):
+            target.symlink_to(source)
+
+
+def _put_the_rest(view: Path, root: Path) -> None:
+    """Link everything else that is in the folders of the files of the deployment."""
+    for folder in _folders(view):
+        source, target = root / folder, view / folder
+        if not source.is_dir():
+            continue
+        with os.scandir(source) as entries:
+            for entry in entries:
+                if entry.name not in (CACHE, CONTROL) and not os.path.lexists(target / entry.name):
+                    (target / entry.name).symlink_to(entry.path)
+
+
+def _folders(view: Path) -> list[str]:
+    return [os.path.relpath(folder, view) for folder, _, _ in os.walk(view)]
+
+
+def _not_ignored(view: Path) -> set[str]:
     """Return the files that Airflow would look at: that no `.airflowignore` names."""
     from airflow._shared.module_loading.file_discovery import find_path_from_directory
     from airflow.configuration import conf
 
     syntax = conf.get("core", "dag_ignore_file_syntax", fallback="glob")
-    return {
-        os.path.relpath(path, folder) for path in find_path_from_directory(folder, view.IGNORE_FILE, syntax)
-    }
+    return {os.path.relpath(path, view) for path in find_path_from_directory(view, IGNORE_FILE, syntax)}
 
 
-def _stand_in(folder: Path, root: Path) -> None:
-    """Have the view be where the bundle is for whoever looks for modules, or for the DAGs folder."""
+def _stand_in(view: Path, root: Path) -> None:
+    """Have the view be where the bundle is, for imports and as the DAGs folder."""
     from airflow import settings
 
-    sys.path[:] = [str(folder) if os.path.realpath(path or ".") == str(root) else path for path in sys.path]
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+    sys.path[:] = [str(view) if os.path.realpath(path or ".") == str(root) else path for path in sys.path]
+    if str(view) not in sys.path:
+        sys.path.append(str(view))
     if os.path.realpath(settings.DAGS_FOLDER) == str(root):
-        settings.DAGS_FOLDER = str(folder)
-        os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(folder)
+        settings.DAGS_FOLDER = str(view)
+        os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = str(view)
 
 
-def _check(paths: Sequence[str], settings: worker.Settings, seconds: float) -> Iterator[tuple[str, Any]]:
+def _check(paths: Sequence[str], order: CheckOrder) -> Iterator[tuple[str, Finding]]:
     """Yield what was found in each file; a file that ends its worker is the last one of that worker."""
     left = list(paths)
     while left:
-        process = _Worker(left, settings)
+        worker = _Worker(left, order)
         try:
             while left:
-                finding = process.next(seconds)
+                finding = worker.next()
                 yield left.pop(0), finding
-                if process.spent:
+                if finding.get("spent"):
                     break
         finally:
-            process.end()
+            worker.end()
 
 
 class _Worker:
-    """One worker process; it is given files, and says something about each of them in turn."""
+    """One worker process, which reports one line for each of its files, in their order."""
 
-    def __init__(self, paths: Sequence[str], settings: worker.Settings) -> None:
-        self.spent = False
-        self._said = b""
+    def __init__(self, paths: Sequence[str], order: CheckOrder) -> None:
+        self._seconds = order.timeout
+        self._received = b""
         self._status: str | None = None
         sys.stdout.flush()
         sys.stderr.flush()
-        self._ear, mouth = os.pipe()
+        self._reader, writer = os.pipe()
         self._pid = os.fork()
         if self._pid == 0:
-            os.close(self._ear)
-            worker.work(paths, settings, mouth)
-        os.close(mouth)
+            os.close(self._reader)
+            work(paths, order, writer)
+        os.close(writer)
 
-    def next(self, seconds: float) -> dict[str, Any]:
-        """Return what the worker says about the next file; or what became of it instead."""
-        end = time.monotonic() + seconds if seconds else None
-        while b"\n" not in self._said:
+    def next(self) -> Finding:
+        """Return the finding of the next file; or what became of the worker instead."""
+        end = time.monotonic() + self._seconds if self._seconds else None
+        while b"\n" not in self._received:
             if end is not None and time.monotonic() > end:
-                self.spent = True
-                return _lost(f"TimeoutError: it was still being parsed after {seconds:g} seconds")
-            if len(self._said) > LONGEST_WORD:
-                self.spent = True
-                return _lost("there is more in it than can be told")
-            if not self._listen() and (ended := self._ended()) is not None:
-                # Its last words may have come in between.
-                while self._listen():
+                return only_error(f"TimeoutError: it was still being parsed after {self._seconds:g} seconds")
+            if len(self._received) > LONGEST_LINE:
+                return only_error("there is more in it than can be reported")
+            if not self._read() and (ended := self._ended()) is not None:
+                # The last of it may have come in between.
+                while self._read():
                     pass
-                if b"\n" not in self._said:
-                    self.spent = True
-                    return _lost(f"it ended the process that parsed it, {ended}")
-        line, _, self._said = self._said.partition(b"\n")
+                if b"\n" not in self._received:
+                    return only_error(f"it ended the process that parsed it, {ended}")
+        line, _, self._received = self._received.partition(b"\n")
         try:
-            finding: dict[str, Any] = json.loads(line)
+            finding = json.loads(line)
         except ValueError:
+            finding = None
+        if not isinstance(finding, dict):
             # The code of the file can write there as well.
-            self.spent = True
-            return _lost("it spoke in the place of the process that parsed it")
-        self.spent = bool(finding.pop("spent", False))
-        return finding
+            return only_error("the file wrote to the pipe that reports parse results")
+        return cast("Finding", finding)
 
     def end(self) -> None:
-        """End the worker, if it has not come to its end."""
+        """Kill the worker, if it has not ended."""
         if self._ended() is None:
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
-        os.close(self._ear)
+        os.close(self._reader)
 
-    def _listen(self) -> bool:
-        """Return whether the worker has said something."""
-        readable, _, _ = select.select([self._ear], [], [], PAUSE)
-        data = os.read(self._ear, 65536) if readable else b""
-        self._said += data
+    def _read(self) -> bool:
+        """Return whether the worker has written something."""
+        readable, _, _ = select.select([self._reader], [], [], PAUSE)
+        data = os.read(self._reader, 65536) if readable else b""
+        self._received += data
         if readable and not data:
             time.sleep(PAUSE)  # closed, and about to end
         return bool(data)
@@ -168,7 +194,3 @@ class _Worker:
                 code = os.waitstatus_to_exitcode(status)
                 self._status = f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
         return self._status
-
-
-def _lost(message: str) -> dict[str, Any]:
-    return {"dags": [], "errors": [{"line": None, "message": message}], "warnings": []}

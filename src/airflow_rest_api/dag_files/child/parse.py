@@ -1,4 +1,4 @@
-"""Parse DAG files here and record what is in them, as the DAG processor would: for where there is none."""
+"""Parse DAG files and record what is in them, as the DAG processor would: for where there is none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 ENTRY = f"{__name__}:main"
 
 ENV = {"AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0"}
-"""Nobody comes back later for a DAG that Airflow leaves as it was because it has stored it only just now."""
+"""There is no later parse for a DAG that Airflow leaves as it was because it has stored it only just now."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -26,7 +26,7 @@ def parse_files(files: Sequence[tuple[str, str]]) -> None:
 
 
 def order(files: Sequence[tuple[str, str]]) -> str:
-    """Return the one word that the child takes."""
+    """Return the one argument of the child."""
     return json.dumps({"files": [list(file) for file in files]})
 
 

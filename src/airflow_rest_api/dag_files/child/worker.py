@@ -1,64 +1,133 @@
-"""The process that runs the code of DAG files to see what is in them."""
+"""
+The process that runs the code of DAG files to see what is in them.
+
+That code is kept from writing into its bundle by way of Python. This is no sandbox: a program that it starts,
+or a library in C, writes wherever the user of the API server may.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
+import re
 import resource
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
-
-from airflow_rest_api.dag_files.child import guard, traces
+from typing import Any, NoReturn, TypedDict
 
 PR_SET_PDEATHSIG = 1
+LONGEST = 2000
+MOST_REFUSED = 20
 MOST_TASKS = 2000
 MOST_WARNINGS = 20
 LONGEST_WARNING = 500
 
+_FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d+)', re.MULTILINE)
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+# Events of https://docs.python.org/3/library/audit_events.html, and how many of their arguments are paths.
+_EVENTS = {
+    "os.chmod": 1,
+    "os.chown": 1,
+    "os.link": 2,
+    "os.mkdir": 1,
+    "os.remove": 1,
+    "os.rename": 2,
+    "os.rmdir": 1,
+    "os.symlink": 2,
+    "os.truncate": 1,
+    "os.utime": 1,
+}
+
 
 @dataclass(frozen=True)
-class Settings:
+class CheckOrder:
     """
-    What the worker has to know.
+    What is to be checked, and how; good for JSON.
 
-    :ivar view: the bundle as it will be
     :ivar root: the bundle as it is
-    :ivar memory: bytes of private memory, 0 for no limit
+    :ivar view: an empty folder for the bundle as it will be
+    :ivar files: where the content of each file is, by path in the bundle
+    :ivar timeout: seconds for each file, 0 for no limit
+    :ivar memory: bytes of private memory for each file, 0 for no limit
+    :ivar result: the file that takes the answer, a `CheckResult`
     """
 
-    view: Path
-    root: Path
+    root: str
     bundle: str
+    view: str
+    files: dict[str, str]
+    timeout: int
     memory: int
+    result: str
 
 
-def work(paths: Sequence[str], settings: Settings, mouth: int) -> NoReturn:
-    """Parse files one after the other in this process, say of each what is in it, and end."""
+class ErrorFinding(TypedDict):
+    """What keeps a file from being imported."""
+
+    line: int | None
+    message: str
+
+
+class DagFinding(TypedDict):
+    """A DAG of a file."""
+
+    dag_id: str
+    tasks: list[str]
+    schedule: str
+    tags: list[str]
+
+
+class Finding(TypedDict):
+    """What was found in a file; `spent`: the process that ran it must not run another one."""
+
+    dags: list[DagFinding]
+    errors: list[ErrorFinding]
+    warnings: list[str]
+    spent: bool
+
+
+class CheckResult(TypedDict):
+    """What was found in each file, by path, and the files that an `.airflowignore` names."""
+
+    files: dict[str, Finding]
+    ignored: list[str]
+
+
+def only_error(message: str) -> Finding:
+    """Return the finding of a file of which nothing else is known, and after which the process is spent."""
+    return {"dags": [], "errors": [{"line": None, "message": message}], "warnings": [], "spent": True}
+
+
+def work(paths: Sequence[str], order: CheckOrder, pipe: int) -> NoReturn:
+    """Parse files one after the other in this process, write what is in each as a line of JSON, and end."""
     try:
-        _prepare(settings)
+        guard = _prepare(order)
         for path in paths:
-            guard.forget()
-            finding = _parse(path, settings)
-            finding["warnings"] += guard.written()
-            _say(mouth, finding)
+            finding = _parse(path, order)
+            finding["warnings"] += guard.take()
+            _send(pipe, finding)
     except BaseException as error:
-        # Nothing of this is in a file's power, but who knows.
-        _say(
-            mouth,
-            {"dags": [], "errors": [{"line": None, "message": repr(error)}], "warnings": [], "spent": True},
-        )
+        # The code of a file does not normally get here (its errors are findings): the last resort, so that
+        # the reader of the pipe gets a message.
+        _send(pipe, only_error(repr(error)))
     finally:
-        _flush()
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):
+                continue
         # Without exit handlers and without waiting for threads that a file has started.
         os._exit(0)
 
 
-def _prepare(settings: Settings) -> None:
+def _prepare(order: CheckOrder) -> WriteGuard:
     from airflow import settings as airflow_settings
 
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -67,43 +136,41 @@ def _prepare(settings: Settings) -> None:
         engine.dispose(close=False)
     sys.dont_write_bytecode = True
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if settings.memory:
+    if order.memory:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        limit = settings.memory if hard == resource.RLIM_INFINITY else min(settings.memory, hard)
+        limit = order.memory if hard == resource.RLIM_INFINITY else min(order.memory, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (limit, hard))
-    guard.watch((settings.root, settings.view))
+    return WriteGuard(order.root, order.view)
 
 
-def _parse(path: str, settings: Settings) -> dict[str, Any]:
+def _parse(path: str, order: CheckOrder) -> Finding:
     from airflow.configuration import conf
     from airflow.dag_processing.dagbag import DagBag
     from airflow.utils.file import might_contain_dag
 
-    file = str(settings.view / path)
-    finding: dict[str, Any] = {"dags": [], "errors": [], "warnings": []}
-    words = traces.Words(settings.view, settings.root, path)
+    view = Path(order.view)
+    file = str(view / path)
+    finding: Finding = {"dags": [], "errors": [], "warnings": [], "spent": False}
+    words = FileWords(order.view, order.root, path)
     try:
         safe = conf.getboolean("core", "dag_discovery_safe_mode")
-        if path.endswith(".py") and (error := _compiled(file)) is not None:
+        if path.endswith(".py") and (error := _not_python(file)) is not None:
             finding["errors"].append(words.of_exception(error))
         elif might_contain_dag(file, safe):
-            bag: Any = DagBag(
-                file, collect_dags=False, bundle_path=settings.view, bundle_name=settings.bundle
-            )
+            bag: Any = DagBag(file, collect_dags=False, bundle_path=view, bundle_name=order.bundle)
             found = bag.process_file(file, only_if_updated=False, safe_mode=safe)
             _look(bag, found, finding, words, path)
     except BaseException as error:
         finding["errors"].append(words.of_exception(error))
         finding["spent"] = True
     if any(error["message"].startswith("MemoryError") for error in finding["errors"]):
-        # What it had taken may still be in its hands.
+        # What it took may not have been given back.
         finding["spent"] = True
     return finding
 
 
-def _look(bag: Any, found: Sequence[Any], finding: dict[str, Any], words: traces.Words, path: str) -> None:
-    for text in bag.import_errors.values():
-        finding["errors"].append(words.of_text(text))
+def _look(bag: Any, found: Sequence[Any], finding: Finding, words: FileWords, path: str) -> None:
+    finding["errors"] += [words.of_text(text) for text in bag.import_errors.values()]
     for dag in bag.dags.values():
         try:
             finding["dags"].append(_described(dag))
@@ -119,21 +186,20 @@ def _look(bag: Any, found: Sequence[Any], finding: dict[str, Any], words: traces
     finding["warnings"] += warnings
 
 
-def _described(dag: Any) -> dict[str, Any]:
+def _described(dag: Any) -> DagFinding:
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
 
     lazy = LazyDeserializedDAG.from_dag(dag)
-    tasks = [str(task.task_id) for task in dag.tasks]
     return {
         "dag_id": str(dag.dag_id),
-        "tasks": tasks[:MOST_TASKS],
+        "tasks": [str(task.task_id) for task in dag.tasks][:MOST_TASKS],
         "schedule": str(lazy.timetable.summary),
         "tags": sorted(map(str, dag.tags or ())),
     }
 
 
-def _compiled(file: str) -> BaseException | None:
-    """Return what keeps a file from being Python at all; Airflow says so only where it looks for a DAG."""
+def _not_python(file: str) -> BaseException | None:
+    """Return what keeps a file from being Python at all; Airflow shows that only where it looks for a DAG."""
     try:
         with open(file, "rb") as content:
             compile(content.read(), file, "exec", dont_inherit=True)
@@ -142,15 +208,124 @@ def _compiled(file: str) -> BaseException | None:
     return None
 
 
-def _say(mouth: int, finding: dict[str, Any]) -> None:
+def _send(pipe: int, finding: Finding) -> None:
     data = json.dumps(finding).encode() + b"\n"
     while data:
-        data = data[os.write(mouth, data) :]
+        data = data[os.write(pipe, data) :]
 
 
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
+class WriteGuard:
+    """Refuses everything in this process that writes below some folders; once made, it cannot be removed."""
+
+    def __init__(self, *roots: str) -> None:
+        self._roots = [os.path.realpath(root) for root in roots]
+        self._refused: list[str] = []
+        self._busy = False
+        sys.addaudithook(self._hook)
+
+    def take(self) -> list[str]:
+        """Return a sentence on what was refused since the last time, none for nothing."""
+        refused, self._refused = self._refused, []
+        if not refused:
+            return []
+        named = ", ".join(dict.fromkeys(refused[:MOST_REFUSED]))
+        return [f"The file writes into its bundle when it is parsed, which was refused: {named}"]
+
+    def _hook(self, event: str, args: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, _, flags = args
+            paths = [path] if isinstance(flags, int) and flags & _WRITES else []
+        elif event in _EVENTS:
+            paths = list(args[: _EVENTS[event]])
+        else:
+            return
+        if self._busy or not paths:
+            return
+        self._busy = True
         try:
-            stream.flush()
-        except (OSError, ValueError):
-            continue
+            found = [inside for path in paths if (inside := self._inside(path)) is not None]
+        finally:
+            self._busy = False
+        if found:
+            self._refused += found
+            raise PermissionError(
+                errno.EACCES, "A DAG file must not write into its bundle while it is checked", found[0]
+            )
+
+    def _inside(self, path: Any) -> str | None:
+        """Return a path relative to the bundle, None for one outside of it."""
+        if not isinstance(path, (str, bytes, os.PathLike)):
+            return None
+        try:
+            # Not the file itself: a link in the bundle is written there, whatever it leads to.
+            absolute = os.path.abspath(os.fsdecode(path))
+            real = os.path.join(os.path.realpath(os.path.dirname(absolute)), os.path.basename(absolute))
+            candidates = (real, os.path.realpath(real))
+        except (OSError, ValueError, UnicodeError):
+            return None
+        for root in self._roots:
+            for candidate in candidates:
+                if candidate == root or candidate.startswith(root + os.sep):
+                    return os.path.relpath(candidate, root)
+        return None
+
+
+class FileWords:
+    """
+    Words about one file, without the places of the server.
+
+    :param view: where the files are while they are checked
+    :param root: the bundle as it is
+    :param path: of the file, in the bundle
+    """
+
+    def __init__(self, view: str, root: str, path: str) -> None:
+        self._folders = (f"{view}/", f"{root}/")
+        self._path = path
+
+    def shown(self, text: str) -> str:
+        """Return a text with paths relative to the bundle."""
+        for folder in self._folders:
+            text = text.replace(folder, "")
+        return text
+
+    def of_exception(self, error: BaseException) -> ErrorFinding:
+        """Return what is wrong, and in which line of the file."""
+        return self.of_text("".join(traceback.format_exception(error)))
+
+    def of_text(self, text: str) -> ErrorFinding:
+        """
+        Return the same from a traceback as Airflow keeps it.
+
+        The line is the innermost one in the file itself; where a module of the bundle failed, the message
+        names it.
+        """
+        text = self.shown(text)
+        message = _last_words(text)
+        frames = _FRAME.findall(text)
+        lines = [int(line) for file, line in frames if file == self._path]
+        inner = [(file, line) for file, line in frames if not file.startswith(("/", "<"))]
+        if inner and inner[-1][0] != self._path:
+            message += f" ({inner[-1][0]}, line {inner[-1][1]})"
+        return {"line": lines[-1] if lines else None, "message": message[:LONGEST]}
+
+
+def sentence(path: str, text: str) -> str:
+    """
+    Return what is wrong with a file, in one line, from a traceback as Airflow keeps it.
+
+    :param path: of the file, in its bundle
+    """
+    lines = [line for file, line in _FRAME.findall(text) if file == path or file.endswith(f"/{path}")]
+    place = f"{path}, line {lines[-1]}" if lines else path
+    return f"{place}: {' '.join(_last_words(text).split())}"[:LONGEST]
+
+
+def _last_words(text: str) -> str:
+    """Return the exception at the end of a traceback, with all its lines."""
+    lines = text.strip().splitlines()
+    # Below the last indented line: the exception and whatever lines it has.
+    for number in range(len(lines) - 1, -1, -1):
+        if lines[number].startswith(" "):
+            return "\n".join(lines[number + 1 :]).strip() or lines[-1].strip()
+    return "\n".join(lines[-20:])

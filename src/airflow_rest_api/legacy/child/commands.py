@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow_rest_api.airflow.child import clearing
 from airflow_rest_api.legacy.child import dags
-from airflow_rest_api.legacy.child.messages import Refused, ordered, warn
+from airflow_rest_api.legacy.child.messages import OrderRefused, ordered, warn
 from airflow_rest_api.services.child import Order, start
 from airflow_rest_api.services.files import StartRefused
 
@@ -56,7 +56,7 @@ def run_commands(order: dict[str, Any]) -> None:
             loaded["dag"] = _load(arguments, place, order.get("params"))
         try:
             _run(arguments, argv, order, loaded)
-        except Refused:
+        except OrderRefused:
             raise
         except Exception as error:
             # A client gets the reason; how Airflow came to it is of no use there.
@@ -153,7 +153,7 @@ def _show_dry_run(arguments: Any, order: dict[str, Any]) -> None:
     print(json.dumps({"dag_id": arguments.dag_id, "logical_date": date, "tasks": tasks}))
 
 
-def _load(arguments: Any, place: dags.Place | None, params: dict[str, Any] | None) -> Any:
+def _load(arguments: Any, place: dags.BundlePath | None, params: dict[str, Any] | None) -> Any:
     from airflow.utils.cli import get_bagged_dag
 
     dag = dags.load(place, arguments.dag_id) if place else get_bagged_dag(None, arguments.dag_id)
@@ -179,7 +179,7 @@ def start_component(order: dict[str, Any]) -> int:
     try:
         return start(Order(**order))
     except StartRefused as refusal:
-        raise Refused(str(refusal)) from None
+        raise OrderRefused(str(refusal)) from None
 
 
 def trigger(arguments: Any) -> None:
@@ -219,7 +219,7 @@ def check_run_id(run_id: str) -> None:
 
     pattern = conf.get("scheduler", "allowed_run_id_pattern").strip()
     if not re.match(RUN_ID_REGEX, run_id) and not (pattern and re.match(pattern, run_id)):
-        raise Refused(
+        raise OrderRefused(
             f"Argument 'run_id': this Airflow does not take '{run_id[:200]}': its {PATTERN} is {pattern!r}"
         )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.child import expressions, printing
-from airflow_rest_api.legacy.child.messages import Refused, unknown_dag
+from airflow_rest_api.legacy.child.messages import OrderRefused, unknown_dag
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -23,7 +23,7 @@ NAMED = 5
 
 
 @dataclass(frozen=True)
-class Place:
+class BundlePath:
     """A path inside a DAG bundle."""
 
     bundle: str
@@ -47,11 +47,11 @@ def require(dag_id: str, session: Session) -> Any:
 
     model = session.get(DagModel, dag_id)
     if model is None:
-        raise Refused(unknown_dag(dag_id))
+        raise OrderRefused(unknown_dag(dag_id))
     return model
 
 
-def place_of(subdir: str) -> Place:
+def place_of(subdir: str) -> BundlePath:
     """
     Return the bundle that a path of the client's lies in.
 
@@ -69,12 +69,12 @@ def place_of(subdir: str) -> Place:
         if path.is_relative_to(root):
             places.append((len(root.parts), root, bundle))
     if not places:
-        raise Refused(f"The path '{subdir}' is outside the DAG bundles")
+        raise OrderRefused(f"The path '{subdir}' is outside the DAG bundles")
     if not path.exists():
-        raise Refused(f"The path '{subdir}' does not exist")
+        raise OrderRefused(f"The path '{subdir}' does not exist")
     _, root, bundle = max(places, key=lambda place: place[0])
     bundle.initialize()
-    return Place(bundle.name, bundle.get_current_version(), root, path)
+    return BundlePath(bundle.name, bundle.get_current_version(), root, path)
 
 
 def matching(dag: Any, expression: str | None, *, upstream: bool) -> set[str]:
@@ -89,7 +89,7 @@ def matching(dag: Any, expression: str | None, *, upstream: bool) -> set[str]:
     try:
         chosen = expressions.matching(expression, [task.task_id for task in dag.tasks])
     except (re.error, ValueError, RecursionError, OverflowError) as error:
-        raise Refused(f"Argument 'task_regex' is no regular expression: {error}") from None
+        raise OrderRefused(f"Argument 'task_regex' is no regular expression: {error}") from None
     tasks = [task for task in dag.tasks if task.task_id in chosen]
     if upstream:
         chosen.update(task_id for task in tasks for task_id in task.get_flat_relative_ids(upstream=True))
@@ -103,7 +103,7 @@ def in_order(dag: Any) -> list[str]:
     return list(TopologicalSorter(waits).static_order())
 
 
-def parse(place: Place, **more: Any) -> Any:
+def parse(place: BundlePath, **more: Any) -> Any:
     """Import the DAG files of a place, here and now; return Airflow's bag of DAGs, made with `more`."""
     from airflow.dag_processing.dagbag import BundleDagBag
 
@@ -111,7 +111,7 @@ def parse(place: Place, **more: Any) -> Any:
     return BundleDagBag(str(place.path), bundle_path=place.root, bundle_name=place.bundle, **more)
 
 
-def load(place: Place, dag_id: str) -> Any:
+def load(place: BundlePath, dag_id: str) -> Any:
     """Return a DAG from the files of a place; exit with Airflow's words where they do not define it."""
     bag = parse(place)
     dag = bag.dags.get(dag_id)
@@ -142,7 +142,7 @@ def find_run(dag_id: str, value: str, session: Session, argument: str = "executi
         return run
     date = date_of(value)
     if date is None:
-        raise Refused(
+        raise OrderRefused(
             f"Argument '{argument}': '{value[:200]}' is neither a date nor the id of a run of DAG '{dag_id}'"
         )
     if date.microsecond:
@@ -156,7 +156,7 @@ def find_run(dag_id: str, value: str, session: Session, argument: str = "executi
     if len(runs) > 1:
         named = ", ".join(f"'{run.run_id}' ({run.logical_date})" for run in runs[:NAMED])
         more = " and more" if len(runs) > NAMED else ""
-        raise Refused(
+        raise OrderRefused(
             f"Argument '{argument}': several runs of DAG '{dag_id}' lie in the second '{value}': "
             f"{named}{more}; give the id of one"
         )
@@ -196,7 +196,7 @@ def _resolved(subdir: str) -> Path:
     from airflow import settings
 
     if "\0" in subdir:
-        raise Refused("The path has a NUL character in it")
+        raise OrderRefused("The path has a NUL character in it")
     folder = str(settings.DAGS_FOLDER)
     path = os.path.expanduser(subdir.replace("DAGS_FOLDER", folder))
     return Path(os.path.realpath(os.path.join(folder, path)))

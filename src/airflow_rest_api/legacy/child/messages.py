@@ -1,4 +1,4 @@
-"""What a child tells the server beside its output: lines on stderr, which the server takes out again."""
+"""What a child sends the server beside its output: lines on stderr, which the server takes out again."""
 # ruff: noqa: T201 - printing is how a command answers
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ MOST_WARNINGS = 100
 REFUSED_EXIT_CODE = 64  # EX_USAGE of sysexits.h: the request was wrong
 
 
-class Refused(Exception):
+class OrderRefused(Exception):
     """The request cannot be done, and nothing was done; the message is one sentence."""
 
 
 def unknown_dag(dag_id: str) -> str:
-    """Return what is said where there is no such DAG, as 1.x said it."""
+    """Return the message where there is no such DAG, in the words of 1.x."""
     return f"The DAG ID '{dag_id}' does not exist"
 
 
 @dataclass
-class Told:
-    """What a child told, and the rest of its stderr."""
+class Messages:
+    """The messages of a child, and the rest of its stderr."""
 
     stderr: str
     refused: str | None = None
@@ -48,16 +48,16 @@ class Told:
 
 def warn(text: str) -> None:
     """Put a sentence into the answer's warning."""
-    _tell("warning", text)
+    _send("warning", text)
 
 
 def answer(text: str) -> None:
     """Make a sentence the answer's output."""
-    _tell("answer", text)
+    _send("answer", text)
 
 
 def ordered(function: Callable[[dict[str, Any]], int | None]) -> Callable[[list[str]], int]:
-    """Turn a function that takes an order into an entry point of the engine's child; `Refused` ends it."""
+    """Make a function that takes an order an entry point of the engine's child; `OrderRefused` ends it."""
 
     @functools.wraps(function)
     def main(argv: list[str]) -> int:
@@ -66,8 +66,8 @@ def ordered(function: Callable[[dict[str, Any]], int | None]) -> Callable[[list[
         _key = order.pop(KEY, "")
         try:
             return function(order) or 0
-        except Refused as refusal:
-            _tell("refused", str(refusal))
+        except OrderRefused as refusal:
+            _send("refused", str(refusal))
             return REFUSED_EXIT_CODE
 
     return main
@@ -77,13 +77,13 @@ def write(order: dict[str, Any], key: str = "") -> str:
     """
     Return an order as the one word that a child takes.
 
-    :param key: letters and digits that nobody else knows, for `read`
+    :param key: letters and digits that nothing else in the child knows, for `read`
     """
     return json.dumps({**order, KEY: key})
 
 
-def read(stderr: str, key: str = "") -> Told:
-    """Take what a child told, whose order had a key, out of its stderr."""
+def read(stderr: str, key: str = "") -> Messages:
+    """Take the messages of a child, whose order had a key, out of its stderr."""
     found: list[tuple[str, str]] = []
 
     def take(line: re.Match[str]) -> str:
@@ -92,7 +92,7 @@ def read(stderr: str, key: str = "") -> Told:
         found.append((line[2], line[3]))
         return ""
 
-    told = Told(_LINE.sub(take, stderr))
+    messages = Messages(_LINE.sub(take, stderr))
     for kind, text in found:
         try:
             sentence = json.loads(text)
@@ -101,16 +101,16 @@ def read(stderr: str, key: str = "") -> Told:
         # The code of a DAG may write here too: a text it is, by the form of the line.
         sentence = str(sentence)[:LONGEST].encode(errors="replace").decode()
         if kind == "warning":
-            if len(told.warnings) < MOST_WARNINGS:
-                told.warnings.append(sentence)
+            if len(messages.warnings) < MOST_WARNINGS:
+                messages.warnings.append(sentence)
         elif kind == "answer":
-            told.answer = sentence
+            messages.answer = sentence
         else:
-            told.refused = sentence
-    return told
+            messages.refused = sentence
+    return messages
 
 
-def _tell(kind: str, text: str) -> None:
+def _send(kind: str, text: str) -> None:
     # A command may have left a line unfinished.
     sys.stdout.flush()
     name = f"airflow-rest-api-{_key}" if _key else "airflow-rest-api"

@@ -9,10 +9,10 @@ from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.parsing import File
 from airflow_rest_api.dag_files.child.parse import parse_files
 from airflow_rest_api.dag_files.refresh import request_parse, until_parsed
-from airflow_rest_api.legacy.child.messages import Refused, answer, ordered, unknown_dag, warn
+from airflow_rest_api.legacy.child.messages import OrderRefused, answer, ordered, unknown_dag, warn
 
 if TYPE_CHECKING:
-    from airflow_rest_api.dag_files.parsed import Parsed
+    from airflow_rest_api.dag_files.refresh import Parsed
 
 PATIENCE = 20.0
 """Seconds to wait for the DAG processor while no file gets further."""
@@ -44,9 +44,9 @@ def _file_of(dag_id: str) -> File:
     try:
         file = parsing.file_of(dag_id)
     except LookupError:
-        raise Refused(unknown_dag(dag_id)) from None
+        raise OrderRefused(unknown_dag(dag_id)) from None
     if file is None:
-        raise Refused(f"The file of the DAG '{dag_id}' is not known to Airflow")
+        raise OrderRefused(f"The file of the DAG '{dag_id}' is not known to Airflow")
     return file
 
 

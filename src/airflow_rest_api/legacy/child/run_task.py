@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.legacy.child import dags
-from airflow_rest_api.legacy.child.messages import Refused, ordered, warn
+from airflow_rest_api.legacy.child.messages import OrderRefused, ordered, warn
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -39,7 +39,7 @@ def run_task(order: dict[str, Any]) -> int:
         instance, dag = find(order, session)
         print(f"Task instance: {order['dag_id']}.{order['task_id']} of run {instance.run_id}")
         print(f"State before: {_name(instance.state)}")
-        done = _told(instance)
+        done = _summary(instance)
         if order.get("mark_success"):
             mark_success(instance, dag, session)
             after, workload = "success", None
@@ -47,17 +47,17 @@ def run_task(order: dict[str, Any]) -> int:
             unmet = unmet_dependencies(instance, order, session)
             if unmet:
                 done["unmet"] = unmet
-                return _tell(done, _not_started(instance, unmet), order)
+                return _finish(done, _not_started(instance, unmet), order)
             after, workload = hand_over(instance, order, session)
     if workload is not None:
         after = run_here(workload, instance.id)
     print(f"State after: {after}")
     done["state_after"] = after
-    return _tell(done, 1 if workload is not None and after == "failed" else 0, order)
+    return _finish(done, 1 if workload is not None and after == "failed" else 0, order)
 
 
-def _told(instance: Any) -> dict[str, Any]:
-    """Return what is told of a task instance: states in the words of today, None for none."""
+def _summary(instance: Any) -> dict[str, Any]:
+    """Return the task instance as it is answered: states in the words of today, None for none."""
     date = instance.dag_run.logical_date
     state = None if instance.state is None else _name(instance.state)
     return {
@@ -71,7 +71,7 @@ def _told(instance: Any) -> dict[str, Any]:
     }
 
 
-def _tell(done: dict[str, Any], code: int, order: dict[str, Any]) -> int:
+def _finish(done: dict[str, Any], code: int, order: dict[str, Any]) -> int:
     if order.get("json"):
         print(json.dumps(done))
     return code
@@ -192,7 +192,7 @@ def run_here(workload: Any, instance_id: Any) -> str:
     with create_session() as session:
         instance = session.get(TaskInstance, instance_id)
         if failure is not None and instance is not None and instance.state == TaskInstanceState.QUEUED:
-            # It never began: nobody else would take it out of the queue.
+            # It never began: nothing else would take it out of the queue.
             instance.state = TaskInstanceState.FAILED
             session.flush()
         state = _name(instance.state if instance else None)
@@ -215,12 +215,12 @@ def _pool(order: dict[str, Any], session: Session) -> str | None:
 
     name: str | None = order.get("pool")
     if name and Pool.get_pool(name, session=session) is None:
-        raise Refused(f"The pool '{name}' does not exist")
+        raise OrderRefused(f"The pool '{name}' does not exist")
     return name
 
 
 def _token_generator() -> Any:
-    """Return what makes the token by which a task speaks to the API server, as an executor has it."""
+    """Return the generator of the tokens with which tasks call the API server, as executors have it."""
     from airflow.api_fastapi.auth.tokens import JWTGenerator, get_signing_args
     from airflow.configuration import conf
 

@@ -22,9 +22,10 @@ from airflow_rest_api.asgi import root_path
 from airflow_rest_api.errors import ApiError, InvalidToken, Revoked
 from airflow_rest_api.header_values import media_type
 from airflow_rest_api.legacy import credentials
-from airflow_rest_api.legacy.login.throttle import Throttle, TooMany
+from airflow_rest_api.legacy.login.throttle import Throttle, TooManyLogins
+from airflow_rest_api.option_values import Networks, networks
 from airflow_rest_api.security.body_deadline import BodyDeadline
-from airflow_rest_api.security.client_address import Networks, client_address, parse
+from airflow_rest_api.security.client_address import client_address
 from airflow_rest_api.security.request_size import refuse_oversized
 from airflow_rest_api.security.routes import Needs, check, needs
 from airflow_rest_api.security.sites import refuse_others
@@ -90,7 +91,7 @@ class NoEndpoint(Exception):
 
 
 @dataclass
-class Context:
+class LoginContext:
     """The parts that the routes use."""
 
     settings: Settings
@@ -105,12 +106,11 @@ class LoginApp(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] == "http":
-            scope.setdefault(ROOT_APP, scope.get("app"))
-        elif scope["type"] == "websocket":
+        if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": "Not authenticated"})
             return
         if scope["type"] == "http":
+            scope.setdefault(ROOT_APP, scope.get("app"))
             try:
                 refuse_oversized(scope)
             except ApiError as problem:
@@ -142,17 +142,17 @@ def create_login_app(
         openapi_url=None,
         redirect_slashes=False,
     )
-    app.state.login = Context(
+    app.state.login = LoginContext(
         settings,
         host or Airflow3(),
         accounts or Accounts(),
         Throttle(settings.login_attempts, settings.login_lockout) if throttle is None else throttle,
-        parse(settings.trusted_proxies),
+        networks(settings.trusted_proxies),
     )
     app.include_router(router)
-    for kind in (BadLogin, TooMany, ApiError, HTTPException):
+    for kind in (BadLogin, TooManyLogins, ApiError, HTTPException):
         app.add_exception_handler(kind, _answer)
-    # Shorter than elsewhere: who sends it need not be anybody yet.
+    # Shorter than elsewhere: who sends it need not have signed in yet.
     app.add_middleware(BodyDeadline, seconds=min(settings.body_timeout, BODY_TIMEOUT))
     app.add_middleware(LastResort)
     app.add_middleware(Admission, limit=settings.max_requests)
@@ -180,7 +180,7 @@ async def login(request: Request) -> Response:
             try:
                 user = await context.accounts.sign_in(given.username, given.password, endpoint)
             except NoEndpoint as error:
-                log.warning("Nobody can log in by name and password: %s", error)
+                log.warning("Logins by name and password are not possible: %s", error)
         attempt.right = user is not None
     if user is None:
         # Without the name: people type their password into the wrong field.
@@ -222,13 +222,13 @@ async def _not_refreshed(host: Host, token: str, error: InvalidToken) -> Respons
     return credentials.message(422, REFRESH_ONLY)
 
 
-def _context(request: Request) -> Context:
-    return cast("Context", request.app.state.login)
+def _context(request: Request) -> LoginContext:
+    return cast("LoginContext", request.app.state.login)
 
 
 async def _answer(request: Request, error: Exception) -> Response:
     """Answer with an error in the shape of this contract."""
-    if isinstance(error, TooMany):
+    if isinstance(error, TooManyLogins):
         headers = {"Retry-After": str(error.retry_after)}
         return JSONResponse({"message": str(error)}, 429, headers)
     if isinstance(error, HTTPException):
@@ -282,7 +282,7 @@ def token_endpoint(scope: Scope, prefix: str) -> Callable[[str, str], Awaitable[
     The request goes to the app that the API server has mounted for its auth manager, never to an address:
     a server does not reliably know its own.
 
-    :param scope: of the request that came in, whose client the endpoint is told
+    :param scope: of the request that came in, whose client the endpoint gets to see
     :param prefix: where our own app is mounted
     """
 

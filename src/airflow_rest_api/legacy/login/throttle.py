@@ -23,7 +23,7 @@ VERIFIERS = 4
 """Passwords that are verified at the same time: it is made to cost processor time."""
 
 
-class TooMany(Exception):
+class TooManyLogins(Exception):
     """Too many wrong passwords; `retry_after` in seconds."""
 
     def __init__(self, retry_after: int) -> None:
@@ -37,7 +37,7 @@ class Count:
     The wrong passwords of one user, address, or both.
 
     :ivar pending: those that are verified right now
-    :ivar waiting: those whose turn comes when it is known whether these were wrong
+    :ivar waiting: those that wait until it is known whether these were wrong
     """
 
     wrong: int = 0
@@ -47,12 +47,12 @@ class Count:
 
     @property
     def in_use(self) -> bool:
-        """Whether somebody holds on to it."""
+        """Whether a login uses it now."""
         return self.pending > 0 or self.waiting > 0
 
 
-class Attempt:
-    """One login; wrong unless it is said to be right."""
+class LoginAttempt:
+    """One login; wrong unless set to be right."""
 
     right = False
 
@@ -61,7 +61,7 @@ class Throttle:
     """
     Counts wrong passwords per user, per address and per both, for one process of the API server.
 
-    A user at an address, and an address, are refused after their number. A user alone never is, or anybody
+    A user at an address, and an address, are refused after their number. A user alone never is, or others
     could lock them out; wrong passwords for them from anywhere only make the next answers slower.
 
     :param attempts: wrong passwords for a user at an address before the first refusal
@@ -88,7 +88,7 @@ class Throttle:
         self._decided = asyncio.Event()
 
     @asynccontextmanager
-    async def attempt(self, user: str, address: str | None) -> AsyncIterator[Attempt]:
+    async def attempt(self, user: str, address: str | None) -> AsyncIterator[LoginAttempt]:
         """
         Surround the verification of a password.
 
@@ -97,7 +97,7 @@ class Throttle:
         may be wrong; the others wait until it is known whether these were.
 
         :param user: the same for all spellings of a name
-        :raises TooMany: instead of it
+        :raises TooManyLogins: instead of it
         """
         place = network(address)
         keys = {
@@ -110,8 +110,8 @@ class Throttle:
         for key, count in keys.items():
             self._keep(key, count)
         begun = self._clock()
-        await self._turn(pair, everyone)
-        made = Attempt()
+        await self._wait(pair, everyone)
+        made = LoginAttempt()
         pair.pending += 1
         everyone.pending += 1
         known = False
@@ -123,7 +123,7 @@ class Throttle:
             pair.pending -= 1
             everyone.pending -= 1
             if known and not made.right:
-                # Before those that wait hear of it.
+                # Before those that wait are woken.
                 for count in (pair, everyone, anywhere):
                     count.wrong += 1
                     count.until = self._clock() + self._lockout
@@ -138,7 +138,7 @@ class Throttle:
         return len(self._counts)
 
     def refuse_address(self, address: str | None) -> None:
-        """Raise TooMany where an address is refused for all users: nobody's name need be looked up then."""
+        """Raise TooMany where an address is refused for all users: no name need be looked up then."""
         self._refuse_wrong(self._count(_key("address", network(address))), self._of_address)
 
     @property
@@ -149,15 +149,15 @@ class Throttle:
         self._refuse_wrong(pair, self._attempts)
         self._refuse_wrong(everyone, self._of_address)
         if pair.pending + pair.waiting >= BURST:
-            raise TooMany(1)
+            raise TooManyLogins(1)
 
     def _refuse_wrong(self, count: Count, limit: int) -> None:
         if count.until <= self._clock():
             count.wrong = 0
         if count.wrong >= limit:
-            raise TooMany(max(1, math.ceil(count.until - self._clock())))
+            raise TooManyLogins(max(1, math.ceil(count.until - self._clock())))
 
-    async def _turn(self, pair: Count, everyone: Count) -> None:
+    async def _wait(self, pair: Count, everyone: Count) -> None:
         """Wait until one more may be wrong; raise TooMany where none may."""
         pair.waiting += 1
         try:

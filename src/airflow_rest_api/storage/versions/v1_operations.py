@@ -45,8 +45,9 @@ def upgrade(steps: Steps) -> None:
     steps.table(
         "rest_api_output",
         Column("operation_id", ascii_text(32), primary_key=True),
-        Column("stream", SmallInteger, primary_key=True, autoincrement=False),
-        Column("upto", BigInteger, primary_key=True, autoincrement=False),
+        Column("seq", BigInteger, primary_key=True, autoincrement=False),
+        Column("stream", SmallInteger, nullable=False),
+        Column("byte_offset", BigInteger, nullable=False),
         Column("at", Utc, nullable=False),
         Column("data", binary(), nullable=False),
     )

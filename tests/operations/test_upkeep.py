@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta, timezone
+
+from airflow_rest_api.operations.model import Key, Operation, Origin, State, new_id
+from airflow_rest_api.operations.service import Operations
+from airflow_rest_api.operations.store import Store
+from airflow_rest_api.operations.upkeep import Heartbeat, known, sweeper
+from tests.operations.scene import CATALOG, database_of, make_store, operations, until
+from tests.permits import permit
+from tests.standin import until_cancelled
+
+
+async def keep(store: Store, *, ended: timedelta | None) -> str:
+    now = datetime.now(timezone.utc)
+    operation = Operation(new_id(), "version", "read", [], "u", "h", now, server="s" * 32)
+    if ended is not None:
+        operation.state, operation.finished_at = State.SUCCEEDED, now - ended
+    await store.insert(operation)
+    # Ids sort by the millisecond: the next one is to come after this.
+    await asyncio.sleep(0.002)
+    return operation.id
+
+
+def test_the_old_go_and_what_runs_stays():
+    async def main() -> None:
+        store = make_store()
+        await keep(store, ended=timedelta(hours=2))
+        young, runs = await keep(store, ended=timedelta(0)), await keep(store, ended=None)
+        assert await store.sweep(10, 3600) == 1
+        assert [each.id for each in await store.list()] == [runs, young]
+
+    asyncio.run(main())
+
+
+def test_those_beyond_the_number_go():
+    async def main() -> None:
+        store = make_store()
+        kept = [await keep(store, ended=timedelta(seconds=10 - n)) for n in range(5)]
+        await store.sweep(2, 3600)
+        assert [each.id for each in await store.list()] == kept[:2:-1]
+
+    asyncio.run(main())
+
+
+def test_it_goes_round_by_itself_and_through_an_outage():
+    async def main() -> None:
+        store = make_store()
+        await keep(store, ended=timedelta(hours=2))
+        database_of(store).away = True
+        janitor = sweeper(store, 10, 3600, every=0.05)
+        janitor.start()
+        await asyncio.sleep(0.2)
+        database_of(store).away = False
+
+        async def clean() -> bool:
+            return not await store.list()
+
+        await until(clean)
+        await janitor.stop()
+
+    asyncio.run(main())
+
+
+class Clock:
+    """A clock that goes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def server(store: Store) -> tuple[Operations, Heartbeat, Clock]:
+    service, _ = operations(until_cancelled, store=store)
+    clock = Clock()
+    return service, Heartbeat(service, store, clock=clock), clock
+
+
+async def passes(heart: Heartbeat, clock: Clock, seconds: float, step: float = 5.0) -> None:
+    for _ in range(int(seconds / step)):
+        clock.now += step
+        await heart.look()
+
+
+async def started(service: Operations, store: Store) -> str:
+    """Start a command that does not end by itself; return its id once the database says that it runs."""
+    begun = await service.start(permit(), CATALOG.parse(["version"]), origin=Origin(recorded=True))
+    identifier = begun.id
+
+    async def running() -> bool:
+        return (await store.get(identifier)).state is State.RUNNING
+
+    await until(running)
+    return identifier
+
+
+def test_a_server_without_a_sign_of_life_leaves_lost_operations_with_their_output():
+    async def main() -> None:
+        store = make_store()
+        dead, last_beat, _ = server(store)
+        _, heart, clock = server(store)
+        identifier = await started(dead, store)
+        await last_beat.look()
+
+        async def printed() -> bool:
+            return bool((await store.get(identifier)).stdout)
+
+        await until(printed)
+        await heart.look()
+        await passes(heart, clock, 25)
+        assert (await store.get(identifier)).state is State.RUNNING
+        await passes(heart, clock, 10)
+        lost = await store.get(identifier)
+        assert (lost.state, lost.stdout) == (State.LOST, "working\n")
+        assert "gone" in str(lost.message)
+        # It was not dead after all: how it really ended is the last word.
+        dead.stop("it ended")
+        await dead.settle()
+        assert (await store.get(identifier)).message == "it ended"
+        assert (await store.get(identifier)).state is State.CANCELLED
+
+    asyncio.run(main())
+
+
+def test_a_server_that_beats_keeps_its_operations():
+    async def main() -> None:
+        store = make_store()
+        other, its_heart, _ = server(store)
+        _, heart, clock = server(store)
+        identifier = await started(other, store)
+        for _ in range(20):
+            await its_heart.look()
+            await passes(heart, clock, 5)
+        assert (await store.get(identifier)).state is State.RUNNING
+        other.stop("enough")
+        await other.settle()
+
+    asyncio.run(main())
+
+
+def test_time_in_which_we_saw_nothing_kills_nobody():
+    async def main() -> None:
+        store = make_store()
+        other, its_heart, _ = server(store)
+        _, heart, clock = server(store)
+        identifier = await started(other, store)
+        await its_heart.look()
+        await heart.look()
+        # We were asleep, or the database was away.
+        for _ in range(5):
+            clock.now += 3600
+            await heart.look()
+        assert (await store.get(identifier)).state is State.RUNNING
+        other.stop("enough")
+        await other.settle()
+
+    asyncio.run(main())
+
+
+def test_operations_of_a_server_that_nobody_knows_are_lost_as_well():
+    async def main() -> None:
+        store = make_store()
+        gone, _, _ = server(store)
+        _, heart, clock = server(store)
+        identifier = await started(gone, store)
+        await heart.look()
+        assert (await store.get(identifier)).state is State.RUNNING
+        await passes(heart, clock, 35)
+        assert (await store.get(identifier)).state is State.LOST
+        gone.stop("enough")
+        await gone.settle()
+
+    asyncio.run(main())
+
+
+def test_a_cancel_that_another_server_was_asked_for_is_heard():
+    async def main() -> None:
+        store = make_store()
+        here, heart, _ = server(store)
+        there, _, _ = server(store)
+        identifier = await started(here, store)
+        await there.cancel(identifier, "from there")
+        await heart.apply_cancels()
+        ended = await here.wait(identifier, 60)
+        assert (ended.state, ended.message) == (State.CANCELLED, "from there")
+        await here.settle()
+
+    asyncio.run(main())
+
+
+def test_a_server_beats_by_itself_through_an_outage_and_leaves_in_order():
+    async def main() -> None:
+        store = make_store()
+        service, _ = operations(until_cancelled, store=store)
+        heart = Heartbeat(service, store, every=0.05)
+        heart.start()
+
+        async def beats() -> int:
+            return max((each.beat for each in await store.database.run(known)), default=0)
+
+        await until(beats)
+        database_of(store).away = True
+        await asyncio.sleep(0.2)
+        database_of(store).away = False
+        before = await beats()
+
+        async def more() -> bool:
+            return await beats() > before
+
+        await until(more)
+        await heart.stop()
+        assert await store.database.run(known) == []
+        await service.settle()
+
+    asyncio.run(main())
+
+
+def test_a_row_that_nothing_belongs_to_is_forgotten_and_its_key_is_free():
+    async def main() -> None:
+        store = make_store()
+        service, _, _ = server(store)
+        ghost, young = new_id(), new_id()
+        for identifier, age in ((ghost, 600), (young, 10)):
+            made = datetime.now(timezone.utc) - timedelta(seconds=age)
+            row = Operation(
+                identifier, "version", "read", ["version"], "u", "h", made, server=service.server.id
+            )
+            await store.insert(row, key=Key("u", identifier, "f"))
+        running = await started(service, store)
+
+        await service.forget_unbegun()
+
+        assert await store.find_key("u", ghost) is None
+        assert await store.find_key("u", young) is not None
+        assert (await store.get(running)).state is State.RUNNING
+        service.stop("enough")
+        await service.settle()
+
+    asyncio.run(main())
