@@ -34,7 +34,7 @@ class Ignored(str):
 
 
 @dataclass(frozen=True)
-class Work:
+class LegacyWork:
     """
     What is done by an operation.
 
@@ -63,7 +63,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class RunCommands(Work):
+class RunCommands(LegacyWork):
     """
     Commands of Airflow, one after the other, in one child.
 
@@ -84,7 +84,7 @@ class RunCommands(Work):
 
 
 @dataclass(frozen=True)
-class RunChild(Work):
+class RunChild(LegacyWork):
     """
     Work that no command of Airflow does, in a child.
 
@@ -102,7 +102,7 @@ class RunChild(Work):
 
 
 @dataclass(frozen=True)
-class StartService(Work):
+class StartService(LegacyWork):
     """A component is started, and goes on after the request."""
 
     _: KW_ONLY
@@ -110,7 +110,7 @@ class StartService(Work):
 
 
 @dataclass(frozen=True)
-class Deploy(Work):
+class Deploy(LegacyWork):
     """
     A file, or the files of an archive, are put into a DAG bundle.
 
@@ -132,7 +132,7 @@ class Deploy(Work):
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer is known already; `attempts` as of `Work`."""
+    """The answer is known already; `attempts` as of `LegacyWork`."""
 
     output: str
     attempts: tuple[Attempt, ...]
