@@ -22,7 +22,7 @@ MOST = 1000
 """Tokens; the one that came longest ago is forgotten first."""
 
 WAIT = 1.0
-"""Seconds that a request of somebody remembered waits for the database."""
+"""Seconds that a request of a remembered user waits for the database."""
 
 COMMANDS = "/v2/commands"
 
@@ -32,7 +32,7 @@ class Remembered:
     Users by their token, of which a hash is kept.
 
     A user is remembered when Airflow has said who they are, and forgotten when it does not any more. That the
-    token has not expired is for whoever asks to see to.
+    token has not expired is for the caller to see to.
 
     :param clock: gives seconds, which only grow
     """

@@ -26,10 +26,10 @@ class UserPermissions(Protocol):
         """Return the names of the existing objects of a kind that the user may do this to."""
 
     def matching_dags(self, pattern: str) -> list[str] | None:
-        """Return the existing DAGs that a regular expression finds; None where nobody can say."""
+        """Return the existing DAGs that a regular expression finds; None where that is not known."""
 
     def dags_with_outlet(self, name: str | None, uri: str | None) -> list[str] | None:
-        """Return the DAGs that make an asset; None where nobody can say."""
+        """Return the DAGs that make an asset; None where that is not known."""
 
     def readable_files(self) -> list[str]:
         """Return the DAG files, as `bundle:path`, all of whose DAGs the user may read."""
@@ -59,7 +59,7 @@ class Decision:
     Whether a command may run.
 
     :ivar missing: what the user lacks, None where the command may run
-    :ivar asks: what was asked, for whoever wants to see the operation later
+    :ivar asks: what was asked, for those who want to see the operation later
     :ivar visible: the rows that may be seen, None where all may
     :ivar redacted: whether the secrets in what is printed are not to be seen
     """
