@@ -8,8 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from airflow_rest_api.api import listing, sse
-from airflow_rest_api.engine import Ending
-from airflow_rest_api.engine.job import Outcome
+from airflow_rest_api.engine.job import Ending, Outcome
 from tests.keeping import wait_for
 from tests.standin import (
     StandInProcess,

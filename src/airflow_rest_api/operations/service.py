@@ -272,10 +272,13 @@ class Operations(Reading):
             entry=entry.function or None,
             timeout=self._command_timeout,
             secrets=invocation.secrets,
-            visible=permit.visible,
             # What shows secrets on purpose would show nothing.
             mask=permit.redacted or not invocation.reveals_secrets,
-            setup={setup.PREPARE: setup.order(permit.user, commands, redacted=permit.redacted)},
+            setup={
+                setup.PREPARE: setup.order(
+                    permit.user, commands, redacted=permit.redacted, visible=permit.visible
+                )
+            },
             limited=entry.limited,
         )
 

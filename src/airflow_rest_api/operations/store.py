@@ -40,7 +40,7 @@ class Store:
     """
     Keeps operations in a database.
 
-    Every call reaches the database and raises `storage.errors.Unavailable` where it is away. What is given is
+    Every call reaches the database and raises `errors.Unavailable` where it is away. What is given is
     read before the call gives way, so that it may change afterwards; what is returned is the caller's own.
     All writes of one operation but `ask_cancel` and `upkeep.mark_lost` come from the process that runs it.
 
