@@ -11,9 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from airflow_rest_api.dag_files.names import CONTROL
 from airflow_rest_api.dag_files.upload import CONTROL
-from demo.stack import Stack
 from tests.attacks.conftest import server_pids
 from tests.server.conftest import Client
 from tests.stacks import Stack

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sysconfig
 from pathlib import Path
 
 _FRAME_OF_THE_SCRIPT = r'(  File "[^"]*/bin/airflow", line \d+, in <module>\n    .*\n( +\^+\n)?)?'
@@ -37,6 +38,11 @@ PATTERNS = (
     (r'"file_token": "[^"]*"', '"file_token": "<signed>"'),
     # Counted by whether a row is deleted before or along with another, in an order that is no order.
     (r"^Removed \d+ record", "Removed <some> record"),
+    # A record may come from another machine, with another patch of the same Python.
+    (r"hostname=('?)[^',\s]+('?)", r"hostname=\1<host>\2"),
+    (r"Tmp dir root location: \S+", "Tmp dir root location: <folder>"),
+    (r"Running command: \['[^']*/", "Running command: ['"),
+    (r'(File "<stdlib>/[^"]*", line) \d+', r"\1 <number>"),
     # Columns are as wide as what stands in them.
     (r"[ \t]+", " "),
     (r"=[=+]*=", "="),
@@ -44,9 +50,19 @@ PATTERNS = (
 )
 
 
+PLACES = {
+    sysconfig.get_path("purelib"): "<packages>",
+    sysconfig.get_path("stdlib"): "<stdlib>",
+    str(Path(__file__).resolve().parents[2]): "<project>",
+}
+"""Where this run takes place, the longest first: a record comes from another place."""
+
+
 def normal(text: str, home: Path) -> str:
     """Return `text` without times, ids, paths and widths."""
     text = text.replace(str(home), "<home>")
+    for place, name in PLACES.items():
+        text = text.replace(place, name)
     for pattern, replacement in PATTERNS:
         text = re.sub(pattern, replacement, text, flags=re.MULTILINE)
     return text

@@ -156,6 +156,11 @@ OF_RECORDS = (
 )
 """What such a log says of it, as regular expressions."""
 
+OF_THE_MACHINE = frozenset(
+    {"info -o json", "plugins -o json", "providers configs -o json", "providers list"},
+)
+"""What tells of this machine, or of this plugin: it is run as a process each time, and never recorded."""
+
 NEEDS_FAB = "needs the FAB auth manager in place of the simple one"
 SERVICE = "runs until it is stopped"
 DESTROYS = "would take the database away from everything that runs on it"

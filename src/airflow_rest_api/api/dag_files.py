@@ -360,7 +360,7 @@ async def _start(
         context,
         caller,
         argv,
-        lambda conductor: context.dag_files.deploy(conductor, order),
+        lambda work: context.dag_files.deploy(work, order),
         bundle=bundle,
         paths=paths,
         recorded=recorded,

@@ -11,6 +11,7 @@ from airflow_rest_api.api.idempotency import HEADER
 from airflow_rest_api.commands.model import STDOUT
 from airflow_rest_api.errors import BadArgument
 from airflow_rest_api.operations.files import safe_name
+from airflow_rest_api.operations.model import Origin
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -97,9 +98,7 @@ async def start(
         invocation,
         files=files,
         parser=catalog,
-        recorded=recorded,
-        key=key,
-        rerun_of=rerun_of,
+        origin=Origin(recorded, key, rerun_of),
     )
 
 

@@ -21,7 +21,7 @@ from airflow_rest_api.room import has_room
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.upload import Received
-    from airflow_rest_api.operations.runs import Conductor, Finished
+    from airflow_rest_api.operations.runs import Finished, WorkContext
 
 MIB = 2**20
 LARGEST_RESULT = 64 * MIB
@@ -62,9 +62,7 @@ class Findings:
     warnings: list[str] = field(default_factory=list)
 
 
-async def check(
-    conductor: Conductor, place: BundleFolder, received: Received, limits: CheckLimits
-) -> Findings:
+async def check(work: WorkContext, place: BundleFolder, received: Received, limits: CheckLimits) -> Findings:
     """
     Parse the files as if they were in their bundle already.
 
@@ -90,9 +88,9 @@ async def check(
     job = Job(
         [child.argument(order)], shown=["check"], entry=child.ENTRY, cwd=str(cwd), mask=True, limited=False
     )
-    finished = await conductor.run(job)
-    conductor.say(_without_folders(finished.stdout, view, place.root))
-    conductor.say(_without_folders(finished.stderr, view, place.root), "stderr")
+    finished = await work.run(job)
+    work.say(_without_folders(finished.stdout, view, place.root))
+    work.say(_without_folders(finished.stderr, view, place.root), "stderr")
     found = await asyncio.to_thread(_read, result)
     if found is None:
         if not await asyncio.to_thread(has_room, received.path):

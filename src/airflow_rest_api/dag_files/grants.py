@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.security.decision import Attempt, Permissions
 
-
 COMMANDS: Mapping[str, Effect] = {
     name: rule.effect for name, rule in OWN.items() if DEPLOY in {need.entity for need in rule.needs}
 }

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.dag_files.history import History
     from airflow_rest_api.dag_files.history_tables import Version
 
-
 MOST = 100_000
 """Files of a bundle that are looked at for one list."""
 PASSED_OVER = frozenset({CONTROL, "__pycache__", ".git"})

@@ -18,7 +18,7 @@ from airflow_rest_api.dag_files.watch import Watch
 from airflow_rest_api.engine.job import Ending, Job
 
 if TYPE_CHECKING:
-    from airflow_rest_api.operations.runs import Conductor
+    from airflow_rest_api.operations.runs import WorkContext
 
 
 BY_PROCESSOR, BY_API_SERVER = "dag-processor", "api-server"
@@ -89,7 +89,7 @@ PULSE = 5.0
 """Seconds between two looks at whether a DAG processor is alive."""
 
 Progress = Callable[..., None]
-"""Takes a step and its details: `Conductor.progress`."""
+"""Takes a step and its details: `WorkContext.progress`."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ def _numbers(versions: Mapping[str, parsing.Stored], dag_ids: Iterable[str]) -> 
 
 
 async def bring_up_to_date(
-    conductor: Conductor,
+    work: WorkContext,
     files: Iterable[File],
     *,
     wait: bool,
@@ -221,37 +221,37 @@ async def bring_up_to_date(
     """
     wanted = tuple(dict.fromkeys(files))
     if locally and not await processor_alive():
-        return await _parse_locally(conductor, wanted, "No DAG processor is alive")
+        return await _parse_locally(work, wanted, "No DAG processor is alive")
     asked = await request_parse(wanted)
-    conductor.progress("asked", of=len(wanted))
+    work.progress("asked", of=len(wanted))
     if not locally and not await processor_alive():
-        conductor.warn("No DAG processor is alive: the files will be parsed when one is started.")
+        work.warn("No DAG processor is alive: the files will be parsed when one is started.")
     elif wait:
-        parsed = await until_parsed(asked, dag_ids=dag_ids, progress=conductor.progress, stored=stored)
+        parsed = await until_parsed(asked, dag_ids=dag_ids, progress=work.progress, stored=stored)
         if parsed.lost and locally:
-            return await _parse_locally(conductor, wanted, "The DAG processor has come to its end")
+            return await _parse_locally(work, wanted, "The DAG processor has come to its end")
         if not parsed.complete:
-            conductor.warn(_late(parsed))
+            work.warn(_late(parsed))
         return parsed
     return Parsed([ParsedFile(*file, parsed=False) for file in wanted])
 
 
-async def _parse_locally(conductor: Conductor, files: tuple[File, ...], why: str) -> Parsed:
+async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -> Parsed:
     """
     Have files parsed in a child of the engine, and what is in them recorded as the DAG processor would.
 
     What the files print becomes the operation's output. A child that does not come to its end, as when a file
     ends the process, leaves the rest unparsed.
     """
-    conductor.warn(f"{why}: the files were parsed by the API server.")
-    conductor.progress("asked", of=len(files), parsed_by=BY_API_SERVER)
+    work.warn(f"{why}: the files were parsed by the API server.")
+    work.progress("asked", of=len(files), parsed_by=BY_API_SERVER)
     before = await ask(parsing.look, files)
-    finished = await conductor.run(Job([parse.order(files)], entry=parse.ENTRY, env=parse.ENV, mask=True))
-    conductor.say(finished.stdout)
-    conductor.say(finished.stderr, "stderr")
+    finished = await work.run(Job([parse.order(files)], entry=parse.ENTRY, env=parse.ENV, mask=True))
+    work.say(finished.stdout)
+    work.say(finished.stderr, "stderr")
     complete = finished.outcome.ending is Ending.EXITED and finished.outcome.exit_code == 0
     if finished.outcome.message:
-        conductor.warn(finished.outcome.message)
+        work.warn(finished.outcome.message)
     after = await ask(parsing.look, files)
     recorded = {
         file: [dag_id for dag_id, one in after[file].dags.items() if before[file].dags.get(dag_id) != one]
@@ -266,7 +266,7 @@ async def _parse_locally(conductor: Conductor, files: tuple[File, ...], why: str
         new = complete or bool(recorded[file]) or after[file].error_at != before[file].error_at
         parsed.append(ParsedFile(*file, parsed=new, dags=_numbers(versions, recorded[file]), error=error))
         if new:
-            conductor.progress("parsed", file=file[1], done=done, of=len(files), error=error)
+            work.progress("parsed", file=file[1], done=done, of=len(files), error=error)
     return Parsed(parsed, by=BY_API_SERVER)
 
 

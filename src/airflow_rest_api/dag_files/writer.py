@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.dag_files.order import Change
     from airflow_rest_api.dag_files.upload import ReceivedFile
 
-
 LOCK = "lock"
 PATIENCE = 120.0
 """Seconds to wait for another API server, which only holds the lock while it renames files."""
@@ -124,6 +123,11 @@ class Plan:
     there: Mapping[str, Present]
     changes: dict[str, Change]
 
+    @property
+    def deleted(self) -> list[str]:
+        """The files that are taken away."""
+        return [path for path, change in self.changes.items() if change == "deleted"]
+
 
 @dataclass(frozen=True)
 class Written:
@@ -173,11 +177,10 @@ class Writer:
             )
             versions = await self._versions(root, deployment.bundle, files, found)
             new = {file.path: file.content for file in files if found.changes[file.path] != "unchanged"}
-            gone = [path for path, change in found.changes.items() if change == "deleted"]
-            if not (versions or new or gone):
+            if not (versions or new or found.deleted):
                 return Written(None, found.changes, interrupted=False)
             marks = {path: there.mark for path, there in found.there.items()}
-            work = self._commit(root, deployment, versions, new, gone, marks)
+            work = self._commit(root, deployment, versions, new, found.deleted, marks)
             recorded, interrupted = await to_the_end(work)
             return Written(deployment.id, found.changes, interrupted, recorded)
 
@@ -208,7 +211,7 @@ class Writer:
         for identifier, done in found:
             if done:
                 await self._history.complete(identifier)
-                await asyncio.to_thread(Transaction(root, identifier).finish)
+                await asyncio.to_thread(_finish, root, identifier)
             else:
                 await self._history.abandon(identifier)
 
@@ -255,8 +258,7 @@ class Writer:
             if change == "unchanged" and (old := known.get(file.path)) and old.sha256 == file.sha256:
                 continue
             versions.append(NewVersion(file.path, change, file.sha256, file.size, file.content))
-        gone = [path for path, change in found.changes.items() if change == "deleted"]
-        return versions + [NewVersion(path, "deleted") for path in gone]
+        return versions + [NewVersion(path, "deleted") for path in found.deleted]
 
 
 def plan(
@@ -325,6 +327,10 @@ async def to_the_end(work: Awaitable[T]) -> tuple[T, bool]:
         except asyncio.CancelledError:
             interrupted = True
     return task.result(), interrupted
+
+
+def _finish(root: Path, identifier: str) -> None:
+    Transaction(root, identifier).finish()
 
 
 def _unfinished(root: Path) -> bool:

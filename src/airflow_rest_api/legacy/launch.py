@@ -18,7 +18,8 @@ from airflow_rest_api.legacy import answer
 from airflow_rest_api.legacy.actions import Answer, Deploy, RunChild, RunCommands, StartService
 from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.translate import CHILD
-from airflow_rest_api.operations.model import State
+from airflow_rest_api.operations.model import Origin, State
+from airflow_rest_api.operations.runs import EntryPoint
 
 if TYPE_CHECKING:
     from airflow_rest_api.api.context import Context
@@ -113,12 +114,10 @@ class Launch:
         operation = await self.context.operations.start(
             permit,
             replace(work.recorded, argv=[messages.write({**work.order}, key)]),
-            entry=f"{CHILD}.{work.entry}",
-            commands=work.commands,
-            read=answer.reader_of(self.request, work),
-            warnings=list(work.warnings),
-            recorded=self.request.leaves,
-            endpoint=self.request.endpoint.name,
+            entry=EntryPoint(f"{CHILD}.{work.entry}", work.commands, answer.reader_of(self.request, work)),
+            origin=Origin(
+                recorded=self.request.leaves, endpoint=self.request.endpoint.name, warnings=work.warnings
+            ),
         )
         return operation if self.request.leaves else await self._ended(operation)
 
@@ -179,13 +178,13 @@ class Launch:
                     wait=work.wait,
                     covers=scope.covers,
                 )
-                operation = await context.operations.conduct(
+                operation = await context.operations.start_work(
                     permit,
                     command,
-                    lambda conductor: context.dag_files.deploy(conductor, order),
+                    lambda run: context.dag_files.deploy(run, order),
                     effect=work.recorded.effect,
                     argv=list(work.recorded.masked),
-                    endpoint=command,
+                    origin=Origin(endpoint=command),
                     workspace=received,
                 )
                 received.release()

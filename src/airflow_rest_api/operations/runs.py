@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
@@ -47,6 +47,27 @@ CHILD_OUTPUT = 1024 * 1024
 """Bytes kept of each stream of a child that a coroutine runs."""
 PAUSE = 0.2
 """Seconds between the attempts to find a place in the engine's queue."""
+
+
+@dataclass(frozen=True)
+class EntryPoint:
+    """
+    What runs in place of Airflow's own entry point.
+
+    :ivar function: `module:function` of this package
+    :ivar commands: the names of the commands that it runs; by default that of the invocation
+    :ivar read: reads the result off what it prints; by default what fits the invocation
+    :ivar limited: whether the engine's limit of memory holds for it
+    """
+
+    function: str
+    commands: Sequence[str] = ()
+    read: Read | None = None
+    limited: bool = True
+
+
+AIRFLOW = EntryPoint("")
+"""Airflow's own entry point."""
 
 
 class Listener:
@@ -162,7 +183,7 @@ def _conclude(live: Live, outcome: Outcome, invocation: Invocation) -> None:
 
 class Failed(Exception):
     """
-    Ends a conducted operation in the state `failed`.
+    Ends the operation of a coroutine in the state `failed`.
 
     :param message: one sentence, for the client
     :param result: what the operation has to show all the same
@@ -183,7 +204,7 @@ class Finished:
     stderr: str
 
 
-class Conductor:
+class WorkContext:
     """
     What a coroutine of ours has of its operation.
 
@@ -235,7 +256,7 @@ class Conductor:
         return Finished(outcome, printed.text("stdout"), printed.text("stderr"))
 
 
-Work = Callable[[Conductor], Awaitable[Any]]
+Work = Callable[[WorkContext], Awaitable[Any]]
 """Returns the operation's result; raises `Failed`; is cancelled on cancel and timeout."""
 
 
@@ -243,7 +264,7 @@ async def perform(live: Live, engine: Engine, work: Work, timeout: float | None)
     """Do the work of an operation, and set on the operation how it ended, its state last; it has no files."""
     operation = live.operation
     live.begin(datetime.now(timezone.utc))
-    task = asyncio.ensure_future(work(Conductor(live, engine)))
+    task = asyncio.ensure_future(work(WorkContext(live, engine)))
     asked = asyncio.ensure_future(live.asked.wait())
     try:
         await asyncio.wait({task, asked}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.commands.model import Command, Effect, Invocation
+from airflow_rest_api.operations.model import Origin
 from airflow_rest_api.operations.model import State as OperationState
+from airflow_rest_api.operations.runs import EntryPoint
 from airflow_rest_api.services.child import Order
 from airflow_rest_api.services.kinds import KINDS, LOG_SERVER, SERVE_LOGS, Kind
 from airflow_rest_api.services.model import Restart, Service
@@ -112,7 +114,8 @@ class Launcher:
             secrets=plan.secrets,
         )
         # A component would inherit the limit of one command, for as long as it runs.
-        return await self._operations.start(permit, invocation, entry=plan.entry, limited=False, **more)
+        entry = EntryPoint(plan.entry, limited=False)
+        return await self._operations.start(permit, invocation, entry=entry, origin=Origin(**more))
 
     async def ended(self, operation: Operation) -> str | None:
         """Wait for the end of a start; return why it has failed, None where it has not."""
