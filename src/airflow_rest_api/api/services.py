@@ -10,13 +10,17 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
-from airflow_rest_api.api.answer import answer_model, wishes
-from airflow_rest_api.api.body import json_body, read_model
+from airflow_rest_api.api.answers import Preference, answer_model, key_of, once, wishes
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.idempotency import key_of, once
-from airflow_rest_api.api.models import ArgumentSummary, Model, Refusal
-from airflow_rest_api.api.prefer import Preference
-from airflow_rest_api.api.responses import IDEMPOTENCY_KEY, PREFER, errors
+from airflow_rest_api.api.models import (
+    IDEMPOTENCY_KEY,
+    PREFER,
+    ArgumentSummary,
+    CommandRefusal,
+    Model,
+    errors,
+)
+from airflow_rest_api.api.requests import json_body, read_model
 from airflow_rest_api.asgi import root_path
 from airflow_rest_api.commands.model import Argument, Command, Effect, Invocation
 from airflow_rest_api.commands.needs import SERVICE, Ask, Resource
@@ -65,7 +69,7 @@ class KindBody(Model):
     available: bool = Field(description="It can be started on the host that answers.")
     reason: str | None = Field(description="Why it cannot.")
     allowed: bool = Field(description="The caller may start it, with some arguments.")
-    refusal: Refusal | None = Field(description="Why not, where it is not allowed.")
+    refusal: CommandRefusal | None = Field(description="Why not, where it is not allowed.")
     arguments: list[ArgumentSummary]
 
 
@@ -165,7 +169,7 @@ def kind_body(
         available=reason is None,
         reason=reason,
         allowed=allowed,
-        refusal=Refusal.of(refused),
+        refusal=CommandRefusal.of(refused),
         arguments=[ArgumentSummary.model_validate(argument) for argument in arguments],
     )
 
