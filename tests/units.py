@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-TOGETHER = ("browser", "legacy", "cluster", "server", "engine", "attacks")
+TOGETHER = ("browser", "legacy", "cluster", "server", "airflow", "attacks")
 """Folders whose files share an Airflow, or an engine: one worker has them all, and starts it once."""
 
 LONG = (

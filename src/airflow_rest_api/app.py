@@ -14,11 +14,12 @@ from fastapi import FastAPI
 
 from airflow_rest_api import __version__, private_folders
 from airflow_rest_api.admission import Admission
-from airflow_rest_api.airflow import fab_permissions
+from airflow_rest_api.airflow import permissions
 from airflow_rest_api.airflow.accounts import Accounts
 from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, Airflow3
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
-from airflow_rest_api.airflow.fernet import FernetCipher
+from airflow_rest_api.airflow.keys import FernetCipher
+from airflow_rest_api.airflow.warm import HOOKS
 from airflow_rest_api.api import (
     commands,
     dag_file,
@@ -176,7 +177,7 @@ def create_app(
     :param host: in place of the Airflow in whose API server we run
     :raises UndecidedRoute: a route does not say who may use it
     """
-    context = _context(settings, engine or Engine(limits(settings)), load_catalog or _load_catalog)
+    context = _context(settings, engine or Engine(limits(settings), HOOKS), load_catalog or _load_catalog)
     # Without FastAPI's own documentation pages: they load scripts from another host.
     app = FastAPI(
         # As they are: `include_router` would analyse and make each of them once more.
@@ -229,11 +230,11 @@ def limits(settings: Settings) -> Limits:
 
 def database(settings: Settings) -> Database:
     """Return the database of our tables; nothing is opened before its first use."""
-    from airflow_rest_api.airflow import metadata
+    from airflow_rest_api.airflow import installation
     from airflow_rest_api.storage.engines import own_engine
 
     address = settings.operations_database
-    return Database((lambda: own_engine(address)) if address else metadata.engine)
+    return Database((lambda: own_engine(address)) if address else installation.database_engine)
 
 
 def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) -> Context:
@@ -308,7 +309,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         *POWERS,
         *(entity(*folder) for folder in folders(context.settings.deploy_folders)),
     )
-    grants = asyncio.create_task(asyncio.to_thread(fab_permissions.create, powers))
+    grants = asyncio.create_task(asyncio.to_thread(permissions.create_resources, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
     context.dag_files.recovery.start()
     upkeep = Upkeep(context)

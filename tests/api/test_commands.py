@@ -4,8 +4,7 @@ import jsonschema
 import pytest
 
 from airflow_rest_api.commands.catalog import load_catalog
-from airflow_rest_api.engine import Ending
-from airflow_rest_api.engine.job import Outcome
+from airflow_rest_api.engine.job import Ending, Outcome
 from tests.standin import StandInProcess, bearer, prints, serving, until_cancelled
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.airflow.access_token import expires_at, unverified
 from airflow_rest_api.airflow.auth import Airflow3
+from airflow_rest_api.airflow.tokens import expires_at, unverified
 from airflow_rest_api.errors import InvalidToken, Revoked, Unavailable
 from airflow_rest_api.security.caller import MOST, SECONDS, Caller, Remembered, needs_no_database
 from tests.standin import auth_manager, bearer, prints, serving, token

@@ -13,8 +13,8 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, inspect, select
 from sqlalchemy.engine import Engine, make_url
 
 from airflow_rest_api import processes
-from airflow_rest_api.airflow.fab_permissions import resource_of
 from airflow_rest_api.airflow.installation import Places
+from airflow_rest_api.airflow.permissions import resource_of
 from airflow_rest_api.operations.model import Server, new_id
 from airflow_rest_api.operations.tables import SERVER
 from airflow_rest_api.operations.upkeep import beat

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from airflow_rest_api.airflow.access_token import expires_at
+from airflow_rest_api.airflow.tokens import expires_at
 from airflow_rest_api.asgi import PAGES, STATIC, error_response, local_path, refuse_oversized
 from airflow_rest_api.errors import AnotherUser, ApiError, InvalidToken, NotAuthenticated, WrongHeaderToken
 from airflow_rest_api.security.caller import WAIT, Caller, Remembered, needs_no_database

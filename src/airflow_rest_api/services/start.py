@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_rest_api import processes
-from airflow_rest_api.engine.children import BOOTSTRAP
+from airflow_rest_api.engine.parent import BOOTSTRAP
 from airflow_rest_api.room import has_room
 from airflow_rest_api.services import status
 from airflow_rest_api.services.logs import NotOurs, open_to_add, open_to_read
@@ -223,9 +223,8 @@ def main(message: int, name: str, *shown: str) -> None:
     :param name: of the program, for the list of processes
     :param shown: `argv` without its secrets, for that list and for Airflow's own records
     """
-    from airflow_rest_api.airflow.child import command_rows
-    from airflow_rest_api.airflow.child.acting_user import act_as
-    from airflow_rest_api.engine.child import run_airflow
+    from airflow_rest_api.airflow import event_log
+    from airflow_rest_api.airflow.child.setup import act_as, run_airflow
 
     with os.fdopen(message) as file:
         order = json.load(file)
@@ -233,7 +232,7 @@ def main(message: int, name: str, *shown: str) -> None:
     sys.argv = [str(script) if script.is_file() else name, *shown]
     if order["user"] is not None:
         act_as(order["user"])
-    command_rows.shorten()
+    event_log.shorten_command_rows()
     run_airflow(order["argv"])
 
 

@@ -82,10 +82,10 @@ def main(options: Namespace) -> int:
 
 def engines(settings: Settings) -> tuple[Engine, Engine]:
     """Return the engine of the database with our tables, and that of Airflow's."""
-    from airflow_rest_api.airflow import metadata
+    from airflow_rest_api.airflow import installation
     from airflow_rest_api.storage.engines import own_engine
 
-    airflows = metadata.engine()
+    airflows = installation.database_engine()
     return (own_engine(settings.operations_database) if settings.operations_database else airflows), airflows
 
 

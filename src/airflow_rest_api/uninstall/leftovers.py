@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, inspect, select
 
 from airflow_rest_api import private_folders, processes
-from airflow_rest_api.airflow import event_log, fab_permissions
+from airflow_rest_api.airflow import event_log, permissions
 from airflow_rest_api.commands.needs import DEPLOY, POWERS
 from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.operations import upkeep
@@ -128,10 +128,10 @@ def in_airflows(engine: Engine) -> Iterable[Leftover]:
             f"{rows} rows of Airflow's event log (Audit Log) whose event begins with {PREFIX!r}",
             lambda: event_log.remove(engine, PREFIX),
         )
-    if names := fab_permissions.existing(engine, POWERS, DEPLOY):
+    if names := permissions.existing_resources(engine, POWERS, DEPLOY):
         yield Leftover(
             f"resources of Flask-AppBuilder, with what roles may do to them: {', '.join(names)}",
-            lambda: fab_permissions.remove(engine, names),
+            lambda: permissions.remove_resources(engine, names),
         )
 
 

@@ -11,7 +11,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from airflow_rest_api import __version__
-from airflow_rest_api.airflow import auth
+from airflow_rest_api.airflow import installation
+from airflow_rest_api.airflow.auth import LOGIN
 from airflow_rest_api.api.context import CallerDep, ContextDep
 from airflow_rest_api.asgi import root_path
 from airflow_rest_api.errors import NotFound
@@ -77,9 +78,9 @@ def _facts(request: Request, context: Context, caller: Caller) -> dict[str, Any]
     return {
         "root": root_path(request.scope),
         "airflow": airflow_path(request.scope),
-        "login": airflow_path(request.scope) + auth.LOGIN,
+        "login": airflow_path(request.scope) + LOGIN,
         "version": __version__,
-        "airflow_version": auth.version(),
+        "airflow_version": installation.version(),
         "user": caller.name,
         # With hyphens, which are the same: some proxies drop a name with underscores.
         "header_token": context.settings.rest_api_plugin_http_token_header_name.replace("_", "-")

@@ -16,7 +16,7 @@ from airflow_rest_api import __version__, json_text
 from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow.accounts import Accounts
 from airflow_rest_api.airflow.auth import Airflow3
-from airflow_rest_api.airflow.refresh_token import claims_to_be
+from airflow_rest_api.airflow.tokens import claims_to_be_refresh_token
 from airflow_rest_api.api.handlers import LastResort
 from airflow_rest_api.asgi import BodyDeadline, client_address, media_type, refuse_oversized, root_path
 from airflow_rest_api.errors import ApiError, InvalidToken, Revoked
@@ -209,7 +209,7 @@ async def refresh(request: Request) -> Response:
 
 async def _not_refreshed(host: Host, token: str, error: InvalidToken) -> Response:
     """Return the answer to what is no refresh token, which may be a good or a bad access token."""
-    if error.fault is None or isinstance(error, Revoked) or claims_to_be(token):
+    if error.fault is None or isinstance(error, Revoked) or claims_to_be_refresh_token(token):
         return credentials.token_refusal(token, error)
     try:
         await host.user(token)

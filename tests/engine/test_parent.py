@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.engine import wire
-from airflow_rest_api.engine.children import Child, NoRoom
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.forkserver import ForkServer
+from airflow_rest_api.engine.parent import CannotFork, Child
 from tests.engine.conftest import Run, act, at_rest, outcome
 
 
@@ -45,7 +45,7 @@ def test_a_command_waits_until_there_is_room(run: Run[Any], engine: Engine, monk
     async def full_at_first(self: Any) -> Child:
         tries.append(1)
         if len(tries) == 1:
-            raise NoRoom
+            raise CannotFork
         return await child()
 
     monkeypatch.setattr(parent, "child", full_at_first)
@@ -65,8 +65,8 @@ def test_who_waits_for_a_child_is_told_that_there_is_no_room(run: Run[Any], engi
             waiting = asyncio.ensure_future(parent.child())
             await asyncio.sleep(0)
             parent._asked += 1
-            parent._hear(message, list(given))
-            with pytest.raises(NoRoom):
+            parent._take(message, list(given))
+            with pytest.raises(CannotFork):
                 await waiting
         finally:
             parent._spares, parent._ask = spares, ask  # type: ignore[method-assign]

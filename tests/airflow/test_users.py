@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.airflow.known_user import known_user
+from airflow_rest_api.airflow.users import known_user
 from tests.standin import auth_manager, token
 
 

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.engine import Ending, wire
 from airflow_rest_api.engine import process as process_module
+from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.engine import Engine
+from airflow_rest_api.engine.job import Ending
 from tests.engine.conftest import Run, act, outcome
-from tests.engine.test_reports import NO_MESSAGES
-
-pytestmark = pytest.mark.airflow
+from tests.engine.test_wire import NO_MESSAGES
 
 OBJECTS = [message for message in NO_MESSAGES if isinstance(message, dict)]
 
@@ -56,7 +55,7 @@ def test_a_child_that_sends_what_is_no_message_is_ended(run: Run[Any], engine: E
 def test_a_child_that_never_stops_talking_is_ended(
     run: Run[Any], engine: Engine, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(process_module, "MOST_HEARD", 2**20)
+    monkeypatch.setattr(process_module, "MOST_SENT", 2**20)
     job = act("forge_on", framed(json.dumps({"x": "y" * 10_000}).encode()), timeout=120)
     how, _ = run(outcome(engine, job))
 

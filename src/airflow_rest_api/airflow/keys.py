@@ -1,13 +1,33 @@
-"""Airflow's Fernet key: what may show secrets is encrypted with it, as Airflow does with its connections."""
+"""
+Airflow's keys, which all API servers share.
+
+Keys of ours are derived from the one with which it signs; what may show secrets is encrypted with its Fernet
+key, as Airflow does with its connections.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import logging
 from typing import Any
 
 from airflow_rest_api.errors import Undecryptable
 
 log = logging.getLogger(__name__)
+
+
+def derived(label: bytes) -> bytes:
+    """Return a key of ours for one purpose; a different label gives a different key."""
+    from airflow.api_fastapi.auth.tokens import get_signing_args
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    arguments = get_signing_args()
+    if private := arguments.get("private_key"):
+        secret = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    else:
+        secret = arguments["secret_key"].encode()
+    return hmac.new(secret, label, hashlib.sha512).digest()
 
 
 class FernetCipher:
@@ -18,7 +38,7 @@ class FernetCipher:
     """
 
     def __init__(self) -> None:
-        self._told = False
+        self._logged = False
 
     @property
     def available(self) -> bool:
@@ -50,9 +70,9 @@ class FernetCipher:
         try:
             fernet = get_fernet()
         except Exception as error:
-            # A key that is none: Airflow says the same of each of its connections.
-            if not self._told:
-                self._told = True
+            # A key that is none: Airflow logs the same of each of its connections.
+            if not self._logged:
+                self._logged = True
                 log.error("What may show secrets is not kept: %s", error)
             return None
         return fernet if fernet.is_encrypted else None
