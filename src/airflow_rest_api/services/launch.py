@@ -84,7 +84,7 @@ class StartRequest:
 
     @classmethod
     def of(cls, service: Service) -> StartRequest:
-        """Return the plan to start a service, which has no secrets, as it was started before."""
+        """Return the request to start a service, which has no secrets, as it was started before."""
         argv = list(service.argv)
         return cls(
             KINDS[service.kind],

@@ -147,7 +147,7 @@ class Local:
         self._orphans = Orphans(grace)
         self._starts: dict[str, asyncio.Task[None]] = {}
         self._last_seen: datetime | None = None
-        self._lately = timedelta(seconds=2 * grace + 60)
+        self._recently = timedelta(seconds=2 * grace + 60)
         self._rounds = 0
         self.upkeep = Periodic("Looking after the services of this machine", every, self._look_after)
         self.host = socket.gethostname()
@@ -213,7 +213,7 @@ class Local:
         """Look after the services of this machine once."""
         moment = now()
         living = False
-        for found in await self._store.due(self.host, moment - self._lately):
+        for found in await self._store.due(self.host, moment - self._recently):
             service = await self.look(found)
             if self.is_mine(service):
                 living = living or not service.state.ended
