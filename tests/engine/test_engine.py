@@ -14,11 +14,10 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.engine import Ending
 from airflow_rest_api.engine import engine as engine_module
 from airflow_rest_api.engine import process as process_module
 from airflow_rest_api.engine.engine import Engine
-from airflow_rest_api.engine.job import Hooks, Job, Outcome
+from airflow_rest_api.engine.job import Ending, Hooks, Job, Outcome
 from airflow_rest_api.errors import Busy
 from tests.engine.conftest import Run, act, alive, at_rest, first_line, gone, outcome
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.engine import Ending, wire
 from airflow_rest_api.engine import process as process_module
+from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.engine import Engine
+from airflow_rest_api.engine.job import Ending
 from tests.engine.conftest import Run, act, outcome
 from tests.engine.test_wire import NO_MESSAGES
 

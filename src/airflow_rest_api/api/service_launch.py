@@ -96,4 +96,4 @@ def _check(kind: Kind, body: StartBody) -> None:
             raise BadArgument(name, f"argument {name}: {kind.name} needs one of its own")
     for name in body.arguments:
         if name in MANAGED:
-            raise BadArgument(name, f"argument {name}: a service has no use for it")
+            raise BadArgument(name, f"argument {name}: managed by this API for services; leave it out.")

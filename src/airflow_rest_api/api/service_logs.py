@@ -12,8 +12,7 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import PlainTextResponse, Response
 
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.models import as_json
-from airflow_rest_api.api.responses import errors, event_stream
+from airflow_rest_api.api.models import as_json, errors, event_stream
 from airflow_rest_api.api.service_launch import allowed_to_look
 from airflow_rest_api.api.service_models import ServiceBody
 from airflow_rest_api.api.sse import EventStream, Lease, event
@@ -182,5 +181,5 @@ def _position(offsets: dict[str, int]) -> str:
 
 def _offsets(text: str) -> dict[str, int]:
     if not re.fullmatch(r"\d{1,18}\.\d{1,18}", text):
-        raise BadRequest("after: this is the id of no event of a log", argument="after")
+        raise BadRequest("after: not the id of an event of this log.", argument="after")
     return dict(zip(logs.STREAMS, map(int, text.split(".")), strict=True))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field
 
-from airflow_rest_api.api.models import ArgumentSummary, Model, Refusal
+from airflow_rest_api.api.models import ArgumentSummary, CommandRefusal, Model
 from airflow_rest_api.services.model import Restart, State
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class KindBody(Model):
     available: bool = Field(description="It can be started on the host that answers.")
     reason: str | None = Field(description="Why it cannot.")
     allowed: bool = Field(description="The caller may start it, with some arguments.")
-    refusal: Refusal | None = Field(description="Why not, where it is not allowed.")
+    refusal: CommandRefusal | None = Field(description="Why not, where it is not allowed.")
     arguments: list[ArgumentSummary]
 
 
@@ -148,6 +148,6 @@ def kind_body(
         available=reason is None,
         reason=reason,
         allowed=allowed,
-        refusal=Refusal.of(refused),
+        refusal=CommandRefusal.of(refused),
         arguments=[ArgumentSummary.model_validate(argument) for argument in arguments],
     )

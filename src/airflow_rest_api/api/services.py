@@ -7,12 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from airflow_rest_api.api.answer import answer_model, wishes
-from airflow_rest_api.api.body import json_body, read_model
+from airflow_rest_api.api.answers import Preference, answer_model, key_of, once, wishes
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.idempotency import key_of, once
-from airflow_rest_api.api.prefer import Preference
-from airflow_rest_api.api.responses import IDEMPOTENCY_KEY, PREFER, errors
+from airflow_rest_api.api.models import IDEMPOTENCY_KEY, PREFER, errors
+from airflow_rest_api.api.requests import json_body, read_model
 from airflow_rest_api.api.service_launch import allowed_to_look, allowed_to_steer, launch_service, own_command
 from airflow_rest_api.api.service_models import (
     KindList,

@@ -90,7 +90,7 @@ def whole_characters(data: bytes) -> int:
 def _open(service: Service, stream: str) -> int:
     name = service.stdout if stream == "stdout" else service.stderr
     if not name or name != os.path.basename(name):
-        raise NoLog("We have not started it: its log is where whoever did put it.")
+        raise NoLog("This service was not started through this API; its log is not available here.")
     try:
         return open_to_read(Path(service.logs, name))
     except NotOurs as error:

@@ -13,19 +13,17 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from airflow_rest_api import __version__
 from airflow_rest_api.airflow import installation
 from airflow_rest_api.airflow.auth import LOGIN
-from airflow_rest_api.api import legacy_usage
 from airflow_rest_api.api.context import CallerDep, ContextDep
-from airflow_rest_api.api.openapi import document
 from airflow_rest_api.asgi import root_path
 from airflow_rest_api.errors import NotFound
+from airflow_rest_api.legacy import usage_routes
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
 from airflow_rest_api.security.routes import Needs, needs
-from airflow_rest_api.web import assets
-from airflow_rest_api.web.assets import Asset
-from airflow_rest_api.web.page import HEADERS, REDOC_POLICY
+from airflow_rest_api.web import page
+from airflow_rest_api.web.openapi import document
+from airflow_rest_api.web.page import HEADERS, REDOC_POLICY, Asset, airflow_path
 from airflow_rest_api.web.page import docs as reference
 from airflow_rest_api.web.page import page as frame
-from airflow_rest_api.web.sign_in import airflow_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,9 +46,9 @@ LARGE = 16 * 1024
 async def home(request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """Return the page."""
     facts = {**_facts(request, context, caller), "max_upload": context.settings.max_upload}
-    view = request.query_params.get("view", assets.FIRST_VIEW)
+    view = request.query_params.get("view", page.FIRST_VIEW)
     chosen = len(request.query_params) > 1
-    content = await asyncio.to_thread(lambda: frame(assets.load(), facts, view, chosen))
+    content = await asyncio.to_thread(lambda: frame(page.load(), facts, view, chosen))
     return HTMLResponse(content, headers=dict(HEADERS))
 
 
@@ -70,7 +68,7 @@ async def redoc(request: Request, context: ContextDep, caller: CallerDep) -> Res
 
 
 async def _reference(facts: dict[str, Any], viewer: str, headers: Mapping[str, str]) -> Response:
-    content = await asyncio.to_thread(lambda: reference(assets.load(), facts, viewer))
+    content = await asyncio.to_thread(lambda: reference(page.load(), facts, viewer))
     return HTMLResponse(content, headers=dict(headers))
 
 
@@ -95,7 +93,7 @@ def _facts(request: Request, context: Context, caller: Caller) -> dict[str, Any]
 @needs(Needs.TOKEN)
 async def static(path: str, request: Request) -> Response:
     """Return a file of the page's."""
-    found = (await asyncio.to_thread(assets.load)).find(path)
+    found = (await asyncio.to_thread(page.load)).find(path)
     if found is None:
         raise NotFound("The page has no such file.")
     asset, keep = found
@@ -118,7 +116,7 @@ def _takes_gzip(headers: Headers) -> bool:
 @needs(Needs.TOKEN)
 async def old_endpoints(request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """Return what the page tells about the endpoints of the 1.x plugin, and whether also who calls them."""
-    may_see = await context.gate.allowed(caller, [legacy_usage.COMMAND])
+    may_see = await context.gate.allowed(caller, [usage_routes.COMMAND])
     root = root_path(request.scope)
     described = [endpoint.described(root) for endpoint in ENDPOINTS]
     return JSONResponse({"endpoints": described, "usage": bool(may_see)})

@@ -9,12 +9,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from airflow_rest_api.api.openapi_plain import plain
-from airflow_rest_api.api.schema import example
+from airflow_rest_api.api.commands import example
 from airflow_rest_api.asgi import PAGES
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
-from airflow_rest_api.web import assets
+from airflow_rest_api.web import page
+from airflow_rest_api.web.openapi import plain
 from tests.standin import prints, serving
 
 CATALOG = load_catalog()
@@ -178,8 +178,8 @@ def test_tags_are_declared_and_grouped_as_on_the_page(document: Any):
     assert declared["dags"] == "Manage DAGs"
     assert document["paths"]["/v2/commands/version"]["post"]["tags"] == ["other"]
     assert document["paths"]["/v2/commands/dags/list"]["post"]["tags"] == ["dags"]
-    page = (Path(assets.FOLDER) / "main.js").read_text()
-    assert re.findall(r'title: "([^"]+)", View', page) == list(groups)
+    script = (Path(page.FOLDER) / "main.js").read_text()
+    assert re.findall(r'title: "([^"]+)", View', script) == list(groups)
 
 
 def test_every_route_is_in_the_document_but_the_pages(document: Any):

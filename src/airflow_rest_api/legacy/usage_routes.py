@@ -9,12 +9,12 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.responses import Response
 
-from airflow_rest_api.api.answer import answer_model
+from airflow_rest_api.api.answers import answer_model
 from airflow_rest_api.api.context import CallerDep, ContextDep
 from airflow_rest_api.api.listing import check_endpoint
-from airflow_rest_api.api.models import Model
-from airflow_rest_api.api.responses import errors
+from airflow_rest_api.api.models import Model, errors
 from airflow_rest_api.commands.policy import own_command
+from airflow_rest_api.legacy.endpoints import BY_NAME
 from airflow_rest_api.legacy.usage import UNKNOWN
 from airflow_rest_api.security.routes import Needs, needs
 
@@ -78,7 +78,7 @@ async def list_legacy_usage(
     """
     await context.gate.precheck(caller, COMMAND)
     if endpoint != UNKNOWN:
-        check_endpoint(endpoint)
+        check_endpoint(endpoint, BY_NAME)
     found, total = await context.usage.read(endpoint, user, sort, limit)
     bodies = [LegacyCallerBody.model_validate(one) for one in found]
     return answer_model(LegacyUsageList(callers=bodies, total_entries=total))
