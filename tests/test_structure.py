@@ -40,20 +40,12 @@ LONGEST = 450
 UPWARD: dict[tuple[str, str], str] = {
     ("private_folders", "services.processes"): "what is known of processes is on its way to the bottom",
 }
-CIRCLES: dict[str, str] = {
-    "airflow.auth": "it asks `accounts` whether a token was revoked, in a function",
-    "airflow.accounts": "it is asked by `auth`",
-}
+CIRCLES: dict[str, str] = {}
 OF_A_FRAMEWORK: dict[str, str] = {
-    "airflow.accounts": "fastapi's HTTPException is how Airflow's auth managers refuse a login",
     "asgi": "the one answer that the lowest modules give: an error, imported when it is made",
 }
 TWICE: dict[str, str] = {
-    "Operations": "of the child of a task's test, and the service",
     "Plan": "of a component's start, and of a deployment",
-    "Questions": "of the asking thread, and of the child of a task's test",
-    "Secrets": "of the engine's reports, and of its redaction",
-    "Seen": "of services, and of parsing",
 }
 
 
