@@ -9,7 +9,7 @@ TOGETHER = ("browser", "legacy", "cluster", "server", "airflow", "attacks")
 
 LONG = (
     "parity/test_parity.py",
-    "components/test_real.py",
+    "services/test_real.py",
     "legacy/test_components.py",
     "api/test_dag_refresh.py",
     "test_examples.py",

@@ -61,8 +61,8 @@ from airflow_rest_api.security.audit import Audit, QuietQuery
 from airflow_rest_api.security.guard import Guard
 from airflow_rest_api.security.header_token import HeaderToken, HeaderUser
 from airflow_rest_api.security.routes import check
-from airflow_rest_api.services.launching import MODULE as SERVICES
-from airflow_rest_api.services.launching import Launcher
+from airflow_rest_api.services.launch import MODULE as SERVICES
+from airflow_rest_api.services.launch import Launcher
 from airflow_rest_api.services.local import Local
 from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.store import ServiceStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_rest_api.airflow.warm import HOOKS
-from airflow_rest_api.engine import Hooks
+from airflow_rest_api.engine.job import Hooks
 from tests.engine.conftest import _acts_are_found, any_engine, engine, new_engine, run
 
 __all__ = ["_acts_are_found", "any_engine", "engine", "new_engine", "run"]

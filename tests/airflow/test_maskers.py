@@ -9,8 +9,9 @@ import pytest
 
 from airflow_rest_api.airflow import maskers
 from airflow_rest_api.airflow.maskers import Late
-from airflow_rest_api.engine import Engine, Job, wire
-from airflow_rest_api.engine.job import Ending
+from airflow_rest_api.engine import wire
+from airflow_rest_api.engine.engine import Engine
+from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.engine.redaction import MOST, WITHHELD
 from tests.airflow.variables import airflow_in
 from tests.databases import KINDS

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.engine import Ending, Engine, Job, Outcome
 from airflow_rest_api.engine import engine as engine_module
+from airflow_rest_api.engine.engine import Engine
+from airflow_rest_api.engine.job import Ending, Job, Outcome
 from tests.engine.conftest import Run, act, alive, at_rest, first_line, gone, outcome
 
 pytestmark = pytest.mark.airflow

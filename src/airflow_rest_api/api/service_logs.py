@@ -13,8 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.models import as_json, errors, event_stream
-from airflow_rest_api.api.service_launch import allowed_to_look
-from airflow_rest_api.api.service_models import ServiceBody
+from airflow_rest_api.api.services import ServiceBody, allowed_to_look
 from airflow_rest_api.api.sse import EventStream, Lease, event
 from airflow_rest_api.errors import BadRequest, NoLog, NoLogYet, Unavailable, UnknownService
 from airflow_rest_api.security.routes import Needs, needs
@@ -111,12 +110,12 @@ async def _events(
             except NoLogYet:
                 continue
             except NoLog:
-                # Taken away, or moved aside: the next one begins anew.
+                # Taken away, or moved: the next follower begins anew.
                 return
-            for said in new:
+            for each in new:
                 written = True
                 lease.spoke()
-                yield said
+                yield each
         if ended and not written:
             with suppress(UnknownService, Unavailable):
                 seen = await context.services.get(service.id)

@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, TracebackType
 from typing import Any, NoReturn, cast
 
-from airflow_rest_api.engine import descendants, wire
+from airflow_rest_api import processes
+from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.job import function
 
 CONTROL = 3
@@ -270,5 +271,5 @@ def main(descriptor: int) -> NoReturn:
 def _end_with(control: socket.socket) -> None:
     """Kill this command and all that it started when the engine is gone: no warm parent is there to do it."""
     wire.receive(control)
-    descendants.kill(descendants.strays_of(os.getpid()))
+    processes.kill_all(processes.strays_of(os.getpid()))
     os.killpg(0, signal.SIGKILL)

@@ -21,7 +21,8 @@ import time
 from collections.abc import Iterable
 from typing import NoReturn
 
-from airflow_rest_api.engine import descendants, fingerprint, wire
+from airflow_rest_api import processes
+from airflow_rest_api.engine import fingerprint, wire
 from airflow_rest_api.engine.child import become_child
 from airflow_rest_api.engine.job import Hooks, function
 
@@ -38,7 +39,7 @@ class ForkServer:
     def __init__(self, orders: socket.socket, hooks: Hooks | None = None) -> None:
         self._orders = orders
         self.hooks = hooks or Hooks()
-        self._children: dict[int, descendants.Strays] = {}
+        self._children: dict[int, processes.Processes] = {}
         """With what each had started elsewhere when it was signalled: after its end that cannot be found."""
         self._pid = os.getpid()
 
@@ -64,9 +65,9 @@ class ForkServer:
     def end_children(self) -> None:
         """Kill every child with all that it started."""
         for pid, known in self._children.items():
-            known |= descendants.strays_of(pid)
+            known |= processes.strays_of(pid)
             _signal_group(pid, signal.SIGKILL)
-            descendants.kill(known)
+            processes.kill_all(known)
 
     def _obey(self) -> bool:
         order = wire.receive(self._orders)
@@ -76,9 +77,9 @@ class ForkServer:
             if "fork" in order:
                 self._fork(spare=order["fork"])
             elif (known := self._children.get(order["pid"])) is not None:
-                known |= descendants.strays_of(order["pid"])
+                known |= processes.strays_of(order["pid"])
                 _signal_group(order["pid"], order["signal"])
-                descendants.send(known, order["signal"])
+                processes.signal_all(known, order["signal"])
         except BrokenPipeError:
             return False
         return True
@@ -101,7 +102,7 @@ class ForkServer:
         out_read, out_write, err_read, err_write = opened[2:]
         if pid == 0:
             become_child(theirs, out_write, err_write, self._pid, prepare, rest)
-        self._children[pid] = set()
+        self._children[pid] = {}
         theirs.close()
         os.close(out_write)
         os.close(err_write)
@@ -118,7 +119,7 @@ class ForkServer:
                 return
             _signal_group(ended.si_pid, signal.SIGKILL)
             _, status = os.waitpid(ended.si_pid, 0)
-            descendants.kill(self._children.pop(ended.si_pid, set()))
+            processes.kill_all(self._children.pop(ended.si_pid, {}))
             wire.send(self._orders, {"exited": ended.si_pid, "status": status})
 
 

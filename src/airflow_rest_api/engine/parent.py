@@ -19,8 +19,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from airflow_rest_api import private_folders
-from airflow_rest_api.engine import descendants, fingerprint, wire
+from airflow_rest_api import private_folders, processes
+from airflow_rest_api.engine import fingerprint, wire
 from airflow_rest_api.engine.job import Hooks, Limits
 
 log = logging.getLogger(__name__)
@@ -133,14 +133,14 @@ async def fresh_child(limits: Limits, folder: str) -> Child:
     theirs.close()
     close(out_write, err_write)
 
-    known: descendants.Strays = set()
+    known: processes.Processes = {}
 
     def send_signal(number: int) -> None:
         if process.returncode is None:
-            known.update(descendants.strays_of(process.pid))
+            known.update(processes.strays_of(process.pid))
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
-            descendants.send(known, number)
+            processes.signal_all(known, number)
 
     child = Child(process.pid, ours, out_read, err_read, send_signal)
     loop = asyncio.get_running_loop()
@@ -150,7 +150,7 @@ async def fresh_child(limits: Limits, folder: str) -> Child:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-        descendants.kill(tuple(known))
+        processes.kill_all(known)
         code = process.wait()
         loop.call_soon_threadsafe(child.has_exited, code)
 

@@ -1,20 +1,51 @@
+"""What the engine's child does to start a component."""
+
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.services.files import (
+from airflow_rest_api import processes
+from airflow_rest_api.services.start import (
     StartRefused,
     check_pid_file,
     last_lines,
     open_log,
     private_folder,
-    write_letter,
+    program_for,
+    start,
+    write_message,
 )
+from airflow_rest_api.services.supervisor import Order
 from tests.keeping import made
+from tests.small_disk import FULL, make_room, small_disk
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", FULL)
+def test_a_component_without_room_is_not_started_and_it_is_said_why(tmp_path: Path, how: str) -> None:
+    with small_disk(tmp_path / "small") as home:
+        order = Order(
+            kind="log-server",
+            folder=str(home / "services" / "one"),
+            home=str(home),
+            logs=str(home),
+            stdout="out",
+            stderr="out",
+            title="the test",
+            code="print('begun', flush=True)",
+        )
+        FULL[how](home)
+        with pytest.raises(StartRefused, match=r"[Nn]o (room|space) (is )?left"):
+            start(order)
+        assert processes.family(os.getpid()) == []
+        make_room(home)
+        assert start(order) == 0
+        assert (home / "out").read_text().startswith("begun")
 
 
 def test_a_log_is_added_to(tmp_path: Path) -> None:
@@ -100,8 +131,38 @@ def test_the_last_lines_are_those_since_the_start(tmp_path: Path) -> None:
     assert last_lines(log, log.stat().st_size) == ""
 
 
-def test_a_letter_is_in_no_folder_and_can_be_read() -> None:
-    letter = write_letter(["a", "secret"])
-    assert os.read(letter, 100) == b'["a", "secret"]'
-    assert "memfd" in os.readlink(f"/proc/self/fd/{letter}")
-    os.close(letter)
+def test_a_message_is_in_no_folder_and_can_be_read() -> None:
+    message = write_message(["a", "secret"])
+    assert os.read(message, 100) == b'["a", "secret"]'
+    assert "memfd" in os.readlink(f"/proc/self/fd/{message}")
+    os.close(message)
+
+
+def an_order(**values: object) -> Order:
+    known = dict.fromkeys(("kind", "folder", "home", "logs", "stdout", "stderr", "title"), "x")
+    return Order(**{**known, **values})  # type: ignore[arg-type]
+
+
+@pytest.mark.airflow
+def test_a_command_line_with_a_secret_is_in_no_list_of_processes_and_arrives() -> None:
+    shown = ["users", "create", "--password=***"]
+    argv = ["config", "get-value", "core", "hunter22"]
+    message = write_message({"argv": argv, "user": None})
+    program = program_for(an_order(argv=argv, shown=shown), message)
+
+    done = subprocess.run(
+        program, pass_fds=[message], capture_output=True, text=True, timeout=120, check=False
+    )
+    os.close(message)
+
+    assert "hunter22" not in " ".join(program)
+    assert program[-3:] == shown
+    # What ran is what was in the message.
+    assert "[core/hunter22] not found" in done.stdout + done.stderr
+
+
+@pytest.mark.airflow
+def test_without_a_secret_the_list_of_processes_shows_the_command() -> None:
+    program = program_for(an_order(argv=["celery", "worker"]), 7)
+    assert program[0] == sys.executable
+    assert program[-3:] == ["airflow", "celery", "worker"]

@@ -1,7 +1,7 @@
 """
-Processes by number and start: by the number alone, a stranger may be meant who got it later.
+Processes by number and start, as /proc has them: a number alone may be another process's by now.
 
-The standard library only: the keeper, which has to stay small, uses this too.
+The standard library only: the supervisor of a component, which has to stay small, uses this too.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ import signal
 
 STATE, PARENT, SESSION, START = 0, 1, 3, 19
 """Places in what follows the program's name in `/proc/<pid>/stat`: see proc_pid_stat(5)."""
+
+Processes = dict[int, str]
+"""Numbers of processes, and their starts: see `start_of`."""
 
 MARK = "AIRFLOW_REST_API_SERVICE"
 """The variable by which all that a component has started is known: a text that no other component has."""
@@ -72,6 +75,33 @@ def send(pid: int, start: str, number: int) -> bool:
         os.close(descriptor)
 
 
+def signal_all(members: Processes, number: int) -> None:
+    """Signal processes one by one; those that have ended, and those of other users, are left out."""
+    for pid, start in tuple(members.items()):
+        with contextlib.suppress(PermissionError):
+            send(pid, start, number)
+
+
+def kill_all(members: Processes) -> None:
+    """Kill processes: see `signal_all`."""
+    signal_all(members, signal.SIGKILL)
+
+
+def strays_of(pid: int) -> Processes:
+    """
+    Return the descendants of a process that are in another process group than its own.
+
+    Found by their parents, so only while each of these lives: a daemon, re-parented to init, is not found.
+    """
+    found: Processes = {}
+    with contextlib.suppress(OSError):
+        for each in family(pid):
+            with contextlib.suppress(ProcessLookupError):
+                if os.getpgid(each) != pid and (start := start_of(each)):
+                    found[each] = start
+    return found
+
+
 def family(pid: int) -> list[int]:
     """Return the processes that a process has started, those that they have started, and so on."""
     parents: dict[int, list[int]] = {}
@@ -87,8 +117,8 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def session(leader: int) -> dict[int, str]:
-    """Return the living processes of a session: their numbers and starts."""
+def session(leader: int) -> Processes:
+    """Return the living processes of a session."""
     found = {}
     for name in os.listdir("/proc"):
         if name.isdigit() and (fields := _stat(int(name))) and int(fields[SESSION]) == leader:
@@ -96,8 +126,8 @@ def session(leader: int) -> dict[int, str]:
     return {pid: start for pid, start in found.items() if start is not None}
 
 
-def marked(mark: str) -> dict[int, str]:
-    """Return the living processes that bear a mark and have not written over it: numbers and starts."""
+def marked(mark: str) -> Processes:
+    """Return the living processes that bear a mark and have not written over it."""
     entry = f"{MARK}={mark}".encode()
     found = {
         int(name): start_of(int(name))

@@ -1,4 +1,4 @@
-"""Services on a real database and with real keepers; programs that do nothing play the components."""
+"""Services on a real database and with real supervisors; programs that do nothing play the components."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from airflow_rest_api import processes
 from airflow_rest_api.airflow.installation import Places
 from airflow_rest_api.airflow.jobs import Beat
 from airflow_rest_api.errors import (
@@ -31,12 +33,12 @@ from airflow_rest_api.operations.model import Operation, new_id
 from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.security.access import Permit
-from airflow_rest_api.services import processes
 from airflow_rest_api.services.kinds import KINDS
-from airflow_rest_api.services.launching import Launcher, Plan
+from airflow_rest_api.services.launch import NOTHING, Launcher, Plan
 from airflow_rest_api.services.local import Local
-from airflow_rest_api.services.model import Restart, Service, State
+from airflow_rest_api.services.model import Restart, Service
 from airflow_rest_api.services.service import Services
+from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.engines import own_engine
@@ -47,7 +49,10 @@ from tests.permits import permit
 pytestmark = pytest.mark.slow
 
 WORKER = KINDS["celery-worker"]
-START = "import sys; from airflow_rest_api.services.child import main; sys.exit(main([sys.stdin.read()]))"
+START = (
+    "import sys; from airflow_rest_api.services.start import run_order; "
+    "sys.exit(run_order([sys.stdin.read()]))"
+)
 OBEYS = (
     "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); "
     "print('ready.', flush=True); time.sleep(600)"
@@ -113,7 +118,9 @@ class Server:
 
     async def start(self, **values: Any) -> Service:
         """Start a worker, wait for it, and return it."""
-        plan = Plan(**{"kind": WORKER, "argv": ("a", "b"), "shown": ("a", "b"), **values})
+        line = {"argv": ["a", "b"], "masked": ["a", "b"]}
+        line |= {name: values.pop(name) for name in ("argv", "masked", "values") if name in values}
+        plan = Plan(**{"kind": WORKER, "invocation": replace(NOTHING, **line), **values})
         service, _ = await self.services.start(plan, permit("zoe"))
         await self.services.wait(service.id, 60)
         return await self.get(service)
@@ -144,7 +151,10 @@ async def serving(home: Path, program: str = OBEYS, **values: Any) -> AsyncItera
         await server.upkeep.stop()
         await server.local.close()
         for service in await server.store.everything():
-            for pid, start in ((service.keeper, service.keeper_start), (service.pid, service.pid_start)):
+            for pid, start in (
+                (service.supervisor, service.supervisor_start),
+                (service.pid, service.pid_start),
+            ):
                 if pid and start:
                     processes.send(pid, start, signal.SIGKILL)
         database.close()
@@ -230,10 +240,10 @@ def test_what_has_ended_makes_room_before_anybody_has_looked(tmp_path: Path) -> 
         async with serving(tmp_path) as server:
             await server.upkeep.stop()
             service = await server.start()
-            assert service.keeper is not None
-            os.kill(service.keeper, signal.SIGTERM)
+            assert service.supervisor is not None
+            os.kill(service.supervisor, signal.SIGTERM)
             assert await asyncio.to_thread(
-                wait_for, lambda: not processes.is_alive(service.keeper, service.keeper_start)
+                wait_for, lambda: not processes.is_alive(service.supervisor, service.supervisor_start)
             )
             assert (await server.start()).state is State.RUNNING
 
@@ -318,7 +328,7 @@ def test_a_restart_keeps_the_service_and_changes_the_process(tmp_path: Path) -> 
             assert again.id == service.id
             assert is_alive(again)
             assert not is_alive(service)
-            assert len(server.operations.started) == 1  # its keeper did it
+            assert len(server.operations.started) == 1  # its supervisor did it
 
     asyncio.run(work())
 
@@ -365,7 +375,7 @@ def test_a_failed_component_is_started_again_if_it_was_to_be(tmp_path: Path) -> 
 def test_what_was_started_with_secrets_can_be_restarted_only_while_it_runs(tmp_path: Path) -> None:
     async def work() -> None:
         async with serving(tmp_path) as server:
-            service = await server.start(argv=("--secret=hunter2",), shown=("--secret=***",))
+            service = await server.start(argv=["--secret=hunter2"], masked=["--secret=***"])
             assert service.argv == ("--secret=***",)
             await server.services.restart(service.id, user="zoe")
             await server.until(service, lambda one: one.state is State.RUNNING and one.pid != service.pid)
@@ -379,12 +389,12 @@ def test_what_was_started_with_secrets_can_be_restarted_only_while_it_runs(tmp_p
 
 
 @pytest.mark.parametrize("program", [OBEYS, IGNORES])
-def test_nothing_goes_on_without_its_keeper(tmp_path: Path, program: str) -> None:
+def test_nothing_goes_on_without_its_supervisor(tmp_path: Path, program: str) -> None:
     async def work() -> None:
         async with serving(tmp_path, program, grace=1) as server:
             service = await server.start()
-            assert service.keeper is not None
-            os.kill(service.keeper, signal.SIGKILL)
+            assert service.supervisor is not None
+            os.kill(service.supervisor, signal.SIGKILL)
             lost = await server.until(service, lambda one: one.state.ended)
             assert lost.state is State.LOST
             assert not is_alive(service)
@@ -392,7 +402,7 @@ def test_nothing_goes_on_without_its_keeper(tmp_path: Path, program: str) -> Non
     asyncio.run(work())
 
 
-def test_what_a_component_has_left_behind_ends_too_when_the_keeper_was_killed(tmp_path: Path) -> None:
+def test_what_a_component_has_left_behind_ends_too_when_the_supervisor_was_killed(tmp_path: Path) -> None:
     program = (
         "import subprocess, sys, time; "
         f"one = subprocess.Popen([sys.executable, '-c', {IGNORES!r}], stdout=subprocess.DEVNULL); "
@@ -406,8 +416,8 @@ def test_what_a_component_has_left_behind_ends_too_when_the_keeper_was_killed(tm
             words = (tmp_path / "logs" / service.stdout).read_text().split()
             left = {int(pid): processes.start_of(int(pid)) for pid in words[:2]}
             assert all(left.values())
-            assert service.keeper is not None
-            os.kill(service.keeper, signal.SIGKILL)
+            assert service.supervisor is not None
+            os.kill(service.supervisor, signal.SIGKILL)
             for _ in range(600):
                 if not any(processes.is_alive(pid, start) for pid, start in left.items()):
                     return
@@ -424,15 +434,15 @@ def test_a_recycled_process_id_is_never_touched(tmp_path: Path) -> None:
         async with serving(tmp_path, grace=0.2) as server:
             service = await server.start()
             await server.upkeep.stop()
-            assert service.keeper is not None
-            os.kill(service.keeper, signal.SIGKILL)
+            assert service.supervisor is not None
+            os.kill(service.supervisor, signal.SIGKILL)
             assert await gone(service)
             # A stranger has got all the numbers.
             status = json.loads((Path(service.folder) / "status.json").read_text())
-            status |= {"keeper": stranger.pid, "pid": stranger.pid}
+            status |= {"supervisor": stranger.pid, "pid": stranger.pid}
             (Path(service.folder) / "status.json").write_text(json.dumps(status))
             stored = await server.store.get(service.id)
-            assert await server.store.change(stored, keeper=stranger.pid, pid=stranger.pid)
+            assert await server.store.change(stored, supervisor=stranger.pid, pid=stranger.pid)
             server.upkeep.start()
             for force in (False, True):
                 await server.services.stop(service.id, user="zoe", force=force)
@@ -458,11 +468,11 @@ def test_a_wish_for_another_host_is_left_to_that_host(tmp_path: Path) -> None:
             await here.upkeep.stop()
             await there.services.stop(service.id, user="amy")
             asked = await here.store.get(service.id)
-            assert (asked.wish and asked.wish.value, asked.wished_by) == ("stop", "amy")
+            assert (asked.desired and asked.desired.value, asked.desired_by) == ("stop", "amy")
             assert is_alive(service)
             here.upkeep.start()
             ended = await here.until(service, lambda one: one.state.ended)
-            assert (ended.state, ended.wish) == (State.STOPPED, None)
+            assert (ended.state, ended.desired) == (State.STOPPED, None)
             await there.services.restart(service.id, user="amy")
             await here.until(service, lambda one: one.state is State.RUNNING)
             assert len(here.operations.started) == 2
@@ -487,8 +497,8 @@ def test_a_restart_that_several_api_servers_of_a_host_see_is_done_once(tmp_path:
             await server.until(service, lambda one: one.state.ended)
             await far.services.restart(service.id, user="amy")
             await server.until(service, lambda one: one.state is State.RUNNING)
-            status = json.loads((Path((await server.get(service)).folder) / "status.json").read_text())
-            assert (status["starts"], len(server.operations.started)) == (1, 2)
+            log = Path(service.logs, service.stdout).read_text()
+            assert (log.count("ready."), len(server.operations.started)) == (3, 2)
             assert again.id == service.id
             for other in others:
                 await other.upkeep.stop()

@@ -56,8 +56,8 @@ def test_the_same_on_another_host_is_another() -> None:
     assert identity_of("a", "x", "scheduler", ()) != identity_of("a", "y", "scheduler", ())
 
 
-def test_a_kind_shows_that_it_is_ready_by_one_sign_at_most() -> None:
+def test_a_kind_shows_that_it_is_ready_by_one_probe_at_most() -> None:
     for kind in KINDS.values():
-        assert len(kind.sign({"port": 1})) <= 1
-    assert KINDS["celery-flower"].sign({"port": 5555}) == {"port": 5555}
-    assert KINDS["log-server"].sign({}) == {"port": ["logging", "worker_log_server_port"]}
+        assert len(kind.probe({"port": 1})) <= 1
+    assert KINDS["celery-flower"].probe({"port": 5555}) == {"port": 5555}
+    assert KINDS["log-server"].probe({}) == {"port": ["logging", "worker_log_server_port"]}

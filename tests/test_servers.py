@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from demo.ports import free_port
-from tests.services import require_mariadb, require_postgresql, require_program, require_redis
+from tests.servers import require_mariadb, require_postgresql, require_program, require_redis
 
 LACKING = [
     pytest.param(lambda: require_program("no-such-program", "its-package"), "its-package", id="program"),

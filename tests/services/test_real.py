@@ -17,7 +17,8 @@ import psutil
 import pytest
 import redis
 
-from airflow_rest_api.services import processes, status
+from airflow_rest_api import processes
+from airflow_rest_api.services import status
 from airflow_rest_api.services.supervisor import KILL
 from demo.client import Unavailable
 from demo.ports import free_port, is_free
@@ -26,7 +27,7 @@ from tests.keeping import wait_for
 from tests.legacy.components import is_running
 from tests.legacy.kdc import REALM, Kdc
 from tests.server.conftest import Client
-from tests.services import REDIS, require_program, require_redis
+from tests.servers import REDIS, require_program, require_redis
 from tests.stacks import Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
@@ -120,12 +121,12 @@ def end_all(stack: Stack) -> None:
     """Kill what a failed test has left, whether or not the API server answers."""
     for file in (stack.home / "rest_api" / "services").glob("*/status.json"):
         said = status.read(file.parent)
-        if said is not None and processes.send(said.keeper, said.keeper_start, KILL):
+        if said is not None and processes.send(said.supervisor, said.supervisor_start, KILL):
             assert wait_for(partial(_is_gone, said))
 
 
 def _is_gone(said: status.Status) -> bool:
-    return not processes.is_alive(said.keeper, said.keeper_start)
+    return not processes.is_alive(said.supervisor, said.supervisor_start)
 
 
 def log_of(api: httpx.Client, service: dict[str, Any]) -> str:
@@ -207,8 +208,8 @@ def test_flower_answers_on_its_port_and_its_password_is_nowhere(stack: Stack, ap
         page = flower.get("/", auth=("zoe", "the-password"), follow_redirects=True)
         assert page.status_code == 200
         assert re.search(r"<title>.*Flower</title>", page.text)
-    keeper = psutil.Process(psutil.Process(service["pid"]).ppid())
-    for process in (keeper, psutil.Process(service["pid"])):
+    supervisor = psutil.Process(psutil.Process(service["pid"]).ppid())
+    for process in (supervisor, psutil.Process(service["pid"])):
         assert "the-password" not in " ".join(process.cmdline())
     assert "the-password" not in api.get(f"/services/{service['id']}").text
     assert b"the-password" not in stack.database.read_bytes()

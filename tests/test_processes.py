@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from airflow_rest_api.services import processes
+from airflow_rest_api import processes
 from tests.keeping import sleeper, wait_for
 
 

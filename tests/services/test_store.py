@@ -12,7 +12,8 @@ import pytest
 
 from airflow_rest_api.errors import UnknownService
 from airflow_rest_api.operations.model import new_id
-from airflow_rest_api.services.model import Restart, State, Wish
+from airflow_rest_api.services.model import DesiredState, Restart
+from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore, Taken
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.engines import own_engine
@@ -41,12 +42,12 @@ def test_a_service_comes_back_as_it_was(store: ServiceStore) -> None:
         ready={"port": 1},
         pid_file="x.pid",
         state=State.RESTARTING,
-        wish=Wish.KILL,
-        wished_by="Zoë",
+        desired=DesiredState.KILL,
+        desired_by="Zoë",
         pid=1,
         pid_start="b:2",
-        keeper=3,
-        keeper_start="b:4",
+        supervisor=3,
+        supervisor_start="b:4",
         restart=Restart.ON_FAILURE,
         restarts=5,
         exit_code=-9,
@@ -99,7 +100,7 @@ def test_of_two_changes_at_the_same_time_one_wins(store: ServiceStore) -> None:
     asyncio.run(store.insert(service))
 
     async def both() -> list[object]:
-        return await asyncio.gather(*(store.change(service, wished_by=str(n)) for n in range(8)))
+        return await asyncio.gather(*(store.change(service, desired_by=str(n)) for n in range(8)))
 
     won = [changed for changed in asyncio.run(both()) if changed is not None]
     assert len(won) == 1
@@ -122,7 +123,7 @@ def test_due_is_what_lives_what_got_lost_lately_and_of_what_something_is_wanted(
     lately, long_ago = NOW - timedelta(seconds=1), NOW - timedelta(days=1)
     due = [
         a_service(state=State.RUNNING),
-        a_service(state=State.STOPPED, wish=Wish.RESTART),
+        a_service(state=State.STOPPED, desired=DesiredState.RESTART),
         a_service(state=State.LOST, ended_at=lately),
     ]
     rest = [
