@@ -37,8 +37,8 @@ ADMINISTERS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
 )
 
 
-class Airflow3:
-    """The Airflow 3 in whose API server we run."""
+class AirflowAuth:
+    """The users of the Airflow in whose API server we run, and what they may."""
 
     session_cookie = SESSION_COOKIE
 
