@@ -478,6 +478,7 @@ def test_a_running_operation_is_followed_until_it_ends_here_and_on_another_serve
         for thread in threads:
             thread.join(60)
         open_streams = [context.streams.number for context in contexts]
+        resumed = [follow(client, made["id"], after="1") for client in (here, there)]
 
     for told in (found["here"], found["there"]):
         assert [(name, data.get("text")) for name, data, _ in told if name == "output"] == [
@@ -487,6 +488,13 @@ def test_a_running_operation_is_followed_until_it_ends_here_and_on_another_serve
         assert (told[0][0], told[0][1]["state"]) == ("state", "running")
         assert (told[-1][0], told[-1][1]["state"]) == ("end", "cancelled")
     assert open_streams == [0, 0]
+    numbers = [[key for name, _, key in told if name == "output"] for told in found.values()]
+    assert numbers == [["1", "2"], ["1", "2"]]
+    assert [(name, data.get("text"), key) for name, data, key in resumed[0]] == [
+        ("output", "late", "2"),
+        ("end", None, "2"),
+    ]
+    assert resumed[0] == resumed[1]
 
 
 @pytest.mark.slow

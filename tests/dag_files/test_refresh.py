@@ -260,7 +260,7 @@ def test_after_all_patience_a_file_is_said_not_to_be_parsed(folder: Path, names:
 def test_a_dag_processor_that_dies_meanwhile_is_not_waited_for(
     folder: Path, names: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(refresh, "PULSE", 0.1)
+    monkeypatch.setattr(refresh, "PROCESSOR_CHECK", 0.1)
     file = write(folder, names("a.py"), names("dag"))
 
     with job(age=3600):

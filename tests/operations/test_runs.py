@@ -191,3 +191,32 @@ def test_a_key_leads_to_one_piece_of_work():
         await service.settle()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_what_it_works_on_is_removed_however_it_ends(cancelled: bool):
+    class Files:
+        removed = False
+
+        def remove(self) -> None:
+            self.removed = True
+
+    async def work(context: WorkContext) -> Any:
+        if cancelled:
+            await asyncio.sleep(60)
+        return not files.removed
+
+    async def main() -> Operation:
+        service, _ = operations(prints())
+        started = await begun(service, work, workspace=files)
+        if cancelled:
+            service.stop("It is to end.")
+        ended = await service.wait(started.id, 60)
+        await service.settle()
+        return ended
+
+    files = Files()
+    ended = asyncio.run(main())
+    assert files.removed
+    assert ended.state is (State.CANCELLED if cancelled else State.SUCCEEDED)
+    assert ended.result is (None if cancelled else True)

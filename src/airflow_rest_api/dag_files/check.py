@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MIB = 2**20
 LARGEST_RESULT = 64 * MIB
 
-LONGEST = 2000
+LONGEST_TEXT = 2000
 """Characters of any text in a finding."""
 MOST_DAGS = 5000
 MOST_TASKS = 2000
@@ -180,7 +180,7 @@ def _texts(value: Any, most: int) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    return value[:LONGEST].encode(errors="replace").decode() if isinstance(value, str) else ""
+    return value[:LONGEST_TEXT].encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def _read(result: Path) -> Any:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ROUND = 15.0
+RECOVERY_EVERY = 15.0
 """Seconds between two looks at whether a process left something unfinished in a bundle."""
 
 
@@ -54,7 +54,7 @@ class DagFiles:
     def __init__(self, history: History, limits: DeploymentLimits, locks: Locks | None = None) -> None:
         self.history = history
         self.limits = limits
-        self.recovery = Periodic("The recovery of bundles", ROUND, self.recover)
+        self.recovery = Periodic("The recovery of bundles", RECOVERY_EVERY, self.recover)
         self._writer = Writer(history, locks)
 
     @asynccontextmanager

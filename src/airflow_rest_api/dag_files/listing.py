@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.dag_files.history import History
     from airflow_rest_api.dag_files.history_tables import Version
 
-MOST = 100_000
+MOST_FILES = 100_000
 """Files of a bundle that are looked at for one list."""
 PASSED_OVER = frozenset({CONTROL, "__pycache__", ".git"})
 
@@ -89,7 +89,7 @@ def _walk(root: Path, folder: str) -> list[str]:
     found = []
     for path in _files(root / folder):
         found.append(os.path.relpath(path, root))
-        if len(found) > MOST:
+        if len(found) > MOST_FILES:
             raise TooManyFiles
     return found
 

@@ -79,13 +79,13 @@ class Parsed:
         return f"{late[0]} has not been parsed yet." if late else None
 
 
-PAUSE = 0.2
+POLL = 0.2
 """Seconds between two looks at the database."""
 
-PATIENCE = 60.0
+PARSE_TIMEOUT = 60.0
 """Seconds to wait while no file gets further."""
 
-PULSE = 5.0
+PROCESSOR_CHECK = 5.0
 """Seconds between two looks at whether a DAG processor is alive."""
 
 Progress = Callable[..., None]
@@ -133,7 +133,7 @@ async def until_parsed(
     *,
     dag_ids: Mapping[File, Collection[str]] | None = None,
     progress: Progress | None = None,
-    patience: float = PATIENCE,
+    patience: float = PARSE_TIMEOUT,
     at_most: float = math.inf,
     stored: bool = True,
 ) -> Parsed:
@@ -156,10 +156,10 @@ async def until_parsed(
     waiting, done = dict(watches), len(asked.files) - len(watches)
     results = {file: ParsedFile(*file, parsed=True) for file in asked.files if file not in watches}
     rest = parsing.rest_between_versions() if stored else timedelta()
-    pulse, end = time.monotonic() + PULSE, time.monotonic() + patience
+    check_at, end = time.monotonic() + PROCESSOR_CHECK, time.monotonic() + patience
     lost, latest = False, time.monotonic() + at_most
     while waiting and time.monotonic() < min(end, latest) and not lost:
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(POLL)
         seen, versions = await asyncio.to_thread(_look, dict(waiting))
         again: list[File] = []
         for file, watch in list(waiting.items()):
@@ -180,8 +180,8 @@ async def until_parsed(
                 progress("parsed", file=file[1], done=done, of=len(asked.files), error=results[file].error)
         if again:
             await ask(parsing.request_parsing, again)
-        if waiting and time.monotonic() >= pulse:
-            lost, pulse = not await processor_alive(), time.monotonic() + PULSE
+        if waiting and time.monotonic() >= check_at:
+            lost, check_at = not await processor_alive(), time.monotonic() + PROCESSOR_CHECK
     if waiting:
         seen, versions = await asyncio.to_thread(_look, dict(waiting))
         for file in waiting:

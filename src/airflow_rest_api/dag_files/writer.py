@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from airflow_rest_api.dag_files.upload import ReceivedFile
 
 LOCK = "lock"
-PATIENCE = 120.0
+LOCK_TIMEOUT = 120.0
 """Seconds to wait for another API server, which only holds the lock while it renames files."""
-PAUSE = 0.05
+LOCK_POLL = 0.05
 
 
 class Locks:
@@ -44,8 +44,8 @@ class Locks:
     other hosts.
     """
 
-    def __init__(self, patience: float = PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, timeout: float = LOCK_TIMEOUT) -> None:
+        self._timeout = timeout
         self._queues: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     @contextlib.asynccontextmanager
@@ -68,11 +68,11 @@ class Locks:
                 os.close(descriptor)
 
     async def _take(self, descriptor: int) -> None:
-        end = time.monotonic() + self._patience
+        end = time.monotonic() + self._timeout
         while not await asyncio.to_thread(_try, descriptor):
             if time.monotonic() > end:
                 raise BundleLocked
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(LOCK_POLL)
 
 
 def _open(root: Path) -> int:

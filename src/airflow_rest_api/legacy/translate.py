@@ -415,7 +415,8 @@ def _child(
 def _listed(request: LegacyRequest, kind: str, invocation: Invocation, warnings: Sequence[str]) -> RunChild:
     """Return what lists what today's command does not print, with the permissions of that command."""
     listing = of_commands(request, [invocation])
-    return RunChild(*listing, warnings, entry="listings:list_rows", order={"kind": kind})
+    order = {"kind": kind}
+    return RunChild(*listing, warnings, entry="listings:list_rows", order=order, prints_as=invocation)
 
 
 def _without_nones(order: Mapping[str, Any]) -> dict[str, Any]:
