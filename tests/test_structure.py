@@ -38,8 +38,8 @@ LONGEST = 450
 """Lines of a module."""
 
 OLD_WORDS = (
-    "aside beat beats bury conduct conductor door doors ear hears heard heart house keeper knock lately lease "
-    "letter mouth nobody seal sealed sealing signs somebody stretch vain whoever wish wishes"
+    "aside beat beats bury conduct conductor door doors ear hears heard heart house keeper knock lately "
+    "lease letter mouth nobody seal sealed sealing signs somebody stretch vain whoever wish wishes"
 )
 RETIRED = frozenset(OLD_WORDS.split())
 """Words that the names of the code once had, and what the field calls otherwise."""
