@@ -1,4 +1,4 @@
-"""An operation as an answer."""
+"""An operation as an answer: how long it is waited for (Prefer), and once for a request sent twice."""
 
 from __future__ import annotations
 

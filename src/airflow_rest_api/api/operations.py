@@ -1,4 +1,4 @@
-"""Operations: see them, wait for them, end them, run them again, fetch what they printed and wrote."""
+"""Operations: see them, wait for them, end them, run them again, follow and fetch what they print and write."""
 
 from __future__ import annotations
 
