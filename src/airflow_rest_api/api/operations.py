@@ -1,4 +1,4 @@
-"""Operations: see them, wait for them, end them, run them again, follow and fetch what they print and write."""
+"""Operations: see, wait for, end and repeat them, follow and fetch what they print and write."""
 
 from __future__ import annotations
 
