@@ -57,7 +57,6 @@ WORDS: dict[str, str] = {
 }
 TWICE: dict[str, str] = {
     "Operations": "of the child of a task's test, and the service",
-    "Plan": "of a component's start, and of a deployment",
 }
 
 
