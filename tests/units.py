@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-TOGETHER = ("browser", "legacy", "cluster", "server", "engine", "attacks")
+TOGETHER = ("browser", "legacy", "cluster", "server", "airflow", "attacks")
 """Folders whose files share an Airflow, or an engine: one worker has them all, and starts it once."""
 
 LONG = (
     "parity/test_parity.py",
-    "components/test_real.py",
+    "services/test_real.py",
     "legacy/test_components.py",
     "api/test_dag_refresh.py",
     "test_examples.py",

@@ -14,8 +14,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_rest_api import __version__
-from airflow_rest_api.asgi import MOUNT
-from airflow_rest_api.redirect import SlashRedirect
+from airflow_rest_api.asgi import MOUNT, SlashRedirect
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.airflow import accounts, auth
+from airflow_rest_api.airflow import auth, users
 from airflow_rest_api.airflow.auth import Airflow3
 from airflow_rest_api.errors import InvalidToken
 from tests.standin import auth_manager, token
@@ -62,7 +62,7 @@ def test_only_admin_administers_the_simple_auth_manager(role: str, admin: bool):
 
 
 def with_manager(monkeypatch: pytest.MonkeyPatch, manager: object) -> Airflow3:
-    monkeypatch.setattr(auth, "_auth_manager", lambda: manager)
+    monkeypatch.setattr(users, "auth_manager", lambda: manager)
     return Airflow3()
 
 
@@ -110,9 +110,9 @@ def test_only_airflows_own_simple_auth_manager_is_asked_on_the_event_loop(monkey
     class FromAFile(SimpleAuthManager):
         pass
 
-    monkeypatch.setattr(accounts, "still_there", still_there)
+    monkeypatch.setattr(users, "still_there", still_there)
     for kind in (SimpleAuthManager, FromAFile, Other):
-        assert asyncio.run(accounts.is_still_there(object.__new__(kind), object()))
+        assert asyncio.run(users.is_still_there(object.__new__(kind), object()))
 
     assert asked == [(SimpleAuthManager, True), (FromAFile, False), (Other, False)]
 

@@ -8,27 +8,26 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.airflow import expressions, permissions
-from airflow_rest_api.airflow.fab_permissions import resource_of
-from airflow_rest_api.airflow.permissions import ANY, Permissions
+from airflow_rest_api.airflow.permissions import ANY, UserPermissions, resource_of
 from airflow_rest_api.commands.needs import POWERS
 from tests.airflow.variables import airflow_in
 from tests.databases import KINDS
 from tests.standin import auth_manager
 
 
-def simple(role: str) -> Permissions:
+def simple(role: str) -> UserPermissions:
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
-    return Permissions(auth_manager(), SimpleAuthManagerUser(username=role, role=role.upper()))
+    return UserPermissions(auth_manager(), SimpleAuthManagerUser(username=role, role=role.upper()))
 
 
-def fab(*permissions: tuple[str, str]) -> Permissions:
+def fab(*permissions: tuple[str, str]) -> UserPermissions:
     from airflow.providers.fab.auth_manager.fab_auth_manager import FabAuthManager
     from airflow.providers.fab.auth_manager.models import User
 
     user = User(id=1, username="someone", active=True)
     user._perms = set(permissions) or {("can_read", "Website")}
-    return Permissions(FabAuthManager(), user)
+    return UserPermissions(FabAuthManager(), user)
 
 
 class Other:
@@ -85,7 +84,7 @@ def test_only_flask_appbuilder_can_grant_a_power(power: str):
     assert not fab(("can_read", resource_of(power))).may("power", "PUT", power, None)
     # It lets every viewer pass what it calls a custom view.
     assert not simple("op").may("power", "PUT", power, None)
-    assert not Permissions(Other(), object()).may("power", "PUT", power, None)
+    assert not UserPermissions(Other(), object()).may("power", "PUT", power, None)
 
 
 def test_one_dag_is_not_every_dag_with_flask_appbuilder():
@@ -107,15 +106,15 @@ def test_users_and_roles_are_flask_appbuilders():
 
 @pytest.mark.usefixtures("existing")
 def test_the_rules_of_another_auth_manager_can_make_exceptions():
-    assert not Permissions(Other("a", "b"), object()).may("DAG", "GET", None, None)
-    assert not Permissions(Other("a", ANY), object()).may("DAG", "GET", None, None)
-    assert Permissions(Other("a", "b", ANY), object()).may("DAG", "GET", None, None)
-    assert Permissions(Other("a"), object()).may("DAG", "GET", None, "a")
-    assert Permissions(Other("a"), object()).blocking
+    assert not UserPermissions(Other("a", "b"), object()).may("DAG", "GET", None, None)
+    assert not UserPermissions(Other("a", ANY), object()).may("DAG", "GET", None, None)
+    assert UserPermissions(Other("a", "b", ANY), object()).may("DAG", "GET", None, None)
+    assert UserPermissions(Other("a"), object()).may("DAG", "GET", None, "a")
+    assert UserPermissions(Other("a"), object()).blocking
 
 
 def test_an_auth_manager_that_fails_has_answered_no(caplog: pytest.LogCaptureFixture):
-    failing = Permissions(Other(), object())
+    failing = UserPermissions(Other(), object())
     with caplog.at_level(logging.ERROR):
         assert not failing.may("pool", "GET", None, "a")
         assert not failing.may("pool", "GET", None, "a")
@@ -126,12 +125,12 @@ def test_an_auth_manager_that_fails_has_answered_no(caplog: pytest.LogCaptureFix
 
 @pytest.mark.usefixtures("existing")
 def test_a_regular_expression_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(expressions, "PATIENCE", 0.5)
-    monkeypatch.setattr(expressions, "_all", lambda session, column: ["a" * 40])
+    monkeypatch.setattr(expressions, "TIME_LIMIT", 0.5)
+    monkeypatch.setattr(expressions, "values", lambda statement: ["a" * 40])
     permissions = simple("user")
     permissions.blocking = True  # as with every auth manager that tells DAGs apart
     assert permissions.matching_dags("(a+)+!") is None
-    monkeypatch.setattr(expressions, "PATIENCE", 60.0)
+    monkeypatch.setattr(expressions, "TIME_LIMIT", 60.0)
     assert permissions.matching_dags("^a") == ["a" * 40]
     assert permissions.matching_dags("(") is None
 
@@ -140,14 +139,14 @@ def test_a_team_decides_where_there_are_teams(monkeypatch: pytest.MonkeyPatch):
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
     monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
-    monkeypatch.setattr(Permissions, "_team_of", lambda self, resource, name: {"a": "blue"}.get(name))
+    monkeypatch.setattr(UserPermissions, "_team_of", lambda self, resource, name: {"a": "blue"}.get(name))
     monkeypatch.setattr(permissions, "_existing", lambda resource: ["a"])
     blue = SimpleAuthManagerUser(username="x", role="OP", teams=["blue"])
     red = SimpleAuthManagerUser(username="x", role="OP", teams=["red"])
-    assert Permissions(auth_manager(), blue).may("pool", "PUT", None, "a")
-    assert not Permissions(auth_manager(), red).may("pool", "PUT", None, "a")
-    monkeypatch.setattr(Permissions, "names", lambda self, resource, method: frozenset())
-    assert not Permissions(auth_manager(), red).may("pool", "PUT", None, None)
+    assert UserPermissions(auth_manager(), blue).may("pool", "PUT", None, "a")
+    assert not UserPermissions(auth_manager(), red).may("pool", "PUT", None, "a")
+    monkeypatch.setattr(UserPermissions, "names", lambda self, resource, method: frozenset())
+    assert not UserPermissions(auth_manager(), red).may("pool", "PUT", None, None)
 
 
 class ByKey:
@@ -168,12 +167,15 @@ def test_a_name_that_the_database_takes_for_another_needs_the_permission_on_that
     with airflow_in(kind, tmp_path, monkeypatch, db_password="x"):
         same = kind == "mariadb"
         for key in ("db_password", "DB_Password", "db_pässword", "db_password "):
-            wanted, other = Permissions(ByKey(key), object()), Permissions(ByKey("db_password"), object())
+            wanted, other = (
+                UserPermissions(ByKey(key), object()),
+                UserPermissions(ByKey("db_password"), object()),
+            )
             assert wanted.may("variable", "GET", None, key) is (key == "db_password" or not same), key
             assert other.may("variable", "GET", None, key) is (key == "db_password"), key
-        both = Permissions(ByKey("DB_Password", "db_password"), object())
+        both = UserPermissions(ByKey("DB_Password", "db_password"), object())
         assert both.may("variable", "PUT", None, "DB_Password")
-        assert Permissions(ByKey("new"), object()).may("variable", "POST", None, "new")
+        assert UserPermissions(ByKey("new"), object()).may("variable", "POST", None, "new")
 
 
 @pytest.mark.airflow
@@ -182,4 +184,4 @@ def test_what_cannot_be_looked_up_is_not_allowed(monkeypatch: pytest.MonkeyPatch
         raise ValueError
 
     monkeypatch.setattr(permissions, "_stored", fails)
-    assert not Permissions(ByKey("a"), object()).may("variable", "GET", None, "a")
+    assert not UserPermissions(ByKey("a"), object()).may("variable", "GET", None, "a")

@@ -102,7 +102,7 @@ def test_airflows_own_queries_fail_in_the_same_way(monkeypatch: pytest.MonkeyPat
 
 def test_a_permission_that_could_not_be_asked_for_is_no_refusal(monkeypatch: pytest.MonkeyPatch):
     with serving(user="viewer") as (client, engine):
-        monkeypatch.setattr("airflow_rest_api.airflow.permissions.Permissions._may", gone)
+        monkeypatch.setattr("airflow_rest_api.airflow.permissions.UserPermissions._may", gone)
         assert is_503(client.post("/v2/commands/dags/list"))
         old = client.get("/api?api=list_dags")
         assert (old.status_code, old.json()["status"]) == (503, "ERROR")

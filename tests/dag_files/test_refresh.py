@@ -285,8 +285,8 @@ def test_one_of_several_dag_processors_is_enough():
 
 def test_the_same_request_twice_is_one(names: Any):
     file = (BUNDLE, names("a.py"))
-    parsing.ask([file, file])
-    parsing.ask([file, (BUNDLE, names("b.py"))])
+    parsing.request_parsing([file, file])
+    parsing.request_parsing([file, (BUNDLE, names("b.py"))])
 
     assert parsing.waiting([file, ("other", names("a.py"))]) == {file}
     assert _take().count(file) == 1
@@ -299,7 +299,7 @@ def test_two_who_ask_at_the_same_moment_both_succeed(names: Any):
     def ask() -> None:
         try:
             for _ in range(5):
-                parsing.ask([file])
+                parsing.request_parsing([file])
         except BaseException as error:
             failures.append(error)
 

@@ -109,9 +109,10 @@ def test_a_user_who_is_gone_since_is_nobody(monkeypatch: pytest.MonkeyPatch):
 def test_an_auth_manager_that_finds_nobody_by_name_turns_the_plugin_off(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    from airflow_rest_api.airflow import accounts
 
-    monkeypatch.setattr(accounts, "_auth_manager", lambda: object())
+    from airflow_rest_api.airflow import users
+
+    monkeypatch.setattr(users, "auth_manager", lambda: object())
     with caplog.at_level(logging.ERROR), with_user() as (client, _):
         assert client.get("/v2/commands", headers=RIGHT).status_code == 503
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
-from airflow_rest_api.api.answer import answer_operation, wishes
+from airflow_rest_api.api.answers import answer_operation, wishes
 from airflow_rest_api.api.models import Model
 from airflow_rest_api.commands.model import Invocation
 from airflow_rest_api.dag_files.grants import COMMANDS, command_of

@@ -14,10 +14,9 @@ from starlette.responses import Response
 from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.airflow.parsing import File
-from airflow_rest_api.api.answer import answer_run, leaves
+from airflow_rest_api.api.answers import answer_run, leaves
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.models import OperationBody
-from airflow_rest_api.api.responses import ACCEPTED, PREFER, errors
+from airflow_rest_api.api.models import ACCEPTED, PREFER, OperationBody, errors
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.upload import clean

@@ -12,10 +12,8 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import PlainTextResponse, Response
 
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.models import as_json
-from airflow_rest_api.api.responses import errors, event_stream
-from airflow_rest_api.api.service_launch import allowed_to_look
-from airflow_rest_api.api.service_models import ServiceBody
+from airflow_rest_api.api.models import as_json, errors, event_stream
+from airflow_rest_api.api.services import ServiceBody, allowed_to_look
 from airflow_rest_api.api.sse import EventStream, Lease, event
 from airflow_rest_api.errors import BadRequest, NoLog, NoLogYet, Unavailable, UnknownService
 from airflow_rest_api.security.routes import Needs, needs
@@ -112,12 +110,12 @@ async def _events(
             except NoLogYet:
                 continue
             except NoLog:
-                # Taken away, or moved aside: the next one begins anew.
+                # Taken away, or moved: the next follower begins anew.
                 return
-            for said in new:
+            for each in new:
                 written = True
                 lease.spoke()
-                yield said
+                yield each
         if ended and not written:
             with suppress(UnknownService, Unavailable):
                 seen = await context.services.get(service.id)
@@ -182,5 +180,5 @@ def _position(offsets: dict[str, int]) -> str:
 
 def _offsets(text: str) -> dict[str, int]:
     if not re.fullmatch(r"\d{1,18}\.\d{1,18}", text):
-        raise BadRequest("after: this is the id of no event of a log", argument="after")
+        raise BadRequest("after: not the id of an event of this log.", argument="after")
     return dict(zip(logs.STREAMS, map(int, text.split(".")), strict=True))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.airflow import dag_owners
+from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files.child import check as child
 from airflow_rest_api.dag_files.child.worker import CheckOrder
@@ -117,7 +117,7 @@ async def duplicates(
     for dag in dags:
         if first.setdefault(dag.dag_id, dag.file) != dag.file:
             found.append(Duplicate(dag.dag_id, dag.file, f"{bundle}:{first[dag.dag_id]}"))
-    owners = await ask(dag_owners.owners, list(first))
+    owners = await ask(parsing.owners, list(first))
     for dag in dags:
         owner = owners.get(dag.dag_id)
         if owner is None or owner == (bundle, dag.file):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
-from airflow_rest_api.airflow.parsing import File, Seen
+from airflow_rest_api.airflow.parsing import File, FileState
 from airflow_rest_api.dag_files.child import parse
 from airflow_rest_api.dag_files.watch import Watch
 from airflow_rest_api.engine.job import Ending, Job
@@ -103,7 +103,7 @@ class Requested:
 
     files: tuple[File, ...]
     since: datetime
-    before: Mapping[File, Seen] = field(repr=False)
+    before: Mapping[File, FileState] = field(repr=False)
 
 
 async def processor_alive() -> bool:
@@ -124,7 +124,7 @@ async def request_parse(files: Iterable[File]) -> Requested:
     wanted = tuple(dict.fromkeys(files))
     since = parsing.now()
     before = await ask(parsing.look, wanted)
-    await ask(parsing.ask, wanted)
+    await ask(parsing.request_parsing, wanted)
     return Requested(wanted, since, before)
 
 
@@ -149,7 +149,7 @@ async def until_parsed(
     """
     known = dag_ids or {}
     watches = {
-        file: Watch(asked.since, asked.before.get(file, Seen()))
+        file: Watch(asked.since, asked.before.get(file, FileState()))
         for file in asked.files
         if file not in known or known[file]
     }
@@ -179,7 +179,7 @@ async def until_parsed(
             if progress is not None:
                 progress("parsed", file=file[1], done=done, of=len(asked.files), error=results[file].error)
         if again:
-            await ask(parsing.ask, again)
+            await ask(parsing.request_parsing, again)
         if waiting and time.monotonic() >= check_at:
             lost, check_at = not await processor_alive(), time.monotonic() + PROCESSOR_CHECK
     if waiting:
@@ -190,7 +190,7 @@ async def until_parsed(
     return Parsed([results[file] for file in asked.files], lost=lost)
 
 
-def _look(watches: Mapping[File, Watch]) -> tuple[dict[File, Seen], dict[str, parsing.Stored]]:
+def _look(watches: Mapping[File, Watch]) -> tuple[dict[File, FileState], dict[str, parsing.Stored]]:
     seen = parsing.look(list(watches))
     news = [
         dag_id for file, watch in watches.items() if watch.is_news(seen[file]) for dag_id in seen[file].dags

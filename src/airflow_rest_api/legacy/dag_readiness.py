@@ -115,7 +115,7 @@ class DagReadiness:
 
     async def _ask(self, file: parsing.File) -> None:
         try:
-            await ask(parsing.ask, [file])
+            await ask(parsing.request_parsing, [file])
         except Exception as error:
             # As when a SQLite file is locked: the deployment has asked before, and there is a next time.
             log.warning("The DAG processor could not be asked to parse %s: %s", file[1], type(error).__name__)

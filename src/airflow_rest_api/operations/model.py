@@ -155,7 +155,7 @@ class Origin:
     :ivar key: of the request; implies ``recorded``
     :ivar rerun_of: the id of the operation that is repeated
     :ivar endpoint: the endpoint of the 1.x plugin
-    :ivar warnings: what is to be told about the request
+    :ivar warnings: of the operation, about the request
     """
 
     recorded: bool = False
@@ -184,7 +184,7 @@ class Server:
     """
     One API-server process.
 
-    :ivar beat: a counter that grows while it lives
+    :ivar beat: the number of its last heartbeat
     """
 
     id: str

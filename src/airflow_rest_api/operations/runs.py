@@ -70,7 +70,7 @@ AIRFLOW = EntryPoint("")
 """Airflow's own entry point."""
 
 
-class Listener:
+class OutputListener:
     """Puts what a process prints into a transcript, with the client's file names for private paths."""
 
     def __init__(self, transcript: Transcript, workspace: Workspace | None = None) -> None:
@@ -96,7 +96,7 @@ class Listener:
 async def follow(
     live: Live,
     process: Process,
-    listener: Listener,
+    listener: OutputListener,
     invocation: Invocation,
     workspace: Workspace | None,
     file_limit: int,
@@ -206,7 +206,7 @@ class Finished:
 
 class WorkContext:
     """
-    What a coroutine of ours has of its operation.
+    What a coroutine of this server has of its operation.
 
     :ivar id: the id of the operation
     """
@@ -222,8 +222,8 @@ class WorkContext:
 
     def progress(self, step: str, **details: Any) -> None:
         """Tell all who follow the operation how far it is; the details must be good for JSON."""
-        said = {"step": step, "at": datetime.now(timezone.utc).isoformat(), **details}
-        self._live.transcript.add("progress", json.dumps(said).encode())
+        report = {"step": step, "at": datetime.now(timezone.utc).isoformat(), **details}
+        self._live.transcript.add("progress", json.dumps(report).encode())
 
     def warn(self, text: str) -> None:
         """Put a warning on the operation."""
@@ -239,7 +239,7 @@ class WorkContext:
         user = self._live.operation.user
         job = replace(job, setup={**job.setup, setup.PREPARE: setup.order(user, ())})
         printed = Transcript(CHILD_OUTPUT)
-        listener = Listener(printed)
+        listener = OutputListener(printed)
         while True:
             try:
                 process = self._engine.submit(job, listener)

@@ -25,7 +25,15 @@ from airflow_rest_api.operations.live import STORED_WITHIN, Live, Recent, Watche
 from airflow_rest_api.operations.model import Cancel, Filter, Operation, Origin, Server, State, new_id
 from airflow_rest_api.operations.recorder import Recorder
 from airflow_rest_api.operations.result import reader
-from airflow_rest_api.operations.runs import AIRFLOW, UNREAD, EntryPoint, Listener, Work, follow, perform
+from airflow_rest_api.operations.runs import (
+    AIRFLOW,
+    UNREAD,
+    EntryPoint,
+    OutputListener,
+    Work,
+    follow,
+    perform,
+)
 from airflow_rest_api.operations.transcript import joined
 
 if TYPE_CHECKING:
@@ -33,7 +41,7 @@ if TYPE_CHECKING:
 
     from airflow_rest_api.commands.model import Effect, Invocation
     from airflow_rest_api.engine.engine import Engine
-    from airflow_rest_api.operations.files import Parser
+    from airflow_rest_api.operations.files import CommandParser
     from airflow_rest_api.operations.live import Followed
     from airflow_rest_api.operations.store import Store
     from airflow_rest_api.operations.transcript import Stream
@@ -213,7 +221,7 @@ class Operations(Reading):
         invocation: Invocation,
         *,
         files: Mapping[str, Upload] | None = None,
-        parser: Parser | None = None,
+        parser: CommandParser | None = None,
         entry: EntryPoint = AIRFLOW,
         origin: Origin = REQUEST,
     ) -> Operation:
@@ -250,7 +258,7 @@ class Operations(Reading):
                 argv = await asyncio.to_thread(with_files, parser, invocation, workspace, files or {})
             job = self._job(permit, invocation, argv, entry)
             async with self._recorded(operation, origin) as live:
-                listener = Listener(live.transcript, workspace)
+                listener = OutputListener(live.transcript, workspace)
                 # Again: others of this user may have come in between. From here to `_follow` none does.
                 self._check_queue(permit.user)
                 process = self._engine.submit(job, listener)
@@ -272,10 +280,13 @@ class Operations(Reading):
             entry=entry.function or None,
             timeout=self._command_timeout,
             secrets=invocation.secrets,
-            visible=permit.visible,
             # What shows secrets on purpose would show nothing.
             mask=permit.redacted or not invocation.reveals_secrets,
-            setup={setup.PREPARE: setup.order(permit.user, commands, redacted=permit.redacted)},
+            setup={
+                setup.PREPARE: setup.order(
+                    permit.user, commands, redacted=permit.redacted, visible=permit.visible
+                )
+            },
             limited=entry.limited,
         )
 

@@ -9,17 +9,64 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
 
+from airflow_rest_api import secret_names
 from airflow_rest_api.airflow.event_log import Event, fitted, write
+from airflow_rest_api.asgi import takes_query
+from airflow_rest_api.commands import masking
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.errors import Forbidden, Unavailable
 from airflow_rest_api.security.refusals import Refusals
 from airflow_rest_api.storage.transient import away
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
     from airflow_rest_api.commands.model import Invocation
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.security.caller import Caller
+
+
+class QuietQuery:
+    """
+    ASGI middleware that masks the secrets in the query once the request was answered.
+
+    Airflow's access log is written after that, and masks by the names that Airflow knows alone
+    (``airflow/api_fastapi/common/http_access_log.py``): neither a connection's address nor the value of a
+    variable is among them.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            if scope.get("query_string"):
+                scope["query_string"] = quiet(scope["query_string"])
+
+
+def quiet(query: bytes) -> bytes:
+    """Return a query string without the secrets in it; one that has none as it is."""
+    if not takes_query(query):
+        # The guard has refused it unseen, and nobody looks into it now.
+        return secret_names.MASK.encode()
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    key = next((value for name, value in pairs if name == "key"), "")
+    shown = [(name, _shown(name, value, key)) for name, value in pairs]
+    return query if shown == pairs else urlencode(shown).encode()
+
+
+def _shown(name: str, value: str, key: str) -> str:
+    if not value:
+        return value
+    if secret_names.is_secret(name) or (name == "value" and secret_names.value_is_secret(key)):
+        return secret_names.MASK
+    return masking.masked_text(value)
+
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +82,7 @@ MOST_WORDS = 200
 """Words of a command line from which a row is made."""
 
 
-class NoRoom(Unavailable):
+class AuditBacklog(Unavailable):
     """So much of what was done waits to be recorded that nothing more is begun."""
 
 
@@ -58,7 +105,7 @@ class Audit:
     def admit(self) -> None:
         """Raise NoRoom where what is to be done next could not be recorded: it is not done."""
         if len(self._done) >= ROOM:
-            raise NoRoom("Too much waits to be written to the event log.")
+            raise AuditBacklog("Too much waits to be written to the event log.")
 
     def ended(self, caller: Caller, invocation: Invocation) -> Callable[[Operation], None] | None:
         """

@@ -11,13 +11,11 @@ from urllib.parse import unquote
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from airflow_rest_api.airflow.access_token import expires_at
-from airflow_rest_api.asgi import PAGES, STATIC, error_response, local_path
+from airflow_rest_api.airflow.tokens import expires_at
+from airflow_rest_api.asgi import PAGES, STATIC, error_response, local_path, refuse_oversized
 from airflow_rest_api.errors import AnotherUser, ApiError, InvalidToken, NotAuthenticated, WrongHeaderToken
-from airflow_rest_api.security.caller import Caller
+from airflow_rest_api.security.caller import WAIT, Caller, Remembered, needs_no_database
 from airflow_rest_api.security.header_token import FAILED, HeaderToken
-from airflow_rest_api.security.remembered import WAIT, Remembered, needs_no_database
-from airflow_rest_api.security.request_size import refuse_oversized
 from airflow_rest_api.security.sites import Use, cookie, cookie_counts, refuse_others
 from airflow_rest_api.storage.transient import of_database
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from airflow_rest_api.security.caller import Host
-    from airflow_rest_api.security.header_user import HeaderUser
+    from airflow_rest_api.security.header_token import HeaderUser
 
 WITHOUT_HEADER_TOKEN = frozenset({"/", "/docs", "/redoc"})
 """The pages proper, as with the 1.x plugin: they have no data of Airflow's."""
