@@ -50,7 +50,6 @@ OF_A_FRAMEWORK: dict[str, str] = {
 }
 TWICE: dict[str, str] = {
     "Operations": "of the child of a task's test, and the service",
-    "Plan": "of a component's start, and of a deployment",
     "Questions": "of the asking thread, and of the child of a task's test",
     "Secrets": "of the engine's reports, and of its redaction",
     "Seen": "of services, and of parsing",
