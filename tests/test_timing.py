@@ -21,6 +21,7 @@ def test_the_summary_names_kinds_workers_and_the_slowest_files() -> None:
         "stacks started: 2 in 50 s; most: two 30 s, one 20 s",
         "worker gw0: 5 s of tests; processor: itself 4 s",
         "worker gw1: 7 s of tests; processor: unknown",
+        "units: test_b.py 7 s, test_a.py 5 s",
         "   7.0 s tests/test_b.py",
         "   5.0 s tests/test_a.py",
     ]
@@ -29,5 +30,5 @@ def test_the_summary_names_kinds_workers_and_the_slowest_files() -> None:
 def test_files_that_take_no_time_are_not_named_and_of_others_only_a_few() -> None:
     tests = [("main", f"tests/test_{number}.py", float(number)) for number in range(SHOWN + 10)]
 
-    assert len(summary([("main", "tests/test_quick.py", 0.3)], [])) == 1
-    assert len(summary(tests, [])) == 1 + SHOWN
+    assert len(summary([("main", "tests/test_quick.py", 0.3)], [])) == 2
+    assert len(summary(tests, [])) == 2 + SHOWN

@@ -10,10 +10,12 @@ import shutil
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
+
+from tests.units import unit
 
 SHOWN = 12
 """How many of the slowest files are named."""
@@ -78,9 +80,11 @@ def summary(tests: Iterable[tuple[str, str, float]], found: Iterable[Note]) -> l
     :param found: the notes of all processes
     """
     files: dict[str, float] = defaultdict(float)
+    units: dict[str, float] = defaultdict(float)
     workers: dict[str, float] = defaultdict(float)
     for worker, file, seconds in tests:
         files[file] += seconds
+        units[unit(file)] += seconds
         workers[worker] += seconds
     kinds: dict[str, list[Note]] = defaultdict(list)
     for each in found:
@@ -95,8 +99,14 @@ def summary(tests: Iterable[tuple[str, str, float]], found: Iterable[Note]) -> l
     for worker, seconds in sorted(workers.items()):
         used = ", ".join(processors[worker]) or "unknown"
         lines.append(f"worker {worker}: {seconds:.0f} s of tests; processor: {used}")
-    slowest = sorted(files.items(), key=lambda item: -item[1])[:SHOWN]
-    return [*lines, *(f"{seconds:6.1f} s {file}" for file, seconds in slowest if seconds >= 1)]
+    longest = [f"{name.removeprefix('tests/')} {seconds:.0f} s" for name, seconds in _slowest(units)]
+    lines.append(f"units: {', '.join(longest)}")
+    return [*lines, *(f"{seconds:6.1f} s {file}" for file, seconds in _slowest(files))]
+
+
+def _slowest(times: Mapping[str, float]) -> list[tuple[str, float]]:
+    most = sorted(times.items(), key=lambda item: -item[1])[:SHOWN]
+    return [(name, seconds) for name, seconds in most if seconds >= 1]
 
 
 def _most(each: list[Note]) -> str:

@@ -8,17 +8,27 @@ TOGETHER = ("browser", "legacy", "cluster", "server", "airflow", "attacks")
 """Folders whose files share an Airflow, or an engine: one worker has them all, and starts it once."""
 
 LONG = (
-    "parity/test_parity.py",
+    "cluster",
+    "legacy",
+    "browser",
     "services/test_real.py",
     "legacy/test_components.py",
-    "api/test_dag_refresh.py",
+    "attacks",
+    "airflow/child/test_beside_a_scheduler.py",
     "test_examples.py",
+    "server",
+    "security/test_fab.py",
+    "dag_files/test_real.py",
+    "parity/test_parity.py",
     "dist/test_standalone.py",
+    "api/test_dag_refresh.py",
+    "demo/test_demo.py",
+    "airflow",
 )
-"""Files that take minutes, each with an Airflow of its own."""
+"""What takes longest comes first: the closing lines of a run show how long each took (`units`)."""
 
 _FILES = {f"tests/{name}" for name in LONG}
-_ORDER = [f"tests/{name}" for name in (*LONG, *TOGETHER)]
+_ORDER = [f"tests/{name}" for name in LONG]
 
 
 def unit(nodeid: str) -> str:
@@ -29,6 +39,6 @@ def unit(nodeid: str) -> str:
 
 
 def place(nodeid: str) -> int:
-    """Return when its turn is: what takes long comes first, so that no worker is left with it in the end."""
+    """Return when its turn is, so that no worker is left with what takes long in the end."""
     name = unit(nodeid)
     return _ORDER.index(name) if name in _ORDER else len(_ORDER)

@@ -202,7 +202,7 @@ def create_app(
     app.add_middleware(
         Guard,
         host=host or Airflow3(),
-        doors={LEGACY: LegacyCredentials(token.name, token.expected)},
+        authenticators={LEGACY: LegacyCredentials(token.name, token.expected)},
         header_token=token,
         header_user=app.state.header_user,
         sign_in=SignIn(LOGIN, SESSION_COOKIE),

@@ -108,7 +108,7 @@ def client_address(scope: Scope, trusted: Networks) -> str | None:
     Return the address of the client, None where the server knows none.
 
     It is the peer of the connection; where that is a trusted proxy, whom that proxy says it speaks for, in
-    the last entry of ``X-Forwarded-For``: what stands before it is anybody's word, unless that entry is a
+    the last entry of ``X-Forwarded-For``: what stands before it can be forged, unless that entry is a
     trusted proxy in its turn.
 
     :param trusted: proxies; empty where the server underneath knows better (uvicorn's ``--proxy-headers``)
@@ -171,7 +171,7 @@ _AROUND = 4
 
 def refuse_oversized(scope: Scope) -> None:
     """
-    Refuse a request whose address or headers are larger than anybody needs.
+    Refuse a request whose address or headers are larger than any needs to be.
 
     :raises ApiError: 414 and 431 (RFC 9110, 15.5.15; RFC 6585, 5), 400 for too many parameters
     """
@@ -208,7 +208,7 @@ class BodyDeadline:
         self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; whoever reads its body gets an ApiError when the time is over."""
+        """Pass the request on; what reads its body gets an ApiError when the time is over."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

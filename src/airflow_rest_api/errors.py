@@ -21,7 +21,7 @@ CLOSE = {"Connection": "close"}
 
 class ApiError(Exception):
     """
-    Something that a client is told.
+    Something that is answered to a client.
 
     :param message: for people; by default that of the class
     :param more: further members of ``detail``, such as the argument to blame
@@ -420,7 +420,7 @@ class ChangedMeanwhile(ApiError, status=409, reason="changed_meanwhile"):
     """Another program saved a file while it was being replaced; nothing was written."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name!r} was changed by somebody else just now; nothing was written.")
+        super().__init__(f"{name!r} was changed by another program just now; nothing was written.")
 
 
 class TooManyFiles(ApiError, status=413, reason="too_many_files"):
@@ -446,5 +446,5 @@ class DamagedJournal(ApiError, status=500, reason="damaged_journal"):
 class BundleLocked(ApiError, status=503, reason="bundle_locked"):
     """Another API server has held the lock of the bundle for too long: try again after `Retry-After`."""
 
-    message = "Another API server is changing this bundle, and does not come to an end."
+    message = "Another API server is changing this bundle, and has held its lock for too long."
     retry_after = 30

@@ -365,13 +365,13 @@ def events(text: str) -> list[tuple[str, Any, str | None]]:
 def spoken(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     """Which streams have said something."""
     said: set[int] = set()
-    spoke = sse.Lease.spoke
+    sent = sse.Subscription.sent
 
-    def heard(lease: sse.Lease) -> None:
-        said.add(id(lease))
-        spoke(lease)
+    def noted(subscription: sse.Subscription) -> None:
+        said.add(id(subscription))
+        sent(subscription)
 
-    monkeypatch.setattr(sse.Lease, "spoke", heard)
+    monkeypatch.setattr(sse.Subscription, "sent", noted)
     return said
 
 

@@ -21,7 +21,7 @@ from airflow_rest_api.api.requests import (
     LONGEST_JSON,
     MOST_FIELDS,
     LastBoundary,
-    read_aside,
+    read_in_thread,
     read_multipart,
 )
 from airflow_rest_api.errors import BadRequest
@@ -178,8 +178,8 @@ def test_no_character_set_is_one_that_takes_long_or_changes_sizes(charset: str):
 
 def test_what_is_long_is_read_in_a_thread_of_its_own_and_what_is_short_at_once() -> None:
     async def names() -> tuple[str, str]:
-        short = await read_aside(LARGE, lambda: threading.current_thread().name)
-        return short, await read_aside(LARGE + 1, lambda: threading.current_thread().name)
+        short = await read_in_thread(LARGE, lambda: threading.current_thread().name)
+        return short, await read_in_thread(LARGE + 1, lambda: threading.current_thread().name)
 
     short, long = asyncio.run(names())
     assert short == threading.current_thread().name
@@ -201,7 +201,7 @@ def test_a_flood_of_long_bodies_takes_these_threads_alone() -> None:
             at_once -= 1
 
     async def flood() -> bool:
-        reading = [asyncio.ensure_future(read_aside(LARGE + 1, read)) for _ in range(50)]
+        reading = [asyncio.ensure_future(read_in_thread(LARGE + 1, read)) for _ in range(50)]
         # asyncio's own threads are free.
         await asyncio.to_thread(int)
         before = not all(one.done() for one in reading)
@@ -216,8 +216,8 @@ def test_a_piece_of_a_body_does_not_wait_for_the_whole_ones_of_others() -> None:
     hold = threading.Event()
 
     async def piece() -> str:
-        whole = [asyncio.ensure_future(read_aside(LARGE + 1, hold.wait)) for _ in range(10)]
-        name = await read_aside(LARGE + 1, lambda: threading.current_thread().name, piece=True)
+        whole = [asyncio.ensure_future(read_in_thread(LARGE + 1, hold.wait)) for _ in range(10)]
+        name = await read_in_thread(LARGE + 1, lambda: threading.current_thread().name, piece=True)
         hold.set()
         await asyncio.gather(*whole)
         return name

@@ -101,8 +101,8 @@ async def once(context: Context, key: Key | None, start: Start) -> tuple[Operati
 
 def _fingerprint(path: str, what: object, files: Mapping[str, Upload]) -> str:
     """Return what tells one request from another and gives nothing of it away: not even to a guess."""
-    told: list[Any] = [path, what, [[name, *_content(files[name])] for name in sorted(files)]]
-    text = json.dumps(told, sort_keys=True, default=str)
+    request_parts: list[Any] = [path, what, [[name, *_content(files[name])] for name in sorted(files)]]
+    text = json.dumps(request_parts, sort_keys=True, default=str)
     return hmac.new(derived(LABEL), text.encode(), hashlib.sha256).hexdigest()
 
 
@@ -169,24 +169,24 @@ async def answer_run(
     context: Context, request: Request, operation: Operation, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Wait as long as the client wants to, and answer with the operation, or with the file it asked for."""
-    wish = wishes(request, context.settings.default_wait)
-    operation = await context.operations.wait(operation.id, wish.wait)
+    preferred = wishes(request, context.settings.default_wait)
+    operation = await context.operations.wait(operation.id, preferred.wait)
     if operation.refused is not None:
         raise RefusedByCommand(operation.refused, id=operation.id)
     if operation.state.ended and _wants_file(request.headers.get("accept", "")):
         return await _only_file(context, operation)
-    return answer_operation(request, operation, wish, headers)
+    return answer_operation(request, operation, preferred, headers)
 
 
 def answer_operation(
     request: Request,
     operation: Operation,
-    wish: Preference,
+    preferred: Preference,
     more: Mapping[str, str] | None = None,
     cancel: Cancel | None = None,
 ) -> Response:
     """Answer with an operation: 200 when it has ended, 202 when not."""
-    headers = {**wish.headers, **(more or {})}
+    headers = {**preferred.headers, **(more or {})}
     if not operation.state.ended:
         # A path without a host is right behind every proxy.
         headers["Location"] = f"{root_path(request.scope)}/v2/operations/{operation.id}"

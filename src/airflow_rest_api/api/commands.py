@@ -24,7 +24,7 @@ from airflow_rest_api.api.models import (
     errors,
     summary,
 )
-from airflow_rest_api.api.requests import Body, read_aside, read_body, validated
+from airflow_rest_api.api.requests import Body, read_body, read_in_thread, validated
 from airflow_rest_api.commands.discovery import search_words
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.policy import described
@@ -168,7 +168,7 @@ async def _argv(body: Body) -> list[str]:
         if set(values) - {"argv"} or len(fields) != 1:
             raise BadRequest("argv: one field with the JSON text of the list of words", argument="argv")
         try:
-            words = await read_aside(len(fields[0]), partial(json_text.loads, fields[0]))
+            words = await read_in_thread(len(fields[0]), partial(json_text.loads, fields[0]))
             values = {"argv": words}
         except ValueError:
             raise BadJson("argv: the field is no JSON", argument="argv") from None

@@ -57,7 +57,7 @@ async def launch(
     :param recorded: the client will not wait: the operation is in the database first
     :param key: under which the request may come again
     """
-    # First of all, so that those who may not are told nothing about their arguments.
+    # First of all, so that those who may not learn nothing about their arguments.
     await context.gate.precheck(caller, command)
     catalog = await context.catalog.get()
     named = _with_file_names(command, arguments, files)
@@ -164,7 +164,7 @@ async def run_again(
     """
     Start the command of an operation once more.
 
-    :raises ApiError: what it ran cannot be told from its record
+    :raises ApiError: what it ran cannot be read off its record
     :raises Forbidden: the caller may not run it, now
     """
     catalog = await context.catalog.get()

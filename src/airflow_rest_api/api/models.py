@@ -208,7 +208,7 @@ class CommandDetail(Model):
     help: str
     description: str | None
     effect: Effect
-    raised_by: dict[str, Effect] = Field(description="Arguments that make the effect a graver one.")
+    raised_by: dict[str, Effect] = Field(description="Arguments that raise the effect.")
     reveals_secrets: bool
     needs: list[str] = Field(description="What of Airflow's permissions it needs, in words.")
     allowed: bool = Field(description="Whether the caller may run it, on one object at least.")

@@ -39,7 +39,7 @@ from airflow_rest_api.api.models import (
     errors,
     event_stream,
 )
-from airflow_rest_api.api.sse import TICK, EventStream, Lease, event
+from airflow_rest_api.api.sse import TICK, EventStream, Subscription, event
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.errors import BadRequest, Forbidden, UnknownOperation, UnknownResultFile
 from airflow_rest_api.operations.model import Filter, State
@@ -57,7 +57,7 @@ _EVENT_ID = re.compile(r"\d{1,15}", re.ASCII)
 AT_ONCE = 256 * 1024
 """Bytes of output between two looks at whether the stream may go on."""
 PACE = 0.02
-"""Seconds in which output gathers after what was just sent: an event for each line helps nobody."""
+"""Seconds in which output gathers after what was just sent: one event for each line would be slower."""
 EVENTS = event_stream("`output`, `progress`, `gap` and `state` as they come, at last `end`.")
 CANCEL_WAIT = 5.0
 """Seconds that a cancel waits for the end of the command, when the client does not say."""
@@ -134,8 +134,8 @@ async def get_operation(
 ) -> Response:
     """Return an operation; with `Prefer: wait=N`, once it has ended or after N seconds."""
     await visible(context, caller, identifier)
-    wish = wishes(request, 0)
-    return answer_operation(request, await context.operations.wait(identifier, wish.wait), wish)
+    preferred = wishes(request, 0)
+    return answer_operation(request, await context.operations.wait(identifier, preferred.wait), preferred)
 
 
 @router.post(
@@ -154,9 +154,9 @@ async def cancel_operation(
     if not await context.gate.may_cancel(caller, operation):
         raise Forbidden(f"Only {operation.user} and administrators may end this command.")
     came = await context.operations.cancel(identifier, f"The command was cancelled by {caller.name}.")
-    wish = wishes(request, CANCEL_WAIT)
-    ended = await context.operations.wait(identifier, wish.wait)
-    return answer_operation(request, ended, wish, cancel=came)
+    preferred = wishes(request, CANCEL_WAIT)
+    ended = await context.operations.wait(identifier, preferred.wait)
+    return answer_operation(request, ended, preferred, cancel=came)
 
 
 @router.post(
@@ -259,24 +259,24 @@ async def follow_operation(
     position = _position(after if after is not None else last_event_id)
     await visible(context, caller, identifier)
     context.streams.check(caller.name)
-    lease = Lease(context.streams, caller, lambda one: visible(context, one, identifier))
-    events = _events(context, identifier, position, lease)
+    subscription = Subscription(context.streams, caller, lambda one: visible(context, one, identifier))
+    events = _events(context, identifier, position, subscription)
     return EventStream(context.streams, caller.name, events)
 
 
 async def _events(
-    context: Context, identifier: str, position: int, lease: Lease
+    context: Context, identifier: str, position: int, subscription: Subscription
 ) -> AsyncGenerator[str, None]:
     async with context.operations.follow(identifier) as followed:
         transcript, shown = followed.transcript, None
         known: dict[Stream, int] | None = None
-        while await lease.holds():
+        while await subscription.holds():
             version, ended, operation = transcript.version, transcript.ended, followed.operation
             blocks = transcript.since(position, AT_ONCE)
             if not operation.state.ended and (state := _state(operation)) != shown:
                 shown = state
                 yield event("state", as_json(OperationSummary.of(operation)))
-                lease.spoke()
+                subscription.sent()
             for block in blocks:
                 # Not before: of what another server runs, everything is still to come at first.
                 known = transcript.ends(position) if known is None else known
@@ -284,12 +284,12 @@ async def _events(
                     yield event("gap", {"stream": block.stream, "missing": missing})
                 yield _output(block)
                 position, known[block.stream] = block.seq, block.end
-                lease.spoke()
+                subscription.sent()
             if not blocks and ended:
                 if operation.state.ended:
                     yield event("end", as_json(OperationEnd.of(operation)), position)
                 return
-            if text := lease.heartbeat:
+            if text := subscription.heartbeat:
                 yield text
             if blocks:
                 await asyncio.sleep(PACE)

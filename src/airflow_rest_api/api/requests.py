@@ -38,7 +38,7 @@ LARGE = 64 * 1024
 T = TypeVar("T")
 
 
-async def read_aside(size: int, read: Callable[[], T], *, piece: bool = False) -> T:
+async def read_in_thread(size: int, read: Callable[[], T], *, piece: bool = False) -> T:
     """
     Return what a function makes of what a client sent, called in a thread of ours where that is long.
 
@@ -68,7 +68,7 @@ LONGEST_HEADERS = 8 * 1024
 """Bytes of the headers of one part: what reads them may take time with the square of their length."""
 
 _SLOW_CODECS = frozenset({"punycode", "idna"})
-"""Those of Python's that take time with the square of the length; nobody writes a form in them."""
+"""Those of Python's that take time with the square of the length, and no form is written in them."""
 
 
 class LastBoundary:
@@ -182,14 +182,14 @@ class BoundedParser(MultiPartParser):
             self._file_parts_to_write.clear()
             self._file_parts_to_finish.clear()
 
-        await read_aside(size, write, piece=True)
+        await read_in_thread(size, write, piece=True)
 
 
 async def read_multipart(
     headers: Headers, stream: AsyncIterator[bytes], *, files: int, fields: int, part: int
 ) -> FormData:
     """
-    Read a multipart body; whoever gets the form closes it.
+    Read a multipart body; the caller closes the form.
 
     :param files: that it may have
     :param fields: that it may have beside them
@@ -260,7 +260,7 @@ async def read_body(request: Request, limit: int) -> AsyncIterator[Body]:
     if not content.strip():
         yield Body()
     elif is_json:
-        yield Body(await read_aside(len(content), partial(_from_json, content)))
+        yield Body(await read_in_thread(len(content), partial(_from_json, content)))
     else:
         raise _other_type(kind, "JSON or multipart/form-data")
 

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.models import as_json, errors, event_stream
 from airflow_rest_api.api.services import ServiceBody, allowed_to_look
-from airflow_rest_api.api.sse import EventStream, Lease, event
+from airflow_rest_api.api.sse import EventStream, Subscription, event
 from airflow_rest_api.errors import BadRequest, NoLog, NoLogYet, Unavailable, UnknownService
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.services import logs
@@ -93,15 +93,15 @@ async def follow_log(
     position = after if after is not None else last_event_id
     offsets = _offsets(position) if position else await asyncio.to_thread(_begin, service, tail)
     context.streams.check(caller.name)
-    lease = Lease(context.streams, caller, lambda one: allowed_to_look(context, one))
-    return EventStream(context.streams, caller.name, _events(context, service, offsets, lease))
+    subscription = Subscription(context.streams, caller, lambda one: allowed_to_look(context, one))
+    return EventStream(context.streams, caller.name, _events(context, service, offsets, subscription))
 
 
 async def _events(
-    context: Context, service: Service, offsets: dict[str, int], lease: Lease
+    context: Context, service: Service, offsets: dict[str, int], subscription: Subscription
 ) -> AsyncGenerator[str, None]:
     turn = 0
-    while await lease.holds():
+    while await subscription.holds():
         ended = service.state.ended
         written = False
         for stream in logs.streams(service):
@@ -114,14 +114,14 @@ async def _events(
                 return
             for each in new:
                 written = True
-                lease.spoke()
+                subscription.sent()
                 yield each
         if ended and not written:
             with suppress(UnknownService, Unavailable):
                 seen = await context.services.get(service.id)
                 yield event("end", as_json(ServiceBody.of(seen)), _position(offsets))
             return
-        if text := lease.heartbeat:
+        if text := subscription.heartbeat:
             yield text
         if not written:
             await asyncio.sleep(TURN)

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
 from airflow_rest_api.admission import as_json
-from airflow_rest_api.api.requests import read_aside
+from airflow_rest_api.api.requests import read_in_thread
 from airflow_rest_api.asgi import takes_query
 from airflow_rest_api.errors import InvalidToken, NotAnAccessToken, NoUser, Revoked
 from airflow_rest_api.legacy.answer import Envelope
@@ -94,7 +94,7 @@ async def respond_aside(envelope: Envelope, size: int) -> Response:
     :param size: of what the client sent, which the envelope repeats
     """
     output = envelope.output if isinstance(envelope.output, dict) else {"": envelope.output}
-    return await read_aside(size + sum(map(len, output.values())), partial(respond, envelope))
+    return await read_in_thread(size + sum(map(len, output.values())), partial(respond, envelope))
 
 
 def respond(envelope: Envelope) -> Response:

@@ -8,7 +8,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.admission import aside
+from airflow_rest_api.admission import while_waiting
 from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files.child import worker
@@ -67,7 +67,7 @@ class DagReadiness:
                 return None
             self._begin(dag_id, deployed)
         # A request that is cancelled does not end the wait of the others.
-        with aside():
+        with while_waiting():
             return await asyncio.shield(self._waits[dag_id])
 
     async def import_error(self, dag_id: str) -> str | None:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.admission import aside
+from airflow_rest_api.admission import while_waiting
 from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.engine.job import Job
 from airflow_rest_api.errors import TooManyWaiting, Unavailable
@@ -114,14 +114,14 @@ class Reading:
     async def wait(self, identifier: str, seconds: float) -> Operation:
         """Return an operation once it has ended, or after ``seconds``."""
         if live := self._here(identifier):
-            with aside():
+            with while_waiting():
                 await live.until_ended(seconds)
             return live.look()
         found = await self._store.get(identifier)
         if found.state.ended or seconds <= 0:
             return found
         async with self._watcher.follow(identifier) as followed:
-            with aside():
+            with while_waiting():
                 await followed.until_ended(seconds)
         return await self._store.get(identifier)
 

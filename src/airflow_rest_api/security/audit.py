@@ -150,9 +150,9 @@ class Audit:
         self, caller: Caller, command: str, why: object, invocation: Invocation | None = None
     ) -> None:
         """
-        Record that somebody was not allowed to run a command.
+        Record that a user was not allowed to run a command.
 
-        :param why: what they were told
+        :param why: the answer they got
         :param invocation: None where they were refused before the arguments were looked at
         """
         extra: dict[str, Any] = {"state": "refused", "message": str(why), "address": caller.address}
@@ -164,7 +164,7 @@ class Audit:
             self._wake()
 
     def did(self, caller: Caller, what: str, **extra: Any) -> None:
-        """Record what somebody has done that was no command: `extra` says to what."""
+        """Record what a user has done that was no command: `extra` says to what."""
         self.record(_event(what, caller, {}, {**extra, "address": caller.address}))
 
     def record(self, event: Event) -> None:

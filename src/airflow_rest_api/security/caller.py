@@ -13,7 +13,7 @@ from airflow_rest_api.airflow.tokens import expires_at
 from airflow_rest_api.asgi import PAGES, STATIC
 
 if TYPE_CHECKING:
-    from airflow_rest_api.security.decision import UserPermissions
+    from airflow_rest_api.security.decision import PermissionSource
 
 SECONDS = 60.0
 """For how long: a token that was taken back meanwhile sees nothing but the list of commands."""
@@ -22,7 +22,7 @@ MOST = 1000
 """Tokens; the one that came longest ago is forgotten first."""
 
 WAIT = 1.0
-"""Seconds that a request of somebody remembered waits for the database."""
+"""Seconds that a request of a remembered user waits for the database."""
 
 COMMANDS = "/v2/commands"
 
@@ -32,7 +32,7 @@ class Remembered:
     Users by their token, of which a hash is kept.
 
     A user is remembered when Airflow has said who they are, and forgotten when it does not any more. That the
-    token has not expired is for whoever asks to see to.
+    token has not expired is for the caller to see to.
 
     :param clock: gives seconds, which only grow
     """
@@ -95,7 +95,7 @@ class Host(Protocol):
     async def is_admin(self, user: Any) -> bool:
         """Return whether a user may do everything."""
 
-    def permissions(self, user: Any) -> UserPermissions:
+    def permissions(self, user: Any) -> PermissionSource:
         """Return what a user may."""
 
     def trusted_origins(self) -> frozenset[str]:
@@ -114,7 +114,7 @@ class Caller:
         self._user = user
         self._token = token
         self._admin: bool | None = None
-        self._permissions: UserPermissions | None = None
+        self._permissions: PermissionSource | None = None
         self.name = host.user_name(user)
         self.address: str | None = None
         """Where the request came from, for the records."""
@@ -136,7 +136,7 @@ class Caller:
             self._admin = await self._host.is_admin(self._user)
         return self._admin
 
-    async def ask(self, question: Callable[[UserPermissions], T]) -> T:
+    async def ask(self, question: Callable[[PermissionSource], T]) -> T:
         """Return what a function finds out from the caller's permissions; each answer is asked for once."""
         if self._permissions is None:
             self._permissions = self._host.permissions(self._user)

@@ -60,7 +60,7 @@ class HeaderUser:
         if self._found:
             return
         if await self._load() is None:
-            log.error("The REST API plugin is off: %s names nobody who exists and is active", OPTION)
+            log.error("The REST API plugin is off: %s names no user who exists and is active", OPTION)
             raise Misconfigured
         self._found = True
 

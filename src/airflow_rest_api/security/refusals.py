@@ -43,7 +43,7 @@ class Refusals:
     Gathers refusals. The first of a kind is a row at once; those like it that follow within a minute, of the
     same user, for the same command, objects and reason, are one row with their number when that is over.
 
-    Not safe for several threads: whoever shares it has a lock.
+    Not safe for several threads: those who share it have a lock.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

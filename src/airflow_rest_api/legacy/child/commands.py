@@ -187,7 +187,7 @@ def trigger(arguments: Any) -> None:
     Run `airflow dags trigger` with the arguments of its parser.
 
     Without a date of the client's the run is for the moment of the request, as it was in 1.x: templates use
-    it, and a run of today's Airflow has none unless it is told. Its id shows the same moment. That moment is
+    it, and a run of today's Airflow has none unless it is given. Its id shows the same moment. That moment is
     a whole second, which clients keep, unless another run of the DAG has it.
 
     :raises Refused: the run id is one that Airflow is configured not to take
