@@ -113,7 +113,7 @@ class Server:
             find_places=lambda: Places(str(home), str(home / "logs"), "airflow-says"),
             **{"grace": 30, "every": 0.1, **values},
         )
-        self.services = Services(self.store, self.local, beats=beats)
+        self.services = Services(self.store, self.local, running_jobs=beats)
         self.upkeep = self.local.upkeep
 
     async def start(self, **values: Any) -> Service:
