@@ -208,7 +208,7 @@ def test_the_log_of_a_component_is_a_name_in_the_log_folder(context: Context) ->
 
 def test_components_are_argument_lists(context: Context) -> None:
     found = service(context, "api=worker&queues=a;b%20$(c)")
-    assert found.plan.argv == ("celery", "worker", "--queues=a;b $(c)")
+    assert found.plan.invocation.argv == ["celery", "worker", "--queues=a;b $(c)"]
     assert found.recorded.effect is Effect.SERVICE
 
 

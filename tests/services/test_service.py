@@ -34,7 +34,7 @@ from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.security.access import Permit
 from airflow_rest_api.services.kinds import KINDS
-from airflow_rest_api.services.launch import NOTHING, Launcher, Plan
+from airflow_rest_api.services.launch import NOTHING, Launcher, StartRequest
 from airflow_rest_api.services.local import Local
 from airflow_rest_api.services.model import Restart, Service
 from airflow_rest_api.services.service import Services
@@ -120,7 +120,7 @@ class Server:
         """Start a worker, wait for it, and return it."""
         line = {"argv": ["a", "b"], "masked": ["a", "b"]}
         line |= {name: values.pop(name) for name in ("argv", "masked", "values") if name in values}
-        plan = Plan(**{"kind": WORKER, "invocation": replace(NOTHING, **line), **values})
+        plan = StartRequest(**{"kind": WORKER, "invocation": replace(NOTHING, **line), **values})
         service, _ = await self.services.start(plan, permit("zoe"))
         await self.services.wait(service.id, 60)
         return await self.get(service)
@@ -218,7 +218,7 @@ def test_a_start_that_is_refused_leaves_its_reason(tmp_path: Path) -> None:
 def test_the_same_runs_once_however_many_ask_at_the_same_time(tmp_path: Path) -> None:
     async def work() -> None:
         async with serving(tmp_path) as server:
-            plan = Plan(WORKER)
+            plan = StartRequest(WORKER)
             starts = [server.services.start(plan, permit("zoe")) for _ in range(6)]
             outcomes = await asyncio.gather(*starts, return_exceptions=True)
             refusals = [one for one in outcomes if isinstance(one, AlreadyRunning)]
@@ -275,7 +275,7 @@ def test_a_start_that_the_end_of_the_api_server_has_cut_off_is_found_out_about(t
     async def first() -> str:
         engine = own_engine(f"sqlite:///{tmp_path / 'test.db'}")
         server = Server(Database(lambda: engine), tmp_path, StandInOperations(OBEYS))
-        service, _ = await server.services.start(Plan(WORKER), permit("zoe"))
+        service, _ = await server.services.start(StartRequest(WORKER), permit("zoe"))
         for _ in range(600):
             if list((tmp_path / "rest_api").rglob("status.json")):
                 break

@@ -28,7 +28,7 @@ from airflow_rest_api.errors import BadArgument, BadRequest, Forbidden, UnknownC
 from airflow_rest_api.security.decision import Attempt, granted
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.services.kinds import KINDS, LOG_SERVER, MANAGED, Kind
-from airflow_rest_api.services.launch import Plan
+from airflow_rest_api.services.launch import StartRequest
 from airflow_rest_api.services.model import Restart
 from airflow_rest_api.services.status import State
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.airflow.jobs import AirflowJob
     from airflow_rest_api.operations.model import Key, Operation
     from airflow_rest_api.security.caller import Caller
-    from airflow_rest_api.services.reconcile import Seen
+    from airflow_rest_api.services.reconcile import ServiceView
 
 
 class StartBody(Model):
@@ -124,7 +124,7 @@ class ServiceBody(Model):
     airflow: JobBody | None = Field(description="What Airflow knows of it.")
 
     @classmethod
-    def of(cls, seen: Seen) -> ServiceBody:
+    def of(cls, seen: ServiceView) -> ServiceBody:
         """Return the body for a component."""
         service, job = seen.service, seen.job
         return cls(
@@ -207,7 +207,7 @@ async def launch_service(
     if own_port and port is not None:
         raise BadArgument(str(kind.port), f"argument {kind.port}: this API server itself listens on {port}")
     permit = await context.gate.authorize(caller, invocation)
-    plan = Plan(kind, invocation, restart=body.restart, another=body.another)
+    plan = StartRequest(kind, invocation, restart=body.restart, another=body.another)
     _, operation = await context.services.start(plan, permit, key=key)
     return operation
 
@@ -219,7 +219,9 @@ async def allowed_to_look(context: Context, caller: Caller) -> None:
     raise Forbidden(f"You may not see components: that takes {POWER}.")
 
 
-async def allowed_to_steer(context: Context, caller: Caller, identifier: str, *, again: bool = False) -> Seen:
+async def allowed_to_steer(
+    context: Context, caller: Caller, identifier: str, *, again: bool = False
+) -> ServiceView:
     """
     Return a component that the caller may stop or, with `again`, start with its arguments.
 

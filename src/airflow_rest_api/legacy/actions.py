@@ -11,7 +11,7 @@ from airflow_rest_api.commands import policy
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.legacy.model import LegacyRequest
 from airflow_rest_api.security.decision import Attempt
-from airflow_rest_api.services.launch import Plan
+from airflow_rest_api.services.launch import StartRequest
 
 RECORDED = ("dag_id", "task_id", "run_id")
 """The arguments that the records of what was done have columns for."""
@@ -106,7 +106,7 @@ class StartService(LegacyWork):
     """A component is started, and goes on after the request."""
 
     _: KW_ONLY
-    plan: Plan
+    plan: StartRequest
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ NOTHING = Invocation(Command((LOG_SERVER,), "", None, (), Effect.SERVICE), [], {
 
 
 @dataclass(frozen=True)
-class Plan:
+class StartRequest:
     """
     A component to be started, as a client asks for it.
 
@@ -83,8 +83,8 @@ class Plan:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, service: Service) -> Plan:
-        """Return the plan to start a service, which has no secrets, as it was started before."""
+    def of(cls, service: Service) -> StartRequest:
+        """Return the request to start a service, which has no secrets, as it was started before."""
         argv = list(service.argv)
         return cls(
             KINDS[service.kind],
@@ -108,7 +108,7 @@ class Launcher:
         self._pauses = pauses
 
     async def launch(
-        self, service: Service, plan: Plan, here: Places, permit: Permit, *, grace: float, **more: Any
+        self, service: Service, plan: StartRequest, here: Places, permit: Permit, *, grace: float, **more: Any
     ) -> Operation:
         """Begin to start a service; return the operation that does."""
         # A name of its own: run again like a command, the component would end with its operation.
@@ -134,7 +134,7 @@ class Launcher:
         more = None if printed and operation.quotes else operation.message
         return "\n".join(filter(None, (printed, more))) or "The start has failed."
 
-    def _order(self, service: Service, plan: Plan, here: Places, grace: float, user: str) -> Order:
+    def _order(self, service: Service, plan: StartRequest, here: Places, grace: float, user: str) -> Order:
         argv, shown = list(plan.invocation.argv), list(plan.invocation.masked)
         return Order(
             kind=service.kind,

@@ -23,7 +23,7 @@ from airflow_rest_api.periodic import Periodic
 from airflow_rest_api.security.access import Gate
 from airflow_rest_api.services import reconcile
 from airflow_rest_api.services.kinds import KINDS
-from airflow_rest_api.services.launch import Launcher, Plan
+from airflow_rest_api.services.launch import Launcher, StartRequest
 from airflow_rest_api.services.model import DesiredState, Service
 from airflow_rest_api.services.start import HOME
 from airflow_rest_api.services.status import State
@@ -147,7 +147,7 @@ class Local:
         self._orphans = Orphans(grace)
         self._starts: dict[str, asyncio.Task[None]] = {}
         self._last_seen: datetime | None = None
-        self._lately = timedelta(seconds=2 * grace + 60)
+        self._recently = timedelta(seconds=2 * grace + 60)
         self._rounds = 0
         self.upkeep = Periodic("Looking after the services of this machine", every, self._look_after)
         self.host = socket.gethostname()
@@ -171,7 +171,7 @@ class Local:
         changed = await self._store.change(service, **found)
         return changed or await self._store.get(service.id)
 
-    async def launch(self, service: Service, plan: Plan, permit: Permit, **more: Any) -> Operation:
+    async def launch(self, service: Service, plan: StartRequest, permit: Permit, **more: Any) -> Operation:
         """Begin to start a component whose row is there; `more` is for the operation that does it."""
         here = await self.places()
         operation = await self._launcher.launch(service, plan, here, permit, grace=self._grace, **more)
@@ -213,7 +213,7 @@ class Local:
         """Look after the services of this machine once."""
         moment = now()
         living = False
-        for found in await self._store.due(self.host, moment - self._lately):
+        for found in await self._store.due(self.host, moment - self._recently):
             service = await self.look(found)
             if self.is_mine(service):
                 living = living or not service.state.ended
@@ -277,7 +277,7 @@ class Local:
         if changed is not None:
             try:
                 await self.launch(
-                    changed, Plan.of(changed), Gate.standing(service.desired_by or service.user)
+                    changed, StartRequest.of(changed), Gate.standing(service.desired_by or service.user)
                 )
             except (Busy, TooManyWaiting, Unavailable, asyncio.CancelledError) as error:
                 # For the next round, here or on another API server of this host.

@@ -101,7 +101,7 @@ def _moment(seconds: float | None) -> datetime | None:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ServiceView:
     """
     A component as it is shown.
 
@@ -113,7 +113,7 @@ class Seen:
     managed: bool = True
 
 
-def paired(services: Sequence[Service], beats: Iterable[AirflowJob]) -> list[Seen]:
+def paired(services: Sequence[Service], beats: Iterable[AirflowJob]) -> list[ServiceView]:
     """Return our services with their jobs, and after them the jobs of components that others have started."""
     left = {beat.id: beat for beat in beats}
     found: dict[str, AirflowJob] = {}
@@ -131,8 +131,8 @@ def paired(services: Sequence[Service], beats: Iterable[AirflowJob]) -> list[See
             # Of a start before the last one, or of a component that has ended without saying so.
             if found.get(service.id) is beat or _ended_before(service, beat):
                 del left[beat.id]
-    ours = [Seen(service, found.get(service.id)) for service in services]
-    return [*ours, *(Seen(_stranger(beat), beat, managed=False) for beat in left.values())]
+    ours = [ServiceView(service, found.get(service.id)) for service in services]
+    return [*ours, *(ServiceView(_stranger(beat), beat, managed=False) for beat in left.values())]
 
 
 def _during(service: Service, beat: AirflowJob) -> bool:

@@ -22,10 +22,10 @@ from airflow_rest_api.errors import (
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.services import logs
 from airflow_rest_api.services.kinds import BY_JOB_TYPE
-from airflow_rest_api.services.launch import Plan, check_free
+from airflow_rest_api.services.launch import StartRequest, check_free
 from airflow_rest_api.services.local import Local, folder_for, now
 from airflow_rest_api.services.model import DesiredState, Service, identity_of
-from airflow_rest_api.services.reconcile import Seen, paired
+from airflow_rest_api.services.reconcile import ServiceView, paired
 from airflow_rest_api.services.start import log_name
 from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore, Taken
@@ -62,7 +62,7 @@ class Services:
         self.local = local
         self._beats = beats
 
-    async def start(self, plan: Plan, permit: Permit, **more: Any) -> tuple[Service, Operation]:
+    async def start(self, plan: StartRequest, permit: Permit, **more: Any) -> tuple[Service, Operation]:
         """
         Start a component on this machine; return at once, when its start has begun.
 
@@ -86,14 +86,14 @@ class Services:
         """Return the service that an operation has started; raise UnknownService."""
         return await self.local.look(await self._store.of_operation(operation))
 
-    async def get(self, identifier: str) -> Seen:
+    async def get(self, identifier: str) -> ServiceView:
         """Return a component as it is now, with what Airflow knows of it; raise UnknownService."""
         for seen in await self.list():
             if seen.service.id == identifier:
                 return await asyncio.to_thread(_with_last_lines, seen)
         raise UnknownService
 
-    async def list(self) -> list[Seen]:
+    async def list(self) -> list[ServiceView]:
         """Return all services as they are now, and the components that others have started."""
         services = [await self.local.look(service) for service in await self._store.everything()]
         return paired(services, await ask(self._beats, tuple(BY_JOB_TYPE)))
@@ -172,7 +172,7 @@ class Services:
                     await self.local.grant(changed)
                 return
 
-    def _new(self, plan: Plan, user: str, here: Places) -> Service:
+    def _new(self, plan: StartRequest, user: str, here: Places) -> Service:
         identifier = new_id()
         host, place = self.local.host, self.local.place
         same = identity_of(host, place, plan.kind.name, plan.kind.identify(plan.invocation.values))
@@ -209,7 +209,7 @@ class Services:
                 await self.local.refuse_if_living(taken.service)
         raise AlreadyRunning("The same is being started and stopped by others right now.", service.id)
 
-    async def _refuse_unmanaged(self, plan: Plan, service: Service) -> None:
+    async def _refuse_unmanaged(self, plan: StartRequest, service: Service) -> None:
         """Refuse what runs here already without us, as far as Airflow can tell one from another."""
         if plan.kind.job_type is None or any(plan.kind.identify(plan.invocation.values)):
             return
@@ -222,7 +222,7 @@ class Services:
                 raise AlreadyRunning(f"A {what}: job {job.id} of Airflow.", seen.service.id)
 
 
-def _with_last_lines(seen: Seen) -> Seen:
+def _with_last_lines(seen: ServiceView) -> ServiceView:
     """Return a component that has failed with the end of its log: it is read, and not recorded."""
     service = seen.service
     if service.state is not State.FAILED:
