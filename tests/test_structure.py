@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
@@ -36,11 +37,23 @@ WEB = ("api", "legacy", "security", "web")
 LONGEST = 450
 """Lines of a module."""
 
+OLD_WORDS = (
+    "aside beat beats bury conduct conductor door doors ear hears heard heart house keeper knock lately "
+    "lease letter mouth nobody seal sealed sealing signs somebody stretch vain whoever wish wishes"
+)
+RETIRED = frozenset(OLD_WORDS.split())
+"""Words that the names of the code once had, and what the field calls otherwise."""
+
 # What does not hold yet, each with the reason; empty when it does.
 UPWARD: dict[tuple[str, str], str] = {}
 CIRCLES: dict[str, str] = {}
 OF_A_FRAMEWORK: dict[str, str] = {
     "asgi": "the one answer that the lowest modules give: an error; imported when it is made",
+}
+WORDS: dict[str, str] = {
+    "beat": "heartbeats of Airflow's jobs, and of servers",
+    "beats": "the same",
+    "lately": "of the supervisors' rounds",
 }
 TWICE: dict[str, str] = {}
 
@@ -81,6 +94,15 @@ def test_no_class_shares_its_name() -> None:
     assert {name: found for name, found in classes().items() if len(found) > 1 and name not in TWICE} == {}
 
 
+def test_names_have_no_retired_word() -> None:
+    found = defaultdict(set)
+    for module, path in modules().items():
+        for name in (module, *defined_names(path)):
+            for word in words(name) & RETIRED - WORDS.keys():
+                found[word].add(f"{module}: {name}")
+    assert found == {}
+
+
 def test_no_module_is_too_long() -> None:
     lengths = {module: len(path.read_text("utf-8").splitlines()) for module, path in modules().items()}
     assert {module: lines for module, lines in lengths.items() if lines > LONGEST} == {}
@@ -91,6 +113,24 @@ def test_what_is_excused_is_still_the_case() -> None:
     assert set(UPWARD) <= {(module, imported) for module in modules() for imported in imports(module)}
     assert CIRCLES.keys() | OF_A_FRAMEWORK.keys() <= modules().keys()
     assert TWICE.keys() <= {name for name, found in classes().items() if len(found) > 1}
+
+
+def words(name: str) -> set[str]:
+    """Return the words of a name, in snake or camel case."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
+
+
+def defined_names(path: Path) -> Iterator[str]:
+    """Yield the names that a module gives to classes, functions, parameters, variables and attributes."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The application factory: all rooms put together."""
+"""The application factory: all packages put together, and what works beside the requests."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ GRACE = 5.0
 
 class Upkeep:
     """
-    Beats, cleans up, and ends everything when the server stops.
+    Sends heartbeats, cleans up, and ends everything when the server stops.
 
     A server that stops waits for the answers it still owes before it tells us (uvicorn's graceful shutdown).
     A stream of events, or the answer to a long command, would hold it up until its patience ends, which

@@ -237,7 +237,7 @@ def test_what_was_left_out_is_said_in_the_log_and_in_a_row(
         refusals(audit, 1, user)
     audit.close()
 
-    [said] = [row for row in table.rows if row.owner == refusing.NOBODY]
+    [said] = [row for row in table.rows if row.owner == refusing.NO_USER]
     assert "15 refusals are in no row" in said.extra["message"]
     assert [record.getMessage() for record in caplog.records] == [
         "15 refusals were left out of the event log: too many at a time"

@@ -1,4 +1,4 @@
-"""An operation as an answer."""
+"""An operation as an answer: how long it is waited for (Prefer), and once for a request sent twice."""
 
 from __future__ import annotations
 
@@ -155,21 +155,21 @@ def preference(headers: Iterable[str], default: float) -> Preference:
     return Preference(default)
 
 
-def wishes(request: Request, default: float) -> Preference:
+def preference_of(request: Request, default: float) -> Preference:
     """Return how long the client wants to wait."""
     return preference(request.headers.getlist("prefer"), default)
 
 
 def leaves(context: Context, request: Request) -> bool:
     """Return whether the client does not wait at all."""
-    return wishes(request, context.settings.default_wait).wait <= 0
+    return preference_of(request, context.settings.default_wait).wait <= 0
 
 
 async def answer_run(
     context: Context, request: Request, operation: Operation, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Wait as long as the client wants to, and answer with the operation, or with the file it asked for."""
-    preferred = wishes(request, context.settings.default_wait)
+    preferred = preference_of(request, context.settings.default_wait)
     operation = await context.operations.wait(operation.id, preferred.wait)
     if operation.refused is not None:
         raise RefusedByCommand(operation.refused, id=operation.id)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
-from airflow_rest_api.api.answers import answer_operation, wishes
+from airflow_rest_api.api.answers import answer_operation, preference_of
 from airflow_rest_api.api.models import Model
 from airflow_rest_api.commands.model import Invocation
 from airflow_rest_api.dag_files.grants import COMMANDS, command_of
@@ -198,7 +198,7 @@ async def answer(
 
     :raises ApiError: it has ended, and what it was asked for cannot be done
     """
-    preference = wishes(request, context.settings.default_wait)
+    preference = preference_of(request, context.settings.default_wait)
     operation = await context.operations.wait(operation.id, preference.wait)
     if (problem := refusal(operation)) is not None:
         raise problem

@@ -1,4 +1,4 @@
-"""From a request to a running command."""
+"""From a request, or the record of an operation, to a running command."""
 
 from __future__ import annotations
 

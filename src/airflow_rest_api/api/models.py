@@ -1,4 +1,4 @@
-"""What the API answers with."""
+"""What the API answers with, for its routes and for the OpenAPI document."""
 
 from __future__ import annotations
 

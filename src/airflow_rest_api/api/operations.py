@@ -1,4 +1,4 @@
-"""Operations: see them, wait for them, end them, run them again, fetch what they printed and wrote."""
+"""Operations: see, wait for, end and repeat them, follow and fetch what they print and write."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from airflow_rest_api.api.answers import (
     key_of,
     leaves,
     once,
-    wishes,
+    preference_of,
 )
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.launch import run_again
@@ -134,7 +134,7 @@ async def get_operation(
 ) -> Response:
     """Return an operation; with `Prefer: wait=N`, once it has ended or after N seconds."""
     await visible(context, caller, identifier)
-    preferred = wishes(request, 0)
+    preferred = preference_of(request, 0)
     return answer_operation(request, await context.operations.wait(identifier, preferred.wait), preferred)
 
 
@@ -154,7 +154,7 @@ async def cancel_operation(
     if not await context.gate.may_cancel(caller, operation):
         raise Forbidden(f"Only {operation.user} and administrators may end this command.")
     came = await context.operations.cancel(identifier, f"The command was cancelled by {caller.name}.")
-    preferred = wishes(request, CANCEL_WAIT)
+    preferred = preference_of(request, CANCEL_WAIT)
     ended = await context.operations.wait(identifier, preferred.wait)
     return answer_operation(request, ended, preferred, cancel=came)
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
-from airflow_rest_api.api.answers import Preference, answer_model, key_of, once, wishes
+from airflow_rest_api.api.answers import Preference, answer_model, key_of, once, preference_of
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.models import (
     IDEMPOTENCY_KEY,
@@ -316,11 +316,11 @@ async def start_service(request: Request, context: ContextDep, caller: CallerDep
         context, key, lambda key: launch_service(context, caller, body, port=_own_port(request), key=key)
     )
     service = await context.services.of_operation(operation.id)
-    wish = wishes(request, START_WAIT)
-    await context.services.wait(service.id, wish.wait)
+    preferred = preference_of(request, START_WAIT)
+    await context.services.wait(service.id, preferred.wait)
     seen = await context.services.get(service.id)
     location = f"{root_path(request.scope)}/v2/services/{service.id}"
-    return answer_model(ServiceBody.of(seen), 201, {**wish.headers, **headers, "Location": location})
+    return answer_model(ServiceBody.of(seen), 201, {**preferred.headers, **headers, "Location": location})
 
 
 @router.get("", response_model=ServiceList, operation_id="list_services", responses=errors(400))
@@ -371,9 +371,9 @@ async def stop_service(identifier: str, request: Request, context: ContextDep, c
     await context.services.stop(identifier, user=caller.name, force=force)
     if not seen.service.state.ended:
         context.audit.did(caller, "services stop", **_about(seen.service), force=force)
-    wish = wishes(request, STOP_WAIT)
-    await context.services.wait(identifier, wish.wait, ended=True)
-    return await _answer(context, identifier, wish, ended=True)
+    preferred = preference_of(request, STOP_WAIT)
+    await context.services.wait(identifier, preferred.wait, ended=True)
+    return await _answer(context, identifier, preferred, ended=True)
 
 
 @router.post(
@@ -391,9 +391,9 @@ async def restart_service(
     seen = await allowed_to_steer(context, caller, identifier, again=True)
     await context.services.restart(identifier, user=caller.name)
     context.audit.did(caller, "services restart", **_about(seen.service))
-    wish = wishes(request, START_WAIT)
-    await context.services.wait(identifier, wish.wait)
-    return await _answer(context, identifier, wish)
+    preferred = preference_of(request, START_WAIT)
+    await context.services.wait(identifier, preferred.wait)
+    return await _answer(context, identifier, preferred)
 
 
 @router.delete("/{identifier}", status_code=204, operation_id="forget_service", responses=errors(404, 409))
@@ -406,11 +406,13 @@ async def forget_service(identifier: str, context: ContextDep, caller: CallerDep
     return Response(status_code=204)
 
 
-async def _answer(context: Context, identifier: str, wish: Preference, *, ended: bool = False) -> Response:
+async def _answer(
+    context: Context, identifier: str, preferred: Preference, *, ended: bool = False
+) -> Response:
     seen = await context.services.get(identifier)
     state = seen.service.state
     done = state.ended or (state is State.RUNNING and not ended)
-    return answer_model(ServiceBody.of(seen), 200 if done else 202, wish.headers)
+    return answer_model(ServiceBody.of(seen), 200 if done else 202, preferred.headers)
 
 
 def _about(service: Any) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def not_let_in(problem: ApiError) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     return as_json(None, Envelope(problem.status, problem.message, _now()).document())
 
 
-async def respond_aside(envelope: Envelope, size: int) -> Response:
+async def respond_in_thread(envelope: Envelope, size: int) -> Response:
     """
     Return an envelope as the answer to a request, made in a thread where that is long.
 

@@ -1,4 +1,4 @@
-"""Who may run what, and see what."""
+"""Who may run what, and see what: the options, the gate, and the permit without which nothing begins."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.security.decision import PermissionSource
 
 
-SAYS_SOMETHING = re.compile(r"[^*?\s]")
+_SAYS_SOMETHING = re.compile(r"[^*?\s]")
 
 
 class Switches:
@@ -73,7 +73,7 @@ class Switches:
             return "run_dag_code"
         enabling = self._enabled
         if command.off_until_named(given):
-            enabling = [glob for glob in enabling if SAYS_SOMETHING.search(glob)]
+            enabling = [glob for glob in enabling if _SAYS_SOMETHING.search(glob)]
         return None if _matches(enabling, names) else "enabled_commands"
 
     def setting(self, option: str, command: Command) -> str:

@@ -1,4 +1,4 @@
-"""Who did what: each command that is no plain read, and each refusal, in Airflow's own event log."""
+"""Who did what, in Airflow's event log: what is no plain read, and each refusal. And its access log."""
 
 from __future__ import annotations
 

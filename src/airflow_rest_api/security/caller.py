@@ -1,4 +1,4 @@
-"""The user behind a request."""
+"""The user behind a request, and who was let in a moment ago."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The token that every client may be asked for, beside its own credentials."""
+"""The shared header token: every client may be asked for it, and it alone may act as one user."""
 
 from __future__ import annotations
 

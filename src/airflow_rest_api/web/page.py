@@ -1,4 +1,4 @@
-"""The page itself: a frame that the modules fill; it holds nothing of Airflow's but versions and a name."""
+"""The page: a frame that its modules fill, their files, and the way to Airflow's login and back."""
 
 from __future__ import annotations
 
