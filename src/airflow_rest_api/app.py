@@ -16,7 +16,7 @@ from airflow_rest_api import __version__, private_folders
 from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow import permissions
 from airflow_rest_api.airflow.accounts import Accounts
-from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, Airflow3
+from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, AirflowAuth
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
 from airflow_rest_api.airflow.keys import FernetCipher
 from airflow_rest_api.airflow.warm import HOOKS
@@ -201,7 +201,7 @@ def create_app(
     app.add_middleware(BodyDeadline, seconds=settings.body_timeout)
     app.add_middleware(
         Guard,
-        host=host or Airflow3(),
+        host=host or AirflowAuth(),
         authenticators={LEGACY: LegacyCredentials(token.name, token.expected)},
         header_token=token,
         header_user=app.state.header_user,

@@ -8,26 +8,26 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.airflow import expressions, permissions
-from airflow_rest_api.airflow.permissions import ANY, UserPermissions, resource_of
+from airflow_rest_api.airflow.permissions import ANY, Permissions, resource_of
 from airflow_rest_api.commands.needs import POWERS
 from tests.airflow.variables import airflow_in
 from tests.databases import KINDS
 from tests.standin import auth_manager
 
 
-def simple(role: str) -> UserPermissions:
+def simple(role: str) -> Permissions:
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
-    return UserPermissions(auth_manager(), SimpleAuthManagerUser(username=role, role=role.upper()))
+    return Permissions(auth_manager(), SimpleAuthManagerUser(username=role, role=role.upper()))
 
 
-def fab(*permissions: tuple[str, str]) -> UserPermissions:
+def fab(*permissions: tuple[str, str]) -> Permissions:
     from airflow.providers.fab.auth_manager.fab_auth_manager import FabAuthManager
     from airflow.providers.fab.auth_manager.models import User
 
     user = User(id=1, username="someone", active=True)
     user._perms = set(permissions) or {("can_read", "Website")}
-    return UserPermissions(FabAuthManager(), user)
+    return Permissions(FabAuthManager(), user)
 
 
 class Other:
@@ -84,7 +84,7 @@ def test_only_flask_appbuilder_can_grant_a_power(power: str):
     assert not fab(("can_read", resource_of(power))).may("power", "PUT", power, None)
     # It lets every viewer pass what it calls a custom view.
     assert not simple("op").may("power", "PUT", power, None)
-    assert not UserPermissions(Other(), object()).may("power", "PUT", power, None)
+    assert not Permissions(Other(), object()).may("power", "PUT", power, None)
 
 
 def test_one_dag_is_not_every_dag_with_flask_appbuilder():
@@ -106,15 +106,15 @@ def test_users_and_roles_are_flask_appbuilders():
 
 @pytest.mark.usefixtures("existing")
 def test_the_rules_of_another_auth_manager_can_make_exceptions():
-    assert not UserPermissions(Other("a", "b"), object()).may("DAG", "GET", None, None)
-    assert not UserPermissions(Other("a", ANY), object()).may("DAG", "GET", None, None)
-    assert UserPermissions(Other("a", "b", ANY), object()).may("DAG", "GET", None, None)
-    assert UserPermissions(Other("a"), object()).may("DAG", "GET", None, "a")
-    assert UserPermissions(Other("a"), object()).blocking
+    assert not Permissions(Other("a", "b"), object()).may("DAG", "GET", None, None)
+    assert not Permissions(Other("a", ANY), object()).may("DAG", "GET", None, None)
+    assert Permissions(Other("a", "b", ANY), object()).may("DAG", "GET", None, None)
+    assert Permissions(Other("a"), object()).may("DAG", "GET", None, "a")
+    assert Permissions(Other("a"), object()).blocking
 
 
 def test_an_auth_manager_that_fails_has_answered_no(caplog: pytest.LogCaptureFixture):
-    failing = UserPermissions(Other(), object())
+    failing = Permissions(Other(), object())
     with caplog.at_level(logging.ERROR):
         assert not failing.may("pool", "GET", None, "a")
         assert not failing.may("pool", "GET", None, "a")
@@ -139,14 +139,14 @@ def test_a_team_decides_where_there_are_teams(monkeypatch: pytest.MonkeyPatch):
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
     monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
-    monkeypatch.setattr(UserPermissions, "_team_of", lambda self, resource, name: {"a": "blue"}.get(name))
+    monkeypatch.setattr(Permissions, "_team_of", lambda self, resource, name: {"a": "blue"}.get(name))
     monkeypatch.setattr(permissions, "_existing", lambda resource: ["a"])
     blue = SimpleAuthManagerUser(username="x", role="OP", teams=["blue"])
     red = SimpleAuthManagerUser(username="x", role="OP", teams=["red"])
-    assert UserPermissions(auth_manager(), blue).may("pool", "PUT", None, "a")
-    assert not UserPermissions(auth_manager(), red).may("pool", "PUT", None, "a")
-    monkeypatch.setattr(UserPermissions, "names", lambda self, resource, method: frozenset())
-    assert not UserPermissions(auth_manager(), red).may("pool", "PUT", None, None)
+    assert Permissions(auth_manager(), blue).may("pool", "PUT", None, "a")
+    assert not Permissions(auth_manager(), red).may("pool", "PUT", None, "a")
+    monkeypatch.setattr(Permissions, "names", lambda self, resource, method: frozenset())
+    assert not Permissions(auth_manager(), red).may("pool", "PUT", None, None)
 
 
 class ByKey:
@@ -168,14 +168,14 @@ def test_a_name_that_the_database_takes_for_another_needs_the_permission_on_that
         same = kind == "mariadb"
         for key in ("db_password", "DB_Password", "db_pässword", "db_password "):
             wanted, other = (
-                UserPermissions(ByKey(key), object()),
-                UserPermissions(ByKey("db_password"), object()),
+                Permissions(ByKey(key), object()),
+                Permissions(ByKey("db_password"), object()),
             )
             assert wanted.may("variable", "GET", None, key) is (key == "db_password" or not same), key
             assert other.may("variable", "GET", None, key) is (key == "db_password"), key
-        both = UserPermissions(ByKey("DB_Password", "db_password"), object())
+        both = Permissions(ByKey("DB_Password", "db_password"), object())
         assert both.may("variable", "PUT", None, "DB_Password")
-        assert UserPermissions(ByKey("new"), object()).may("variable", "POST", None, "new")
+        assert Permissions(ByKey("new"), object()).may("variable", "POST", None, "new")
 
 
 @pytest.mark.airflow
@@ -184,4 +184,4 @@ def test_what_cannot_be_looked_up_is_not_allowed(monkeypatch: pytest.MonkeyPatch
         raise ValueError
 
     monkeypatch.setattr(permissions, "_stored", fails)
-    assert not UserPermissions(ByKey("a"), object()).may("variable", "GET", None, "a")
+    assert not Permissions(ByKey("a"), object()).may("variable", "GET", None, "a")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.airflow.auth import Airflow3
+from airflow_rest_api.airflow.auth import AirflowAuth
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Argument, Command, Effect
 from airflow_rest_api.commands.needs import Ask, Resource
@@ -281,7 +281,7 @@ def test_a_refusal_names_what_is_missing_and_nothing_runs():
 
 def test_the_decision_costs_well_below_a_millisecond():
     auth_manager()
-    host, gate = Airflow3(), Gate()
+    host, gate = AirflowAuth(), Gate()
     user = _user("user")
     pause = attempt("dags pause", dag_id="a")
 
@@ -312,7 +312,7 @@ def _user(role: str) -> Any:
 def test_who_may_nothing_is_refused_by_the_gate(role: str):
     auth_manager()
     with pytest.raises(Forbidden):
-        asyncio.run(Gate().check(Caller(Airflow3(), _user(role)), [attempt("dags pause", dag_id="a")]))
+        asyncio.run(Gate().check(Caller(AirflowAuth(), _user(role)), [attempt("dags pause", dag_id="a")]))
 
 
 def off(name: str, given: tuple[str, ...] = (), **options: object) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.airflow.auth import Airflow3
+from airflow_rest_api.airflow.auth import AirflowAuth
 from airflow_rest_api.airflow.tokens import expires_at, unverified
 from airflow_rest_api.errors import InvalidToken, Revoked, Unavailable
 from airflow_rest_api.security.caller import MOST, SECONDS, Caller, Remembered, needs_no_database
@@ -14,7 +14,7 @@ from tests.standin import auth_manager, bearer, prints, serving, token
 
 def caller(text: str) -> Caller:
     auth_manager()
-    host = Airflow3()
+    host = AirflowAuth()
     return Caller(host, asyncio.run(host.user(text)), text)
 
 
@@ -90,16 +90,16 @@ def test_everything_else_needs_one(path: str):
 
 
 def test_while_nobody_can_be_asked_the_commands_are_still_listed(monkeypatch: pytest.MonkeyPatch):
-    user = Airflow3.user
+    user = AirflowAuth.user
     silent = False
 
-    async def asked(self: Airflow3, token: str) -> Any:
+    async def asked(self: AirflowAuth, token: str) -> Any:
         if silent:
             await asyncio.sleep(0)
             raise Unavailable
         return await user(self, token)
 
-    monkeypatch.setattr(Airflow3, "user", asked)
+    monkeypatch.setattr(AirflowAuth, "user", asked)
     with serving(prints()) as (client, _):
         headers = bearer("admin")
         assert client.get("/v2/commands", headers=headers).status_code == 200
@@ -117,15 +117,15 @@ def test_while_nobody_can_be_asked_the_commands_are_still_listed(monkeypatch: py
 
 
 def test_a_token_that_was_taken_back_is_forgotten_at_once(monkeypatch: pytest.MonkeyPatch):
-    user = Airflow3.user
+    user = AirflowAuth.user
     how: list[type[Exception]] = []
 
-    async def asked(self: Airflow3, token: str) -> Any:
+    async def asked(self: AirflowAuth, token: str) -> Any:
         if how:
             raise how[0]("no")
         return await user(self, token)
 
-    monkeypatch.setattr(Airflow3, "user", asked)
+    monkeypatch.setattr(AirflowAuth, "user", asked)
     with serving(prints()) as (client, _):
         headers = bearer("admin")
         assert client.get("/v2/commands", headers=headers).status_code == 200

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_rest_api import processes
-from airflow_rest_api.airflow.jobs import Beat
+from airflow_rest_api.airflow.jobs import AirflowJob
 from airflow_rest_api.services import reconcile
 from airflow_rest_api.services.model import DesiredState, Service
 from airflow_rest_api.services.reconcile import paired
@@ -154,9 +154,9 @@ def at(seconds: float) -> datetime:
     return MOMENT + timedelta(seconds=seconds)
 
 
-def beat(identifier: int, started: float, kind: str = "SchedulerJob", **values: object) -> Beat:
+def beat(identifier: int, started: float, kind: str = "SchedulerJob", **values: object) -> AirflowJob:
     known = {"state": "running", "hostname": "here", "latest_heartbeat": MOMENT, "healthy": True, **values}
-    return Beat(id=identifier, type=kind, started_at=at(started), **known)  # type: ignore[arg-type]
+    return AirflowJob(id=identifier, type=kind, started_at=at(started), **known)  # type: ignore[arg-type]
 
 
 def scheduler(created: float, **values: object) -> Service:

@@ -20,7 +20,7 @@ import pytest
 
 from airflow_rest_api import processes
 from airflow_rest_api.airflow.installation import Places
-from airflow_rest_api.airflow.jobs import Beat
+from airflow_rest_api.airflow.jobs import AirflowJob
 from airflow_rest_api.errors import (
     AlreadyRunning,
     CannotRepeat,
@@ -558,7 +558,7 @@ def test_the_oldest_of_the_ended_are_forgotten(tmp_path: Path) -> None:
 
 def test_what_others_run_here_is_not_started_beside_it_and_cannot_be_stopped(tmp_path: Path) -> None:
     now = datetime.now(timezone.utc)
-    beat = Beat(7, "SchedulerJob", "running", "airflow-says", now - timedelta(hours=1), now, True)
+    beat = AirflowJob(7, "SchedulerJob", "running", "airflow-says", now - timedelta(hours=1), now, True)
 
     async def work() -> None:
         async with serving(tmp_path, beats=lambda types: [beat]) as server:

@@ -12,7 +12,7 @@ from airflow_rest_api.errors import NoUser
 from airflow_rest_api.storage.transient import away
 
 if TYPE_CHECKING:
-    from airflow_rest_api.airflow.permissions import UserPermissions
+    from airflow_rest_api.airflow.permissions import Permissions
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ ADMINISTERS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
 )
 
 
-class Airflow3:
-    """The Airflow 3 in whose API server we run."""
+class AirflowAuth:
+    """The users of the Airflow in whose API server we run, and what they may."""
 
     session_cookie = SESSION_COOKIE
 
@@ -83,11 +83,11 @@ class Airflow3:
             return _fab_admin_role(manager) in {role.name for role in user.roles}
         return await ask(_administers, manager, user)
 
-    def permissions(self, user: Any) -> UserPermissions:
+    def permissions(self, user: Any) -> Permissions:
         """Return what a user may, by the word of the auth manager."""
-        from airflow_rest_api.airflow.permissions import UserPermissions
+        from airflow_rest_api.airflow.permissions import Permissions
 
-        return UserPermissions(users.auth_manager(), user)
+        return Permissions(users.auth_manager(), user)
 
     def trusted_origins(self) -> frozenset[str]:
         """Return the origins whose pages may call us too: ``[api] access_control_allow_origins``."""

@@ -15,7 +15,7 @@ RECENT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
-class Beat:
+class AirflowJob:
     """
     A job with a heartbeat of the last minutes.
 
@@ -31,7 +31,7 @@ class Beat:
     healthy: bool
 
 
-def beats(types: Collection[str]) -> list[Beat]:
+def running_jobs(types: Collection[str]) -> list[AirflowJob]:
     """Return the jobs of these types whose state is running and whose heartbeat is recent. Blocks."""
     from airflow.jobs.job import Job
 
@@ -42,7 +42,7 @@ def beats(types: Collection[str]) -> list[Beat]:
         .order_by(Job.id)
     )
     return [
-        Beat(
+        AirflowJob(
             id=job.id,
             type=str(job.job_type),
             state=job.state,

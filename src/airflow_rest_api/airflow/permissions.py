@@ -57,7 +57,7 @@ NAMED = {
 }
 
 
-class UserPermissions:
+class Permissions:
     """
     What one user may, for the time of one request.
 

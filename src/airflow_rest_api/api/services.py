@@ -33,7 +33,7 @@ from airflow_rest_api.services.model import Restart
 from airflow_rest_api.services.status import State
 
 if TYPE_CHECKING:
-    from airflow_rest_api.airflow.jobs import Beat
+    from airflow_rest_api.airflow.jobs import AirflowJob
     from airflow_rest_api.operations.model import Key, Operation
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.services.reconcile import ServiceView
@@ -95,7 +95,7 @@ class JobBody(Model):
     healthy: bool = Field(description="By the thresholds of Airflow's configuration.")
 
     @classmethod
-    def of(cls, job: Beat) -> JobBody:
+    def of(cls, job: AirflowJob) -> JobBody:
         """Return the body for a job."""
         return cls(job_id=job.id, state=job.state, latest_heartbeat=job.latest_heartbeat, healthy=job.healthy)
 

@@ -112,7 +112,7 @@ class Present:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DeploymentPlan:
     """
     What a deployment does to a bundle as it is at this moment.
 
@@ -243,7 +243,7 @@ class Writer:
         return True
 
     async def _versions(
-        self, root: Path, bundle: str, files: Sequence[ReceivedFile], found: Plan
+        self, root: Path, bundle: str, files: Sequence[ReceivedFile], found: DeploymentPlan
     ) -> list[NewVersion]:
         known = await self._history.newest(bundle, found.changes)
         versions: list[NewVersion] = []
@@ -268,7 +268,7 @@ def plan(
     *,
     overwrite: bool = True,
     always_new: bool = False,
-) -> Plan:
+) -> DeploymentPlan:
     """Compare the files of a deployment with its bundle; raise FilesExist. Blocks: for threads only."""
     there = present(root, [*(file.path for file in files), *deleted])
     changes: dict[str, Change] = {}
@@ -285,7 +285,7 @@ def plan(
         message = f"There already: {named(in_the_way)}. Say overwrite to replace it."
         raise FilesExist(message, paths=in_the_way[:100])
     changes.update({path: "deleted" for path in deleted if path in there})
-    return Plan(there, changes)
+    return DeploymentPlan(there, changes)
 
 
 def present(root: Path, paths: Iterable[str]) -> dict[str, Present]:

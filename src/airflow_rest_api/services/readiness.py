@@ -98,13 +98,13 @@ def _reports(job_type: str, started_at: float) -> bool:
     from datetime import datetime, timedelta, timezone
 
     from airflow_rest_api.airflow.installation import places
-    from airflow_rest_api.airflow.jobs import beats
+    from airflow_rest_api.airflow.jobs import running_jobs
 
     since = datetime.fromtimestamp(started_at, timezone.utc) - timedelta(seconds=1)
     here = places().hostname
     return any(
         beat.hostname == here and beat.started_at is not None and beat.started_at >= since
-        for beat in beats([job_type])
+        for beat in running_jobs([job_type])
     )
 
 

@@ -16,7 +16,7 @@ from airflow_rest_api.services.readiness import is_ready
 from airflow_rest_api.services.status import State, Status
 
 if TYPE_CHECKING:
-    from airflow_rest_api.airflow.jobs import Beat
+    from airflow_rest_api.airflow.jobs import AirflowJob
 
 
 START_LIMIT = timedelta(minutes=3)
@@ -109,14 +109,14 @@ class ServiceView:
     """
 
     service: Service
-    job: Beat | None = None
+    job: AirflowJob | None = None
     managed: bool = True
 
 
-def paired(services: Sequence[Service], beats: Iterable[Beat]) -> list[ServiceView]:
+def paired(services: Sequence[Service], beats: Iterable[AirflowJob]) -> list[ServiceView]:
     """Return our services with their jobs, and after them the jobs of components that others have started."""
     left = {beat.id: beat for beat in beats}
-    found: dict[str, Beat] = {}
+    found: dict[str, AirflowJob] = {}
     for service in services:
         job_type = KINDS[service.kind].job_type if service.kind in KINDS else None
         if job_type is None:
@@ -135,21 +135,21 @@ def paired(services: Sequence[Service], beats: Iterable[Beat]) -> list[ServiceVi
     return [*ours, *(ServiceView(_stranger(beat), beat, managed=False) for beat in left.values())]
 
 
-def _during(service: Service, beat: Beat) -> bool:
+def _during(service: Service, beat: AirflowJob) -> bool:
     """Return whether a job was begun while a service was there."""
     if beat.started_at is None or beat.started_at < service.created_at - SLACK:
         return False
     return service.ended_at is None or beat.started_at <= service.ended_at + SLACK
 
 
-def _ended_before(service: Service, beat: Beat) -> bool:
+def _ended_before(service: Service, beat: AirflowJob) -> bool:
     if service.state.ended:
         return True
     started = service.started_at
     return bool(started and beat.started_at and beat.started_at < started - SLACK)
 
 
-def _stranger(beat: Beat) -> Service:
+def _stranger(beat: AirflowJob) -> Service:
     kind = BY_JOB_TYPE[beat.type]
     started = beat.started_at or datetime.fromtimestamp(0, timezone.utc)
     return Service(

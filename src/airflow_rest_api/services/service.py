@@ -46,7 +46,7 @@ GIVEN_UP = timedelta(days=1)
 ATTEMPTS = 5
 """How often a change is tried that another one was faster than."""
 
-Beats = Callable[[Collection[str]], "list[jobs.Beat]"]
+Beats = Callable[[Collection[str]], "list[jobs.AirflowJob]"]
 
 
 class Services:
@@ -57,7 +57,7 @@ class Services:
     :param beats: returns Airflow's own jobs of some types
     """
 
-    def __init__(self, store: ServiceStore, local: Local, *, beats: Beats = jobs.beats) -> None:
+    def __init__(self, store: ServiceStore, local: Local, *, beats: Beats = jobs.running_jobs) -> None:
         self._store = store
         self.local = local
         self._beats = beats

@@ -120,14 +120,14 @@ def _show_running(run: Run) -> None:
 def _client() -> Any:
     """Return the class of clients that keeps a deferral to itself: a triggerer would run it as well."""
 
-    class Operations(TaskInstanceOperations):
+    class InlineDeferral(TaskInstanceOperations):
         def defer(self, id: Any, msg: Any) -> None:
             """Leave it to Airflow's loop, which runs the trigger itself and then the task's next part."""
 
     class Client(InProcessTestSupervisor._Client):
         @property
         def task_instances(self) -> TaskInstanceOperations:
-            return Operations(self)
+            return InlineDeferral(self)
 
     return Client
 

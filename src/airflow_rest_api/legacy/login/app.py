@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from airflow_rest_api import __version__, json_text
 from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow.accounts import Accounts
-from airflow_rest_api.airflow.auth import Airflow3
+from airflow_rest_api.airflow.auth import AirflowAuth
 from airflow_rest_api.airflow.tokens import claims_to_be_refresh_token
 from airflow_rest_api.api.handlers import LastResort
 from airflow_rest_api.asgi import BodyDeadline, client_address, media_type, refuse_oversized, root_path
@@ -140,7 +140,7 @@ def create_login_app(
     )
     app.state.login = LoginContext(
         settings,
-        host or Airflow3(),
+        host or AirflowAuth(),
         accounts or Accounts(),
         Throttle(settings.login_attempts, settings.login_lockout) if throttle is None else throttle,
         networks(settings.trusted_proxies),
