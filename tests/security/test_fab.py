@@ -132,7 +132,7 @@ def test_the_errors_of_others_files_are_not_shown(one: Client):
     assert "broken" not in answer["stdout"]
 
 
-def test_the_old_list_shows_the_one_dag(one: Client, admin: Client):
+def test_the_old_list_shows_the_one_dag(stack: Stack, one: Client, admin: Client):
     for query in ("api=list_dags", f"api=list_dags&subdir={stack.dags}"):
         shown = one.get(f"/api?{query}").json()["output"]["stdout"]
         assert MINE in shown
