@@ -73,7 +73,7 @@ class Function:
 
 
 def _time_in_child(argv: list[str]) -> tuple[float, int]:
-    from airflow_rest_api.engine import warm
+    from airflow_rest_api.airflow import warm
 
     ours, theirs = os.pipe()
     pid = os.fork()
@@ -81,7 +81,7 @@ def _time_in_child(argv: list[str]) -> tuple[float, int]:
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)
-        warm.stretch()
+        warm.prepare_spare()
         started = time.perf_counter()
         code = _airflow(argv)
         os.write(theirs, RESULT.pack(time.perf_counter() - started, code))
@@ -113,10 +113,10 @@ def _airflow(argv: list[str]) -> int:
 
 def main(folder: str) -> None:
     """Time each command line that comes in."""
-    from airflow_rest_api.engine import warm
+    from airflow_rest_api.airflow import warm
 
     os.chdir(folder)
-    warm.warm_up()
+    warm.warm_up(lambda paths: None)
     gc.collect()
     gc.freeze()
     for line in iter(sys.stdin.readline, ""):

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 
-from tests.services import POSTGRESQL, require_mariadb, require_postgresql
+from tests.servers import POSTGRESQL, require_mariadb, require_postgresql
 from tests.timing import SHARED
 
 KINDS = ("sqlite", "postgresql", "mariadb")

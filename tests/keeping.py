@@ -1,4 +1,4 @@
-"""Keepers for tests: started as the engine's child does, with harmless programs to keep."""
+"""Supervisors for tests: started as the engine's child does, with harmless programs to supervise."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from airflow_rest_api import processes
 from airflow_rest_api.operations.model import new_id
-from airflow_rest_api.services import child, processes, status
-from airflow_rest_api.services.files import open_log
+from airflow_rest_api.services import start, status
 from airflow_rest_api.services.model import Service
+from airflow_rest_api.services.start import open_log
+from airflow_rest_api.services.supervisor import Order
 
 PATIENCE = 60
 
 
 class Kept:
-    """A keeper, and the folder in which it tells how its component is."""
+    """A supervisor, and the folder in which it reports."""
 
     def __init__(self, pid: int, folder: Path) -> None:
         self.pid = pid
@@ -38,11 +40,11 @@ class Kept:
 
     @property
     def log(self) -> str:
-        """What the component and its keeper have printed."""
+        """What the component and its supervisor have printed."""
         return (self.folder / "log").read_text()
 
     def until(self, holds: Callable[[status.Status], bool]) -> status.Status:
-        """Wait until something holds of what the keeper tells, and return that."""
+        """Wait until something holds of the report, and return that."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             said = status.read(self.folder)
@@ -52,12 +54,12 @@ class Kept:
         raise TimeoutError(f"{status.read(self.folder)}: {self.log}")
 
     def send(self, number: int) -> None:
-        """Send the keeper a signal."""
+        """Send the supervisor a signal."""
         assert self.start is not None
         assert processes.send(self.pid, self.start, number)
 
     def is_gone(self) -> bool:
-        """Wait for the end of the keeper, and tell whether it came."""
+        """Wait for the end of the supervisor, and tell whether it came."""
         return wait_for(lambda: processes.start_of(self.pid) is None)
 
     def kill(self) -> None:
@@ -73,17 +75,16 @@ class Kept:
 
 
 def keep(folder: Path, words: Sequence[str], **order: Any) -> Kept:
-    """Have a program kept; `order` is more for the keeper, see there."""
-    order = {"letter": None, "again": False, "grace": 60, "pauses": [1, 60, 60], **order}
+    """Have a program supervised; `order` is more for the supervisor, see there."""
+    known = dict.fromkeys(("stdout", "stderr"), "log") | dict.fromkeys(("kind", "title"), "test")
+    known |= dict.fromkeys(("folder", "home", "logs"), str(folder))
     log = open_log(folder, "log")
     try:
-        pid = child.start_keeper(
-            {**order, "words": list(words), "folder": str(folder)}, log, log, folder, "test"
-        )
+        pid = start.start_supervisor(Order(**{**known, "program": list(words), **order}), log, log)
     finally:
         os.close(log)
     kept = Kept(pid, folder)
-    kept.until(lambda said: said.keeper == pid)
+    kept.until(lambda said: said.supervisor == pid)
     return kept
 
 

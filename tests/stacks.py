@@ -14,7 +14,7 @@ from sqlalchemy.engine import URL, make_url
 
 from demo import stack
 from tests.databases import PREFIX, execute, template
-from tests.services import require_postgresql
+from tests.servers import require_postgresql
 from tests.timing import SHARED, note, noted
 
 _READY = re.compile(r"The warm parent \d+ is ready after ([\d.]+) s")

@@ -16,9 +16,8 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from airflow_rest_api.app import create_app
-from airflow_rest_api.engine import Ending
 from airflow_rest_api.engine.engine import WARMING_UP, Engine
-from airflow_rest_api.engine.job import Job, Outcome
+from airflow_rest_api.engine.job import Ending, Job, Outcome
 from airflow_rest_api.errors import Busy
 from airflow_rest_api.settings import Settings
 from airflow_rest_api.storage.engines import own_engine

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from starlette.middleware.gzip import GZipMiddleware
 
-from airflow_rest_api.admission import ASIDE, Admission, aside, within_share
+from airflow_rest_api.admission import MOST_WAITING, Admission, while_waiting, within_share
 from airflow_rest_api.legacy.credentials import not_let_in
 
 Body = Callable[[], Awaitable[None]]
@@ -71,7 +71,7 @@ def test_one_request_too_many_is_answered_before_the_app_hears_of_it():
         gate.set()
         assert [status for status, _, _ in await asyncio.gather(*inside)] == [200] * 3
         assert (await request(admission))[0] == 200
-        assert (admission.at_work, admission.put_aside) == (0, 0)
+        assert (admission.at_work, admission.waiting) == (0, 0)
 
     asyncio.run(run())
 
@@ -133,22 +133,22 @@ def test_those_who_wait_for_something_else_leave_their_place():
         gate = asyncio.Event()
 
         async def follow() -> None:
-            with aside():
+            with while_waiting():
                 await gate.wait()
 
         admission = Admission(Asked(follow), limit=2)
-        waiting = [asyncio.ensure_future(request(admission)) for _ in range(ASIDE * 2)]
+        waiting = [asyncio.ensure_future(request(admission)) for _ in range(MOST_WAITING * 2)]
         # One after the other, as they come.
         for _ in waiting:
             await settle()
-        assert (admission.at_work, admission.put_aside) == (0, ASIDE * 2)
+        assert (admission.at_work, admission.waiting) == (0, MOST_WAITING * 2)
         # There is no more room aside: these two count as what they are, and the next one is refused.
         more = [asyncio.ensure_future(request(admission)) for _ in range(2)]
         await settle()
         assert (await request(admission))[0] == 503
         gate.set()
         assert {status for status, _, _ in await asyncio.gather(*waiting, *more)} <= {200, 503}
-        assert (admission.at_work, admission.put_aside) == (0, 0)
+        assert (admission.at_work, admission.waiting) == (0, 0)
 
     asyncio.run(run())
 
@@ -158,7 +158,7 @@ def test_a_task_that_outlives_its_request_counts_nowhere():
         gate, tasks = asyncio.Event(), []
 
         async def later() -> None:
-            with aside():
+            with while_waiting():
                 await gate.wait()
 
         async def begin() -> None:
@@ -167,10 +167,10 @@ def test_a_task_that_outlives_its_request_counts_nowhere():
 
         admission = Admission(Asked(begin), limit=1)
         await request(admission)
-        assert (admission.at_work, admission.put_aside) == (0, 0)
+        assert (admission.at_work, admission.waiting) == (0, 0)
         gate.set()
         await asyncio.gather(*tasks)
-        assert (admission.at_work, admission.put_aside) == (0, 0)
+        assert (admission.at_work, admission.waiting) == (0, 0)
 
     asyncio.run(run())
 
@@ -188,6 +188,6 @@ def test_a_request_that_fails_or_is_cancelled_gives_its_place_back():
         await settle()
         cancelled.cancel()
         await asyncio.wait({cancelled})
-        assert (admission.at_work, admission.put_aside) == (0, 0)
+        assert (admission.at_work, admission.waiting) == (0, 0)
 
     asyncio.run(run())

@@ -12,9 +12,8 @@ import pytest
 from cryptography.fernet import Fernet
 from starlette.testclient import TestClient
 
-from airflow_rest_api.engine import Ending
-from airflow_rest_api.engine.job import Outcome
-from airflow_rest_api.security.remembered import MOST, Remembered
+from airflow_rest_api.engine.job import Ending, Outcome
+from airflow_rest_api.security.caller import MOST, Remembered
 from tests.standin import StandInEngine, StandInProcess, airflow_database, bearer, serving, token
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]

@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
-from airflow_rest_api.redirect import SlashRedirect
+from airflow_rest_api.asgi import SlashRedirect
 
 HEAVY = (
     "fastapi",
@@ -131,7 +131,7 @@ def test_the_entry_in_airflows_navigation_is_one_that_airflow_takes_and_is_right
     from airflow.api_fastapi.core_api.datamodels.plugins import ExternalViewResponse
 
     from airflow_rest_api.plugin import PREFIX, RestApiPlugin
-    from airflow_rest_api.web.assets import load
+    from airflow_rest_api.web.page import load
 
     [view] = RestApiPlugin.external_views
     taken = ExternalViewResponse.model_validate(view)

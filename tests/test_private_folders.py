@@ -6,8 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from airflow_rest_api import private_folders
-from airflow_rest_api.services import processes
+from airflow_rest_api import private_folders, processes
 
 SRC = Path(__file__).parents[1] / "src"
 MAKES = (

@@ -13,7 +13,7 @@ from airflow_rest_api.commands.catalog import Catalog
 from airflow_rest_api.legacy.answer import mask_secrets, masked
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
 from airflow_rest_api.secret_names import MASK, is_secret, maskers, value_is_secret
-from airflow_rest_api.security.access_log import quiet
+from airflow_rest_api.security.audit import quiet
 
 SECRET = "hunter22-hunter22"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-TOGETHER = ("browser", "legacy", "cluster", "server", "engine", "attacks")
+TOGETHER = ("browser", "legacy", "cluster", "server", "airflow", "attacks")
 """Folders whose files share an Airflow, or an engine: one worker has them all, and starts it once."""
 
 SHARING = {
@@ -17,7 +17,7 @@ LONG = (
     "cluster",
     "legacy",
     "browser",
-    "components/test_real.py",
+    "services/test_real.py",
     "legacy/test_components.py",
     "attacks",
     "scheduled",
@@ -27,7 +27,7 @@ LONG = (
     "dist/test_standalone.py",
     "api/test_dag_refresh.py",
     "demo/test_demo.py",
-    "engine",
+    "airflow",
 )
 """What takes longest comes first: the closing lines of a run show how long each took (`units`)."""
 

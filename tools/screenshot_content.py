@@ -62,7 +62,7 @@ def content(stack: Stack) -> Iterator[Content]:
     try:
         yield Content(token, finished["id"], running["id"], service["id"], broken)
     finally:
-        # Nobody but its keeper holds it: it goes on when the API server ends.
+        # Only its supervisor holds it: it goes on when the API server ends.
         _sent(admin.post(f"/services/{service['id']}/stop", json={"force": True}, headers=_wait(60)))
         for client in clients.values():
             client.close()

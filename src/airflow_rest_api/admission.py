@@ -22,19 +22,19 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RETRY_AFTER = 2
-"""Seconds after which somebody who was not let in may come again."""
+"""Seconds after which a client that was not let in may come again."""
 
-ASIDE = 4
+MOST_WAITING = 4
 """How many times as many requests may wait for something that is not us as may be worked on."""
 
-SAID_EVERY = 10.0
+LOGGED_EVERY = 10.0
 """Seconds between two lines of the log about requests that were not let in."""
 
 Refusal = Callable[[ApiError], "tuple[bytes, list[tuple[bytes, bytes]]]"]
 """Makes the body and the headers of an answer to those who are not let in."""
 
 
-class Turn:
+class Slot:
     """One request that was let in."""
 
     def __init__(self, admission: Admission) -> None:
@@ -44,11 +44,11 @@ class Turn:
         self._ended = False
 
     @contextlib.contextmanager
-    def aside(self) -> Iterator[None]:
+    def waiting(self) -> Iterator[None]:
         """Count the request apart as long as it waits for something that is not us."""
         self._depth += 1
         if self._depth == 1 and not self._ended:
-            self._moved = self._admission.move_aside()
+            self._moved = self._admission.begin_wait()
         try:
             yield
         finally:
@@ -68,28 +68,28 @@ class Turn:
     def _back(self) -> None:
         if self._moved:
             self._moved = False
-            self._admission.move_back()
+            self._admission.end_wait()
 
 
-_turn: ContextVar[Turn] = ContextVar("rest_api_turn")
+_slot: ContextVar[Slot] = ContextVar("rest_api_slot")
 
 
 @contextlib.contextmanager
-def aside() -> Iterator[None]:
+def while_waiting() -> Iterator[None]:
     """
     Do not count this request among those that are worked on: it waits for a command, or follows one.
 
     Without effect outside of a request.
     """
-    turn = _turn.get(None)
-    with turn.aside() if turn is not None else contextlib.nullcontext():
+    slot = _slot.get(None)
+    with slot.waiting() if slot is not None else contextlib.nullcontext():
         yield
 
 
 def within_share(coroutine: Coroutine[Any, Any, T]) -> Coroutine[Any, Any, T]:
     """Return a coroutine for a task of its own, with its part in what requests have of the event loop."""
-    turn = _turn.get(None)
-    return coroutine if turn is None else turn.run(coroutine)
+    slot = _slot.get(None)
+    return coroutine if slot is None else slot.run(coroutine)
 
 
 class Admission:
@@ -116,10 +116,10 @@ class Admission:
         self.limit = limit
         self.share = share or LoopShare()
         self.at_work = 0
-        self.put_aside = 0
+        self.waiting = 0
         self.refused = 0
-        self._said_at = 0.0
-        self._said = 0
+        self._logged_at = 0.0
+        self._logged = 0
         self._refusals = refusals or {}
         self._problem = Overloaded(
             f"{limit} requests are being worked on already; try again later.",
@@ -135,50 +135,50 @@ class Admission:
         if self.at_work >= self.limit:
             await self._refuse(scope, send)
             return
-        turn = Turn(self)
+        slot = Slot(self)
 
-        async def receive_aside() -> Message:
-            with turn.aside():
+        async def receive_waiting() -> Message:
+            with slot.waiting():
                 return await receive()
 
-        async def send_aside(message: Message) -> None:
-            with turn.aside():
+        async def send_waiting(message: Message) -> None:
+            with slot.waiting():
                 await send(message)
 
         self.at_work += 1
-        token = _turn.set(turn)
+        token = _slot.set(slot)
         try:
-            await self.share.run(self.app(scope, receive_aside, send_aside))  # type: ignore[arg-type]
+            await self.share.run(self.app(scope, receive_waiting, send_waiting))  # type: ignore[arg-type]
         finally:
-            _turn.reset(token)
-            turn.end()
+            _slot.reset(token)
+            slot.end()
             self.at_work -= 1
 
-    def move_aside(self) -> bool:
+    def begin_wait(self) -> bool:
         """Count one of those at work apart from now on; return whether there was room."""
-        if self.put_aside >= ASIDE * self.limit:
+        if self.waiting >= MOST_WAITING * self.limit:
             return False
         self.at_work -= 1
-        self.put_aside += 1
+        self.waiting += 1
         return True
 
-    def move_back(self) -> None:
+    def end_wait(self) -> None:
         """Count one of them among those at work again, one too many as well."""
         self.at_work += 1
-        self.put_aside -= 1
+        self.waiting -= 1
 
     async def _refuse(self, scope: Scope, send: Send) -> None:
         self.refused += 1
         now = time.monotonic()
-        if now - self._said_at >= SAID_EVERY or not self._said:
+        if now - self._logged_at >= LOGGED_EVERY or not self._logged:
             log.warning(
                 "%d requests were not let in: %d are being worked on and %d wait ([rest_api_plugin] "
                 "max_requests)",
-                self.refused - self._said,
+                self.refused - self._logged,
                 self.at_work,
-                self.put_aside,
+                self.waiting,
             )
-            self._said_at, self._said = now, self.refused
+            self._logged_at, self._logged = now, self.refused
         other = self._refusals.get(local_path(scope)) if self._refusals else None
         body, headers = other(self._problem) if other is not None else self._usual
         # A list of its own: Airflow's middlewares, such as the one that packs, add theirs to what they get.
@@ -191,7 +191,7 @@ class Admission:
 
 
 def as_json(problem: ApiError | None, document: object = None) -> tuple[bytes, list[tuple[bytes, bytes]]]:
-    """Return the body and the headers of an answer to somebody who is not let in."""
+    """Return the body and the headers of an answer to a request that is not let in."""
     content = {"detail": problem.detail} if problem is not None else document
     body = json.dumps(content).encode()
     headers = {

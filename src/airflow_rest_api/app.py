@@ -1,9 +1,11 @@
-"""The application factory: all rooms put together."""
+"""The application factory: all packages put together, and what works beside the requests."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -12,27 +14,24 @@ from fastapi import FastAPI
 
 from airflow_rest_api import __version__, private_folders
 from airflow_rest_api.admission import Admission
-from airflow_rest_api.airflow import fab_permissions
+from airflow_rest_api.airflow import permissions
 from airflow_rest_api.airflow.accounts import Accounts
-from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, Airflow3
+from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, AirflowAuth
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
-from airflow_rest_api.airflow.fernet import FernetCipher
+from airflow_rest_api.airflow.keys import FernetCipher
+from airflow_rest_api.airflow.warm import HOOKS
 from airflow_rest_api.api import (
     commands,
     dag_file,
     dag_files,
     dag_refresh,
-    events,
-    legacy_usage,
     operations,
-    pages,
-    run,
     service_logs,
     services,
 )
 from airflow_rest_api.api.context import CatalogLoader, Context
 from airflow_rest_api.api.handlers import LastResort, add_handlers
-from airflow_rest_api.api.lifespan import Upkeep
+from airflow_rest_api.asgi import BodyDeadline
 from airflow_rest_api.commands.needs import POWERS
 from airflow_rest_api.dag_files.check import CheckLimits
 from airflow_rest_api.dag_files.child import MODULES as DAG_FILES
@@ -42,9 +41,11 @@ from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.upload import Bounds
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.job import Limits
+from airflow_rest_api.legacy import usage_routes
 from airflow_rest_api.legacy.child import MODULES
 from airflow_rest_api.legacy.credentials import LegacyCredentials, not_let_in
 from airflow_rest_api.legacy.dag_readiness import DagReadiness
+from airflow_rest_api.legacy.endpoints import BY_NAME as ENDPOINTS_BY_NAME
 from airflow_rest_api.legacy.endpoints import ENDPOINT_COMMANDS
 from airflow_rest_api.legacy.model import PATH as LEGACY
 from airflow_rest_api.legacy.routes import Legacy
@@ -53,44 +54,110 @@ from airflow_rest_api.legacy.usage import Usage
 from airflow_rest_api.operations.encoding import NoCipher
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
+from airflow_rest_api.operations.upkeep import Heartbeat, sweeper
 from airflow_rest_api.option_values import folders
-from airflow_rest_api.security.access import Gate
-from airflow_rest_api.security.access_log import QuietQuery
-from airflow_rest_api.security.audit import Audit
-from airflow_rest_api.security.body_deadline import BodyDeadline
+from airflow_rest_api.security.access import Gate, Switches
+from airflow_rest_api.security.audit import Audit, QuietQuery
 from airflow_rest_api.security.guard import Guard
-from airflow_rest_api.security.header_token import HeaderToken
-from airflow_rest_api.security.header_user import HeaderUser
+from airflow_rest_api.security.header_token import HeaderToken, HeaderUser
 from airflow_rest_api.security.routes import check
-from airflow_rest_api.security.switches import Switches
-from airflow_rest_api.services.launching import MODULE as SERVICES
-from airflow_rest_api.services.launching import Launcher
+from airflow_rest_api.services.launch import MODULE as SERVICES
+from airflow_rest_api.services.launch import Launcher
 from airflow_rest_api.services.local import Local
 from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.store import ServiceStore
 from airflow_rest_api.storage.database import Database
-from airflow_rest_api.web.sign_in import SignIn
+from airflow_rest_api.web import routes
+from airflow_rest_api.web.page import SignIn
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.security.caller import Host
     from airflow_rest_api.settings import Settings
 
+
+STOPPED = "The API server was stopped."
+LOOK = 0.25
+"""Seconds between two looks at whether the server stops."""
+GRACE = 5.0
+"""Seconds in which the commands that clients wait for may come to an end of their own, when it does."""
+
+
+class Upkeep:
+    """
+    Sends heartbeats, cleans up, and ends everything when the server stops.
+
+    A server that stops waits for the answers it still owes before it tells us (uvicorn's graceful shutdown).
+    A stream of events, or the answer to a long command, would hold it up until its patience ends, which
+    Airflow sets to two minutes. So we look ourselves.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._heartbeat = Heartbeat(context.operations, context.store)
+        settings = context.settings
+        self._sweeper = sweeper(context.store, settings.operations_kept, settings.operations_kept_for)
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin, in the background."""
+        self._heartbeat.start()
+        self._sweeper.start()
+        self._context.services.local.upkeep.start()
+        self._context.usage.start()
+        self._watch = asyncio.create_task(self._until_stopping())
+
+    async def stop(self) -> None:
+        """End every command, and return once that is in the database, or that has taken too long."""
+        context = self._context
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+        context.streams.close()
+        await self._sweeper.stop()
+        await context.services.local.upkeep.stop()
+        context.operations.stop(STOPPED)
+        await context.engine.stop(STOPPED)
+        await context.operations.settle()
+        await context.services.local.close()
+        await context.usage.stop()
+        await self._heartbeat.stop()
+
+    async def _until_stopping(self) -> None:
+        while not stopping():  # noqa: ASYNC110 - a handler of signals that is not ours wakes nobody
+            await asyncio.sleep(LOOK)
+        log.info("The API server stops: streams of events end, and commands after %g seconds", GRACE)
+        self._context.streams.close()
+        self._context.operations.let_go()
+        await asyncio.sleep(GRACE)
+        self._context.operations.stop(STOPPED)
+
+
+def stopping() -> bool:
+    """
+    Return whether this process was told to end.
+
+    uvicorn's handler of signals is a method of its server (``uvicorn.server.Server.capture_signals``), which
+    says so; another server tells us at the end of the lifespan.
+    """
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    return getattr(server, "should_exit", False) is True
+
+
 log = logging.getLogger(__name__)
 
 # The first route that fits a path is taken.
 ROUTERS = (
-    pages.router,
+    routes.router,
     commands.router,
-    run.router,
     operations.router,
-    events.router,
     services.router,
     service_logs.router,
     dag_refresh.router,
     dag_files.router,
     dag_file.router,
-    legacy_usage.router,
+    usage_routes.router,
     legacy,
 )
 
@@ -110,7 +177,7 @@ def create_app(
     :param host: in place of the Airflow in whose API server we run
     :raises UndecidedRoute: a route does not say who may use it
     """
-    context = _context(settings, engine or Engine(limits(settings)), load_catalog or _load_catalog)
+    context = _context(settings, engine or Engine(limits(settings), HOOKS), load_catalog or _load_catalog)
     # Without FastAPI's own documentation pages: they load scripts from another host.
     app = FastAPI(
         # As they are: `include_router` would analyse and make each of them once more.
@@ -134,8 +201,8 @@ def create_app(
     app.add_middleware(BodyDeadline, seconds=settings.body_timeout)
     app.add_middleware(
         Guard,
-        host=host or Airflow3(),
-        doors={LEGACY: LegacyCredentials(token.name, token.expected)},
+        host=host or AirflowAuth(),
+        authenticators={LEGACY: LegacyCredentials(token.name, token.expected)},
         header_token=token,
         header_user=app.state.header_user,
         sign_in=SignIn(LOGIN, SESSION_COOKIE),
@@ -163,11 +230,11 @@ def limits(settings: Settings) -> Limits:
 
 def database(settings: Settings) -> Database:
     """Return the database of our tables; nothing is opened before its first use."""
-    from airflow_rest_api.airflow import metadata
+    from airflow_rest_api.airflow import installation
     from airflow_rest_api.storage.engines import own_engine
 
     address = settings.operations_database
-    return Database((lambda: own_engine(address)) if address else metadata.engine)
+    return Database((lambda: own_engine(address)) if address else installation.database_engine)
 
 
 def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) -> Context:
@@ -204,6 +271,7 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         _dag_files(settings, tables),
         Grants(gate, folders(settings.deploy_folders)),
         Usage(tables),
+        ENDPOINTS_BY_NAME,
         audit,
     )
 
@@ -241,7 +309,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         *POWERS,
         *(entity(*folder) for folder in folders(context.settings.deploy_folders)),
     )
-    grants = asyncio.create_task(asyncio.to_thread(fab_permissions.create, powers))
+    grants = asyncio.create_task(asyncio.to_thread(permissions.create_resources, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
     context.dag_files.recovery.start()
     upkeep = Upkeep(context)

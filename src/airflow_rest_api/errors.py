@@ -21,18 +21,20 @@ CLOSE = {"Connection": "close"}
 
 class ApiError(Exception):
     """
-    Something that a client is told.
+    Something that is answered to a client.
 
     :param message: for people; by default that of the class
     :param more: further members of ``detail``, such as the argument to blame
     :ivar status: of HTTP
     :ivar reason: the word for programs
+    :ivar argument: the one to blame, where that is always the same
     :ivar retry_after: seconds after which it is worth to ask again
     """
 
     status = 500
     reason = ""
     message = ""
+    argument: str | None = None
     retry_after: int | None = None
 
     def __init_subclass__(cls, **attributes: Any) -> None:
@@ -45,9 +47,8 @@ class ApiError(Exception):
         self, message: str | None = None, *, headers: Mapping[str, str] | None = None, **more: Any
     ) -> None:
         self.message = _shortened(self.message if message is None else message)
-        self.more = {
-            name: _shortened(value) if isinstance(value, str) else value for name, value in more.items()
-        }
+        blamed = {} if self.argument is None else {"argument": self.argument}
+        self.more = {name: _shortened(value) for name, value in (blamed | more).items()}
         self.headers = dict(headers or {})
         if self.retry_after is not None:
             self.headers.setdefault("Retry-After", str(self.retry_after))
@@ -70,11 +71,10 @@ class Recorded(ApiError):
         super().__init__(message, headers=headers, **more)
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
-
-
-# The request itself.
+def _shortened(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > LONGEST:
+        return f"{value[:LONGEST]}… ({len(value)} characters)"
+    return value
 
 
 class BadRequest(ApiError, status=400, reason="bad_request"):
@@ -133,9 +133,6 @@ class Refusal(ApiError, status=400, reason="bad_request"):
         super().__init__(message)
 
 
-# Who asks, and what they may.
-
-
 class NotAuthenticated(ApiError, status=401, reason="not_authenticated"):
     """There is no token, and no session that counts."""
 
@@ -146,15 +143,11 @@ class NotAuthenticated(ApiError, status=401, reason="not_authenticated"):
 
 
 class InvalidToken(ApiError, status=401, reason="invalid_token"):
-    """
-    The token has expired, was taken back, is damaged, or its user is gone.
-
-    :param fault: what PyJWT found wrong
-    """
+    """The token has expired, was taken back, is damaged, or its user is gone."""
 
     def __init__(self, message: str, fault: Exception | None = None) -> None:
         super().__init__(message, headers={"WWW-Authenticate": f'{BEARER}, error="invalid_token"'})
-        self.fault = fault
+        self.fault = fault  # what PyJWT found wrong
 
 
 class NoUser(InvalidToken):
@@ -207,9 +200,6 @@ class CrossSite(ApiError, status=403, reason="cross_site"):
     message = "Requests from other sites are refused but for [api] access_control_allow_origins."
 
 
-# The server as a whole.
-
-
 class NotFound(ApiError, status=404, reason="not_found"):
     """There is nothing at this address."""
 
@@ -233,12 +223,7 @@ class Overloaded(ApiError, status=503, reason="overloaded"):
 
 
 class Unavailable(ApiError, status=503, reason="database_unavailable"):
-    """
-    The database cannot be reached, or does not take the work, right now: try again after `Retry-After`.
-
-    :param cause: for the log: what ``str`` returns
-    :param message: for the client
-    """
+    """The database cannot be reached, or does not take the work, right now: try again after `Retry-After`."""
 
     message = "The database cannot be reached right now; try again in a moment."
     retry_after = 5
@@ -247,7 +232,7 @@ class Unavailable(ApiError, status=503, reason="database_unavailable"):
         super().__init__(message)
         self.cause = cause
 
-    def __str__(self) -> str:
+    def __str__(self) -> str:  # for the log; the message is for the client
         return self.cause
 
 
@@ -255,9 +240,6 @@ class NoSpace(ApiError, status=507, reason="no_space"):
     """A disk of the API server has no room left: for an upload, a command's files, or in the bundle."""
 
     message = "There is no room left on the API server's disk for what was sent, or for what would come out."
-
-
-# Commands and their operations.
 
 
 class UnknownCommand(ApiError, status=404, reason="unknown_command"):
@@ -323,9 +305,6 @@ class TooManyStreams(ApiError, status=429, reason="too_many_streams"):
     retry_after = 5
 
 
-# Services.
-
-
 class UnknownService(ApiError, status=404, reason="unknown_service"):
     """There is no such service, or it was forgotten."""
 
@@ -363,11 +342,7 @@ class StillRunning(ApiError, status=409, reason="still_running"):
 class PortInUse(ApiError, status=409, reason="port_in_use"):
     """The port that the component would listen on is taken."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, argument="port")
-
-
-# DAG files.
+    argument = "port"
 
 
 class BadPath(ApiError, status=400, reason="bad_path"):
@@ -395,8 +370,7 @@ class BadArchive(ApiError, status=400, reason="bad_archive"):
 class UnknownBundle(ApiError, status=404, reason="unknown_bundle"):
     """There is no such bundle, or there are several and the request has to name one."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, argument="bundle")
+    argument = "bundle"
 
 
 class UnknownDag(ApiError, status=404, reason="unknown_dag"):
@@ -417,10 +391,8 @@ class UnknownVersion(ApiError, status=404, reason="unknown_version"):
     """The file was never deployed through this API, has no such version, or it is no longer kept."""
 
     def __init__(self, path: str, version: int | None = None) -> None:
-        words = (
-            f"{path!r} has no version {version}" if version is not None else f"{path!r} was never deployed"
-        )
-        super().__init__(f"{words}, or it is no longer kept.", path=path)
+        words = f"has no version {version}" if version is not None else "was never deployed"
+        super().__init__(f"{path!r} {words}, or it is no longer kept.", path=path)
 
 
 class UnknownDeployment(ApiError, status=404, reason="unknown_deployment"):
@@ -448,7 +420,7 @@ class ChangedMeanwhile(ApiError, status=409, reason="changed_meanwhile"):
     """Another program saved a file while it was being replaced; nothing was written."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name!r} was changed by somebody else just now; nothing was written.")
+        super().__init__(f"{name!r} was changed by another program just now; nothing was written.")
 
 
 class TooManyFiles(ApiError, status=413, reason="too_many_files"):
@@ -474,5 +446,5 @@ class DamagedJournal(ApiError, status=500, reason="damaged_journal"):
 class BundleLocked(ApiError, status=503, reason="bundle_locked"):
     """Another API server has held the lock of the bundle for too long: try again after `Retry-After`."""
 
-    message = "Another API server is changing this bundle, and does not come to an end."
+    message = "Another API server is changing this bundle, and has held its lock for too long."
     retry_after = 30

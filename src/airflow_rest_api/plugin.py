@@ -2,7 +2,7 @@
 The plugin that Airflow loads.
 
 Every component loads every plugin: scheduler, workers, each `airflow` command. So importing this module
-costs next to nothing, and the app is built when somebody reads `fastapi_apps`, which only the API server
+costs next to nothing, and the app is built when Airflow reads `fastapi_apps`, which only the API server
 does (and the commands and pages that describe plugins).
 """
 
@@ -14,8 +14,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_rest_api import __version__
-from airflow_rest_api.asgi import MOUNT
-from airflow_rest_api.redirect import SlashRedirect
+from airflow_rest_api.asgi import MOUNT, SlashRedirect
 
 log = logging.getLogger(__name__)
 

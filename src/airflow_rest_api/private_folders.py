@@ -1,8 +1,8 @@
 """
 Private folders for files of one operation, and the end of those whose process was killed.
 
-Whoever makes one removes it. A process that was killed cannot: so the name says whose it is, and the next
-server that starts beside it removes it, as there may be secrets in it.
+The process that makes one removes it. One that was killed cannot: so the name holds its id and start, and the
+next server that starts beside it removes it, as there may be secrets in it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from airflow_rest_api.services import processes
+from airflow_rest_api import processes
 
 log = logging.getLogger(__name__)
 

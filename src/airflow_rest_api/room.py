@@ -9,7 +9,7 @@ import os
 from airflow_rest_api.errors import NoSpace
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""What the operating system says then (errno(3))."""
+"""The errors of the operating system then (errno(3))."""
 
 NOWHERE = "No usable temporary directory"
 """The words of ``tempfile._get_default_tempdir``, whose error has the number of a file that is missing."""

@@ -60,10 +60,10 @@ class Settings:
     """The options as read: the one place where each has its default and its description."""
 
     parallelism: int = option(8, "Commands that run at the same time in one API-server process.", minimum=1)
-    queue_size: int = option(64, "Commands that may wait for their turn; one more is answered with 429.")
+    queue_size: int = option(64, "Commands that may wait to run; one more is answered with 429.")
     queue_per_user: int = option(
         48,
-        "Commands of one user that may wait for their turn; one more is answered with 429.",
+        "Commands of one user that may wait to run; one more is answered with 429.",
         minimum=1,
     )
     spare_children: int = option(2, "Processes forked ahead, so that a command does not wait for its fork.")
@@ -270,7 +270,7 @@ def _from_elsewhere(conf: Any, section: str, name: str) -> str | None:
     Read a secret from its command or secrets backend; raise BadSetting where there is none after all.
 
     Airflow does this by itself where it knows the option, which a plugin unpacked into the plugins folder
-    cannot tell it (``airflow._shared.configuration.parser``: ``_get_option_from_commands``,
+    cannot declare to it (``airflow._shared.configuration.parser``: ``_get_option_from_commands``,
     ``_get_option_from_secrets``).
     """
     from airflow.configuration import run_command
@@ -283,7 +283,7 @@ def _from_elsewhere(conf: Any, section: str, name: str) -> str | None:
 
 
 def _present(value: Any, name: str) -> str:
-    # Nobody is let in because a secret could not be found.
+    # A secret that could not be found must not let everyone in.
     if not value:
         raise BadSetting(f"[{SECTION}] {name} must lead to a value, and does not")
     return str(value)

@@ -8,13 +8,13 @@ import time
 
 import pytest
 
-from airflow_rest_api.airflow.asking import Questions
+from airflow_rest_api.airflow.asking import QuestionThreads
 from airflow_rest_api.errors import Unavailable
 
 
 def test_an_answer_and_an_error_are_passed_on():
     async def run() -> None:
-        questions = Questions()
+        questions = QuestionThreads()
         assert await questions.ask(max, 3, 7) == 7
         with pytest.raises(ValueError, match="invalid literal"):
             await questions.ask(int, "x")
@@ -24,7 +24,7 @@ def test_an_answer_and_an_error_are_passed_on():
 
 def test_a_question_is_asked_in_a_thread_of_its_own_kind():
     async def run() -> str:
-        return await Questions().ask(lambda: threading.current_thread().name)
+        return await QuestionThreads().ask(lambda: threading.current_thread().name)
 
     assert asyncio.run(run()).startswith("rest-api-question")
 
@@ -33,7 +33,7 @@ def test_who_gets_no_answer_is_told_and_the_event_loop_goes_on():
     silent = threading.Event()
 
     async def run() -> None:
-        questions = Questions(threads=2, patience=0.2)
+        questions = QuestionThreads(threads=2, within=0.2)
         turns = 0
 
         async def count() -> None:
@@ -71,7 +71,7 @@ def test_clients_that_went_away_say_nothing_of_the_database():
     silent = threading.Event()
 
     async def run() -> None:
-        questions = Questions(threads=2, patience=5)
+        questions = QuestionThreads(threads=2, within=5)
         asked = [asyncio.ensure_future(questions.ask(silent.wait)) for _ in range(2)]
         await asyncio.sleep(0.05)
         for one in asked:

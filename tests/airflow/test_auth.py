@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.airflow import accounts, auth
-from airflow_rest_api.airflow.auth import Airflow3
+from airflow_rest_api.airflow import auth, users
+from airflow_rest_api.airflow.auth import AirflowAuth
 from airflow_rest_api.errors import InvalidToken
 from tests.standin import auth_manager, token
 
@@ -19,11 +19,11 @@ def _simple_auth_manager():
 
 
 def user_of(text: str) -> Any:
-    return asyncio.run(Airflow3().user(text))
+    return asyncio.run(AirflowAuth().user(text))
 
 
 def test_a_token_stands_for_its_user():
-    assert Airflow3().user_name(user_of(token("viewer"))) == "viewer"
+    assert AirflowAuth().user_name(user_of(token("viewer"))) == "viewer"
 
 
 @pytest.mark.parametrize("text", ["", "x", "a.b.c", token("admin") + "x", "ü" * 10])
@@ -58,12 +58,12 @@ def test_a_revoked_token_is_refused():
     ("role", "admin"), [("admin", True), ("op", False), ("user", False), ("viewer", False)]
 )
 def test_only_admin_administers_the_simple_auth_manager(role: str, admin: bool):
-    assert asyncio.run(Airflow3().is_admin(user_of(token(role)))) is admin
+    assert asyncio.run(AirflowAuth().is_admin(user_of(token(role)))) is admin
 
 
-def with_manager(monkeypatch: pytest.MonkeyPatch, manager: object) -> Airflow3:
-    monkeypatch.setattr(auth, "_auth_manager", lambda: manager)
-    return Airflow3()
+def with_manager(monkeypatch: pytest.MonkeyPatch, manager: object) -> AirflowAuth:
+    monkeypatch.setattr(users, "auth_manager", lambda: manager)
+    return AirflowAuth()
 
 
 def fab(config: dict[str, str] | None = None) -> Any:
@@ -110,9 +110,9 @@ def test_only_airflows_own_simple_auth_manager_is_asked_on_the_event_loop(monkey
     class FromAFile(SimpleAuthManager):
         pass
 
-    monkeypatch.setattr(accounts, "still_there", still_there)
+    monkeypatch.setattr(users, "still_there", still_there)
     for kind in (SimpleAuthManager, FromAFile, Other):
-        assert asyncio.run(accounts.is_still_there(object.__new__(kind), object()))
+        assert asyncio.run(users.is_still_there(object.__new__(kind), object()))
 
     assert asked == [(SimpleAuthManager, True), (FromAFile, False), (Other, False)]
 
@@ -155,10 +155,10 @@ def test_an_unknown_auth_manager_without_the_questions_has_no_administrators(mon
 def test_the_session_cookie_is_airflows():
     from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
 
-    assert Airflow3.session_cookie == COOKIE_NAME_JWT_TOKEN
+    assert AirflowAuth.session_cookie == COOKIE_NAME_JWT_TOKEN
 
 
 def test_trusted_origins_are_airflows(monkeypatch: pytest.MonkeyPatch):
-    assert Airflow3().trusted_origins() == frozenset()
+    assert AirflowAuth().trusted_origins() == frozenset()
     monkeypatch.setenv("AIRFLOW__API__ACCESS_CONTROL_ALLOW_ORIGINS", "https://a.example,https://b.example")
-    assert Airflow3().trusted_origins() == {"https://a.example", "https://b.example"}
+    assert AirflowAuth().trusted_origins() == {"https://a.example", "https://b.example"}

@@ -28,7 +28,7 @@ def test_an_expression_is_applied_by_the_database_in_time(
             connection.execute(insert(table), [{"name": name} for name in NAMES])
         with Session(engine) as session:
             assert expressions.in_database(session, table.c.name, "^e.*e$") == ["example"]
-        monkeypatch.setattr(expressions, "PATIENCE", 0.5)
+        monkeypatch.setattr(expressions, "TIME_LIMIT", 0.5)
         began = time.monotonic()
         with Session(engine) as session:
             # A back reference is what no database finds in linear time. MariaDB gives up by itself.
@@ -48,3 +48,33 @@ def test_an_expression_over_names_is_killed_in_time() -> None:
         expressions._by_python(".?" * 60 + "!", NAMES)
     assert time.monotonic() - began < 30
     assert expressions._by_python("^e.*e$", NAMES) == ["example"]
+
+
+LONG_NAMES = ["a" * 200 + "!x", "a b" * 60, "task"]
+
+ENDLESS = [
+    r"(a+)+$",
+    r"(a|aa)+$",
+    r"^(\w+\s?)*$!",
+    r"(?:(?:a*)*)*b",
+    r"(a*)*\1b",
+    r"(?=(a+)+b)a",
+    "a*" * 30 + "b",
+    r"(.*a){25}!",
+    ".*" * 20 + "!",
+]
+
+
+@pytest.mark.parametrize("expression", ENDLESS)
+def test_an_expression_that_takes_for_ever_is_given_up(
+    expression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expressions, "CHILD_TIME_LIMIT", 0.2)
+    began = time.monotonic()
+    with pytest.raises(SystemExit, match="takes longer than"):
+        expressions.matching(expression, LONG_NAMES)
+    assert time.monotonic() - began < 20
+
+
+def test_one_that_makes_sense_finds_its_names() -> None:
+    assert expressions.matching("^ta", LONG_NAMES) == {"task"}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.airflow.installation import configured, places
-from airflow_rest_api.airflow.jobs import Beat, beats
+from airflow_rest_api.airflow.jobs import AirflowJob, running_jobs
 
 pytestmark = pytest.mark.airflow
 
@@ -45,8 +45,8 @@ def add(now: datetime) -> Iterator[Callable[..., int]]:
         session.execute(Job.__table__.delete().where(Job.id.in_(added)))  # type: ignore[attr-defined]
 
 
-def found(*types: str) -> dict[int, Beat]:
-    return {beat.id: beat for beat in beats(types)}
+def found(*types: str) -> dict[int, AirflowJob]:
+    return {beat.id: beat for beat in running_jobs(types)}
 
 
 def test_a_component_that_reports_in_time_is_healthy(add: Callable[..., int], now: datetime) -> None:

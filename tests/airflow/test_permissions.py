@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.airflow import expressions, permissions
-from airflow_rest_api.airflow.fab_permissions import resource_of
-from airflow_rest_api.airflow.permissions import ANY, Permissions
+from airflow_rest_api.airflow.permissions import ANY, Permissions, resource_of
 from airflow_rest_api.commands.needs import POWERS
 from tests.airflow.variables import airflow_in
 from tests.databases import KINDS
@@ -126,12 +125,12 @@ def test_an_auth_manager_that_fails_has_answered_no(caplog: pytest.LogCaptureFix
 
 @pytest.mark.usefixtures("existing")
 def test_a_regular_expression_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(expressions, "PATIENCE", 0.5)
-    monkeypatch.setattr(expressions, "_all", lambda session, column: ["a" * 40])
+    monkeypatch.setattr(expressions, "TIME_LIMIT", 0.5)
+    monkeypatch.setattr(expressions, "values", lambda statement: ["a" * 40])
     permissions = simple("user")
     permissions.blocking = True  # as with every auth manager that tells DAGs apart
     assert permissions.matching_dags("(a+)+!") is None
-    monkeypatch.setattr(expressions, "PATIENCE", 60.0)
+    monkeypatch.setattr(expressions, "TIME_LIMIT", 60.0)
     assert permissions.matching_dags("^a") == ["a" * 40]
     assert permissions.matching_dags("(") is None
 
@@ -168,7 +167,10 @@ def test_a_name_that_the_database_takes_for_another_needs_the_permission_on_that
     with airflow_in(kind, tmp_path, monkeypatch, db_password="x"):
         same = kind == "mariadb"
         for key in ("db_password", "DB_Password", "db_pässword", "db_password "):
-            wanted, other = Permissions(ByKey(key), object()), Permissions(ByKey("db_password"), object())
+            wanted, other = (
+                Permissions(ByKey(key), object()),
+                Permissions(ByKey("db_password"), object()),
+            )
             assert wanted.may("variable", "GET", None, key) is (key == "db_password" or not same), key
             assert other.may("variable", "GET", None, key) is (key == "db_password"), key
         both = Permissions(ByKey("DB_Password", "db_password"), object())

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_rest_api.engine import Ending
-from airflow_rest_api.engine.job import Outcome
+from airflow_rest_api.engine.job import Ending, Outcome
 from tests.standin import StandInProcess, prints, serving
 
 

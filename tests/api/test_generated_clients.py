@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.services import require_generators, require_program
+from tests.servers import require_generators, require_program
 from tests.standin import StandInEngine, prints, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

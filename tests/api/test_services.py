@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from airflow_rest_api.services.model import Service, State, Wish
+from airflow_rest_api.services.model import DesiredState, Service
 from airflow_rest_api.services.service import Services
+from airflow_rest_api.services.status import State
 from tests.keeping import a_service, made
 from tests.standin import StandInEngine, auth_manager, bearer, prints, serving
 
@@ -187,7 +188,8 @@ def test_a_damaged_row_of_a_component_breaks_no_list(
 
     assert (page.status_code, one.status_code) == (200, 200)
     shown = {service["id"]: service for service in page.json()["services"]}
-    assert shown[bad.id]["message"] == f"The record of this component is damaged: {column} cannot be read."
+    name = {"wish": "desired"}.get(column, column)
+    assert shown[bad.id]["message"] == f"The record of this component is damaged: {name} cannot be read."
     assert shown[good.id]["message"] == good.message
 
 
@@ -213,7 +215,7 @@ def test_a_start_is_an_operation_whose_secrets_nobody_sees(served: tuple[TestCli
     assert service["argv"] == ["celery", "flower", "--basic-auth=***", "--port=5999"]
     assert (service["state"], service["user"], service["managed"]) == ("starting", "admin", True)
     [job] = engine.jobs
-    assert job.entry == "airflow_rest_api.services.child:main"
+    assert job.entry == "airflow_rest_api.services.start:run_order"
     assert "hunter22" in job.argv[0]
     assert "hunter22" in job.secrets
     assert "hunter22" not in " ".join(job.shown or ())
@@ -317,7 +319,7 @@ def test_services_are_listed_by_state_kind_and_host(client: TestClient) -> None:
 
 
 def test_nothing_of_the_server_is_in_an_answer(client: TestClient) -> None:
-    service = put(client, folder="/secret/folder", logs="/secret/logs", pid=1, keeper=2, seen_at=None)
+    service = put(client, folder="/secret/folder", logs="/secret/logs", pid=1, supervisor=2, seen_at=None)
     text = client.get(f"{SERVICES}/{service.id}").text
     assert "/secret" not in text
     assert set(client.get(f"{SERVICES}/{service.id}").json()) == {
@@ -347,15 +349,18 @@ def test_one_of_another_host_is_asked_to_stop_through_its_host(client: TestClien
     service = put(client)
     response = client.post(f"{SERVICES}/{service.id}/stop", headers={"Prefer": "respond-async"})
     assert response.status_code == 202
-    assert (stored(client, service.id).wish, stored(client, service.id).wished_by) == (Wish.STOP, "admin")
+    assert (stored(client, service.id).desired, stored(client, service.id).desired_by) == (
+        DesiredState.STOP,
+        "admin",
+    )
     forced = client.post(
         f"{SERVICES}/{service.id}/stop", json={"force": True}, headers={"Prefer": "respond-async"}
     )
     assert forced.status_code == 202
-    assert stored(client, service.id).wish is Wish.KILL
+    assert stored(client, service.id).desired is DesiredState.KILL
     again = client.post(f"{SERVICES}/{service.id}/restart", headers={"Prefer": "respond-async"})
     assert again.status_code in (200, 202)
-    assert stored(client, service.id).wish is Wish.RESTART
+    assert stored(client, service.id).desired is DesiredState.RESTART
 
 
 def test_stopping_what_has_ended_changes_nothing(client: TestClient) -> None:

@@ -93,7 +93,7 @@ def test_what_runs_can_be_seen_and_cancelled():
 
 def test_airflows_own_queries_fail_in_the_same_way(monkeypatch: pytest.MonkeyPatch):
     with serving(user="viewer") as (client, _):
-        monkeypatch.setattr("airflow_rest_api.airflow.auth.Airflow3.user", gone)
+        monkeypatch.setattr("airflow_rest_api.airflow.auth.AirflowAuth.user", gone)
         assert is_503(client.get("/v2/commands"))
         old = client.get("/api?api=version")
         assert (old.status_code, old.json()["status"]) == (503, "ERROR")
@@ -114,5 +114,5 @@ def test_a_bug_in_a_query_is_still_a_bug(monkeypatch: pytest.MonkeyPatch):
         raise OperationalError("SELECT x", {}, type("E", (Exception,), {"pgcode": "42703"})("no column x"))
 
     with serving() as (client, _):
-        monkeypatch.setattr("airflow_rest_api.airflow.auth.Airflow3.user", wrong)
+        monkeypatch.setattr("airflow_rest_api.airflow.auth.AirflowAuth.user", wrong)
         assert client.get("/v2/commands").status_code == 500

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.visitor import FLAGS, Visitor
-from tests.services import require_chromium
+from tests.servers import require_chromium
 from tests.stacks import Stack
 
 

@@ -14,7 +14,7 @@ from airflow_rest_api.commands.catalog import Catalog
 from airflow_rest_api.commands.discovery import leaves
 from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import ADMINISTER, Resource
-from airflow_rest_api.security.switches import Switches
+from airflow_rest_api.security.access import Switches
 
 # What the code of a command says that starts an API server (`airflow.cli.commands.api_server_command`,
 # `standalone_command`), or that changes users, roles or the tables that they are in (Flask-AppBuilder's

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from airflow_rest_api.dag_files.bundles import BundleFolder, BundleInfo
-from airflow_rest_api.dag_files.check import LONGEST, CheckLimits, Findings, check, findings
+from airflow_rest_api.dag_files.check import LONGEST_TEXT, CheckLimits, Findings, check, findings
 from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.engine.job import Ending, Outcome
 from airflow_rest_api.errors import ApiError
@@ -87,6 +87,6 @@ def test_a_finding_has_the_types_that_it_should_have() -> None:
         ("", [], "", []),
     ]
     assert [error.line for error in found.errors] == [None, None]
-    assert [len(error.message) for error in found.errors] == [0, LONGEST]
+    assert [len(error.message) for error in found.errors] == [0, LONGEST_TEXT]
     assert found.warnings == ["w", "?", "b.py: an .airflowignore has Airflow pass over it."]
     assert found.files == ["a.py"]

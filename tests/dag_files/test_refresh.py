@@ -260,7 +260,7 @@ def test_after_all_patience_a_file_is_said_not_to_be_parsed(folder: Path, names:
 def test_a_dag_processor_that_dies_meanwhile_is_not_waited_for(
     folder: Path, names: Any, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(refresh, "PULSE", 0.1)
+    monkeypatch.setattr(refresh, "PROCESSOR_CHECK", 0.1)
     file = write(folder, names("a.py"), names("dag"))
 
     with job(age=3600):
@@ -285,8 +285,8 @@ def test_one_of_several_dag_processors_is_enough():
 
 def test_the_same_request_twice_is_one(names: Any):
     file = (BUNDLE, names("a.py"))
-    parsing.ask([file, file])
-    parsing.ask([file, (BUNDLE, names("b.py"))])
+    parsing.request_parsing([file, file])
+    parsing.request_parsing([file, (BUNDLE, names("b.py"))])
 
     assert parsing.waiting([file, ("other", names("a.py"))]) == {file}
     assert _take().count(file) == 1
@@ -299,7 +299,7 @@ def test_two_who_ask_at_the_same_moment_both_succeed(names: Any):
     def ask() -> None:
         try:
             for _ in range(5):
-                parsing.ask([file])
+                parsing.request_parsing([file])
         except BaseException as error:
             failures.append(error)
 

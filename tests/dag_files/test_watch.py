@@ -2,32 +2,34 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from airflow_rest_api.airflow.parsing import Parse, Seen, Stored
+from airflow_rest_api.airflow.parsing import FileState, Parse, Stored
 from airflow_rest_api.dag_files.watch import ALLOWANCE, Step, Watch
 
 ASKED = datetime(2026, 1, 1, tzinfo=timezone.utc)
 REST = timedelta(seconds=30)
-NOTHING = Seen()
+NOTHING = FileState()
 
 
 def at(seconds: float) -> datetime:
     return ASKED + timedelta(seconds=seconds)
 
 
-def parsed(seconds: float, *dags: str, took: float | None = 0.5, error: str | None = None) -> Seen:
+def parsed(seconds: float, *dags: str, took: float | None = 0.5, error: str | None = None) -> FileState:
     error_at = None if error is None else at(seconds)
-    return Seen({dag: Parse(at(seconds), took) for dag in dags or ("a",)}, error, error_at)
+    return FileState({dag: Parse(at(seconds), took) for dag in dags or ("a",)}, error, error_at)
 
 
-def failed(seconds: float, error: str = "SyntaxError") -> Seen:
-    return Seen({}, error, at(seconds))
+def failed(seconds: float, error: str = "SyntaxError") -> FileState:
+    return FileState({}, error, at(seconds))
 
 
 def stored(seconds: float, *dags: str) -> dict[str, Stored]:
     return {dag: Stored(1, at(seconds)) for dag in dags or ("a",)}
 
 
-def look(watch: Watch, seen: Seen, versions: dict[str, Stored] | None = None, clock: float = 0.0) -> Step:
+def look(
+    watch: Watch, seen: FileState, versions: dict[str, Stored] | None = None, clock: float = 0.0
+) -> Step:
     return watch.look(seen, versions or {}, REST, clock)
 
 
@@ -93,7 +95,7 @@ def test_what_a_stale_result_stored_has_to_rest_as_well():
 
 def test_a_dag_that_is_no_longer_in_the_file_is_not_among_its_dags():
     watch = Watch(ASKED, parsed(-100, "a", "gone"))
-    now = Seen({"a": Parse(at(2), 0.5), "gone": Parse(at(-100), 0.5)})
+    now = FileState({"a": Parse(at(2), 0.5), "gone": Parse(at(-100), 0.5)})
 
     assert look(watch, now, stored(-100, "a", "gone")).done
     assert watch.dag_ids == ["a"]
@@ -110,9 +112,9 @@ def test_the_import_error_of_a_known_file_has_to_be_seen_twice():
     watch = Watch(ASKED, parsed(-60))
     dags = parsed(-60).dags
 
-    assert look(watch, Seen(dags, "NameError", at(1))) == Step(again=True)
-    assert look(watch, Seen(dags, "NameError", at(1))) == Step()
-    assert look(watch, Seen(dags, "NameError", at(2))) == Step(done=True)
+    assert look(watch, FileState(dags, "NameError", at(1))) == Step(again=True)
+    assert look(watch, FileState(dags, "NameError", at(1))) == Step()
+    assert look(watch, FileState(dags, "NameError", at(2))) == Step(done=True)
 
 
 def test_a_file_whose_dag_cannot_be_stored_is_not_waited_for():

@@ -51,7 +51,7 @@ class Bundle:
         self.engine = create_engine(f"sqlite:///{place}")
         self.database = Database(lambda: self.engine, patience=120)
         self.history = History(self.database)
-        self.writer = Writer(self.history, Locks(patience=1.0))
+        self.writer = Writer(self.history, Locks(timeout=1.0))
 
     def file(self, path: str, content: str) -> ReceivedFile:
         place = self.folder / hashlib.sha256(f"{path}{content}".encode()).hexdigest()

@@ -20,7 +20,7 @@ from demo.component import Component
 from demo.ports import free_port
 from tests.dist.plain import environment, variables
 from tests.pastes import blocks, fenced, run
-from tests.services import require_program
+from tests.servers import require_program
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1200)]
 

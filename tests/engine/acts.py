@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -235,3 +236,24 @@ def module_path(argv: list[str]) -> int:
     """Print where modules are looked for."""
     print("\n".join(sys.path))
     return 0
+
+
+def main(argv: list[str]) -> None:
+    """Be what a job without an entry runs: the hook `main`."""
+    print("main", *argv)
+
+
+def fail_in_main(argv: list[str]) -> None:
+    """Be such a hook that fails below itself."""
+    fail(argv)
+
+
+def warm(watch: Callable[[Sequence[str]], None], preload: Sequence[str]) -> None:
+    """Be the hook `warm`: watch the file that `preload` has for a name."""
+    watch(preload)
+
+
+def learn(secrets: Sequence[str], learned: Callable[[list[str]], None] | None) -> None:
+    """Be the hook `masker`: learn one more secret for each."""
+    if learned is not None:
+        learned([f"learned-with-{secret}" for secret in secrets])

@@ -1,4 +1,4 @@
-"""Engines for the tests: one that is warm and shared, and new ones for tests that break theirs."""
+"""Engines for the tests, without Airflow: a shared one, and new ones for tests that break theirs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from airflow_rest_api.engine.engine import Engine
-from airflow_rest_api.engine.job import Job, Limits, Outcome
+from airflow_rest_api.engine.job import Hooks, Job, Limits, Outcome
 from airflow_rest_api.engine.process import Listener, Process
 from airflow_rest_api.operations.transcript import STREAMS, Stream, Transcript
 
@@ -72,21 +72,27 @@ def run(_acts_are_found: None) -> Iterator[Run[Any]]:
 
 
 @pytest.fixture(scope="package")
-def engine(run: Run[None]) -> Iterator[Engine]:
+def hooks() -> Hooks:
+    """Return the hooks of the engines: none, so that they are ready at once."""
+    return Hooks()
+
+
+@pytest.fixture(scope="package")
+def engine(run: Run[None], hooks: Hooks) -> Iterator[Engine]:
     """Return a warm engine that no test breaks."""
-    warm = KeepingEngine(Limits(parallelism=4, queue=2, grace=1.0))
+    warm = KeepingEngine(Limits(parallelism=4, queue=2, grace=1.0), hooks)
     run(warm.start())
     yield warm
     run(warm.stop())
 
 
 @pytest.fixture
-def new_engine(run: Run[None]) -> Iterator[Callable[..., Engine]]:
+def new_engine(run: Run[None], hooks: Hooks) -> Iterator[Callable[..., Engine]]:
     """Make engines of the test's own, stopped when it ends."""
     made: list[Engine] = []
 
-    def make(**limits: Any) -> Engine:
-        made.append(KeepingEngine(Limits(**{"grace": 1.0, **limits})))
+    def make(hooks: Hooks = hooks, **limits: Any) -> Engine:
+        made.append(KeepingEngine(Limits(**{"grace": 1.0, **limits}), hooks))
         return made[-1]
 
     yield make

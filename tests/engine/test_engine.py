@@ -14,15 +14,12 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.engine import Ending
 from airflow_rest_api.engine import engine as engine_module
 from airflow_rest_api.engine import process as process_module
 from airflow_rest_api.engine.engine import Engine
-from airflow_rest_api.engine.job import Job, Outcome
+from airflow_rest_api.engine.job import Ending, Hooks, Job, Outcome
 from airflow_rest_api.errors import Busy
 from tests.engine.conftest import Run, act, alive, at_rest, first_line, gone, outcome
-
-pytestmark = pytest.mark.airflow
 
 HOSTILE = [
     "plain",
@@ -41,19 +38,56 @@ HOSTILE = [
 ]
 
 
-def test_airflows_own_commands_run(run: Run[Any], any_engine: Engine):
-    how, process = run(outcome(any_engine, Job(["version"])))
+@pytest.mark.parametrize("fork", [True, False])
+def test_a_job_without_an_entry_is_run_by_the_hook(
+    run: Run[Any], new_engine: Callable[..., Engine], fork: bool
+):
+    engine = new_engine(Hooks(main="acts:main"), fork=fork)
+    how, process = run(outcome(engine, Job(["a", "b"])))
 
     assert how == Outcome(Ending.EXITED, 0)
-    assert process.stdout.text.strip() == __import__("airflow").__version__
+    assert process.stdout.text == "main a b\n"
 
 
-def test_a_refusal_of_the_parser_is_told_apart_from_a_failed_command(run: Run[Any], any_engine: Engine):
-    how, _ = run(outcome(any_engine, Job(["pools", "get"])))
+def test_a_traceback_begins_below_the_hook(run: Run[Any], new_engine: Callable[..., Engine]):
+    _, process = run(outcome(new_engine(Hooks(main="acts:fail_in_main"), fork=False), Job(["because"])))
 
-    assert how.ending is Ending.USAGE
-    assert how.exit_code == 2
-    assert "the following arguments are required: NAME" in (how.message or "")
+    lines = [line for line in process.stderr.text.splitlines() if line.startswith("  File ")]
+    assert [line.rpartition(" ")[2] for line in lines] == ["fail"]
+
+
+@pytest.mark.parametrize(("mask", "shown"), [(True, "'***'"), (False, "'learned-with-given'")])
+def test_what_the_masker_learns_is_masked_where_that_is_asked_for(
+    run: Run[Any], new_engine: Callable[..., Engine], mask: bool, shown: str
+):
+    engine = new_engine(Hooks(masker="acts:learn"), fork=False)
+    secrets = ["given"] if mask else []
+    _, process = run(outcome(engine, act("echo", "learned-with-given", secrets=secrets, mask=mask)))
+
+    assert process.stdout.text == f"{shown}\n"
+
+
+def test_a_file_that_is_watched_and_changes_renews_the_parent_without_disturbing_what_runs(
+    run: Run[Any], new_engine: Callable[..., Engine], tmp_path: Path
+):
+    file = tmp_path / "watched"
+    file.touch()
+    engine = new_engine(Hooks(warm="acts:warm"), preload=(str(file),))
+
+    async def change() -> None:
+        old = engine.submit(act("sleep"))
+        pid = int(await first_line(old))
+        await outcome(engine, act("echo"))
+        assert engine._retired == []
+        file.write_text("changed")
+        await outcome(engine, act("echo"))
+        assert alive(pid)
+        [retired] = engine._retired
+        old.cancel()
+        await old.wait()
+        assert await gone(retired.pid)
+
+    run(change())
 
 
 def test_arguments_arrive_to_the_letter(run: Run[Any], any_engine: Engine):
@@ -111,9 +145,7 @@ def test_the_surroundings_are_those_of_a_quiet_terminal_of_its_own(
     assert found["cwd"] == str(tmp_path)
     assert found["group_leader"]
     assert not found["terminal"]
-    # A spare child has opened the database by now.
-    others = [name for name in found["descriptors"] if "/airflow.db" not in name]
-    assert others == ["/dev/null", "pipe", "pipe", "socket"]
+    assert found["descriptors"] == ["/dev/null", "pipe", "pipe", "socket"]
     assert "secret" not in found["title"]
 
 
@@ -121,27 +153,6 @@ def test_a_command_that_reads_finds_nothing(run: Run[Any], any_engine: Engine):
     _, process = run(outcome(any_engine, act("read_stdin")))
 
     assert process.stdout.text == "''\n"
-
-
-async def connections_of_a_spare_child(engine: Engine) -> str:
-    await outcome(engine, act("echo"))
-    await at_rest(engine)
-    _, process = await outcome(engine, act("session_works"))
-    return process.stdout.text
-
-
-def test_a_spare_child_has_a_database_connection_of_its_own(run: Run[Any], engine: Engine):
-    assert run(connections_of_a_spare_child(engine)) == "1\nworks\n"
-
-
-def test_no_database_connection_is_inherited_or_kept_where_it_may_be_dead_when_it_is_used(
-    run: Run[Any], new_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_PRE_PING", "False")
-
-    found = run(connections_of_a_spare_child(new_engine(spares=1)))
-
-    assert found == "0\nworks\n"
 
 
 def test_a_spare_child_lets_go_of_its_connection_without_a_job_and_at_its_end():
@@ -197,8 +208,9 @@ def test_output_is_heard_while_the_command_runs(run: Run[Any], engine: Engine):
     assert heard[0][1].strip().isdigit()
 
 
+@pytest.mark.slow
 def test_a_command_that_never_ends_is_ended_after_its_time(run: Run[Any], any_engine: Engine):
-    how, process = run(outcome(any_engine, act("sleep", timeout=3.0 if any_engine.limits.fork else 6.0)))
+    how, process = run(outcome(any_engine, act("sleep", timeout=1.0 if any_engine.limits.fork else 3.0)))
 
     assert how.ending is Ending.TIMED_OUT
     # By an interrupt, as at a terminal.
@@ -207,6 +219,7 @@ def test_a_command_that_never_ends_is_ended_after_its_time(run: Run[Any], any_en
     assert run(gone(process.pid or 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "grace"), [("SIGINT", 60.0), ("SIGTERM", 4.0)])
 def test_a_cancelled_command_may_end_in_order(
     run: Run[Any], new_engine: Callable[..., Engine], name: str, grace: float
@@ -263,6 +276,7 @@ def test_a_warm_parent_that_never_gets_ready_is_not_waited_for(
     assert how.exit_code == 0
 
 
+@pytest.mark.slow
 def test_one_that_ignores_the_polite_signal_is_killed(run: Run[Any], any_engine: Engine):
     async def cancel() -> Outcome:
         process = any_engine.submit(act("resist"))
@@ -307,6 +321,7 @@ def test_a_command_that_becomes_another_program_is_followed_to_its_end(run: Run[
     assert process.stdout.text == "from the shell\n"
 
 
+@pytest.mark.slow
 def test_a_command_may_have_so_much_memory_and_no_more(run: Run[Any], new_engine: Callable[..., Engine]):
     engine = new_engine(memory=800)
     modest, _ = run(outcome(engine, act("grow", "10")))
@@ -328,7 +343,7 @@ def test_beyond_the_limits_a_command_waits_and_then_is_refused(run: Run[Any], en
         with pytest.raises(Busy) as refusal:
             engine.submit(act("echo"))
         assert refusal.value.retry_after >= 1
-        assert [process.state for process in waiting] == ["queued", "queued"]
+        assert [process.started_at for process in waiting] == [None, None]
         assert waiting[1].cancel("Not needed any more.")
         assert await waiting[1].wait() == Outcome(Ending.CANCELLED, message="Not needed any more.")
         for process in running:
@@ -361,6 +376,7 @@ def test_when_the_parent_is_killed_the_caller_hears_of_it_and_the_next_command_w
     run(kill())
 
 
+@pytest.mark.slow
 def test_a_spare_child_that_was_killed_is_replaced(run: Run[Any], new_engine: Callable[..., Engine]):
     engine = new_engine(spares=1)
 
@@ -376,6 +392,7 @@ def test_a_spare_child_that_was_killed_is_replaced(run: Run[Any], new_engine: Ca
     run(kill())
 
 
+@pytest.mark.slow
 def test_stopping_ends_every_command_and_leaves_no_process(run: Run[Any], new_engine: Callable[..., Engine]):
     engine = new_engine(parallelism=2)
 
@@ -433,53 +450,6 @@ def test_when_the_server_is_killed_nothing_of_the_engine_stays(fork: bool, tmp_p
         assert list(tmp_path.glob("airflow-rest-api-*")) == []
 
 
-def test_a_changed_configuration_renews_the_parent_without_disturbing_what_runs(
-    run: Run[Any], new_engine: Callable[..., Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    config = tmp_path / "airflow.cfg"
-    config.write_text("[core]\nload_examples = False\n[smtp]\nsmtp_host = before\n")
-    monkeypatch.setenv("AIRFLOW_CONFIG", str(config))
-    engine = new_engine()
-    ask = Job(["config", "get-value", "smtp", "smtp_host"])
-
-    async def change() -> None:
-        assert (await outcome(engine, ask))[1].stdout.text == "before\n"
-        old = engine.submit(act("sleep"))
-        pid = int(await first_line(old))
-        config.write_text("[core]\nload_examples = False\n[smtp]\nsmtp_host = afterwards\n")
-        assert (await outcome(engine, ask))[1].stdout.text == "afterwards\n"
-        assert alive(pid)
-        retired = engine._retired[0].pid
-        old.cancel()
-        await old.wait()
-        assert await gone(retired)
-
-    run(change())
-
-
-def test_a_fresh_home_has_its_configuration_before_the_parent_is_made_from_it(
-    run: Run[Any], new_engine: Callable[..., Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
-    monkeypatch.delenv("AIRFLOW_CONFIG", raising=False)
-    engine = new_engine()
-
-    async def twice() -> list[str]:
-        said = []
-        for argv in (["config", "get-value", "core", "executor"], ["version"]):
-            process = engine.submit(Job(argv))
-            said.append(process.waits_for)
-            assert (await process.wait()).exit_code == 0
-        return said
-
-    assert run(twice()) == [engine_module.WARMING_UP, None]
-    assert (tmp_path / "airflow.cfg").exists()
-    # The second command has not waited: the parent is still the first.
-    assert engine._retired == []
-    assert engine._parent is not None
-    assert not engine._parent.outdated()
-
-
 def test_a_plugin_that_starts_a_thread_makes_commands_slow_and_not_wrong(
     run: Run[Any], new_engine: Callable[..., Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -514,6 +484,7 @@ def test_two_engines_side_by_side_do_not_know_each_other(run: Run[Any], new_engi
     run(both())
 
 
+@pytest.mark.slow
 def test_a_hundred_commands_leave_neither_descriptors_nor_threads(run: Run[Any], engine: Engine):
     async def many() -> tuple[int, int]:
         for _ in range(25):

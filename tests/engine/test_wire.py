@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from airflow_rest_api.engine import learning, reports, wire
+from airflow_rest_api.engine import wire
 
 
 def test_a_message_arrives_as_it_was_sent():
@@ -85,14 +85,36 @@ def test_what_is_no_message_is_refused(body: bytes):
         inbox.take()
 
 
-def test_the_longest_messages_of_a_child_fit():
-    learned: list[list[str]] = []
+NO_MESSAGES = [
+    *[{"exit_code": code} for code in ("0", None, True, 0.0, -1, 256, 10**30, [], {}, "x" * 100)],
+    *[{"exit_code": 2, "usage": usage} for usage in (1, [], {}, True)],
+    *[{"secrets": secrets} for secrets in ("text", None, 1, {"a": "b"}, [1], ["a", None], [["a"]])],
+    {"begun": "yes"},
+    {"begun": 1},
+    {"becomes": []},
+    {},
+    {"other": 1},
+    [],
+    "text",
+    None,
+    5,
+]
 
-    class Masker:
-        patterns = frozenset({"\U0001f600" * 5000} | {chr(0x1F600 + n) * 5 for n in range(700)})
 
-    learning._tell_new(Masker(), set(), learned.append)
-    usage = {"exit_code": 2, "usage": "\U0001f600" * reports.LONGEST_USAGE}
-    longest = max(len(wire.pack(message)) for message in (usage, *({"secrets": one} for one in learned)))
-    assert len(learned) > 1
-    assert longest <= wire.LONGEST
+@pytest.mark.parametrize("message", NO_MESSAGES, ids=str)
+def test_what_is_of_another_type_or_out_of_range_says_nothing(message: object):
+    assert wire.read(message) is None
+
+
+def test_what_a_child_says_is_read():
+    assert wire.read({"exit_code": 255}) == wire.ExitReport(255)
+    assert wire.read({"exit_code": 2, "usage": "wrong"}) == wire.ExitReport(2, "wrong")
+    assert wire.read({"secrets": ["a", "b"]}) == wire.Learned(("a", "b"))
+    assert wire.read({"begun": True}) == wire.Begun()
+    assert wire.read({"becomes": True}) == wire.Becomes()
+
+
+def test_the_words_of_a_parser_are_bounded_and_can_be_written():
+    said = wire.read({"exit_code": 2, "usage": "\ud800" + "x" * 100_000})
+    assert isinstance(said, wire.ExitReport)
+    assert said.usage == "?" + "x" * (wire.LONGEST_USAGE - 1)

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from demo.ports import free_port
 from tests.legacy.components import answers, eventually
-from tests.services import require_program
+from tests.servers import require_program
 
 REALM = "AIRFLOW.TEST"
 

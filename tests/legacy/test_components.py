@@ -19,7 +19,7 @@ from demo.ports import free_port, is_free
 from tests.legacy.client import Client
 from tests.legacy.components import eventually, started
 from tests.legacy.kdc import REALM, Kdc
-from tests.services import REDIS, require_program, require_redis
+from tests.servers import REDIS, require_program, require_redis
 from tests.stacks import Stack
 
 pytestmark = [

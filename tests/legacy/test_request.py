@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.datastructures import Headers
 
+from airflow_rest_api.api.requests import LARGE
 from airflow_rest_api.errors import Refusal
 from airflow_rest_api.json_text import MOST_VALUES
 from airflow_rest_api.legacy.model import LegacyRequest
@@ -20,7 +21,6 @@ from airflow_rest_api.legacy.request import (
     read_body,
     understand,
 )
-from airflow_rest_api.parsing_threads import LARGE
 
 
 def ask(query: str, *fields: tuple[str, str | None]) -> LegacyRequest:

@@ -8,7 +8,15 @@ import pytest
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Argument, Command, Effect
 from airflow_rest_api.errors import Refusal, UnknownCommand
-from airflow_rest_api.legacy.actions import Action, Answer, Deploy, RunChild, RunCommands, StartService, Work
+from airflow_rest_api.legacy.actions import (
+    Action,
+    Answer,
+    Deploy,
+    LegacyWork,
+    RunChild,
+    RunCommands,
+    StartService,
+)
 from airflow_rest_api.legacy.model import SentFile
 from airflow_rest_api.legacy.names import TranslationContext as Context
 from airflow_rest_api.legacy.names import counterpart
@@ -34,9 +42,9 @@ def action(context: Context, query: str, body: SentBody | None = None) -> Action
     return translate(understand(Sent.of(query, body)), context)
 
 
-def work(context: Context, query: str, body: SentBody | None = None) -> Work:
+def work(context: Context, query: str, body: SentBody | None = None) -> LegacyWork:
     found = action(context, query, body)
-    assert isinstance(found, Work)
+    assert isinstance(found, LegacyWork)
     return found
 
 
@@ -200,7 +208,7 @@ def test_the_log_of_a_component_is_a_name_in_the_log_folder(context: Context) ->
 
 def test_components_are_argument_lists(context: Context) -> None:
     found = service(context, "api=worker&queues=a;b%20$(c)")
-    assert found.plan.argv == ("celery", "worker", "--queues=a;b $(c)")
+    assert found.plan.invocation.argv == ["celery", "worker", "--queues=a;b $(c)"]
     assert found.recorded.effect is Effect.SERVICE
 
 

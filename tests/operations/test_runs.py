@@ -9,8 +9,8 @@ import pytest
 from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.engine.job import Job
-from airflow_rest_api.operations.model import Key, KeyTaken, Operation, State
-from airflow_rest_api.operations.runs import Conductor, Failed, Work
+from airflow_rest_api.operations.model import Key, KeyTaken, Operation, Origin, State
+from airflow_rest_api.operations.runs import Failed, Work, WorkContext
 from airflow_rest_api.operations.service import Operations
 from tests.operations.scene import make_store, operations, until
 from tests.permits import permit
@@ -19,14 +19,14 @@ from tests.standin import prints, until_cancelled
 
 async def begun(service: Operations, work: Work, user: str = "u", **options: Any) -> Operation:
     settings: dict[str, Any] = {"effect": Effect.WRITE, "argv": ["deploy", "a.py"]}
-    return await service.conduct(permit(user), "deploy", work, **{**settings, **options})
+    return await service.start_work(permit(user), "deploy", work, **{**settings, **options})
 
 
-def conducted(work: Work, **options: Any) -> Operation:
-    """Conduct some work to its end."""
+def worked(work: Work, command_timeout: float | None = 3600, **options: Any) -> Operation:
+    """Do some work to its end."""
 
     async def main() -> Operation:
-        service, _ = operations(prints("from a child", "and its errors"))
+        service, _ = operations(prints("from a child", "and its errors"), command_timeout=command_timeout)
         started = await begun(service, work, **options)
         ended = await service.wait(started.id, 60)
         await service.settle()
@@ -37,13 +37,13 @@ def conducted(work: Work, **options: Any) -> Operation:
 
 
 def test_what_it_says_warns_and_returns_is_the_operations():
-    async def work(conductor: Conductor) -> Any:
-        conductor.say("one\n")
-        conductor.say("two\n", "stderr")
-        conductor.warn("careful")
-        return {"done": conductor.id}
+    async def work(context: WorkContext) -> Any:
+        context.say("one\n")
+        context.say("two\n", "stderr")
+        context.warn("careful")
+        return {"done": context.id}
 
-    ended = conducted(work, dag_id="d")
+    ended = worked(work, dag_id="d")
     assert (ended.state, ended.exit_code, ended.result) == (State.SUCCEEDED, 0, {"done": ended.id})
     assert (ended.stdout, ended.stderr, ended.warnings) == ("one\n", "two\n", ["careful"])
     assert (ended.command, ended.argv, ended.effect, ended.dag_id) == (
@@ -55,34 +55,34 @@ def test_what_it_says_warns_and_returns_is_the_operations():
 
 
 def test_a_failure_has_its_words_its_code_and_a_result():
-    async def work(conductor: Conductor) -> Any:
+    async def work(context: WorkContext) -> Any:
         raise Failed("It exists already.", 3, {"file": "a.py"})
 
-    ended = conducted(work)
+    ended = worked(work)
     assert (ended.state, ended.exit_code) == (State.FAILED, 3)
     assert (ended.message, ended.result) == ("It exists already.", {"file": "a.py"})
 
 
 def test_what_nobody_foresaw_is_a_failure_without_a_word_about_the_inside():
-    async def work(conductor: Conductor) -> Any:
+    async def work(context: WorkContext) -> Any:
         raise RuntimeError("inside")
 
-    ended = conducted(work)
+    ended = worked(work)
     assert (ended.state, ended.exit_code) == (State.FAILED, 1)
     assert "inside" not in str(ended.message)
 
 
 def test_a_child_runs_and_its_output_comes_back():
-    async def work(conductor: Conductor) -> Any:
-        finished = await conductor.run(Job(["version"]))
+    async def work(context: WorkContext) -> Any:
+        finished = await context.run(Job(["version"]))
         return [finished.outcome.exit_code, finished.stdout, finished.stderr]
 
-    assert conducted(work).result == [0, "from a child", "and its errors"]
+    assert worked(work).result == [0, "from a child", "and its errors"]
 
 
 def test_what_a_child_does_carries_the_user_of_the_operation():
-    async def work(conductor: Conductor) -> Any:
-        await conductor.run(Job(["dags", "delete"]))
+    async def work(context: WorkContext) -> Any:
+        await context.run(Job(["dags", "delete"]))
 
     async def main() -> list[Job]:
         service, engine = operations(prints())
@@ -96,10 +96,10 @@ def test_what_a_child_does_carries_the_user_of_the_operation():
 
 
 def test_work_that_takes_too_long_is_ended():
-    async def work(conductor: Conductor) -> Any:
+    async def work(context: WorkContext) -> Any:
         await asyncio.sleep(600)
 
-    ended = conducted(work, timeout=0.05)
+    ended = worked(work, command_timeout=0.05)
     assert (ended.state, ended.exit_code) == (State.TIMED_OUT, None)
     assert ended.message == "The operation was ended after 0.05 seconds."
 
@@ -109,9 +109,9 @@ def test_a_cancel_ends_the_work_and_the_child_that_it_waits_for():
         service, engine = operations(until_cancelled)
         cleaned = asyncio.Event()
 
-        async def work(conductor: Conductor) -> Any:
+        async def work(context: WorkContext) -> Any:
             try:
-                await conductor.run(Job(["version"]))
+                await context.run(Job(["version"]))
             finally:
                 cleaned.set()
 
@@ -136,8 +136,8 @@ def test_a_child_waits_for_room_in_the_queue():
         service, engine = operations(prints("x"))
         engine.busy = True
 
-        async def work(conductor: Conductor) -> Any:
-            return (await conductor.run(Job(["version"]))).stdout
+        async def work(context: WorkContext) -> Any:
+            return (await context.run(Job(["version"]))).stdout
 
         started = await begun(service, work)
         assert (await service.wait(started.id, 0.3)).state is State.RUNNING
@@ -153,11 +153,11 @@ def test_progress_is_told_to_whoever_follows_in_the_order_of_the_words():
         service, _ = operations(prints())
         going = asyncio.Event()
 
-        async def work(conductor: Conductor) -> Any:
+        async def work(context: WorkContext) -> Any:
             await going.wait()
-            conductor.progress("received", files=2)
-            conductor.say("words")
-            conductor.progress("written")
+            context.progress("received", files=2)
+            context.say("words")
+            context.progress("written")
 
         started = await begun(service, work)
         async with service.follow(started.id) as followed:
@@ -179,15 +179,44 @@ def test_a_key_leads_to_one_piece_of_work():
         service, _ = operations(prints(), store=make_store())
         key, times = Key("u", "k", "f" * 64), 0
 
-        async def work(conductor: Conductor) -> Any:
+        async def work(context: WorkContext) -> Any:
             nonlocal times
             times += 1
 
-        started = await begun(service, work, key=key)
+        started = await begun(service, work, origin=Origin(key=key))
         with pytest.raises(KeyTaken):
-            await begun(service, work, key=key)
+            await begun(service, work, origin=Origin(key=key))
         await service.wait(started.id, 60)
         assert times == 1
         await service.settle()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_what_it_works_on_is_removed_however_it_ends(cancelled: bool):
+    class Files:
+        removed = False
+
+        def remove(self) -> None:
+            self.removed = True
+
+    async def work(context: WorkContext) -> Any:
+        if cancelled:
+            await asyncio.sleep(60)
+        return not files.removed
+
+    async def main() -> Operation:
+        service, _ = operations(prints())
+        started = await begun(service, work, workspace=files)
+        if cancelled:
+            service.stop("It is to end.")
+        ended = await service.wait(started.id, 60)
+        await service.settle()
+        return ended
+
+    files = Files()
+    ended = asyncio.run(main())
+    assert files.removed
+    assert ended.state is (State.CANCELLED if cancelled else State.SUCCEEDED)
+    assert ended.result is (None if cancelled else True)

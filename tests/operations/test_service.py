@@ -10,7 +10,7 @@ import pytest
 from airflow_rest_api.engine.job import Ending, Outcome
 from airflow_rest_api.errors import BadArgument, Busy, TooManyWaiting, Unavailable, UnknownOperation
 from airflow_rest_api.operations.files import Upload
-from airflow_rest_api.operations.model import Cancel, Filter, Key, KeyTaken, Operation, State
+from airflow_rest_api.operations.model import Cancel, Filter, Key, KeyTaken, Operation, Origin, State
 from tests.operations.scene import CATALOG, database_of, make_store, operations, until
 from tests.permits import permit
 from tests.standin import Script, StandInProcess, prints, until_cancelled
@@ -239,13 +239,11 @@ def test_secrets_are_masked_in_the_record_and_not_in_the_job():
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(("default", "given", "timeout"), [(60, None, 60), (60, 5, 5), (None, None, None)])
-def test_the_timeout_is_the_default_unless_one_is_given(
-    default: float | None, given: float | None, timeout: float | None
-):
+@pytest.mark.parametrize("timeout", [60, None])
+def test_a_command_has_the_timeout_of_the_settings(timeout: float | None):
     async def main() -> None:
-        service, engine = operations(prints(), command_timeout=default)
-        await service.start(permit(), CATALOG.parse(["version"]), timeout=given)
+        service, engine = operations(prints(), command_timeout=timeout)
+        await service.start(permit(), CATALOG.parse(["version"]))
         assert engine.jobs[0].timeout == timeout
         await service.settle()
 
@@ -307,11 +305,11 @@ def test_what_a_client_does_not_wait_for_is_in_the_database_before_it_begins():
     async def main() -> None:
         store = make_store()
         service, engine = operations(never, store=store)
-        started = await service.start(permit(), CATALOG.parse(["version"]), recorded=True)
+        started = await service.start(permit(), CATALOG.parse(["version"]), origin=Origin(recorded=True))
         assert (await store.get(started.id)).state is State.QUEUED
         database_of(store).away = True
         with pytest.raises(Unavailable):
-            await service.start(permit(), CATALOG.parse(["version"]), recorded=True)
+            await service.start(permit(), CATALOG.parse(["version"]), origin=Origin(recorded=True))
         assert len(engine.jobs) == 1
         database_of(store).away = False
         service.stop("enough")
@@ -325,9 +323,9 @@ def test_a_key_leads_to_one_operation():
         store = make_store()
         service, engine = operations(prints(), store=store)
         key = Key("u", "k", "f" * 64)
-        started = await service.start(permit(), CATALOG.parse(["version"]), key=key)
+        started = await service.start(permit(), CATALOG.parse(["version"]), origin=Origin(key=key))
         with pytest.raises(KeyTaken) as taken:
-            await service.start(permit(), CATALOG.parse(["version"]), key=key)
+            await service.start(permit(), CATALOG.parse(["version"]), origin=Origin(key=key))
         assert (taken.value.identifier, taken.value.fingerprint) == (started.id, "f" * 64)
         assert await service.find_key("u", "k") == (started.id, "f" * 64)
         assert len(engine.jobs) == 1
@@ -342,9 +340,9 @@ def test_a_key_is_free_again_when_nothing_began():
         engine.busy = True
         key = Key("u", "k", "f" * 64)
         with pytest.raises(Busy):
-            await service.start(permit(), CATALOG.parse(["version"]), key=key)
+            await service.start(permit(), CATALOG.parse(["version"]), origin=Origin(key=key))
         engine.busy = False
-        started = await service.start(permit(), CATALOG.parse(["version"]), key=key)
+        started = await service.start(permit(), CATALOG.parse(["version"]), origin=Origin(key=key))
         assert (await service.wait(started.id, 60)).state is State.SUCCEEDED
         await service.settle()
 
@@ -396,7 +394,8 @@ def test_one_user_cannot_fill_the_queue_with_requests_at_the_same_time_either(
 
     async def main() -> None:
         service, engine = operations(never, queue_per_user=2)
-        started = [service.start(permit(), CATALOG.parse(["version"]), recorded=True) for _ in range(20)]
+        origin = Origin(recorded=True)
+        started = [service.start(permit(), CATALOG.parse(["version"]), origin=origin) for _ in range(20)]
         said = await asyncio.gather(*started, return_exceptions=True)
         assert len([one for one in said if isinstance(one, Operation)]) == len(engine.jobs) == 2
         assert {type(one) for one in said} == {Operation, TooManyWaiting}
@@ -412,7 +411,7 @@ def test_another_server_answers_for_an_operation():
         store = make_store()
         here, engine = operations(until_cancelled, store=store)
         there, _ = operations(prints(), store=store)
-        started = await here.start(permit(), CATALOG.parse(["version"]), recorded=True)
+        started = await here.start(permit(), CATALOG.parse(["version"]), origin=Origin(recorded=True))
         waiting = asyncio.create_task(there.wait(started.id, 60))
 
         async def printed() -> bool:
@@ -462,7 +461,9 @@ def test_an_operation_that_repeats_another_says_so_and_names_its_dag():
     async def main() -> None:
         service, _ = operations(prints())
         invocation = CATALOG.parse(["dags", "pause", "mine"])
-        started = await service.start(permit(), invocation, rerun_of="0" * 32, endpoint="pause")
+        started = await service.start(
+            permit(), invocation, origin=Origin(rerun_of="0" * 32, endpoint="pause")
+        )
         ended = await service.wait(started.id, 60)
         await service.settle()
         assert (ended.rerun_of, ended.dag_id, ended.endpoint) == ("0" * 32, "mine", "pause")

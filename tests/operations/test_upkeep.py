@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta, timezone
 
-from airflow_rest_api.operations.model import Key, Operation, State, new_id
+from airflow_rest_api.operations.model import Key, Operation, Origin, State, new_id
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.upkeep import Heartbeat, known, sweeper
@@ -87,7 +87,8 @@ async def passes(heart: Heartbeat, clock: Clock, seconds: float, step: float = 5
 
 async def started(service: Operations, store: Store) -> str:
     """Start a command that does not end by itself; return its id once the database says that it runs."""
-    identifier = (await service.start(permit(), CATALOG.parse(["version"]), recorded=True)).id
+    begun = await service.start(permit(), CATALOG.parse(["version"]), origin=Origin(recorded=True))
+    identifier = begun.id
 
     async def running() -> bool:
         return (await store.get(identifier)).state is State.RUNNING

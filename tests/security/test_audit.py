@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import threading
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -18,7 +20,7 @@ from airflow_rest_api.errors import Forbidden
 from airflow_rest_api.operations.model import Operation, State
 from airflow_rest_api.security import audit as module
 from airflow_rest_api.security import refusals as refusing
-from airflow_rest_api.security.audit import Audit, NoRoom
+from airflow_rest_api.security.audit import Audit, AuditBacklog, QuietQuery, quiet
 from tests.keeping import wait_for
 
 
@@ -209,9 +211,9 @@ def test_nothing_is_begun_whose_end_could_not_be_recorded(monkeypatch: pytest.Mo
         assert record is not None
         record(operation())
     assert audit.ended(someone(), invocation(Effect.READ)) is None
-    with pytest.raises(NoRoom):
+    with pytest.raises(AuditBacklog):
         audit.ended(someone(), invocation())
-    with pytest.raises(NoRoom):
+    with pytest.raises(AuditBacklog):
         audit.admit()
     refusals(audit, 1)
     table.go.set()
@@ -235,7 +237,7 @@ def test_what_was_left_out_is_said_in_the_log_and_in_a_row(
         refusals(audit, 1, user)
     audit.close()
 
-    [said] = [row for row in table.rows if row.owner == refusing.NOBODY]
+    [said] = [row for row in table.rows if row.owner == refusing.NO_USER]
     assert "15 refusals are in no row" in said.extra["message"]
     assert [record.getMessage() for record in caplog.records] == [
         "15 refusals were left out of the event log: too many at a time"
@@ -304,3 +306,44 @@ def test_whatever_is_asked_for_a_row_is_small() -> None:
             json.dumps(dict(row.extra)),
         )
         assert sum(len((text or "").encode()) for text in texts) <= 4096
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("api=connections&conn_uri=http%3A%2F%2Fme%3Ahunter22%40host", {"conn_uri": "***"}),
+        ("conn_password=hunter22&conn_id=c", {"conn_password": "***", "conn_id": "c"}),
+        ("conn-extra=hunter22", {"conn-extra": "***"}),
+        ("cmd=set&key=my_password&value=hunter22", {"key": "my_password", "value": "***"}),
+        ("cmd=set&value=hunter22", {"value": "***"}),
+        ("cmd=set&value=hunter22&key=api_key", {"key": "api_key", "value": "***"}),
+        ('conf={"token": "hunter22", "a": 1}', {"conf": '{"token": "***", "a": 1}'}),
+        ("broker=amqp://me:hunter22@host", {"broker": "amqp://me:***@host"}),
+        ("password=hunter22&password=hunter22", {"password": "***"}),
+    ],
+)
+def test_secrets_in_a_query_are_masked(query: str, shown: dict[str, str]) -> None:
+    result = quiet(query.encode())
+    assert b"hunter22" not in result
+    assert shown.items() <= dict(parse_qsl(result.decode())).items()
+
+
+@pytest.mark.parametrize(
+    "query", [b"", b"api=version", b"cmd=set&key=colour&value=red", b"a=%ff&b", b"%&=&;\xff"]
+)
+def test_a_query_without_secrets_stays_as_it_is(query: bytes) -> None:
+    assert quiet(query) is query
+
+
+def test_the_query_is_whole_for_the_app_and_masked_for_what_logs_after_it() -> None:
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["query_string"])
+        raise RuntimeError
+
+    scope: Any = {"type": "http", "query_string": b"password=hunter22"}
+    with pytest.raises(RuntimeError):
+        asyncio.run(QuietQuery(app)(scope, None, None))  # type: ignore[arg-type]
+    assert seen == [b"password=hunter22"]
+    assert b"hunter22" not in scope["query_string"]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from airflow_rest_api.commands.needs import POWERS
-from airflow_rest_api.security.switches import Switches
+from airflow_rest_api.security.access import Switches
 from tools import permission_docs
 
 

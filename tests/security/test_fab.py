@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from airflow_rest_api.airflow import fab_permissions
-from airflow_rest_api.airflow.fab_permissions import resource_of
+from airflow_rest_api.airflow import permissions
+from airflow_rest_api.airflow.permissions import resource_of
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.needs import POWERS
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
@@ -356,8 +356,8 @@ def test_uninstalling_takes_our_powers_from_every_role_and_leaves_all_others(sta
 
     before = admin.output("roles/list", permission=True)
     engine = own_engine(stack.database_address)
-    fab_permissions.remove(engine, fab_permissions.existing(engine, POWERS, "Deploy"))
-    assert fab_permissions.existing(engine, POWERS, "Deploy") == []
+    permissions.remove_resources(engine, permissions.existing_resources(engine, POWERS, "Deploy"))
+    assert permissions.existing_resources(engine, POWERS, "Deploy") == []
     engine.dispose()
     after = admin.output("roles/list", permission=True)
     assert "REST API" in before

@@ -19,13 +19,13 @@ from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException
 
 import airflow_rest_api
-from airflow_rest_api.api.answer import _wants_file
-from airflow_rest_api.api.events import _position
-from airflow_rest_api.api.form import from_form
+from airflow_rest_api.api.answers import _wants_file, preference
+from airflow_rest_api.api.commands import from_form
 from airflow_rest_api.api.listing import Cursor
-from airflow_rest_api.api.pages import _takes_gzip
-from airflow_rest_api.api.prefer import preference
+from airflow_rest_api.api.operations import _position
+from airflow_rest_api.api.requests import LastBoundary
 from airflow_rest_api.api.service_logs import _offsets
+from airflow_rest_api.asgi import client_address
 from airflow_rest_api.commands import argument_kinds
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.commands.masking import masked_text
@@ -38,14 +38,13 @@ from airflow_rest_api.legacy.file_names import _SAFE_NAME, base_name
 from airflow_rest_api.legacy.login.throttle import network
 from airflow_rest_api.legacy.request import parse_pairs, read_body
 from airflow_rest_api.legacy.translate import dates
-from airflow_rest_api.multipart import Ending
 from airflow_rest_api.operations.files import safe_name
 from airflow_rest_api.option_values import networks
-from airflow_rest_api.security.access_log import quiet
-from airflow_rest_api.security.client_address import client_address
+from airflow_rest_api.security.audit import quiet
 from airflow_rest_api.security.guard import _bearer, _expect
 from airflow_rest_api.security.header_token import HeaderToken
 from airflow_rest_api.security.sites import Use, cookie, cookie_counts, refuse_others
+from airflow_rest_api.web.routes import _takes_gzip
 from tests.attacks.test_arguments import others
 
 LONG = 32_000
@@ -103,7 +102,7 @@ HEADERS: dict[str, Callable[[str], Any]] = {
         token_of(header("authorization", text)),
     ),
     "content-type": lambda text: (
-        Ending(f"multipart/form-data; {text}"),
+        LastBoundary(f"multipart/form-data; {text}"),
         asyncio.run(read_body(header("content-type", f"multipart/form-data;{text}"), coming(b"x"), 100)),
     ),
     "content-length": lambda text: text.isdigit() and int(text[:20]),

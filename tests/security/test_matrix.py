@@ -10,8 +10,7 @@ from typing import Any, cast
 import pytest
 from starlette.testclient import TestClient
 
-from airflow_rest_api.airflow import auth
-from airflow_rest_api.airflow.auth import Airflow3
+from airflow_rest_api.airflow.auth import AirflowAuth
 from airflow_rest_api.app import create_app
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Command, Effect
@@ -112,7 +111,7 @@ def fab_permissions(role: str) -> set[tuple[str, str]]:
     return set(of_role.get(role, ()))
 
 
-class Roles(Airflow3):
+class Roles(AirflowAuth):
     """Airflow, whose users are known by the name of their role."""
 
     def __init__(self, users: dict[str, Any]) -> None:
@@ -136,7 +135,7 @@ def manager(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if request.param == "fab":
         from airflow.providers.fab.auth_manager.fab_auth_manager import FabAuthManager
 
-        monkeypatch.setattr(auth, "_auth_manager", FabAuthManager)
+        monkeypatch.setattr("airflow_rest_api.airflow.users.auth_manager", FabAuthManager)
     return str(request.param)
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from airflow_rest_api.airflow.event_log import Event
-from airflow_rest_api.security.refusals import NOBODY, ONE_BY_ONE, OTHERS, ROOM, WINDOW, Refusals
+from airflow_rest_api.security.refusals import NO_USER, ONE_BY_ONE, OTHERS, ROOM, WINDOW, Refusals
 
 REFUSED = Event(
     "rest_api.dags pause", "ada", "a", extra={"state": "refused", "message": "no", "address": "::1"}
@@ -89,7 +89,7 @@ def test_there_is_an_end_to_what_is_kept_and_what_is_left_out_is_counted():
     clock.now += WINDOW
     rows, left_out = refusals.take()
     assert left_out == 300
-    assert [row.owner for row in rows] == [NOBODY]
+    assert [row.owner for row in rows] == [NO_USER]
     assert "300 refusals" in rows[0].extra["message"]
     assert refusals._different == {}
 

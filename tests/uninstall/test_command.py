@@ -9,7 +9,7 @@ import pytest
 
 from airflow_rest_api.__main__ import main
 from airflow_rest_api.uninstall import command
-from airflow_rest_api.uninstall.leftover import Leftover
+from airflow_rest_api.uninstall.leftovers import Leftover
 
 Uninstall = Callable[..., int]
 

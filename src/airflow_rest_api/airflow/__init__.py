@@ -1,1 +1,1 @@
-"""All that works with the Airflow that runs us: users, permissions, bundles, parsing, a child's start."""
+"""All that touches the Airflow that runs us: its auth manager, tables, configuration and commands."""

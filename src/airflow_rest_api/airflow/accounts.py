@@ -1,4 +1,4 @@
-"""Airflow 3: signing users in, finding them again, and giving them access tokens."""
+"""Sign users in, find them again, and issue their tokens."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from airflow_rest_api.airflow import refresh_token
-from airflow_rest_api.airflow.asking import ask, ask_for_login
-from airflow_rest_api.airflow.auth import _auth_manager
-from airflow_rest_api.airflow.auth_managers import FAB, SIMPLE, is_a, is_just
-from airflow_rest_api.airflow.known_user import known_user
+from sqlalchemy import func, select
+
+from airflow_rest_api.airflow import tokens, users
+from airflow_rest_api.airflow.asking import ask, ask_for_login, rows, values
+from airflow_rest_api.airflow.users import FAB, SIMPLE, is_a, known_user
 from airflow_rest_api.errors import InvalidToken, NoUser, Revoked
 
 LONGEST_FOLDED = 1000
@@ -32,19 +32,19 @@ class Accounts:
 
     def providers(self) -> tuple[str, ...]:
         """Return what `provider` may be in a login of the 1.x plugin's contract."""
-        manager = _auth_manager()
+        manager = users.auth_manager()
         if is_a(manager, FAB) and _flask_app(manager).config.get("AUTH_TYPE") == AUTH_LDAP:
             return ("db", "ldap")
         return ("db",)
 
     async def sign_in(self, username: str, password: str, endpoint: TokenEndpoint) -> Any:
         """
-        Return the user whose name and password these are, None where they are nobody's.
+        Return the user whose name and password these are, None where there is none.
 
         The simple auth manager and Flask-AppBuilder are asked in the words of their own login services, any
         other auth manager at its address.
         """
-        manager = _auth_manager()
+        manager = users.auth_manager()
         if is_a(manager, SIMPLE):
             token = await ask_for_login(_simple_login, username, password)
         elif is_a(manager, FAB):
@@ -58,10 +58,10 @@ class Accounts:
         Return one text for all names by which the auth manager finds the same user.
 
         Flask-AppBuilder takes any case, what else the database finds equal (on MySQL accents and blanks at
-        the end), and the e-mail address. Of other auth managers nothing is known, and of nobody: there, names
-        that look the same are.
+        the end), and the e-mail address. Of other auth managers nothing is known, nor of a name without a
+        user: there, names that look the same are one.
         """
-        manager = _auth_manager()
+        manager = users.auth_manager()
         if is_a(manager, FAB):
             found = await ask(_fab_user_found_by, username)
             if found is not None:
@@ -70,15 +70,15 @@ class Accounts:
 
     def access_token(self, user: Any, seconds: int) -> str:
         """Return an access token as Airflow itself issues them."""
-        return str(_auth_manager().generate_jwt(user, expiration_time_in_seconds=seconds))
+        return str(users.auth_manager().generate_jwt(user, expiration_time_in_seconds=seconds))
 
     async def refresh_token(self, user: Any, seconds: int) -> str:
         """Return a refresh token for a user."""
-        manager = _auth_manager()
+        manager = users.auth_manager()
         claims = manager.serialize_user(user)
         subject = str(claims.get("sub", ""))
         credential = await ask(_credential, manager, subject)
-        return refresh_token.issue(subject, claims, credential, seconds)
+        return tokens.issue_refresh_token(subject, claims, credential, seconds)
 
     async def refreshed(self, token: str) -> Any:
         """
@@ -90,12 +90,12 @@ class Accounts:
         from jwt import InvalidTokenError
 
         try:
-            claims = refresh_token.read(token)
+            claims = tokens.read_refresh_token(token)
         except InvalidTokenError as error:
             raise InvalidToken("The refresh token is not valid.", error) from None
-        if await ask(is_revoked, claims["jti"]):
+        if await ask(users.is_revoked, claims["jti"]):
             raise Revoked("The token has been revoked.")
-        manager = _auth_manager()
+        manager = users.auth_manager()
         return await ask(_user_of, manager, claims)
 
     async def named(self, name: str) -> Any:
@@ -104,7 +104,7 @@ class Accounts:
 
         :raises NoNames: the auth manager knows users by their tokens only
         """
-        manager: Any = _auth_manager()
+        manager: Any = users.auth_manager()
         if is_a(manager, SIMPLE):
             return next((user for user in manager.get_users() if user.username == name), None)
         if is_a(manager, FAB):
@@ -113,36 +113,6 @@ class Accounts:
             f"The auth manager {type(manager).__name__} cannot find a user by name; only the simple auth "
             "manager and Flask-AppBuilder can."
         )
-
-
-async def is_still_there(manager: Any, user: Any) -> bool:
-    """Return what `still_there` does, from a thread unless all it needs is the configuration."""
-    if is_just(manager, SIMPLE):
-        return still_there(manager, user)
-    return await ask(still_there, manager, user)
-
-
-def still_there(manager: Any, user: Any) -> bool:
-    """
-    Return whether the user of a good token still exists and is active.
-
-    Airflow does not look for the simple auth manager's users again, and for Flask-AppBuilder's not within
-    `[fab] cache_ttl`: these are looked up in the database. Other auth managers are believed.
-    """
-    if is_a(manager, SIMPLE):
-        return _all_admins() or any(one.username == user.username for one in manager.get_users())
-    if is_a(manager, FAB):
-        return _fab_column(user.id, "active") is True
-    return True
-
-
-def is_revoked(identifier: str) -> bool:
-    """Return whether a token of this `jti` was taken back; Airflow remembers them since 3.2."""
-    try:
-        from airflow.models.revoked_token import RevokedToken
-    except ImportError:
-        return False
-    return bool(RevokedToken.is_revoked(identifier))
 
 
 def _user_of(manager: Any, claims: Mapping[str, Any]) -> Any:
@@ -155,9 +125,9 @@ def _user_of(manager: Any, claims: Mapping[str, Any]) -> Any:
             user = manager.deserialize_user(claims["user"])
         except (ValueError, KeyError):
             raise gone from None
-    if user is None or not still_there(manager, user):
+    if user is None or not users.still_there(manager, user):
         raise gone
-    if claims.get("credential") != refresh_token.fingerprint(subject, _credential(manager, subject)):
+    if claims.get("credential") != tokens.fingerprint(subject, _credential(manager, subject)):
         raise gone
     # Auth managers whose users are somewhere else ask there now.
     return manager.refresh_user(user=user) or user
@@ -165,23 +135,17 @@ def _user_of(manager: Any, claims: Mapping[str, Any]) -> Any:
 
 def _credential(manager: Any, subject: str) -> str:
     """Return what changes with a user's password; nothing where the auth manager keeps none."""
-    if is_a(manager, SIMPLE) and not _all_admins():
+    if is_a(manager, SIMPLE) and not users.all_admins():
         return str(manager.get_passwords().get(subject, ""))
     if is_a(manager, FAB):
-        return str(_fab_column(subject, "password") or "")
+        return str(users.fab_column(subject, "password") or "")
     return ""
-
-
-def _all_admins() -> bool:
-    from airflow.configuration import conf
-
-    return bool(conf.getboolean("core", "simple_auth_manager_all_admins"))
 
 
 def _simple_user(manager: Any, name: str) -> Any:
     """Return a user with the role of today."""
     found = next((user for user in manager.get_users() if user.username == name), None)
-    if found is None and _all_admins():
+    if found is None and users.all_admins():
         from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
         return SimpleAuthManagerUser(username=name, role="ADMIN")
@@ -212,12 +176,11 @@ def _fab_login(manager: Any, username: str, password: str) -> str | None:
 
 
 def _unless_refused(login: Callable[[], Result]) -> Result | None:
-    from fastapi import HTTPException
-
     try:
         return login()
-    except HTTPException as error:
-        if error.status_code == 401:
+    except Exception as error:
+        # A HTTPException of FastAPI.
+        if getattr(error, "status_code", None) == 401:
             return None
         raise
 
@@ -234,29 +197,21 @@ def _flask_app(manager: Any) -> Any:
 
 def _fab_user_named(manager: Any, name: str) -> Any:
     from airflow.providers.fab.auth_manager.models import User
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
 
-    with create_session() as session:
-        found = session.execute(select(User.id, User.username, User.active).where(User.username == name))
-        row = found.one_or_none()
+    found = rows(select(User.id, User.username, User.active).where(User.username == name))
     # SQLite finds the name in any case.
-    if row is None or row.username != name or row.active is not True:
+    if not found or found[0].username != name or found[0].active is not True:
         return None
-    return manager.deserialize_user({"sub": str(row.id)})
+    return manager.deserialize_user({"sub": str(found[0].id)})
 
 
 def _fab_user_found_by(name: str) -> int | None:
-    """Return whose name it is at a login, as in FabAirflowSecurityManagerOverride.auth_user_db."""
+    """Return the id of the user of a name at a login: FabAirflowSecurityManagerOverride.auth_user_db."""
     from airflow.providers.fab.auth_manager.models import User
-    from airflow.utils.session import create_session
-    from sqlalchemy import func, select
 
-    with create_session() as session:
-        for condition in (func.lower(User.username) == func.lower(name), User.email == name):
-            found: int | None = session.scalars(select(User.id).where(condition).limit(1)).first()
-            if found is not None:
-                return found
+    for condition in (func.lower(User.username) == func.lower(name), User.email == name):
+        if found := values(select(User.id).where(condition).limit(1)):
+            return int(found[0])
     return None
 
 
@@ -266,13 +221,3 @@ def folded(name: str) -> str:
         return name
     apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
     return " ".join("".join(sign for sign in apart if not unicodedata.combining(sign)).split())
-
-
-def _fab_column(identifier: Any, name: str) -> Any:
-    """Return a column of a user, None where there is no such user."""
-    from airflow.providers.fab.auth_manager.models import User
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    with create_session() as session:
-        return session.scalar(select(getattr(User, name)).where(User.id == int(identifier)))

@@ -1,4 +1,4 @@
-"""Questions to Airflow that its database may have to answer: in threads, and with an end to patience."""
+"""Questions to Airflow that its database may have to answer: in threads, and with a time limit."""
 
 from __future__ import annotations
 
@@ -9,33 +9,38 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_rest_api.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Executable
 
 T = TypeVar("T")
 
 THREADS = 4
 """As many of Airflow's pool of connections (`[database] sql_alchemy_pool_size`: 5, and 10 beyond) at most."""
 
-PATIENCE = 10.0
-"""Seconds after which whoever asked is told that the database is away: a lost network answers nothing."""
+ANSWER_WITHIN = 10.0
+"""Seconds after which the database counts as away: over a lost network there is no answer at all."""
 
 
-class Questions:
+class QuestionThreads:
     """
     Asks in threads of its own: those of the event loop are Airflow's too.
 
     A question without an answer keeps its thread until the driver gives up. Once that is true of all threads,
-    nobody waits for the time to be over any more: they are told at once.
+    the next questions fail at once, and not after their time.
 
     :param threads: how many questions are asked at a time
-    :param patience: seconds after which nobody waits for an answer any more
+    :param within: seconds in which an answer has to come
     """
 
-    def __init__(self, threads: int = THREADS, patience: float = PATIENCE) -> None:
+    def __init__(self, threads: int = THREADS, within: float = ANSWER_WITHIN) -> None:
         self._number = threads
-        self._patience = patience
+        self._within = within
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="rest-api-question")
         self._lock = threading.Lock()
         self._begun: dict[int, float] = {}
@@ -53,10 +58,10 @@ class Questions:
         answer = self._threads.submit(self._timed, partial(context.run, question, *arguments))
         waiting = asyncio.wrap_future(answer)
         try:
-            await asyncio.wait({waiting}, timeout=self._patience)
+            await asyncio.wait({waiting}, timeout=self._within)
         finally:
             if late := not waiting.done():
-                # What it comes to is nobody's business, but must not be logged as forgotten.
+                # Its result is of no use any more, but must not be logged as forgotten.
                 # What has not begun is not asked any more.
                 waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
                 answer.cancel()
@@ -75,15 +80,15 @@ class Questions:
                 del self._begun[thread]
 
     def _hopeless(self) -> bool:
-        """Return whether each thread has waited for longer than anybody is asked to."""
+        """Return whether each thread has waited for longer than a question may take."""
         with self._lock:
             if len(self._begun) < self._number:
                 return False
-            return max(self._begun.values()) <= time.monotonic() - self._patience
+            return max(self._begun.values()) <= time.monotonic() - self._within
 
 
-_questions = Questions()
-_logins = Questions(threads=2, patience=30.0)
+_questions = QuestionThreads()
+_logins = QuestionThreads(threads=2, within=30.0)
 
 
 async def ask(question: Callable[..., T], *arguments: Any) -> T:
@@ -94,3 +99,16 @@ async def ask(question: Callable[..., T], *arguments: Any) -> T:
 async def ask_for_login(question: Callable[..., T], *arguments: Any) -> T:
     """Do the same for what checks a password, which takes its time and may ask a directory elsewhere."""
     return await _logins.ask(question, *arguments)
+
+
+def rows(statement: Executable) -> Sequence[Any]:
+    """Return the rows that a statement finds in Airflow's database. Blocks: for threads only."""
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        return session.execute(statement).all()
+
+
+def values(statement: Executable) -> list[Any]:
+    """Return the first column of these rows. Blocks: for threads only."""
+    return [row[0] for row in rows(statement)]

@@ -1,19 +1,17 @@
-"""Airflow 3: users and permissions through its auth manager."""
+"""Users and permissions, through Airflow's auth manager."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.airflow import tokens, users
 from airflow_rest_api.airflow.asking import ask
-from airflow_rest_api.airflow.auth_managers import FAB, SIMPLE, is_a
-from airflow_rest_api.airflow.known_user import known_user
+from airflow_rest_api.airflow.users import FAB, SIMPLE, is_a, known_user
 from airflow_rest_api.errors import NoUser
 from airflow_rest_api.storage.transient import away
 
 if TYPE_CHECKING:
-    from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
-
     from airflow_rest_api.airflow.permissions import Permissions
 
 log = logging.getLogger(__name__)
@@ -27,7 +25,7 @@ SIMPLE_ADMIN = "ADMIN"
 FAB_ADMIN = "Admin"  # Flask-AppBuilder's default of AUTH_ROLE_ADMIN
 VIEW = "REST API"
 
-# What nobody but an administrator holds all of, asked of an auth manager whose roles we do not know.
+# What only an administrator holds all of, asked of an auth manager whose roles we do not know.
 ADMINISTERS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ("is_authorized_configuration", ("PUT",), {}),
     ("is_authorized_connection", ("POST", "PUT", "DELETE"), {}),
@@ -39,15 +37,8 @@ ADMINISTERS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
 )
 
 
-def version() -> str:
-    """Return the version of Airflow."""
-    from airflow import __version__
-
-    return str(__version__)
-
-
-class Airflow3:
-    """The Airflow 3 in whose API server we run."""
+class AirflowAuth:
+    """The users of the Airflow in whose API server we run, and what they may."""
 
     session_cookie = SESSION_COOKIE
 
@@ -62,15 +53,13 @@ class Airflow3:
         """
         from jwt import InvalidTokenError
 
-        from airflow_rest_api.airflow import access_token, accounts
-
-        manager = _auth_manager()
+        manager = users.auth_manager()
         try:
             user = await known_user(manager, token)
-            access_token.check(token)
+            tokens.check(token)
         except InvalidTokenError as error:
-            raise access_token.refusal(token, error) from None
-        if user is None or not await accounts.is_still_there(manager, user):
+            raise tokens.refusal(token, error) from None
+        if user is None or not await users.is_still_there(manager, user):
             raise NoUser("The token's user does not exist or is not active.")
         return user
 
@@ -83,11 +72,11 @@ class Airflow3:
         Return whether a user may do everything.
 
         The simple auth manager: the role ADMIN. Flask-AppBuilder: the role that its configuration calls the
-        administrators' (``AUTH_ROLE_ADMIN``). Any other: somebody who may change the configuration, and
+        administrators' (``AUTH_ROLE_ADMIN``). Any other: a user who may change the configuration, and
         create, change and delete every connection, variable, pool, DAG and asset, and the view "REST API";
         an auth manager that fails at the question has answered no.
         """
-        manager = _auth_manager()
+        manager = users.auth_manager()
         if is_a(manager, SIMPLE):
             return str(user.role or "").upper() == SIMPLE_ADMIN
         if is_a(manager, FAB):
@@ -98,19 +87,13 @@ class Airflow3:
         """Return what a user may, by the word of the auth manager."""
         from airflow_rest_api.airflow.permissions import Permissions
 
-        return Permissions(_auth_manager(), user)
+        return Permissions(users.auth_manager(), user)
 
     def trusted_origins(self) -> frozenset[str]:
         """Return the origins whose pages may call us too: ``[api] access_control_allow_origins``."""
         from airflow.configuration import conf
 
         return frozenset(conf.getlist("api", "access_control_allow_origins", fallback=[]) or ())
-
-
-def _auth_manager() -> BaseAuthManager[Any]:
-    from airflow.api_fastapi.app import get_auth_manager
-
-    return get_auth_manager()
 
 
 def _fab_admin_role(manager: Any) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, func, inspect, select
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
@@ -17,14 +20,14 @@ LONGEST_NAME = 500
 """The columns of `airflow.models.log.Log`, in characters."""
 
 LONGEST_ROW = 4096
-"""Bytes of all texts of a row together: whatever is asked for, nobody fills the table with it."""
+"""Bytes of all texts of a row together: no request can fill the table."""
 ID_ROOM = 500
 OWNER_ROOM = 256
 """Bytes of one id, and of one of the two columns for the user."""
 SPARE = 64
 """Bytes of what Airflow fills in, such as the time."""
 LINE_ROOM = 1200
-"""Bytes, as JSON, of the command line in the row that Airflow itself writes: see `child.command_rows`."""
+"""Bytes, as JSON, of the command line in the row that Airflow itself writes: see `shorten_command_rows`."""
 
 MARK = "…"
 """Stands where something was cut."""
@@ -84,27 +87,24 @@ def write(events: Sequence[Event]) -> None:
     from airflow.models.log import Log
     from airflow.utils.session import create_session
 
-    rows = []
-    for event in map(fitted, events):
-        row: Any = Log(
-            event=event.name,
-            owner=event.owner,
-            owner_display_name=event.owner,
-            extra=_as_json(event.extra),
-            dag_id=event.dag_id,
-            task_id=event.task_id,
-            run_id=event.run_id,
-        )
-        row.dttm = event.at
-        rows.append(row)
     with create_session() as session:
-        session.add_all(rows)
+        for event in map(fitted, events):
+            row: Any = Log(
+                event=event.name,
+                owner=event.owner,
+                owner_display_name=event.owner,
+                extra=_as_json(event.extra),
+                dag_id=event.dag_id,
+                task_id=event.task_id,
+                run_id=event.run_id,
+            )
+            row.dttm = event.at
+            session.add(row)
 
 
 def count(engine: Engine, prefix: str) -> int:
     """Return how many rows have an event that begins with a text; 0 where there is no event log."""
     from airflow.models.log import Log
-    from sqlalchemy import func, inspect, select
 
     with engine.connect() as connection:
         if not inspect(connection).has_table(Log.__tablename__):
@@ -116,7 +116,6 @@ def count(engine: Engine, prefix: str) -> int:
 def remove(engine: Engine, prefix: str) -> None:
     """Delete the rows whose event begins with a text, a few in each transaction."""
     from airflow.models.log import Log
-    from sqlalchemy import delete, select
 
     ours = select(Log.id).where(Log.event.startswith(prefix, autoescape=True)).order_by(Log.id).limit(BATCH)
     while True:
@@ -165,3 +164,29 @@ def _shortened(value: Any, longest: int, most: int) -> Any:
         kept = [_shortened(one, longest, most) for one in value[:most]]
         return [*kept, MARK] if len(value) > most else kept
     return value
+
+
+def shorten_command_rows() -> None:
+    """
+    Have what Airflow writes down of a command cut to what a row takes, for the rest of this process.
+
+    `airflow.utils.cli.action_cli` writes the whole command line, and ids as they were given: too long for
+    the column, the row is lost on PostgreSQL and MySQL.
+    """
+    import airflow.utils.cli
+
+    cli: Any = airflow.utils.cli
+    build = cli._build_metrics
+
+    @functools.wraps(build)
+    def build_short(*args: Any, **options: Any) -> dict[str, Any]:
+        found: dict[str, Any] = build(*args, **options)
+        if isinstance(line := found.get("full_command"), str):
+            found["full_command"] = short_text(line, LINE_ROOM)
+        columns = ("dag_id", LONGEST_ID, ID_ROOM), ("task_id", LONGEST_ID, ID_ROOM)
+        for name, longest, room in (*columns, ("user", LONGEST_NAME, OWNER_ROOM)):
+            if isinstance(text := found.get(name), str):
+                found[name] = id_text(text, longest, room)
+        return found
+
+    cli._build_metrics = build_short

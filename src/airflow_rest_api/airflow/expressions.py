@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import signal
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+
+from airflow_rest_api.airflow.asking import values
 
 MATCHING = "import json,re,sys;p,n=json.load(sys.stdin);print(json.dumps([i for i in n if re.search(p,i)]))"
-PATIENCE = 2.0
+TIME_LIMIT = 2.0
 """Seconds for a regular expression, which may take for ever."""
+CHILD_TIME_LIMIT = TIME_LIMIT
+"""Seconds that one may take for all names together, in the child of its command."""
 
 
 class TooSlow(Exception):
     """A regular expression takes longer than one that makes sense does."""
 
     def __init__(self) -> None:
-        super().__init__(f"The regular expression takes longer than {PATIENCE:g} seconds")
+        super().__init__(f"The regular expression takes longer than {TIME_LIMIT:g} seconds")
 
 
 def dags_matching(pattern: str) -> list[str]:
@@ -37,8 +47,7 @@ def dags_matching(pattern: str) -> list[str]:
     with create_session() as session:
         if session.get_bind().dialect.name != "sqlite":
             return in_database(session, column, pattern)
-        names = _all(session, column)
-    return _by_python(pattern, names)
+    return _by_python(pattern, values(select(column)))
 
 
 def in_database(session: Any, column: Any, pattern: str) -> list[str]:
@@ -47,9 +56,6 @@ def in_database(session: Any, column: Any, pattern: str) -> list[str]:
 
     :raises TooSlow: it takes too long
     """
-    from sqlalchemy import select
-    from sqlalchemy.exc import DBAPIError
-
     _limit(session, session.get_bind().dialect.name)
     try:
         return list(session.scalars(_in_time(select(column).where(column.regexp_match(pattern)))))
@@ -60,18 +66,12 @@ def in_database(session: Any, column: Any, pattern: str) -> list[str]:
         raise
 
 
-def _all(session: Any, column: Any) -> list[str]:
-    from sqlalchemy import select
-
-    return [str(name) for name in session.scalars(select(column))]
-
-
 def _by_python(pattern: str, names: list[str]) -> list[str]:
     words = [sys.executable, "-I", "-S", "-c", MATCHING]
     asked = json.dumps([pattern, names])
     try:
         done = subprocess.run(
-            words, input=asked, capture_output=True, text=True, timeout=PATIENCE, check=True
+            words, input=asked, capture_output=True, text=True, timeout=TIME_LIMIT, check=True
         )
     except subprocess.TimeoutExpired:
         raise TooSlow from None
@@ -83,15 +83,13 @@ def _by_python(pattern: str, names: list[str]) -> list[str]:
 
 def _limit(session: Any, dialect: str) -> None:
     """Have PostgreSQL give up in time, within this transaction."""
-    from sqlalchemy import text
-
     if dialect == "postgresql":
-        session.execute(text(f"SET LOCAL statement_timeout = {int(PATIENCE * 1000)}"))
+        session.execute(text(f"SET LOCAL statement_timeout = {int(TIME_LIMIT * 1000)}"))
 
 
 def _in_time(query: Any) -> Any:
     """Have MySQL give up in time; to MariaDB, whose expressions have bounds of their own, it is a comment."""
-    return query.prefix_with(f"/*+ MAX_EXECUTION_TIME({int(PATIENCE * 1000)}) */", dialect="mysql")
+    return query.prefix_with(f"/*+ MAX_EXECUTION_TIME({int(TIME_LIMIT * 1000)}) */", dialect="mysql")
 
 
 def _is_late(error: Any) -> bool:
@@ -99,3 +97,62 @@ def _is_late(error: Any) -> bool:
     arguments: Any = getattr(error.orig, "args", ())
     # query_canceled of PostgreSQL; ER_QUERY_TIMEOUT and ER_REGEXP_TIME_OUT of MySQL.
     return code == "57014" or (bool(arguments) and arguments[0] in (3024, 3699))
+
+
+def matching(expression: str, names: Iterable[str]) -> set[str]:
+    """
+    Return the names in which a regular expression is found.
+
+    :raises SystemExit: that takes longer than an expression that makes sense does
+    """
+
+    def stop(*_: Any) -> NoReturn:
+        raise SystemExit(str(TooSlow()))
+
+    # The engine behind `re` looks for signals while it works.
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, CHILD_TIME_LIMIT)
+    try:
+        found = re.compile(expression)
+        return {name for name in names if found.search(name)}
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def try_first() -> None:
+    """
+    Have `dags pause`, `dags unpause` and `tasks clear` try an expression on all DAGs before they use it.
+
+    They apply it in this process (SQLite calls Python's), or in the database, for as long as it takes.
+    """
+    from airflow.cli.commands import dag_command, task_command
+
+    for module, name, pattern_of in (
+        (dag_command, "set_is_paused", _of_pause),
+        (task_command, "get_dags", _of_clear),
+    ):
+        if (function := getattr(module, name, None)) is not None:
+            setattr(module, name, _trying(function, pattern_of))
+
+
+def _trying(function: Any, pattern_of: Any) -> Any:
+    @functools.wraps(function)
+    def after_a_try(*args: Any, **options: Any) -> Any:
+        pattern = pattern_of(*args, **options)
+        if pattern is not None:
+            try:
+                dags_matching(pattern)
+            except (TooSlow, re.error) as error:
+                raise SystemExit(str(error)) from None
+        return function(*args, **options)
+
+    return after_a_try
+
+
+def _of_pause(is_paused: bool, args: Any, *more: Any, **options: Any) -> str | None:
+    return args.dag_id if getattr(args, "treat_dag_id_as_regex", False) else None
+
+
+def _of_clear(bundles: Any, dag_id: str, use_regex: bool = False, *more: Any, **options: Any) -> str | None:
+    return dag_id if use_regex else None

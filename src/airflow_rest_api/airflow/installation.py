@@ -1,8 +1,27 @@
-"""Where the Airflow that hosts us keeps its things, and what it calls this machine."""
+"""The Airflow that runs us: version, places, configuration, DAG bundles and database."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_rest_api.errors import BadConfiguration
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
+
+LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
+EXAMPLES = "example_dags"
+"""What `airflow.dag_processing.bundles.manager` calls Airflow's own examples."""
+
+
+def version() -> str:
+    """Return the version of Airflow."""
+    from airflow import __version__
+
+    return str(__version__)
 
 
 @dataclass(frozen=True)
@@ -42,3 +61,66 @@ def configured(section: str, option: str) -> str | None:
 
     value: str | None = conf.get(section, option, fallback=None)
     return value
+
+
+def database_engine() -> Engine:
+    """
+    Return the engine of Airflow's metadata database in this process, with its pool.
+
+    :raises RuntimeError: Airflow has none
+    """
+    from airflow import settings
+
+    if settings.engine is None:
+        raise RuntimeError("Airflow has no database in this process")
+    return settings.engine
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """
+    A bundle as the configuration has it.
+
+    :ivar classpath: the class of the bundle
+    :ivar kwargs: what the class is made with
+    """
+
+    name: str
+    classpath: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def configured_bundles() -> list[BundleConfig]:
+    """
+    Return the bundles of ``[dag_processor] dag_bundle_config_list``, and the examples where these are on.
+
+    The same reading as that of `DagBundlesManager.parse_config`, which in addition imports each class: here
+    the provider of a class may be missing. The examples of the providers are left out.
+
+    :raises BadConfiguration: with the reason
+    """
+    from airflow.configuration import conf
+    from airflow.exceptions import AirflowConfigException
+
+    try:
+        items: Any = conf.getjson("dag_processor", "dag_bundle_config_list") or []
+        found = [BundleConfig(item["name"], item["classpath"], item["kwargs"]) for item in items]
+    except (AirflowConfigException, TypeError, KeyError) as error:
+        raise BadConfiguration(f"[dag_processor] dag_bundle_config_list: {error}") from None
+    if conf.getboolean("core", "load_examples"):
+        found.append(BundleConfig(EXAMPLES, LOCAL, {"path": _examples()}))
+    return found
+
+
+def bundle_folder(bundle: BundleConfig) -> Path:
+    """Return the folder of a bundle that is a local one."""
+    from airflow import settings
+
+    return Path(bundle.kwargs.get("path") or settings.DAGS_FOLDER)
+
+
+def _examples() -> str:
+    from importlib.util import find_spec
+
+    spec = find_spec("airflow.example_dags")
+    return next(iter(spec.submodule_search_locations or ()), "") if spec else ""

@@ -1,4 +1,4 @@
-"""Airflow's own table of jobs: the components that tell by a heartbeat that they live."""
+"""Airflow's own table of jobs: the components that show by a heartbeat that they live."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from sqlalchemy import select
+
+from airflow_rest_api.airflow.asking import values
+
 RECENT = timedelta(minutes=10)
-"""For how long one that has fallen silent is still told of."""
+"""For how long a job without a new heartbeat is still listed."""
 
 
 @dataclass(frozen=True)
-class Beat:
+class AirflowJob:
     """
-    One row.
+    A job with a heartbeat of the last minutes.
 
-    :ivar healthy: Airflow's own word, by the thresholds of its configuration
+    :ivar healthy: for Airflow, by the thresholds of its configuration
     """
 
     id: int
@@ -27,11 +31,9 @@ class Beat:
     healthy: bool
 
 
-def beats(types: Collection[str]) -> list[Beat]:
-    """Return the jobs of these types that run, by their own word and lately. Blocks."""
+def running_jobs(types: Collection[str]) -> list[AirflowJob]:
+    """Return the jobs of these types whose state is running and whose heartbeat is recent. Blocks."""
     from airflow.jobs.job import Job
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
 
     since = datetime.now(timezone.utc) - RECENT
     chosen = (
@@ -39,16 +41,15 @@ def beats(types: Collection[str]) -> list[Beat]:
         .where(Job.job_type.in_(types), Job.state == "running", Job.latest_heartbeat >= since)
         .order_by(Job.id)
     )
-    with create_session() as session:
-        return [
-            Beat(
-                id=job.id,
-                type=str(job.job_type),
-                state=job.state,
-                hostname=str(job.hostname or ""),
-                started_at=job.start_date,
-                latest_heartbeat=job.latest_heartbeat,
-                healthy=bool(job.is_alive()),
-            )
-            for job in session.scalars(chosen)
-        ]
+    return [
+        AirflowJob(
+            id=job.id,
+            type=str(job.job_type),
+            state=job.state,
+            hostname=str(job.hostname or ""),
+            started_at=job.start_date,
+            latest_heartbeat=job.latest_heartbeat,
+            healthy=bool(job.is_alive()),
+        )
+        for job in values(chosen)
+    ]

@@ -1,4 +1,4 @@
-"""Airflow 3: what the DAG processor is asked, and what it has made of DAG files. Blocks: for threads only."""
+"""What the DAG processor is asked, and what it has made of DAG files. Blocks: for threads only."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from sqlalchemy import func, or_, select
+
+from airflow_rest_api.airflow.asking import rows, values
 from airflow_rest_api.storage.schema import storable
 
 File = tuple[str, str]
@@ -39,7 +42,7 @@ class Parse:
 
 
 @dataclass(frozen=True)
-class Seen:
+class FileState:
     """
     What Airflow has of a file.
 
@@ -65,7 +68,7 @@ class Stored:
     at: datetime
 
 
-def ask(files: Iterable[File]) -> None:
+def request_parsing(files: Iterable[File]) -> None:
     """Ask the DAG processor to parse files before all others; the same again changes nothing."""
     from airflow.models.dagbag import DagPriorityParsingRequest
     from airflow.utils.session import create_session
@@ -74,7 +77,7 @@ def ask(files: Iterable[File]) -> None:
     wanted = set(files)
     with create_session() as session:
         for bundle, path in sorted(wanted - waiting(wanted)):
-            # Somebody else may ask for the same at the same moment: the table takes a file once.
+            # Another may ask for the same at the same moment: the table takes a file once.
             with contextlib.suppress(IntegrityError), session.begin_nested():
                 session.add(DagPriorityParsingRequest(bundle_name=bundle, relative_fileloc=path))
 
@@ -89,35 +92,24 @@ def waiting(files: Collection[File]) -> set[File]:
     return {(bundle, path) for bundle, path in found} & set(files)
 
 
-def look(files: Collection[File]) -> dict[File, Seen]:
+def look(files: Collection[File]) -> dict[File, FileState]:
     """Return what Airflow has of files."""
     from airflow.models.dag import DagModel
     from airflow.models.errors import ParseImportError
 
-    seen = {file: Seen() for file in files}
-    parsed = (
-        DagModel.bundle_name,
-        DagModel.relative_fileloc,
-        DagModel.dag_id,
-        DagModel.last_parsed_time,
-        DagModel.last_parse_duration,
-    )
-    for bundle, path, dag_id, at, seconds in _rows(
-        parsed, DagModel, files, _inside(DagModel.relative_fileloc)
-    ):
+    seen = {file: FileState() for file in files}
+    dag, failed = DagModel, ParseImportError
+    place, result = (dag.bundle_name, dag.relative_fileloc), (dag.last_parsed_time, dag.last_parse_duration)
+    inside = _inside(dag.relative_fileloc)
+    for bundle, path, dag_id, at, seconds in _rows((*place, dag.dag_id, *result), dag, files, inside):
         file = (bundle, container(path))
         if file in seen and at is not None:
             seen[file].dags[dag_id] = Parse(at, seconds)
-    failed = (
-        ParseImportError.bundle_name,
-        ParseImportError.filename,
-        ParseImportError.stacktrace,
-        ParseImportError.timestamp,
-    )
-    for bundle, path, error, at in _rows(failed, ParseImportError, files, _inside(ParseImportError.filename)):
+    errors = (failed.bundle_name, failed.filename, failed.stacktrace, failed.timestamp)
+    for bundle, path, error, at in _rows(errors, failed, files, _inside(failed.filename)):
         file = (bundle, container(path))
         if file in seen:
-            seen[file] = Seen(seen[file].dags, error or "", at)
+            seen[file] = FileState(seen[file].dags, error or "", at)
     return seen
 
 
@@ -125,32 +117,33 @@ def stored(dag_ids: Iterable[str]) -> dict[str, Stored]:
     """Return the newest version of each of some DAGs that Airflow has stored."""
     from airflow.models.dag_version import DagVersion
     from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.utils.session import create_session
-    from sqlalchemy import func, select
 
     found: dict[str, Stored] = {}
-    with create_session() as session:
-        for some in _portions(sorted(set(dag_ids))):
-            newest = (
-                select(DagVersion.dag_id, func.max(DagVersion.version_number).label("number"))
-                .where(DagVersion.dag_id.in_(some))
-                .group_by(DagVersion.dag_id)
-                .subquery()
+    for some in _portions(dag_ids):
+        newest = (
+            select(DagVersion.dag_id, func.max(DagVersion.version_number).label("number"))
+            .where(DagVersion.dag_id.in_(some))
+            .group_by(DagVersion.dag_id)
+            .subquery()
+        )
+        versions = (
+            select(DagVersion.dag_id, DagVersion.version_number, SerializedDagModel.last_updated)
+            .join(SerializedDagModel, SerializedDagModel.dag_version_id == DagVersion.id)
+            .join(
+                newest,
+                (newest.c.dag_id == DagVersion.dag_id) & (newest.c.number == DagVersion.version_number),
             )
-            rows = session.execute(
-                select(DagVersion.dag_id, DagVersion.version_number, SerializedDagModel.last_updated)
-                .join(SerializedDagModel, SerializedDagModel.dag_version_id == DagVersion.id)
-                .join(
-                    newest,
-                    (newest.c.dag_id == DagVersion.dag_id) & (newest.c.number == DagVersion.version_number),
-                )
-            )
-            found.update({dag_id: Stored(version, at) for dag_id, version, at in rows})
+        )
+        found.update({dag_id: Stored(version, at) for dag_id, version, at in rows(versions)})
     return found
 
 
 def file_of(dag_id: str) -> File | None:
-    """Return the file of a DAG, None where Airflow knows none; raise LookupError where there is no DAG."""
+    """
+    Return the file of a DAG, None where Airflow knows none.
+
+    :raises LookupError: there is no such DAG
+    """
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
 
@@ -168,10 +161,8 @@ def is_runnable(dag_id: str) -> bool:
     """Return whether Airflow has a DAG with a version to run, from a file that it found without an error."""
     from airflow.models.dag import DagModel
     from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
 
-    query = (
+    runnable = (
         select(DagModel.dag_id)
         .join(SerializedDagModel, SerializedDagModel.dag_id == DagModel.dag_id)
         .where(
@@ -181,23 +172,15 @@ def is_runnable(dag_id: str) -> bool:
         )
         .limit(1)
     )
-    with create_session() as session:
-        return session.execute(query).first() is not None
+    return bool(rows(runnable))
 
 
 def all_files() -> set[File]:
     """Return the files of all DAGs that are still there."""
     from airflow.models.dag import DagModel
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
 
-    with create_session() as session:
-        rows = session.execute(
-            select(DagModel.bundle_name, DagModel.relative_fileloc)
-            .where(DagModel.is_stale.is_(False))
-            .distinct()
-        )
-        return {(bundle, container(path)) for bundle, path in rows if bundle and path}
+    files = select(DagModel.bundle_name, DagModel.relative_fileloc).where(DagModel.is_stale.is_(False))
+    return {(bundle, container(path)) for bundle, path in rows(files.distinct()) if bundle and path}
 
 
 def dags_of(files: Collection[File]) -> set[str]:
@@ -205,17 +188,52 @@ def dags_of(files: Collection[File]) -> set[str]:
     return {dag_id for seen in look(files).values() for dag_id in seen.dags}
 
 
+def owners(dag_ids: Iterable[str]) -> dict[str, File]:
+    """
+    Return the bundle and the file of those DAGs that Airflow knows, and that are still there.
+
+    Those of a file that cannot be imported at the moment are among them, which Airflow calls stale.
+    """
+    from airflow.models.dag import DagModel
+
+    there = or_(DagModel.is_stale.is_(False), DagModel.has_import_errors.is_(True))
+    columns = (DagModel.dag_id, DagModel.bundle_name, DagModel.relative_fileloc)
+    return {
+        dag_id: (bundle, container(path))
+        for some in _portions(dag_ids)
+        for dag_id, bundle, path in rows(select(*columns).where(DagModel.dag_id.in_(some), there))
+        if bundle and path
+    }
+
+
+def dags_by_file(bundle: str, paths: Sequence[str]) -> dict[str, list[str]]:
+    """Return the DAGs that Airflow knows from each of some files of a bundle."""
+    seen = look([(bundle, path) for path in paths])
+    return {path: sorted(found.dags) for (_, path), found in seen.items() if found.dags}
+
+
+def set_paused(dag_ids: Iterable[str], paused: bool) -> set[str]:
+    """Pause or resume DAGs; return those that Airflow knows."""
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+
+    done: set[str] = set()
+    with create_session() as session:
+        for some in _portions(dag_ids):
+            for model in session.scalars(select(DagModel).where(DagModel.dag_id.in_(some))):
+                model.is_paused = paused
+                done.add(model.dag_id)
+    return done
+
+
 def processor_alive() -> bool:
     """Return whether a DAG processor runs and its heartbeat is no older than Airflow allows it to be."""
     from airflow.jobs.job import Job
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
 
-    with create_session() as session:
-        running: Any = select(Job).where(Job.job_type == JOB, Job.state == RUNNING)
-        # A processor that was killed leaves such a row for ever.
-        newest = session.scalars(running.order_by(Job.latest_heartbeat.desc()).limit(1)).first()
-        return newest is not None and newest.is_alive()
+    running: Any = select(Job).where(Job.job_type == JOB, Job.state == RUNNING)
+    # A processor that was killed leaves such a row for ever.
+    newest = values(running.order_by(Job.latest_heartbeat.desc()).limit(1))
+    return bool(newest) and newest[0].is_alive()
 
 
 def rest_between_versions() -> timedelta:
@@ -238,7 +256,6 @@ def now() -> datetime:
 
 def _inside(column: Any) -> Callable[[Sequence[str]], Any]:
     """Return a condition: a path is one of some files, or inside one that is an archive."""
-    from sqlalchemy import or_
 
     def condition(paths: Sequence[str]) -> Any:
         packed = [column.startswith(f"{path}/", autoescape=True) for path in paths if path.endswith(".zip")]
@@ -250,20 +267,15 @@ def _inside(column: Any) -> Callable[[Sequence[str]], Any]:
 def _rows(
     columns: Sequence[Any], model: Any, files: Collection[File], condition: Callable[[Sequence[str]], Any]
 ) -> Iterator[Any]:
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
     paths: dict[str, list[str]] = {}
-    for bundle, path in sorted(files):
+    for bundle, path in files:
         paths.setdefault(bundle, []).append(path)
-    with create_session() as session:
-        for bundle, wanted in paths.items():
-            for some in _portions(wanted):
-                yield from session.execute(
-                    select(*columns).where(model.bundle_name == bundle, condition(some))
-                )
+    for bundle, wanted in sorted(paths.items()):
+        for some in _portions(wanted):
+            yield from rows(select(*columns).where(model.bundle_name == bundle, condition(some)))
 
 
-def _portions(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), TOGETHER):
-        yield values[start : start + TOGETHER]
+def _portions(names: Iterable[str]) -> Iterator[Sequence[str]]:
+    wanted = sorted(set(names))
+    for start in range(0, len(wanted), TOGETHER):
+        yield wanted[start : start + TOGETHER]

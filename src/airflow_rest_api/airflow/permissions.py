@@ -1,41 +1,67 @@
-"""Airflow 3: what one user may, by the word of the auth manager in use."""
+"""What one user may, by the auth manager in use, and how Flask-AppBuilder grants our powers to a role."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from airflow_rest_api.airflow.auth_managers import FAB, SIMPLE, is_a
+from sqlalchemy import column, delete, inspect, or_, select, table
+
+from airflow_rest_api.airflow.asking import rows, values
 from airflow_rest_api.airflow.expressions import dags_matching
-from airflow_rest_api.airflow.fab_permissions import resource_of
+from airflow_rest_api.airflow.users import FAB, SIMPLE, auth_manager, is_a
 from airflow_rest_api.storage.transient import away
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Engine
 
 log = logging.getLogger(__name__)
 
+POWER = "REST API {}"
+"""The resource of Flask-AppBuilder by which one of our powers is granted to a role."""
 
 ANY = "~"
-"""Airflow's own sign for all DAGs, and no DAG's id: who may work on it may work on every DAG."""
+"""Airflow's own id for all DAGs, and no DAG's: who may work on it may work on every DAG."""
 
 WITH_COLLATIONS = frozenset({"mysql", "mariadb"})
 """The databases that can take two names for the same, by SQLAlchemy's name."""
 
-# The kinds whose objects have names that an auth manager can tell apart: model, column, question for the
-# names that a user may see.
+
+class Named(NamedTuple):
+    """
+    A kind whose objects have names that an auth manager can tell apart.
+
+    :ivar model: of the database, as `module:class`, and its `column` with the names
+    :ivar names: asks an auth manager for the names that a user may see
+    :ivar details: the class of what an auth manager is asked about, and its `argument` for the name
+    """
+
+    model: str
+    column: str
+    names: str
+    details: str
+    argument: str
+
+
 NAMED = {
-    "DAG": ("airflow.models.dag:DagModel", "dag_id", "get_authorized_dag_ids"),
-    "connection": ("airflow.models:Connection", "conn_id", "get_authorized_connections"),
-    "variable": ("airflow.models:Variable", "key", "get_authorized_variables"),
-    "pool": ("airflow.models:Pool", "pool", "get_authorized_pools"),
-    "team": ("airflow.models.team:Team", "name", "get_authorized_teams"),
+    "DAG": Named("airflow.models.dag:DagModel", "dag_id", "get_authorized_dag_ids", "DagDetails", "id"),
+    "connection": Named(
+        "airflow.models:Connection", "conn_id", "get_authorized_connections", "ConnectionDetails", "conn_id"
+    ),
+    "variable": Named("airflow.models:Variable", "key", "get_authorized_variables", "VariableDetails", "key"),
+    "pool": Named("airflow.models:Pool", "pool", "get_authorized_pools", "PoolDetails", "name"),
+    "team": Named("airflow.models.team:Team", "name", "get_authorized_teams", "TeamDetails", "name"),
 }
 
 
 class Permissions:
     """
-    What one user may, for the time of one request. An auth manager that fails at a question has answered no;
-    one whose database is away has not answered.
+    What one user may, for the time of one request.
+
+    An auth manager that fails at a question has answered no; one whose database is away has not answered.
 
     :ivar blocking: whether an answer can take long, so that nothing may be asked from the event loop
     """
@@ -62,13 +88,13 @@ class Permissions:
         return frozenset(found)
 
     def matching_dags(self, pattern: str) -> list[str] | None:
-        """Return the existing DAGs that a regular expression finds; None where nobody can say."""
+        """Return the existing DAGs that a regular expression finds; None where that is not known."""
         if not self.blocking:
             return None  # as below
         return self._once(("matching", pattern), lambda: dags_matching(pattern), otherwise=None)  # type: ignore[no-any-return]
 
     def dags_with_outlet(self, name: str | None, uri: str | None) -> list[str] | None:
-        """Return the DAGs that make an asset; None where nobody can say."""
+        """Return the DAGs that make an asset; None where that is not known."""
         if not self.blocking:
             return None  # who may not do this to every DAG may do it to none
         key = ("outlet", name or "", uri or "")
@@ -100,7 +126,7 @@ class Permissions:
 
     def _may(self, resource: str, method: str, entity: str | None, name: str | None) -> bool:
         if resource == "power":
-            # Another auth manager may let everybody pass: the simple one does.
+            # Another auth manager may let every user pass: the simple one does.
             return self._fab and self._custom_view(method, resource_of(str(entity)))
         if resource == "accounts":
             return self._fab and self._custom_view(method, str(entity))
@@ -114,8 +140,8 @@ class Permissions:
         )
 
     def _may_all(self, resource: str, method: str, entity: str | None) -> bool:
-        sign = ANY if resource == "DAG" else None
-        if resource == "team" or not self._may_one(resource, method, entity, sign, None):
+        all_of_them = ANY if resource == "DAG" else None
+        if resource == "team" or not self._may_one(resource, method, entity, all_of_them, None):
             return False
         if resource not in NAMED or ((self._simple or self._fab) and not self._teams):
             return True
@@ -143,82 +169,60 @@ class Permissions:
     ) -> bool:
         from airflow.api_fastapi.auth.managers.models import resource_details as details
 
-        manager, asked = self._manager, {"method": method, "user": self._user}
-        if resource == "DAG":
-            part = {"access_entity": details.DagAccessEntity[entity]} if entity else {}
-            dag = details.DagDetails(id=name, team_name=team)
-            return _yes(manager.is_authorized_dag(details=dag, **part, **asked))
-        if resource == "connection":
-            about: Any = details.ConnectionDetails(conn_id=name, team_name=team)
-        elif resource == "variable":
-            about = details.VariableDetails(key=name, team_name=team)
-        elif resource == "pool":
-            about = details.PoolDetails(name=name, team_name=team)
-        elif resource == "team":
-            about = details.TeamDetails(name=name)
-        else:
-            about = None
-        question = getattr(manager, f"is_authorized_{resource.replace(' ', '_')}")
-        return _yes(question(details=about, **asked))
+        asked: dict[str, Any] = {"method": method, "user": self._user, "details": None}
+        if entity:
+            asked["access_entity"] = details.DagAccessEntity[entity]
+        if (kind := NAMED.get(resource)) is not None:
+            of_team = {} if resource == "team" else {"team_name": team}
+            asked["details"] = getattr(details, kind.details)(**{kind.argument: name}, **of_team)
+        question = getattr(self._manager, f"is_authorized_{resource.lower().replace(' ', '_')}")
+        return question(**asked) is True
 
     def _view(self, name: str) -> bool:
         from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 
-        return _yes(self._manager.is_authorized_view(access_view=AccessView[name], user=self._user))
+        return self._manager.is_authorized_view(access_view=AccessView[name], user=self._user) is True
 
     def _custom_view(self, method: str, name: str) -> bool:
-        return _yes(
-            self._manager.is_authorized_custom_view(method=method, resource_name=name, user=self._user)
-        )
+        asked = {"method": method, "resource_name": name, "user": self._user}
+        return self._manager.is_authorized_custom_view(**asked) is True
 
     def _names(self, resource: str, method: str) -> Iterable[str]:
         if (self._fab and resource != "DAG") or (self._simple and not self._teams):
-            # It tells none of them apart; that of Flask-AppBuilder lists them all to everybody.
+            # It tells none of them apart; that of Flask-AppBuilder lists them all to every user.
             return _existing(resource) if self.may(resource, method, None, None) else ()
-        found: Iterable[str] = getattr(self._manager, NAMED[resource][2])(user=self._user, method=method)
+        found: Iterable[str] = getattr(self._manager, NAMED[resource].names)(user=self._user, method=method)
         return found
 
     def _team_of(self, resource: str, name: str) -> str | None:
         if not self._teams or resource not in NAMED or resource == "team":
             return None
-        team: str | None = _model(resource)[0].get_team_name(name)
+        team: str | None = _model(resource).get_team_name(name)
         return team
 
     def _readable_files(self) -> Iterable[str]:
         from airflow.models.dag import DagModel
-        from airflow.utils.session import create_session
-        from sqlalchemy import select
 
         readable = self.names("DAG", "GET")
         found: dict[str, bool] = {}
-        with create_session() as session:
-            for dag_id, bundle, path in session.execute(
-                select(DagModel.dag_id, DagModel.bundle_name, DagModel.relative_fileloc)
-            ):
-                key = f"{bundle}:{path}"
-                found[key] = found.get(key, True) and dag_id in readable
+        dags = select(DagModel.dag_id, DagModel.bundle_name, DagModel.relative_fileloc)
+        for dag_id, bundle, path in rows(dags):
+            key = f"{bundle}:{path}"
+            found[key] = found.get(key, True) and dag_id in readable
         return [key for key, holds in found.items() if holds]
 
 
-def _yes(answer: object) -> bool:
-    return answer is True
+def _column(resource: str) -> Any:
+    return getattr(_model(resource), NAMED[resource].column)
 
 
-def _model(resource: str) -> tuple[Any, str]:
-    from importlib import import_module
-
-    path, column, _ = NAMED[resource]
-    module, _, name = path.partition(":")
-    return getattr(import_module(module), name), column
+def _model(resource: str) -> Any:
+    module, _, name = NAMED[resource].model.partition(":")
+    return getattr(import_module(module), name)
 
 
 def _existing(resource: str) -> list[str]:
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    model, column = _model(resource)
-    with create_session() as session:
-        return [str(name) for name in session.scalars(select(getattr(model, column)))]
+    return [str(name) for name in values(select(_column(resource)))]
 
 
 def _stored(resource: str, name: str) -> list[str]:
@@ -229,26 +233,86 @@ def _stored(resource: str, name: str) -> list[str]:
     `variable` apart: what a command does to `key`, it does to the row `Kéy`.
     """
     from airflow.utils.session import create_session
-    from sqlalchemy import select
 
-    model, column = _model(resource)
+    column = _column(resource)
     with create_session() as session:
         if session.get_bind().dialect.name not in WITH_COLLATIONS:
             return []
-        names = select(getattr(model, column)).where(getattr(model, column) == name)
-        return [str(found) for found in session.scalars(names)]
+        return [str(found) for found in session.scalars(select(column).where(column == name))]
 
 
 def _dags_with_outlet(name: str | None, uri: str | None) -> list[str]:
     """Find DAGs as `airflow assets materialize` does."""
     from airflow.models.asset import AssetModel, TaskOutletAssetReference
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
 
     found = select(TaskOutletAssetReference.dag_id).join(TaskOutletAssetReference.asset)
     if name:
         found = found.where(AssetModel.name == name)
     if uri:
         found = found.where(AssetModel.uri == uri)
-    with create_session() as session:
-        return list(session.scalars(found.distinct()))
+    return values(found.distinct())
+
+
+def resource_of(power: str) -> str:
+    """Return the name of the resource on which `can_edit` grants a power."""
+    return POWER.format(power)
+
+
+def create_resources(powers: Iterable[str]) -> None:
+    """Have Flask-AppBuilder, where it is in use, know the permissions that grant our powers to a role."""
+    try:
+        if not is_a(auth_manager(), FAB):
+            return
+        from airflow.providers.fab.www.security_appless import ApplessAirflowSecurityManager
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            security: Any = ApplessAirflowSecurityManager(session=session)
+            for power in powers:
+                security.create_permission("can_edit", resource_of(power))
+    except Exception:
+        # They can still be made by hand; nothing else depends on them.
+        log.exception("The permissions %r could not be created", resource_of("…"))
+
+
+def existing_resources(engine: Engine, powers: Iterable[str], folders_of: str) -> list[str]:
+    """
+    Return the resources that are there for powers, by name; none where Flask-AppBuilder was never in use.
+
+    :param folders_of: a power that is granted for folders too: `<power> <folder>`
+    """
+    resources = _fab_tables()[0]
+    with engine.connect() as connection:
+        if not inspect(connection).has_table(resources.name):
+            return []
+        ours = or_(
+            resources.c.name.in_([resource_of(power) for power in powers]),
+            resources.c.name.startswith(f"{resource_of(folders_of)} ", autoescape=True),
+        )
+        return list(connection.execute(select(resources.c.name).where(ours)).scalars())
+
+
+def remove_resources(engine: Engine, names: Iterable[str]) -> None:
+    """Take the permissions on some resources from every role, and delete them with the resources."""
+    resources, permissions, granted = _fab_tables()
+    with engine.begin() as connection:
+        there = select(resources.c.id).where(resources.c.name.in_(list(names)))
+        of_resources = list(connection.execute(there).scalars())
+        pairs = select(permissions.c.id).where(permissions.c.view_menu_id.in_(of_resources))
+        of_permissions = list(connection.execute(pairs).scalars())
+        connection.execute(delete(granted).where(granted.c.permission_view_id.in_(of_permissions)))
+        connection.execute(delete(permissions).where(permissions.c.id.in_(of_permissions)))
+        connection.execute(delete(resources).where(resources.c.id.in_(of_resources)))
+
+
+def _fab_tables() -> tuple[Any, Any, Any]:
+    """
+    Return the tables of resources, of pairs of action and resource, and of what roles have.
+
+    As `airflow.providers.fab.auth_manager.models` has them, which may not be installed any more.
+    """
+    return (
+        table("ab_view_menu", column("id"), column("name")),
+        table("ab_permission_view", column("id"), column("view_menu_id")),
+        table("ab_permission_view_role", column("permission_view_id")),
+    )

@@ -1,35 +1,61 @@
-"""The commands: what there is, what each one takes, and running one by name."""
+"""The commands: what there is, what each one takes, and running one, by name or as a command line."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from airflow_rest_api.api.answer import answer_model, answer_run, leaves
-from airflow_rest_api.api.body import read_body
+from airflow_rest_api import json_text
+from airflow_rest_api.api.answers import answer_model, answer_run, key_of, leaves, once
 from airflow_rest_api.api.context import CallerDep, ContextDep
-from airflow_rest_api.api.form import from_form
-from airflow_rest_api.api.idempotency import key_of, once
-from airflow_rest_api.api.launch import check_room, launch
-from airflow_rest_api.api.models import CommandDetail, CommandList, Refusal, summary
-from airflow_rest_api.api.responses import errors
-from airflow_rest_api.api.schema import command_schema
+from airflow_rest_api.api.launch import check_room, launch, launch_line
+from airflow_rest_api.api.models import (
+    IDEMPOTENCY_KEY,
+    PREFER,
+    RUN_RESPONSES,
+    CommandDetail,
+    CommandList,
+    CommandRefusal,
+    RunBody,
+    errors,
+    summary,
+)
+from airflow_rest_api.api.requests import Body, read_body, read_in_thread, validated
 from airflow_rest_api.commands.discovery import search_words
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.policy import described
-from airflow_rest_api.errors import UnknownCommand
+from airflow_rest_api.errors import BadJson, BadRequest, UnknownCommand
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
-    from airflow_rest_api.commands.model import Command
+    from airflow_rest_api.commands.model import Argument, Command
 
-router = APIRouter(prefix="/v2/commands", tags=["commands"])
+router = APIRouter(prefix="/v2", tags=["commands"])
+
+_FORM: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "argv": {"type": "string", "description": "The JSON text of the list.", "examples": ['["version"]']}
+    },
+    "required": ["argv"],
+    "additionalProperties": {"type": "string", "format": "binary"},
+    "description": "Each file as a part called like the argument that reads it.",
+}
+_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {"$ref": "#/components/schemas/RunBody"}},
+        "multipart/form-data": {"schema": _FORM},
+    },
+}
 
 
-@router.get("", response_model=CommandList, operation_id="list_commands", responses=errors(400))
+@router.get("/commands", response_model=CommandList, operation_id="list_commands", responses=errors(400))
 @needs(Needs.TOKEN)
 async def list_commands(
     context: ContextDep,
@@ -57,8 +83,8 @@ async def list_commands(
     return answer_model(CommandList(commands=found, total_entries=len(found)))
 
 
-# The routes of one command stand in the OpenAPI document once for each command: see openapi.py.
-@router.get("/{name:path}", response_model=CommandDetail, include_in_schema=False)
+# The routes of one command stand in the OpenAPI document once for each command: see web/openapi.py.
+@router.get("/commands/{name:path}", response_model=CommandDetail, include_in_schema=False)
 @needs(Needs.TOKEN)
 async def get_command(name: str, context: ContextDep, caller: CallerDep) -> Response:
     """Return a command with its arguments as JSON Schema."""
@@ -74,13 +100,13 @@ async def get_command(name: str, context: ContextDep, caller: CallerDep) -> Resp
         reveals_secrets=command.reveals_secrets,
         needs=described(command),
         allowed=refused is None,
-        refusal=Refusal.of(refused),
+        refusal=CommandRefusal.of(refused),
         arguments={"required": [], **command_schema(command)},
     )
     return answer_model(detail)
 
 
-@router.post("/{name:path}", include_in_schema=False)
+@router.post("/commands/{name:path}", include_in_schema=False)
 @needs(Needs.COMMAND)
 async def run_command(name: str, request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """Run a command with its arguments by name."""
@@ -99,9 +125,216 @@ async def run_command(name: str, request: Request, context: ContextDep, caller: 
     return await answer_run(context, request, operation, headers)
 
 
+@router.post(
+    "/run",
+    operation_id="run",
+    responses=RUN_RESPONSES,
+    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY]},
+)
+@needs(Needs.COMMAND)
+async def run(request: Request, context: ContextDep, caller: CallerDep) -> Response:
+    """
+    Run a command line, given as the list of the words after `airflow`.
+
+    An argument that names a file to be read needs that file as a part of multipart/form-data; the name of a
+    file to be written is the name under which the operation has it.
+    """
+    check_room(context, request, caller)
+    async with read_body(request, context.settings.max_upload) as body:
+        argv = await _argv(body)
+        key = await key_of(request, caller, argv, body.files)
+        operation, headers = await once(
+            context,
+            key,
+            lambda key: launch_line(
+                context, caller, argv, body.files, recorded=leaves(context, request), key=key
+            ),
+        )
+    return await answer_run(context, request, operation, headers)
+
+
 def _command(catalog: Catalog, path: str) -> Command:
     """Return the command at a path; one spelling each, so that a proxy's rules about paths hold."""
     command = catalog.get(path)
     if path != "/".join(command.path):
         raise UnknownCommand(path, [command.name])
     return command
+
+
+async def _argv(body: Body) -> list[str]:
+    values = body.values
+    if body.form:
+        fields = values.get("argv", [])
+        if set(values) - {"argv"} or len(fields) != 1:
+            raise BadRequest("argv: one field with the JSON text of the list of words", argument="argv")
+        try:
+            words = await read_in_thread(len(fields[0]), partial(json_text.loads, fields[0]))
+            values = {"argv": words}
+        except ValueError:
+            raise BadJson("argv: the field is no JSON", argument="argv") from None
+    return validated(RunBody, values, strict=True).argv
+
+
+LONGEST_SWITCH = 100
+"""Characters of a text that are looked at for one of these."""
+_SWITCH = {
+    "true": True,
+    "on": True,
+    "1": True,
+    "yes": True,
+    "false": False,
+    "off": False,
+    "0": False,
+    "no": False,
+}
+
+
+def from_form(command: Command, fields: Mapping[str, list[str]]) -> dict[str, Any]:
+    """
+    Return the arguments in a form's fields.
+
+    What cannot be read as the argument's type stays text, so that the one who checks the arguments refuses
+    it in the same words as ever. A field given twice stays a list.
+    """
+    return {name: _value(command.argument(name), values) for name, values in fields.items()}
+
+
+def _value(argument: Argument | None, values: list[str]) -> Any:
+    if argument is not None and argument.repeatable:
+        return [_single(argument, value) for value in values]
+    if len(values) > 1:
+        return values
+    return values[0] if argument is None else _single(argument, values[0])
+
+
+def _single(argument: Argument, text: str) -> Any:
+    if argument.flag or argument.type == "boolean":
+        return _SWITCH.get(text[:LONGEST_SWITCH].strip().lower(), text)
+    try:
+        if argument.type == "integer":
+            return int(text)
+        if argument.type == "number":
+            return float(text)
+    except ValueError:
+        return text
+    return text
+
+
+TYPES: dict[str, dict[str, Any]] = {
+    "string": {"type": "string"},
+    "integer": {"type": "integer"},
+    "number": {"type": "number"},
+    "boolean": {"type": "boolean"},
+    "datetime": {"type": "string", "description": "A date and time, as 2026-01-31T00:00:00+00:00."},
+    "json": {
+        "anyOf": [{"type": "object", "additionalProperties": True}, {"type": "string"}],
+        "description": "A JSON object, or its text.",
+    },
+    "list": {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Text with commas is taken, too.",
+    },
+}
+AS_TEXT = ("json",)
+"""What a field of a form has as text."""
+
+EXAMPLES: dict[str, Any] = {
+    "integer": 1,
+    "number": 1.5,
+    "boolean": True,
+    "datetime": "2026-01-31T00:00:00+00:00",
+    "json": {"key": "value"},
+    "list": ["one", "two"],
+}
+
+OUTPUT = "JSON is asked for where this is not given, for `result`."
+
+
+def argument_schema(
+    argument: Argument, *, multipart: bool = False, json_output: bool = False
+) -> dict[str, Any]:
+    """
+    Return the schema of one argument.
+
+    What holds where it is not given is `x-default`: generated clients send a `default` as if it were given,
+    and take what has one for always there.
+
+    :param multipart: as a field of multipart/form-data, where a file to be read is a part of its own
+    :param json_output: of a command that is asked for JSON where its `output` is not given
+    """
+    schema: dict[str, Any] = dict(TYPES.get(argument.type, TYPES["string"]))
+    if multipart and argument.type in AS_TEXT:
+        schema = {"type": "string", "description": schema["description"]}
+    if argument.flag:
+        schema = {"type": "boolean"}
+    if argument.file == "in":
+        schema = {"type": "string", "format": "binary"} if multipart else {"type": "string"}
+    if argument.choices is not None:
+        schema["enum"] = list(argument.choices)
+    about_type = schema.pop("description", None)
+    if argument.repeatable:
+        schema = {"type": "array", "items": schema}
+    chosen = json_output and argument.name == "output"
+    if words := _words(argument, about_type, chosen):
+        schema["description"] = words
+    default = "json" if chosen else argument.default
+    if default is not None:
+        schema["x-default"] = default
+    if argument.secret:
+        schema["writeOnly"] = True
+    # How the command line spells it; nothing for what is told by its place.
+    if argument.flags:
+        schema["x-flags"] = list(argument.flags)
+    if argument.together:
+        schema["x-together"] = True
+    if argument.negative:
+        schema["x-negative"] = argument.negative
+    return schema
+
+
+def command_schema(command: Command, *, multipart: bool = False) -> dict[str, Any]:
+    """Return the schema of the object that holds the arguments of a command by name."""
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {
+            argument.name: argument_schema(argument, multipart=multipart, json_output=command.json_output)
+            for argument in command.arguments
+        },
+        "additionalProperties": False,
+    }
+    if required := needed(command):
+        schema["required"] = required
+    return schema
+
+
+def needed(command: Command) -> list[str]:
+    """Return the names of the arguments that a command cannot do without."""
+    # A file to be written has a name of its own where the client gives none.
+    return [argument.name for argument in command.arguments if argument.required and argument.file != "out"]
+
+
+def example(command: Command) -> dict[str, Any]:
+    """Return the arguments that a command cannot do without, with values of their types."""
+    found = (argument for argument in command.arguments if argument.name in needed(command))
+    return {argument.name: _example_value(argument) for argument in found}
+
+
+def _example_value(argument: Argument) -> Any:
+    value = argument.choices[0] if argument.choices else EXAMPLES.get(argument.type, argument.name)
+    return [value] if argument.repeatable else value
+
+
+def _words(argument: Argument, about_type: str | None, asked_for_json: bool) -> str:
+    help_text = argument.help
+    if asked_for_json and help_text:
+        # Airflow's line says what holds on the command line.
+        help_text = help_text.replace("(default: table)", "").strip().rstrip(".") + "."
+    words = [help_text, OUTPUT if asked_for_json else about_type]
+    if argument.file == "in":
+        words.append("Sent as a file part of multipart/form-data.")
+    elif argument.file == "out":
+        words.append("The name of the file in the answer; only its last part counts.")
+    elif argument.server_path:
+        words.append("A path on the server: for administrators.")
+    return " ".join(word.strip() for word in words if word)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, cast
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 from fastapi import Depends, Request
 
 from airflow_rest_api.api.sse import Streams
+from airflow_rest_api.asgi import client_address
 from airflow_rest_api.option_values import Networks, networks
 from airflow_rest_api.security.audit import Audit
-from airflow_rest_api.security.client_address import client_address
 from airflow_rest_api.security.guard import STATE
 
 if TYPE_CHECKING:
@@ -51,7 +51,11 @@ class CatalogLoader:
 
 @dataclass
 class Context:
-    """The parts of the app that its routes use."""
+    """
+    The parts of the app that its routes use.
+
+    :ivar endpoints: the names of the 1.x plugin's endpoints
+    """
 
     settings: Settings
     engine: Engine
@@ -64,6 +68,7 @@ class Context:
     dag_files: DagFiles
     grants: Grants
     usage: Usage
+    endpoints: Collection[str]
     audit: Audit = field(default_factory=Audit)
     streams: Streams = field(default_factory=Streams)
 

@@ -10,10 +10,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
-from airflow_rest_api.airflow import dag_owners
+from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
-from airflow_rest_api.api.answer import answer_file, answer_model, leaves
-from airflow_rest_api.api.body import json_body, read_model
+from airflow_rest_api.api.answers import answer_file, answer_model, key_of, leaves, once
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.dag_files_answers import (
     LAST,
@@ -27,9 +26,8 @@ from airflow_rest_api.api.dag_files_answers import (
     scope_of,
     start_work,
 )
-from airflow_rest_api.api.idempotency import key_of, once
-from airflow_rest_api.api.models import OperationBody
-from airflow_rest_api.api.responses import ACCEPTED, FILE, IDEMPOTENCY_KEY, PREFER, errors
+from airflow_rest_api.api.models import ACCEPTED, FILE, IDEMPOTENCY_KEY, PREFER, OperationBody, errors
+from airflow_rest_api.api.requests import json_body, read_model
 from airflow_rest_api.dag_files.bundles import BundleFolder
 from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.history import diff
@@ -156,7 +154,7 @@ async def rollback(
                 context,
                 caller,
                 argv,
-                lambda conductor: service.rollback(conductor, order, path, version),
+                lambda work: service.rollback(work, order, path, version),
                 bundle=place.bundle.name,
                 paths=[path],
                 recorded=recorded,
@@ -215,7 +213,7 @@ async def delete(
     attempts: list[Attempt] = []
     dag_ids: list[str] = []
     if records:
-        found = await ask(dag_owners.dags_by_file, place.bundle.name, [path])
+        found = await ask(parsing.dags_by_file, place.bundle.name, [path])
         dag_ids = found.get(path, [])
         command = (await context.catalog.get()).get("dags delete")
         attempts = [Attempt(command, {"dag_id": dag_id}, frozenset({"dag_id"})) for dag_id in dag_ids]
@@ -224,7 +222,7 @@ async def delete(
         context,
         caller,
         ["delete_dag_file", "--bundle", place.bundle.name, *(["--records"] if records else []), path],
-        lambda conductor: service.delete(conductor, place, path, caller.name, dag_ids),
+        lambda work: service.delete(work, place, path, caller.name, dag_ids),
         bundle=place.bundle.name,
         paths=[path],
         attempts=attempts,

@@ -11,8 +11,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
-from airflow_rest_api.api.answer import answer_model, leaves
-from airflow_rest_api.api.body import read_form
+from airflow_rest_api.api.answers import answer_model, key_of, leaves, once
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.dag_files_answers import (
     READ,
@@ -29,9 +28,9 @@ from airflow_rest_api.api.dag_files_answers import (
     scope_of,
     start_work,
 )
-from airflow_rest_api.api.idempotency import key_of, once
-from airflow_rest_api.api.models import OperationBody
-from airflow_rest_api.api.responses import ACCEPTED, IDEMPOTENCY_KEY, PREFER, errors
+from airflow_rest_api.api.listing import NOT_A_CURSOR
+from airflow_rest_api.api.models import ACCEPTED, IDEMPOTENCY_KEY, PREFER, OperationBody, errors
+from airflow_rest_api.api.requests import read_form
 from airflow_rest_api.dag_files import bundles, listing
 from airflow_rest_api.dag_files.archive import ENDINGS, unpack
 from airflow_rest_api.dag_files.bundles import BundleFolder
@@ -266,7 +265,7 @@ async def list_deployments(
     scope = await scope_of(context, caller, READ)
     history = context.dag_files.history
     if cursor is not None and not cursor.isalnum():
-        raise BadRequest("cursor: this is the `next` of no page", argument="cursor")
+        raise BadRequest(NOT_A_CURSOR, argument="cursor")
     found = await history.deployments(before=cursor, limit=limit + 1)
     following = found[limit - 1].id if len(found) > limit else None
     found = found[:limit]
@@ -360,7 +359,7 @@ async def _start(
         context,
         caller,
         argv,
-        lambda conductor: context.dag_files.deploy(conductor, order),
+        lambda work: context.dag_files.deploy(work, order),
         bundle=bundle,
         paths=paths,
         recorded=recorded,

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
-from airflow_rest_api.api.answer import answer_operation, wishes
+from airflow_rest_api.api.answers import answer_operation, preference_of
 from airflow_rest_api.api.models import Model
 from airflow_rest_api.commands.model import Invocation
 from airflow_rest_api.dag_files.grants import COMMANDS, command_of
 from airflow_rest_api.dag_files.order import refusal
+from airflow_rest_api.operations.model import Origin
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.operations.runs import Work
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.security.decision import Attempt
-
 
 LAST = 2**31 - 1
 """The largest number of a version that every database has room for."""
@@ -176,14 +176,13 @@ async def start_work(
     shown = [*argv[:MOST_WORDS], "…"] if len(argv) > MOST_WORDS else list(argv)
     invocation = Invocation(command_of(command), [], {}, frozenset(), masked=shown)
     permit = await context.grants.authorize(caller, invocation, bundle, paths, attempts=attempts)
-    operation = await context.operations.conduct(
+    operation = await context.operations.start_work(
         permit,
         command,
         work,
         effect=COMMANDS[command],
         argv=shown,
-        recorded=recorded,
-        key=key,
+        origin=Origin(recorded, key),
         workspace=received,
     )
     if received is not None:
@@ -199,7 +198,7 @@ async def answer(
 
     :raises ApiError: it has ended, and what it was asked for cannot be done
     """
-    preference = wishes(request, context.settings.default_wait)
+    preference = preference_of(request, context.settings.default_wait)
     operation = await context.operations.wait(operation.id, preference.wait)
     if (problem := refusal(operation)) is not None:
         raise problem

@@ -14,22 +14,21 @@ from starlette.responses import Response
 from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.airflow.parsing import File
-from airflow_rest_api.api.answer import answer_run, leaves
+from airflow_rest_api.api.answers import answer_run, leaves
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.models import OperationBody
-from airflow_rest_api.api.responses import ACCEPTED, PREFER, errors
+from airflow_rest_api.api.models import ACCEPTED, PREFER, OperationBody, errors
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.errors import Forbidden, NoFile, SwitchedOff, UnknownBundle, UnknownDag, UnknownDagFile
-from airflow_rest_api.operations.runs import Conductor, Failed
+from airflow_rest_api.operations.model import Origin
+from airflow_rest_api.operations.runs import Failed, WorkContext
 from airflow_rest_api.security.decision import Attempt
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
     from airflow_rest_api.security.access import Permit
     from airflow_rest_api.security.caller import Caller
-
 
 router = APIRouter(prefix="/v2", tags=["dag files"])
 
@@ -134,20 +133,20 @@ class Refresh:
 async def _run(
     context: Context, permit: Permit, request: Request, wanted: Refresh, file: File, locally: bool
 ) -> Response:
-    async def work(conductor: Conductor) -> Any:
-        parsed = await refresh.bring_up_to_date(conductor, [file], wait=wanted.wait, locally=locally)
+    async def parse(work: WorkContext) -> Any:
+        parsed = await refresh.bring_up_to_date(work, [file], wait=wanted.wait, locally=locally)
         if (wanted.wait or locally) and parsed.failure is not None:
             raise Failed(parsed.failure, result=parsed.result())
         return parsed.result()
 
-    operation = await context.operations.conduct(
+    operation = await context.operations.start_work(
         permit,
         wanted.command,
-        work,
+        parse,
         effect=Effect.EXECUTE if locally else Effect.WRITE,
         argv=wanted.argv,
         dag_id=wanted.dag_id,
-        recorded=leaves(context, request),
+        origin=Origin(leaves(context, request)),
     )
     return await answer_run(context, request, operation)
 

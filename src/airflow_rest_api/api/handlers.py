@@ -46,10 +46,10 @@ def _of_framework(error: Exception) -> ApiError:
 
 class LastResort:
     """
-    ASGI middleware that answers the errors nobody foresaw, without a word about the inside.
+    ASGI middleware that answers the errors that were not foreseen, without a word about the inside.
 
-    It also marks every answer as one that nobody may keep (but for those that say themselves for how long) or
-    take for something else.
+    It also marks every answer as one that may not be cached, unless it says for how long, or taken
+    for another type.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -75,7 +75,7 @@ class LastResort:
         try:
             await self.app(scope, receive, guarded_send)
         except ClientDisconnect:
-            # Nobody is there to be answered, and before the body was read nothing was begun.
+            # There is no client to be answered, and before the body was read nothing was begun.
             log.info("A client went away before its request was read: %s %s", scope["method"], scope["path"])
         except Exception as error:
             if not started and (found := foreseen(error)):

@@ -1,4 +1,4 @@
-"""From a request to a running command."""
+"""From a request, or the record of an operation, to a running command."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.api.idempotency import HEADER
+from airflow_rest_api.api.answers import HEADER
+from airflow_rest_api.commands.masking import LONGEST_SHOWN
 from airflow_rest_api.commands.model import STDOUT
-from airflow_rest_api.errors import BadArgument
+from airflow_rest_api.errors import ApiError, BadArgument, CannotRepeat, UnknownCommand
 from airflow_rest_api.operations.files import safe_name
+from airflow_rest_api.operations.model import Origin
+from airflow_rest_api.secret_names import MASK
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.operations.files import Upload
     from airflow_rest_api.operations.model import Key, Operation
     from airflow_rest_api.security.caller import Caller
+
 
 FEW = 20
 SHORT = 200
@@ -53,7 +57,7 @@ async def launch(
     :param recorded: the client will not wait: the operation is in the database first
     :param key: under which the request may come again
     """
-    # First of all, so that those who may not are told nothing about their arguments.
+    # First of all, so that those who may not learn nothing about their arguments.
     await context.gate.precheck(caller, command)
     catalog = await context.catalog.get()
     named = _with_file_names(command, arguments, files)
@@ -97,9 +101,7 @@ async def start(
         invocation,
         files=files,
         parser=catalog,
-        recorded=recorded,
-        key=key,
-        rerun_of=rerun_of,
+        origin=Origin(recorded, key, rerun_of),
     )
 
 
@@ -154,3 +156,38 @@ def _refuse_stray_files(command: Command, files: Mapping[str, Upload]) -> None:
 def _default_name(command: Command, arguments: Mapping[str, Any]) -> str:
     chosen = arguments.get("file_format") or arguments.get("format")
     return safe_name(f"{'-'.join(command.path)}.{chosen if isinstance(chosen, str) else 'json'}")
+
+
+async def run_again(
+    context: Context, caller: Caller, operation: Operation, *, recorded: bool, key: Key | None
+) -> Operation:
+    """
+    Start the command of an operation once more.
+
+    :raises ApiError: what it ran cannot be read off its record
+    :raises Forbidden: the caller may not run it, now
+    """
+    catalog = await context.catalog.get()
+    invocation = await asyncio.to_thread(_invocation, catalog, operation)
+    await context.gate.precheck(caller, invocation.command, invocation)
+    return await start(
+        context, caller, catalog, invocation, {}, recorded=recorded, key=key, rerun_of=operation.id
+    )
+
+
+def _invocation(catalog: Catalog, operation: Operation) -> Invocation:
+    if any(MASK in word or len(word) > LONGEST_SHOWN for word in operation.argv):
+        raise _refusal(operation, "its arguments are not kept: a secret, or a very long value is among them")
+    try:
+        invocation = catalog.parse(operation.argv)
+    except (UnknownCommand, BadArgument):
+        raise _refusal(operation, "it was not one command of Airflow") from None
+    if invocation.command.name != operation.command:
+        raise _refusal(operation, "it was not one command of Airflow")
+    if any(a.file == "in" and a.name in invocation.given for a in invocation.command.arguments):
+        raise _refusal(operation, "the files that were sent with it are not kept")
+    return invocation
+
+
+def _refusal(operation: Operation, why: str) -> ApiError:
+    return CannotRepeat(f"The operation cannot be run again: {why}. Send its request.", id=operation.id)

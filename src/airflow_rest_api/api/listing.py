@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.errors import BadRequest
-from airflow_rest_api.legacy.endpoints import BY_NAME
 
 if TYPE_CHECKING:
     from airflow_rest_api.api.context import Context
@@ -22,6 +22,9 @@ SCANNED = 1000
 _CURSOR = re.compile(r"([0-9a-f]{32}|-)\.([0-9a-f]{32}|-)", re.ASCII)
 _DONE = "-"
 _FIRST = "f" * 32  # behind no id
+
+
+NOT_A_CURSOR = 'cursor: not a value that a page of this listing returned in "next".'
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,12 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str | None) -> Cursor:
-        """Return the cursor that a client was given; raise ApiError for any other text."""
+        """Return the cursor that a client was given; raise BadRequest for any other text."""
         if text is None:
             return cls()
         match = _CURSOR.fullmatch(text)
         if match is None:
-            raise BadRequest("cursor: this is the next of no page", argument="cursor")
+            raise BadRequest(NOT_A_CURSOR, argument="cursor")
         return cls(match[1], match[2])
 
     def __str__(self) -> str:
@@ -51,32 +54,33 @@ class Cursor:
         return f"{self.own}.{self.others}"
 
 
-def check_endpoint(name: str | None) -> None:
-    """Raise ApiError where a filter names an endpoint that the 1.x plugin did not have."""
-    if name is not None and name not in BY_NAME:
+def check_endpoint(name: str | None, known: Collection[str]) -> None:
+    """Raise BadRequest where a filter names an endpoint that the 1.x plugin did not have."""
+    if name is not None and name not in known:
         raise BadRequest(
             f"endpoint: the 1.x plugin had no endpoint {name[:100]!r}",
             argument="endpoint",
-            nearest=difflib.get_close_matches(name[:100], BY_NAME),
+            nearest=difflib.get_close_matches(name[:100], known),
         )
 
 
-def endpoints_of(endpoint: str | None, legacy: bool | None) -> tuple[str | None, ...]:
+def endpoints_of(endpoint: str | None, legacy: bool | None, known: Collection[str]) -> tuple[str | None, ...]:
     """
     Return by which endpoints operations were asked for that a filter wants; empty for all of them.
 
     :param endpoint: the name of one
+    :param known: the names of the 1.x plugin's
     :param legacy: True for all of the 1.x plugin's, False for none of them
-    :raises ApiError: there is no such endpoint, or nothing can be both
+    :raises BadRequest: there is no such endpoint, or nothing can be both
     """
-    check_endpoint(endpoint)
+    check_endpoint(endpoint, known)
     if endpoint is not None:
         if legacy is False:
             raise BadRequest("legacy: what came by an endpoint is not false", argument="legacy")
         return (endpoint,)
     if legacy is None:
         return ()
-    return tuple(BY_NAME) if legacy else (None,)
+    return tuple(known) if legacy else (None,)
 
 
 async def page(

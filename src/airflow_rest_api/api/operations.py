@@ -1,39 +1,64 @@
-"""Operations: see them, wait for them, end them, run them again, fetch what they printed and wrote."""
+"""Operations: see, wait for, end and repeat them, follow and fetch what they print and write."""
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
-from airflow_rest_api.api.answer import (
+from airflow_rest_api.api.answers import (
     answer_file,
     answer_model,
     answer_operation,
     answer_run,
+    key_of,
     leaves,
-    wishes,
+    once,
+    preference_of,
 )
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.idempotency import key_of, once
+from airflow_rest_api.api.launch import run_again
 from airflow_rest_api.api.listing import endpoints_of, page
-from airflow_rest_api.api.models import CancelBody, OperationBody, OperationList, OperationSummary
-from airflow_rest_api.api.rerun import run_again
-from airflow_rest_api.api.responses import ACCEPTED, FILE, IDEMPOTENCY_KEY, PREFER, RUN_RESPONSES, errors
+from airflow_rest_api.api.models import (
+    ACCEPTED,
+    FILE,
+    IDEMPOTENCY_KEY,
+    PREFER,
+    RUN_RESPONSES,
+    CancelBody,
+    OperationBody,
+    OperationEnd,
+    OperationList,
+    OperationSummary,
+    as_json,
+    errors,
+    event_stream,
+)
+from airflow_rest_api.api.sse import TICK, EventStream, Subscription, event
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.errors import Forbidden, UnknownOperation, UnknownResultFile
+from airflow_rest_api.errors import BadRequest, Forbidden, UnknownOperation, UnknownResultFile
 from airflow_rest_api.operations.model import Filter, State
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.operations.transcript import Block, Stream
     from airflow_rest_api.security.caller import Caller
+
 
 router = APIRouter(prefix="/v2/operations", tags=["operations"])
 
+_EVENT_ID = re.compile(r"\d{1,15}", re.ASCII)
+AT_ONCE = 256 * 1024
+"""Bytes of output between two looks at whether the stream may go on."""
+PACE = 0.02
+"""Seconds in which output gathers after what was just sent: one event for each line would be slower."""
+EVENTS = event_stream("`output`, `progress`, `gap` and `state` as they come, at last `end`.")
 CANCEL_WAIT = 5.0
 """Seconds that a cancel waits for the end of the command, when the client does not say."""
 LONGEST_PIECE = 4 * 1024 * 1024
@@ -89,7 +114,7 @@ async def list_operations(
         dag_id=dag_id,
         since=since,
         until=until,
-        endpoints=endpoints_of(endpoint, legacy),
+        endpoints=endpoints_of(endpoint, legacy, context.endpoints),
     )
     found, following = await page(context, caller, wanted, cursor, limit)
     bodies = [OperationSummary.of(operation) for operation in found]
@@ -109,8 +134,8 @@ async def get_operation(
 ) -> Response:
     """Return an operation; with `Prefer: wait=N`, once it has ended or after N seconds."""
     await visible(context, caller, identifier)
-    wish = wishes(request, 0)
-    return answer_operation(request, await context.operations.wait(identifier, wish.wait), wish)
+    preferred = preference_of(request, 0)
+    return answer_operation(request, await context.operations.wait(identifier, preferred.wait), preferred)
 
 
 @router.post(
@@ -129,9 +154,9 @@ async def cancel_operation(
     if not await context.gate.may_cancel(caller, operation):
         raise Forbidden(f"Only {operation.user} and administrators may end this command.")
     came = await context.operations.cancel(identifier, f"The command was cancelled by {caller.name}.")
-    wish = wishes(request, CANCEL_WAIT)
-    ended = await context.operations.wait(identifier, wish.wait)
-    return answer_operation(request, ended, wish, cancel=came)
+    preferred = preference_of(request, CANCEL_WAIT)
+    ended = await context.operations.wait(identifier, preferred.wait)
+    return answer_operation(request, ended, preferred, cancel=came)
 
 
 @router.post(
@@ -208,3 +233,84 @@ async def get_file(identifier: str, name: str, context: ContextDep, caller: Call
         if file.name == name:
             return answer_file(file, await context.operations.file(identifier, name))
     raise UnknownResultFile
+
+
+@router.get(
+    "/{identifier}/events",
+    response_class=Response,
+    operation_id="follow_operation",
+    responses={**EVENTS, **errors(400, 404, 429)},
+)
+@needs(Needs.OPERATION)
+async def follow_operation(
+    identifier: str,
+    context: ContextDep,
+    caller: CallerDep,
+    request: Request,
+    after: Annotated[str | None, Query(description="The id of the last event that was received.")] = None,
+    last_event_id: Annotated[str | None, Header(description="The same, as browsers send it.")] = None,
+) -> Response:
+    """
+    Follow an operation as server-sent events, from the beginning or from behind the last one received.
+
+    Both streams come in the order in which they were printed. The answer ends after `end`, with the token,
+    and when the server stops; a client that saw no `end` asks again.
+    """
+    position = _position(after if after is not None else last_event_id)
+    await visible(context, caller, identifier)
+    context.streams.check(caller.name)
+    subscription = Subscription(context.streams, caller, lambda one: visible(context, one, identifier))
+    events = _events(context, identifier, position, subscription)
+    return EventStream(context.streams, caller.name, events)
+
+
+async def _events(
+    context: Context, identifier: str, position: int, subscription: Subscription
+) -> AsyncGenerator[str, None]:
+    async with context.operations.follow(identifier) as followed:
+        transcript, shown = followed.transcript, None
+        known: dict[Stream, int] | None = None
+        while await subscription.holds():
+            version, ended, operation = transcript.version, transcript.ended, followed.operation
+            blocks = transcript.since(position, AT_ONCE)
+            if not operation.state.ended and (state := _state(operation)) != shown:
+                shown = state
+                yield event("state", as_json(OperationSummary.of(operation)))
+                subscription.sent()
+            for block in blocks:
+                # Not before: of what another server runs, everything is still to come at first.
+                known = transcript.ends(position) if known is None else known
+                if missing := block.offset - known[block.stream]:
+                    yield event("gap", {"stream": block.stream, "missing": missing})
+                yield _output(block)
+                position, known[block.stream] = block.seq, block.end
+                subscription.sent()
+            if not blocks and ended:
+                if operation.state.ended:
+                    yield event("end", as_json(OperationEnd.of(operation)), position)
+                return
+            if text := subscription.heartbeat:
+                yield text
+            if blocks:
+                await asyncio.sleep(PACE)
+            await transcript.changed(version, TICK)
+
+
+def _output(block: Block) -> str:
+    text = block.data.decode(errors="replace")
+    if block.stream == "progress":
+        return event("progress", text, block.seq)
+    data = {"stream": block.stream, "offset": block.offset, "at": block.at.isoformat(), "text": text}
+    return event("output", data, block.seq)
+
+
+def _state(operation: Operation) -> tuple[object, ...]:
+    return operation.state, operation.started_at, operation.message
+
+
+def _position(text: str | None) -> int:
+    if not text:
+        return 0
+    if _EVENT_ID.fullmatch(text) is None:
+        raise BadRequest("after: not the id of an event of this operation.", argument="after")
+    return int(text)

@@ -12,11 +12,9 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import PlainTextResponse, Response
 
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.models import as_json
-from airflow_rest_api.api.responses import errors, event_stream
-from airflow_rest_api.api.service_launch import allowed_to_look
-from airflow_rest_api.api.service_models import ServiceBody
-from airflow_rest_api.api.sse import EventStream, Lease, event
+from airflow_rest_api.api.models import as_json, errors, event_stream
+from airflow_rest_api.api.services import ServiceBody, allowed_to_look
+from airflow_rest_api.api.sse import EventStream, Subscription, event
 from airflow_rest_api.errors import BadRequest, NoLog, NoLogYet, Unavailable, UnknownService
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.services import logs
@@ -95,15 +93,15 @@ async def follow_log(
     position = after if after is not None else last_event_id
     offsets = _offsets(position) if position else await asyncio.to_thread(_begin, service, tail)
     context.streams.check(caller.name)
-    lease = Lease(context.streams, caller, lambda one: allowed_to_look(context, one))
-    return EventStream(context.streams, caller.name, _events(context, service, offsets, lease))
+    subscription = Subscription(context.streams, caller, lambda one: allowed_to_look(context, one))
+    return EventStream(context.streams, caller.name, _events(context, service, offsets, subscription))
 
 
 async def _events(
-    context: Context, service: Service, offsets: dict[str, int], lease: Lease
+    context: Context, service: Service, offsets: dict[str, int], subscription: Subscription
 ) -> AsyncGenerator[str, None]:
     turn = 0
-    while await lease.holds():
+    while await subscription.holds():
         ended = service.state.ended
         written = False
         for stream in logs.streams(service):
@@ -112,18 +110,18 @@ async def _events(
             except NoLogYet:
                 continue
             except NoLog:
-                # Taken away, or moved aside: the next one begins anew.
+                # Taken away, or moved: the next follower begins anew.
                 return
-            for said in new:
+            for each in new:
                 written = True
-                lease.spoke()
-                yield said
+                subscription.sent()
+                yield each
         if ended and not written:
             with suppress(UnknownService, Unavailable):
                 seen = await context.services.get(service.id)
                 yield event("end", as_json(ServiceBody.of(seen)), _position(offsets))
             return
-        if text := lease.heartbeat:
+        if text := subscription.heartbeat:
             yield text
         if not written:
             await asyncio.sleep(TURN)
@@ -182,5 +180,5 @@ def _position(offsets: dict[str, int]) -> str:
 
 def _offsets(text: str) -> dict[str, int]:
     if not re.fullmatch(r"\d{1,18}\.\d{1,18}", text):
-        raise BadRequest("after: this is the id of no event of a log", argument="after")
+        raise BadRequest("after: not the id of an event of this log.", argument="after")
     return dict(zip(logs.STREAMS, map(int, text.split(".")), strict=True))

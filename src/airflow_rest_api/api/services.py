@@ -2,32 +2,259 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
-from airflow_rest_api.api.answer import answer_model, wishes
-from airflow_rest_api.api.body import json_body, read_model
+from airflow_rest_api.api.answers import Preference, answer_model, key_of, once, preference_of
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.idempotency import key_of, once
-from airflow_rest_api.api.prefer import Preference
-from airflow_rest_api.api.responses import IDEMPOTENCY_KEY, PREFER, errors
-from airflow_rest_api.api.service_launch import allowed_to_look, allowed_to_steer, launch_service, own_command
-from airflow_rest_api.api.service_models import (
-    KindList,
-    ServiceBody,
-    ServiceList,
-    StartBody,
-    StopBody,
-    kind_body,
+from airflow_rest_api.api.models import (
+    IDEMPOTENCY_KEY,
+    PREFER,
+    ArgumentSummary,
+    CommandRefusal,
+    Model,
+    errors,
 )
+from airflow_rest_api.api.requests import json_body, read_model
 from airflow_rest_api.asgi import root_path
-from airflow_rest_api.commands.model import Argument, Command
-from airflow_rest_api.errors import UnknownCommand
+from airflow_rest_api.commands.model import Argument, Command, Effect, Invocation
+from airflow_rest_api.commands.needs import SERVICE, Ask, Resource
+from airflow_rest_api.errors import BadArgument, BadRequest, Forbidden, UnknownCommand
+from airflow_rest_api.security.decision import Attempt, granted
 from airflow_rest_api.security.routes import Needs, needs
-from airflow_rest_api.services.kinds import KINDS, MANAGED, Kind
-from airflow_rest_api.services.model import State
+from airflow_rest_api.services.kinds import KINDS, LOG_SERVER, MANAGED, Kind
+from airflow_rest_api.services.launch import StartRequest
+from airflow_rest_api.services.model import Restart
+from airflow_rest_api.services.status import State
+
+if TYPE_CHECKING:
+    from airflow_rest_api.airflow.jobs import AirflowJob
+    from airflow_rest_api.operations.model import Key, Operation
+    from airflow_rest_api.security.caller import Caller
+    from airflow_rest_api.services.reconcile import ServiceView
+
+
+class StartBody(Model):
+    """A component to be started."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str = Field(examples=["celery-worker"])
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, description="By name, as `GET /v2/services/kinds` lists them."
+    )
+    restart: Restart = Field(Restart.NEVER, description="What to do when it fails.")
+    another: bool = Field(False, description="Start it although the same runs on this host already.")
+
+
+class StopBody(Model):
+    """How to stop a component."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    force: bool = Field(False, description="Kill it and all that it has started, without asking first.")
+
+
+class KindBody(Model):
+    """A kind of component."""
+
+    kind: str
+    title: str
+    command: str
+    available: bool = Field(description="It can be started on the host that answers.")
+    reason: str | None = Field(description="Why it cannot.")
+    allowed: bool = Field(description="The caller may start it, with some arguments.")
+    refusal: CommandRefusal | None = Field(description="Why not, where it is not allowed.")
+    arguments: list[ArgumentSummary]
+
+
+class KindList(Model):
+    """The kinds of components."""
+
+    kinds: list[KindBody]
+
+
+class LogNames(Model):
+    """The names of log files in Airflow's base log folder."""
+
+    stdout: str
+    stderr: str
+
+
+class JobBody(Model):
+    """A component as Airflow's own table of jobs has it."""
+
+    job_id: int
+    state: str | None
+    latest_heartbeat: datetime | None
+    healthy: bool = Field(description="By the thresholds of Airflow's configuration.")
+
+    @classmethod
+    def of(cls, job: AirflowJob) -> JobBody:
+        """Return the body for a job."""
+        return cls(job_id=job.id, state=job.state, latest_heartbeat=job.latest_heartbeat, healthy=job.healthy)
+
+
+class ServiceBody(Model):
+    """A component."""
+
+    id: str
+    kind: str
+    command: str
+    argv: list[str] = Field(description="What was run after `airflow`, with secrets masked.")
+    state: State
+    pid: int | None
+    host: str
+    user: str | None = Field(description="Who started it.")
+    created_at: datetime
+    started_at: datetime | None = Field(description="Its last start.")
+    ended_at: datetime | None
+    exit_code: int | None = Field(description="Of its last end; the number of a signal is negative.")
+    message: str | None
+    restart: Restart
+    restarts: int = Field(description="How often it was started again because it had failed.")
+    log: LogNames | None
+    operation_id: str | None = Field(description="The operation that started it last.")
+    managed: bool = Field(description="It was started here. Others can only be looked at.")
+    airflow: JobBody | None = Field(description="What Airflow knows of it.")
+
+    @classmethod
+    def of(cls, seen: ServiceView) -> ServiceBody:
+        """Return the body for a component."""
+        service, job = seen.service, seen.job
+        return cls(
+            **{
+                name: getattr(service, name)
+                for name in cls.model_fields
+                if name not in ("argv", "user", "log", "operation_id", "managed", "airflow")
+            },
+            argv=list(service.argv),
+            user=service.user or None,
+            log=LogNames(stdout=service.stdout, stderr=service.stderr) if service.stdout else None,
+            operation_id=service.operation,
+            managed=seen.managed,
+            airflow=None if job is None else JobBody.of(job),
+        )
+
+
+class ServiceList(Model):
+    """Components, the newest first; those that others have started at the end."""
+
+    services: list[ServiceBody]
+
+
+def kind_body(
+    kind: Kind,
+    reason: str | None,
+    arguments: list[Argument],
+    *,
+    allowed: bool,
+    refused: Forbidden | None = None,
+) -> KindBody:
+    """
+    Return the body for a kind of component.
+
+    :param reason: why it cannot be started here
+    :param refused: why the caller may not start it
+    """
+    return KindBody(
+        kind=kind.name,
+        title=kind.title,
+        command=kind.command,
+        available=reason is None,
+        reason=reason,
+        allowed=allowed,
+        refusal=CommandRefusal.of(refused),
+        arguments=[ArgumentSummary.model_validate(argument) for argument in arguments],
+    )
+
+
+POWER = Ask(Resource.POWER, "PUT", SERVICE, None)
+
+
+def own_command(kind: Kind) -> Command | None:
+    """Return what stands for a command where Airflow has none: for permissions and switches."""
+    return Command((LOG_SERVER,), "", None, (), Effect.SERVICE) if kind.command == LOG_SERVER else None
+
+
+async def launch_service(
+    context: Context, caller: Caller, body: StartBody, *, port: int | None, key: Key | None
+) -> Operation:
+    """
+    Start a component; return the operation that does.
+
+    :param port: on which we are reached, and nothing else may listen
+    """
+    if (kind := KINDS.get(body.kind)) is None:
+        known = ", ".join(KINDS)
+        raise BadRequest(f"kind: one of {known}", argument="kind")
+    catalog = await context.catalog.get()
+    command = own_command(kind) or catalog.get(kind.command)
+    await context.gate.precheck(caller, command)
+    _check(kind, body)
+    if own_command(kind):
+        if body.arguments:
+            raise BadArgument(next(iter(body.arguments)), f"{kind.name} takes no arguments")
+        invocation = Invocation(command, [], {}, frozenset(), [])
+    else:
+        invocation = await asyncio.to_thread(catalog.bind, command, body.arguments)
+    own_port = isinstance(kind.port, str) and invocation.values.get(kind.port) == port
+    if own_port and port is not None:
+        raise BadArgument(str(kind.port), f"argument {kind.port}: this API server itself listens on {port}")
+    permit = await context.gate.authorize(caller, invocation)
+    plan = StartRequest(kind, invocation, restart=body.restart, another=body.another)
+    _, operation = await context.services.start(plan, permit, key=key)
+    return operation
+
+
+async def allowed_to_look(context: Context, caller: Caller) -> None:
+    """Raise Forbidden unless the caller may see components and their logs: who may start one may."""
+    if await caller.is_admin() or await caller.ask(lambda permissions: granted(permissions, POWER)):
+        return
+    raise Forbidden(f"You may not see components: that takes {POWER}.")
+
+
+async def allowed_to_steer(
+    context: Context, caller: Caller, identifier: str, *, again: bool = False
+) -> ServiceView:
+    """
+    Return a component that the caller may stop or, with `again`, start with its arguments.
+
+    :raises Forbidden: they may not, or an option forbids it to all
+    :raises Unavailable: what is done could not be recorded
+    """
+    await allowed_to_look(context, caller)
+    seen = await context.services.get(identifier)
+    kind = KINDS[seen.service.kind]
+    catalog = await context.catalog.get()
+    try:
+        command = own_command(kind) or catalog.get(kind.command)
+    except UnknownCommand:
+        # Its provider is not installed here, but where it runs.
+        command = Command(tuple(kind.command.split()), "", None, (), Effect.SERVICE)
+    attempt = Attempt(command)
+    if again and seen.service.argv and command.arguments:
+        invocation = await asyncio.to_thread(catalog.parse, seen.service.argv)
+        attempt = Attempt(command, invocation.values, invocation.given)
+    with context.audit.refusals(caller, command.name):
+        await context.gate.check(caller, [attempt])
+    context.audit.admit()
+    return seen
+
+
+def _check(kind: Kind, body: StartBody) -> None:
+    for name in kind.required:
+        if body.arguments.get(name) is None:
+            raise BadArgument(name, f"argument {name}: {kind.name} needs one of its own")
+    for name in body.arguments:
+        if name in MANAGED:
+            raise BadArgument(name, f"argument {name}: managed by this API for services; leave it out.")
+
 
 router = APIRouter(prefix="/v2/services", tags=["services"])
 
@@ -89,11 +316,11 @@ async def start_service(request: Request, context: ContextDep, caller: CallerDep
         context, key, lambda key: launch_service(context, caller, body, port=_own_port(request), key=key)
     )
     service = await context.services.of_operation(operation.id)
-    wish = wishes(request, START_WAIT)
-    await context.services.wait(service.id, wish.wait)
+    preferred = preference_of(request, START_WAIT)
+    await context.services.wait(service.id, preferred.wait)
     seen = await context.services.get(service.id)
     location = f"{root_path(request.scope)}/v2/services/{service.id}"
-    return answer_model(ServiceBody.of(seen), 201, {**wish.headers, **headers, "Location": location})
+    return answer_model(ServiceBody.of(seen), 201, {**preferred.headers, **headers, "Location": location})
 
 
 @router.get("", response_model=ServiceList, operation_id="list_services", responses=errors(400))
@@ -144,9 +371,9 @@ async def stop_service(identifier: str, request: Request, context: ContextDep, c
     await context.services.stop(identifier, user=caller.name, force=force)
     if not seen.service.state.ended:
         context.audit.did(caller, "services stop", **_about(seen.service), force=force)
-    wish = wishes(request, STOP_WAIT)
-    await context.services.wait(identifier, wish.wait, ended=True)
-    return await _answer(context, identifier, wish, ended=True)
+    preferred = preference_of(request, STOP_WAIT)
+    await context.services.wait(identifier, preferred.wait, ended=True)
+    return await _answer(context, identifier, preferred, ended=True)
 
 
 @router.post(
@@ -164,9 +391,9 @@ async def restart_service(
     seen = await allowed_to_steer(context, caller, identifier, again=True)
     await context.services.restart(identifier, user=caller.name)
     context.audit.did(caller, "services restart", **_about(seen.service))
-    wish = wishes(request, START_WAIT)
-    await context.services.wait(identifier, wish.wait)
-    return await _answer(context, identifier, wish)
+    preferred = preference_of(request, START_WAIT)
+    await context.services.wait(identifier, preferred.wait)
+    return await _answer(context, identifier, preferred)
 
 
 @router.delete("/{identifier}", status_code=204, operation_id="forget_service", responses=errors(404, 409))
@@ -179,11 +406,13 @@ async def forget_service(identifier: str, context: ContextDep, caller: CallerDep
     return Response(status_code=204)
 
 
-async def _answer(context: Context, identifier: str, wish: Preference, *, ended: bool = False) -> Response:
+async def _answer(
+    context: Context, identifier: str, preferred: Preference, *, ended: bool = False
+) -> Response:
     seen = await context.services.get(identifier)
     state = seen.service.state
     done = state.ended or (state is State.RUNNING and not ended)
-    return answer_model(ServiceBody.of(seen), 200 if done else 202, wish.headers)
+    return answer_model(ServiceBody.of(seen), 200 if done else 202, preferred.headers)
 
 
 def _about(service: Any) -> dict[str, Any]:

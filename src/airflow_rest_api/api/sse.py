@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import StreamingResponse
 
-from airflow_rest_api.admission import aside
+from airflow_rest_api.admission import while_waiting
 from airflow_rest_api.errors import ApiError, TooManyStreams
 from airflow_rest_api.storage.transient import of_database
 
@@ -70,7 +70,7 @@ class EventStream(StreamingResponse):
     """An answer of server-sent events that counts as open as long as it is sent."""
 
     def __init__(self, streams: Streams, user: str, events: AsyncGenerator[str, None]) -> None:
-        # Between us and the client nobody may gather the events.
+        # Between us and the client nothing may gather the events.
         super().__init__(events, headers={"X-Accel-Buffering": "no"}, media_type=MEDIA_TYPE)
         self._streams = streams
         self._user = user
@@ -80,15 +80,15 @@ class EventStream(StreamingResponse):
         """Send the events."""
         self._streams.opened(self._user)
         try:
-            with aside():
+            with while_waiting():
                 await super().__call__(scope, receive, send)
         finally:
             self._streams.closed(self._user)
-            # Whoever went away in the midst of an event does not keep what they followed.
+            # A client that went away in the midst of an event does not keep what it followed.
             await self._events.aclose()
 
 
-class Lease:
+class Subscription:
     """
     Says for how long a stream may go on.
 
@@ -106,19 +106,19 @@ class Lease:
         self._may_see = may_see
         self._expires = caller.expires_at()
         self._next_check = time.monotonic() + CHECK
-        self._spoken = time.monotonic()
+        self._last_sent = time.monotonic()
 
     @property
     def heartbeat(self) -> str | None:
         """A comment where nothing was sent for a while."""
-        if time.monotonic() - self._spoken < HEARTBEAT:
+        if time.monotonic() - self._last_sent < HEARTBEAT:
             return None
-        self._spoken = time.monotonic()
+        self._last_sent = time.monotonic()
         return ": \n\n"
 
-    def spoke(self) -> None:
+    def sent(self) -> None:
         """An event was sent."""
-        self._spoken = time.monotonic()
+        self._last_sent = time.monotonic()
 
     async def holds(self) -> bool:
         """Return whether the stream may go on."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from airflow_rest_api import secret_names
 
 # The type functions that Airflow and its providers give their arguments, by qualified name, and what a client
-# is told. Only these are called before the command runs: what is not named here may open a file, print, or
+# sees. Only these are called before the command runs: what is not named here may open a file, print, or
 # exit, and is left to the process that runs the command.
 VALUE_TYPES: dict[str, str] = {
     "str": "string",
@@ -131,7 +131,7 @@ def is_host(action: argparse.Action) -> bool:
 
 
 def names_a_place(value: Any) -> bool:
-    """Whether a default value is a path or an address, which tells about the server."""
+    """Whether a default value is a path or an address, which gives away something about the server."""
     if isinstance(value, (list, tuple)):
         return any(names_a_place(item) for item in value)
     return isinstance(value, str) and (

@@ -128,7 +128,7 @@ def _choices(action: argparse.Action) -> tuple[str, ...] | None:
 
 
 def _default(path: tuple[str, ...], action: argparse.Action) -> Any:
-    """Return the default as a JSON value, or None where it would tell about the server."""
+    """Return the default as a JSON value, or None where it would give away something about it."""
     value = _plain(action.default)
     if (
         argument_kinds.is_secret(action)

@@ -166,7 +166,7 @@ def accounts(entity: str, *methods: str) -> Needed:
 
 
 def phrase(need: Need) -> str:
-    """Return what somebody has to have for a need, in words; names of arguments stand in backquotes."""
+    """Return a need in words; names of arguments stand in backquotes."""
     words = permission(need.resource, need.method, need.entity, _objects(need))
     if need.to_reveal:
         words += ", for what Airflow masks to be shown"

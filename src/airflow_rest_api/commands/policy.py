@@ -45,7 +45,7 @@ class Rule:
     :ivar raised_by: arguments that make the effect a more severe one
     :ivar revealed_by: where the installed command has this argument, secrets are shown only when it is given
     :ivar grants_access: it starts another API server, or changes users, roles, or what they may: who runs it
-        can become anybody, so that it is for administrators alone, and off until the configuration names it
+        can become any user, so that it is for administrators alone, and off until the configuration names it
     :ivar runs_dag_code: a component that runs the code of DAG authors where it is started
     :ivar own_power: its needs have the power in them, and the one of its effect is not asked for
     :ivar deed: what it does, in words, where it is no command of Airflow's
@@ -65,7 +65,7 @@ class Rule:
 ADMINISTRATOR = power(ADMINISTER)
 
 UNKNOWN = Rule(EXECUTE, ADMINISTRATOR, reveals_secrets=True, grants_access=True)
-"""Of a command that nobody has looked at, the worst is taken to be true."""
+"""Of a command that was never looked at, the worst is taken to be true."""
 
 _ASSETS = Rule(
     READ,
@@ -82,7 +82,7 @@ _COMPONENT = Rule(SERVICE)
 _DAG_COMPONENT = Rule(SERVICE, runs_dag_code=True)
 # All tables of the users may be among those that are dropped, or go back in time.
 _ENDS_ACCESS = Rule(DESTRUCTIVE, grants_access=True)
-# The configuration holds the keys that sign Airflow's tokens: who reads them can be anybody. The simple auth
+# The configuration holds the keys that sign Airflow's tokens: who reads them can be any user. The simple auth
 # manager lets the role OP edit it, so that permission is not enough.
 _SHOWS_CONFIGURATION = Rule(READ, ADMINISTRATOR, reveals_secrets=True)
 

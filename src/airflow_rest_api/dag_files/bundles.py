@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from airflow_rest_api.airflow import bundles as airflow_bundles
+from airflow_rest_api.airflow import installation
 from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.errors import BadFolder, BundleNotWritable, UnknownBundle
 
@@ -61,7 +61,7 @@ def bundles() -> list[BundleInfo]:
 
     :raises BadConfiguration: the configuration of the bundles cannot be read
     """
-    return [_info(bundle) for bundle in airflow_bundles.configured()]
+    return [_info(bundle) for bundle in installation.configured_bundles()]
 
 
 def named(name: str | None) -> BundleInfo:
@@ -120,10 +120,10 @@ def resolve(bundle: str | None, folder: str = "") -> BundleFolder:
     return BundleFolder(info, root, relative)
 
 
-def _info(bundle: airflow_bundles.Configured) -> BundleInfo:
-    if bundle.classpath == airflow_bundles.LOCAL:
-        root = airflow_bundles.folder(bundle)
-        examples = bundle.name == airflow_bundles.EXAMPLES
+def _info(bundle: installation.BundleConfig) -> BundleInfo:
+    if bundle.classpath == installation.LOCAL:
+        root = installation.bundle_folder(bundle)
+        examples = bundle.name == installation.EXAMPLES
         reason = "it has Airflow's own examples." if examples else _unwritable(root)
         return BundleInfo(bundle.name, "local", root, reason is None, reason)
     for ending, kind, origin in _REMOTE:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.airflow import dag_owners
+from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files.child import check as child
 from airflow_rest_api.dag_files.child.worker import CheckOrder
@@ -21,12 +21,12 @@ from airflow_rest_api.room import has_room
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.upload import Received
-    from airflow_rest_api.operations.runs import Conductor, Finished
+    from airflow_rest_api.operations.runs import Finished, WorkContext
 
 MIB = 2**20
 LARGEST_RESULT = 64 * MIB
 
-LONGEST = 2000
+LONGEST_TEXT = 2000
 """Characters of any text in a finding."""
 MOST_DAGS = 5000
 MOST_TASKS = 2000
@@ -62,9 +62,7 @@ class Findings:
     warnings: list[str] = field(default_factory=list)
 
 
-async def check(
-    conductor: Conductor, place: BundleFolder, received: Received, limits: CheckLimits
-) -> Findings:
+async def check(work: WorkContext, place: BundleFolder, received: Received, limits: CheckLimits) -> Findings:
     """
     Parse the files as if they were in their bundle already.
 
@@ -90,9 +88,9 @@ async def check(
     job = Job(
         [child.argument(order)], shown=["check"], entry=child.ENTRY, cwd=str(cwd), mask=True, limited=False
     )
-    finished = await conductor.run(job)
-    conductor.say(_without_folders(finished.stdout, view, place.root))
-    conductor.say(_without_folders(finished.stderr, view, place.root), "stderr")
+    finished = await work.run(job)
+    work.say(_without_folders(finished.stdout, view, place.root))
+    work.say(_without_folders(finished.stderr, view, place.root), "stderr")
     found = await asyncio.to_thread(_read, result)
     if found is None:
         if not await asyncio.to_thread(has_room, received.path):
@@ -119,7 +117,7 @@ async def duplicates(
     for dag in dags:
         if first.setdefault(dag.dag_id, dag.file) != dag.file:
             found.append(Duplicate(dag.dag_id, dag.file, f"{bundle}:{first[dag.dag_id]}"))
-    owners = await ask(dag_owners.owners, list(first))
+    owners = await ask(parsing.owners, list(first))
     for dag in dags:
         owner = owners.get(dag.dag_id)
         if owner is None or owner == (bundle, dag.file):
@@ -182,7 +180,7 @@ def _texts(value: Any, most: int) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    return value[:LONGEST].encode(errors="replace").decode() if isinstance(value, str) else ""
+    return value[:LONGEST_TEXT].encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def _read(result: Path) -> Any:

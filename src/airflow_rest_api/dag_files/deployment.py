@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.airflow import dag_owners
+from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.check import CheckLimits, Findings, check, duplicates
@@ -27,12 +27,11 @@ from airflow_rest_api.room import of_disk
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.history import History
-    from airflow_rest_api.operations.runs import Conductor
-
+    from airflow_rest_api.operations.runs import WorkContext
 
 log = logging.getLogger(__name__)
 
-ROUND = 15.0
+RECOVERY_EVERY = 15.0
 """Seconds between two looks at whether a process left something unfinished in a bundle."""
 
 
@@ -55,7 +54,7 @@ class DagFiles:
     def __init__(self, history: History, limits: DeploymentLimits, locks: Locks | None = None) -> None:
         self.history = history
         self.limits = limits
-        self.recovery = Periodic("The recovery of bundles", ROUND, self.recover)
+        self.recovery = Periodic("The recovery of bundles", RECOVERY_EVERY, self.recover)
         self._writer = Writer(history, locks)
 
     @asynccontextmanager
@@ -72,7 +71,7 @@ class DagFiles:
             if not received.released:
                 await asyncio.to_thread(received.remove)
 
-    async def deploy(self, conductor: Conductor, order: DeploymentOrder) -> dict[str, Any]:
+    async def deploy(self, work: WorkContext, order: DeploymentOrder) -> dict[str, Any]:
         """
         Deploy files, or only check them; return the report.
 
@@ -81,10 +80,10 @@ class DagFiles:
         """
         report = DeploymentReport(bundle=order.place.bundle.name, dry_run=order.dry_run)
         with _refusing(report):
-            return await self._deploy(conductor, order, report)
+            return await self._deploy(work, order, report)
 
     async def rollback(
-        self, conductor: Conductor, order: DeploymentOrder, path: str, version: int
+        self, work: WorkContext, order: DeploymentOrder, path: str, version: int
     ) -> dict[str, Any]:
         """Bring back a version of a file; the order comes without files."""
         with _refusing(None):
@@ -95,10 +94,15 @@ class DagFiles:
             order.received.expect(found.size or 0)
             content = await self.history.content(found)
             await asyncio.to_thread(order.received.add, path, io.BytesIO(content))
-        return await self.deploy(conductor, replace(order, overwrite=True, kind="rollback"))
+        return await self.deploy(work, replace(order, overwrite=True, kind="rollback"))
 
     async def delete(
-        self, conductor: Conductor, place: BundleFolder, path: str, user: str, records_of: Sequence[str] = ()
+        self,
+        work: WorkContext,
+        place: BundleFolder,
+        path: str,
+        user: str,
+        records_of: Sequence[str] = (),
     ) -> dict[str, Any]:
         """
         Take a file away, and the records of DAGs with it.
@@ -106,18 +110,18 @@ class DagFiles:
         :param records_of: the DAGs whose records go, as by `airflow dags delete`
         """
         report = DeploymentReport(bundle=place.bundle.name, dry_run=False)
-        deployment = new_deployment("delete", place.bundle.name, user, conductor.id, 1)
+        deployment = new_deployment("delete", place.bundle.name, user, work.id, 1)
         with _refusing(report):
             written = await self._writer.write(place.root, deployment, [], [path])
-        _note(conductor, report, written)
+        _note(work, report, written)
         await self._keep_dags(place.bundle.name, {path: []})
         for dag_id in () if written.interrupted else records_of:
-            done = await conductor.run(Job(["dags", "delete", "--yes", "--", dag_id], mask=True))
-            conductor.say(done.stdout)
-            conductor.say(done.stderr, "stderr")
+            done = await work.run(Job(["dags", "delete", "--yes", "--", dag_id], mask=True))
+            work.say(done.stdout)
+            work.say(done.stderr, "stderr")
             if done.outcome.ending is not Ending.EXITED or done.outcome.exit_code:
                 report.warnings.append(f"The records of the DAG {dag_id!r} could not be deleted.")
-        conductor.progress("ready")
+        work.progress("ready")
         return report.result()
 
     async def recover(self) -> None:
@@ -131,25 +135,23 @@ class DagFiles:
                 log.exception("What was left unfinished in a bundle could not be settled")
 
     async def _deploy(
-        self, conductor: Conductor, order: DeploymentOrder, report: DeploymentReport
+        self, work: WorkContext, order: DeploymentOrder, report: DeploymentReport
     ) -> dict[str, Any]:
         received, place = order.received, order.place
-        conductor.progress("received", files=len(received.files), bytes=received.size)
+        work.progress("received", files=len(received.files), bytes=received.size)
         report.warnings += received.warnings
         # Before the check, for an early answer; the writer does it again under the lock of the bundle.
         planned = await asyncio.to_thread(
             plan, place.root, received.files, overwrite=order.overwrite, always_new=order.always_new
         )
         report.files = planned.changes
-        found = await self._check(conductor, order, report) if order.validate else None
+        found = await self._check(work, order, report) if order.validate else None
         if order.dry_run:
             if report.invalid:
                 # As any program that checks something: what it found is its result, and it ends with 1.
                 raise Failed(report.finding(), result=report.result())
             return report.result()
-        deployment = new_deployment(
-            order.kind, place.bundle.name, order.user, conductor.id, len(received.files)
-        )
+        deployment = new_deployment(order.kind, place.bundle.name, order.user, work.id, len(received.files))
         written = await self._writer.write(
             place.root,
             deployment,
@@ -157,22 +159,20 @@ class DagFiles:
             overwrite=order.overwrite,
             always_new=order.always_new,
         )
-        _note(conductor, report, written)
+        _note(work, report, written)
         if not written.interrupted:
             try:
-                await self._go_live(conductor, order, report, found)
+                await self._go_live(work, order, report, found)
             except asyncio.CancelledError:
                 report.warnings.append("The files are in place; the operation was ended while it waited.")
             except Exception as error:
                 log.exception("What came after the deployment %s failed", written.id)
                 report.warnings.append(f"The files are in place; what came then failed: {error}")
-        conductor.progress("ready")
+        work.progress("ready")
         return report.result()
 
-    async def _check(
-        self, conductor: Conductor, order: DeploymentOrder, report: DeploymentReport
-    ) -> Findings:
-        found = await check(conductor, order.place, order.received, self.limits.check)
+    async def _check(self, work: WorkContext, order: DeploymentOrder, report: DeploymentReport) -> Findings:
+        found = await check(work, order.place, order.received, self.limits.check)
         report.dags, report.errors = found.dags, found.errors
         report.warnings += found.warnings
         report.duplicates = await duplicates(
@@ -184,7 +184,7 @@ class DagFiles:
         )
         if found.files and not found.dags and not found.errors:
             report.warnings.append("No DAG was found in the files.")
-        conductor.progress(
+        work.progress(
             "checked", dags=len(report.dags), errors=len(report.errors), duplicates=len(report.duplicates)
         )
         if report.invalid and not order.force_invalid and not order.dry_run:
@@ -198,7 +198,7 @@ class DagFiles:
             log.warning("Which DAGs were deployed could not be recorded: %s", error)
 
     async def _go_live(
-        self, conductor: Conductor, order: DeploymentOrder, report: DeploymentReport, found: Findings | None
+        self, work: WorkContext, order: DeploymentOrder, report: DeploymentReport, found: Findings | None
     ) -> None:
         bundle = order.place.bundle.name
         dag_ids = report.dag_ids()
@@ -212,13 +212,13 @@ class DagFiles:
             await self._keep_dags(bundle, sound)
             # Of the others there is no trace: Airflow passes over what does not look like a DAG file.
             failed = broken & set(await asyncio.to_thread(_likely, order))
-            known = await ask(dag_owners.dags_by_file, bundle, found.files)
+            known = await ask(parsing.dags_by_file, bundle, found.files)
             wanted = [path for path in found.files if path in dag_ids or path in failed or path in known]
             expected = {(bundle, path): dag_ids.get(path, []) for path in wanted if path not in failed}
         if not wanted:
             return
         parsed = await refresh.bring_up_to_date(
-            conductor,
+            work,
             [(bundle, path) for path in wanted],
             wait=order.wait or order.paused is not None,
             dag_ids=expected,
@@ -236,16 +236,16 @@ class DagFiles:
 
 
 async def _set_paused(paused: bool, dag_ids: set[str], report: DeploymentReport) -> None:
-    known = await ask(dag_owners.set_paused, dag_ids, paused)
+    known = await ask(parsing.set_paused, dag_ids, paused)
     for dag_id in sorted(dag_ids - known):
         done = "paused" if paused else "resumed"
         report.warnings.append(f"The DAG {dag_id!r} was not {done}: Airflow does not know it yet.")
 
 
-def _note(conductor: Conductor, report: DeploymentReport, written: Written) -> None:
+def _note(work: WorkContext, report: DeploymentReport, written: Written) -> None:
     """Put what has been written on the report, and on the progress of the operation."""
     report.deployment, report.files = written.id, written.changes
-    conductor.progress("written", deployment=written.id)
+    work.progress("written", deployment=written.id)
     if written.interrupted:
         report.warnings.append("The operation was to be ended when the files were being put in place.")
     if not written.recorded:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from airflow_rest_api.storage.database import Database
 
-
 log = logging.getLogger(__name__)
 
 LEFT = timedelta(days=7)

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.airflow import dag_owners
+from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.dag_files.writer import present
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.dag_files.history import History
     from airflow_rest_api.dag_files.history_tables import Version
 
-
-MOST = 100_000
+MOST_FILES = 100_000
 """Files of a bundle that are looked at for one list."""
 PASSED_OVER = frozenset({CONTROL, "__pycache__", ".git"})
 
@@ -72,7 +71,7 @@ async def describe(history: History, place: BundleFolder, paths: Sequence[str]) 
     """Return what is known of some files, in their order."""
     bundle = place.bundle.name
     newest = await history.newest(bundle, paths)
-    dags = await ask(dag_owners.dags_by_file, bundle, list(paths))
+    dags = await ask(parsing.dags_by_file, bundle, list(paths))
     # Only those are read that there is something to compare with.
     there = await asyncio.to_thread(present, place.root, list(newest))
     found = []
@@ -90,7 +89,7 @@ def _walk(root: Path, folder: str) -> list[str]:
     found = []
     for path in _files(root / folder):
         found.append(os.path.relpath(path, root))
-        if len(found) > MOST:
+        if len(found) > MOST_FILES:
             raise TooManyFiles
     return found
 

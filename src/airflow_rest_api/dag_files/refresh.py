@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
-from airflow_rest_api.airflow.parsing import File, Seen
+from airflow_rest_api.airflow.parsing import File, FileState
 from airflow_rest_api.dag_files.child import parse
 from airflow_rest_api.dag_files.watch import Watch
 from airflow_rest_api.engine.job import Ending, Job
 
 if TYPE_CHECKING:
-    from airflow_rest_api.operations.runs import Conductor
+    from airflow_rest_api.operations.runs import WorkContext
 
 
 BY_PROCESSOR, BY_API_SERVER = "dag-processor", "api-server"
@@ -79,17 +79,17 @@ class Parsed:
         return f"{late[0]} has not been parsed yet." if late else None
 
 
-PAUSE = 0.2
+POLL = 0.2
 """Seconds between two looks at the database."""
 
-PATIENCE = 60.0
+PARSE_TIMEOUT = 60.0
 """Seconds to wait while no file gets further."""
 
-PULSE = 5.0
+PROCESSOR_CHECK = 5.0
 """Seconds between two looks at whether a DAG processor is alive."""
 
 Progress = Callable[..., None]
-"""Takes a step and its details: `Conductor.progress`."""
+"""Takes a step and its details: `WorkContext.progress`."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Requested:
 
     files: tuple[File, ...]
     since: datetime
-    before: Mapping[File, Seen] = field(repr=False)
+    before: Mapping[File, FileState] = field(repr=False)
 
 
 async def processor_alive() -> bool:
@@ -124,7 +124,7 @@ async def request_parse(files: Iterable[File]) -> Requested:
     wanted = tuple(dict.fromkeys(files))
     since = parsing.now()
     before = await ask(parsing.look, wanted)
-    await ask(parsing.ask, wanted)
+    await ask(parsing.request_parsing, wanted)
     return Requested(wanted, since, before)
 
 
@@ -133,7 +133,7 @@ async def until_parsed(
     *,
     dag_ids: Mapping[File, Collection[str]] | None = None,
     progress: Progress | None = None,
-    patience: float = PATIENCE,
+    patience: float = PARSE_TIMEOUT,
     at_most: float = math.inf,
     stored: bool = True,
 ) -> Parsed:
@@ -149,17 +149,17 @@ async def until_parsed(
     """
     known = dag_ids or {}
     watches = {
-        file: Watch(asked.since, asked.before.get(file, Seen()))
+        file: Watch(asked.since, asked.before.get(file, FileState()))
         for file in asked.files
         if file not in known or known[file]
     }
     waiting, done = dict(watches), len(asked.files) - len(watches)
     results = {file: ParsedFile(*file, parsed=True) for file in asked.files if file not in watches}
     rest = parsing.rest_between_versions() if stored else timedelta()
-    pulse, end = time.monotonic() + PULSE, time.monotonic() + patience
+    check_at, end = time.monotonic() + PROCESSOR_CHECK, time.monotonic() + patience
     lost, latest = False, time.monotonic() + at_most
     while waiting and time.monotonic() < min(end, latest) and not lost:
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(POLL)
         seen, versions = await asyncio.to_thread(_look, dict(waiting))
         again: list[File] = []
         for file, watch in list(waiting.items()):
@@ -179,9 +179,9 @@ async def until_parsed(
             if progress is not None:
                 progress("parsed", file=file[1], done=done, of=len(asked.files), error=results[file].error)
         if again:
-            await ask(parsing.ask, again)
-        if waiting and time.monotonic() >= pulse:
-            lost, pulse = not await processor_alive(), time.monotonic() + PULSE
+            await ask(parsing.request_parsing, again)
+        if waiting and time.monotonic() >= check_at:
+            lost, check_at = not await processor_alive(), time.monotonic() + PROCESSOR_CHECK
     if waiting:
         seen, versions = await asyncio.to_thread(_look, dict(waiting))
         for file in waiting:
@@ -190,7 +190,7 @@ async def until_parsed(
     return Parsed([results[file] for file in asked.files], lost=lost)
 
 
-def _look(watches: Mapping[File, Watch]) -> tuple[dict[File, Seen], dict[str, parsing.Stored]]:
+def _look(watches: Mapping[File, Watch]) -> tuple[dict[File, FileState], dict[str, parsing.Stored]]:
     seen = parsing.look(list(watches))
     news = [
         dag_id for file, watch in watches.items() if watch.is_news(seen[file]) for dag_id in seen[file].dags
@@ -203,7 +203,7 @@ def _numbers(versions: Mapping[str, parsing.Stored], dag_ids: Iterable[str]) -> 
 
 
 async def bring_up_to_date(
-    conductor: Conductor,
+    work: WorkContext,
     files: Iterable[File],
     *,
     wait: bool,
@@ -221,37 +221,37 @@ async def bring_up_to_date(
     """
     wanted = tuple(dict.fromkeys(files))
     if locally and not await processor_alive():
-        return await _parse_locally(conductor, wanted, "No DAG processor is alive")
+        return await _parse_locally(work, wanted, "No DAG processor is alive")
     asked = await request_parse(wanted)
-    conductor.progress("asked", of=len(wanted))
+    work.progress("asked", of=len(wanted))
     if not locally and not await processor_alive():
-        conductor.warn("No DAG processor is alive: the files will be parsed when one is started.")
+        work.warn("No DAG processor is alive: the files will be parsed when one is started.")
     elif wait:
-        parsed = await until_parsed(asked, dag_ids=dag_ids, progress=conductor.progress, stored=stored)
+        parsed = await until_parsed(asked, dag_ids=dag_ids, progress=work.progress, stored=stored)
         if parsed.lost and locally:
-            return await _parse_locally(conductor, wanted, "The DAG processor has come to its end")
+            return await _parse_locally(work, wanted, "The DAG processor has come to its end")
         if not parsed.complete:
-            conductor.warn(_late(parsed))
+            work.warn(_late(parsed))
         return parsed
     return Parsed([ParsedFile(*file, parsed=False) for file in wanted])
 
 
-async def _parse_locally(conductor: Conductor, files: tuple[File, ...], why: str) -> Parsed:
+async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -> Parsed:
     """
     Have files parsed in a child of the engine, and what is in them recorded as the DAG processor would.
 
     What the files print becomes the operation's output. A child that does not come to its end, as when a file
     ends the process, leaves the rest unparsed.
     """
-    conductor.warn(f"{why}: the files were parsed by the API server.")
-    conductor.progress("asked", of=len(files), parsed_by=BY_API_SERVER)
+    work.warn(f"{why}: the files were parsed by the API server.")
+    work.progress("asked", of=len(files), parsed_by=BY_API_SERVER)
     before = await ask(parsing.look, files)
-    finished = await conductor.run(Job([parse.order(files)], entry=parse.ENTRY, env=parse.ENV, mask=True))
-    conductor.say(finished.stdout)
-    conductor.say(finished.stderr, "stderr")
+    finished = await work.run(Job([parse.order(files)], entry=parse.ENTRY, env=parse.ENV, mask=True))
+    work.say(finished.stdout)
+    work.say(finished.stderr, "stderr")
     complete = finished.outcome.ending is Ending.EXITED and finished.outcome.exit_code == 0
     if finished.outcome.message:
-        conductor.warn(finished.outcome.message)
+        work.warn(finished.outcome.message)
     after = await ask(parsing.look, files)
     recorded = {
         file: [dag_id for dag_id, one in after[file].dags.items() if before[file].dags.get(dag_id) != one]
@@ -266,7 +266,7 @@ async def _parse_locally(conductor: Conductor, files: tuple[File, ...], why: str
         new = complete or bool(recorded[file]) or after[file].error_at != before[file].error_at
         parsed.append(ParsedFile(*file, parsed=new, dags=_numbers(versions, recorded[file]), error=error))
         if new:
-            conductor.progress("parsed", file=file[1], done=done, of=len(files), error=error)
+            work.progress("parsed", file=file[1], done=done, of=len(files), error=error)
     return Parsed(parsed, by=BY_API_SERVER)
 
 

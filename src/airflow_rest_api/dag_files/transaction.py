@@ -24,7 +24,7 @@ from airflow_rest_api.errors import ChangedMeanwhile, InTheWay
 
 log = logging.getLogger(__name__)
 
-Step = Callable[[str], None]
+OnStep = Callable[[str], None]
 
 Mark = tuple[int, int, int]
 """What identifies the state of a file: inode, time of its last change in nanoseconds, size."""
@@ -48,7 +48,7 @@ class Transaction:
     :param identifier: of the change, unique; the name of its work folder
     """
 
-    def __init__(self, root: Path, identifier: str, step: Step = _nothing) -> None:
+    def __init__(self, root: Path, identifier: str, step: OnStep = _nothing) -> None:
         self._root = root
         self._work = journal.control_folder(root) / identifier
         self._id = identifier
@@ -265,7 +265,7 @@ class Transaction:
         new.unlink()
 
 
-def recover(root: Path, step: Step = _nothing) -> list[tuple[str, bool]]:
+def recover(root: Path, step: OnStep = _nothing) -> list[tuple[str, bool]]:
     """
     Complete or take back what was left unfinished. Only for the holder of the bundle's lock, from a thread.
 

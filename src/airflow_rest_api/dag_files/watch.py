@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from airflow_rest_api.airflow.parsing import Parse, Seen, Stored
+from airflow_rest_api.airflow.parsing import FileState, Parse, Stored
 
 ALLOWANCE = 0.5
 """Seconds more than Airflow's rest between two versions of a DAG: who waits for it must not be early."""
@@ -43,7 +43,7 @@ class Watch:
     :param before: what Airflow had of the file at that moment
     """
 
-    def __init__(self, since: datetime, before: Seen) -> None:
+    def __init__(self, since: datetime, before: FileState) -> None:
         self._since = since
         self._last = before
         self._known = bool(before.dags or before.error_at)
@@ -52,11 +52,11 @@ class Watch:
         self.dag_ids: list[str] = []
         """The DAGs that the file has, once done."""
 
-    def is_news(self, seen: Seen) -> bool:
+    def is_news(self, seen: FileState) -> bool:
         """Return whether there is a result that has not been looked at."""
         return (_time(seen.newest), seen.error_at) != (_time(self._last.newest), self._last.error_at)
 
-    def look(self, seen: Seen, stored: Mapping[str, Stored], rest: timedelta, clock: float) -> Step:
+    def look(self, seen: FileState, stored: Mapping[str, Stored], rest: timedelta, clock: float) -> Step:
         """
         Look at what Airflow has of the file.
 
@@ -97,7 +97,7 @@ class Watch:
         self._second = True
         return Step(again=True)
 
-    def _is_of(self, one: Parse, newest: Parse, before: Seen) -> bool:
+    def _is_of(self, one: Parse, newest: Parse, before: FileState) -> bool:
         """Return whether a DAG was found in the newest parse, or is a leftover of an earlier one."""
         earlier = _time(before.newest)
         return (earlier is None or one.at > earlier) and (newest.began is None or one.at >= newest.began)

@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     from airflow_rest_api.dag_files.order import Change
     from airflow_rest_api.dag_files.upload import ReceivedFile
 
-
 LOCK = "lock"
-PATIENCE = 120.0
+LOCK_TIMEOUT = 120.0
 """Seconds to wait for another API server, which only holds the lock while it renames files."""
-PAUSE = 0.05
+LOCK_POLL = 0.05
 
 
 class Locks:
@@ -45,8 +44,8 @@ class Locks:
     other hosts.
     """
 
-    def __init__(self, patience: float = PATIENCE) -> None:
-        self._patience = patience
+    def __init__(self, timeout: float = LOCK_TIMEOUT) -> None:
+        self._timeout = timeout
         self._queues: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     @contextlib.asynccontextmanager
@@ -69,11 +68,11 @@ class Locks:
                 os.close(descriptor)
 
     async def _take(self, descriptor: int) -> None:
-        end = time.monotonic() + self._patience
+        end = time.monotonic() + self._timeout
         while not await asyncio.to_thread(_try, descriptor):
             if time.monotonic() > end:
                 raise BundleLocked
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(LOCK_POLL)
 
 
 def _open(root: Path) -> int:
@@ -113,7 +112,7 @@ class Present:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DeploymentPlan:
     """
     What a deployment does to a bundle as it is at this moment.
 
@@ -123,6 +122,11 @@ class Plan:
 
     there: Mapping[str, Present]
     changes: dict[str, Change]
+
+    @property
+    def deleted(self) -> list[str]:
+        """The files that are taken away."""
+        return [path for path, change in self.changes.items() if change == "deleted"]
 
 
 @dataclass(frozen=True)
@@ -173,11 +177,10 @@ class Writer:
             )
             versions = await self._versions(root, deployment.bundle, files, found)
             new = {file.path: file.content for file in files if found.changes[file.path] != "unchanged"}
-            gone = [path for path, change in found.changes.items() if change == "deleted"]
-            if not (versions or new or gone):
+            if not (versions or new or found.deleted):
                 return Written(None, found.changes, interrupted=False)
             marks = {path: there.mark for path, there in found.there.items()}
-            work = self._commit(root, deployment, versions, new, gone, marks)
+            work = self._commit(root, deployment, versions, new, found.deleted, marks)
             recorded, interrupted = await to_the_end(work)
             return Written(deployment.id, found.changes, interrupted, recorded)
 
@@ -208,7 +211,7 @@ class Writer:
         for identifier, done in found:
             if done:
                 await self._history.complete(identifier)
-                await asyncio.to_thread(Transaction(root, identifier).finish)
+                await asyncio.to_thread(_finish, root, identifier)
             else:
                 await self._history.abandon(identifier)
 
@@ -240,7 +243,7 @@ class Writer:
         return True
 
     async def _versions(
-        self, root: Path, bundle: str, files: Sequence[ReceivedFile], found: Plan
+        self, root: Path, bundle: str, files: Sequence[ReceivedFile], found: DeploymentPlan
     ) -> list[NewVersion]:
         known = await self._history.newest(bundle, found.changes)
         versions: list[NewVersion] = []
@@ -255,8 +258,7 @@ class Writer:
             if change == "unchanged" and (old := known.get(file.path)) and old.sha256 == file.sha256:
                 continue
             versions.append(NewVersion(file.path, change, file.sha256, file.size, file.content))
-        gone = [path for path, change in found.changes.items() if change == "deleted"]
-        return versions + [NewVersion(path, "deleted") for path in gone]
+        return versions + [NewVersion(path, "deleted") for path in found.deleted]
 
 
 def plan(
@@ -266,7 +268,7 @@ def plan(
     *,
     overwrite: bool = True,
     always_new: bool = False,
-) -> Plan:
+) -> DeploymentPlan:
     """Compare the files of a deployment with its bundle; raise FilesExist. Blocks: for threads only."""
     there = present(root, [*(file.path for file in files), *deleted])
     changes: dict[str, Change] = {}
@@ -283,7 +285,7 @@ def plan(
         message = f"There already: {named(in_the_way)}. Say overwrite to replace it."
         raise FilesExist(message, paths=in_the_way[:100])
     changes.update({path: "deleted" for path in deleted if path in there})
-    return Plan(there, changes)
+    return DeploymentPlan(there, changes)
 
 
 def present(root: Path, paths: Iterable[str]) -> dict[str, Present]:
@@ -325,6 +327,10 @@ async def to_the_end(work: Awaitable[T]) -> tuple[T, bool]:
         except asyncio.CancelledError:
             interrupted = True
     return task.result(), interrupted
+
+
+def _finish(root: Path, identifier: str) -> None:
+    Transaction(root, identifier).finish()
 
 
 def _unfinished(root: Path) -> bool:

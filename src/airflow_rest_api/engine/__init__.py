@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from airflow_rest_api.engine.engine import Engine
-from airflow_rest_api.engine.job import Ending, Job, Limits, Outcome
+from airflow_rest_api.engine.job import Ending, Hooks, Job, Limits, Outcome
 from airflow_rest_api.engine.process import Process
 from airflow_rest_api.errors import Busy
 
-__all__ = ["Busy", "Ending", "Engine", "Job", "Limits", "Outcome", "Process"]
+__all__ = ["Busy", "Ending", "Engine", "Hooks", "Job", "Limits", "Outcome", "Process"]

@@ -7,7 +7,6 @@ import atexit
 import contextlib
 import ctypes
 import functools
-import importlib
 import os
 import resource
 import select
@@ -17,10 +16,12 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Any, NoReturn
+from types import CodeType, TracebackType
+from typing import Any, NoReturn, cast
 
-from airflow_rest_api.engine import descendants, learning, reports, rows, wire
+from airflow_rest_api import processes
+from airflow_rest_api.engine import wire
+from airflow_rest_api.engine.job import function
 
 CONTROL = 3
 """Where a child keeps its socket to the engine; everything above is closed."""
@@ -35,7 +36,7 @@ RESTS_AFTER = 60.0
 """Seconds without a job after which a spare child lets go of what it holds open."""
 
 _libc = ctypes.CDLL(None)
-_telling = threading.Lock()
+_sending = threading.Lock()
 
 
 def become_child(
@@ -43,8 +44,8 @@ def become_child(
     stdout: int,
     stderr: int,
     parent: int,
-    prepare: Callable[[], None],
-    rest: Callable[[], None],
+    prepare: Callable[[], object],
+    rest: Callable[[], object],
 ) -> NoReturn:
     """
     Turn a process that was just forked from the warm parent into one that waits for its job.
@@ -54,7 +55,7 @@ def become_child(
     :param stderr: descriptor that takes the place of standard error
     :param parent: process id of the warm parent; the child does not outlive it
     :param prepare: what to do while no job has come yet
-    :param rest: what to do when none has come for a while, and none ever will
+    :param rest: what to do when none has come for a while, and when none will come any more
     """
     try:
         os.setsid()
@@ -68,45 +69,43 @@ def become_child(
         os._exit(70)
 
 
-def serve(control: socket.socket, rest: Callable[[], None]) -> NoReturn:
-    """Wait for one job, run it, report its end; end without a word when the engine has gone."""
+def serve(control: socket.socket, rest: Callable[[], object]) -> NoReturn:
+    """Wait for one job, run it, report its end; end without a report when the engine has gone."""
     if not select.select([control], [], [], RESTS_AFTER)[0]:
         rest()
     job = wire.receive(control)
     if job is None:
         rest()
         os._exit(0)
-    report = _work(control, job)
-    # The exit handlers close connections and change nothing of the result: nobody has to wait for them.
-    _tell(control, report)
+    report = _work(control, cast("wire.JobMessage", job))
+    # The exit handlers close connections and change nothing of the result, which need not wait for them.
+    _send(control, report)
     _leave()
     os._exit(report["exit_code"])
 
 
-def _work(control: socket.socket, job: wire.Message) -> wire.Message:
-    _tell(control, {"begun": True})
-    _note_becoming(lambda: _tell(control, {"becomes": True}))
-    report = run(job, lambda secrets: _tell(control, {"secrets": secrets}))
-    # It has ended: whoever asks it to end from now on comes too late.
+def _work(control: socket.socket, job: wire.JobMessage) -> wire.Message:
+    _send(control, {"begun": True})
+    _report_exec(lambda: _send(control, {"becomes": True}))
+    report = run(job, lambda secrets: _send(control, {"secrets": secrets}))
+    # It has ended: a signal from now on comes too late.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     return report
 
 
-def _tell(control: socket.socket, message: wire.Message) -> None:
+def _send(control: socket.socket, message: wire.Message) -> None:
     # The engine may be gone; what is left to do then is to end. Threads may learn secrets at the same time.
-    with contextlib.suppress(OSError), _telling:
+    with contextlib.suppress(OSError), _sending:
         wire.send(control, message)
 
 
-def run(job: wire.Message, tell: Callable[[list[str]], None]) -> wire.Message:
+def run(job: wire.JobMessage, learned: Callable[[list[str]], None]) -> wire.Message:
     """
     Run one job in this process as a new interpreter would.
 
-    :param job: `argv`, `shown`, `entry`, `cwd`, `env`, `memory` (bytes), `secrets`, `mask`, `visible` and
-        `setup` of it
-    :param tell: takes the secrets that the command comes across, where they are to be masked
-    :return: `exit_code`, and `usage` with the parser's words if the parser refused the arguments
+    :param learned: takes the secrets that the command comes across, where they are to be masked
+    :return: `exit_code`, and `usage` with the parser's message if the parser refused the arguments
     """
     os.umask(UMASK)
     if job["cwd"]:
@@ -115,56 +114,44 @@ def run(job: wire.Message, tell: Callable[[list[str]], None]) -> wire.Message:
     if job["memory"]:
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
     if job["mask"] or job["secrets"]:
-        learning.pass_on(job["secrets"], tell if job["mask"] else None)
-    if job["visible"]:
-        rows.show_only(job["visible"])
+        function(job["masker"])(job["secrets"], learned if job["mask"] else None)
     # A reader on the other side wants each line when it is printed.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     refusal = _note_refusals()
-    code = _call(job["entry"], job["argv"], job["shown"], job["setup"])
+    code = _call(job["entry"], job["main"], job["argv"], job["shown"], job["setup"])
     return {"exit_code": _finish(code), **refusal}
 
 
-def _call(entry: str | None, argv: Sequence[str], shown: Sequence[str], setup: Mapping[str, Any]) -> int:
+def _call(
+    entry: str | None, main: str | None, argv: Sequence[str], shown: Sequence[str], setup: Mapping[str, Any]
+) -> int:
     # Airflow writes `sys.argv` to its audit log.
     sys.argv = ["airflow", *shown]
+    ours: list[CodeType] = []
     try:
-        for function, argument in setup.items():
-            _function(function)(argument)
+        for name, argument in setup.items():
+            function(name)(argument)
+        run_command = function(entry or main)
         if entry is None:
-            run_airflow(argv)
-            return 0
-        return _function(entry)(list(argv)) or 0
+            ours.append(run_command.__code__)
+        return run_command(list(argv)) or 0
     except SystemExit as end:
         return _exit_code(end.code)
     except BaseException as error:
-        sys.excepthook(type(error), error.with_traceback(_below_us(error)), error.__traceback__)
+        sys.excepthook(type(error), error.with_traceback(_of_command(error, ours)), error.__traceback__)
         return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
 
 
-def _function(name: str) -> Callable[..., Any]:
-    """Return the function called `module:function`."""
-    module, _, function = name.partition(":")
-    return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
-
-
-def _below_us(error: BaseException) -> TracebackType | None:
-    """Return the traceback without the frames of this module: they would be noise to the reader."""
+def _of_command(error: BaseException, ours: Sequence[CodeType]) -> TracebackType | None:
+    """Return the traceback without the frames above the command: they would be noise to the reader."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code.co_filename != __file__ and code not in ours:
+            break
         trace = trace.tb_next
     return trace
-
-
-def run_airflow(argv: Sequence[str]) -> None:
-    """Run Airflow's own entry point, its parser with the real arguments."""
-    from airflow.__main__ import main
-    from airflow.cli.cli_parser import get_parser
-
-    parser = get_parser()
-    parser.parse_args = functools.partial(parser.parse_args, list(argv))  # type: ignore[assignment]
-    main()  # type: ignore[no-untyped-call]
 
 
 def _exit_code(code: Any) -> int:
@@ -190,7 +177,7 @@ def _finish(code: int) -> int:
 
 
 def _leave() -> None:
-    """Run the exit handlers; what they print is late where the result has been told."""
+    """Run the exit handlers; what they print is late where the result has been reported."""
     try:
         atexit._run_exitfuncs()
     except BaseException:
@@ -210,32 +197,32 @@ def _flush(code: int) -> int:
     return code
 
 
-def _note_becoming(tell: Callable[[], None]) -> None:
+def _report_exec(report: Callable[[], None]) -> None:
     """
-    Say so when a command is about to become another program, as `airflow db shell` does.
+    Call `report` when a command is about to become another program, as `airflow db shell` does.
 
-    That program's end is the command's; a process that ends without a word otherwise has ended in the middle.
-    All functions of the family go through these two.
+    That program's end is the command's; a process that ends without a report otherwise has ended in the
+    middle. All functions of the family go through these two.
     """
     for name in ("execv", "execve"):
         becomes = getattr(os, name)
 
         @functools.wraps(becomes)
         def note(*args: Any, becomes: Callable[..., Any] = becomes) -> Any:
-            tell()
+            report()
             return becomes(*args)
 
         setattr(os, name, note)
 
 
 def _note_refusals() -> dict[str, str]:
-    """Catch what argparse says when it refuses the arguments: it exits with 2 and a message."""
+    """Catch the message of argparse when it refuses the arguments: it exits with 2 then."""
     refusal: dict[str, str] = {}
     leave = argparse.ArgumentParser.exit
 
     def note(self: argparse.ArgumentParser, status: int = 0, message: str | None = None) -> NoReturn:
         if status == 2 and message:
-            refusal["usage"] = message.strip()[: reports.LONGEST_USAGE]
+            refusal["usage"] = message.strip()[: wire.LONGEST_USAGE]
         leave(self, status, message)
 
     argparse.ArgumentParser.exit = note  # type: ignore[method-assign]
@@ -274,15 +261,15 @@ def main(descriptor: int) -> NoReturn:
     if job is None:
         os._exit(0)
     threading.Thread(target=_end_with, args=(control,), daemon=True).start()
-    report = _work(control, job)
+    report = _work(control, cast("wire.JobMessage", job))
     # Here the exit handlers come first: once the engine has the result, `_end_with` may end this process.
     _leave()
-    _tell(control, report)
+    _send(control, report)
     os._exit(report["exit_code"])
 
 
 def _end_with(control: socket.socket) -> None:
     """Kill this command and all that it started when the engine is gone: no warm parent is there to do it."""
     wire.receive(control)
-    descendants.kill(descendants.strays_of(os.getpid()))
+    processes.kill_all(processes.strays_of(os.getpid()))
     os.killpg(0, signal.SIGKILL)

@@ -13,9 +13,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from airflow_rest_api import private_folders
-from airflow_rest_api.engine.children import Child, NoRoom, ParentLost, fresh_child
-from airflow_rest_api.engine.job import Ending, Job, Limits, Outcome
-from airflow_rest_api.engine.parent import WarmParent
+from airflow_rest_api.engine.job import Ending, Hooks, Job, Limits, Outcome
+from airflow_rest_api.engine.parent import CannotFork, Child, ParentLost, WarmParent, fresh_child
 from airflow_rest_api.engine.process import Listener, Process, first
 from airflow_rest_api.errors import Busy
 from airflow_rest_api.room import NO_ROOM, no_room
@@ -47,8 +46,9 @@ class Engine:
     Everything happens on the event loop that calls `start` or `submit`; one engine serves one loop.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, hooks: Hooks | None = None) -> None:
         self.limits = limits
+        self._hooks = hooks or Hooks()
         self._queue: deque[Process] = deque()
         self._running: set[Process] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,7 +101,7 @@ class Engine:
 
     @property
     def waits_for(self) -> str | None:
-        """What the next command has to wait for beside its turn, in one sentence."""
+        """What the next command has to wait for beside its place in the queue, in one sentence."""
         if not self.limits.fork or time.monotonic() < self._cold_until:
             return None
         warm = self._parent is not None and not self._parent.lost and self._parent.ready.done()
@@ -118,7 +118,7 @@ class Engine:
             self._spawn(self._drive(process))
 
     def _forget(self, process: Process) -> None:
-        """End a command that was cancelled while it waited for its turn."""
+        """End a command that was cancelled while it was queued."""
         if process in self._queue and not process.stopping.cancelled():
             self._queue.remove(process)
             process.end(_stopped(process))
@@ -149,8 +149,7 @@ class Engine:
             child = await self._child(process)
             if child is None:
                 return _stopped(process)
-            memory = self.limits.memory * 2**20 if self.limits.memory and process.job.limited else None
-            outcome = await process.run(child, grace=self.limits.grace, memory=memory)
+            outcome = await process.run(child, self.limits, self._hooks)
             if process.begun or outcome.ending in (Ending.CANCELLED, Ending.TIMED_OUT):
                 break
         return outcome
@@ -172,7 +171,7 @@ class Engine:
             parent = self._current_parent()
             try:
                 if not parent.ready.done():
-                    # A renewed parent, of which nobody knew when it was submitted.
+                    # A renewed parent, which was not there yet when it was submitted.
                     process.wait_for(WARMING_UP)
                     await asyncio.wait_for(asyncio.shield(parent.ready), WARM_WITHIN)
                 if threads := parent.ready.result():
@@ -184,7 +183,7 @@ class Engine:
                     self._go_cold("it ended while warming up")
             except asyncio.TimeoutError:
                 self._go_cold(f"it was not warm after {WARM_WITHIN:g} seconds")
-            except NoRoom:
+            except CannotFork:
                 await asyncio.sleep(NO_ROOM_PAUSE)
         return await fresh_child(self.limits, self._own_folder())
 
@@ -196,7 +195,7 @@ class Engine:
             parent.retire()
             parent = None
         if parent is None or parent.lost:
-            parent = self._parent = WarmParent(self.limits)
+            parent = self._parent = WarmParent(self.limits, self._hooks)
         return parent
 
     def _go_cold(self, why: str) -> None:

@@ -1,35 +1,15 @@
-"""What the warm parent was made from: when any of it changes, the parent is renewed."""
+"""The state of the files that the warm parent was made from: when it changes, the parent is renewed."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator, Sequence
 
 Snapshot = dict[str, list[int]]
 
 PACKAGES = ("site-packages", "dist-packages")
 IGNORED = frozenset({"__pycache__", ".git", "node_modules"})
-
-
-def watched() -> list[str]:
-    """
-    Return the files and folders whose change renews the warm parent.
-
-    Airflow's configuration file and local settings, the plugins folder, and the folders that installed
-    packages lie in (a package that is installed, upgraded or removed changes its folder's own time).
-    To be called in the parent: it asks Airflow's configuration.
-    """
-    from airflow.configuration import AIRFLOW_CONFIG, AIRFLOW_HOME, conf
-
-    paths = [
-        AIRFLOW_CONFIG,
-        os.path.join(AIRFLOW_HOME, "config", "airflow_local_settings.py"),
-        conf.get("core", "plugins_folder"),
-        *(path for path in sys.path if path.endswith(PACKAGES)),
-    ]
-    return list(dict.fromkeys(paths))
 
 
 def snapshot(paths: Sequence[str]) -> Snapshot:

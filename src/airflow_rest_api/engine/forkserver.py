@@ -1,15 +1,16 @@
 """
-The warm parent: a single-threaded process that has imported Airflow and forks a child for each command.
+The warm parent: a single-threaded process that has imported everything and forks a child for each command.
 
 It is no part of the web server: it has no HTTP, no users and no event loop of anyone else. It obeys one
 socket, and when that closes, because the API server stopped or died, it ends its children, removes its
-folder and ends.
+folder and ends. What it does ahead for the commands is a hook: see `job.Hooks`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import json
 import os
 import selectors
 import shutil
@@ -17,25 +18,29 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from typing import NoReturn
 
-from airflow_rest_api.engine import descendants, fingerprint, warm, wire
+from airflow_rest_api import processes
+from airflow_rest_api.engine import fingerprint, wire
 from airflow_rest_api.engine.child import become_child
+from airflow_rest_api.engine.job import Hooks, function
 
 
 class ForkServer:
     """
-    Fork, signal and bury children on the engine's orders.
+    Forks, signals and reaps children on the engine's orders.
 
     Orders: `{"fork": spare}`, `{"signal": n, "pid": pid}`. Reports: `{"ready": …}` once, `{"child": pid}`
     with three descriptors (control socket, standard output, standard error), `{"unforked": errno}` where
     there is no room for one more, and `{"exited": pid, "status": wait status}`.
     """
 
-    def __init__(self, orders: socket.socket) -> None:
+    def __init__(self, orders: socket.socket, hooks: Hooks | None = None) -> None:
         self._orders = orders
-        self._children: dict[int, descendants.Strays] = {}
-        """With what each had started elsewhere when it was signalled: after its end nobody finds that."""
+        self.hooks = hooks or Hooks()
+        self._children: dict[int, processes.Processes] = {}
+        """With what each had started elsewhere when it was signalled: after its end that cannot be found."""
         self._pid = os.getpid()
 
     def run(self) -> None:
@@ -52,7 +57,7 @@ class ForkServer:
                 for key, _ in selector.select():
                     if key.fileobj is bell:
                         bell.recv(4096)
-                        self._bury()
+                        self._reap()
                     elif not self._obey():
                         signal.set_wakeup_fd(-1)
                         return
@@ -60,9 +65,9 @@ class ForkServer:
     def end_children(self) -> None:
         """Kill every child with all that it started."""
         for pid, known in self._children.items():
-            known |= descendants.strays_of(pid)
+            known |= processes.strays_of(pid)
             _signal_group(pid, signal.SIGKILL)
-            descendants.kill(known)
+            processes.kill_all(known)
 
     def _obey(self) -> bool:
         order = wire.receive(self._orders)
@@ -72,14 +77,16 @@ class ForkServer:
             if "fork" in order:
                 self._fork(spare=order["fork"])
             elif (known := self._children.get(order["pid"])) is not None:
-                known |= descendants.strays_of(order["pid"])
+                known |= processes.strays_of(order["pid"])
                 _signal_group(order["pid"], order["signal"])
-                descendants.send(known, order["signal"])
+                processes.signal_all(known, order["signal"])
         except BrokenPipeError:
             return False
         return True
 
     def _fork(self, *, spare: bool) -> None:
+        # A command is waiting for a child that is no spare: it must not wait for the preparation too.
+        prepare, rest = function(self.hooks.spare if spare else None), function(self.hooks.rest)
         opened: list[int] = []
         try:
             for pair in (_sockets, os.pipe, os.pipe):
@@ -94,10 +101,8 @@ class ForkServer:
         ours, theirs = (socket.socket(fileno=descriptor) for descriptor in opened[:2])
         out_read, out_write, err_read, err_write = opened[2:]
         if pid == 0:
-            # A command is waiting for a child that is no spare: it must not wait for the stretching too.
-            prepare = warm.stretch if spare else lambda: None
-            become_child(theirs, out_write, err_write, self._pid, prepare, warm.rest)
-        self._children[pid] = set()
+            become_child(theirs, out_write, err_write, self._pid, prepare, rest)
+        self._children[pid] = {}
         theirs.close()
         os.close(out_write)
         os.close(err_write)
@@ -106,7 +111,7 @@ class ForkServer:
         os.close(out_read)
         os.close(err_read)
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         while self._children:
             # Not reaped yet: until we are done its number cannot be given to a stranger.
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -114,7 +119,7 @@ class ForkServer:
                 return
             _signal_group(ended.si_pid, signal.SIGKILL)
             _, status = os.waitpid(ended.si_pid, 0)
-            descendants.kill(self._children.pop(ended.si_pid, set()))
+            processes.kill_all(self._children.pop(ended.si_pid, {}))
             wire.send(self._orders, {"exited": ended.si_pid, "status": status})
 
 
@@ -132,23 +137,28 @@ def _signal_group(pid: int, number: int) -> None:
             os.kill(pid, number)
 
 
-def main(descriptor: int, folder: str, *preload: str) -> NoReturn:
+def main(descriptor: int, folder: str, hooks: str, *preload: str) -> NoReturn:
     """
     Warm up, then serve.
 
     :param descriptor: the socket to the engine
     :param folder: the engine's private folder, removed when the engine is gone
-    :param preload: modules to import beside Airflow's commands
+    :param hooks: the engine's, as JSON
+    :param preload: modules for the hook `warm` to import
     """
     os.set_inheritable(descriptor, False)
     orders = socket.socket(fileno=descriptor)
-    server = ForkServer(orders)
+    watched: list[str] = []
+    snapshot: fingerprint.Snapshot = {}
+    server = ForkServer(orders, Hooks(**json.loads(hooks)))
+
+    def watch(paths: Iterable[str]) -> None:
+        watched.extend(paths)
+        snapshot.update(fingerprint.snapshot(watched))
+
     try:
         started = time.monotonic()
-        warm.write_configuration()
-        watched = fingerprint.watched()
-        snapshot = fingerprint.snapshot(watched)
-        warm.warm_up(preload)
+        function(server.hooks.warm)(watch, preload)
         gc.collect()
         gc.freeze()
         ready = {

@@ -2,10 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import importlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """
+    What the engine's processes do for the program whose commands they run: functions, as `module:function`.
+
+    :param warm: once in the warm parent; is given a function that takes the paths whose change renews the
+        parent, and `Limits.preload`
+    :param spare: in a spare child while it waits for its job
+    :param rest: in a child that has waited for long, or ends without a job: closes what `spare` left open
+    :param masker: before a job whose output is masked; is given the secrets of the job, and a function that
+        takes those that the command learns, None where these may be seen
+    :param main: runs a job without an entry of its own; is given its `argv`
+    """
+
+    warm: str | None = None
+    spare: str | None = None
+    rest: str | None = None
+    masker: str | None = None
+    main: str | None = None
+
+
+def function(name: str | None) -> Callable[..., Any]:
+    """Return the function called `module:function`, for None one that does nothing."""
+    if name is None:
+        return lambda *_: None
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -14,7 +44,7 @@ class Limits:
     What all commands of one engine share.
 
     :param parallelism: commands that run at the same time
-    :param queue: commands that may wait for their turn; one more is refused
+    :param queue: commands that may wait in the queue; one more is refused
     :param spares: children kept forked and connected ahead of the requests
     :param grace: seconds between the first signal (INT) and the last (KILL), with TERM half way
     :param memory: megabytes of private memory that one command may have, or None
@@ -39,16 +69,16 @@ class Job:
     One command to run.
 
     :param argv: the words after `airflow`
-    :param shown: the same without its secrets: what Airflow's audit log gets to see; `argv` itself when None
-    :param entry: `module:function` of this package that takes `argv` in place of Airflow's own entry point
+    :param shown: the same without its secrets, for `sys.argv`, which Airflow writes to its audit log; `argv`
+        itself when None
+    :param entry: `module:function` that takes `argv` in place of the engine's `Hooks.main`
     :param cwd: folder to run in; the engine's own empty folder when None
     :param env: variables to add to the environment of the command
     :param timeout: seconds after which the command is ended, or None
     :param secrets: texts that are masked in whatever the command prints
-    :param visible: the rows that may be printed, by the key with which they name an object; None for all
-    :param mask: whether to mask as well what Airflow's secrets masker learns while the command runs
-    :param setup: functions of this package, as `module:function`, that the child calls before the command,
-        each with its argument, a JSON value
+    :param mask: whether to mask as well the secrets that the command learns while it runs: see `Hooks.masker`
+    :param setup: functions, as `module:function`, that the child calls before the command, each with its
+        argument, a JSON value
     :param limited: whether the engine's limit of memory holds for it
     """
 
@@ -59,9 +89,8 @@ class Job:
     env: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
     secrets: Sequence[str] = field(default=(), repr=False)
-    visible: Mapping[str, Sequence[str]] | None = field(default=None, repr=False)
     mask: bool = False
-    setup: Mapping[str, Any] = field(default_factory=dict)
+    setup: Mapping[str, Any] = field(default_factory=dict, repr=False)
     limited: bool = True
 
 
@@ -74,7 +103,7 @@ class Ending(str, Enum):
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
     LOST = "lost"
-    """The process that could have told us is gone."""
+    """The process that could have reported the end is gone."""
     USAGE = "usage"
     """The command's own parser refused the arguments; nothing was done."""
 

@@ -1,33 +1,171 @@
-"""The warm parent as the API server sees it: it is asked for children and tells of their ends."""
+"""The warm parent and its children as the API server sees them; new interpreters where it cannot fork."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
+import threading
 from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-from airflow_rest_api import private_folders
+from airflow_rest_api import private_folders, processes
 from airflow_rest_api.engine import fingerprint, wire
-from airflow_rest_api.engine.children import Child, NoRoom, ParentLost, environment, interpreter
-from airflow_rest_api.engine.job import Limits
+from airflow_rest_api.engine.job import Hooks, Limits
 
 log = logging.getLogger(__name__)
+
+SERVER_ONLY = ("_AIRFLOW_PROCESS_CONTEXT", "AIRFLOW_API_APPS", "AIRFLOW_DEV_RELOADER_PID")
+"""Variables that Airflow's API server sets for itself; a command line does not have them."""
+
+BOOTSTRAP = (
+    "import sys; root, module, *rest = sys.argv[1:]; sys.path = [p for p in sys.path if p]; "
+    "sys.path.append(root) if root not in sys.path else None; import importlib; "
+    "importlib.import_module(module).main(int(rest[0]), *rest[1:])"
+)
+"""Finds this package where the API server found it, be it site-packages or the plugins folder."""
+
+
+class ParentLost(Exception):
+    """The warm parent is gone, and with it how its children end."""
+
+
+class CannotFork(Exception):
+    """This machine has no room for one more process, or for its descriptors."""
+
+
+class Child:
+    """
+    A process that waits for its job.
+
+    :ivar exited: becomes its wait status (`os.waitstatus_to_exitcode`), or raises `ParentLost`
+    """
+
+    def __init__(
+        self, pid: int, control: socket.socket, stdout: int, stderr: int, send_signal: Callable[[int], None]
+    ) -> None:
+        self.pid = pid
+        self.control = control
+        self.stdout = stdout
+        self.stderr = stderr
+        self.send_signal = send_signal
+        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        # Nothing may be waiting for it when the parent is lost.
+        self.exited.add_done_callback(lambda future: future.cancelled() or future.exception())
+        control.setblocking(False)
+        for descriptor in (stdout, stderr):
+            os.set_blocking(descriptor, False)
+
+    def has_exited(self, code: int) -> None:
+        """Note the end: its exit code, or its signal as a negative number."""
+        if not self.exited.done():
+            self.exited.set_result(code)
+
+    def close(self) -> None:
+        """Close the descriptors; a child that still waits for its job ends by that."""
+        self.control.close()
+        for name in ("stdout", "stderr"):
+            descriptor = getattr(self, name)
+            if descriptor >= 0:
+                os.close(descriptor)
+                setattr(self, name, -1)
+
+
+def environment(limits: Limits) -> dict[str, str]:
+    """Return the variables that every command gets: the server's own, for a terminal without colours."""
+    kept = {name: value for name, value in os.environ.items() if name not in SERVER_ONLY}
+    return {**kept, "COLUMNS": str(limits.columns), "NO_COLOR": "1", "TERM": "dumb"}
+
+
+def interpreter(module: str, *rest: str) -> list[str]:
+    """Return the command line of a new interpreter that runs `main` of a module of the engine."""
+    root = str(Path(__file__).parents[2])
+    return [sys.executable, "-c", BOOTSTRAP, root, f"airflow_rest_api.engine.{module}", *rest]
+
+
+async def fresh_child(limits: Limits, folder: str) -> Child:
+    """Start a new interpreter that waits for its job: slower by all of Airflow's imports, always possible."""
+    ours, theirs = socket.socketpair()
+    out_read, out_write = os.pipe()
+    err_read, err_write = os.pipe()
+
+    def start() -> subprocess.Popen[Any]:
+        return subprocess.Popen(
+            interpreter("child", str(theirs.fileno())),
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=out_write,
+            stderr=err_write,
+            cwd=folder,
+            env=environment(limits),
+            start_new_session=True,
+        )
+
+    def close(*descriptors: int) -> None:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def abandon(started: asyncio.Future[subprocess.Popen[Any]]) -> None:
+        # Without its engine the child ends by itself, and has to be reaped.
+        ours.close()
+        theirs.close()
+        close(out_read, err_read, out_write, err_write)
+        if not started.cancelled() and started.exception() is None:
+            threading.Thread(target=started.result().wait, daemon=True).start()
+
+    starting = asyncio.ensure_future(asyncio.to_thread(start))
+    try:
+        process = await asyncio.shield(starting)
+    except BaseException:
+        # The thread may still be at it: a descriptor that it hands on must not be another's by then.
+        starting.add_done_callback(abandon)
+        raise
+    theirs.close()
+    close(out_write, err_write)
+
+    known: processes.Processes = {}
+
+    def send_signal(number: int) -> None:
+        if process.returncode is None:
+            known.update(processes.strays_of(process.pid))
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            processes.signal_all(known, number)
+
+    child = Child(process.pid, ours, out_read, err_read, send_signal)
+    loop = asyncio.get_running_loop()
+
+    def wait() -> None:
+        # Not reaped yet: until the group is gone its number cannot be given to a stranger.
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        processes.kill_all(known)
+        code = process.wait()
+        loop.call_soon_threadsafe(child.has_exited, code)
+
+    threading.Thread(target=wait, name=f"airflow-command-{process.pid}", daemon=True).start()
+    return child
 
 
 class WarmParent:
     """
-    One warm parent process as the engine sees it: asks it for children, hears of their ends.
+    One warm parent process: asks it for children, and reads how they end.
 
     Its spare children are forked and connected before they are needed.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, hooks: Hooks) -> None:
         self._limits = limits
         self._spares: deque[Child] = deque()
         self._wanted: deque[asyncio.Future[Child]] = deque()
@@ -43,8 +181,9 @@ class WarmParent:
         self.ready.add_done_callback(lambda future: future.cancelled() or future.exception())
         self.folder = str(private_folders.make())
         self._orders, theirs = socket.socketpair()
+        given = json.dumps(asdict(hooks))
         self._process = subprocess.Popen(
-            interpreter("forkserver", str(theirs.fileno()), self.folder, *limits.preload),
+            interpreter("forkserver", str(theirs.fileno()), self.folder, given, *limits.preload),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -76,7 +215,12 @@ class WarmParent:
         return self.ready.done() and fingerprint.snapshot(self._watched) != self._snapshot
 
     async def child(self) -> Child:
-        """Return a child that waits for its job; raise `ParentLost` or `NoRoom` when there will be none."""
+        """
+        Return a child that waits for its job.
+
+        :raises ParentLost: there will be none: the parent is gone
+        :raises CannotFork: this machine has no room for one
+        """
         if self.lost:
             raise ParentLost
         if self._spares:
@@ -138,19 +282,19 @@ class WarmParent:
         self._inbox.feed(data, descriptors)
         try:
             while (message := self._inbox.take()) is not None:
-                self._hear(*message)
+                self._take(*message)
         except (wire.Malformed, KeyError, TypeError, ValueError):
-            log.exception("The warm parent %d says what cannot be read: it is given up", self.pid)
+            log.exception("The warm parent %d sent a message that cannot be read: it is given up", self.pid)
             self._lose()
 
-    def _hear(self, message: wire.Message, descriptors: list[int]) -> None:
+    def _take(self, message: wire.Message, descriptors: list[int]) -> None:
         if "child" in message:
-            self._welcome(message["child"], descriptors)
+            self._add(message["child"], descriptors)
         elif "unforked" in message:
             self._asked -= 1
             log.error("The warm parent could not fork: %s", os.strerror(message["unforked"]))
             if (waiter := self._next_waiter()) is not None:
-                waiter.set_exception(NoRoom())
+                waiter.set_exception(CannotFork())
         elif "exited" in message:
             child = self._children.pop(message["exited"], None)
             if child is None:
@@ -169,7 +313,7 @@ class WarmParent:
                 self.ready.set_result(message["threads"])
             self._ask()
 
-    def _welcome(self, pid: int, descriptors: list[int]) -> None:
+    def _add(self, pid: int, descriptors: list[int]) -> None:
         self._asked -= 1
         if len(descriptors) != 3:
             # There was no room for them among ours.
@@ -178,7 +322,7 @@ class WarmParent:
             log.error("A child of the warm parent came without all its descriptors")
             self._order({"signal": signal.SIGKILL, "pid": pid})
             if (waiter := self._next_waiter()) is not None:
-                waiter.set_exception(NoRoom())
+                waiter.set_exception(CannotFork())
             return
         control, stdout, stderr = descriptors
         child = Child(
@@ -223,9 +367,9 @@ class WarmParent:
                 waiter.set_exception(ParentLost())
         if not self.ready.done():
             self.ready.set_exception(ParentLost())
-        asyncio.get_running_loop().run_in_executor(None, self._bury)
+        asyncio.get_running_loop().run_in_executor(None, self._reap)
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:

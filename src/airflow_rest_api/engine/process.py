@@ -10,11 +10,12 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from airflow_rest_api.engine import reports, wire
-from airflow_rest_api.engine.children import Child, ParentLost
-from airflow_rest_api.engine.job import Ending, Job, Outcome
+from airflow_rest_api.engine import wire
+from airflow_rest_api.engine.job import Ending, Hooks, Job, Limits, Outcome
+from airflow_rest_api.engine.parent import Child, ParentLost
 from airflow_rest_api.engine.redaction import Redactor, Secrets
 
 log = logging.getLogger(__name__)
@@ -25,33 +26,29 @@ ENDED_ITSELF = "The process ended before the command had: what it ran has ended 
 DISTURBED = "The process was ended: what it ran has written to the socket on which it reports (descriptor 3)."
 
 LEAVING = 30.0
-"""Seconds that the exit handlers of a command may take, for which nobody waits."""
+"""Seconds that the exit handlers of a command may take after it has reported its end."""
 
 LONG_JOB = 8 * 1024
 """Characters of a job that are made ready in less time than a thread takes to begin."""
 CHUNK = 64 * 1024
 DRAIN_READS = 8
 """Reads that empty any pipe: it holds 64 KiB, and each read takes all that is there. A socket holds more."""
-MOST_HEARD = 32 * 1024 * 1024
-"""Bytes that a child may say: all secrets that can be masked, each character written as six."""
+MOST_SENT = 32 * 1024 * 1024
+"""Bytes that a child may send: all secrets that can be masked, each character written as six."""
 Listener = Callable[[str, bytes], None]
 
 
 class Process:
     """
-    One command: waiting for its turn, running, or ended.
+    One command: queued, running, or ended.
 
-    :ivar state: "queued", "running" or "ended"
     :param listener: is given the name of a stream and each piece of what is printed on it, as it comes
     """
 
     def __init__(self, job: Job, listener: Listener | None = None) -> None:
         self.job = job
         self.pid: int | None = None
-        self.state = "queued"
-        self.created_at = time.time()
         self.started_at: float | None = None
-        self.ended_at: float | None = None
         self.begun = False
         """Whether the child took the job: until then it can be given to another without being done twice."""
         self._disturbed = False
@@ -61,7 +58,7 @@ class Process:
         self.on_start: Callable[[], None] | None = None
         """Called once, when it is no longer queued."""
         self.waits_for: str | None = None
-        """What it waits for beside its turn, in one sentence."""
+        """What it waits for beside its place in the queue, in one sentence."""
         self.on_wait: Callable[[str], None] | None = None
         """Called when that becomes known later than it was submitted."""
         self._secrets = Secrets()
@@ -86,28 +83,20 @@ class Process:
         return self._stop
 
     def wait_for(self, what: str) -> None:
-        """Record what it waits for beside its turn; it stays so until it begins."""
-        if self.waits_for != what and self.state == "queued":
+        """Record what it waits for beside its place in the queue, until it begins."""
+        if self.waits_for != what and self.started_at is None and not self._outcome.done():
             self.waits_for = what
             if self.on_wait is not None:
                 self.on_wait(what)
 
     def end(self, outcome: Outcome) -> None:
         """Record the end."""
-        self.state = "ended"
-        self.ended_at = time.time()
         if not self._outcome.done():
             self._outcome.set_result(outcome)
 
-    async def run(self, child: Child, *, grace: float, memory: int | None) -> Outcome:
-        """
-        Give the job to a child and follow it to its end.
-
-        :param grace: seconds between INT and KILL, with TERM at half of them
-        :param memory: bytes of private memory it may have, or None
-        """
+    async def run(self, child: Child, limits: Limits, hooks: Hooks) -> Outcome:
+        """Give the job to a child and follow it to its end."""
         self.pid = child.pid
-        self.state = "running"
         if self.started_at is None:
             self.started_at = time.time()
             if self.on_start is not None:
@@ -115,20 +104,21 @@ class Process:
         loop = asyncio.get_running_loop()
         try:
             long = sum(map(len, (*self.job.argv, *self.job.secrets))) > LONG_JOB
-            message = await asyncio.to_thread(self._prepare, memory) if long else self._prepare(memory)
+            prepare = partial(self._prepare, limits, hooks)
+            message = await asyncio.to_thread(prepare) if long else prepare()
         except BaseException:
             child.close()
             raise
-        report: asyncio.Future[reports.Report | None] = loop.create_future()
-        hear = self._ear(loop, child, report)
+        report: asyncio.Future[wire.ExitReport | None] = loop.create_future()
+        read_messages = self._reader(loop, child, report)
         drains = [
-            self._pump(loop, child.stdout, "stdout", hear),
-            self._pump(loop, child.stderr, "stderr", hear),
+            self._pump(loop, child.stdout, "stdout", read_messages),
+            self._pump(loop, child.stderr, "stderr", read_messages),
         ]
         order = loop.create_task(self._give(loop, child, message))
         timer = loop.call_later(self.job.timeout, self._time_out) if self.job.timeout else None
         try:
-            return await self._follow(child, report, grace)
+            return await self._follow(child, report, limits.grace)
         finally:
             if timer is not None:
                 timer.cancel()
@@ -140,20 +130,21 @@ class Process:
             loop.remove_reader(child.control)
             child.close()
 
-    def _prepare(self, memory: int | None) -> bytes:
+    def _prepare(self, limits: Limits, hooks: Hooks) -> bytes:
         """Learn the secrets of the job, and return it as the child gets it."""
         job = self.job
         self._secrets.add(job.secrets)
-        message: wire.Message = {
+        message: wire.JobMessage = {
             "argv": list(job.argv),
             "shown": list(job.argv if job.shown is None else job.shown),
             "entry": job.entry,
+            "main": hooks.main,
             "cwd": job.cwd,
             "env": dict(job.env),
-            "memory": memory,
+            "memory": limits.memory * 2**20 if limits.memory and job.limited else None,
             "secrets": list(job.secrets),
             "mask": job.mask,
-            "visible": job.visible and {key: list(names) for key, names in job.visible.items()},
+            "masker": hooks.masker,
             "setup": dict(job.setup),
         }
         return wire.pack(message)
@@ -165,19 +156,19 @@ class Process:
             )
 
     async def _follow(
-        self, child: Child, report: asyncio.Future[reports.Report | None], grace: float
+        self, child: Child, report: asyncio.Future[wire.ExitReport | None], grace: float
     ) -> Outcome:
         await first(report, child.exited, self._stop)
         if child.exited.done():
-            # Its last word may still lie in the socket, unless something it started keeps the other end open.
+            # Its report may still lie in the socket, unless something it started keeps the other end open.
             await asyncio.wait({report}, timeout=1)
-        if report.done() and (said := report.result()) is not None:
-            leaving = asyncio.get_running_loop().call_later(LEAVING, _see_off, child)
+        if report.done() and (last := report.result()) is not None:
+            leaving = asyncio.get_running_loop().call_later(LEAVING, _kill_unless_exited, child)
             child.exited.add_done_callback(lambda _: leaving.cancel())
-            if said.usage is not None:
-                return Outcome(Ending.USAGE, said.exit_code, None, self._secrets.mask(said.usage))
-            return Outcome(Ending.EXITED, said.exit_code)
-        # Without a word it was killed, or became another program that we now wait for.
+            if last.usage is not None:
+                return Outcome(Ending.USAGE, last.exit_code, None, self._secrets.mask(last.usage))
+            return Outcome(Ending.EXITED, last.exit_code)
+        # Without a report it was killed, or became another program that we now wait for.
         await first(child.exited, self._stop)
         if child.exited.done():
             how = _outcome(child.exited)
@@ -189,7 +180,7 @@ class Process:
         return await self._end_by_force(child, report, grace)
 
     async def _end_by_force(
-        self, child: Child, report: asyncio.Future[reports.Report | None], grace: float
+        self, child: Child, report: asyncio.Future[wire.ExitReport | None], grace: float
     ) -> Outcome:
         # As at a terminal: Airflow's commands end in order at INT, and some of its code ignores TERM.
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -200,10 +191,10 @@ class Process:
         else:
             child.send_signal(signal.SIGKILL)
             await asyncio.wait({child.exited})
-        # Its last word may still lie in the socket.
+        # Its report may still lie in the socket.
         await asyncio.wait({report}, timeout=1)
-        said = report.result() if report.done() else None
-        if said is not None and said.exit_code == 0 and said.usage is None:
+        last = report.result() if report.done() else None
+        if last is not None and last.exit_code == 0 and last.usage is None:
             return Outcome(Ending.EXITED, 0, None, SUCCEEDED_BEFORE)
         how = _outcome(child.exited)
         ending, reason = self._stop.result()
@@ -214,20 +205,20 @@ class Process:
         with contextlib.suppress(OSError):
             await loop.sock_sendall(child.control, message)
 
-    def _ear(
-        self, loop: asyncio.AbstractEventLoop, child: Child, report: asyncio.Future[reports.Report | None]
+    def _reader(
+        self, loop: asyncio.AbstractEventLoop, child: Child, report: asyncio.Future[wire.ExitReport | None]
     ) -> Callable[[], None]:
         """
-        Listen to a child; `report` becomes what it says last, None when it ends without that.
+        Read the messages of a child; `report` becomes its last, None when it ends without one.
 
-        :return: what hears, at once, all that the child has said so far
+        :return: reads at once all that the child has sent so far
         """
         inbox = wire.Inbox()
-        heard = 0
+        received = 0
 
-        def hear() -> None:
-            nonlocal heard
-            # What the socket holds, and not what a child goes on to write: others wait for their turn.
+        def read_messages() -> None:
+            nonlocal received
+            # What the socket holds, and not what a child goes on to write: others wait meanwhile.
             for _ in range(DRAIN_READS):
                 if report.done():
                     break
@@ -241,12 +232,12 @@ class Process:
                     report.set_result(None)
                     break
                 inbox.feed(data)
-                heard += len(data)
+                received += len(data)
                 try:
-                    if heard > MOST_HEARD:
-                        raise wire.Malformed("more than a child has to say")
+                    if received > MOST_SENT:
+                        raise wire.Malformed("more than a child has to send")
                     while (message := inbox.take()) is not None:
-                        self._hear(reports.read(message[0]), report)
+                        self._take(wire.read(message[0]), report)
                 except wire.Malformed as problem:
                     if not report.done():
                         self._end_disturbed(child, problem)
@@ -256,24 +247,26 @@ class Process:
                 return
             loop.remove_reader(child.control)
 
-        loop.add_reader(child.control, hear)
-        return hear
+        loop.add_reader(child.control, read_messages)
+        return read_messages
 
     def _end_disturbed(self, child: Child, problem: wire.Malformed) -> None:
         log.warning("Process %d is ended: it has sent %s", child.pid, problem)
         self._disturbed = True
         child.send_signal(signal.SIGKILL)
 
-    def _hear(self, said: reports.Said | None, report: asyncio.Future[reports.Report | None]) -> None:
-        """Take what a child says; what is none of its messages is passed over: the process has an end too."""
-        if isinstance(said, reports.Report):
+    def _take(
+        self, message: wire.ChildMessage | None, report: asyncio.Future[wire.ExitReport | None]
+    ) -> None:
+        # What is none of its messages is passed over: the process has an end too.
+        if isinstance(message, wire.ExitReport):
             if not report.done():
-                report.set_result(said)
-        elif isinstance(said, reports.Secrets):
-            self._secrets.add(said.texts)
-        elif isinstance(said, reports.Begun):
+                report.set_result(message)
+        elif isinstance(message, wire.Learned):
+            self._secrets.add(message.texts)
+        elif isinstance(message, wire.Begun):
             self.begun = True
-        elif isinstance(said, reports.Becomes):
+        elif isinstance(message, wire.Becomes):
             self._becomes = True
 
     def _pump(
@@ -281,7 +274,7 @@ class Process:
         loop: asyncio.AbstractEventLoop,
         descriptor: int,
         stream: str,
-        hear: Callable[[], None],
+        read_messages: Callable[[], None],
     ) -> Callable[[], None]:
         """Give the listener what a pipe brings; return what ends that and takes what is still in the pipe."""
         redactor = Redactor(self._secrets)
@@ -298,8 +291,8 @@ class Process:
             if not data:
                 loop.remove_reader(descriptor)
                 return False
-            # A child says what is secret before it prints it: what it said is here by now.
-            hear()
+            # A child sends what is secret before it prints it: that is here by now.
+            read_messages()
             pass_on(redactor.feed(data))
             return True
 
@@ -315,8 +308,7 @@ class Process:
         return drain
 
 
-def _see_off(child: Child) -> None:
-    """End a child that has told its result and does not go."""
+def _kill_unless_exited(child: Child) -> None:
     if not child.exited.done():
         child.send_signal(signal.SIGKILL)
 
@@ -327,7 +319,7 @@ async def first(*futures: asyncio.Future[Any]) -> None:
 
 
 def _outcome(exited: asyncio.Future[int]) -> Outcome:
-    """Return the outcome of a process that said nothing of its own."""
+    """Return the outcome of a process that ended without a report."""
     try:
         code = exited.result()
     except ParentLost:

@@ -1,4 +1,4 @@
-"""Secrets taken out of what a command prints, byte by byte, before anybody gets to see it."""
+"""Secrets taken out of what a command prints, byte by byte, before it is shown."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ class Redactor:
         return spans
 
     def _withhold(self) -> bytes:
-        said, self._over, self._held = self._over, True, b""
-        return b"" if said else WITHHELD
+        shown, self._over, self._held = self._over, True, b""
+        return b"" if shown else WITHHELD
 
 
 class Secrets:

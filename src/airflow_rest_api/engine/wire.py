@@ -1,22 +1,30 @@
-"""Messages between the engine, the warm parent and its children: JSON objects behind their length."""
+"""
+Messages between the engine, the warm parent and its children: JSON objects behind their length.
+
+Those of a child are checked when they are read: the code that its command runs can write to the socket too.
+"""
 
 from __future__ import annotations
 
 import json
 import socket
 import struct
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 HEADER = struct.Struct("!I")
 DESCRIPTORS = 3
 """The most file descriptors that travel with one message."""
 LONGEST = 64 * 1024
-"""Bytes of a message that a child may send: its longest are the words of a parser, and a few secrets."""
+"""Bytes of a message that a child may send: its longest are the message of a parser, and a few secrets."""
 LONGEST_OF_PARENT = 16 * 1024 * 1024
-"""Bytes of a message of the warm parent, which tells of all files that it was made from."""
+"""Bytes of a message of the warm parent, which lists all files that it was made from."""
+EXIT_CODES = range(256)
+LONGEST_USAGE = 4 * 1024
+"""Characters of the parser's message that a child passes on."""
 
-Message = dict[str, Any]
+Message = Mapping[str, Any]
 
 
 class Malformed(Exception):
@@ -58,6 +66,26 @@ def _exactly(channel: socket.socket, size: int) -> bytes | None:
             return None
         parts += part
     return bytes(parts)
+
+
+class JobMessage(TypedDict):
+    """
+    A job as a child gets it; see `job.Job` for what has the same name there.
+
+    `masker` and `main` are those of `job.Hooks`, `memory` is in bytes.
+    """
+
+    argv: list[str]
+    shown: list[str]
+    entry: str | None
+    main: str | None
+    cwd: str | None
+    env: dict[str, str]
+    memory: int | None
+    secrets: list[str]
+    mask: bool
+    masker: str | None
+    setup: dict[str, Any]
 
 
 class Inbox:
@@ -103,3 +131,60 @@ class Inbox:
             raise Malformed("no number of descriptors")
         descriptors, self._descriptors = self._descriptors[:count], self._descriptors[count:]
         return message, descriptors
+
+
+@dataclass(frozen=True)
+class ExitReport:
+    """
+    The last message of a child.
+
+    :ivar exit_code: what its process is going to return
+    :ivar usage: the message of the command's own parser, where it refused the arguments
+    """
+
+    exit_code: int
+    usage: str | None = None
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Texts that the command must not print."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The child has taken its job."""
+
+
+@dataclass(frozen=True)
+class Becomes:
+    """The child is about to become another program."""
+
+
+ChildMessage = ExitReport | Learned | Begun | Becomes
+
+
+def read(message: Any) -> ChildMessage | None:
+    """Return the message of a child, None where it is none: of another type, out of range."""
+    if not isinstance(message, dict):
+        return None
+    if "exit_code" in message:
+        code, usage = message["exit_code"], message.get("usage")
+        if type(code) is not int or code not in EXIT_CODES or not isinstance(usage, (str, type(None))):
+            return None
+        return ExitReport(code, None if usage is None else _text(usage[:LONGEST_USAGE]))
+    if "secrets" in message:
+        texts = message["secrets"]
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            return None
+        return Learned(tuple(texts))
+    if message.get("begun") is True:
+        return Begun()
+    return Becomes() if message.get("becomes") is True else None
+
+
+def _text(text: str) -> str:
+    # Half a surrogate pair cannot be written as UTF-8.
+    return text.encode(errors="replace").decode()

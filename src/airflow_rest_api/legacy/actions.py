@@ -11,7 +11,7 @@ from airflow_rest_api.commands import policy
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.legacy.model import LegacyRequest
 from airflow_rest_api.security.decision import Attempt
-from airflow_rest_api.services.launching import Plan
+from airflow_rest_api.services.launch import StartRequest
 
 RECORDED = ("dag_id", "task_id", "run_id")
 """The arguments that the records of what was done have columns for."""
@@ -34,7 +34,7 @@ class Ignored(str):
 
 
 @dataclass(frozen=True)
-class Work:
+class LegacyWork:
     """
     What is done by an operation.
 
@@ -63,7 +63,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class RunCommands(Work):
+class RunCommands(LegacyWork):
     """
     Commands of Airflow, one after the other, in one child.
 
@@ -84,31 +84,33 @@ class RunCommands(Work):
 
 
 @dataclass(frozen=True)
-class RunChild(Work):
+class RunChild(LegacyWork):
     """
     Work that no command of Airflow does, in a child.
 
     :ivar entry: `module:function` of `legacy.child` that does it
     :ivar order: what that function takes
+    :ivar prints_as: the command whose result it prints, where there is one
     :ivar instead: what is done for those who may not do this
     """
 
     _: KW_ONLY
     entry: str
     order: Mapping[str, Any] = field(default_factory=dict)
+    prints_as: Invocation | None = None
     instead: RunChild | None = None
 
 
 @dataclass(frozen=True)
-class StartService(Work):
+class StartService(LegacyWork):
     """A component is started, and goes on after the request."""
 
     _: KW_ONLY
-    plan: Plan
+    plan: StartRequest
 
 
 @dataclass(frozen=True)
-class Deploy(Work):
+class Deploy(LegacyWork):
     """
     A file, or the files of an archive, are put into a DAG bundle.
 
@@ -130,7 +132,7 @@ class Deploy(Work):
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer is known already; `attempts` as of `Work`."""
+    """The answer is known already; `attempts` as of `LegacyWork`."""
 
     output: str
     attempts: tuple[Attempt, ...]

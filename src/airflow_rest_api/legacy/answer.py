@@ -22,7 +22,7 @@ from airflow_rest_api.secret_names import MASK, is_secret, value_is_secret
 
 if TYPE_CHECKING:
     from airflow_rest_api.errors import ApiError
-    from airflow_rest_api.legacy.actions import RunChild, Work
+    from airflow_rest_api.legacy.actions import LegacyWork, RunChild
     from airflow_rest_api.legacy.model import LegacyRequest
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.result import Read
@@ -141,14 +141,17 @@ def reader_of(request: LegacyRequest, work: RunCommands | RunChild) -> Read:
     """Return the reader of a work's result: that of its one command, or of the JSON in its output."""
     if not request.endpoint.has_result:
         return lambda stdout, done: None
-    only = work.invocations[0] if isinstance(work, RunCommands) and len(work.attempts) == 1 else None
+    if isinstance(work, RunCommands):
+        only = work.invocations[0] if len(work.attempts) == 1 else None
+    else:
+        only = work.prints_as
     return (only and reader(only)) or _documents
 
 
 def fill(
     envelope: Envelope,
     request: LegacyRequest,
-    work: Work,
+    work: LegacyWork,
     operation: Operation,
     settings: Settings,
     root: str,
@@ -199,7 +202,7 @@ def fill(
 def _stdout(
     envelope: Envelope,
     request: LegacyRequest,
-    work: Work,
+    work: LegacyWork,
     operation: Operation,
     errors: str,
     settings: Settings,
@@ -241,7 +244,7 @@ def _streams(stdout: str, stderr: str) -> dict[str, str]:
     return {"stdout": stdout, "stderr": stderr, "stdin": ""}
 
 
-def _fields_apart(work: Work, stdout: str) -> tuple[str, str]:
+def _fields_apart(work: LegacyWork, stdout: str) -> tuple[str, str]:
     """Return what was printed before the template fields of a task, and these: no line of them is a log's."""
     start = stdout.find(FIELD) if "tasks render" in work.commands else -1
     return (stdout, "") if start < 0 else (stdout[:start], stdout[start:])

@@ -11,12 +11,12 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
 from airflow_rest_api.admission import as_json
+from airflow_rest_api.api.requests import read_in_thread
+from airflow_rest_api.asgi import takes_query
 from airflow_rest_api.errors import InvalidToken, NotAnAccessToken, NoUser, Revoked
 from airflow_rest_api.legacy.answer import Envelope
 from airflow_rest_api.legacy.request import Sent
-from airflow_rest_api.parsing_threads import read_aside
 from airflow_rest_api.security.header_token import FAILED, HeaderToken
-from airflow_rest_api.security.request_size import is_taken
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -87,14 +87,14 @@ def not_let_in(problem: ApiError) -> tuple[bytes, list[tuple[bytes, bytes]]]:
     return as_json(None, Envelope(problem.status, problem.message, _now()).document())
 
 
-async def respond_aside(envelope: Envelope, size: int) -> Response:
+async def respond_in_thread(envelope: Envelope, size: int) -> Response:
     """
     Return an envelope as the answer to a request, made in a thread where that is long.
 
     :param size: of what the client sent, which the envelope repeats
     """
     output = envelope.output if isinstance(envelope.output, dict) else {"": envelope.output}
-    return await read_aside(size + sum(map(len, output.values())), partial(respond, envelope))
+    return await read_in_thread(size + sum(map(len, output.values())), partial(respond, envelope))
 
 
 def respond(envelope: Envelope) -> Response:
@@ -144,7 +144,7 @@ def message(status: int, text: str) -> Response:
 
 
 def _envelope(scope: Scope, status: int, output: str) -> Envelope:
-    query = scope["query_string"] if is_taken(scope["query_string"]) else b""
+    query = scope["query_string"] if takes_query(scope["query_string"]) else b""
     sent = Sent.of(query.decode("latin-1"))
     return Envelope(status, output, _now(), sent.arguments, sent.post_arguments)
 

@@ -8,7 +8,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.admission import aside
+from airflow_rest_api.admission import while_waiting
 from airflow_rest_api.airflow import parsing
 from airflow_rest_api.airflow.asking import ask
 from airflow_rest_api.dag_files.child import worker
@@ -67,7 +67,7 @@ class DagReadiness:
                 return None
             self._begin(dag_id, deployed)
         # A request that is cancelled does not end the wait of the others.
-        with aside():
+        with while_waiting():
             return await asyncio.shield(self._waits[dag_id])
 
     async def import_error(self, dag_id: str) -> str | None:
@@ -115,7 +115,7 @@ class DagReadiness:
 
     async def _ask(self, file: parsing.File) -> None:
         try:
-            await ask(parsing.ask, [file])
+            await ask(parsing.request_parsing, [file])
         except Exception as error:
             # As when a SQLite file is locked: the deployment has asked before, and there is a next time.
             log.warning("The DAG processor could not be asked to parse %s: %s", file[1], type(error).__name__)

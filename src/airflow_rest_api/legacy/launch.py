@@ -18,12 +18,13 @@ from airflow_rest_api.legacy import answer
 from airflow_rest_api.legacy.actions import Answer, Deploy, RunChild, RunCommands, StartService
 from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.translate import CHILD
-from airflow_rest_api.operations.model import State
+from airflow_rest_api.operations.model import Origin, State
+from airflow_rest_api.operations.runs import EntryPoint
 
 if TYPE_CHECKING:
     from airflow_rest_api.api.context import Context
     from airflow_rest_api.dag_files.upload import Received
-    from airflow_rest_api.legacy.actions import Action, Work
+    from airflow_rest_api.legacy.actions import Action, LegacyWork
     from airflow_rest_api.legacy.answer import Envelope
     from airflow_rest_api.legacy.dag_readiness import DagReadiness
     from airflow_rest_api.legacy.model import LegacyRequest, SentFile
@@ -82,7 +83,7 @@ class Launch:
                 operation = await self._run(action, permit, key)
                 await self._fill(action, operation, key, await self._import_error(action, operation))
 
-    async def _permit(self, work: Work, *, recorded: bool = True) -> Permit:
+    async def _permit(self, work: LegacyWork, *, recorded: bool = True) -> Permit:
         gate = self.context.gate
         return await gate.authorize(self.caller, work.recorded, work.attempts, recorded=recorded)
 
@@ -113,12 +114,10 @@ class Launch:
         operation = await self.context.operations.start(
             permit,
             replace(work.recorded, argv=[messages.write({**work.order}, key)]),
-            entry=f"{CHILD}.{work.entry}",
-            commands=work.commands,
-            read=answer.reader_of(self.request, work),
-            warnings=list(work.warnings),
-            recorded=self.request.leaves,
-            endpoint=self.request.endpoint.name,
+            entry=EntryPoint(f"{CHILD}.{work.entry}", work.commands, answer.reader_of(self.request, work)),
+            origin=Origin(
+                recorded=self.request.leaves, endpoint=self.request.endpoint.name, warnings=work.warnings
+            ),
         )
         return operation if self.request.leaves else await self._ended(operation)
 
@@ -127,7 +126,9 @@ class Launch:
             operation = await self.context.operations.wait(operation.id, ROUND)
         return operation
 
-    async def _fill(self, work: Work, operation: Operation, key: str = "", broken: str | None = None) -> None:
+    async def _fill(
+        self, work: LegacyWork, operation: Operation, key: str = "", broken: str | None = None
+    ) -> None:
         settings = self.context.settings
         fill = partial(
             answer.fill, self.envelope, self.request, work, operation, settings, self.root, key, broken
@@ -141,7 +142,7 @@ class Launch:
         if late is not None:
             self.envelope.warnings.append(late)
 
-    async def _import_error(self, work: Work, operation: Operation) -> str | None:
+    async def _import_error(self, work: LegacyWork, operation: Operation) -> str | None:
         """Return what may have kept a command from finding its DAG: it refused, or parses the file itself."""
         failed = operation.state.ended and operation.state is not State.SUCCEEDED
         refused = operation.exit_code == messages.REFUSED_EXIT_CODE
@@ -179,13 +180,13 @@ class Launch:
                     wait=work.wait,
                     covers=scope.covers,
                 )
-                operation = await context.operations.conduct(
+                operation = await context.operations.start_work(
                     permit,
                     command,
-                    lambda conductor: context.dag_files.deploy(conductor, order),
+                    lambda run: context.dag_files.deploy(run, order),
                     effect=work.recorded.effect,
                     argv=list(work.recorded.masked),
-                    endpoint=command,
+                    origin=Origin(endpoint=command),
                     workspace=received,
                 )
                 received.release()

@@ -127,6 +127,9 @@ def nearest(endpoint: str, state: str | None) -> str:
     return known.get(state, state)
 
 
+# From here on: the texts, each for the endpoints whose records name it.
+
+
 def dags(printed: Printed) -> str:
     if not printed.done:
         return ""

@@ -16,12 +16,11 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException
 
 from airflow_rest_api import json_text
+from airflow_rest_api.api.requests import read_in_thread, read_multipart
+from airflow_rest_api.asgi import media_type
 from airflow_rest_api.errors import ApiError, Refusal
-from airflow_rest_api.header_values import media_type
 from airflow_rest_api.legacy.endpoints import ASYNC, BY_NAME
 from airflow_rest_api.legacy.model import Endpoint, LegacyRequest, SentFile
-from airflow_rest_api.multipart import read_multipart
-from airflow_rest_api.parsing_threads import read_aside
 from airflow_rest_api.room import no_room
 
 UNCHECKED = frozenset({"false", "off", "0", "no"})
@@ -186,7 +185,7 @@ class _NoObject(Exception):
 
 
 async def _read(read: Callable[[bytes], SentBody], raw: bytes) -> SentBody:
-    body = await read_aside(len(raw), partial(read, raw))
+    body = await read_in_thread(len(raw), partial(read, raw))
     body.size = len(raw)
     return body
 

@@ -19,9 +19,9 @@ from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.asgi import MOUNT, root_path
 from airflow_rest_api.errors import ApiError, Busy, Refusal
 from airflow_rest_api.legacy import answer
-from airflow_rest_api.legacy.actions import Action, Work
+from airflow_rest_api.legacy.actions import Action, LegacyWork
 from airflow_rest_api.legacy.answer import Envelope
-from airflow_rest_api.legacy.credentials import respond_aside
+from airflow_rest_api.legacy.credentials import respond_in_thread
 from airflow_rest_api.legacy.launch import Launch
 from airflow_rest_api.legacy.model import PATH
 from airflow_rest_api.legacy.names import TranslationContext
@@ -66,9 +66,9 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
         if request.method != "HEAD":
             root = root_path(request.scope).removesuffix(MOUNT)
             envelope = await legacy.answer(sent, caller, call_time, root)
-            return await respond_aside(envelope, sent.body.size)
+            return await respond_in_thread(envelope, sent.body.size)
     legacy.count(sent, caller, call_time)
-    return await respond_aside(envelope, sent.body.size)
+    return await respond_in_thread(envelope, sent.body.size)
 
 
 class Legacy:
@@ -103,7 +103,7 @@ class Legacy:
                 envelope.warnings += request.warnings
                 ignored += request.ignored
                 action = await self._translated(request)
-                if isinstance(action, Work):
+                if isinstance(action, LegacyWork):
                     # In front: of one call not all are kept, and these are no words of the client's own.
                     ignored[:0] = action.ignored
                     envelope.warnings += action.warnings

@@ -28,7 +28,7 @@ from airflow_rest_api.legacy.file_names import LOG_ARGUMENTS, exchanged, log_nam
 from airflow_rest_api.legacy.model import LegacyRequest
 from airflow_rest_api.legacy.names import ARGUMENTS, TranslationContext, command_of, counterpart, renamed
 from airflow_rest_api.services.kinds import BY_COMMAND, LOG_SERVER
-from airflow_rest_api.services.launching import Plan
+from airflow_rest_api.services.launch import StartRequest
 
 CHILD = "airflow_rest_api.legacy.child"
 START = f"{CHILD}.commands:start_component"
@@ -241,7 +241,7 @@ def start(request: LegacyRequest, context: TranslationContext) -> StartService:
     values, warnings = renamed(request, found, leave=("pid", *LOG_ARGUMENTS))
     invocation = context.bind(found, values)
     stdout, stderr = log_names(request, warnings)
-    plan = Plan.of_invocation(
+    plan = StartRequest(
         BY_COMMAND[found.name],
         invocation,
         stdout=stdout,
@@ -256,7 +256,7 @@ def start(request: LegacyRequest, context: TranslationContext) -> StartService:
 def serve_logs(request: LegacyRequest, context: TranslationContext) -> StartService:
     """Start Airflow's log server."""
     stdout, stderr = log_names(request, [])
-    plan = Plan(BY_COMMAND[LOG_SERVER], stdout=stdout, stderr=stderr, entry=START)
+    plan = StartRequest(BY_COMMAND[LOG_SERVER], stdout=stdout, stderr=stderr, entry=START)
     return StartService(*own(request, Effect.SERVICE), plan=plan)
 
 
@@ -415,7 +415,8 @@ def _child(
 def _listed(request: LegacyRequest, kind: str, invocation: Invocation, warnings: Sequence[str]) -> RunChild:
     """Return what lists what today's command does not print, with the permissions of that command."""
     listing = of_commands(request, [invocation])
-    return RunChild(*listing, warnings, entry="listings:list_rows", order={"kind": kind})
+    order = {"kind": kind}
+    return RunChild(*listing, warnings, entry="listings:list_rows", order=order, prints_as=invocation)
 
 
 def _without_nones(order: Mapping[str, Any]) -> dict[str, Any]:

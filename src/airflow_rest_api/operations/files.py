@@ -1,4 +1,4 @@
-"""The private folder in which a command finds the files it reads and leaves those it writes."""
+"""File arguments: the private folder of a command, and the command line that leads there."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def media_type(name: str) -> str:
     return _TYPES.get(extension, OCTETS)
 
 
-class Parser(Protocol):
+class CommandParser(Protocol):
     """What checks a command line: the catalog."""
 
     def parse(self, argv: Sequence[str]) -> Invocation:
@@ -203,7 +203,7 @@ class Parser(Protocol):
 
 
 def with_files(
-    parser: Parser | None, invocation: Invocation, workspace: Workspace, uploads: Mapping[str, Upload]
+    parser: CommandParser | None, invocation: Invocation, workspace: Workspace, uploads: Mapping[str, Upload]
 ) -> list[str]:
     """
     Return the command line of an invocation with its file arguments leading into a private folder.
@@ -229,7 +229,7 @@ def with_files(
     return argv
 
 
-def _replaced(parser: Parser, invocation: Invocation, argument: Argument, path: str) -> Invocation:
+def _replaced(parser: CommandParser, invocation: Invocation, argument: Argument, path: str) -> Invocation:
     """
     Return the invocation with another value for one argument.
 

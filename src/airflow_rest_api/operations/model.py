@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -145,6 +146,25 @@ class Key:
     fingerprint: str
 
 
+@dataclass(frozen=True)
+class Origin:
+    """
+    The request by which an operation comes to be.
+
+    :ivar recorded: have the operation in the database before it begins: the client will not wait
+    :ivar key: of the request; implies ``recorded``
+    :ivar rerun_of: the id of the operation that is repeated
+    :ivar endpoint: the endpoint of the 1.x plugin
+    :ivar warnings: of the operation, about the request
+    """
+
+    recorded: bool = False
+    key: Key | None = None
+    rerun_of: str | None = None
+    endpoint: str | None = None
+    warnings: Sequence[str] = ()
+
+
 class KeyTaken(Exception):
     """
     The user has sent this `Idempotency-Key` before.
@@ -164,7 +184,7 @@ class Server:
     """
     One API-server process.
 
-    :ivar beat: a counter that grows while it lives
+    :ivar beat: the number of its last heartbeat
     """
 
     id: str

@@ -91,9 +91,9 @@ def without_log_lines(text: str) -> str:
 
 
 def alarms(text: str) -> list[str]:
-    """Return what the warnings and errors among the log lines of a command's output say, each once."""
-    said = (logged.event for _, logged in _log_lines(text) if logged is not None and logged.alarming)
-    return [event for event in dict.fromkeys(said) if event]
+    """Return the texts of the warnings and errors among the log lines of a command's output, each once."""
+    events = (logged.event for _, logged in _log_lines(text) if logged is not None and logged.alarming)
+    return [event for event in dict.fromkeys(events) if event]
 
 
 def log_line(line: str) -> LogLine | None:
@@ -269,16 +269,16 @@ def _next_bracket(text: str, position: int) -> int:
 # As the interpreter prints an exception that was not caught (`traceback.format_exception_only`).
 _EXCEPTION = re.compile(r"(?P<module>(?:\w+\.)*)(?P<name>\w+)(?:: (?P<text>.*))?")
 _OWN = "airflow."
-"""Exceptions of Airflow's and its providers': what they say is meant for people, their class is not."""
+"""Exceptions of Airflow's and its providers': their texts are meant for people, their classes are not."""
 
-# What a child of a 1.x endpoint tells its server (`legacy/child/messages.py`).
-_TOLD = re.compile(r'airflow-rest-api[\w-]* (?P<kind>\w+): (?P<text>".*")')
+# A message of a child of a 1.x endpoint (`legacy/child/messages.py`).
+_MESSAGE = re.compile(r'airflow-rest-api[\w-]* (?P<kind>\w+): (?P<text>".*")')
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[@-~]")
 _FRAME = "╭╮╰╯│─| \t"
 """What frames are drawn with, by `rich` and around the exceptions of a group."""
 _RULES = "+-=_*#~^" + _FRAME
-"""What a line that says nothing is made of."""
+"""What a line without words is made of."""
 
 
 def reason(
@@ -287,26 +287,26 @@ def reason(
     """
     Return why a command failed.
 
-    That is what an exception that was not caught says, else the last line on standard error, as `sys.exit`
+    That is the text of an exception that was not caught, else the last line on standard error, as `sys.exit`
     writes it, else the last error in the log, else the last words on standard output.
 
-    :param secretive: what it printed can hold secrets, and what is said here is kept in clear: nothing is
+    :param secretive: what it printed can hold secrets, and the reason is kept in clear: nothing is
         repeated but what Airflow's own code ended with, by `sys.exit`
     :param foreign: other code than Airflow's own ran in it
     """
     if secretive:
-        said = "" if foreign or TRACEBACK in stderr else _last_line(stderr)
+        found = "" if foreign or TRACEBACK in stderr else _last_line(stderr)
     else:
-        said = _exception(stderr) or _last_line(stderr) or _last_error(stdout) or _last_words(stdout)
-    said = " ".join(said.split())
-    if not said:
+        found = _exception(stderr) or _last_line(stderr) or _last_error(stdout) or _last_words(stdout)
+    found = " ".join(found.split())
+    if not found:
         more = "; see what it printed." if stderr.strip() or stdout.strip() else ", and printed nothing."
         return f"The command ended with exit code {exit_code}{more}"
-    return said if len(said) <= LONGEST else said[: LONGEST - 1].rstrip() + "…"
+    return found if len(found) <= LONGEST else found[: LONGEST - 1].rstrip() + "…"
 
 
 def _exception(stderr: str) -> str:
-    """Return what the last exception says whose traceback was printed, empty where there is none."""
+    """Return the text of the last exception whose traceback was printed, empty where there is none."""
     head, found, rest = stderr[-TAIL:].rpartition(TRACEBACK)
     if not found or head.rpartition("\n")[2].strip(_RULES):
         return ""
@@ -326,9 +326,9 @@ def _exception(stderr: str) -> str:
 
 def _last_line(text: str) -> str:
     for line in reversed(_last_lines(text)):
-        if told := _TOLD.fullmatch(line):
-            if told["kind"] == "refused":
-                return _json_text(told["text"])
+        if message := _MESSAGE.fullmatch(line):
+            if message["kind"] == "refused":
+                return _json_text(message["text"])
         elif line.strip(_RULES) and log_line(line) is None:
             return line.strip(_FRAME)
     return ""

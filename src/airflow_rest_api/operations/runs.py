@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
@@ -49,7 +49,28 @@ PAUSE = 0.2
 """Seconds between the attempts to find a place in the engine's queue."""
 
 
-class Listener:
+@dataclass(frozen=True)
+class EntryPoint:
+    """
+    What runs in place of Airflow's own entry point.
+
+    :ivar function: `module:function` of this package
+    :ivar commands: the names of the commands that it runs; by default that of the invocation
+    :ivar read: reads the result off what it prints; by default what fits the invocation
+    :ivar limited: whether the engine's limit of memory holds for it
+    """
+
+    function: str
+    commands: Sequence[str] = ()
+    read: Read | None = None
+    limited: bool = True
+
+
+AIRFLOW = EntryPoint("")
+"""Airflow's own entry point."""
+
+
+class OutputListener:
     """Puts what a process prints into a transcript, with the client's file names for private paths."""
 
     def __init__(self, transcript: Transcript, workspace: Workspace | None = None) -> None:
@@ -75,7 +96,7 @@ class Listener:
 async def follow(
     live: Live,
     process: Process,
-    listener: Listener,
+    listener: OutputListener,
     invocation: Invocation,
     workspace: Workspace | None,
     file_limit: int,
@@ -162,7 +183,7 @@ def _conclude(live: Live, outcome: Outcome, invocation: Invocation) -> None:
 
 class Failed(Exception):
     """
-    Ends a conducted operation in the state `failed`.
+    Ends the operation of a coroutine in the state `failed`.
 
     :param message: one sentence, for the client
     :param result: what the operation has to show all the same
@@ -183,9 +204,9 @@ class Finished:
     stderr: str
 
 
-class Conductor:
+class WorkContext:
     """
-    What a coroutine of ours has of its operation.
+    What a coroutine of this server has of its operation.
 
     :ivar id: the id of the operation
     """
@@ -201,8 +222,8 @@ class Conductor:
 
     def progress(self, step: str, **details: Any) -> None:
         """Tell all who follow the operation how far it is; the details must be good for JSON."""
-        said = {"step": step, "at": datetime.now(timezone.utc).isoformat(), **details}
-        self._live.transcript.add("progress", json.dumps(said).encode())
+        report = {"step": step, "at": datetime.now(timezone.utc).isoformat(), **details}
+        self._live.transcript.add("progress", json.dumps(report).encode())
 
     def warn(self, text: str) -> None:
         """Put a warning on the operation."""
@@ -218,7 +239,7 @@ class Conductor:
         user = self._live.operation.user
         job = replace(job, setup={**job.setup, setup.PREPARE: setup.order(user, ())})
         printed = Transcript(CHILD_OUTPUT)
-        listener = Listener(printed)
+        listener = OutputListener(printed)
         while True:
             try:
                 process = self._engine.submit(job, listener)
@@ -235,7 +256,7 @@ class Conductor:
         return Finished(outcome, printed.text("stdout"), printed.text("stderr"))
 
 
-Work = Callable[[Conductor], Awaitable[Any]]
+Work = Callable[[WorkContext], Awaitable[Any]]
 """Returns the operation's result; raises `Failed`; is cancelled on cancel and timeout."""
 
 
@@ -243,7 +264,7 @@ async def perform(live: Live, engine: Engine, work: Work, timeout: float | None)
     """Do the work of an operation, and set on the operation how it ended, its state last; it has no files."""
     operation = live.operation
     live.begin(datetime.now(timezone.utc))
-    task = asyncio.ensure_future(work(Conductor(live, engine)))
+    task = asyncio.ensure_future(work(WorkContext(live, engine)))
     asked = asyncio.ensure_future(live.asked.wait())
     try:
         await asyncio.wait({task, asked}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)

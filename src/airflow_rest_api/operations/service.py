@@ -1,4 +1,4 @@
-"""The one road of every command: record it, run it, keep what came out; and of what runs elsewhere."""
+"""The operations of this API server: started here, and answered for wherever they run."""
 
 from __future__ import annotations
 
@@ -14,44 +14,176 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.admission import while_waiting
 from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.engine.job import Job
 from airflow_rest_api.errors import TooManyWaiting, Unavailable
 from airflow_rest_api.operations import upkeep
 from airflow_rest_api.operations.encoding import NOT_KEPT
 from airflow_rest_api.operations.files import Removable, Upload, Workspace, with_files
-from airflow_rest_api.operations.live import STORED_WITHIN, Live
-from airflow_rest_api.operations.model import Operation, Server, State, new_id
-from airflow_rest_api.operations.reading import Reading
+from airflow_rest_api.operations.live import STORED_WITHIN, Live, Recent, Watcher, snapshot
+from airflow_rest_api.operations.model import Cancel, Filter, Operation, Origin, Server, State, new_id
 from airflow_rest_api.operations.recorder import Recorder
 from airflow_rest_api.operations.result import reader
-from airflow_rest_api.operations.runs import UNREAD, Listener, Work, follow, perform
+from airflow_rest_api.operations.runs import (
+    AIRFLOW,
+    UNREAD,
+    EntryPoint,
+    OutputListener,
+    Work,
+    follow,
+    perform,
+)
+from airflow_rest_api.operations.transcript import joined
 
 if TYPE_CHECKING:
+    import builtins
+
     from airflow_rest_api.commands.model import Effect, Invocation
     from airflow_rest_api.engine.engine import Engine
-    from airflow_rest_api.operations.files import Parser
-    from airflow_rest_api.operations.model import Key
-    from airflow_rest_api.operations.result import Read
+    from airflow_rest_api.operations.files import CommandParser
+    from airflow_rest_api.operations.live import Followed
     from airflow_rest_api.operations.store import Store
+    from airflow_rest_api.operations.transcript import Stream
     from airflow_rest_api.security.access import OnEnd, Permit
 
 log = logging.getLogger(__name__)
 
 UNBEGUN_AFTER = timedelta(minutes=5)
-"""Longer than any attempt to write a row may take, with all its patience."""
+"""Longer than any attempt to write a row may take, with all its retries."""
+
+
+REQUEST = Origin()
+"""A request of which nothing more is known."""
+
+
+class Reading:
+    """
+    Answers for every operation: from memory for those that run here, from the database for the others.
+
+    Each method that takes an id raises UnknownOperation, and Unavailable where the database is away.
+
+    :param limit: bytes kept of each stream
+    """
+
+    def __init__(self, store: Store, limit: int) -> None:
+        self._store = store
+        self._live: dict[str, Live] = {}
+        self._recent = Recent()
+        self._watcher = Watcher(store, limit)
+
+    @property
+    def running(self) -> bool:
+        """Whether something has not ended here."""
+        return bool(self._live)
+
+    def _here(self, identifier: str) -> Live | None:
+        return self._live.get(identifier) or self._recent.get(identifier)
+
+    async def get(self, identifier: str) -> Operation:
+        """Return an operation as it is now."""
+        if live := self._here(identifier):
+            return live.look()
+        return await self._store.get(identifier)
+
+    async def peek(self, identifier: str) -> Operation:
+        """Return an operation without its output; one that has ended may lack its result too."""
+        if live := self._here(identifier):
+            return snapshot(live.operation)
+        return await self._store.get(identifier, output=False)
+
+    async def output(
+        self, identifier: str, stream: Stream, offset: int, limit: int
+    ) -> tuple[int, bytes, bool]:
+        """
+        Return what an operation printed on a stream from an offset on, as far as nothing is missing.
+
+        :param offset: bytes of the stream that the caller has
+        :param limit: bytes after which to stop
+        :return: where it begins, the bytes, and whether there is nothing more to come; it begins later than
+            asked where output was dropped
+        """
+        if live := self._here(identifier):
+            blocks, ended = live.transcript.behind(stream, offset), live.ended.is_set()
+        else:
+            blocks, state = await self._store.blocks_of(identifier, stream, offset)
+            ended = state.ended
+        start, data, complete = joined(blocks, offset, limit)
+        return start, data, ended and complete
+
+    async def wait(self, identifier: str, seconds: float) -> Operation:
+        """Return an operation once it has ended, or after ``seconds``."""
+        if live := self._here(identifier):
+            with while_waiting():
+                await live.until_ended(seconds)
+            return live.look()
+        found = await self._store.get(identifier)
+        if found.state.ended or seconds <= 0:
+            return found
+        async with self._watcher.follow(identifier) as followed:
+            with while_waiting():
+                await followed.until_ended(seconds)
+        return await self._store.get(identifier)
+
+    @asynccontextmanager
+    async def follow(self, identifier: str) -> AsyncIterator[Live | Followed]:
+        """Give what an operation prints, and how it is, wherever it runs."""
+        if live := self._here(identifier):
+            yield live
+            return
+        async with self._watcher.follow(identifier) as followed:
+            yield followed
+
+    async def cancel(self, identifier: str, reason: str) -> Cancel:
+        """
+        Ask an operation to end, wherever it runs; return what came of that.
+
+        :param reason: one sentence, that becomes the operation's message
+        """
+        if live := self._here(identifier):
+            if live.ask(reason):
+                return Cancel.ASKED
+            return Cancel.ENDED_BEFORE if live.operation.state.ended else Cancel.ASKED_BEFORE
+        operation = await self._store.get(identifier, output=False)
+        before = identifier in await self._store.cancels(operation.server)
+        if (await self._store.ask_cancel(identifier, reason)).ended:
+            return Cancel.ENDED_BEFORE
+        return Cancel.ASKED_BEFORE if before else Cancel.ASKED
+
+    def cancel_here(self, asked: Mapping[str, str]) -> None:
+        """End those operations of this process that another API server was asked to end."""
+        for identifier, reason in asked.items():
+            if live := self._live.get(identifier):
+                live.ask(reason)
+
+    async def file(self, identifier: str, name: str) -> bytes:
+        """Return the content of a file that the command wrote; raise UnknownResultFile."""
+        live = self._here(identifier)
+        if live is not None and name in live.files:
+            return live.files[name]
+        return await self._store.file(identifier, name)
+
+    async def list(
+        self, wanted: Filter, *, before: str | None = None, limit: int = 50
+    ) -> builtins.list[Operation]:
+        """Return the newest operations that match, without their output."""
+        return await self._store.list(wanted, before=before, limit=limit)
+
+    async def find_key(self, user: str, key: str) -> tuple[str, str] | None:
+        """Return the id of the operation that a user's key led to, and the fingerprint of that request."""
+        return await self._store.find_key(user, key)
 
 
 class Operations(Reading):
     """
-    Starts commands, and knows what became of them and of those that other API servers run.
+    Starts operations in this process, and answers for them and for those of other API servers.
 
     :param folder: where the private folders of file arguments are made; the system's temporary folder by
         default
     :param command_timeout: seconds a command may run; None for no limit
     :param output_limit: bytes kept of each of stdout and stderr
     :param file_limit: bytes kept of each file that a command writes
-    :param queue_per_user: commands of one user that may wait for their turn
+    :param queue_per_user: commands of one user that may wait
     """
 
     def __init__(
@@ -77,7 +209,7 @@ class Operations(Reading):
 
     @property
     def server(self) -> Server:
-        """This process, as the records name it."""
+        """Return this process, as the records name it."""
         if self._server is None or self._server.pid != os.getpid():
             now = datetime.now(timezone.utc)
             self._server = Server(new_id(), socket.gethostname(), os.getpid(), now)
@@ -89,20 +221,12 @@ class Operations(Reading):
         invocation: Invocation,
         *,
         files: Mapping[str, Upload] | None = None,
-        parser: Parser | None = None,
-        entry: str | None = None,
-        commands: Sequence[str] | None = None,
-        read: Read | None = None,
-        timeout: float | None = None,
-        warnings: list[str] | None = None,
-        recorded: bool = False,
-        key: Key | None = None,
-        rerun_of: str | None = None,
-        endpoint: str | None = None,
-        limited: bool = True,
+        parser: CommandParser | None = None,
+        entry: EntryPoint = AIRFLOW,
+        origin: Origin = REQUEST,
     ) -> Operation:
         """
-        Run a command and return its operation at once.
+        Run a command and return its operation at once, without output.
 
         File arguments never name a place on the server: one that is read takes its content from ``files``,
         and one that is written goes to a private folder under the base name given, from where its content is
@@ -111,62 +235,32 @@ class Operations(Reading):
         :param files: the uploaded files by argument
         :param parser: checks that the private paths went where they belong; needed where there are file
             arguments
-        :param entry: `module:function` of this package to run in place of Airflow's own entry point
-        :param commands: the names of the commands that the entry runs; by default that of the invocation
-        :param read: reads the result off what the entry prints; by default what fits the invocation
-        :param timeout: seconds, in place of the default
-        :param warnings: to put on the operation
-        :param recorded: have the operation in the database before it begins: its client will not wait
-        :param key: of the client's request; implies ``recorded``
-        :param rerun_of: the id of the operation that this one repeats
-        :param endpoint: the endpoint of the 1.x plugin by which it is asked for
-        :param limited: whether the engine's limit of memory holds for it
         :raises BadArgument: a file argument has no uploaded file, or its place cannot be found
         :raises Busy: too many commands wait already, or TooManyWaiting: too many of this user
         :raises KeyTaken: the key was used before
         :raises Unavailable: it was to be recorded first, and the database is away
         """
-        self._check_turn(permit.user)
+        self._check_queue(permit.user)
         workspace = None
         argv = invocation.argv
-        names = invocation.command.files(invocation.values, invocation.given)
         operation = self._operation(
-            permit, invocation.command.name, invocation.effect, invocation.masked, warnings
+            permit, invocation.command.name, invocation.effect, invocation.masked, origin
         )
         named = invocation.values.get("dag_id")
         operation.dag_id = named if isinstance(named, str) and named else None
-        operation.rerun_of, operation.endpoint = rerun_of, endpoint
         operation.message = self._engine.waits_for
         operation.reveals = invocation.reveals_secrets
         if operation.reveals and not self._store.cipher.available:
             operation.warnings.append(NOT_KEPT)
         try:
-            if names:
+            if invocation.command.files(invocation.values, invocation.given):
                 workspace = await asyncio.to_thread(Workspace, self._folder)
                 argv = await asyncio.to_thread(with_files, parser, invocation, workspace, files or {})
-            job = Job(
-                argv,
-                shown=invocation.masked,
-                entry=entry,
-                timeout=timeout if timeout is not None else self._command_timeout,
-                secrets=invocation.secrets,
-                visible=permit.visible,
-                # What shows secrets on purpose would show nothing.
-                mask=permit.redacted or not invocation.reveals_secrets,
-                setup={
-                    setup.PREPARE: setup.order(
-                        permit.user, commands or [invocation.command.name], redacted=permit.redacted
-                    )
-                },
-                limited=limited,
-            )
-            async with self._recorded(operation, key, first=recorded):
-                live = Live(
-                    operation, self._recorder, self._output_limit, recorded=recorded or key is not None
-                )
-                listener = Listener(live.transcript, workspace)
-                # Again: others of this user may have come in between. From here to `_follow` nobody does.
-                self._check_turn(permit.user)
+            job = self._job(permit, invocation, argv, entry)
+            async with self._recorded(operation, origin) as live:
+                listener = OutputListener(live.transcript, workspace)
+                # Again: others of this user may have come in between. From here to `_follow` none does.
+                self._check_queue(permit.user)
                 process = self._engine.submit(job, listener)
         except BaseException:
             if workspace is not None:
@@ -174,10 +268,27 @@ class Operations(Reading):
             raise
         process.on_start, process.on_wait = live.begin, live.wait_for
         live.stop = process.cancel
-        read = read or reader(invocation)
+        read = entry.read or reader(invocation)
         work = follow(live, process, listener, invocation, workspace, self._file_limit, read)
-        self._follow(live, work, workspace, permit)
-        return live.look()
+        return self._follow(live, work, workspace, permit.on_end)
+
+    def _job(self, permit: Permit, invocation: Invocation, argv: list[str], entry: EntryPoint) -> Job:
+        commands = entry.commands or [invocation.command.name]
+        return Job(
+            argv,
+            shown=invocation.masked,
+            entry=entry.function or None,
+            timeout=self._command_timeout,
+            secrets=invocation.secrets,
+            # What shows secrets on purpose would show nothing.
+            mask=permit.redacted or not invocation.reveals_secrets,
+            setup={
+                setup.PREPARE: setup.order(
+                    permit.user, commands, redacted=permit.redacted, visible=permit.visible
+                )
+            },
+            limited=entry.limited,
+        )
 
     def check_room(self, user: str) -> None:
         """
@@ -185,10 +296,10 @@ class Operations(Reading):
 
         :raises Busy: too many commands wait already, or TooManyWaiting: too many of this user
         """
-        self._check_turn(user)
+        self._check_queue(user)
         self._engine.check_room()
 
-    async def conduct(
+    async def start_work(
         self,
         permit: Permit,
         command: str,
@@ -197,31 +308,29 @@ class Operations(Reading):
         effect: Effect,
         argv: list[str],
         dag_id: str | None = None,
-        timeout: float | None = None,
-        recorded: bool = False,
-        key: Key | None = None,
-        endpoint: str | None = None,
+        origin: Origin = REQUEST,
         workspace: Removable | None = None,
     ) -> Operation:
         """
-        Run a coroutine of ours as an operation and return that at once; the parameters are those of `start`.
+        Run a coroutine of this server as an operation, and return that at once.
 
+        :param work: is given its `WorkContext`; returns the operation's result, raises `Failed`, and is
+            cancelled on cancel and after ``command_timeout`` seconds
         :param argv: what is shown as run, without secrets
-        :param work: is given its `Conductor`; returns the operation's result, raises `Failed`, and is
-            cancelled on cancel and after ``timeout`` seconds
         :param workspace: removed when the operation has ended, also where the work never began
+        :raises KeyTaken: the key was used before
+        :raises Unavailable: it was to be recorded first, and the database is away
         """
-        operation = self._operation(permit, command, effect, argv, None)
-        operation.dag_id, operation.endpoint = dag_id, endpoint
-        async with self._recorded(operation, key, first=recorded):
-            live = Live(operation, self._recorder, self._output_limit, recorded=recorded or key is not None)
-        timeout = timeout if timeout is not None else self._command_timeout
-        self._follow(live, perform(live, self._engine, work, timeout), workspace, permit)
-        return live.look()
+        operation = self._operation(permit, command, effect, argv, origin)
+        operation.dag_id = dag_id
+        async with self._recorded(operation, origin) as live:
+            pass
+        performing = perform(live, self._engine, work, self._command_timeout)
+        return self._follow(live, performing, workspace, permit.on_end)
 
     async def forget_unbegun(self) -> None:
         """
-        Forget rows of this server that nothing belongs to; with them their keys are free again.
+        Remove rows of this server that nothing belongs to; with them their keys are free again.
 
         A client was told that its command could not begin, and the database took the row all the same.
         """
@@ -230,11 +339,11 @@ class Operations(Reading):
         unfinished = partial(upkeep.unfinished, server=self.server.id, before=before)
         for identifier in await self._store.database.run(unfinished):
             if identifier not in known:
-                log.warning("Operation %s never began; it is forgotten", identifier)
+                log.warning("Operation %s never began; it is removed", identifier)
                 await self._store.discard(identifier)
 
     def let_go(self) -> None:
-        """Let go of everybody who waits for what runs elsewhere: this server stops."""
+        """End the waiting for what runs elsewhere: this server stops."""
         self._watcher.stop()
 
     def stop(self, reason: str) -> None:
@@ -251,12 +360,7 @@ class Operations(Reading):
         await self._recorder.close()
 
     def _operation(
-        self,
-        permit: Permit,
-        name: str,
-        effect: Effect,
-        argv: Sequence[str],
-        warnings: list[str] | None,
+        self, permit: Permit, name: str, effect: Effect, argv: Sequence[str], origin: Origin
     ) -> Operation:
         return Operation(
             id=new_id(),
@@ -267,28 +371,30 @@ class Operations(Reading):
             host=self.server.host,
             server=self.server.id,
             created_at=datetime.now(timezone.utc),
-            warnings=list(warnings or ()),
+            warnings=list(origin.warnings),
             asks=permit.asks,
+            rerun_of=origin.rerun_of,
+            endpoint=origin.endpoint,
         )
 
-    def _check_turn(self, user: str) -> None:
+    def _check_queue(self, user: str) -> None:
         waiting = sum(live.queued and live.operation.user == user for live in self._live.values())
         if waiting >= self._queue_per_user:
             raise TooManyWaiting()
 
     @asynccontextmanager
-    async def _recorded(self, operation: Operation, key: Key | None, *, first: bool) -> AsyncIterator[None]:
-        """Have an operation in the database first where that is asked for; what cannot begin leaves it."""
-        if not first and key is None:
-            yield
-            return
-        await self._store.insert(operation, key=key)
+    async def _recorded(self, operation: Operation, origin: Origin) -> AsyncIterator[Live]:
+        """Have an operation in the database first where that is asked for; what cannot begin is removed."""
+        first = origin.recorded or origin.key is not None
+        if first:
+            await self._store.insert(operation, key=origin.key)
         try:
-            yield
+            yield Live(operation, self._recorder, self._output_limit, recorded=first)
         except BaseException:
-            # Where the database has gone since, `forget_unbegun` sees to it.
-            with contextlib.suppress(Unavailable):
-                await self._store.discard(operation.id)
+            if first:
+                # Where the database has gone since, `forget_unbegun` sees to it.
+                with contextlib.suppress(Unavailable):
+                    await self._store.discard(operation.id)
             raise
 
     def _follow(
@@ -296,11 +402,13 @@ class Operations(Reading):
         live: Live,
         work: Coroutine[Any, Any, dict[str, bytes]],
         workspace: Removable | None,
-        permit: Permit,
-    ) -> None:
+        on_end: OnEnd | None,
+    ) -> Operation:
+        """Follow an operation to its end in the background; return it as it is now."""
         self._live[live.operation.id] = live
         live.start()
-        live.task = asyncio.create_task(self._to_the_end(live, work, workspace, permit.on_end))
+        live.task = asyncio.create_task(self._to_the_end(live, work, workspace, on_end))
+        return snapshot(live.operation)
 
     async def _to_the_end(
         self,
@@ -324,7 +432,7 @@ class Operations(Reading):
                     on_end(live.look())
             storing = asyncio.create_task(live.finish(files))
             try:
-                # Who follows it hears of the end, also while the database is away.
+                # Those who follow it get its end also while the database is away.
                 await asyncio.wait({storing}, timeout=STORED_WITHIN)
                 live.transcript.end()
                 await storing

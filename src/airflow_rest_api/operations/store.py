@@ -40,7 +40,7 @@ class Store:
     """
     Keeps operations in a database.
 
-    Every call reaches the database and raises `storage.errors.Unavailable` where it is away. What is given is
+    Every call reaches the database and raises `errors.Unavailable` where it is away. What is given is
     read before the call gives way, so that it may change afterwards; what is returned is the caller's own.
     All writes of one operation but `ask_cancel` and `upkeep.mark_lost` come from the process that runs it.
 
@@ -61,7 +61,7 @@ class Store:
         """
         Keep a new operation: one that has ended with all it printed and wrote in one go, or one that begins.
 
-        Its output is what the blocks say; its fields `stdout` and `stderr` are not looked at.
+        Its output is that of the blocks, not of its fields `stdout` and `stderr`.
 
         :raises KeyTaken: its user has used the key before
         """
@@ -262,7 +262,7 @@ def _blocks(
 
 
 def _read(mappings: Iterable[Any], packed: bytes | None, cipher: Cipher) -> tuple[list[Block], list[str]]:
-    """Return the blocks of rows and those packed, in order, each once; and what is to be said of the rest."""
+    """Return the blocks of rows and those packed, in order, each once; and what is wrong with the others."""
     found: dict[int, Block] = {}
     problems: dict[str, None] = {}
 

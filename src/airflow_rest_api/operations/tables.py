@@ -84,7 +84,7 @@ CANCEL = Table(
     Column("reason", long_text(), nullable=False),
     **TABLE_OPTIONS,
 )
-"""Operations that somebody wants to end, until they have ended."""
+"""Operations that were asked to end, until they have ended."""
 
 Index(f"{CANCEL.name}_server", CANCEL.c.server)
 
@@ -98,4 +98,4 @@ SERVER = Table(
     Column("beat", BigInteger, nullable=False),
     **TABLE_OPTIONS,
 )
-"""The API-server processes that live, or did when they were last heard of."""
+"""The API-server processes, each with its last heartbeat."""

@@ -18,7 +18,7 @@ BLOCK = 16 * 1024
 """Bytes of a block at most; a sixteenth of the limit where that is less, but not below `SMALLEST`."""
 SMALLEST = 64
 GATHER = 0.02
-"""Seconds between two blocks, in which output of one stream gathers: an event for each line helps nobody."""
+"""Seconds between two blocks, in which output gathers: an event for each line is of no use."""
 PROGRESS_LIMIT = 256 * 1024
 """Bytes kept of the reports of progress, where the limit of the output is less."""
 
@@ -108,7 +108,7 @@ class Transcript:
             self.close()
 
     def end(self) -> None:
-        """Say that nothing more comes, and that the operation has ended."""
+        """Take no more: the operation has ended."""
         self.settle()
         self.ended = True
         self.touch()
@@ -174,7 +174,7 @@ class Transcript:
         return [block for block in self._blocks.values() if block.stream == stream and block.end > offset]
 
     def text(self, stream: Stream) -> str:
-        """Return what is kept of a stream as a text; a line in between says how many bytes are missing."""
+        """Return what is kept of a stream as a text; a line in between tells how many bytes are missing."""
         self.close()
         return text_of(self._blocks.values(), stream)[0]
 

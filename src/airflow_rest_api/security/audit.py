@@ -1,4 +1,4 @@
-"""Who did what: each command that is no plain read, and each refusal, in Airflow's own event log."""
+"""Who did what, in Airflow's event log: what is no plain read, and each refusal. And its access log."""
 
 from __future__ import annotations
 
@@ -9,17 +9,64 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
 
+from airflow_rest_api import secret_names
 from airflow_rest_api.airflow.event_log import Event, fitted, write
+from airflow_rest_api.asgi import takes_query
+from airflow_rest_api.commands import masking
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.errors import Forbidden, Unavailable
 from airflow_rest_api.security.refusals import Refusals
 from airflow_rest_api.storage.transient import away
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
     from airflow_rest_api.commands.model import Invocation
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.security.caller import Caller
+
+
+class QuietQuery:
+    """
+    ASGI middleware that masks the secrets in the query once the request was answered.
+
+    Airflow's access log is written after that, and masks by the names that Airflow knows alone
+    (``airflow/api_fastapi/common/http_access_log.py``): neither a connection's address nor the value of a
+    variable is among them.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            if scope.get("query_string"):
+                scope["query_string"] = quiet(scope["query_string"])
+
+
+def quiet(query: bytes) -> bytes:
+    """Return a query string without the secrets in it; one that has none as it is."""
+    if not takes_query(query):
+        # The guard has refused it unseen, and nobody looks into it now.
+        return secret_names.MASK.encode()
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    key = next((value for name, value in pairs if name == "key"), "")
+    shown = [(name, _shown(name, value, key)) for name, value in pairs]
+    return query if shown == pairs else urlencode(shown).encode()
+
+
+def _shown(name: str, value: str, key: str) -> str:
+    if not value:
+        return value
+    if secret_names.is_secret(name) or (name == "value" and secret_names.value_is_secret(key)):
+        return secret_names.MASK
+    return masking.masked_text(value)
+
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +82,7 @@ MOST_WORDS = 200
 """Words of a command line from which a row is made."""
 
 
-class NoRoom(Unavailable):
+class AuditBacklog(Unavailable):
     """So much of what was done waits to be recorded that nothing more is begun."""
 
 
@@ -58,7 +105,7 @@ class Audit:
     def admit(self) -> None:
         """Raise NoRoom where what is to be done next could not be recorded: it is not done."""
         if len(self._done) >= ROOM:
-            raise NoRoom("Too much waits to be written to the event log.")
+            raise AuditBacklog("Too much waits to be written to the event log.")
 
     def ended(self, caller: Caller, invocation: Invocation) -> Callable[[Operation], None] | None:
         """
@@ -103,9 +150,9 @@ class Audit:
         self, caller: Caller, command: str, why: object, invocation: Invocation | None = None
     ) -> None:
         """
-        Record that somebody was not allowed to run a command.
+        Record that a user was not allowed to run a command.
 
-        :param why: what they were told
+        :param why: the answer they got
         :param invocation: None where they were refused before the arguments were looked at
         """
         extra: dict[str, Any] = {"state": "refused", "message": str(why), "address": caller.address}
@@ -117,7 +164,7 @@ class Audit:
             self._wake()
 
     def did(self, caller: Caller, what: str, **extra: Any) -> None:
-        """Record what somebody has done that was no command: `extra` says to what."""
+        """Record what a user has done that was no command: `extra` says to what."""
         self.record(_event(what, caller, {}, {**extra, "address": caller.address}))
 
     def record(self, event: Event) -> None:

@@ -1,15 +1,82 @@
-"""The user behind a request."""
+"""The user behind a request, and who was let in a moment ago."""
 
 from __future__ import annotations
 
+import hashlib
+import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from airflow_rest_api.airflow.access_token import expires_at
 from airflow_rest_api.airflow.asking import ask
+from airflow_rest_api.airflow.tokens import expires_at
+from airflow_rest_api.asgi import PAGES, STATIC
 
 if TYPE_CHECKING:
-    from airflow_rest_api.security.decision import Permissions
+    from airflow_rest_api.security.decision import PermissionSource
+
+SECONDS = 60.0
+"""For how long: a token that was taken back meanwhile sees nothing but the list of commands."""
+
+MOST = 1000
+"""Tokens; the one that came longest ago is forgotten first."""
+
+WAIT = 1.0
+"""Seconds that a request of a remembered user waits for the database."""
+
+COMMANDS = "/v2/commands"
+
+
+class Remembered:
+    """
+    Users by their token, of which a hash is kept.
+
+    A user is remembered when Airflow has said who they are, and forgotten when it does not any more. That the
+    token has not expired is for the caller to see to.
+
+    :param clock: gives seconds, which only grow
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._users: OrderedDict[bytes, tuple[float, Any]] = OrderedDict()
+
+    def put(self, token: str, user: Any) -> None:
+        """Airflow said just now that this is the user."""
+        key = _key(token)
+        self._users[key] = self._clock(), user
+        self._users.move_to_end(key)
+        while len(self._users) > MOST:
+            self._users.popitem(last=False)
+
+    def get(self, token: str) -> Any:
+        """Return the user of a token, None where Airflow has not named one recently."""
+        key = _key(token)
+        since, user = self._users.get(key, (0.0, None))
+        if user is not None and self._clock() - since >= SECONDS:
+            del self._users[key]
+            return None
+        return user
+
+    def forget(self, token: str) -> None:
+        """Airflow does not take the token any more."""
+        self._users.pop(_key(token), None)
+
+    def __len__(self) -> int:
+        """Return how many are remembered, those included whose time is over."""
+        return len(self._users)
+
+
+def needs_no_database(method: str, path: str) -> bool:
+    """Return whether a request is answered from memory: the page, its files, and the list of commands."""
+    return method in ("GET", "HEAD") and (
+        path in PAGES or path == COMMANDS or path.startswith((STATIC, f"{COMMANDS}/"))
+    )
+
+
+def _key(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
+
 
 T = TypeVar("T")
 
@@ -28,7 +95,7 @@ class Host(Protocol):
     async def is_admin(self, user: Any) -> bool:
         """Return whether a user may do everything."""
 
-    def permissions(self, user: Any) -> Permissions:
+    def permissions(self, user: Any) -> PermissionSource:
         """Return what a user may."""
 
     def trusted_origins(self) -> frozenset[str]:
@@ -47,7 +114,7 @@ class Caller:
         self._user = user
         self._token = token
         self._admin: bool | None = None
-        self._permissions: Permissions | None = None
+        self._permissions: PermissionSource | None = None
         self.name = host.user_name(user)
         self.address: str | None = None
         """Where the request came from, for the records."""
@@ -69,7 +136,7 @@ class Caller:
             self._admin = await self._host.is_admin(self._user)
         return self._admin
 
-    async def ask(self, question: Callable[[Permissions], T]) -> T:
+    async def ask(self, question: Callable[[PermissionSource], T]) -> T:
         """Return what a function finds out from the caller's permissions; each answer is asked for once."""
         if self._permissions is None:
             self._permissions = self._host.permissions(self._user)

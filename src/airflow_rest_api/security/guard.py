@@ -1,4 +1,4 @@
-"""The door: no request gets past it without a token of Airflow's."""
+"""The guard: no request gets past it without a token of Airflow's."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from urllib.parse import unquote
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from airflow_rest_api.airflow.access_token import expires_at
-from airflow_rest_api.asgi import PAGES, STATIC, error_response, local_path
+from airflow_rest_api.airflow.tokens import expires_at
+from airflow_rest_api.asgi import PAGES, STATIC, error_response, local_path, refuse_oversized
 from airflow_rest_api.errors import AnotherUser, ApiError, InvalidToken, NotAuthenticated, WrongHeaderToken
-from airflow_rest_api.security.caller import Caller
+from airflow_rest_api.security.caller import WAIT, Caller, Remembered, needs_no_database
 from airflow_rest_api.security.header_token import FAILED, HeaderToken
-from airflow_rest_api.security.remembered import WAIT, Remembered, needs_no_database
-from airflow_rest_api.security.request_size import refuse_oversized
 from airflow_rest_api.security.sites import Use, cookie, cookie_counts, refuse_others
 from airflow_rest_api.storage.transient import of_database
 
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from airflow_rest_api.security.caller import Host
-    from airflow_rest_api.security.header_user import HeaderUser
+    from airflow_rest_api.security.header_token import HeaderUser
 
 WITHOUT_HEADER_TOKEN = frozenset({"/", "/docs", "/redoc"})
 """The pages proper, as with the 1.x plugin: they have no data of Airflow's."""
@@ -36,7 +34,7 @@ EXPECTED = "x-rest-api-user"
 """As whom a request is to act, percent-encoded: the session of the page can be another user's by now."""
 
 
-class Door(Protocol):
+class Authenticator(Protocol):
     """Another way to ask for the token, for clients with a contract of their own."""
 
     def before_user(self, scope: Scope) -> Response | None:
@@ -58,7 +56,7 @@ class Guard:
     else: what Airflow's own middlewares found out about the request does not count. The caller is left in
     the scope's state.
 
-    :param doors: by path, who asks for the credentials there instead
+    :param authenticators: by path, what asks for the credentials there instead
     :param header_token: asked for everywhere but at the pages
     :param header_user: as whom a request acts that has a header token and nothing else
     :param sign_in: answers who opens a page and is not known; None from it leaves the answer as it is
@@ -68,14 +66,14 @@ class Guard:
         self,
         app: ASGIApp,
         host: Host,
-        doors: Mapping[str, Door] | None = None,
+        authenticators: Mapping[str, Authenticator] | None = None,
         header_token: HeaderToken | None = None,
         header_user: HeaderUser | None = None,
         sign_in: Callable[[Scope], Response | None] | None = None,
     ) -> None:
         self.app = app
         self.host = host
-        self.doors = doors or {}
+        self.authenticators = authenticators or {}
         self.header_token = header_token or HeaderToken()
         self.header_user = header_user
         self.sign_in = sign_in
@@ -89,33 +87,37 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008, "reason": "Not authenticated"})
             return
-        door = self.doors.get(local_path(scope))
+        authenticator = self.authenticators.get(local_path(scope))
         headers = Headers(scope=scope)
         try:
             refuse_oversized(scope)
             if self.header_user:
                 await self.header_user.check()
             refuse_others(headers, self.host.trusted_origins(), followed_link=_is_page(scope))
-            user = await (self._through(door, scope, headers) if door else self._user(scope, headers))
+            user = await (
+                self._through(authenticator, scope, headers) if authenticator else self._user(scope, headers)
+            )
             if not isinstance(user, Response):
                 _expect(headers, self.host.user_name(user))
         except Exception as error:
             found = error if isinstance(error, ApiError) else of_database(error)
             if found is None:
                 raise
-            user = door.refusal(scope, found) if door else self._refusal(scope, found)
+            user = authenticator.refusal(scope, found) if authenticator else self._refusal(scope, found)
         if isinstance(user, Response):
             await user(scope, receive, send)
             return
-        scope.setdefault("state", {})[STATE] = Caller(self.host, user, self._token(scope, headers, door))
+        scope.setdefault("state", {})[STATE] = Caller(
+            self.host, user, self._token(scope, headers, authenticator)
+        )
         await self.app(scope, receive, send)
 
-    async def _through(self, door: Door, scope: Scope, headers: Headers) -> object:
-        if answer := door.before_user(scope):
+    async def _through(self, authenticator: Authenticator, scope: Scope, headers: Headers) -> object:
+        if answer := authenticator.before_user(scope):
             return answer
         if self._acts_as_header_user(scope, headers):
             return await self._header_user()
-        return await door.user(scope, self.host, self._cookie(scope, headers))
+        return await authenticator.user(scope, self.host, self._cookie(scope, headers))
 
     async def _user(self, scope: Scope, headers: Headers) -> object:
         self._require_header_token(scope)
@@ -131,7 +133,7 @@ class Guard:
             raise
 
     async def _user_of(self, token: str, scope: Scope) -> object:
-        """Return the user of a token, as of a moment ago where nobody can be asked and that is enough."""
+        """Return the user of a token, as of a moment ago where the database is away and that is enough."""
         known = self._remembered.get(token) if needs_no_database(scope["method"], _path(scope)) else None
         expires = None if known is None else expires_at(token)
         if known is None or (expires is not None and time.time() >= expires):
@@ -171,9 +173,9 @@ class Guard:
             and cookie(headers, self.host.session_cookie) is None
         )
 
-    def _token(self, scope: Scope, headers: Headers, door: Door | None) -> str | None:
-        """Return the token by which the caller was known; those who come through a door do not stay."""
-        if door is not None or self._acts_as_header_user(scope, headers):
+    def _token(self, scope: Scope, headers: Headers, authenticator: Authenticator | None) -> str | None:
+        """Return the token by which the caller was known; those of an authenticator do not stay."""
+        if authenticator is not None or self._acts_as_header_user(scope, headers):
             return None
         return _bearer(headers) or self._cookie(scope, headers)
 
@@ -190,13 +192,13 @@ class Guard:
     def _use(self, scope: Scope) -> Use:
         if _is_page(scope):
             return Use.PAGE
-        # Behind a door of its own, a GET may run something too.
-        reads = scope["method"] in ("GET", "HEAD") and local_path(scope) not in self.doors
+        # Behind an authenticator, a GET may run something too.
+        reads = scope["method"] in ("GET", "HEAD") and local_path(scope) not in self.authenticators
         return Use.READ if reads else Use.RUN
 
 
 def _expect(headers: Headers, name: str) -> None:
-    """Raise ApiError where a request is to act as somebody else."""
+    """Raise ApiError where a request is to act as another user."""
     expected = headers.get(EXPECTED)
     if expected is not None and unquote(expected) != name:
         raise AnotherUser(f"You are signed in as {name}, and this is to be done by another user.")

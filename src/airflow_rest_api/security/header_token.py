@@ -1,11 +1,83 @@
-"""The token that every client may be asked for, beside its own credentials."""
+"""The shared header token: every client may be asked for it, and it alone may act as one user."""
 
 from __future__ import annotations
 
 import contextlib
 import hmac
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Protocol
+
+from airflow_rest_api.airflow.accounts import NoNames
+from airflow_rest_api.errors import HeaderUserGone, Misconfigured
+
+log = logging.getLogger(__name__)
+
+OPTION = "[rest_api_plugin] http_token_username"
+
+
+class Names(Protocol):
+    """Where users are found by name."""
+
+    async def named(self, name: str) -> Any:
+        """Return an active user, or None; raise NoNames where names say nothing."""
+
+
+class HeaderUser:
+    """
+    The user of the option ``http_token_username``.
+
+    :param name: of the user; empty: there is none, and a header token alone is not enough
+    """
+
+    def __init__(self, names: Names, name: str = "") -> None:
+        self._names = names
+        self._name = name
+        self._found = not name
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is such a user at all."""
+        return bool(self._name)
+
+    async def begin(self) -> None:
+        """Look for the user when the server starts, so that its log says early what is wrong."""
+        try:
+            await self.check()
+        except Misconfigured:
+            pass  # logged; the requests are answered with it
+        except Exception:
+            log.exception("The user of %s could not be looked for; the next request tries again", OPTION)
+
+    async def check(self) -> None:
+        """
+        See that the user exists, before each request until they once did: Airflow knows its users only
+        after it has mounted us.
+
+        :raises ApiError: they do not; the plugin stays off
+        """
+        if self._found:
+            return
+        if await self._load() is None:
+            log.error("The REST API plugin is off: %s names no user who exists and is active", OPTION)
+            raise Misconfigured
+        self._found = True
+
+    async def load(self) -> Any:
+        """Return the user as they are now; raise ApiError where they are gone or not active any more."""
+        user = await self._load()
+        if user is None:
+            raise HeaderUserGone(f"The user of {OPTION} does not exist any more or is not active.")
+        return user
+
+    async def _load(self) -> Any:
+        try:
+            return await self._names.named(self._name)
+        except NoNames as error:
+            log.error("%s cannot be used: %s", OPTION, error)
+            return None
+
 
 FAILED = "Token Authentication Failed"
 

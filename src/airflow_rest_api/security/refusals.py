@@ -19,7 +19,7 @@ ROOM = 2000
 
 OTHERS = "rest_api.refusals"
 """The event of a row that stands for many."""
-NOBODY = "REST API"
+NO_USER = "REST API"
 """The owner of the row that says how many are in no other."""
 
 
@@ -43,7 +43,7 @@ class Refusals:
     Gathers refusals. The first of a kind is a row at once; those like it that follow within a minute, of the
     same user, for the same command, objects and reason, are one row with their number when that is over.
 
-    Not safe for several threads: whoever shares it has a lock.
+    Not safe for several threads: those who share it have a lock.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -111,7 +111,7 @@ class Refusals:
         if self._left_out and (everything or self._left_out_until <= now):
             left_out, self._left_out = self._left_out, 0
             message = f"{left_out} refusals are in no row: there were too many different ones at a time."
-            events.append(Event(OTHERS, NOBODY, extra={"state": "refused", "message": message}))
+            events.append(Event(OTHERS, NO_USER, extra={"state": "refused", "message": message}))
         return events, left_out
 
     def _know(self, key: tuple[str | None, ...], event: Event, times: int = 0) -> None:

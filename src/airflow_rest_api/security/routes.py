@@ -37,7 +37,7 @@ def needs(decision: Needs) -> Callable[[Endpoint], Endpoint]:
 
 
 def decision(route: Any) -> Needs | None:
-    """Return what a route needs, None when nobody decided. A mounted app cannot be decided as a whole."""
+    """Return what a route needs, None when that is not decided. A mounted app cannot be."""
     return getattr(getattr(route, "endpoint", None), _MARK, None)
 
 

@@ -1,9 +1,9 @@
 """
 Which site a request comes from, and whether a browser's session cookie counts for it.
 
-A browser sends the cookie by itself, whoever made it send the request. So the cookie needs a proof of where
-the request comes from, the stricter the more the request can do. Browsers leave ``Sec-Fetch-Site`` out on
-plain HTTP (https://www.w3.org/TR/fetch-metadata/, trustworthy addresses only), and old ones always; then
+A browser sends the cookie by itself, whatever page made it send the request. So the cookie needs a proof of
+where the request comes from, the stricter the more the request can do. Browsers leave ``Sec-Fetch-Site`` out
+on plain HTTP (https://www.w3.org/TR/fetch-metadata/, trustworthy addresses only), and old ones always; then
 ``Origin`` or ``Referer`` have to do, of which another site's page can send neither with our address.
 """
 

@@ -49,8 +49,8 @@ class Kind:
         """Return what tells this component from others of its kind; equal arguments give equal texts."""
         return tuple(_text(values.get(name)) for name in self.identity)
 
-    def sign(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return by what it shows that it is ready: see `signs.Signs`."""
+    def probe(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what shows that it is ready: see `readiness.Probe`."""
         if self.port is not None:
             return {"port": values.get(self.port) if isinstance(self.port, str) else list(self.port)}
         if self.job_type is not None:

@@ -1,4 +1,4 @@
-"""The services of this machine: how they are, and what is wanted of them."""
+"""The services of this machine: reconcile them with their supervisors, and do what is asked for."""
 
 from __future__ import annotations
 
@@ -6,29 +6,103 @@ import asyncio
 import contextlib
 import logging
 import shutil
+import signal
 import socket
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api import processes
 from airflow_rest_api.airflow.installation import Places, places
 from airflow_rest_api.errors import AlreadyRunning, Busy, TooManyWaiting, Unavailable, UnknownService
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.periodic import Periodic
 from airflow_rest_api.security.access import Gate
-from airflow_rest_api.services import processes, reconcile
-from airflow_rest_api.services.files import HOME
+from airflow_rest_api.services import reconcile
 from airflow_rest_api.services.kinds import KINDS
-from airflow_rest_api.services.launching import Launcher, Plan
-from airflow_rest_api.services.model import Service, State, Wish
-from airflow_rest_api.services.orphans import Orphans
+from airflow_rest_api.services.launch import Launcher, StartRequest
+from airflow_rest_api.services.model import DesiredState, Service
+from airflow_rest_api.services.start import HOME
+from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore, Taken
 from airflow_rest_api.services.supervisor import KILL, RESTART, STOP
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.security.access import Permit
+
+
+LEFTOVERS = 5.0
+"""Seconds that what a component has left behind has to end."""
+SESSION_KNOWN = 30.0
+"""Seconds after a component was last seen in which the kernel can't have given its session id again."""
+
+
+@dataclass
+class _Watch:
+    pid: int | None = None
+    start: str | None = None
+    seen: float | None = None
+    members: processes.Processes = field(default_factory=dict)
+    kill_at: float | None = None
+
+
+class Orphans:
+    """
+    Ends what a killed supervisor has left; the kernel has sent TERM to the component itself.
+
+    What a component has started is known by its family as long as it lives, by its session, and by a mark in
+    the environment, which some programs write over to give themselves a title.
+
+    :param grace: seconds until a component is killed
+    """
+
+    def __init__(self, grace: float) -> None:
+        self._grace = grace
+        self._watches: dict[str, _Watch] = {}
+
+    def look(self, service: Service) -> None:
+        """Look whether the supervisor of a service was killed, and do the next thing about it."""
+        if service.supervisor is None:
+            return
+        watch = self._watches.setdefault(service.folder, _Watch())
+        if service.pid is not None:
+            watch.pid, watch.start = service.pid, service.pid_start
+        if processes.is_alive(service.supervisor, service.supervisor_start):
+            watch.seen = time.monotonic()
+            return
+        alive = processes.is_alive(watch.pid, watch.start)
+        watch.members = self._members(watch, Path(service.folder).name, alive=alive)
+        if not watch.members:
+            del self._watches[service.folder]
+        elif watch.kill_at is None:
+            watch.kill_at = time.monotonic() + (self._grace if alive else LEFTOVERS)
+            # A component knows best in which order its own processes have to go.
+            only = {watch.pid} if alive else set(watch.members)
+            processes.signal_all(
+                {pid: start for pid, start in watch.members.items() if pid in only}, signal.SIGTERM
+            )
+        elif time.monotonic() >= watch.kill_at:
+            processes.kill_all(watch.members)
+        elif not alive:
+            watch.kill_at = min(watch.kill_at, time.monotonic() + LEFTOVERS)
+
+    def _members(self, watch: _Watch, mark: str, *, alive: bool) -> processes.Processes:
+        found = {pid: start for pid, start in watch.members.items() if processes.is_alive(pid, start)}
+        found |= processes.marked(mark)
+        if watch.pid is None:
+            return found
+        recently = watch.seen is not None and time.monotonic() - watch.seen < SESSION_KNOWN
+        if alive or (recently and processes.start_of(watch.pid) is None):
+            found |= processes.session(watch.pid)
+        for pid in processes.family(watch.pid) if alive else ():
+            if start := processes.start_of(pid):
+                found[pid] = start
+        return found
+
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +111,11 @@ ROUND = 1.5
 PRUNE_EVERY = 600
 """Rounds."""
 SEEN_EVERY = timedelta(seconds=15)
-"""How often it is noted that somebody looks after the services of this machine."""
+"""How often it is noted that the services of this machine are looked after."""
 
-FRESH = dict.fromkeys(("pid", "pid_start", "keeper", "keeper_start", "exit_code", "message", "ended_at"))
+FRESH = dict.fromkeys(
+    ("pid", "pid_start", "supervisor", "supervisor_start", "exit_code", "message", "ended_at")
+)
 """What is not known of a component that is to be started again."""
 
 
@@ -71,7 +147,7 @@ class Local:
         self._orphans = Orphans(grace)
         self._starts: dict[str, asyncio.Task[None]] = {}
         self._last_seen: datetime | None = None
-        self._lately = timedelta(seconds=2 * grace + 60)
+        self._recently = timedelta(seconds=2 * grace + 60)
         self._rounds = 0
         self.upkeep = Periodic("Looking after the services of this machine", every, self._look_after)
         self.host = socket.gethostname()
@@ -95,7 +171,7 @@ class Local:
         changed = await self._store.change(service, **found)
         return changed or await self._store.get(service.id)
 
-    async def launch(self, service: Service, plan: Plan, permit: Permit, **more: Any) -> Operation:
+    async def launch(self, service: Service, plan: StartRequest, permit: Permit, **more: Any) -> Operation:
         """Begin to start a component whose row is there; `more` is for the operation that does it."""
         here = await self.places()
         operation = await self._launcher.launch(service, plan, here, permit, grace=self._grace, **more)
@@ -120,24 +196,24 @@ class Local:
 
         :raises AlreadyRunning: it is to be started again, and the same runs as another service
         """
-        if service.wish is None:
+        if service.desired is None:
             return
         if service.state.ended:
             await self._again(service)
-        elif service.keeper is None or service.keeper_start is None:
+        elif service.supervisor is None or service.supervisor_start is None:
             return  # Its start is under way: the next time.
-        elif service.wish is not Wish.RESTART:
-            number = KILL if service.wish is Wish.KILL else STOP
-            await _send(service.keeper, service.keeper_start, number)
+        elif service.desired is not DesiredState.RESTART:
+            number = KILL if service.desired is DesiredState.KILL else STOP
+            await _send(service.supervisor, service.supervisor_start, number)
         # Of several API servers on this machine, one wins, and the component is restarted once.
-        elif await self._store.change(service, wish=None, state=State.RESTARTING):
-            await _send(service.keeper, service.keeper_start, RESTART)
+        elif await self._store.change(service, desired=None, state=State.RESTARTING):
+            await _send(service.supervisor, service.supervisor_start, RESTART)
 
     async def round(self) -> None:
         """Look after the services of this machine once."""
         moment = now()
         living = False
-        for found in await self._store.due(self.host, moment - self._lately):
+        for found in await self._store.due(self.host, moment - self._recently):
             service = await self.look(found)
             if self.is_mine(service):
                 living = living or not service.state.ended
@@ -146,8 +222,8 @@ class Local:
                     await self.grant(service)
             elif service.state is State.LOST and not found.state.ended:
                 # It was on this machine, before this was restarted, or the container made anew.
-                gone = {"state": State.LOST, "claim": None, "wish": None, "ended_at": moment}
-                await self._store.change(found, **gone, message=reconcile.KEEPER_GONE)
+                gone = {"state": State.LOST, "claim": None, "desired": None, "ended_at": moment}
+                await self._store.change(found, **gone, message=reconcile.SUPERVISOR_GONE)
         if living and (self._last_seen is None or moment - self._last_seen >= SEEN_EVERY):
             await self._store.seen(self.host, self.place, moment, moment - SEEN_EVERY / 2)
             self._last_seen = moment
@@ -186,25 +262,27 @@ class Local:
 
     async def _again(self, service: Service) -> None:
         """Start a service that has ended once more, if that is what is wanted of it."""
-        if service.wish is not Wish.RESTART or service.secret:
-            await self._store.change(service, wish=None)
+        if service.desired is not DesiredState.RESTART or service.secret:
+            await self._store.change(service, desired=None)
             return
-        values = {**FRESH, "wish": None, "state": State.STARTING, "claim": service.identity}
-        # A folder of its own: what the last keeper told is of no interest to anybody.
+        values = {**FRESH, "desired": None, "state": State.STARTING, "claim": service.identity}
+        # A folder of its own: the last report of the former supervisor is over.
         values |= {"folder": folder_for(await self.places()), "started_at": now(), "seen_at": now()}
         try:
             changed = await self._store.change(service, **values)
         except Taken as taken:
-            await self._store.change(service, wish=None)
+            await self._store.change(service, desired=None)
             await self.refuse_if_living(taken.service)
             return
         if changed is not None:
             try:
-                await self.launch(changed, Plan.of(changed), Gate.standing(service.wished_by or service.user))
+                await self.launch(
+                    changed, StartRequest.of(changed), Gate.standing(service.desired_by or service.user)
+                )
             except (Busy, TooManyWaiting, Unavailable, asyncio.CancelledError) as error:
                 # For the next round, here or on another API server of this host.
-                before = {name: getattr(service, name) for name in values if name != "wish"}
-                await self._store.change(changed, **before, wish=Wish.RESTART)
+                before = {name: getattr(service, name) for name in values if name != "desired"}
+                await self._store.change(changed, **before, desired=DesiredState.RESTART)
                 if isinstance(error, (Busy, TooManyWaiting)):
                     return
                 raise
@@ -215,8 +293,8 @@ class Local:
         try:
             failure = await self._launcher.ended(operation)
             service = await self.look(await self._store.get(identifier))
-            if failure and service.keeper is None and not service.state.ended:
-                failed = {"state": State.FAILED, "claim": None, "wish": None, "ended_at": now()}
+            if failure and service.supervisor is None and not service.state.ended:
+                failed = {"state": State.FAILED, "claim": None, "desired": None, "ended_at": now()}
                 await self._store.change(service, **failed, message=failure)
         except UnknownService:
             return
@@ -239,8 +317,10 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-async def _send(keeper: int, start: str, number: int) -> None:
+async def _send(supervisor: int, start: str, number: int) -> None:
     try:
-        await asyncio.to_thread(processes.send, keeper, start, number)
+        await asyncio.to_thread(processes.send, supervisor, start, number)
     except PermissionError:
-        log.error("Process %d, which keeps a service, belongs to another user of this machine", keeper)
+        log.error(
+            "Process %d, which supervises a service, belongs to another user of this machine", supervisor
+        )

@@ -2,17 +2,143 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
+import stat
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.errors import NoLog, NoLogYet
-from airflow_rest_api.services.log_files import NotOurs, open_to_read
-from airflow_rest_api.services.model import State
+from airflow_rest_api.services.status import State
 
 if TYPE_CHECKING:
     from airflow_rest_api.services.model import Service
+
+NOTES = ".rest_api"
+"""The private folder, below the log folder: no client's name begins with a dot."""
+MANY_NOTES = 500
+"""From so many notes on, those of files that are gone are removed when one is added."""
+PATIENCE = 0.5
+"""Seconds in which another start, which has just made a file, notes it."""
+
+# <linux/fcntl.h> and <linux/stat.h>: where `struct statx` has its mask and the time of birth.
+AT_EMPTY_PATH, STATX_BTIME, STATX_SIZE, BORN_AT = 0x1000, 0x800, 256, 80
+
+CAREFULLY = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+"""A link would lead out of the log folder, and a pipe would never end."""
+
+
+class NotOurs(OSError):
+    """A file was not made by the start of a component; the message is a sentence without its name."""
+
+
+def open_to_add(path: Path) -> int:
+    """
+    Open a log file at its end, a new one or one that was made here before; return the descriptor.
+
+    :raises NotOurs: there is another one
+    :raises OSError: it cannot be made, or written
+    """
+    adding = os.O_WRONLY | os.O_APPEND | CAREFULLY
+    notes = _private(path.parent)
+    with contextlib.suppress(FileExistsError):
+        descriptor = os.open(path, adding | os.O_CREAT | os.O_EXCL, 0o640)
+        try:
+            _note(notes, descriptor)
+        except OSError:
+            os.close(descriptor)
+            path.unlink()
+            raise
+        os.set_blocking(descriptor, True)
+        return descriptor
+    descriptor = os.open(path, adding)
+    try:
+        until = time.monotonic() + PATIENCE
+        while not is_ours(path.parent, descriptor):
+            if time.monotonic() >= until:
+                raise NotOurs("it is there already, and no start of a component has made it")
+            time.sleep(PATIENCE / 10)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
+def open_to_read(path: Path) -> int:
+    """
+    Open a log file that a start has made; return the descriptor.
+
+    :raises NotOurs: it is another one
+    :raises OSError: it is not there, or cannot be read
+    """
+    descriptor = os.open(path, os.O_RDONLY | CAREFULLY)
+    if not is_ours(path.parent, descriptor):
+        os.close(descriptor)
+        raise NotOurs("no start of a component has made it")
+    return descriptor
+
+
+def is_ours(folder: Path, descriptor: int) -> bool:
+    """Return whether an open file is one that was made here, in a log folder."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return False
+    with contextlib.suppress(OSError):
+        return stat.S_ISREG(os.lstat(folder / NOTES / _identity(descriptor)).st_mode)
+    return False
+
+
+def _note(notes: Path, descriptor: int) -> None:
+    known = os.listdir(notes)
+    if len(known) >= MANY_NOTES:
+        _forget_gone(notes, known)
+    os.close(os.open(notes / _identity(descriptor), os.O_WRONLY | os.O_CREAT | CAREFULLY, 0o600))
+
+
+def _forget_gone(notes: Path, known: list[str]) -> None:
+    # A file is made before it is noted: what was noted a moment ago is found now.
+    there = set()
+    for name in os.listdir(notes.parent):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(notes.parent / name, os.O_PATH | CAREFULLY)
+            there.add(_identity(descriptor))
+            os.close(descriptor)
+    for name in set(known) - there:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(notes / name)
+
+
+def _private(folder: Path) -> Path:
+    notes = folder / NOTES
+    notes.mkdir(mode=0o700, exist_ok=True)
+    found = notes.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise PermissionError(0, f"{NOTES} is no folder of the user that runs Airflow", str(notes))
+    return notes
+
+
+def _identity(descriptor: int) -> str:
+    """
+    Return what tells a file from all others of its folder, the former ones included.
+
+    The number of its inode alone does not: a file system gives it to the next one.
+    """
+    return f"{os.fstat(descriptor).st_ino}-{_born(descriptor)}"
+
+
+def _born(descriptor: int) -> str:
+    """Return when a file was made, as far as its file system knows (statx(2)); Python does not ask for it."""
+    found = ctypes.create_string_buffer(STATX_SIZE)
+    statx = getattr(ctypes.CDLL(None), "statx", None)
+    if statx is None or statx(descriptor, b"", AT_EMPTY_PATH, STATX_BTIME, found) != 0:
+        return ""
+    if not int.from_bytes(found.raw[:4], "little") & STATX_BTIME:
+        return ""
+    return found.raw[BORN_AT : BORN_AT + 12].hex()
+
 
 STREAMS = ("stdout", "stderr")
 BLOCK = 64 * 1024
@@ -90,7 +216,7 @@ def whole_characters(data: bytes) -> int:
 def _open(service: Service, stream: str) -> int:
     name = service.stdout if stream == "stdout" else service.stderr
     if not name or name != os.path.basename(name):
-        raise NoLog("We have not started it: its log is where whoever did put it.")
+        raise NoLog("This service was not started through this API; its log is not available here.")
     try:
         return open_to_read(Path(service.logs, name))
     except NotOurs as error:

@@ -1,4 +1,4 @@
-"""One component that was started: what was asked, how it is."""
+"""One component that was started: what was asked for, how it is."""
 
 from __future__ import annotations
 
@@ -9,29 +9,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-
-class ServiceState(str, Enum):
-    """Where a service stands."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    """It ended because it was asked to, or by itself with exit code 0."""
-    FAILED = "failed"
-    RESTARTING = "restarting"
-    """It failed, or was asked to, and is about to be started again."""
-    LOST = "lost"
-    """What kept it is gone without a word, and so is the component."""
-
-    @property
-    def ended(self) -> bool:
-        """Whether nothing runs any more."""
-        return self in (State.STOPPED, State.FAILED, State.LOST)
-
-
-State = ServiceState
-"""The short name; the long one is what the OpenAPI document calls it."""
+from airflow_rest_api.services.status import State
 
 
 class Restart(str, Enum):
@@ -41,8 +19,8 @@ class Restart(str, Enum):
     ON_FAILURE = "on-failure"
 
 
-class Wish(str, Enum):
-    """What somebody asked for, on whatever API server, and what the host of the service has still to do."""
+class DesiredState(str, Enum):
+    """What a client asked for, on any API server, and the host of the service has still to do."""
 
     STOP = "stop"
     KILL = "kill"
@@ -58,11 +36,11 @@ class Service:
     :ivar secret: whether there were any, so that `argv` is not enough to start it again
     :ivar identity: what is the same for the same component on this host, None where it may run beside it
     :ivar claim: its identity as long as it runs: no two services have the same
-    :ivar ready: how to tell that it is ready: see `kinds.Kind.sign`
+    :ivar ready: see `readiness.Probe`
     :ivar place: what its process ids mean something within: see `processes.place`
     :ivar hostname: what Airflow calls the host
-    :ivar folder: where its keeper tells how it is; `logs`: where its log files are
-    :ivar pid_start: see `processes.start_of`; `keeper_start` likewise
+    :ivar folder: where its supervisor reports; `logs`: where its log files are
+    :ivar pid_start: see `processes.start_of`; `supervisor_start` likewise
     :ivar operation: the id of the operation that started it last
     :ivar version: counts the changes, so that of two at the same time one loses
     """
@@ -86,12 +64,12 @@ class Service:
     ready: dict[str, Any] = field(default_factory=dict)
     pid_file: str | None = None
     state: State = State.STARTING
-    wish: Wish | None = None
-    wished_by: str | None = None
+    desired: DesiredState | None = None
+    desired_by: str | None = None
     pid: int | None = None
     pid_start: str | None = None
-    keeper: int | None = None
-    keeper_start: str | None = None
+    supervisor: int | None = None
+    supervisor_start: str | None = None
     restart: Restart = Restart.NEVER
     restarts: int = 0
     exit_code: int | None = None

@@ -1,27 +1,35 @@
-"""From what a keeper has told, and from what runs, to what has changed about a service."""
+"""Compare services with the reports of their supervisors, with processes, and with Airflow's own jobs."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.services import processes, status
-from airflow_rest_api.services.model import Service, State, Wish
-from airflow_rest_api.services.readiness import Signs
-from airflow_rest_api.services.status import Status
+from airflow_rest_api import processes
+from airflow_rest_api.services import status
+from airflow_rest_api.services.kinds import BY_JOB_TYPE, KINDS
+from airflow_rest_api.services.model import DesiredState, Service
+from airflow_rest_api.services.readiness import is_ready
+from airflow_rest_api.services.status import State, Status
 
-SETTLED = timedelta(seconds=60)
-"""A component that has lived for so long is taken to be running, whether or not it shows that it is ready."""
+if TYPE_CHECKING:
+    from airflow_rest_api.airflow.jobs import AirflowJob
+
+
 START_LIMIT = timedelta(minutes=3)
-"""After this, a service without a keeper will not get one any more."""
+"""After this, a service without a supervisor will not get one any more."""
 UNSEEN = timedelta(minutes=1)
-"""After this, nobody looks after a service any more."""
+"""After this, no API server looks after a service any more."""
 
-NO_START = "It was never started: the API server that was about to is gone."
-KEEPER_GONE = "What kept it was killed, or the machine was restarted."
-ORPHAN = "What kept it was killed; the component itself is being stopped."
+SLACK = timedelta(seconds=2)
+"""Between two clocks of one machine: that of the supervisor, and that of the database's rows."""
+
+NO_START = "Never started: the API server ended before it could start the component."
+SUPERVISOR_GONE = "Its supervisor was killed, or the machine was restarted."
+ORPHAN = "Its supervisor was killed; the component itself is being stopped."
 
 
 def changes(service: Service, now: datetime) -> dict[str, Any]:
@@ -31,13 +39,13 @@ def changes(service: Service, now: datetime) -> dict[str, Any]:
     found = _found(service, status.read(Path(service.folder)), now)
     if found.get("state", service.state).ended:
         found["claim"] = None
-        if service.wish in (Wish.STOP, Wish.KILL):
-            found["wish"] = None
+        if service.desired in (DesiredState.STOP, DesiredState.KILL):
+            found["desired"] = None
     return {name: value for name, value in found.items() if getattr(service, name) != value}
 
 
 def as_seen(service: Service, now: datetime) -> Service:
-    """Return a service of elsewhere as it is to be shown: lost where nobody looks after it any more."""
+    """Return a service of elsewhere as it is shown: lost where no API server looks after it any more."""
     since = service.seen_at or service.created_at
     if service.state.ended or now - since < UNSEEN:
         return service
@@ -45,69 +53,121 @@ def as_seen(service: Service, now: datetime) -> Service:
     return replace(service, state=State.LOST, message=message)
 
 
-def _found(service: Service, told: Status | None, now: datetime) -> dict[str, Any]:
-    if told is None:
-        if service.keeper is not None and processes.is_alive(service.keeper, service.keeper_start):
+def _found(service: Service, report: Status | None, now: datetime) -> dict[str, Any]:
+    if report is None:
+        if service.supervisor is not None and processes.is_alive(
+            service.supervisor, service.supervisor_start
+        ):
             # Its folder cannot be read at the moment.
             return {}
         if now - (service.started_at or service.created_at) < START_LIMIT:
             return {}
-        if service.keeper is None:
+        if service.supervisor is None:
             return {"state": State.FAILED, "message": NO_START, "ended_at": now}
         return _lost(now)
     found: dict[str, Any] = {
-        "keeper": told.keeper,
-        "keeper_start": told.keeper_start,
-        "pid": told.pid,
-        "pid_start": told.pid_start,
-        "restarts": told.restarts,
-        "exit_code": told.exit_code,
-        "message": told.message,
-        "started_at": _moment(told.started_at),
+        **asdict(report),
+        "started_at": _moment(report.started_at),
+        "ended_at": _moment(report.ended_at) if report.state.ended else service.ended_at,
     }
-    if told.state in status.ENDED:
-        state = State.STOPPED if told.state == status.STOPPED else State.FAILED
-        return {**found, "state": state, "ended_at": _moment(told.ended_at)}
-    if not processes.is_alive(told.keeper, told.keeper_start):
-        if processes.is_alive(told.pid, told.pid_start):
+    if report.state.ended:
+        return found
+    if not processes.is_alive(report.supervisor, report.supervisor_start):
+        if processes.is_alive(report.pid, report.pid_start):
             return {**found, "state": State.STOPPING, "message": ORPHAN}
         return {**found, **_lost(now)}
-    return {**found, "state": _living(service, told, now)}
+    return {**found, "state": _living(service, report)}
 
 
 def _lost(now: datetime) -> dict[str, Any]:
-    lost = {"state": State.LOST, "message": KEEPER_GONE, "ended_at": now}
+    lost = {"state": State.LOST, "message": SUPERVISOR_GONE, "ended_at": now}
     return {**lost, "pid": None, "pid_start": None, "exit_code": None}
 
 
-def _living(service: Service, told: Status, now: datetime) -> State:
-    if told.state == status.WAITING:
-        return State.RESTARTING
-    if told.state == status.STOPPING:
-        return State.RESTARTING if service.state is State.RESTARTING else State.STOPPING
-    if service.wish in (Wish.STOP, Wish.KILL):
+def _living(service: Service, report: Status) -> State:
+    """Return the state of a service: what is asked for shows before its supervisor has reported it."""
+    if report.state not in (State.STARTING, State.RUNNING):
+        return report.state
+    if service.desired in (DesiredState.STOP, DesiredState.KILL):
         return State.STOPPING
-    same = told.pid == service.pid and told.pid_start == service.pid_start
+    same = report.pid == service.pid and report.pid_start == service.pid_start
     if same and service.state in (State.RUNNING, State.RESTARTING):
-        # Asked to restart, it has not yet begun to.
         return service.state
-    started = _moment(told.started_at) or now
-    if now - started >= SETTLED or _is_ready(service, told):
-        return State.RUNNING
-    return State.STARTING
-
-
-def _is_ready(service: Service, told: Status) -> bool:
-    if told.pid is None or not service.ready:
-        return False
-    try:
-        logs = ((service.stdout, told.stdout_at), (service.stderr, told.stderr_at))
-        marks = [(Path(service.logs, name), size) for name, size in logs]
-        return Signs(service.ready, marks).ready(told.pid, told.started_at or 0.0)
-    except Exception:
-        # Airflow's database may be away: time will tell.
-        return False
+    return State.RUNNING if is_ready(service.ready, report) else State.STARTING
 
 
 def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)
+
+
+@dataclass(frozen=True)
+class ServiceView:
+    """
+    A component as it is shown.
+
+    :ivar managed: whether we started it; of another one, the service holds what Airflow knows
+    """
+
+    service: Service
+    job: AirflowJob | None = None
+    managed: bool = True
+
+
+def paired(services: Sequence[Service], beats: Iterable[AirflowJob]) -> list[ServiceView]:
+    """Return our services with their jobs, and after them the jobs of components that others have started."""
+    left = {beat.id: beat for beat in beats}
+    found: dict[str, AirflowJob] = {}
+    for service in services:
+        job_type = KINDS[service.kind].job_type if service.kind in KINDS else None
+        if job_type is None:
+            continue
+        here = [b for b in left.values() if b.type == job_type and b.hostname == service.hostname]
+        own = [beat for beat in here if _during(service, beat)]
+        if own and not service.state.ended:
+            newest = max(own, key=lambda beat: beat.id)
+            if service.started_at and newest.started_at and newest.started_at >= service.started_at - SLACK:
+                found[service.id] = newest
+        for beat in own:
+            # Of a start before the last one, or of a component that has ended without saying so.
+            if found.get(service.id) is beat or _ended_before(service, beat):
+                del left[beat.id]
+    ours = [ServiceView(service, found.get(service.id)) for service in services]
+    return [*ours, *(ServiceView(_stranger(beat), beat, managed=False) for beat in left.values())]
+
+
+def _during(service: Service, beat: AirflowJob) -> bool:
+    """Return whether a job was begun while a service was there."""
+    if beat.started_at is None or beat.started_at < service.created_at - SLACK:
+        return False
+    return service.ended_at is None or beat.started_at <= service.ended_at + SLACK
+
+
+def _ended_before(service: Service, beat: AirflowJob) -> bool:
+    if service.state.ended:
+        return True
+    started = service.started_at
+    return bool(started and beat.started_at and beat.started_at < started - SLACK)
+
+
+def _stranger(beat: AirflowJob) -> Service:
+    kind = BY_JOB_TYPE[beat.type]
+    started = beat.started_at or datetime.fromtimestamp(0, timezone.utc)
+    return Service(
+        id=f"job-{beat.id}",
+        kind=kind.name,
+        command=kind.command,
+        argv=(),
+        secret=False,
+        user="",
+        host=beat.hostname,
+        place="",
+        hostname=beat.hostname,
+        folder="",
+        logs="",
+        stdout="",
+        stderr="",
+        created_at=started,
+        started_at=started,
+        state=State.RUNNING if beat.healthy else State.LOST,
+        message=None if beat.healthy else "It does not report any more.",
+    )

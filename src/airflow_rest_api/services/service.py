@@ -21,13 +21,13 @@ from airflow_rest_api.errors import (
 )
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.services import logs
-from airflow_rest_api.services.files import log_name
-from airflow_rest_api.services.jobs import Seen, paired
 from airflow_rest_api.services.kinds import BY_JOB_TYPE
-from airflow_rest_api.services.launching import Plan
+from airflow_rest_api.services.launch import StartRequest, check_free
 from airflow_rest_api.services.local import Local, folder_for, now
-from airflow_rest_api.services.model import Service, State, Wish, identity_of
-from airflow_rest_api.services.ports import check_free
+from airflow_rest_api.services.model import DesiredState, Service, identity_of
+from airflow_rest_api.services.reconcile import ServiceView, paired
+from airflow_rest_api.services.start import log_name
+from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore, Taken
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ LAST_LINES = 10
 LAST_BYTES = 4096
 """How much of a log is shown of a component that has failed."""
 GIVEN_UP = timedelta(days=1)
-"""For so long a service of another host that nobody looks after may still be there, and is not forgotten."""
+"""Time for which a service of another host without an API server may still run: it is not forgotten."""
 
 ATTEMPTS = 5
 """How often a change is tried that another one was faster than."""
 
-Beats = Callable[[Collection[str]], "list[jobs.Beat]"]
+Beats = Callable[[Collection[str]], "list[jobs.AirflowJob]"]
 
 
 class Services:
@@ -57,18 +57,18 @@ class Services:
     :param beats: returns Airflow's own jobs of some types
     """
 
-    def __init__(self, store: ServiceStore, local: Local, *, beats: Beats = jobs.beats) -> None:
+    def __init__(self, store: ServiceStore, local: Local, *, beats: Beats = jobs.running_jobs) -> None:
         self._store = store
         self.local = local
         self._beats = beats
 
-    async def start(self, plan: Plan, permit: Permit, **more: Any) -> tuple[Service, Operation]:
+    async def start(self, plan: StartRequest, permit: Permit, **more: Any) -> tuple[Service, Operation]:
         """
         Start a component on this machine; return at once, when its start has begun.
 
         :param more: for the operation that starts it: `key` and the like
         :raises AlreadyRunning: it runs on this host already, and another one was not asked for
-        :raises PortInUse: somebody listens where it would
+        :raises PortInUse: another process listens where it would
         :raises Busy: too many commands wait already
         """
         service = self._new(plan, permit.user, await self.local.places())
@@ -76,7 +76,7 @@ class Services:
             await self._refuse_unmanaged(plan, service)
         await self._insert(service)
         try:
-            await asyncio.to_thread(check_free, plan.kind, plan.values)
+            await asyncio.to_thread(check_free, plan.kind, plan.invocation.values)
             return service, await self.local.launch(service, plan, permit, **more)
         except BaseException:
             await asyncio.shield(self._store.delete(service))
@@ -86,14 +86,14 @@ class Services:
         """Return the service that an operation has started; raise UnknownService."""
         return await self.local.look(await self._store.of_operation(operation))
 
-    async def get(self, identifier: str) -> Seen:
+    async def get(self, identifier: str) -> ServiceView:
         """Return a component as it is now, with what Airflow knows of it; raise UnknownService."""
         for seen in await self.list():
             if seen.service.id == identifier:
                 return await asyncio.to_thread(_with_last_lines, seen)
         raise UnknownService
 
-    async def list(self) -> list[Seen]:
+    async def list(self) -> list[ServiceView]:
         """Return all services as they are now, and the components that others have started."""
         services = [await self.local.look(service) for service in await self._store.everything()]
         return paired(services, await ask(self._beats, tuple(BY_JOB_TYPE)))
@@ -104,20 +104,20 @@ class Services:
 
         :param force: kill it, with all it has started
         :raises UnknownService: there is none
-        :raises NotManaged: somebody else has started it
+        :raises NotManaged: it was not started here
         """
-        await self._want(identifier, Wish.KILL if force else Wish.STOP, user)
+        await self._want(identifier, DesiredState.KILL if force else DesiredState.STOP, user)
 
     async def restart(self, identifier: str, *, user: str) -> None:
         """
         Ask a component to end and start it again; one that has ended is started.
 
         :raises UnknownService: there is none
-        :raises NotManaged: somebody else has started it
+        :raises NotManaged: it was not started here
         :raises CannotRepeat: it has ended, and was started with secrets
         :raises AlreadyRunning: it has ended, and the same runs as another service
         """
-        await self._want(identifier, Wish.RESTART, user)
+        await self._want(identifier, DesiredState.RESTART, user)
 
     async def forget(self, identifier: str) -> None:
         """
@@ -144,7 +144,7 @@ class Services:
             await self.local.started(identifier, seconds)
         while asyncio.get_running_loop().time() < until:
             service = await self._one(identifier)
-            if service.wish is None and (
+            if service.desired is None and (
                 service.state.ended or (service.state is State.RUNNING and not ended)
             ):
                 return
@@ -156,33 +156,33 @@ class Services:
             raise NotManaged
         return await self.local.look(await self._store.get(identifier))
 
-    async def _want(self, identifier: str, wish: Wish, user: str) -> None:
+    async def _want(self, identifier: str, desired: DesiredState, user: str) -> None:
         for _ in range(ATTEMPTS):
             service = await self._one(identifier)
             if service.state.ended and self.local.is_mine(service):
-                if wish is not Wish.RESTART:
+                if desired is not DesiredState.RESTART:
                     return
                 if service.secret:
                     raise CannotRepeat
             # As it is stored: one of another host may only seem to be lost.
             stored = await self._store.get(identifier)
-            changed = await self._store.change(stored, wish=wish, wished_by=user)
+            changed = await self._store.change(stored, desired=desired, desired_by=user)
             if changed is not None:
                 if self.local.is_mine(changed):
                     await self.local.grant(changed)
                 return
 
-    def _new(self, plan: Plan, user: str, here: Places) -> Service:
+    def _new(self, plan: StartRequest, user: str, here: Places) -> Service:
         identifier = new_id()
         host, place = self.local.host, self.local.place
-        same = identity_of(host, place, plan.kind.name, plan.kind.identify(plan.values))
+        same = identity_of(host, place, plan.kind.name, plan.kind.identify(plan.invocation.values))
         identity = None if plan.another else same
         name = log_name(plan.kind.name, identifier)
         return Service(
             id=identifier,
             kind=plan.kind.name,
             command=plan.kind.command,
-            argv=tuple(plan.shown),
+            argv=tuple(plan.invocation.masked),
             secret=plan.secret,
             user=user,
             host=host,
@@ -196,7 +196,7 @@ class Services:
             seen_at=moment,
             identity=identity,
             claim=identity,
-            ready=plan.kind.sign(plan.values),
+            ready=plan.kind.probe(plan.invocation.values),
             pid_file=plan.pid_file,
             restart=plan.restart,
         )
@@ -209,9 +209,9 @@ class Services:
                 await self.local.refuse_if_living(taken.service)
         raise AlreadyRunning("The same is being started and stopped by others right now.", service.id)
 
-    async def _refuse_unmanaged(self, plan: Plan, service: Service) -> None:
-        """Refuse what somebody else runs here already, as far as Airflow can tell one from another."""
-        if plan.kind.job_type is None or any(plan.kind.identify(plan.values)):
+    async def _refuse_unmanaged(self, plan: StartRequest, service: Service) -> None:
+        """Refuse what runs here already without us, as far as Airflow can tell one from another."""
+        if plan.kind.job_type is None or any(plan.kind.identify(plan.invocation.values)):
             return
         for seen in await self.list():
             job = seen.job
@@ -222,16 +222,16 @@ class Services:
                 raise AlreadyRunning(f"A {what}: job {job.id} of Airflow.", seen.service.id)
 
 
-def _with_last_lines(seen: Seen) -> Seen:
+def _with_last_lines(seen: ServiceView) -> ServiceView:
     """Return a component that has failed with the end of its log: it is read, and not recorded."""
     service = seen.service
     if service.state is not State.FAILED:
         return seen
-    said = [service.message or ""]
+    parts = [service.message or ""]
     for stream in logs.streams(service):
         with contextlib.suppress(NoLog):
             offset = logs.tail_offset(service, stream, LAST_LINES, LAST_BYTES)
             text = logs.read(service, stream, offset, LAST_BYTES).data.decode(errors="replace").strip()
             if text:
-                said.append(f"{stream}:\n{text}")
-    return replace(seen, service=replace(service, message="\n".join(filter(None, said))))
+                parts.append(f"{stream}:\n{text}")
+    return replace(seen, service=replace(service, message="\n".join(filter(None, parts))))

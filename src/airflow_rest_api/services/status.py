@@ -1,6 +1,4 @@
-"""
-What a keeper tells: a file in the private folder of its service. The standard library only.
-"""
+"""The states of a component, and the file in which its supervisor reports them. The standard library only."""
 
 from __future__ import annotations
 
@@ -8,7 +6,9 @@ import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass, fields
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from airflow_rest_api.room import no_room
 
@@ -17,39 +17,67 @@ NAME = "status.json"
 SIZE = 4096
 """Bytes of the file, blanks behind the text: more than any text needs, and a block of most file systems."""
 
-UP, WAITING, STOPPING, STOPPED, FAILED = "up", "waiting", "stopping", "stopped", "failed"
-"""Running; between a failure and the next start; asked to stop; ended as asked or by itself; failed."""
-ENDED = (STOPPED, FAILED)
+
+class ServiceState(str, Enum):
+    """
+    Where a service stands: for its supervisor, which reports all but `lost`, and for clients.
+
+    ==========  =======  ======================================================================
+    State       Process  Next
+    ==========  =======  ======================================================================
+    starting    yes      running, once it is ready or has lived for a while; or as after running
+    running     yes      stopping, restarting; stopped after exit code 0, else failed
+    stopping    yes      stopped, however it ends
+    restarting  either   starting: when the former process has ended, or the pause after a failure
+    stopped     no       starting, where a client asks for it
+    failed      no       starting, where a client asks for it
+    lost        no       starting, where a client asks for it
+    ==========  =======  ======================================================================
+    """
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    """It ended because it was asked to, or by itself with exit code 0."""
+    FAILED = "failed"
+    RESTARTING = "restarting"
+    """It failed, or was asked to, and is about to be started again."""
+    LOST = "lost"
+    """Its supervisor is gone without a report, and so is the component."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing runs any more."""
+        return self in (State.STOPPED, State.FAILED, State.LOST)
+
+
+State = ServiceState
+"""The short name; the long one is what the OpenAPI document calls it."""
 
 
 @dataclass
 class Status:
     """
-    How a component is, by the word of its keeper.
+    How a component is, as its supervisor reports it.
 
-    :ivar state: one of the words above
-    :ivar keeper_start: see `processes.start_of`; `pid_start` likewise
+    :ivar supervisor_start: see `processes.start_of`; `pid_start` likewise
     :ivar pid: of the component, None while there is none
-    :ivar starts: how often it was started
     :ivar restarts: how often it was started again because it had failed
     :ivar exit_code: of its last end; the number of a signal is negative
     :ivar started_at: seconds since 1970 of its last start, `ended_at` of its last end
-    :ivar stdout_at: how long its log was at its last start, `stderr_at` likewise
     """
 
-    keeper: int
-    keeper_start: str
-    state: str = UP
+    supervisor: int
+    supervisor_start: str
+    state: State = State.STARTING
     pid: int | None = None
     pid_start: str | None = None
-    starts: int = 0
     restarts: int = 0
     exit_code: int | None = None
     message: str | None = None
     started_at: float | None = None
     ended_at: float | None = None
-    stdout_at: int = 0
-    stderr_at: int = 0
 
     def write(self, folder: str) -> bool:
         """
@@ -87,51 +115,45 @@ def _put(path: str, flags: int, content: bytes) -> None:
         os.close(descriptor)
 
 
-TEXTS = ("keeper_start", "state")
-TEXTS_OR_NONE = ("pid_start", "message")
-NUMBERS = ("keeper", "starts", "restarts")
-SIZES = ("stdout_at", "stderr_at")
-MOMENTS = ("started_at", "ended_at")
 LARGEST_NUMBER = 2**31 - 1
-LARGEST_SIZE = 2**53
 LATEST = 32503680000.0  # the year 3000
 LONGEST = 16 * 1024
 LARGEST_FILE = 256 * 1024
 
 
 def read(folder: Path) -> Status | None:
-    """Return what the keeper of a folder has told last, None while it has told nothing."""
+    """Return the last report in a folder, None while there is none."""
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
         with (folder / NAME).open("rb") as file:
-            said = json.loads(file.read(LARGEST_FILE))
+            found = json.loads(file.read(LARGEST_FILE))
         known = {field.name for field in fields(Status)}
-        status = Status(**{name: value for name, value in said.items() if name in known})
+        found = {name: value for name, value in found.items() if name in known}
+        status = Status(**{**found, "state": State(found.get("state"))})
         return status if _is_one(status) else None
     return None
 
 
 def _is_one(status: Status) -> bool:
     """Return whether each value is of its type and in its range: the component can write the file too."""
-    said = asdict(status)
+    code = status.exit_code
     return (
-        all(_is_text(said[name]) for name in TEXTS)
-        and all(said[name] is None or _is_text(said[name]) for name in TEXTS_OR_NONE)
-        and all(_is_number(said[name], LARGEST_NUMBER) for name in NUMBERS)
-        and all(_is_number(said[name], LARGEST_SIZE) for name in SIZES)
-        and (status.pid is None or _is_number(status.pid, LARGEST_NUMBER))
-        and all(said[name] is None or _is_moment(said[name]) for name in MOMENTS)
-        and (status.exit_code is None or (type(status.exit_code) is int and -64 <= status.exit_code <= 255))
-        and status.state in (UP, WAITING, STOPPING, STOPPED, FAILED)
+        _is_text(status.supervisor_start)
+        and all(text is None or _is_text(text) for text in (status.pid_start, status.message))
+        and all(_is_number(number) for number in (status.supervisor, status.restarts))
+        and (status.pid is None or _is_number(status.pid))
+        and all(moment is None or _is_moment(moment) for moment in (status.started_at, status.ended_at))
+        and (code is None or (type(code) is int and -64 <= code <= 255))
+        and status.state is not State.LOST
     )
 
 
-def _is_text(value: object) -> bool:
+def _is_text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= LONGEST
 
 
-def _is_number(value: object, largest: int) -> bool:
-    return isinstance(value, int) and type(value) is int and 0 <= value <= largest
+def _is_number(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= LARGEST_NUMBER
 
 
-def _is_moment(value: object) -> bool:
-    return isinstance(value, (int, float)) and type(value) is not bool and 0 <= value <= LATEST
+def _is_moment(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value <= LATEST

@@ -9,34 +9,93 @@ from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import Boolean, Column, Index, Integer, Table, and_, delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from airflow_rest_api.errors import UnknownService
-from airflow_rest_api.services.model import Restart, Service, State, Wish
-from airflow_rest_api.services.tables import SERVICE
+from airflow_rest_api.services.model import DesiredState, Restart, Service
+from airflow_rest_api.services.status import State
 from airflow_rest_api.storage.damaged import Row, json_object, moment_of, texts, truth
-from airflow_rest_api.storage.schema import LONGEST_NAME, storable
+from airflow_rest_api.storage.schema import (
+    LONGEST_NAME,
+    TABLE_OPTIONS,
+    Utc,
+    ascii_text,
+    long_text,
+    metadata,
+    name_text,
+    storable,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from airflow_rest_api.storage.database import Database
 
+SERVICE = Table(
+    "rest_api_service",
+    metadata,
+    Column("id", ascii_text(32), primary_key=True),
+    Column("kind", ascii_text(32), nullable=False),
+    Column("command", name_text(255), nullable=False),
+    Column("argv", long_text(), nullable=False),  # JSON, secrets masked
+    Column("secret", Boolean, nullable=False),
+    Column("user", name_text(), nullable=False),
+    Column("host", name_text(255), nullable=False),
+    Column("place", ascii_text(64), nullable=False),
+    Column("hostname", name_text(), nullable=False),
+    Column("folder", long_text(), nullable=False),
+    Column("logs", long_text(), nullable=False),
+    Column("stdout", name_text(255), nullable=False),
+    Column("stderr", name_text(255), nullable=False),
+    Column("pid_file", name_text(255)),
+    Column("created_at", Utc, nullable=False),
+    Column("identity", ascii_text(64)),
+    Column("claim", ascii_text(64)),
+    Column("ready", long_text(), nullable=False),  # JSON
+    Column("state", ascii_text(16), nullable=False),
+    Column("wish", ascii_text(16), key="desired"),
+    Column("wished_by", name_text(), key="desired_by"),
+    Column("pid", Integer),
+    Column("pid_start", ascii_text(64)),
+    Column("keeper", Integer, key="supervisor"),
+    Column("keeper_start", ascii_text(64), key="supervisor_start"),
+    Column("restart", ascii_text(16), nullable=False),
+    Column("restarts", Integer, nullable=False),
+    Column("exit_code", Integer),
+    Column("message", long_text()),
+    Column("started_at", Utc),
+    Column("ended_at", Utc),
+    Column("seen_at", Utc),
+    Column("operation", ascii_text(32)),
+    Column("version", Integer, nullable=False),
+    **TABLE_OPTIONS,
+)
+"""
+One row for each component that was started and is not forgotten; its columns are its fields.
+
+Where a column has a key of its own, it bears the name that its field had once.
+"""
+
+# Of rows without a claim there may be any number: NULL is like no other NULL.
+Index(f"{SERVICE.name}_claim", SERVICE.c.claim, unique=True)
+Index(f"{SERVICE.name}_host", SERVICE.c.host, SERVICE.c.state)
+
+
 LIVE = tuple(state.value for state in State if not state.ended)
 ENDED = tuple(state.value for state in State if state.ended)
-LIMITS = {"user": LONGEST_NAME, "wished_by": LONGEST_NAME, "hostname": LONGEST_NAME, "host": 255}
+LIMITS = {"user": LONGEST_NAME, "desired_by": LONGEST_NAME, "hostname": LONGEST_NAME, "host": 255}
 JSON = {"argv", "ready"}
 TEXTS = (
     *("id", "kind", "command", "user", "host", "place"),
     *("hostname", "folder", "logs", "stdout", "stderr"),
 )
 TEXTS_OR_NONE = (
-    *("identity", "claim", "pid_file", "wished_by", "pid_start"),
-    *("keeper_start", "message", "operation"),
+    *("identity", "claim", "pid_file", "desired_by", "pid_start"),
+    *("supervisor_start", "message", "operation"),
 )
 NOTHING: list[str] = []
-NO_SIGN: dict[str, Any] = {}
+NO_PROBE: dict[str, Any] = {}
 
 
 class Taken(Exception):
@@ -64,7 +123,7 @@ class ServiceStore:
             await self._database.run(lambda connection: connection.execute(SERVICE.insert().values(row)))
         except IntegrityError:
             if await self._select(SERVICE.c.id == service.id):
-                return  # It was this very row: the database's word that it is there had got lost.
+                return  # It was this very row: the answer of the database had got lost.
             raise Taken(await self._holder(service.claim)) from None
 
     async def get(self, identifier: str) -> Service:
@@ -79,10 +138,10 @@ class ServiceStore:
         return await self._select()
 
     async def due(self, host: str, since: datetime) -> list[Service]:
-        """Return the services of a host that live, or got lost lately, or of which something is wanted."""
+        """Return the services of a host that live, were lost recently, or are to be changed."""
         lost = and_(SERVICE.c.state == State.LOST.value, SERVICE.c.ended_at >= since)
         return await self._select(
-            SERVICE.c.host == host, or_(SERVICE.c.state.in_(LIVE), SERVICE.c.wish.is_not(None), lost)
+            SERVICE.c.host == host, or_(SERVICE.c.state.in_(LIVE), SERVICE.c.desired.is_not(None), lost)
         )
 
     async def change(self, service: Service, **values: Any) -> Service | None:
@@ -116,7 +175,7 @@ class ServiceStore:
         return found[0]
 
     async def seen(self, host: str, place: str, now: datetime, before: datetime) -> None:
-        """Note that somebody looks after the living services of a place, where that was noted long ago."""
+        """Note that the living services of a place are looked after, where that was noted long ago."""
         chosen = (
             update(SERVICE)
             .where(
@@ -147,7 +206,7 @@ class ServiceStore:
         chosen = select(SERVICE).where(*conditions).order_by(SERVICE.c.id.desc())
 
         def read(connection: Connection) -> list[Mapping[str, Any]]:
-            return [dict(row) for row in connection.execute(chosen).mappings()]
+            return [dict(zip(SERVICE.c.keys(), row, strict=True)) for row in connection.execute(chosen)]
 
         return [_from_row(row) for row in await self._database.run(read)]
 
@@ -167,15 +226,15 @@ def _from_row(row: Mapping[str, Any]) -> Service:
     values: dict[str, Any] = {
         **{name: columns.text(name) for name in TEXTS},
         **{name: columns.text_or_none(name) for name in TEXTS_OR_NONE},
-        **{name: columns.number_or_none(name) for name in ("pid", "keeper", "exit_code")},
+        **{name: columns.number_or_none(name) for name in ("pid", "supervisor", "exit_code")},
         **{name: columns.number(name) for name in ("restarts", "version")},
         **{name: columns.moment(name) for name in ("started_at", "ended_at", "seen_at")},
         "created_at": columns.moment("created_at") or moment_of(str(row["id"])),
         "argv": tuple(columns.take("argv", lambda value: texts(json.loads(value)), NOTHING)),
-        "ready": columns.take("ready", json_object, NO_SIGN),
+        "ready": columns.take("ready", json_object, NO_PROBE),
         "secret": columns.take("secret", truth, True),
         "state": columns.take("state", State, State.LOST),
-        "wish": columns.take("wish", lambda value: Wish(value) if value else None, None),
+        "desired": columns.take("desired", lambda value: DesiredState(value) if value else None, None),
         "restart": columns.take("restart", Restart, Restart.NEVER),
     }
     if (warning := columns.warning("component")) is not None:

@@ -1,9 +1,9 @@
 """
-A keeper: the small process that starts one component, waits for its end, and may start it again.
+A supervisor: the small process that starts one component, waits for its end, and may start it again.
 
-It belongs to nobody: neither the end of the API server nor that of the engine ends it. It obeys signals and
-tells how the component is in a file. TERM: stop the component; USR2: kill it; USR1: stop and start it again.
-The standard library only, and as little of that as possible: it stays for as long as its component.
+Neither the end of the API server nor that of the engine ends it. It obeys signals and reports in a file how
+the component is. TERM: stop the component; USR2: kill it; USR1: stop and start it again.
+The standard library only, and as little of that as possible: it lives for as long as its component.
 """
 
 from __future__ import annotations
@@ -15,44 +15,88 @@ import os
 import signal
 import sys
 import time
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from airflow_rest_api.services import processes, status
-from airflow_rest_api.services.status import Status
+from airflow_rest_api import processes
+from airflow_rest_api.services import readiness
+from airflow_rest_api.services.status import State, Status
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 
 STOP, KILL, RESTART = signal.SIGTERM, signal.SIGUSR2, signal.SIGUSR1
 OBEYED = frozenset({STOP, KILL, RESTART, signal.SIGCHLD, signal.SIGHUP, signal.SIGINT})
-"""The signals that wait until they are asked for; whoever starts a keeper blocks them before it begins."""
+"""The signals that wait until they are asked for: they are blocked before a supervisor begins."""
 
 LEFTOVERS = 5.0
 """Seconds that a component's own processes have, after its end, to end too."""
+PROBE_EVERY = 0.25
+"""Seconds between two looks at whether the component is ready."""
+SETTLED = 60.0
+"""Seconds of life after which a component is taken to be running, even if it does not show it."""
 LONGEST_NAP = 3600.0
 
 FULL = "There is no room left on the disk of its folder."
 
 
-class Keeper:
+@dataclass(frozen=True)
+class Order:
     """
-    Looks after one component.
+    A component to be started: as JSON for the engine's child, and from there for its supervisor.
 
-    Its order: `words`, the command; `folder` for the status file; `letter`, a descriptor with the command
-    line, if it is secret; `pid_file`, if there is to be one; `again`, whether to start it again after a
-    failure; `grace`, seconds between TERM and KILL; `pauses`: seconds before the first start after a failure,
-    seconds before any of them at most, and seconds of life after which a failure counts as the first.
+    :ivar title: the component in the client's words
+    :ivar folder: its private folder, made by the child
+    :ivar stdout: name of a file in the log folder `logs`, `stderr` another or the same
+    :ivar user: the Airflow user who starts it, None for the user of the operating system
+    :ivar argv: of Airflow, or None with `code` for the interpreter
+    :ivar shown: `argv` without its secrets, None where it has none
+    :ivar pid_file: name of a file in AIRFLOW_HOME, or None; for the supervisor, its path
+    :ivar restart: whether to start it again after a failure
+    :ivar pauses: seconds before the first start after a failure, seconds before any of them at most, and
+        seconds of life after which a failure counts as the first
+    :ivar grace: seconds between TERM and KILL
+    :ivar wait: seconds to wait at most until it is ready or has failed
+    :ivar ready: see `readiness.Probe`
+    :ivar program: what the supervisor runs, and its arguments
+    :ivar message: the descriptor from which the component reads `argv`, if it is one of Airflow's
     """
 
-    def __init__(self, order: dict[str, Any]) -> None:
+    kind: str
+    folder: str
+    home: str
+    logs: str
+    stdout: str
+    stderr: str
+    title: str
+    user: str | None = None
+    argv: list[str] | None = None
+    code: str | None = None
+    shown: list[str] | None = None
+    pid_file: str | None = None
+    restart: bool = False
+    pauses: tuple[float, float, float] = (1, 60, 60)
+    grace: float = 60
+    wait: float = 20
+    ready: dict[str, Any] = field(default_factory=dict)
+    program: list[str] = field(default_factory=list)
+    message: int | None = None
+
+
+class Supervisor:
+    """Looks after one component."""
+
+    def __init__(self, order: Order) -> None:
         self._order = order
-        self._status = Status(keeper=os.getpid(), keeper_start=processes.start_of(os.getpid()) or "")
+        self._status = Status(os.getpid(), processes.start_of(os.getpid()) or "")
         self._libc = ctypes.CDLL(None)
         self._wanted: int | None = None
         self._failures = 0
         self._kill_at: float | None = None
         self._start_at: float | None = None
+        self._probe_at: float | None = None
         self._started = 0.0
+        self._logs: tuple[tuple[str, int], ...] = ()
         self._pid_file: tuple[int, int] | None = None
 
     def run(self) -> None:
@@ -60,12 +104,14 @@ class Keeper:
         # What the component started and left behind becomes ours, so that all of it can be found.
         self._libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
         self._start()
-        while self._status.state not in status.ENDED:
-            heard = self._nap()
-            if heard in (STOP, KILL, RESTART, signal.SIGINT):
-                self._obey(RESTART if heard == RESTART else STOP, at_once=heard == KILL)
-            self._bury()
+        while not self._status.state.ended:
+            number = self._nap()
+            if number in (STOP, KILL, RESTART, signal.SIGINT):
+                self._obey(RESTART if number == RESTART else STOP, at_once=number == KILL)
+            self._reap()
             now = time.monotonic()
+            if self._probe_at is not None and now >= self._probe_at:
+                self._probe(now)
             if self._kill_at is not None and now >= self._kill_at:
                 self._kill_at = None
                 self._end_family(signal.SIGKILL, 0)
@@ -74,10 +120,11 @@ class Keeper:
 
     def _nap(self) -> int | None:
         """Wait for a signal, or until there is something to do; return the signal."""
-        times = [moment for moment in (self._kill_at, self._start_at) if moment is not None]
-        seconds = min([max(0.0, moment - time.monotonic()) for moment in times], default=LONGEST_NAP)
-        heard = signal.sigtimedwait(OBEYED, seconds)
-        return None if heard is None else heard.si_signo
+        times = (self._kill_at, self._start_at, self._probe_at)
+        now = time.monotonic()
+        seconds = min([max(0.0, at - now) for at in times if at is not None], default=LONGEST_NAP)
+        found = signal.sigtimedwait(OBEYED, seconds)
+        return None if found is None else found.si_signo
 
     def _obey(self, order: int, *, at_once: bool) -> None:
         if self._wanted != STOP:
@@ -86,54 +133,70 @@ class Keeper:
             if order == RESTART:
                 self._start_at = time.monotonic()
             else:
-                self._end(status.STOPPED, None)
+                self._end(State.STOPPED, None)
             return
         now = time.monotonic()
         if at_once:
             self._kill_at = now
         elif self._kill_at is None:
-            self._kill_at = now + float(self._order["grace"])
+            self._kill_at = now + self._order.grace
             # To the component alone: it knows best in which order its own processes have to go.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._status.pid, signal.SIGTERM)
-        self._tell(status.STOPPING)
+        self._probe_at = None
+        self._report(State.RESTARTING if self._wanted == RESTART else State.STOPPING)
 
     def _start(self) -> None:
         self._start_at = self._kill_at = self._wanted = None
-        letter = self._order.get("letter")
-        if letter is not None:
-            os.lseek(letter, 0, os.SEEK_SET)
-        now, sizes = self._status, (os.fstat(1).st_size, os.fstat(2).st_size)
+        if self._order.message is not None:
+            os.lseek(self._order.message, 0, os.SEEK_SET)
+        now = self._status
+        # By their descriptors: what a log rotation has moved is still the component's.
+        self._logs = tuple((f"/proc/self/fd/{number}", os.fstat(number).st_size) for number in (1, 2))
         pid = os.fork()
         if pid == 0:
             self._become_component()
         self._started = time.monotonic()
-        now.stdout_at, now.stderr_at = sizes
         now.pid, now.pid_start = pid, processes.start_of(pid)
-        now.starts += 1
         now.started_at, now.ended_at, now.message = time.time(), None, None
         self._write_pid_file(str(pid))
-        self._tell(status.UP)
+        seconds = PROBE_EVERY if readiness.is_visible(self._order.ready) else SETTLED
+        self._probe_at = self._started + seconds
+        self._report(State.STARTING)
+
+    def _probe(self, now: float) -> None:
+        """Look whether the component is ready."""
+        status = self._status
+        self._probe_at = now + PROBE_EVERY
+        if status.pid is None:
+            self._probe_at = None
+        elif now - self._started >= SETTLED or self._shows_ready(status.pid):
+            self._probe_at = None
+            self._report(State.RUNNING)
+
+    def _shows_ready(self, pid: int) -> bool:
+        # The component goes on whatever is wrong with the look at it.
+        with contextlib.suppress(Exception):
+            return readiness.shows(self._order.ready, pid, self._status.started_at or 0.0, self._logs)
+        return False
 
     def _become_component(self) -> NoReturn:
         try:
             os.setsid()
-            keeper = self._status.keeper
-            # Should the keeper be killed, its component is asked to end.
+            # Should the supervisor be killed, its component is asked to end.
             self._libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != keeper:
+            if os.getppid() != self._status.supervisor:
                 os._exit(0)
             for number in (signal.SIGPIPE, signal.SIGXFSZ):
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            words = self._order["words"]
-            os.execv(words[0], words)
+            os.execv(self._order.program[0], self._order.program)
         except BaseException as error:
-            self._say(f"the component could not be started: {error}")
+            self._log(f"the component could not be started: {error}")
         finally:
             os._exit(127)
 
-    def _bury(self) -> None:
+    def _reap(self) -> None:
         """Take note of what has ended: the component, or what it has left behind."""
         while True:
             try:
@@ -148,37 +211,37 @@ class Keeper:
     def _has_ended(self, code: int) -> None:
         now = self._status
         lived = time.monotonic() - self._started
-        now.pid = now.pid_start = self._kill_at = None
+        now.pid = now.pid_start = self._kill_at = self._probe_at = None
         now.exit_code, now.ended_at = code, time.time()
         self._end_family(signal.SIGTERM, LEFTOVERS)
         how = _ended_how(code)
         if self._wanted == STOP:
-            self._end(status.STOPPED, how if code else None)
+            self._end(State.STOPPED, how if code else None)
         elif self._wanted == RESTART:
             self._start()
         elif code == 0:
-            self._end(status.STOPPED, how)
-        elif self._order["again"]:
-            first, most, enough = self._order["pauses"]
+            self._end(State.STOPPED, how)
+        elif self._order.restart:
+            first, most, enough = self._order.pauses
             self._failures = 0 if lived >= enough else self._failures
             pause = min(most, first * 2 ** min(self._failures, 30))
             self._failures += 1
             now.restarts += 1
             now.message = f"{how} It is started again after {pause:g} s."
-            self._say(now.message)
+            self._log(now.message)
             self._start_at = time.monotonic() + pause
             self._remove_pid_file()
-            self._tell(status.WAITING)
+            self._report(State.RESTARTING)
         else:
-            self._end(status.FAILED, how)
+            self._end(State.FAILED, how)
 
-    def _end(self, state: str, message: str | None) -> None:
+    def _end(self, state: State, message: str | None) -> None:
         self._start_at = None
         self._status.message = message
         if message:
-            self._say(message)
+            self._log(message)
         self._remove_pid_file()
-        self._tell(state)
+        self._report(state)
 
     def _end_family(self, number: int, grace: float) -> None:
         """End everything that is left, with a signal first, and after `grace` seconds with KILL."""
@@ -193,7 +256,7 @@ class Keeper:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, number)
             if number == signal.SIGKILL and self._status.pid is not None:
-                return  # The component is among them; it is buried like any other.
+                return  # The component is among them; it is reaped like any other.
             signal.sigtimedwait({signal.SIGCHLD}, 0.05)
             with contextlib.suppress(ChildProcessError):
                 while os.waitpid(-1, os.WNOHANG)[0]:
@@ -201,20 +264,20 @@ class Keeper:
             if number == signal.SIGTERM:
                 number = 0  # Asked once; from here it is only looked whether they are there.
 
-    def _tell(self, state: str) -> None:
+    def _report(self, state: State) -> None:
         self._status.state = state
         # With a full disk, the component goes on all the same.
         with contextlib.suppress(OSError):
-            if not self._status.write(self._order["folder"]) and state == status.FAILED:
+            if not self._status.write(self._order.folder) and state is State.FAILED:
                 self._status.message = f"{self._status.message} {FULL}"
-                self._status.write(self._order["folder"])
+                self._status.write(self._order.folder)
 
-    def _say(self, text: str) -> None:
+    def _log(self, text: str) -> None:
         with contextlib.suppress(OSError):
             os.write(2, f"[{time.strftime('%Y-%m-%dT%H:%M:%S%z')}] airflow-rest-api: {text}\n".encode())
 
     def _write_pid_file(self, text: str) -> None:
-        path = self._order.get("pid_file")
+        path = self._order.pid_file
         if not path:
             return
         # A new file in the place of what is there: nothing that was there is written to, wherever it leads.
@@ -233,8 +296,8 @@ class Keeper:
             os.unlink(new)
 
     def _remove_pid_file(self) -> None:
-        path = self._order.get("pid_file")
-        # What somebody else has put there since is theirs.
+        path = self._order.pid_file
+        # What is there since then is not ours.
         if path and self._pid_file is not None and _inode(path) == self._pid_file:
             with contextlib.suppress(OSError):
                 os.unlink(path)
@@ -258,19 +321,19 @@ def _ended_how(code: int) -> str:
     return f"The component was ended by signal {name}."
 
 
-def main(letter: int, *_shown: str) -> NoReturn:
+def main(message: int, *_shown: str) -> NoReturn:
     """
-    Be a keeper until the component has ended.
+    Supervise a component until it has ended.
 
-    :param letter: the descriptor from which the order is read, a JSON object: no list of processes shows it
+    :param message: the descriptor from which the order is read, as JSON: no list of processes shows it
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, OBEYED)
-    with os.fdopen(letter) as file:
-        order = json.load(file)
-    if order.get("letter") is not None:
-        os.set_inheritable(order["letter"], True)
+    with os.fdopen(message) as file:
+        order = Order(**json.load(file))
+    if order.message is not None:
+        os.set_inheritable(order.message, True)
     try:
-        Keeper(order).run()
+        Supervisor(order).run()
     finally:
         sys.stderr.flush()
         os._exit(0)

@@ -27,7 +27,7 @@ ATTEMPTS = 6
 FIRST_PAUSE = 0.05
 """Seconds before the second attempt; each further pause is twice as long."""
 PATIENCE = 20.0
-"""Seconds after which a caller is told that the database is away: a lost network answers nothing at all."""
+"""Seconds after which the database counts as away: a lost network answers nothing at all."""
 
 
 class Database:
@@ -71,7 +71,7 @@ class Database:
             await asyncio.wait({future}, timeout=self._patience)
         finally:
             if not future.done():
-                # What has not begun is not done any more; the end of what has is nobody's business, but must
+                # What has not begun is not done any more; the end of what has does not matter, but must
                 # not be logged as forgotten.
                 future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
                 future.cancel()
@@ -143,6 +143,6 @@ def _stale(error: BaseException, attempt: int) -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return what the driver said: no statement, no values; drivers do not print passwords."""
+    """Return the words of the driver: no statement, no values; drivers do not print passwords."""
     words = str(getattr(error, "orig", None) or error).strip()
     return words.splitlines()[0][:300] if words else type(error).__name__

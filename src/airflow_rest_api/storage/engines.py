@@ -70,7 +70,7 @@ def _is_sqlite(url: URL) -> bool:
 def _write_ahead(connection: Any, record: object) -> None:
     # Readers do not wait for the writer then; as Airflow sets it for its own.
     cursor = connection.cursor()
-    # SQLite waits for nobody here: who is kept from it finds the database as others make it, now or soon.
+    # SQLite does not wait here: another connection sets the same, now or soon.
     with suppress(sqlite3.OperationalError):
         cursor.execute("PRAGMA journal_mode=WAL")
     cursor.close()

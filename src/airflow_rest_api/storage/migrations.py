@@ -1,44 +1,46 @@
-"""From no tables, or those of an older version, to the tables of this one."""
+"""
+Make our tables, and bring those of an older version up to date.
+
+The tables are declared once, beside the code that reads them; what is missing of them in the database is
+added. That may be repeated after an interruption (MySQL commits every DDL statement), and older API servers
+may go on meanwhile: so a new column is nullable, and nothing is renamed.
+"""
 
 from __future__ import annotations
 
+import importlib
 import logging
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from sqlalchemy import Column, Integer, Table, inspect, select, text
 
 from airflow_rest_api.storage.schema import TABLE_OPTIONS, Utc, metadata
-from airflow_rest_api.storage.steps import Steps
-from airflow_rest_api.storage.versions import (
-    v1_operations,
-    v2_services,
-    v3_dag_files,
-    v4_legacy_usage,
-    v5_deployed_dags,
-)
 
 if TYPE_CHECKING:
+    from sqlalchemy import MetaData
     from sqlalchemy.engine import Connection, Engine
 
 log = logging.getLogger(__name__)
 
-MIGRATIONS: dict[int, Callable[[Steps], None]] = {
-    1: v1_operations.upgrade,
-    2: v2_services.upgrade,
-    3: v3_dag_files.upgrade,
-    4: v4_legacy_usage.upgrade,
-    5: v5_deployed_dags.upgrade,
-}
-"""
-What leads from each version to the next, by its number; in the order of the numbers.
+SCHEMA = 6
+"""The version of the tables, to be raised with every change of a declaration: one that has it is ready."""
 
-A migration may run again after it was interrupted (MySQL commits every DDL statement), and while API servers
-of the version before it still run: it only adds. What has been released is never changed.
-"""
+DECLARED_IN = (
+    "airflow_rest_api.operations.tables",
+    "airflow_rest_api.services.store",
+    "airflow_rest_api.dag_files.history_tables",
+    "airflow_rest_api.legacy.usage_store",
+)
+"""The modules that declare tables, loaded at the first use."""
+
+REMADE = frozenset({"rest_api_output"})
+"""Tables that are made anew where their primary key has changed: what commands printed is lost then."""
 
 VERSIONS = Table(
     "rest_api_schema",
@@ -52,30 +54,36 @@ LOCK = "airflow_rest_api_schema"
 LOCK_SECONDS = 300
 
 
-def migrate(engine: Engine, migrations: dict[int, Callable[[Steps], None]] | None = None) -> None:
+def migrate(engine: Engine, tables: MetaData | None = None) -> None:
     """
     Make the tables, or bring them up to date; safe when several processes do so at the same time.
 
-    :param migrations: in place of all of them
+    :param tables: in place of all of ours
     :raises sqlalchemy.exc.SQLAlchemyError: what the database said
     """
-    wanted = MIGRATIONS if migrations is None else migrations
+    wanted = all_tables() if tables is None else tables
     with engine.connect() as connection, connection.begin():
         done = applied(connection)
-    if newer := sorted(done - set(MIGRATIONS)):
-        log.warning("The tables of the REST API plugin are those of a newer version (%s)", newer[-1])
-    if done.issuperset(wanted):
+    if (newest := max(done, default=0)) > SCHEMA:
+        log.warning("The tables of the REST API plugin are those of a newer version (%s)", newest)
+    if newest >= SCHEMA:
         return
     with engine.connect() as connection, _locked(connection):
-        done = applied(connection)
-        if not inspect(connection).has_table(VERSIONS.name):
-            VERSIONS.create(connection)
-        for version in sorted(set(wanted) - done):
-            log.info("The tables of the REST API plugin are brought to version %s", version)
-            wanted[version](Steps(connection))
-            connection.execute(
-                VERSIONS.insert().values(version=version, applied_at=datetime.now(timezone.utc))
-            )
+        VERSIONS.create(connection, checkfirst=True)
+        if max(applied(connection), default=0) >= SCHEMA:
+            return  # Another process was faster.
+        log.info("The tables of the REST API plugin are brought to version %s", SCHEMA)
+        for table in wanted.sorted_tables:
+            _complete(connection, table)
+        connection.execute(VERSIONS.delete())
+        connection.execute(VERSIONS.insert().values(version=SCHEMA, applied_at=datetime.now(timezone.utc)))
+
+
+def all_tables() -> MetaData:
+    """Return the declarations of all our tables."""
+    for module in DECLARED_IN:
+        importlib.import_module(module)
+    return metadata
 
 
 def applied(connection: Connection) -> set[int]:
@@ -83,6 +91,24 @@ def applied(connection: Connection) -> set[int]:
     if not inspect(connection).has_table(VERSIONS.name):
         return set()
     return set(connection.execute(select(VERSIONS.c.version)).scalars())
+
+
+def _complete(connection: Connection, table: Table) -> None:
+    """Add what is missing of a table: itself, columns, indexes."""
+    if table.name in REMADE and inspect(connection).has_table(table.name):
+        key = inspect(connection).get_pk_constraint(table.name)["constrained_columns"]
+        if key != [column.name for column in table.primary_key]:
+            table.drop(connection)
+    table.create(connection, checkfirst=True)
+    there = {column["name"] for column in inspect(connection).get_columns(table.name)}
+    for column in table.columns:
+        if column.name not in there:
+            operations = Operations(MigrationContext.configure(connection))
+            operations.add_column(table.name, Column(column.name, column.type, nullable=column.nullable))
+    there = {str(index["name"]) for index in inspect(connection).get_indexes(table.name)}
+    for index in sorted(table.indexes, key=lambda index: str(index.name)):
+        if index.name not in there:
+            index.create(connection)
 
 
 @contextmanager

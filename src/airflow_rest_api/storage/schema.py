@@ -1,8 +1,4 @@
-"""
-What all our tables share: their metadata and the types of their columns.
-
-Migrations use these types as well, so that a type never changes: a new meaning is a new type.
-"""
+"""What all our tables share: their metadata and the types of their columns."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.uninstall.leftover import Leftover
+from airflow_rest_api.uninstall.leftovers import Leftover
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -46,7 +46,7 @@ def main(options: Namespace) -> int:
 
     from airflow_rest_api.errors import ApiError
     from airflow_rest_api.settings import BadSetting, Settings
-    from airflow_rest_api.uninstall.rows import NewerTables
+    from airflow_rest_api.uninstall.leftovers import NewerTables
 
     try:
         settings = Settings.load()
@@ -82,10 +82,10 @@ def main(options: Namespace) -> int:
 
 def engines(settings: Settings) -> tuple[Engine, Engine]:
     """Return the engine of the database with our tables, and that of Airflow's."""
-    from airflow_rest_api.airflow import metadata
+    from airflow_rest_api.airflow import installation
     from airflow_rest_api.storage.engines import own_engine
 
-    airflows = metadata.engine()
+    airflows = installation.database_engine()
     return (own_engine(settings.operations_database) if settings.operations_database else airflows), airflows
 
 
@@ -98,14 +98,14 @@ def leftovers(ours: Engine, airflows: Engine) -> list[Leftover]:
     from airflow_rest_api.airflow.installation import configuration_file, places
     from airflow_rest_api.dag_files.bundles import bundles
     from airflow_rest_api.settings import SECTION
-    from airflow_rest_api.uninstall import files, rows
+    from airflow_rest_api.uninstall.leftovers import folders, in_airflows, in_our_database, section
 
     roots = [bundle.root for bundle in bundles() if bundle.writable and bundle.root is not None]
     return [
-        *rows.in_airflows(airflows),
-        *files.folders(places(), roots),
-        *rows.in_our_database(ours),
-        *files.section(Path(configuration_file()), SECTION),
+        *in_airflows(airflows),
+        *folders(places(), roots),
+        *in_our_database(ours),
+        *section(Path(configuration_file()), SECTION),
     ]
 
 
@@ -122,7 +122,7 @@ def remove(steps: Iterable[Leftover], say: Callable[[str], None] = print) -> int
 
 
 def _running(engine: Engine) -> str:
-    from airflow_rest_api.uninstall.running import running
+    from airflow_rest_api.uninstall.leftovers import running
 
     return "; ".join(running(engine, print))
 

@@ -1,19 +1,147 @@
-"""The page itself: a frame that the modules fill; it holds nothing of Airflow's but versions and a name."""
+"""The page: a frame that its modules fill, their files, and the way to Airflow's login and back."""
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
+import posixpath
+import re
 from collections.abc import Mapping
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.datastructures import Headers
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from airflow_rest_api.web.assets import FIRST_VIEW, STYLE
+from airflow_rest_api.asgi import MOUNT, root_path
+from airflow_rest_api.security.sites import cookie
 
 if TYPE_CHECKING:
-    from airflow_rest_api.web.assets import Assets
+    from starlette.types import Scope
+
+
+FOLDER = Path(__file__).parent / "static"
+
+# By the end of the name, what is served; nothing else in the folder is.
+MEDIA_TYPES: Mapping[str, str] = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+STYLE = "style.css"
+"""All style sheets of the page in one, in the order of their names: one request in place of many."""
+
+MAIN, FIRST_VIEW = "main.js", "commands"
+
+_IMPORT = re.compile(rb'^(?:import|export) [^"]*"(\.[^"]+)";$', re.MULTILINE)
+_IMPORT_LATER = re.compile(rb'\bimport\("(\.[^"]+)"\)')
+
+FOREVER = "private, max-age=31536000, immutable"
+"""For an address that holds the version: what is there never changes."""
+
+ASK_AGAIN = "no-cache"
+"""For an address that stays the same: the browser asks whether its copy is still good."""
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One file. `etag`: of its content, with the quotes."""
+
+    name: str
+    content: bytes
+    media_type: str
+    etag: str
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The content as gzip, packed once: that takes too long for an event loop."""
+        return gzip.compress(self.content, mtime=0)
+
+
+@dataclass(frozen=True)
+class Assets:
+    """
+    All files, by their path below the folder.
+
+    :ivar version: of all of them together: part of their address, so that no browser mixes two versions
+    """
+
+    files: Mapping[str, Asset]
+    version: str
+
+    def find(self, path: str) -> tuple[Asset, str] | None:
+        """
+        Return the file at a path and how long a browser may keep it; None where there is none.
+
+        The path is looked up, not opened, so that it leads to nothing but these files.
+
+        :param path: with the version in front or without
+        """
+        first, _, rest = path.partition("/")
+        if first == self.version and rest in self.files:
+            return self.files[rest], FOREVER
+        # Another version: of an API server beside this one, or of a page opened before an upgrade.
+        if _is_version(first) and rest in self.files:
+            return self.files[rest], ASK_AGAIN
+        return (self.files[path], ASK_AGAIN) if path in self.files else None
+
+    def modules(self, view: str, chosen: bool = False) -> list[str]:
+        """
+        Return the paths of the modules that show a view, for the browser to fetch all of them at once.
+
+        :param view: by its name; the first one in place of one that there is not
+        :param chosen: with something chosen in it, which the view may have further modules for
+        """
+        path = f"views/{view}.js"
+        path = path if path in self.files else f"views/{FIRST_VIEW}.js"
+        found: list[str] = []
+        waiting = [MAIN, path, *(self._imported(path, _IMPORT_LATER) if chosen else ())]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found.append(name)
+                waiting += self._imported(name, _IMPORT)
+        return found
+
+    def _imported(self, name: str, how: re.Pattern[bytes]) -> list[str]:
+        folder = posixpath.dirname(name)
+        targets = (target.decode() for target in how.findall(self.files[name].content))
+        return [posixpath.normpath(posixpath.join(folder, target)) for target in targets]
+
+
+@cache
+def load() -> Assets:
+    """Return the files, read once."""
+    return read(FOLDER)
+
+
+def read(folder: Path) -> Assets:
+    """Read the files of a folder."""
+    found = sorted(file for file in folder.rglob("*") if file.suffix in MEDIA_TYPES and file.is_file())
+    contents = {file.relative_to(folder).as_posix(): file.read_bytes() for file in found}
+    # What others have made is for pages of its own.
+    styles = [
+        name for name in contents if name.endswith(".css") and not name.startswith(("vendor/", "docs/"))
+    ]
+    contents[STYLE] = b"\n".join(contents.pop(name) for name in styles)
+    files: dict[str, Asset] = {}
+    whole = hashlib.sha256()
+    for name, content in contents.items():
+        digest = hashlib.sha256(content).hexdigest()
+        whole.update(f"{name} {digest}\n".encode())
+        files[name] = Asset(name, content, MEDIA_TYPES[Path(name).suffix], f'"{digest[:20]}"')
+    return Assets(files, f"v{whole.hexdigest()[:12]}")
+
+
+def _is_version(part: str) -> bool:
+    return len(part) == 13 and part[0] == "v" and part[1:].isalnum()
+
 
 _FOLDER = Path(__file__).parent / "templates"
 
@@ -95,3 +223,63 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+HOP = "rest_api_hop"
+"""A cookie that lives for seconds: the hop below was tried and did not help."""
+
+
+def airflow_path(scope: Scope) -> str:
+    """Return the path under which the browser sees Airflow itself, without a slash at its end."""
+    return root_path(scope).removesuffix(MOUNT)
+
+
+@dataclass(frozen=True)
+class SignIn:
+    """
+    Answers who opens the page and is not known.
+
+    :ivar login: the path of Airflow's login, below Airflow's own; it takes `next`
+    :ivar session_cookie: the name of the cookie of Airflow's session
+    """
+
+    login: str
+    session_cookie: str
+
+    def __call__(self, scope: Scope) -> Response | None:
+        """Return the way to the login for a browser that shows a page; None for any other client."""
+        headers = Headers(scope=scope)
+        if scope["method"] != "GET" or "text/html" not in headers.get("accept", ""):
+            return None
+        here = _address(scope)
+        if self._came_by_a_link(headers):
+            # A link on another site, or perhaps one: the cookie does not count for what other sites' pages
+            # ask for. From this empty page on, it is our own site that asks.
+            answer: Response = HTMLResponse(hop(here), 401, headers=dict(HEADERS))
+            answer.set_cookie(
+                HOP, "1", max_age=10, path=root_path(scope) or "/", httponly=True, samesite="lax"
+            )
+            return answer
+        login = f"{airflow_path(scope)}{self.login}?{urlencode({'next': here})}"
+        return RedirectResponse(login, 307)
+
+    def _came_by_a_link(self, headers: Headers) -> bool:
+        site = headers.get("sec-fetch-site")
+        linked = site in ("cross-site", "same-site") and headers.get("sec-fetch-dest") == "document"
+        # On plain HTTP nothing says where an address comes from that was typed; the hop adds a Referer.
+        typed = site is None and "referer" not in headers
+        return (
+            (linked or typed)
+            and cookie(headers, self.session_cookie) is not None
+            and cookie(headers, HOP) is None
+        )
+
+
+def _address(scope: Scope) -> str:
+    """Return where the request goes, as the path and the query that the browser sees."""
+    root = root_path(scope)
+    path = str(scope["path"])
+    if root and not (path == root or path.startswith(root + "/")):
+        path = root + path
+    query = bytes(scope.get("query_string") or b"").decode("latin-1")
+    return quote(path) + (f"?{query}" if query else "")

@@ -17,7 +17,7 @@ import pytest
 from fastapi import FastAPI, HTTPException, Request
 from starlette.testclient import TestClient
 
-from airflow_rest_api.airflow import accounts, auth, refresh_token
+from airflow_rest_api.airflow import tokens, users
 from airflow_rest_api.legacy.login.app import PREFIX, create_login_app
 from airflow_rest_api.legacy.login.throttle import Throttle
 from airflow_rest_api.security.routes import decision, leaves
@@ -252,18 +252,18 @@ def signed(key: Any = None, algorithm: str = "HS512", without: str = "", **more:
     now = int(time.time())
     made = {
         "sub": "admin",
-        "aud": refresh_token.AUDIENCE,
+        "aud": tokens.AUDIENCE,
         "type": "refresh",
         "jti": "a" * 32,
         "iat": now,
         "nbf": now,
         "exp": now + 86_400,
         "user": {},
-        "credential": refresh_token.fingerprint("admin", "adminpw"),
+        "credential": tokens.fingerprint("admin", "adminpw"),
         **more,
     }
     made.pop(without, None)
-    return jwt.encode(made, refresh_token._key() if key is None else key, algorithm)
+    return jwt.encode(made, tokens._key() if key is None else key, algorithm)
 
 
 def test_the_token_of_these_tests_is_a_good_one():
@@ -503,8 +503,7 @@ def another_manager(
     monkeypatch: pytest.MonkeyPatch, prefix: str = "", mounted: bool = True
 ) -> Iterator[tuple[Any, Other, Any]]:
     manager = Other()
-    monkeypatch.setattr(accounts, "_auth_manager", lambda: manager)
-    monkeypatch.setattr(auth, "_auth_manager", lambda: manager)
+    monkeypatch.setattr(users, "auth_manager", lambda: manager)
     seen: list[dict[str, Any]] = []
     auth_app = FastAPI()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from airflow_rest_api.airflow.child.expressions import matching
+from airflow_rest_api.airflow.expressions import matching
 
 NOTHING = "Nothing to clear."
 
@@ -34,7 +34,7 @@ cleared: list[Cleared] = []
 """What this process has cleared."""
 
 quiet = False
-"""Whether it is left to somebody else to say that nothing was."""
+"""Whether it is left to the caller to say that nothing was."""
 
 
 def as_asked() -> None:

@@ -1,5 +1,5 @@
 """
-`dags test` beside a scheduler: nobody else takes its run, and the run carries the user of the request.
+`dags test` beside a scheduler: no other process takes its run, and the run carries the user of the request.
 
 Airflow's run of a test is state running in the database, where a scheduler takes it and its task instances
 as its own. Here it is failed there from its first moment to its end, which no scheduler takes and which is
@@ -18,10 +18,24 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from airflow.models import dagrun
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.sdk.api.client import TaskInstanceOperations
+from airflow.sdk.definitions import dag as definitions
+from airflow.sdk.definitions.dag import DAG
+from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
+from airflow.utils import net
+from airflow.utils.session import create_session
+from airflow.utils.state import DagRunState, State, TaskInstanceState
+from airflow.utils.types import DagRunTriggeredByType
+from sqlalchemy import and_, event, exists, or_, select, update
+from sqlalchemy.orm.attributes import set_committed_value
+
 from airflow_rest_api.airflow.child.interruption import Interruption
 
-LAST_WORDS = 2.0
-"""Seconds that the task which runs has to end when the test is told to."""
+TASK_ENDS_WITHIN = 2.0
+"""Seconds that the task which runs has to end when the test is asked to end."""
 
 
 @dataclass
@@ -44,10 +58,6 @@ def test_unseen(user: str) -> None:
     :param user: who triggers the run
     :raises SystemExit: this Airflow has another `dags test`
     """
-    from airflow.models import dagrun
-    from airflow.sdk.definitions import dag as definitions
-    from airflow.sdk.definitions.dag import DAG
-    from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 
     for owner, name in (
         (DAG, "test"),
@@ -90,10 +100,6 @@ def test_unseen(user: str) -> None:
 
 def _show_running(run: Run) -> None:
     """Have this process see the run running until it sets how it ended."""
-    from airflow.models.dagrun import DagRun
-    from airflow.utils.state import DagRunState
-    from sqlalchemy import event
-    from sqlalchemy.orm.attributes import set_committed_value
 
     def is_it(row: Any) -> bool:
         return run.id is not None and row.__dict__.get("id") == run.id
@@ -113,17 +119,15 @@ def _show_running(run: Run) -> None:
 
 def _client() -> Any:
     """Return the class of clients that keeps a deferral to itself: a triggerer would run it as well."""
-    from airflow.sdk.api.client import TaskInstanceOperations
-    from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 
-    class Operations(TaskInstanceOperations):
+    class InlineDeferral(TaskInstanceOperations):
         def defer(self, id: Any, msg: Any) -> None:
             """Leave it to Airflow's loop, which runs the trigger itself and then the task's next part."""
 
     class Client(InProcessTestSupervisor._Client):
         @property
         def task_instances(self) -> TaskInstanceOperations:
-            return Operations(self)
+            return InlineDeferral(self)
 
     return Client
 
@@ -131,12 +135,6 @@ def _client() -> Any:
 def _refuse_to_replace_what_runs(dag_id: str, logical_date: Any) -> None:
     """Raise SystemExit where the run of a date is active, or is that of another test at work."""
     from airflow._shared.timezones.timezone import coerce_datetime
-    from airflow.models.dagrun import DagRun
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.session import create_session
-    from airflow.utils.state import DagRunState, TaskInstanceState
-    from airflow.utils.types import DagRunTriggeredByType
-    from sqlalchemy import and_, exists, or_, select
 
     active = DagRun.state.in_((DagRunState.QUEUED, DagRunState.RUNNING))
     tested = and_(
@@ -166,7 +164,6 @@ def _refuse_to_replace_what_runs(dag_id: str, logical_date: Any) -> None:
 
 def _end(run: Run) -> None:
     """Have a run that did not come to its end look like it, and its task instances."""
-    from airflow.utils.session import create_session
 
     if run.id is not None and not run.over:
         with create_session() as session:
@@ -174,10 +171,6 @@ def _end(run: Run) -> None:
 
 
 def _end_rows(run: Run, session: Any) -> None:
-    from airflow.models.dagrun import DagRun
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.state import State, TaskInstanceState
-    from sqlalchemy import select, update
 
     now = datetime.now(timezone.utc)
     begun = [state for state in State.unfinished if state is not None]
@@ -199,10 +192,10 @@ def _end_rows(run: Run, session: Any) -> None:
 
 def _end_on_term(run: Run) -> None:
     """
-    End the run also when the command is told to end.
+    End the run also when the command is asked to end.
 
     A task has a handler of its own for that signal, which asks it to end and lets the test go on: a thread
-    hears of the signal whatever the handler does.
+    gets the signal whatever the handler does.
     """
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -213,7 +206,7 @@ def _end_on_term(run: Run) -> None:
     def listen() -> None:
         while signal.SIGTERM not in os.read(reader, 64):
             pass
-        time.sleep(LAST_WORDS)
+        time.sleep(TASK_ENDS_WITHIN)
         with contextlib.suppress(Exception):
             _end(run)
         os._exit(128 + signal.SIGTERM)
@@ -225,13 +218,6 @@ def _end_on_term(run: Run) -> None:
 
 def _end_what_was_killed(dag_id: str) -> None:
     """End earlier tests of a DAG whose process on this machine is gone: their tasks hold pool slots."""
-    from airflow.models.dagrun import DagRun
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils import net
-    from airflow.utils.session import create_session
-    from airflow.utils.state import DagRunState, TaskInstanceState
-    from airflow.utils.types import DagRunTriggeredByType
-    from sqlalchemy import select
 
     hostname = net.get_hostname()  # type: ignore[no-untyped-call]
     with create_session() as session:
@@ -254,6 +240,5 @@ def _end_what_was_killed(dag_id: str) -> None:
 
 
 def _row(run: Run) -> Any:
-    from airflow.models.dagrun import DagRun
 
     return DagRun.__table__.c.id == run.id

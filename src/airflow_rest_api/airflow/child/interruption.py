@@ -1,5 +1,5 @@
 """
-What `dags test` and `tasks test` do when they are told to end: the task is told, and no other is begun.
+What `dags test` and `tasks test` do when they are asked to end: so is the task, and no other is begun.
 
 Airflow's task runner makes a failed task of an interrupt and goes on (`_run_task_and_map_outcome` of
 `airflow.sdk.execution_time.task_runner`); for TERM it calls the task's `on_kill` and goes on as well.

@@ -10,12 +10,19 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from uuid import UUID
+
+from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun
+from airflow.cli.commands import task_command
+from airflow.sdk.api.datamodels._generated import TaskInstance
+from airflow.sdk.definitions.dag import log
+from airflow.sdk.execution_time import supervisor
+from airflow.utils.session import create_session
+from uuid6 import uuid7
 
 from airflow_rest_api.airflow.child.interruption import Interruption
-
-if TYPE_CHECKING:
-    from uuid import UUID
+from airflow_rest_api.airflow.child.task_test_api import client_of
 
 NEEDED = ("task_test", "_get_ti", "_run_task", "_generate_temporary_run_id")
 """What of `airflow.cli.commands.task_command` is replaced or used here."""
@@ -54,13 +61,12 @@ class Tested:
         return f"<TaskInstance: {what} ti_id={self.id}>"
 
 
-def test_in_memory(user: str) -> None:
+def test_in_memory() -> None:
     """
     Have `tasks test` do so, for the rest of this process.
 
     :raises SystemExit: this Airflow has another `tasks test`
     """
-    from airflow.cli.commands import task_command
 
     command: Any = task_command
     if lacking := [name for name in NEEDED if not hasattr(command, name)]:
@@ -86,15 +92,10 @@ def test_in_memory(user: str) -> None:
 
 def run_task(*, ti: Tested, task: Any, run_triggerer: bool = False) -> Any:
     """
-    Run a task as Airflow's function of that name, without its row; what it says is what that one says.
+    Run a task as Airflow's function of that name, without its row; the log lines are those of that one.
 
     :return: Airflow's result, None where the task could not be run
     """
-    from airflow.sdk.api.datamodels._generated import TaskInstance
-    from airflow.sdk.definitions.dag import log
-    from airflow.sdk.execution_time import supervisor
-
-    from airflow_rest_api.airflow.child.task_test_api import client_of
 
     supervisor.InProcessTestSupervisor._Client = client_of(ti, task)  # type: ignore[assignment, misc]
     instance = TaskInstance(
@@ -126,9 +127,8 @@ def run_task(*, ti: Tested, task: Any, run_triggerer: bool = False) -> Any:
 
 
 def _trigger(tested: Tested, instance: Any, deferral: Any) -> None:
-    """Run the trigger that a task waits for; what it says is for the task's next part."""
+    """Run the trigger that a task waits for; its event is for the task's next part."""
     from airflow.sdk._shared.module_loading import import_string
-    from airflow.sdk.execution_time import supervisor
     from airflow.sdk.serde import deserialize, serialize
 
     arguments: Any = deserialize(deferral.trigger_kwargs)
@@ -146,8 +146,6 @@ def _look(get_ti: Any, run_id: str, task: Any, map_index: int, **more: Any) -> T
     :param get_ti: Airflow's function, which also checks the map index
     :param run_id: of the temporary run, if there is to be one
     """
-    from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun
-    from airflow.utils.session import create_session
 
     with create_session() as session, session.no_autoflush:
         # "memory" makes a run that is not in the database, where there is none yet; what is there is read.
@@ -159,7 +157,7 @@ def _look(get_ti: Any, run_id: str, task: Any, map_index: int, **more: Any) -> T
             run.run_id = run_id
             run.start_date = run.logical_date or run.run_after
         tested = Tested(
-            id=_new_id(),
+            id=uuid7(),
             dag_id=task.dag_id,
             task_id=task.task_id,
             run_id=run.run_id,
@@ -173,12 +171,6 @@ def _look(get_ti: Any, run_id: str, task: Any, map_index: int, **more: Any) -> T
         # Airflow has put its own into what it has read: nothing of that is to be written.
         session.expunge_all()
     return tested
-
-
-def _new_id() -> UUID:
-    from uuid6 import uuid7
-
-    return uuid7()
 
 
 def _name(state: Any) -> str:

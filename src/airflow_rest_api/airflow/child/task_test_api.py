@@ -53,13 +53,13 @@ def client_of(tested: Tested, task: Any) -> type[sdk.Client]:
 
         @property
         def hitl(self) -> Any:
-            return Questions(self)
+            return HumanInput(self)
 
     return TestClient
 
 
 class TaskInstances(sdk.TaskInstanceOperations):
-    """The task instance under test; its changes of state are the caller's to see, and nobody else's."""
+    """The task instance under test; its changes of state are for the caller alone."""
 
     def __init__(self, client: sdk.Client, tested: Tested, task: Any) -> None:
         super().__init__(client)
@@ -346,8 +346,8 @@ class StateStore:
         return OK
 
 
-class Questions(sdk.HITLOperations):
-    """A question to a human, which nobody is shown: the task then waits for an answer, and the test ends."""
+class HumanInput(sdk.HITLOperations):
+    """A question to a human, which is shown to none: the task then waits for an answer, and the test ends."""
 
     def add_response(self, *, ti_id: Any, **question: Any) -> Any:
         return models.HITLDetailRequest.model_validate({"ti_id": ti_id, **question}, from_attributes=True)

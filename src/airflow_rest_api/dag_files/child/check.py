@@ -26,7 +26,7 @@ ENTRY = f"{__name__}:main"
 
 LONGEST_LINE = 8 * 1024 * 1024
 """Bytes of what a worker may report of one file."""
-PAUSE = 0.05
+WORKER_POLL = 0.05
 """Seconds between two looks at whether the worker is still alive."""
 PARSED = (".py", ".zip")
 IGNORE_FILE = ".airflowignore"
@@ -179,11 +179,11 @@ class _Worker:
 
     def _read(self) -> bool:
         """Return whether the worker has written something."""
-        readable, _, _ = select.select([self._reader], [], [], PAUSE)
+        readable, _, _ = select.select([self._reader], [], [], WORKER_POLL)
         data = os.read(self._reader, 65536) if readable else b""
         self._received += data
         if readable and not data:
-            time.sleep(PAUSE)  # closed, and about to end
+            time.sleep(WORKER_POLL)  # closed, and about to end
         return bool(data)
 
     def _ended(self) -> str | None:

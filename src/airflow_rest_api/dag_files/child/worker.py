@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
 PR_SET_PDEATHSIG = 1
-LONGEST = 2000
+LONGEST_MESSAGE = 2000
 MOST_REFUSED = 20
 MOST_TASKS = 2000
 MOST_WARNINGS = 20
@@ -307,7 +307,7 @@ class FileWords:
         inner = [(file, line) for file, line in frames if not file.startswith(("/", "<"))]
         if inner and inner[-1][0] != self._path:
             message += f" ({inner[-1][0]}, line {inner[-1][1]})"
-        return {"line": lines[-1] if lines else None, "message": message[:LONGEST]}
+        return {"line": lines[-1] if lines else None, "message": message[:LONGEST_MESSAGE]}
 
 
 def sentence(path: str, text: str) -> str:
@@ -318,7 +318,7 @@ def sentence(path: str, text: str) -> str:
     """
     lines = [line for file, line in _FRAME.findall(text) if file == path or file.endswith(f"/{path}")]
     place = f"{path}, line {lines[-1]}" if lines else path
-    return f"{place}: {' '.join(_last_words(text).split())}"[:LONGEST]
+    return f"{place}: {' '.join(_last_words(text).split())}"[:LONGEST_MESSAGE]
 
 
 def _last_words(text: str) -> str:

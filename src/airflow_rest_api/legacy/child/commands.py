@@ -12,8 +12,8 @@ from typing import Any
 from airflow_rest_api.airflow.child import clearing
 from airflow_rest_api.legacy.child import dags
 from airflow_rest_api.legacy.child.messages import OrderRefused, ordered, warn
-from airflow_rest_api.services.child import Order, start
-from airflow_rest_api.services.files import StartRefused
+from airflow_rest_api.services.start import StartRefused, start
+from airflow_rest_api.services.supervisor import Order
 
 MANY = 1000
 """DAGs from which only their ids are listed."""
@@ -167,7 +167,7 @@ def start_component(order: dict[str, Any]) -> int:
     """
     Start a component, print its process id, and wait until it is ready or has failed.
 
-    Order: that of `services.child`, `dag_id` that must exist, and `subdir`, a path inside a bundle.
+    Order: that of `services.supervisor`, `dag_id` that must exist, and `subdir`, a path inside a bundle.
     """
     from airflow.utils.session import create_session
 
@@ -187,7 +187,7 @@ def trigger(arguments: Any) -> None:
     Run `airflow dags trigger` with the arguments of its parser.
 
     Without a date of the client's the run is for the moment of the request, as it was in 1.x: templates use
-    it, and a run of today's Airflow has none unless it is told. Its id shows the same moment. That moment is
+    it, and a run of today's Airflow has none unless it is given. Its id shows the same moment. That moment is
     a whole second, which clients keep, unless another run of the DAG has it.
 
     :raises Refused: the run id is one that Airflow is configured not to take

@@ -11,7 +11,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.airflow.child import expressions, printing
+from airflow_rest_api.airflow import expressions
+from airflow_rest_api.airflow.child import output
 from airflow_rest_api.legacy.child.messages import OrderRefused, unknown_dag
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def parse(place: BundlePath, **more: Any) -> Any:
     """Import the DAG files of a place, here and now; return Airflow's bag of DAGs, made with `more`."""
     from airflow.dag_processing.dagbag import BundleDagBag
 
-    printing.dag_files_to_stderr()
+    output.dag_files_to_stderr()
     return BundleDagBag(str(place.path), bundle_path=place.root, bundle_name=place.bundle, **more)
 
 

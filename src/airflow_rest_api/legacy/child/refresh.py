@@ -52,7 +52,7 @@ def _file_of(dag_id: str) -> File:
 
 def _ask(files: list[File]) -> None:
     if not parsing.processor_alive():
-        parsing.ask(files)
+        parsing.request_parsing(files)
         warn(f"{NO_PROCESSOR}the files will be parsed when one is started")
         return
     parsed = asyncio.run(_parsed(files))

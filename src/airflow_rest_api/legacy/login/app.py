@@ -15,18 +15,14 @@ from starlette.responses import JSONResponse, Response
 from airflow_rest_api import __version__, json_text
 from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow.accounts import Accounts
-from airflow_rest_api.airflow.auth import Airflow3
-from airflow_rest_api.airflow.refresh_token import claims_to_be
+from airflow_rest_api.airflow.auth import AirflowAuth
+from airflow_rest_api.airflow.tokens import claims_to_be_refresh_token
 from airflow_rest_api.api.handlers import LastResort
-from airflow_rest_api.asgi import root_path
+from airflow_rest_api.asgi import BodyDeadline, client_address, media_type, refuse_oversized, root_path
 from airflow_rest_api.errors import ApiError, InvalidToken, Revoked
-from airflow_rest_api.header_values import media_type
 from airflow_rest_api.legacy import credentials
 from airflow_rest_api.legacy.login.throttle import Throttle, TooManyLogins
 from airflow_rest_api.option_values import Networks, networks
-from airflow_rest_api.security.body_deadline import BodyDeadline
-from airflow_rest_api.security.client_address import client_address
-from airflow_rest_api.security.request_size import refuse_oversized
 from airflow_rest_api.security.routes import Needs, check, needs
 from airflow_rest_api.security.sites import refuse_others
 
@@ -144,7 +140,7 @@ def create_login_app(
     )
     app.state.login = LoginContext(
         settings,
-        host or Airflow3(),
+        host or AirflowAuth(),
         accounts or Accounts(),
         Throttle(settings.login_attempts, settings.login_lockout) if throttle is None else throttle,
         networks(settings.trusted_proxies),
@@ -213,7 +209,7 @@ async def refresh(request: Request) -> Response:
 
 async def _not_refreshed(host: Host, token: str, error: InvalidToken) -> Response:
     """Return the answer to what is no refresh token, which may be a good or a bad access token."""
-    if error.fault is None or isinstance(error, Revoked) or claims_to_be(token):
+    if error.fault is None or isinstance(error, Revoked) or claims_to_be_refresh_token(token):
         return credentials.token_refusal(token, error)
     try:
         await host.user(token)

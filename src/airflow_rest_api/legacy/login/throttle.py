@@ -97,7 +97,7 @@ class Throttle:
         may be wrong; the others wait until it is known whether these were.
 
         :param user: the same for all spellings of a name
-        :raises TooMany: instead of it
+        :raises TooManyLogins: instead of it
         """
         place = network(address)
         keys = {

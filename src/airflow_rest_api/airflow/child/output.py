@@ -1,0 +1,158 @@
+"""What a command prints: only rows that the user may see, their state of now, no output of DAG files."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+INSIDE = "*."
+"""Begins a key that is not one of the rows, but of the objects that are mentioned inside them."""
+
+_ABSENT = object()
+
+
+def dag_files_to_stderr() -> None:
+    """
+    Have everything that a DAG file prints while Airflow parses it go to standard error.
+
+    The answer of a command is its standard output: the ids of tasks, a state, JSON. Whatever a file runs
+    while it is parsed, a shell command included, prints beside that.
+    """
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag: Any = DagBag
+    process_file = bag.process_file
+
+    @functools.wraps(process_file)
+    def process_quietly(*args: Any, **options: Any) -> Any:
+        with _stdout_to_stderr():
+            return process_file(*args, **options)
+
+    bag.process_file = process_quietly
+
+
+def paused_as(paused: bool) -> None:
+    """
+    Have a DAG's row say whether it is paused after the command.
+
+    Airflow 3.3.2 prints the value from before (`dag_command.set_is_paused`: `old_values`).
+
+    :param paused: what the command makes of each DAG whose row it prints
+    """
+    from airflow.cli.simple_table import AirflowConsole
+
+    console: Any = AirflowConsole
+    print_as = console.print_as
+
+    def print_after(
+        self: Any, data: Sequence[Any], output: str, mapper: Callable[[Any], Any] | None = None
+    ) -> None:
+        rows = [mapper(row) if mapper else row for row in data]
+        print_as(self, data=[{**row, "is_paused": paused} for row in rows], output=output)
+
+    console.print_as = print_after
+
+
+print_paused = functools.partial(paused_as, True)
+print_unpaused = functools.partial(paused_as, False)
+
+
+def show_only(visible: Mapping[str, Sequence[str]]) -> None:
+    """
+    Have Airflow's commands print only some rows, for the rest of this process.
+
+    All of them print rows through ``AirflowConsole.print_as`` (airflow/cli/simple_table.py).
+
+    :param visible: by the key with which a row names its object, the names that may be seen. A row without
+        any of the keys is not printed
+    """
+    from airflow.cli.simple_table import AirflowConsole
+
+    print_as = AirflowConsole.print_as
+    names = {key: frozenset(allowed) for key, allowed in visible.items()}
+
+    def print_some(
+        self: AirflowConsole,
+        data: Sequence[Any],
+        output: str,
+        mapper: Callable[[Any], dict[str, Any]] | None = None,
+    ) -> None:
+        print_as(self, data=select(data, mapper, names), output=output)
+
+    AirflowConsole.print_as = print_some  # type: ignore[method-assign]
+
+
+def select(
+    data: Sequence[Any],
+    mapper: Callable[[Any], dict[str, Any]] | None,
+    names: Mapping[str, frozenset[str]],
+) -> list[dict[str, Any]]:
+    """Return the rows that may be seen; the mapper, which can be slow, is not called for the others."""
+    outside = {key: allowed for key, allowed in names.items() if not key.startswith(INSIDE)}
+    inside = {key[len(INSIDE) :]: allowed for key, allowed in names.items() if key.startswith(INSIDE)}
+    rows = []
+    for item in data:
+        known = [key for key in outside if _value(item, key) is not _ABSENT]
+        if known and not _visible(item, known, outside):
+            continue
+        row = mapper(item) if mapper else item
+        if not known and outside:
+            known = [key for key in outside if _value(row, key) is not _ABSENT]
+            if not known or not _visible(row, known, outside):
+                continue
+        rows.append(_pruned(row, inside) if inside else row)
+    return rows
+
+
+def _visible(item: Any, keys: Sequence[str], names: Mapping[str, frozenset[str]]) -> bool:
+    return all(_is_among(item, key, _value(item, key), names[key]) for key in keys)
+
+
+def _is_among(item: Any, key: str, value: Any, allowed: frozenset[str]) -> bool:
+    if key == "filepath":
+        return f"{_value(item, 'bundle_name')}:{value}" in allowed
+    if key == "dags":
+        # A file can be shown to who may see all that it defines.
+        dags = ast.literal_eval(value) if isinstance(value, str) else value
+        return bool(dags) and set(map(str, dags)) <= allowed
+    # A job without a DAG is of Airflow itself; it is printed as text.
+    return str(value) in allowed or (key == "dag_id" and value in (None, "None", ""))
+
+
+def _value(item: Any, key: str) -> Any:
+    return item.get(key, _ABSENT) if isinstance(item, Mapping) else getattr(item, key, _ABSENT)
+
+
+def _pruned(value: Any, names: Mapping[str, frozenset[str]]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _pruned(item, names) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_pruned(item, names) for item in value if not _names_another(item, names)]
+    return value
+
+
+def _names_another(item: Any, names: Mapping[str, frozenset[str]]) -> bool:
+    return isinstance(item, Mapping) and any(
+        key in item and str(item[key]) not in allowed for key, allowed in names.items()
+    )
+
+
+@contextlib.contextmanager
+def _stdout_to_stderr() -> Iterator[None]:
+    """Send descriptor 1, and so also what other programs print, where descriptor 2 leads."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    try:
+        os.dup2(2, 1)
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+            os.dup2(kept, 1)
+    finally:
+        os.close(kept)

@@ -1,0 +1,138 @@
+"""
+The auth manager in use, the user that a token stands for there, and whether the user is still there.
+
+Auth managers are known by name, so that one that is not in use need not be importable.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from airflow_rest_api.airflow.asking import ask, values
+
+if TYPE_CHECKING:
+    from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
+
+SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+
+CACHING = ("deserialize_user", "__cachetools_cachedmethods")
+"""Where cachetools keeps what it has bound to an object and its cache (``cachetools._descriptor``)."""
+
+
+def auth_manager() -> BaseAuthManager[Any]:
+    """Return the auth manager in use."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    return get_auth_manager()
+
+
+def is_a(manager: object, name: str) -> bool:
+    """Return whether an auth manager is of the class of this name, or of one made from it."""
+    return any(_name(cls) == name for cls in type(manager).__mro__)
+
+
+def is_just(manager: object, name: str) -> bool:
+    """Return whether an auth manager is of the class of this name itself."""
+    return _name(type(manager)) == name
+
+
+def _name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+async def known_user(manager: Any, token: str) -> Any:
+    """
+    Return the user that an auth manager has for a token.
+
+    Airflow's ``BaseAuthManager.get_user_from_token`` is a coroutine that asks the database on the event loop:
+    whether the token was revoked, and Flask-AppBuilder's for the user. Where an auth manager has left it as
+    it is, it runs in a thread here, but for what needs no database and may need the loop: the signature, with
+    a key that may have to be fetched. An auth manager with another way is awaited as Airflow does.
+
+    :raises jwt.InvalidTokenError: Airflow does not take the token
+    :raises Unavailable: the database has no answer
+    """
+    from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
+
+    kind = type(manager)
+    if getattr(kind, "get_user_from_token", None) is not BaseAuthManager.get_user_from_token:
+        return await manager.get_user_from_token(token)
+    claims = await kind._get_token_validator().avalidated_claims(token)
+    view = copy.copy(manager)
+    view._get_token_validator = lambda: _Validated(claims)
+    if is_a(manager, FAB):
+        # Its cache of users is made for one thread, and would hide for a while who is not active any more.
+        view.cache = {}
+        for bound in CACHING:
+            vars(view).pop(bound, None)
+    return await ask(_at_once, view, token)
+
+
+class _Validated:
+    """Stands for Airflow's validator once that has validated the token."""
+
+    def __init__(self, claims: dict[str, Any]) -> None:
+        self._claims = claims
+
+    async def avalidated_claims(self, token: str) -> dict[str, Any]:
+        return self._claims
+
+
+def _at_once(view: Any, token: str) -> Any:
+    """Return what the coroutine returns, which has nothing left to wait for."""
+    coroutine = view.get_user_from_token(token)
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    coroutine.close()
+    raise RuntimeError("BaseAuthManager.get_user_from_token waits for something beyond the validator")
+
+
+async def is_still_there(manager: Any, user: Any) -> bool:
+    """Return what `still_there` does, from a thread unless all it needs is the configuration."""
+    if is_just(manager, SIMPLE):
+        return still_there(manager, user)
+    return await ask(still_there, manager, user)
+
+
+def still_there(manager: Any, user: Any) -> bool:
+    """
+    Return whether the user of a good token still exists and is active.
+
+    Airflow does not look for the simple auth manager's users again, and for Flask-AppBuilder's not within
+    `[fab] cache_ttl`: these are looked up in the database. Other auth managers are believed.
+    """
+    if is_a(manager, SIMPLE):
+        return all_admins() or any(one.username == user.username for one in manager.get_users())
+    if is_a(manager, FAB):
+        return fab_column(user.id, "active") is True
+    return True
+
+
+def is_revoked(identifier: str) -> bool:
+    """Return whether a token of this `jti` was taken back; Airflow remembers them since 3.2."""
+    try:
+        from airflow.models.revoked_token import RevokedToken
+    except ImportError:
+        return False
+    return bool(RevokedToken.is_revoked(identifier))
+
+
+def all_admins() -> bool:
+    """Return whether the simple auth manager takes everyone for an administrator."""
+    from airflow.configuration import conf
+
+    return bool(conf.getboolean("core", "simple_auth_manager_all_admins"))
+
+
+def fab_column(identifier: Any, name: str) -> Any:
+    """Return a column of a user, None where there is no such user."""
+    from airflow.providers.fab.auth_manager.models import User
+
+    found = values(select(getattr(User, name)).where(User.id == int(identifier)))
+    return found[0] if found else None

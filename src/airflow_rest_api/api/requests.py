@@ -1,0 +1,381 @@
+"""The body of a request: a JSON object or a form with files, read within bounds and beside the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import FormData, Headers, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from airflow_rest_api import json_text
+from airflow_rest_api.asgi import header_parameter, media_type
+from airflow_rest_api.errors import (
+    CLOSE,
+    ApiError,
+    BadArgument,
+    BadJson,
+    BadRequest,
+    TooLarge,
+    UnsupportedMediaType,
+)
+from airflow_rest_api.operations.files import Upload
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartParser
+
+LARGE = 64 * 1024
+"""Bytes beyond which a thread reads them; for fewer, handing them over is most of the time."""
+
+T = TypeVar("T")
+
+
+async def read_in_thread(size: int, read: Callable[[], T], *, piece: bool = False) -> T:
+    """
+    Return what a function makes of what a client sent, called in a thread of ours where that is long.
+
+    There is one for whole bodies and one for pieces of them, which do not wait for the whole ones of others.
+    More would not be faster, as Python runs one at a time, and each makes the event loop wait for its turn.
+
+    :param size: of what was sent, in bytes or characters
+    :param piece: there is more to come
+    """
+    if size <= LARGE:
+        return read()
+    return await asyncio.get_running_loop().run_in_executor(_thread(piece=piece), read)
+
+
+@cache
+def _thread(*, piece: bool) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="rest-api-piece" if piece else "rest-api-body")
+
+
+TAIL = 512
+"""Bytes kept of the end, where the last boundary is; little may follow it."""
+
+LONGEST_BOUNDARY = 200
+"""Characters; RFC 2046, 5.1.1 allows 70."""
+
+LONGEST_HEADERS = 8 * 1024
+"""Bytes of the headers of one part: what reads them may take time with the square of their length."""
+
+_SLOW_CODECS = frozenset({"punycode", "idna"})
+"""Those of Python's that take time with the square of the length, and no form is written in them."""
+
+
+class LastBoundary:
+    """
+    The end of a body as it passes by: the parser silently leaves out a part that was cut off.
+
+    :param content_type: the header, which names the boundary
+    """
+
+    def __init__(self, content_type: str) -> None:
+        self._boundary = header_parameter(content_type, "boundary").encode("latin-1", "replace")
+        self._tail = b""
+
+    def add(self, chunk: bytes) -> None:
+        """Take the next bytes of the body."""
+        self._tail = (self._tail + chunk[-TAIL:])[-TAIL:]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last boundary came."""
+        return b"--" + self._boundary + b"--" in self._tail
+
+
+class BoundedParser(MultiPartParser):
+    """
+    Starlette's parser, with bounds of what it lets a client choose, and threads for what is long.
+
+    `parse` raises MultiPartException where the body, or what its Content-Type says of it, is none.
+    """
+
+    _of_headers = 0
+
+    async def parse(self) -> FormData:
+        """Return the form."""
+        try:
+            parser = self._parser()
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in self.stream:
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > LARGE:
+                    await self._write(parser, chunks, size)
+                    chunks, size = [], 0
+            await self._write(parser, chunks, size)
+            parser.finalize()
+        except BaseException as error:
+            for file in self._files_to_close_on_error:
+                file.close()
+            # The exceptions of the parser underneath, by whatever name.
+            if isinstance(error, ValueError):
+                raise MultiPartException(str(error)) from error
+            raise
+        return FormData(self.items)
+
+    def on_part_begin(self) -> None:
+        """Begin a part."""
+        self._of_headers = 0
+        super().on_part_begin()
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        """Take a piece of a header's name."""
+        self._count_header(end - start)
+        super().on_header_field(data, start, end)
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        """Take a piece of a header's value."""
+        self._count_header(end - start)
+        super().on_header_value(data, start, end)
+
+    def _count_header(self, size: int) -> None:
+        self._of_headers += size
+        if self._of_headers > LONGEST_HEADERS:
+            raise MultiPartException(f"The headers of a part have more than {LONGEST_HEADERS} bytes.")
+
+    def _parser(self) -> MultipartParser:
+        import python_multipart
+
+        content_type = self.headers.get("content-type", "")
+        boundary = header_parameter(content_type, "boundary")
+        if not boundary:
+            raise MultiPartException("Missing boundary in multipart.")
+        if len(boundary) > LONGEST_BOUNDARY:
+            raise MultiPartException(f"The boundary has more than {LONGEST_BOUNDARY} characters.")
+        self._charset = _codec(header_parameter(content_type, "charset") or "utf-8")
+        callbacks: Any = {
+            name: getattr(self, name)
+            for name in (
+                "on_part_begin",
+                "on_part_data",
+                "on_part_end",
+                "on_header_field",
+                "on_header_value",
+                "on_header_end",
+                "on_headers_finished",
+                "on_end",
+            )
+        }
+        return python_multipart.MultipartParser(boundary.encode("latin-1"), callbacks)
+
+    async def _write(self, parser: MultipartParser, chunks: list[bytes], size: int) -> None:
+        def write() -> None:
+            parser.write(b"".join(chunks))
+            for part, data in self._file_parts_to_write:
+                assert part.file is not None
+                part.file.file.write(data)
+                part.file.size = (part.file.size or 0) + len(data)
+            for part in self._file_parts_to_finish:
+                assert part.file is not None
+                part.file.file.seek(0)
+            self._file_parts_to_write.clear()
+            self._file_parts_to_finish.clear()
+
+        await read_in_thread(size, write, piece=True)
+
+
+async def read_multipart(
+    headers: Headers, stream: AsyncIterator[bytes], *, files: int, fields: int, part: int
+) -> FormData:
+    """
+    Read a multipart body; the caller closes the form.
+
+    :param files: that it may have
+    :param fields: that it may have beside them
+    :param part: bytes that one field may have
+    :raises MultiPartException: it is none, or has more
+    """
+    ending = LastBoundary(headers.get("content-type", ""))
+    parser = BoundedParser(
+        headers, _watched(stream, ending), max_files=files, max_fields=fields, max_part_size=part
+    )
+    form = await parser.parse()
+    if not ending.complete:
+        await form.close()
+        raise MultiPartException("it ends before its last boundary")
+    return form
+
+
+async def _watched(stream: AsyncIterator[bytes], ending: LastBoundary) -> AsyncGenerator[bytes, None]:
+    async for chunk in stream:
+        ending.add(chunk)
+        yield chunk
+
+
+def _codec(name: str) -> str:
+    """Return the name of a form's character set, as Starlette reads it: of an unknown one, Latin 1."""
+    try:
+        found = codecs.lookup(name).name
+    except (LookupError, ValueError):
+        return "latin-1"
+    return "latin-1" if found in _SLOW_CODECS else found
+
+
+MOST_FILES = 20
+MOST_FIELDS = 1000
+"""Fields of a form, or members of a JSON object."""
+LONGEST_FIELD = 64 * 1024
+LONGEST_JSON = 8 * 1024 * 1024
+"""Bytes of a JSON body, which is held in memory; a form may be as long as an upload."""
+MULTIPART = "multipart/form-data"
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass
+class Body:
+    """What a request brought: values by name (those of a form as lists of text) and files by name."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, Upload] = field(default_factory=dict)
+    form: bool = False
+
+
+@asynccontextmanager
+async def read_body(request: Request, limit: int) -> AsyncIterator[Body]:
+    """
+    Read the body of a request; uploaded files can be read until the context ends.
+
+    :param limit: bytes that the body may have
+    :raises ApiError: the body is too large, of another type, or not what its type says
+    """
+    kind = media_type(request.headers.get("content-type", ""))
+    if kind == MULTIPART:
+        async with _form(request, limit, MOST_FILES, limit) as form:
+            yield _from_form(form)
+        return
+    is_json = kind == "application/json" or kind.endswith("+json")
+    content = b"".join([chunk async for chunk in _limited(request, min(limit, LONGEST_JSON))])
+    if not content.strip():
+        yield Body()
+    elif is_json:
+        yield Body(await read_in_thread(len(content), partial(_from_json, content)))
+    else:
+        raise _other_type(kind, "JSON or multipart/form-data")
+
+
+async def read_model(request: Request, limit: int, model: type[M], *, strict: bool = False) -> M:
+    """
+    Read a body that has to be JSON, after the caller was let in and within a limit.
+
+    FastAPI would read it before, however long it is.
+
+    :param limit: bytes that the body may have
+    :param strict: take nothing of another type, as "1" for a number
+    :raises ApiError: the body is too large, no JSON, or not what the model says
+    """
+    async with read_body(request, limit) as body:
+        if body.form:
+            raise UnsupportedMediaType("A form is not taken here: send JSON.")
+        return validated(model, body.values, strict=strict)
+
+
+def validated(model: type[M], values: dict[str, Any], *, strict: bool = False) -> M:
+    """Return what a client sent as a model says it is; raise ApiError."""
+    try:
+        return model.model_validate(values, strict=strict)
+    except ValidationError as error:
+        # All are made for the one: bodies have few members, and a list fails with its first wrong item.
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = [str(part) for part in first["loc"]]
+        raise BadRequest(f"{'.'.join(place)}: {first['msg']}", argument=place[0]) from None
+
+
+def json_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """Return the body that `read_model` reads for OpenAPI; answers describe the parts of the model."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    schema.pop("$defs", None)
+    return {"required": required, "content": {"application/json": {"schema": schema}}}
+
+
+@asynccontextmanager
+async def read_form(request: Request, limit: int, files: int) -> AsyncIterator[FormData]:
+    """
+    Read a body that has to be multipart/form-data; uploaded files can be read until the context ends.
+
+    :param limit: bytes that the body may have
+    :param files: that it may have
+    :raises ApiError: the body is too large, of another type, or not what its type says
+    """
+    kind = media_type(request.headers.get("content-type", ""))
+    if kind != MULTIPART:
+        raise _other_type(kind, MULTIPART)
+    async with _form(request, limit, files, LONGEST_FIELD) as form:
+        yield form
+
+
+@asynccontextmanager
+async def _form(request: Request, limit: int, files: int, part: int) -> AsyncIterator[FormData]:
+    try:
+        form = await read_multipart(
+            request.headers, _limited(request, limit), files=files, fields=MOST_FIELDS, part=part
+        )
+    except MultiPartException as error:
+        raise BadRequest(f"The body is no {MULTIPART}: {error.message}") from None
+    try:
+        yield form
+    finally:
+        await form.close()
+
+
+async def _limited(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """Yield a body as it comes, up to a limit."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared[:20]) > limit:
+        raise _too_large(limit)
+    seen = 0
+    async for chunk in request.stream():
+        seen += len(chunk)
+        if seen > limit:
+            raise _too_large(limit)
+        yield chunk
+
+
+def _too_large(limit: int) -> ApiError:
+    return TooLarge(
+        f"The body has more than {limit} bytes ([rest_api_plugin] max_upload, and {LONGEST_JSON} of JSON).",
+        headers=CLOSE,
+    )
+
+
+def _other_type(kind: str, wanted: str) -> ApiError:
+    return UnsupportedMediaType(
+        f"A body of type {kind[:100] or 'nothing'!r} is not taken: send {wanted}.",
+    )
+
+
+def _from_json(content: bytes) -> dict[str, Any]:
+    try:
+        value = json_text.loads(content)
+    except json_text.TooMany as error:
+        raise BadJson(f"The body {error}.") from None
+    except ValueError as error:
+        raise BadJson(f"The body is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise BadJson("The body must be a JSON object.")
+    if len(value) > MOST_FIELDS:
+        raise BadJson(f"The body has more than {MOST_FIELDS} members.")
+    return value
+
+
+def _from_form(form: FormData) -> Body:
+    body = Body(form=True)
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            if name in body.files:
+                raise BadArgument(name, f"{name}: there is more than one file of this name.")
+            body.files[name] = Upload(value.filename or name, value.file)
+        else:
+            body.values.setdefault(name, []).append(value)
+    return body

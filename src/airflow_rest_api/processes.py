@@ -1,0 +1,165 @@
+"""
+Processes by number and start, as /proc has them: a number alone may be another process's by now.
+
+The standard library only: the supervisor of a component, which has to stay small, uses this too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+
+STATE, PARENT, SESSION, START = 0, 1, 3, 19
+"""Places in what follows the program's name in `/proc/<pid>/stat`: see proc_pid_stat(5)."""
+
+Processes = dict[int, str]
+"""Numbers of processes, and their starts: see `start_of`."""
+
+MARK = "AIRFLOW_REST_API_SERVICE"
+"""The variable by which all that a component has started is known: a text that no other component has."""
+
+
+def start_of(pid: int | None) -> str | None:
+    """
+    Return what tells a process from all others that had its number or will have it: boot and clock tick.
+
+    None for one that has ended, be it still to be waited for.
+    """
+    fields = _stat(pid) if pid else None
+    return f"{boot()}:{fields[START]}" if fields and fields[STATE] not in "ZX" else None
+
+
+def is_alive(pid: int | None, start: str | None) -> bool:
+    """Return whether this very process runs."""
+    return start is not None and start_of(pid) == start
+
+
+def boot() -> str:
+    """Return the first part of the id of this machine's boot; empty where it has none."""
+    return _text("/proc/sys/kernel/random/boot_id").partition("-")[0]
+
+
+def place() -> str:
+    """Return what process numbers mean something within: this boot, and this container."""
+    try:
+        return f"{boot()}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return f"{boot()}/"
+
+
+def send(pid: int, start: str, number: int) -> bool:
+    """
+    Send a signal to this very process and no other.
+
+    :return: whether it was still there
+    :raises PermissionError: it is another user's
+    """
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        # A kernel without them: a moment stays between the look and the signal.
+        return is_alive(pid, start) and _kill(pid, number)
+    try:
+        # The descriptor keeps to the process it was opened for, so this look counts for the signal too.
+        if not is_alive(pid, start):
+            return False
+        signal.pidfd_send_signal(descriptor, number)
+        return True
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def signal_all(members: Processes, number: int) -> None:
+    """Signal processes one by one; those that have ended, and those of other users, are left out."""
+    for pid, start in tuple(members.items()):
+        with contextlib.suppress(PermissionError):
+            send(pid, start, number)
+
+
+def kill_all(members: Processes) -> None:
+    """Kill processes: see `signal_all`."""
+    signal_all(members, signal.SIGKILL)
+
+
+def strays_of(pid: int) -> Processes:
+    """
+    Return the descendants of a process that are in another process group than its own.
+
+    Found by their parents, so only while each of these lives: a daemon, re-parented to init, is not found.
+    """
+    found: Processes = {}
+    with contextlib.suppress(OSError):
+        for each in family(pid):
+            with contextlib.suppress(ProcessLookupError):
+                if os.getpgid(each) != pid and (start := start_of(each)):
+                    found[each] = start
+    return found
+
+
+def family(pid: int) -> list[int]:
+    """Return the processes that a process has started, those that they have started, and so on."""
+    parents: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (fields := _stat(int(name))) and fields[STATE] not in "ZX":
+            parents.setdefault(int(fields[PARENT]), []).append(int(name))
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        children = parents.get(waiting.pop(), [])
+        found += children
+        waiting += children
+    return found
+
+
+def session(leader: int) -> Processes:
+    """Return the living processes of a session."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (fields := _stat(int(name))) and int(fields[SESSION]) == leader:
+            found[int(name)] = start_of(int(name))
+    return {pid: start for pid, start in found.items() if start is not None}
+
+
+def marked(mark: str) -> Processes:
+    """Return the living processes that bear a mark and have not written over it."""
+    entry = f"{MARK}={mark}".encode()
+    found = {
+        int(name): start_of(int(name))
+        for name in os.listdir("/proc")
+        if name.isdigit() and entry in _bytes(f"/proc/{name}/environ").split(b"\0")
+    }
+    return {pid: start for pid, start in found.items() if start is not None}
+
+
+def _kill(pid: int, number: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+        return True
+    return False
+
+
+def _stat(pid: int) -> list[str] | None:
+    # The name may hold spaces and brackets; it ends with the last bracket.
+    fields = _text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return fields if len(fields) > START else None
+
+
+def _text(path: str) -> str:
+    return _bytes(path).decode(errors="replace").strip()
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            # This says something of us, and nothing of the process.
+            raise
+        return b""

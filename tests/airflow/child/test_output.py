@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_rest_api.airflow.child.output import select
+from airflow_rest_api.operations.result import without_log_lines
+
+
+def names(**allowed: set[str]) -> dict[str, frozenset[str]]:
+    return {key.replace("inside_", "*."): frozenset(value) for key, value in allowed.items()}
+
+
+def test_rows_of_others_are_left_out_before_the_mapper_sees_them():
+    seen = []
+
+    def mapper(dag: SimpleNamespace) -> dict[str, str]:
+        seen.append(dag.dag_id)
+        return {"file": "x"}
+
+    dags = [SimpleNamespace(dag_id="a"), SimpleNamespace(dag_id="b")]
+
+    assert select(dags, mapper, names(dag_id={"b"})) == [{"file": "x"}]
+    assert seen == ["b"]
+
+
+def test_a_row_is_known_by_what_the_mapper_makes_of_it_when_it_does_not_say_itself():
+    pools = [("one", 1), ("two", 2)]
+
+    def mapper(pool: tuple[str, int]) -> dict[str, object]:
+        return {"pool": pool[0], "slots": pool[1]}
+
+    assert select(pools, mapper, names(pool={"two"})) == [{"pool": "two", "slots": 2}]
+
+
+def test_a_row_that_names_nothing_is_left_out():
+    assert select([{"x": 1}], None, names(dag_id={"a"})) == []
+
+
+def test_a_job_without_a_dag_stays():
+    jobs = [{"dag_id": "None"}, {"dag_id": "a"}, {"dag_id": "b"}]
+    assert select(jobs, None, names(dag_id={"a"})) == [{"dag_id": "None"}, {"dag_id": "a"}]
+
+
+def test_a_file_is_shown_to_who_may_see_all_that_it_defines():
+    stats = [
+        SimpleNamespace(file="1", dags="['a', 'b']"),
+        SimpleNamespace(file="2", dags="['a']"),
+        SimpleNamespace(file="3", dags="[]"),
+    ]
+    assert select(stats, lambda stat: {"file": stat.file}, names(dags={"a"})) == [{"file": "2"}]
+
+
+def test_an_import_error_is_shown_by_bundle_and_file():
+    errors = [
+        {"bundle_name": "one", "filepath": "x.py"},
+        {"bundle_name": "two", "filepath": "x.py"},
+        {"filepath": "x.py"},
+    ]
+    assert select(errors, None, names(filepath={"two:x.py"})) == [{"bundle_name": "two", "filepath": "x.py"}]
+
+
+def test_what_is_mentioned_inside_a_row_is_taken_out_of_it():
+    asset = {"name": "x", "tasks": [{"dag_id": "a"}, {"dag_id": "b"}], "more": {"tasks": [{"dag_id": "b"}]}}
+    details = [{"property_name": "tasks", "property_value": [{"dag_id": "b"}]}]
+
+    allowed = names(inside_dag_id={"a"})
+    assert select([asset], None, allowed) == [
+        {"name": "x", "tasks": [{"dag_id": "a"}], "more": {"tasks": []}}
+    ]
+    assert select(details, None, allowed) == [{"property_name": "tasks", "property_value": []}]
+
+
+DAG_FILE = """
+import os, subprocess, sys
+from airflow.sdk import DAG
+print("by print")
+os.write(1, b"by descriptor\\n")
+sys.stdout.write("half a line")
+subprocess.run(["echo", "by a program"], check=True)
+with DAG("d", schedule=None):
+    pass
+{then}
+"""
+
+SCRIPT = """
+import json, sys
+from airflow_rest_api.airflow.child import output
+from airflow.dag_processing.dagbag import DagBag
+output.dag_files_to_stderr()
+print("before ", end="")
+bag = DagBag(sys.argv[1])
+print("behind")
+print(json.dumps([sorted(bag.dags), len(bag.import_errors)]))
+"""
+
+
+def parsed(file: Path, then: str = "") -> tuple[list[str], Any, str]:
+    """Return what a process that parses a DAG file prints, what it found, and its stderr."""
+    file.write_text(DAG_FILE.format(then=then))
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(file)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *lines, found = without_log_lines(done.stdout.replace("before ", "before\n")).splitlines()
+    return lines, json.loads(found), done.stderr
+
+
+WORDS = ("by print\n", "by descriptor\n", "half a line", "by a program\n")
+
+
+@pytest.mark.slow
+def test_whatever_a_dag_file_prints_is_in_stderr(tmp_path: Path) -> None:
+    stdout, found, stderr = parsed(tmp_path / "d.py")
+    assert (stdout, found) == (["before", "behind"], [["d"], 0])
+    for words in WORDS:
+        assert words in stderr
+
+
+@pytest.mark.slow
+def test_stdout_is_what_it_was_behind_a_file_that_cannot_be_imported(tmp_path: Path) -> None:
+    stdout, found, stderr = parsed(tmp_path / "d.py", "raise ValueError('broken')")
+    assert (stdout, found) == (["before", "behind"], [[], 1])
+    for words in WORDS:
+        assert words in stderr
+
+
+PAUSING = """
+import sys
+from airflow_rest_api.airflow.child import output
+output.paused_as(sys.argv[1] == "True")
+from airflow.cli.simple_table import AirflowConsole
+rows = [{"dag_id": "a", "is_paused": "before"}, {"dag_id": "b", "is_paused": "before"}]
+AirflowConsole().print_as(data=rows, output=sys.argv[2])
+row = lambda name: {"dag_id": name, "is_paused": "before"}
+AirflowConsole().print_as(data=["c"], output=sys.argv[2], mapper=row)
+AirflowConsole().print_as(data=[], output=sys.argv[2])
+"""
+
+
+def printed(paused: bool, output: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", PAUSING, str(paused), output], check=True, capture_output=True, text=True
+    )
+    return done.stdout.splitlines()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("paused", [True, False])
+def test_every_row_says_the_state_after(paused: bool) -> None:
+    several, one, none = (json.loads(line) for line in printed(paused, "json"))
+    assert several == [{"dag_id": name, "is_paused": str(paused)} for name in "ab"]
+    assert one == [{"dag_id": "c", "is_paused": str(paused)}]
+    assert none == []
+
+
+@pytest.mark.slow
+def test_so_does_a_table() -> None:
+    lines = [line for line in printed(True, "plain") if line.strip()]
+    assert [line.split() for line in lines] == [
+        ["dag_id", "is_paused"],
+        ["a", "True"],
+        ["b", "True"],
+        ["dag_id", "is_paused"],
+        ["c", "True"],
+        ["No", "data", "found"],
+    ]

@@ -1,0 +1,81 @@
+"""A machine without room for one more process, or its descriptors."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from typing import Any
+
+import pytest
+
+from airflow_rest_api.engine import wire
+from airflow_rest_api.engine.engine import Engine
+from airflow_rest_api.engine.forkserver import ForkServer
+from airflow_rest_api.engine.parent import CannotFork, Child
+from tests.engine.conftest import Run, act, at_rest, outcome
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.parametrize("call", ["fork", "pipe"])
+def test_a_fork_that_fails_is_told_and_leaves_the_others_alone(monkeypatch: pytest.MonkeyPatch, call: str):
+    def full(*_: object) -> Any:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    here, there = socket.socketpair()
+    with here, there:
+        server = ForkServer(there)
+        before = descriptors()
+        monkeypatch.setattr(os, call, full)
+        wire.send(here, {"fork": False})
+        assert server._obey()
+        assert wire.receive(here) == {"unforked": errno.EAGAIN}
+        assert descriptors() == before
+
+
+def test_a_command_waits_until_there_is_room(run: Run[Any], engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    run(outcome(engine, act("echo", "warm")))
+    assert engine._parent is not None
+    parent, child, tries = type(engine._parent), engine._parent.child, []
+
+    async def full_at_first(self: Any) -> Child:
+        tries.append(1)
+        if len(tries) == 1:
+            raise CannotFork
+        return await child()
+
+    monkeypatch.setattr(parent, "child", full_at_first)
+    assert run(outcome(engine, act("echo", "x")))[1].stdout.text == "'x'\n"
+    assert len(tries) == 2
+
+
+def test_who_waits_for_a_child_is_told_that_there_is_no_room(run: Run[Any], engine: Engine):
+    run(outcome(engine, act("echo", "warm")))
+    parent = engine._parent
+    assert parent is not None
+
+    async def wait(message: dict[str, Any], *given: int) -> None:
+        parent._spares, spares = type(parent._spares)(), parent._spares
+        parent._ask, ask = lambda: None, parent._ask  # type: ignore[method-assign]
+        try:
+            waiting = asyncio.ensure_future(parent.child())
+            await asyncio.sleep(0)
+            parent._asked += 1
+            parent._take(message, list(given))
+            with pytest.raises(CannotFork):
+                await waiting
+        finally:
+            parent._spares, parent._ask = spares, ask  # type: ignore[method-assign]
+
+    # A spare child that comes meanwhile has descriptors too.
+    run(at_rest(engine))
+    before = descriptors()
+    run(wait({"unforked": errno.EAGAIN}))
+    # A child that came with one of its three descriptors only; there is no process of this number.
+    run(wait({"child": 2**22 + 1, "descriptors": 3}, os.dup(0)))
+    assert descriptors() == before
+    assert run(outcome(engine, act("echo", "x")))[1].stdout.text == "'x'\n"

@@ -1,0 +1,87 @@
+"""Commands whose code writes on the socket of their child, which DAG code can."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from airflow_rest_api.engine import process as process_module
+from airflow_rest_api.engine import wire
+from airflow_rest_api.engine.engine import Engine
+from airflow_rest_api.engine.job import Ending
+from tests.engine.conftest import Run, act, outcome
+from tests.engine.test_wire import NO_MESSAGES
+
+OBJECTS = [message for message in NO_MESSAGES if isinstance(message, dict)]
+
+
+def framed(body: bytes, length: int | None = None) -> str:
+    return (wire.HEADER.pack(len(body) if length is None else length) + body).hex()
+
+
+def test_a_forged_message_of_another_type_changes_nothing(run: Run[Any], engine: Engine):
+    forged = "".join(framed(json.dumps(message).encode()) for message in OBJECTS)
+    how, process = run(outcome(engine, act("forge", forged, "3")))
+
+    assert (how.ending, how.exit_code) == (Ending.EXITED, 3)
+    assert process.stdout.text == "still here\n"
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        framed(b"", 2**31),
+        framed(b"", wire.LONGEST + 1),
+        framed(b"no JSON"),
+        framed(b"[]"),
+        framed(b"5"),
+        framed(b"[" * 50_000),
+        framed(b'{"descriptors": "x"}'),
+        framed(b'{"descriptors": 1000000}'),
+        framed(b'{"exit_code": ' + b"9" * 6000 + b"}"),
+        "ff" * 1000,
+    ],
+    ids=["2 GiB", "too long", "no JSON", "list", "number", "deep", "type", "many", "digits", "noise"],
+)
+def test_a_child_that_sends_what_is_no_message_is_ended(run: Run[Any], engine: Engine, forged: str):
+    how, _ = run(outcome(engine, act("forge", forged, "0", "for ever")))
+
+    assert how.ending is Ending.KILLED
+    assert how.message == process_module.DISTURBED
+
+
+def test_a_child_that_never_stops_talking_is_ended(
+    run: Run[Any], engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(process_module, "MOST_SENT", 2**20)
+    job = act("forge_on", framed(json.dumps({"x": "y" * 10_000}).encode()), timeout=120)
+    how, _ = run(outcome(engine, job))
+
+    assert how.message == process_module.DISTURBED
+
+
+def test_a_child_that_announces_much_and_sends_it_does_not_make_the_server_grow(
+    run: Run[Any], engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    largest = 0
+
+    class Weighed(wire.Inbox):
+        def feed(self, data: bytes, descriptors: Any = ()) -> None:
+            nonlocal largest
+            super().feed(data, descriptors)
+            largest = max(largest, len(self._bytes))
+
+    monkeypatch.setattr(wire, "Inbox", Weighed)
+    how, _ = run(outcome(engine, act("forge_on", framed(b" " * 60_000, 2**31 - 1), timeout=120)))
+
+    assert how.message == process_module.DISTURBED
+    assert 0 < largest < 4 * wire.LONGEST
+
+
+def test_the_next_command_runs_after_one_that_was_ended(run: Run[Any], engine: Engine):
+    run(outcome(engine, act("forge", "ff" * 100, "0", "for ever")))
+    how, process = run(outcome(engine, act("echo", "hello")))
+
+    assert (how.exit_code, process.stdout.text) == (0, "'hello'\n")
