@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import airflow_rest_api
+from tools import module_docs
 
 SOURCE = Path(airflow_rest_api.__file__).parent
 NAME = "airflow_rest_api"
@@ -104,6 +105,12 @@ def test_names_have_no_retired_word() -> None:
 def test_no_module_is_too_long() -> None:
     lengths = {module: len(path.read_text("utf-8").splitlines()) for module, path in modules().items()}
     assert {module: lines for module, lines in lengths.items() if lines > LONGEST} == {}
+
+
+def test_every_module_is_in_the_architecture_with_its_subject() -> None:
+    page = module_docs.PAGE.read_text("utf-8")
+    assert page == module_docs.with_modules(page), "run: python -m tools.module_docs"
+    assert all(f"| `{name}/` |" in page for line in ORDER for name in line if name)
 
 
 def test_what_is_excused_is_still_the_case() -> None:
