@@ -103,8 +103,8 @@ def _reports(job_type: str, started_at: float) -> bool:
     since = datetime.fromtimestamp(started_at, timezone.utc) - timedelta(seconds=1)
     here = places().hostname
     return any(
-        beat.hostname == here and beat.started_at is not None and beat.started_at >= since
-        for beat in running_jobs([job_type])
+        job.hostname == here and job.started_at is not None and job.started_at >= since
+        for job in running_jobs([job_type])
     )
 
 

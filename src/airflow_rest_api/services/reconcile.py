@@ -113,61 +113,61 @@ class ServiceView:
     managed: bool = True
 
 
-def paired(services: Sequence[Service], beats: Iterable[AirflowJob]) -> list[ServiceView]:
+def paired(services: Sequence[Service], jobs: Iterable[AirflowJob]) -> list[ServiceView]:
     """Return our services with their jobs, and after them the jobs of components that others have started."""
-    left = {beat.id: beat for beat in beats}
+    left = {job.id: job for job in jobs}
     found: dict[str, AirflowJob] = {}
     for service in services:
         job_type = KINDS[service.kind].job_type if service.kind in KINDS else None
         if job_type is None:
             continue
-        here = [b for b in left.values() if b.type == job_type and b.hostname == service.hostname]
-        own = [beat for beat in here if _during(service, beat)]
+        here = [job for job in left.values() if job.type == job_type and job.hostname == service.hostname]
+        own = [job for job in here if _during(service, job)]
         if own and not service.state.ended:
-            newest = max(own, key=lambda beat: beat.id)
+            newest = max(own, key=lambda job: job.id)
             if service.started_at and newest.started_at and newest.started_at >= service.started_at - SLACK:
                 found[service.id] = newest
-        for beat in own:
+        for job in own:
             # Of a start before the last one, or of a component that has ended without saying so.
-            if found.get(service.id) is beat or _ended_before(service, beat):
-                del left[beat.id]
+            if found.get(service.id) is job or _ended_before(service, job):
+                del left[job.id]
     ours = [ServiceView(service, found.get(service.id)) for service in services]
-    return [*ours, *(ServiceView(_stranger(beat), beat, managed=False) for beat in left.values())]
+    return [*ours, *(ServiceView(_stranger(job), job, managed=False) for job in left.values())]
 
 
-def _during(service: Service, beat: AirflowJob) -> bool:
+def _during(service: Service, job: AirflowJob) -> bool:
     """Return whether a job was begun while a service was there."""
-    if beat.started_at is None or beat.started_at < service.created_at - SLACK:
+    if job.started_at is None or job.started_at < service.created_at - SLACK:
         return False
-    return service.ended_at is None or beat.started_at <= service.ended_at + SLACK
+    return service.ended_at is None or job.started_at <= service.ended_at + SLACK
 
 
-def _ended_before(service: Service, beat: AirflowJob) -> bool:
+def _ended_before(service: Service, job: AirflowJob) -> bool:
     if service.state.ended:
         return True
     started = service.started_at
-    return bool(started and beat.started_at and beat.started_at < started - SLACK)
+    return bool(started and job.started_at and job.started_at < started - SLACK)
 
 
-def _stranger(beat: AirflowJob) -> Service:
-    kind = BY_JOB_TYPE[beat.type]
-    started = beat.started_at or datetime.fromtimestamp(0, timezone.utc)
+def _stranger(job: AirflowJob) -> Service:
+    kind = BY_JOB_TYPE[job.type]
+    started = job.started_at or datetime.fromtimestamp(0, timezone.utc)
     return Service(
-        id=f"job-{beat.id}",
+        id=f"job-{job.id}",
         kind=kind.name,
         command=kind.command,
         argv=(),
         secret=False,
         user="",
-        host=beat.hostname,
+        host=job.hostname,
         place="",
-        hostname=beat.hostname,
+        hostname=job.hostname,
         folder="",
         logs="",
         stdout="",
         stderr="",
         created_at=started,
         started_at=started,
-        state=State.RUNNING if beat.healthy else State.LOST,
-        message=None if beat.healthy else "It does not report any more.",
+        state=State.RUNNING if job.healthy else State.LOST,
+        message=None if job.healthy else "It does not report any more.",
     )
