@@ -30,7 +30,6 @@ SENSITIVE = (
     "tests/storage",
     "tests/test_app.py",
     "tests/test_json_text.py",
-    "tests/test_multipart.py",
     "tests/test_plugin.py",
 )
 """Where the version of Python matters: `argparse`, `ast`, archives, forks, `sqlite3`, event loops."""
