@@ -51,9 +51,7 @@ OF_A_FRAMEWORK: dict[str, str] = {
     "asgi": "the one answer that the lowest modules give: an error; imported when it is made",
 }
 WORDS: dict[str, str] = {
-    "beat": "heartbeats of Airflow's jobs, and of servers",
-    "beats": "the same",
-    "lately": "of the supervisors' rounds",
+    "beat": "the number of a heartbeat, of which a server has many",
 }
 TWICE: dict[str, str] = {}
 

@@ -129,7 +129,7 @@ def client_address(scope: Scope, trusted: Networks) -> str | None:
 
 
 def _hops(headers: Sequence[tuple[bytes, bytes]]) -> list[str]:
-    """Return for whom a request was sent on, the last one first."""
+    """Return the addresses that a request was sent on for, the last one first."""
     values = b",".join(value for name, value in headers if name == FORWARDED)
     return [hop.decode("latin-1").strip() for hop in reversed(values.rsplit(b",", MOST_HOPS)[-MOST_HOPS:])]
 

@@ -87,7 +87,7 @@ def kill_all(members: Processes) -> None:
     signal_all(members, signal.SIGKILL)
 
 
-def strays_of(pid: int) -> Processes:
+def detached_descendants(pid: int) -> Processes:
     """
     Return the descendants of a process that are in another process group than its own.
 

@@ -66,7 +66,7 @@ def check_endpoint(name: str | None, known: Collection[str]) -> None:
 
 def endpoints_of(endpoint: str | None, legacy: bool | None, known: Collection[str]) -> tuple[str | None, ...]:
     """
-    Return by which endpoints operations were asked for that a filter wants; empty for all of them.
+    Return the endpoints of the operations that a filter wants; empty for all of them.
 
     :param endpoint: the name of one
     :param known: the names of the 1.x plugin's

@@ -271,5 +271,5 @@ def main(descriptor: int) -> NoReturn:
 def _end_with(control: socket.socket) -> None:
     """Kill this command and all that it started when the engine is gone: no warm parent is there to do it."""
     wire.receive(control)
-    processes.kill_all(processes.strays_of(os.getpid()))
+    processes.kill_all(processes.detached_descendants(os.getpid()))
     os.killpg(0, signal.SIGKILL)

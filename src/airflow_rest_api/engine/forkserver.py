@@ -65,7 +65,7 @@ class ForkServer:
     def end_children(self) -> None:
         """Kill every child with all that it started."""
         for pid, known in self._children.items():
-            known |= processes.strays_of(pid)
+            known |= processes.detached_descendants(pid)
             _signal_group(pid, signal.SIGKILL)
             processes.kill_all(known)
 
@@ -77,7 +77,7 @@ class ForkServer:
             if "fork" in order:
                 self._fork(spare=order["fork"])
             elif (known := self._children.get(order["pid"])) is not None:
-                known |= processes.strays_of(order["pid"])
+                known |= processes.detached_descendants(order["pid"])
                 _signal_group(order["pid"], order["signal"])
                 processes.signal_all(known, order["signal"])
         except BrokenPipeError:

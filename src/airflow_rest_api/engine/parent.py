@@ -137,7 +137,7 @@ async def fresh_child(limits: Limits, folder: str) -> Child:
 
     def send_signal(number: int) -> None:
         if process.returncode is None:
-            known.update(processes.strays_of(process.pid))
+            known.update(processes.detached_descendants(process.pid))
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, number)
             processes.signal_all(known, number)

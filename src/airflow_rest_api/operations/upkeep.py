@@ -202,11 +202,11 @@ class Heartbeat:
         if seen > 3 * self._every:
             seen = 0.0
         self._last_look = now
-        beats = {server.id: server.beat for server in servers} | dict.fromkeys(without_row, -1)
-        beats.pop(self._operations.server.id, None)
+        numbers = {server.id: server.beat for server in servers} | dict.fromkeys(without_row, -1)
+        numbers.pop(self._operations.server.id, None)
         self._pulses = {
             identifier: _Pulse(beat, old.still + seen if old and old.beat == beat else 0.0)
-            for identifier, beat in beats.items()
+            for identifier, beat in numbers.items()
             for old in [self._pulses.get(identifier)]
         }
         return [identifier for identifier, pulse in self._pulses.items() if pulse.still >= self._dead_after]

@@ -49,7 +49,7 @@ def running(engine: Engine, say: Callable[[str], None], patience: float = PATIEN
     with engine.connect() as connection:
         there = set(inspect(connection).get_table_names())
         found = _components(connection) if SERVICE.name in there else []
-        first = _beats(connection) if SERVER.name in there else {}
+        first = _heartbeats(connection) if SERVER.name in there else {}
     if first:
         say(f"Looking for {patience:.0f} seconds whether an API server runs ...")
     end = time.monotonic() + patience
@@ -57,11 +57,11 @@ def running(engine: Engine, say: Callable[[str], None], patience: float = PATIEN
     while first and not alive and time.monotonic() < end:
         time.sleep(PAUSE)
         with engine.connect() as connection:
-            alive = {who for who, beat in _beats(connection).items() if first.get(who) != beat}
+            alive = {who for who, beat in _heartbeats(connection).items() if first.get(who) != beat}
     return [*sorted(alive), *found]
 
 
-def _beats(connection: Connection) -> dict[str, int]:
+def _heartbeats(connection: Connection) -> dict[str, int]:
     return {
         f"the API server on {server.host}, process {server.pid}": server.beat
         for server in upkeep.known(connection)

@@ -102,7 +102,7 @@ function Prepared({ summary, detail, params }) {
     <${Elsewhere} command=${summary} args=${args} values=${values} />`;
 }
 
-/** The effect with the arguments that are given: some make it a graver one. */
+/** The effect with the arguments that are given: some make it a more severe one. */
 function effectOf(detail, args, values) {
   const raised = args.filter((one) => isGiven(one, values[one.name])).map((one) => detail.raised_by?.[one.name]);
   return raised.reduce((worst, one) => (GRAVITY.indexOf(one) > GRAVITY.indexOf(worst) ? one : worst), detail.effect);
