@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.databases import drop_templates
+from tests.shared import fab, scheduled, stop_all
 from tests.timing import WORKER, note_processors, notes, summary
 from tests.units import place, unit
 
@@ -32,6 +33,8 @@ os.environ.update(
     }
 )
 
+__all__ = ["fab", "scheduled"]
+
 DATABASE_SERVERS = {"postgresql", "mariadb"}
 
 
@@ -45,6 +48,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("airflow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(900))
     items.sort(key=lambda item: (place(item.nodeid), item.get_closest_marker("airflow") is None))
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End what a unit shares with it."""
+    if nextitem is None or unit(nextitem.nodeid) != unit(item.nodeid):
+        stop_all()
 
 
 @pytest.hookimpl(optionalhook=True)

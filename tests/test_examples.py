@@ -4,29 +4,16 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.databases import database_of_our_own
 from tests.stacks import Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 README = EXAMPLES.parent / "README.md"
-COMPONENTS = ("api-server", "scheduler", "dag-processor")
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp(request.param)
-    (folder / "dags").mkdir()
-    with database_of_our_own(request.param, folder) as address:
-        env = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": address}
-        with Stack(folder / "home", dags=folder / "dags", components=COMPONENTS, env=env) as stack:
-            yield stack
 
 
 def deploy_and_run(stack: Stack, file: Path, dag_id: str) -> subprocess.CompletedProcess[str]:
@@ -37,18 +24,18 @@ def deploy_and_run(stack: Stack, file: Path, dag_id: str) -> subprocess.Complete
     )
 
 
-def test_a_dag_file_is_deployed_and_its_dag_runs(stack: Stack):
-    done = deploy_and_run(stack, EXAMPLES / "my_dag.py", "my_dag")
+def test_a_dag_file_is_deployed_and_its_dag_runs(scheduled: Stack):
+    done = deploy_and_run(scheduled, EXAMPLES / "my_dag.py", "my_dag")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "succeeded" in done.stdout.splitlines()[-1]
-    assert (stack.dags / "my_dag.py").read_bytes() == (EXAMPLES / "my_dag.py").read_bytes()
+    assert (scheduled.dags / "my_dag.py").read_bytes() == (EXAMPLES / "my_dag.py").read_bytes()
 
 
-def test_a_file_that_cannot_be_imported_ends_the_script_with_the_reason(stack: Stack, tmp_path: Path):
+def test_a_file_that_cannot_be_imported_ends_the_script_with_the_reason(scheduled: Stack, tmp_path: Path):
     file = tmp_path / "no_dag.py"
     file.write_text("from airflow.sdk import dag\nimport no_such_module_at_all\n")
-    done = deploy_and_run(stack, file, "no_dag")
+    done = deploy_and_run(scheduled, file, "no_dag")
 
     assert done.returncode != 0
     assert "no_such_module_at_all" in done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""`tests.units`: nothing is named that is not there, and what is long has its turn before all else."""
+"""`tests.units`: what shares an Airflow is together, and nothing is named that is not there."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.units import LONG, TOGETHER, place, unit
+from tests.units import LONG, SHARING, TOGETHER, place, unit
 
 TESTS = Path(__file__).parent
+FILES = [file for files in SHARING.values() for file in files]
 
 
-@pytest.mark.parametrize("name", [*TOGETHER, *LONG])
+@pytest.mark.parametrize("name", [*TOGETHER, *FILES, *(name for name in LONG if name not in SHARING)])
 def test_what_is_named_exists(name: str) -> None:
     assert (TESTS / name).exists()
 
 
-@pytest.mark.parametrize("name", LONG)
+def test_files_that_share_a_stack_are_one_unit_with_a_turn_of_its_own() -> None:
+    for name, files in SHARING.items():
+        assert {unit(f"tests/{file}::test_it") for file in files} == {f"tests/{name}"}
+        assert LONG[place(f"tests/{files[0]}::test_it")] == name
+
+
+@pytest.mark.parametrize("name", [name for name in LONG if name not in SHARING])
 def test_what_is_long_is_a_unit_with_a_turn_of_its_own(name: str) -> None:
     first = f"tests/{name}" if name.endswith(".py") else f"tests/{name}/test_any.py"
 

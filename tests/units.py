@@ -7,6 +7,12 @@ from pathlib import Path
 TOGETHER = ("browser", "legacy", "cluster", "server", "airflow", "attacks")
 """Folders whose files share an Airflow, or an engine: one worker has them all, and starts it once."""
 
+SHARING = {
+    "scheduled": ("airflow/child/test_beside_a_scheduler.py", "test_examples.py"),
+    "fab": ("dag_files/test_real.py", "security/test_fab.py"),
+}
+"""Files that share one of the stacks of `tests.shared`."""
+
 LONG = (
     "cluster",
     "legacy",
@@ -14,11 +20,9 @@ LONG = (
     "services/test_real.py",
     "legacy/test_components.py",
     "attacks",
-    "airflow/child/test_beside_a_scheduler.py",
-    "test_examples.py",
+    "scheduled",
     "server",
-    "security/test_fab.py",
-    "dag_files/test_real.py",
+    "fab",
     "parity/test_parity.py",
     "dist/test_standalone.py",
     "api/test_dag_refresh.py",
@@ -28,12 +32,15 @@ LONG = (
 """What takes longest comes first: the closing lines of a run show how long each took (`units`)."""
 
 _FILES = {f"tests/{name}" for name in LONG}
+_SHARING = {f"tests/{file}": f"tests/{name}" for name, files in SHARING.items() for file in files}
 _ORDER = [f"tests/{name}" for name in LONG]
 
 
 def unit(nodeid: str) -> str:
-    """Return what a test belongs to: its file, or its folder."""
+    """Return what a test belongs to: its file, its folder, or the stack that it shares."""
     file = nodeid.partition("::")[0]
+    if file in _SHARING:
+        return _SHARING[file]
     folder = Path(file).parent
     return str(folder) if folder.name in TOGETHER and file not in _FILES else file
 

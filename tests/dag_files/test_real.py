@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.deploying import BUNDLE, about, dag
+from tests.shared import add_accounts, airflow
 from tests.stacks import Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
-ACCOUNTS = Path(__file__).parent.parent / "security" / "fab_accounts.py"
-ENV = {
-    "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
-    "AIRFLOW__REST_API_PLUGIN__DEPLOY_FOLDERS": f"{BUNDLE}/team_a, {BUNDLE}/team_b",
-    "AIRFLOW__REST_API_PLUGIN__ENABLED_COMMANDS": "*, dags delete",
-}
 ROLE = "Team A"
 GRANT = ["-r", f"REST API Deploy {BUNDLE}/team_a", "-a", "can_edit"]
 
@@ -56,29 +47,13 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("real")
-    (folder / "dags").mkdir()
-    with Stack(folder / "home", components=("api-server",), dags=folder / "dags", env=ENV) as stack:
-        for name in ("admin", "anna"):
-            stack.passwords[name] = f"{name}-password"
-        accounts = {
-            "roles": {ROLE: []},
-            "users": {"admin": ("Admin", "admin-password"), "anna": (ROLE, "anna-password")},
-        }
-        run(stack, [sys.executable, str(ACCOUNTS)], json.dumps(accounts))
-        # As docs/permissions.md tells.
-        run(stack, [str(Path(sys.executable).with_name("airflow")), "roles", "add-perms", ROLE, *GRANT])
-        site = Site(stack)
-        yield site
-        site.close()
-
-
-def run(stack: Stack, words: list[str], given: str = "") -> None:
-    done = subprocess.run(
-        words, env=stack.environment, input=given, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
+def site(fab: Stack) -> Iterator[Site]:
+    add_accounts(fab, {ROLE: []}, {"admin": "Admin", "anna": ROLE})
+    # As docs/permissions.md tells.
+    airflow(fab, "roles", "add-perms", ROLE, *GRANT)
+    site = Site(fab)
+    yield site
+    site.close()
 
 
 def test_a_role_of_one_folder_deploys_there(site: Site):

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -36,12 +35,9 @@ def test_a_wrong_password_gets_no_token(stack: Stack) -> None:
     assert refused.value.status == 401
 
 
-def test_a_second_server_shares_the_database_and_the_tokens(stack: Stack, tmp_path: Path) -> None:
-    with Stack(tmp_path, components=("api-server",), users={"ada": "ADMIN"}, like=stack) as second:
-        variable = {"key": "colour", "value": "green"}
-        request("POST", f"{stack.url}/api/v2/variables", variable, token=stack.token("ada"))
-        seen = request("GET", f"{second.url}/api/v2/variables/colour", token=stack.token("ada"))
-        assert seen["value"] == "green"
-        assert second.token("ada")
-        processes = [psutil.Process(component.process.pid) for component in second.components]
+def test_once_it_is_stopped_nothing_of_it_runs(stack: Stack) -> None:
+    processes = [psutil.Process(component.process.pid) for component in stack.components]
+    stack.stop()
+
+    assert processes
     assert not any(process.is_running() for process in processes)

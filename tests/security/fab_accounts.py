@@ -9,7 +9,7 @@ from airflow.providers.fab.auth_manager.cli_commands.utils import get_applicatio
 
 
 def main() -> None:
-    """Make the roles, each with pairs of action and resource, and the users, each with role and password."""
+    """Make the roles, with pairs of action and resource, and the users that lack, with role and password."""
     wanted = json.load(sys.stdin)
     with get_application_builder() as appbuilder:
         security = appbuilder.sm
@@ -19,6 +19,8 @@ def main() -> None:
             for action, resource in permissions:
                 security.add_permission_to_role(role, security.create_permission(action, resource))
         for name, (role, password) in wanted["users"].items():
+            if security.find_user(name) is not None:
+                continue
             found = security.find_role(role)
             assert security.add_user(name, name, name, f"{name}@example.org", found, password), name
 

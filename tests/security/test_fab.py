@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -18,14 +17,12 @@ from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.needs import POWERS
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
 from airflow_rest_api.storage.engines import own_engine
+from tests.shared import CONF, add_accounts, airflow
 from tests.stacks import Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
-DAGS = Path(__file__).parents[1] / "data" / "permissions" / "dags"
-ACCOUNTS = Path(__file__).with_name("fab_accounts.py")
 MINE, THEIRS = "dag_of_mine", "dag_of_theirs"
-FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
 ONE_DAG = [
     ("can_read", f"DAG:{MINE}"),
@@ -52,7 +49,6 @@ USERS = {
     "cleaner": "Cleaner",
     "reader": "Reader",
 }
-CONF = {"host": "db", "password": "hunter22"}
 
 
 class Client(httpx.Client):
@@ -73,38 +69,16 @@ class Client(httpx.Client):
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    # A destructive command that is on, to see that it needs more than that.
-    env = {
-        "AIRFLOW__CORE__AUTH_MANAGER": FAB,
-        # Those of the database are not within reach of Airflow's own command for templates.
-        "AIRFLOW_VAR_ENV_CONF": json.dumps(CONF),
-        "AIRFLOW_VAR_ENV_PASSWORD": "hunter23",
-        "AIRFLOW__REST_API_PLUGIN__ENABLED_COMMANDS": "*,dags delete,db clean,roles *-perms",
+def stack(fab: Stack) -> Stack:
+    roles = {
+        "One": ONE_DAG,
+        "Runner": ONE_DAG,
+        "Cleaner": [("can_delete", f"DAG:{MINE}")],
+        "Reader": [("can_read", "Variables")],
     }
-    home = tmp_path_factory.mktemp("fab")
-    with Stack(home / "airflow", components=("api-server",), dags=DAGS, env=env) as stack:
-        accounts = {
-            "roles": {
-                "One": ONE_DAG,
-                "Runner": ONE_DAG,
-                "Cleaner": [("can_delete", f"DAG:{MINE}")],
-                "Reader": [("can_read", "Variables")],
-            },
-            "users": {
-                name: (role, stack.passwords.setdefault(name, name * 3)) for name, role in USERS.items()
-            },
-        }
-        run(stack, [sys.executable, str(ACCOUNTS)], json.dumps(accounts))
-        run(stack, [str(Path(sys.executable).with_name("airflow")), "dags", "reserialize"])
-        yield stack
-
-
-def run(stack: Stack, words: list[str], given: str = "") -> None:
-    done = subprocess.run(
-        words, env=stack.environment, input=given, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
+    add_accounts(fab, roles, USERS)
+    airflow(fab, "dags", "reserialize")
+    return fab
 
 
 @pytest.fixture(scope="module")
@@ -158,8 +132,8 @@ def test_the_errors_of_others_files_are_not_shown(one: Client):
     assert "broken" not in answer["stdout"]
 
 
-def test_the_old_list_shows_the_one_dag(one: Client, admin: Client):
-    for query in ("api=list_dags", f"api=list_dags&subdir={DAGS}"):
+def test_the_old_list_shows_the_one_dag(stack: Stack, one: Client, admin: Client):
+    for query in ("api=list_dags", f"api=list_dags&subdir={stack.dags}"):
         shown = one.get(f"/api?{query}").json()["output"]["stdout"]
         assert MINE in shown
         assert THEIRS not in shown
@@ -368,8 +342,7 @@ def test_a_template_is_rendered_without_the_secrets_of_variables_for_who_may_not
 
 
 def test_uninstalling_takes_our_powers_from_every_role_and_leaves_all_others(stack: Stack, admin: Client):
-    airflow = str(Path(sys.executable).with_name("airflow"))
-    run(stack, [airflow, "roles", "add-perms", "Runner", "-r", "REST API Execute", "-a", "can_edit"])
+    airflow(stack, "roles", "add-perms", "Runner", "-r", "REST API Execute", "-a", "can_edit")
     listed = subprocess.run(
         [sys.executable, "-m", "airflow_rest_api", "uninstall", "--dry-run"],
         env=stack.environment,

@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from demo.client import request
 from tests.server.conftest import API, ENV, Client, dag_file, engine, family, parent, wait_gone
 from tests.stacks import Stack
 
@@ -238,6 +239,11 @@ def test_two_servers_side_by_side_have_an_engine_each(stack: Stack, admin: Clien
     with Stack(tmp_path, components=("api-server",), like=stack, env=ENV) as second, Client(second) as client:
         assert client.command("version").json()["state"] == "succeeded"
         assert parent(second).pid != parent(stack).pid
+        # The database and the tokens are the same.
+        variable = {"key": "of_the_first", "value": "green"}
+        request("POST", f"{stack.url}/api/v2/variables", variable, token=second.token())
+        seen = request("GET", f"{second.url}/api/v2/variables/of_the_first", token=stack.token())
+        assert seen["value"] == "green"
         running = client.line(*SLOW, Prefer="respond-async").json()
         client.until(running["id"], _runs_and_prints)
         everything = family(second)

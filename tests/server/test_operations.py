@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,11 +21,20 @@ SLOW = ("tasks", "test", "example_slow", "work", "2024-01-01", "--task-params", 
 PATIENCE = 180.0
 
 
+@pytest.fixture(scope="module")
+def other(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    other = Stack(tmp_path_factory.mktemp("second"), components=("api-server",), like=stack)
+    yield other
+    other.stop()
+
+
 @pytest.fixture
-def second(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
-    """Another API server on the same database, which the test may end."""
-    with Stack(tmp_path, components=("api-server",), like=stack) as second:
-        yield second
+def second(other: Stack) -> Stack:
+    """Another API server on the same database, which a test may end: it is started where it does not run."""
+    if not other.components or other.components[0].process.poll() is not None:
+        other.stop()
+        other.start()
+    return other
 
 
 class Stream:

@@ -104,7 +104,7 @@ class Server:
     """What an API server has of the services."""
 
     def __init__(self, database: Database, home: Path, operations: StandInOperations, **values: Any) -> None:
-        beats = values.pop("beats", lambda types: [])
+        find_jobs = values.pop("find_jobs", lambda types: [])
         self.store = ServiceStore(database)
         self.operations = operations
         self.local = Local(
@@ -113,7 +113,7 @@ class Server:
             find_places=lambda: Places(str(home), str(home / "logs"), "airflow-says"),
             **{"grace": 30, "every": 0.1, **values},
         )
-        self.services = Services(self.store, self.local, running_jobs=beats)
+        self.services = Services(self.store, self.local, find_jobs=find_jobs)
         self.upkeep = self.local.upkeep
 
     async def start(self, **values: Any) -> Service:
@@ -558,10 +558,10 @@ def test_the_oldest_of_the_ended_are_forgotten(tmp_path: Path) -> None:
 
 def test_what_others_run_here_is_not_started_beside_it_and_cannot_be_stopped(tmp_path: Path) -> None:
     now = datetime.now(timezone.utc)
-    beat = AirflowJob(7, "SchedulerJob", "running", "airflow-says", now - timedelta(hours=1), now, True)
+    job = AirflowJob(7, "SchedulerJob", "running", "airflow-says", now - timedelta(hours=1), now, True)
 
     async def work() -> None:
-        async with serving(tmp_path, beats=lambda types: [beat]) as server:
+        async with serving(tmp_path, find_jobs=lambda types: [job]) as server:
             with pytest.raises(AlreadyRunning, match="job 7 of Airflow") as refused:
                 await server.start(kind=KINDS["scheduler"])
             assert refused.value.service == "job-7"

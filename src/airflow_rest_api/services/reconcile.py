@@ -113,15 +113,15 @@ class ServiceView:
     managed: bool = True
 
 
-def paired(services: Sequence[Service], running: Iterable[AirflowJob]) -> list[ServiceView]:
+def paired(services: Sequence[Service], jobs: Iterable[AirflowJob]) -> list[ServiceView]:
     """Return our services with their jobs, and after them the jobs of components that others have started."""
-    left = {job.id: job for job in running}
+    left = {job.id: job for job in jobs}
     found: dict[str, AirflowJob] = {}
     for service in services:
         job_type = KINDS[service.kind].job_type if service.kind in KINDS else None
         if job_type is None:
             continue
-        here = [b for b in left.values() if b.type == job_type and b.hostname == service.hostname]
+        here = [job for job in left.values() if job.type == job_type and job.hostname == service.hostname]
         own = [job for job in here if _during(service, job)]
         if own and not service.state.ended:
             newest = max(own, key=lambda job: job.id)

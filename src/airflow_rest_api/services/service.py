@@ -46,7 +46,7 @@ GIVEN_UP = timedelta(days=1)
 ATTEMPTS = 5
 """How often a change is tried that another one was faster than."""
 
-RunningJobs = Callable[[Collection[str]], "list[jobs.AirflowJob]"]
+FindJobs = Callable[[Collection[str]], "list[jobs.AirflowJob]"]
 
 
 class Services:
@@ -54,15 +54,13 @@ class Services:
     The components of an Airflow.
 
     :ivar local: looks after those of this machine
-    :param running_jobs: returns Airflow's own jobs of some types
+    :param find_jobs: returns Airflow's own jobs of some types
     """
 
-    def __init__(
-        self, store: ServiceStore, local: Local, *, running_jobs: RunningJobs = jobs.running_jobs
-    ) -> None:
+    def __init__(self, store: ServiceStore, local: Local, *, find_jobs: FindJobs = jobs.running_jobs) -> None:
         self._store = store
         self.local = local
-        self._running_jobs = running_jobs
+        self._find_jobs = find_jobs
 
     async def start(self, plan: StartRequest, permit: Permit, **more: Any) -> tuple[Service, Operation]:
         """
@@ -98,7 +96,7 @@ class Services:
     async def list(self) -> list[ServiceView]:
         """Return all services as they are now, and the components that others have started."""
         services = [await self.local.look(service) for service in await self._store.everything()]
-        return paired(services, await ask(self._running_jobs, tuple(BY_JOB_TYPE)))
+        return paired(services, await ask(self._find_jobs, tuple(BY_JOB_TYPE)))
 
     async def stop(self, identifier: str, *, user: str, force: bool = False) -> None:
         """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import re
-import shutil
 import signal
 import time
 from collections import Counter
@@ -19,13 +18,12 @@ import httpx
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from tests.databases import database_of_our_own
 from tests.server.conftest import Client
+from tests.shared import RAN
 from tests.stacks import Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
-DAGS = Path(__file__).parents[2] / "data" / "tests_of_dags"
 DATE = "2026-02-03T04:05:06+00:00"
 PATIENCE = 120.0
 TRIGGERS = 'SELECT id FROM "trigger"'
@@ -91,26 +89,17 @@ class Scene:
         return lines
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
-    folder = tmp_path_factory.mktemp("scheduled")
-    shutil.copytree(DAGS, folder / "dags", ignore=shutil.ignore_patterns("__pycache__"))
-    file = folder / "ran"
-    file.touch()
-    env = {"RAN": str(file), "AIRFLOW__REST_API_PLUGIN__DEFAULT_WAIT": "110"}
-    expect = ("tested", "waits", "failing", "maker", "whole", "broken", "long")
-    with database_of_our_own(request.param, folder) as address:
-        database = None if request.param == "sqlite" else address
-        stack = Stack(folder / "home", dags=folder / "dags", env=env, expect=expect, database=database)
-        with stack, Client(stack) as client:
-            engine = create_engine(stack.database_address)
-            scene = Scene(stack, client, engine, file)
-            trigger = {"dag_id": "tested", "run_id": "real", "logical_date": DATE, "conf": '{"a": 1}'}
-            assert scene.ended(client.command("dags/trigger", **trigger))["state"] == "succeeded"
-            assert eventually(lambda: scene.runs("tested") == {"real": "success"})
-            scene.ran()
-            yield scene
-            engine.dispose()
+@pytest.fixture(scope="module")
+def scene(scheduled: Stack) -> Iterator[Scene]:
+    engine = create_engine(scheduled.database_address)
+    with Client(scheduled) as client:
+        scene = Scene(scheduled, client, engine, scheduled.dags.with_name(RAN))
+        trigger = {"dag_id": "tested", "run_id": "real", "logical_date": DATE, "conf": '{"a": 1}'}
+        assert scene.ended(client.command("dags/trigger", **trigger))["state"] == "succeeded"
+        assert eventually(lambda: scene.runs("tested") == {"real": "success"})
+        scene.ran()
+        yield scene
+    engine.dispose()
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
