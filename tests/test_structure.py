@@ -38,12 +38,19 @@ WEB = ("api", "legacy", "security", "web")
 LONGEST = 450
 """Lines of a module."""
 
+WORTH_A_HEADER = 120
+"""Lines from which a module with one importer stands for itself."""
+
 OLD_WORDS = (
     "aside beat beats bury conduct conductor door doors ear hears heard heart house keeper knock lately "
     "lease letter mouth nobody seal sealed sealing signs somebody stretch vain whoever wish wishes"
 )
 RETIRED = frozenset(OLD_WORDS.split())
 """Words that the names of the code once had, and what the field calls otherwise."""
+
+WORKS_WITH_AIRFLOW = ("airflow", "dag_files.child", "legacy.child")
+"""The packages that import Airflow. `commands.catalog` asks for its parser, `settings` for its configuration."""
+BESIDE_THEM = {"commands.catalog", "plugin", "settings"}
 
 # What does not hold yet, each with the reason; empty when it does.
 UPWARD: dict[tuple[str, str], str] = {}
@@ -55,6 +62,16 @@ WORDS: dict[str, str] = {
     "beat": "the number of a heartbeat, of which a server has many",
 }
 TWICE: dict[str, str] = {}
+SMALL: dict[str, str] = {
+    "airflow.child.clearing": "code of a child, imported there by its name",
+    "dag_files.watch": "a pure core with tests of its own",
+    "legacy.child.refresh": "code of a child, imported there by its name",
+    "legacy.file_names": "with its importer it would be too long",
+    "loop_share": "a pure core with tests of its own",
+    "provider": "an entry point",
+    "plugin": "an entry point",
+    "__main__": "an entry point",
+}
 
 
 def test_imports_point_down() -> None:
@@ -89,6 +106,15 @@ def test_a_web_framework_is_imported_by_the_packages_of_the_web_alone() -> None:
     assert found - set(OF_A_FRAMEWORK) == set()
 
 
+def test_airflow_is_imported_in_its_packages_alone() -> None:
+    found = {
+        module
+        for module, path in modules().items()
+        if any(name.partition(".")[0] == "airflow" for name in imported_names(path))
+    }
+    assert {module for module in found if not module.startswith(WORKS_WITH_AIRFLOW)} == BESIDE_THEM
+
+
 def test_no_class_shares_its_name() -> None:
     assert {name: found for name, found in classes().items() if len(found) > 1 and name not in TWICE} == {}
 
@@ -105,6 +131,21 @@ def test_names_have_no_retired_word() -> None:
 def test_no_module_is_too_long() -> None:
     lengths = {module: len(path.read_text("utf-8").splitlines()) for module, path in modules().items()}
     assert {module: lines for module, lines in lengths.items() if lines > LONGEST} == {}
+
+
+def test_a_small_module_with_one_importer_is_part_of_that() -> None:
+    importers = defaultdict(set)
+    for module in modules():
+        for imported in imports(module):
+            importers[imported].add(module)
+    small = {
+        module
+        for module, path in modules().items()
+        if len(path.read_text("utf-8").splitlines()) < WORTH_A_HEADER
+        and len(importers[module] - {module}) <= 1
+        and path.name != "__init__.py"
+    }
+    assert small - SMALL.keys() == set()
 
 
 def test_every_module_is_in_the_architecture_with_its_subject() -> None:

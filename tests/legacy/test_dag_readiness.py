@@ -93,11 +93,11 @@ def test_a_dag_that_was_deployed_is_waited_for_until_it_can_run(folder: Path, da
     async def work() -> str | None:
         await history.keep_dags(BUNDLE, {"new.py": ["new"]})
         readiness = DagReadiness(history)
-        parsing = asyncio.create_task(parse_later("new.py"))
+        later = asyncio.create_task(parse_later("new.py"))
         assert not parsing.is_runnable("new")
         said = await readiness.wait("new")
         assert parsing.is_runnable("new")
-        await parsing
+        await later
         return said
 
     seconds, said = seconds_of(work())

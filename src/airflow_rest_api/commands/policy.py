@@ -1,4 +1,4 @@
-"""What each command may do and needs: the only list of commands in our code.
+"""What each command may do and needs: the one table of all commands.
 
 Effects were found by reading what the commands do (``airflow/cli/commands`` and the providers' ``cli``
 packages, as of Airflow 3.3.2); needs follow what Airflow's own REST API asks for the same thing

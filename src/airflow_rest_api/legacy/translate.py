@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from airflow_rest_api.airflow import installation
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.actions import (
@@ -84,9 +85,7 @@ def command(**order: Any) -> Callable[[LegacyRequest, TranslationContext], RunCo
 
 def airflow_version(request: LegacyRequest, context: TranslationContext) -> Answer:
     """Answer with the version of Airflow."""
-    from airflow import __version__
-
-    return Answer(str(__version__), own(request, Effect.READ)[1])
+    return Answer(installation.version(), own(request, Effect.READ)[1])
 
 
 def plugin_version(request: LegacyRequest, context: TranslationContext) -> Answer:
