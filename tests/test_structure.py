@@ -49,7 +49,7 @@ RETIRED = frozenset(OLD_WORDS.split())
 """Words that the names of the code once had, and what the field calls otherwise."""
 
 WORKS_WITH_AIRFLOW = ("airflow", "dag_files.child", "legacy.child")
-"""The packages that import Airflow. `commands.catalog` asks for its parser, `settings` for its configuration."""
+"""The packages that import Airflow. `commands.catalog` asks for its parser, `settings` for its options."""
 BESIDE_THEM = {"commands.catalog", "plugin", "settings"}
 
 # What does not hold yet, each with the reason; empty when it does.
