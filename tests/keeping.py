@@ -15,9 +15,9 @@ from typing import Any
 
 from airflow_rest_api import processes
 from airflow_rest_api.operations.model import new_id
-from airflow_rest_api.services import start, status
+from airflow_rest_api.services import child_start, status
+from airflow_rest_api.services.child_start import open_log
 from airflow_rest_api.services.model import Service
-from airflow_rest_api.services.start import open_log
 from airflow_rest_api.services.supervisor import Order
 
 PATIENCE = 60
@@ -80,7 +80,7 @@ def keep(folder: Path, words: Sequence[str], **order: Any) -> Kept:
     known |= dict.fromkeys(("folder", "home", "logs"), str(folder))
     log = open_log(folder, "log")
     try:
-        pid = start.start_supervisor(Order(**{**known, "program": list(words), **order}), log, log)
+        pid = child_start.start_supervisor(Order(**{**known, "program": list(words), **order}), log, log)
     finally:
         os.close(log)
     kept = Kept(pid, folder)

@@ -215,7 +215,7 @@ def test_a_start_is_an_operation_whose_secrets_nobody_sees(served: tuple[TestCli
     assert service["argv"] == ["celery", "flower", "--basic-auth=***", "--port=5999"]
     assert (service["state"], service["user"], service["managed"]) == ("starting", "admin", True)
     [job] = engine.jobs
-    assert job.entry == "airflow_rest_api.services.start:run_order"
+    assert job.entry == "airflow_rest_api.services.child_start:run_order"
     assert "hunter22" in job.argv[0]
     assert "hunter22" in job.secrets
     assert "hunter22" not in " ".join(job.shown or ())

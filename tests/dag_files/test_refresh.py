@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.airflow import parsing
-from airflow_rest_api.airflow.parsing import File
+from airflow_rest_api.airflow import dag_processor
+from airflow_rest_api.airflow.dag_processor import File
 from airflow_rest_api.dag_files import refresh
 from airflow_rest_api.dag_files.child.parse import parse_files
 from airflow_rest_api.dag_files.refresh import Parsed, ParsedFile, request_parse, until_parsed
@@ -280,15 +280,15 @@ def test_a_dag_processor_is_alive_while_its_heart_beats(state: str, age: float, 
 
 def test_one_of_several_dag_processors_is_enough():
     with job(age=3600), job(), job(age=3600):
-        assert parsing.processor_alive()
+        assert dag_processor.processor_alive()
 
 
 def test_the_same_request_twice_is_one(names: Any):
     file = (BUNDLE, names("a.py"))
-    parsing.request_parsing([file, file])
-    parsing.request_parsing([file, (BUNDLE, names("b.py"))])
+    dag_processor.request_parsing([file, file])
+    dag_processor.request_parsing([file, (BUNDLE, names("b.py"))])
 
-    assert parsing.waiting([file, ("other", names("a.py"))]) == {file}
+    assert dag_processor.waiting([file, ("other", names("a.py"))]) == {file}
     assert _take().count(file) == 1
 
 
@@ -299,7 +299,7 @@ def test_two_who_ask_at_the_same_moment_both_succeed(names: Any):
     def ask() -> None:
         try:
             for _ in range(5):
-                parsing.request_parsing([file])
+                dag_processor.request_parsing([file])
         except BaseException as error:
             failures.append(error)
 
@@ -324,8 +324,8 @@ def test_a_packaged_dag_belongs_to_its_archive(folder: Path, names: Any):
         parsed = parse((BUNDLE, name))
 
     assert parsed.files == [ParsedFile(BUNDLE, name, parsed=True, dags={names("dag"): 1})]
-    assert parsing.file_of(names("dag")) == (BUNDLE, name)
-    assert parsing.dags_of([(BUNDLE, name)]) == {names("dag")}
+    assert dag_processor.file_of(names("dag")) == (BUNDLE, name)
+    assert dag_processor.dags_of([(BUNDLE, name)]) == {names("dag")}
 
 
 def test_the_files_of_all_dags_are_those_that_are_still_there(folder: Path, names: Any):
@@ -337,12 +337,12 @@ def test_the_files_of_all_dags_are_those_that_are_still_there(folder: Path, name
     with create_session() as session:
         session.get_one(DagModel, names("b")).is_stale = True
 
-    assert {here, gone} & parsing.all_files() == {here}
+    assert {here, gone} & dag_processor.all_files() == {here}
 
 
 def test_a_dag_that_does_not_exist_has_no_file():
     with pytest.raises(LookupError):
-        parsing.file_of("no_such_dag")
+        dag_processor.file_of("no_such_dag")
 
 
 def tags_of(dag_id: str) -> list[str]:

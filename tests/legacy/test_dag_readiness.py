@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from airflow_rest_api.airflow import parsing
+from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.dag_files.child.parse import parse_files
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.history_tables import DAG
@@ -37,7 +37,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     airflow_database()
     monkeypatch.setattr("airflow.settings.DAGS_FOLDER", str(tmp_path))
     with create_session() as session:
-        session.add(Job(job_type=parsing.JOB, state="running", latest_heartbeat=datetime.now(timezone.utc)))
+        session.add(
+            Job(job_type=dag_processor.JOB, state="running", latest_heartbeat=datetime.now(timezone.utc))
+        )
     yield tmp_path
     with settings.engine.begin() as connection:
         for table in reversed(Base.metadata.sorted_tables):
@@ -94,9 +96,9 @@ def test_a_dag_that_was_deployed_is_waited_for_until_it_can_run(folder: Path, da
         await history.keep_dags(BUNDLE, {"new.py": ["new"]})
         readiness = DagReadiness(history)
         later = asyncio.create_task(parse_later("new.py"))
-        assert not parsing.is_runnable("new")
+        assert not dag_processor.is_runnable("new")
         said = await readiness.wait("new")
-        assert parsing.is_runnable("new")
+        assert dag_processor.is_runnable("new")
         await later
         return said
 
@@ -134,7 +136,7 @@ def test_who_no_longer_waits_takes_it_from_nobody_else(folder: Path, database: D
         return await second
 
     assert asyncio.run(work()) is None
-    assert parsing.is_runnable("kept")
+    assert dag_processor.is_runnable("kept")
 
 
 def test_a_dag_that_was_deployed_long_ago_is_not_waited_for(folder: Path, database: Database) -> None:
@@ -206,13 +208,13 @@ def test_an_error_of_before_the_deployment_does_not_end_the_wait(folder: Path, d
         await asyncio.sleep(0.05)
         path.write_bytes(dag("mended"))
         await history.keep_dags(BUNDLE, {"mended.py": ["mended"]})
-        parsing = asyncio.create_task(parse_later("mended.py"))
+        later = asyncio.create_task(parse_later("mended.py"))
         said = await DagReadiness(history).wait("mended")
-        await parsing
+        await later
         return said
 
     assert asyncio.run(work()) is None
-    assert parsing.is_runnable("mended")
+    assert dag_processor.is_runnable("mended")
     assert asyncio.run(DagReadiness(history).import_error("mended")) is None
 
 
@@ -223,10 +225,10 @@ def test_a_dag_of_a_file_that_is_broken_or_gone_cannot_run(folder: Path, column:
 
     (folder / "known.py").write_bytes(dag("known"))
     parse_files([(BUNDLE, "known.py")])
-    assert parsing.is_runnable("known")
+    assert dag_processor.is_runnable("known")
     with create_session() as session:
         session.execute(update(DagModel).values({column: True}))
-    assert not parsing.is_runnable("known")
+    assert not dag_processor.is_runnable("known")
 
 
 def test_a_database_of_ours_that_is_away_keeps_no_command_from_running(folder: Path) -> None:

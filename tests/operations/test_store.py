@@ -13,8 +13,8 @@ from sqlalchemy.engine import Connection
 
 from airflow_rest_api.commands.needs import Ask, Resource
 from airflow_rest_api.errors import UnknownOperation, UnknownResultFile
+from airflow_rest_api.operations import heartbeat
 from airflow_rest_api.operations import store as store_module
-from airflow_rest_api.operations import upkeep
 from airflow_rest_api.operations.model import (
     Filter,
     Key,
@@ -214,7 +214,7 @@ def test_the_true_end_comes_after_lost_and_stays(store: Store):
     async def main() -> None:
         one = running()
         await store.insert(one)
-        assert await run(store, upkeep.mark_lost, "s") == [one.id]
+        assert await run(store, heartbeat.mark_lost, "s") == [one.id]
         assert await store.state(one.id) is State.LOST
         await begin(store, replace(one, started_at=NOW))
         assert await store.state(one.id) is State.LOST
@@ -462,27 +462,27 @@ def test_who_asks_for_the_end_is_heard_by_the_server_that_runs_it(store: Store):
 def test_servers_come_with_their_first_beat_and_leave(store: Store):
     async def main() -> None:
         server = Server("s", "h", 1, NOW)
-        await run(store, upkeep.beat, server)
-        await run(store, upkeep.beat, replace(server, beat=1))
-        await run(store, upkeep.beat, Server("t", "h", 2, NOW))
-        assert await run(store, upkeep.known) == [replace(server, beat=1), Server("t", "h", 2, NOW)]
-        await run(store, upkeep.leave, "t")
-        assert await run(store, upkeep.known) == [replace(server, beat=1)]
+        await run(store, heartbeat.beat, server)
+        await run(store, heartbeat.beat, replace(server, beat=1))
+        await run(store, heartbeat.beat, Server("t", "h", 2, NOW))
+        assert await run(store, heartbeat.known) == [replace(server, beat=1), Server("t", "h", 2, NOW)]
+        await run(store, heartbeat.leave, "t")
+        assert await run(store, heartbeat.known) == [replace(server, beat=1)]
 
     asyncio.run(main())
 
 
 def test_what_a_dead_server_ran_is_lost_with_the_output_it_had(store: Store):
     async def main() -> None:
-        await run(store, upkeep.beat, Server("s", "h", 1, NOW))
-        await run(store, upkeep.beat, Server("t", "h", 2, NOW))
+        await run(store, heartbeat.beat, Server("s", "h", 1, NOW))
+        await run(store, heartbeat.beat, Server("t", "h", 2, NOW))
         theirs, elsewhere, ended = running(), running(server="t"), operation()
         for each in (theirs, elsewhere, ended):
             await store.insert(each)
         await append(store, theirs.id, printed("so far"))
         await store.ask_cancel(theirs.id, "r")
 
-        assert await run(store, upkeep.mark_lost, "s") == [theirs.id]
+        assert await run(store, heartbeat.mark_lost, "s") == [theirs.id]
 
         found = await store.get(theirs.id)
         assert (found.state, found.stdout) == (State.LOST, "so far")
@@ -490,9 +490,9 @@ def test_what_a_dead_server_ran_is_lost_with_the_output_it_had(store: Store):
         assert found.finished_at is not None
         assert await store.state(elsewhere.id) is State.QUEUED
         assert await store.state(ended.id) is State.SUCCEEDED
-        assert [server.id for server in await run(store, upkeep.known)] == ["t"]
+        assert [server.id for server in await run(store, heartbeat.known)] == ["t"]
         assert await store.cancels("s") == {}
-        assert await run(store, upkeep.mark_lost, "s") == []
+        assert await run(store, heartbeat.mark_lost, "s") == []
 
     asyncio.run(main())
 
@@ -502,7 +502,7 @@ def test_each_operation_is_buried_by_one_of_several(store: Store):
         made = [running() for _ in range(20)]
         for each in made:
             await store.insert(each)
-        buried = await asyncio.gather(*(run(store, upkeep.mark_lost, "s") for _ in range(4)))
+        buried = await asyncio.gather(*(run(store, heartbeat.mark_lost, "s") for _ in range(4)))
         assert sorted(chain(*buried)) == sorted(each.id for each in made)
 
     asyncio.run(main())
@@ -510,10 +510,10 @@ def test_each_operation_is_buried_by_one_of_several(store: Store):
 
 def test_unfinished_operations_of_unknown_servers_are_found(store: Store):
     async def main() -> None:
-        await run(store, upkeep.beat, Server("s", "h", 1, NOW))
+        await run(store, heartbeat.beat, Server("s", "h", 1, NOW))
         for each in (running(), running(server="gone"), operation(server="ended")):
             await store.insert(each)
-        assert await run(store, upkeep.orphans) == {"gone"}
+        assert await run(store, heartbeat.orphans) == {"gone"}
 
     asyncio.run(main())
 

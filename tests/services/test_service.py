@@ -50,7 +50,7 @@ pytestmark = pytest.mark.slow
 
 WORKER = KINDS["celery-worker"]
 START = (
-    "import sys; from airflow_rest_api.services.start import run_order; "
+    "import sys; from airflow_rest_api.services.child_start import run_order; "
     "sys.exit(run_order([sys.stdin.read()]))"
 )
 OBEYS = (

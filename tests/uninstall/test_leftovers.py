@@ -15,11 +15,11 @@ from sqlalchemy.engine import Engine, make_url
 from airflow_rest_api import processes
 from airflow_rest_api.airflow.installation import Places
 from airflow_rest_api.airflow.permissions import resource_of
+from airflow_rest_api.operations.heartbeat import beat
 from airflow_rest_api.operations.model import Server, new_id
 from airflow_rest_api.operations.tables import SERVER
-from airflow_rest_api.operations.upkeep import beat
+from airflow_rest_api.services.child_start import log_name
 from airflow_rest_api.services.kinds import KINDS
-from airflow_rest_api.services.start import log_name
 from airflow_rest_api.services.store import SERVICE
 from airflow_rest_api.storage.engines import own_engine
 from airflow_rest_api.storage.migrations import VERSIONS, all_tables, migrate

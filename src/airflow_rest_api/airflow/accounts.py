@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy import func, select
 
 from airflow_rest_api.airflow import tokens, users
-from airflow_rest_api.airflow.asking import ask, ask_for_login, rows, values
+from airflow_rest_api.airflow.queries import ask, ask_for_login, rows, values
 from airflow_rest_api.airflow.users import FAB, SIMPLE, is_a, known_user
 from airflow_rest_api.errors import InvalidToken, NoUser, Revoked
 

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow import tokens, users
-from airflow_rest_api.airflow.asking import ask
+from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.airflow.users import FAB, SIMPLE, is_a, known_user
 from airflow_rest_api.errors import NoUser
 from airflow_rest_api.storage.transient import away

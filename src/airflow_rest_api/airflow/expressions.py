@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
-from airflow_rest_api.airflow.asking import values
+from airflow_rest_api.airflow.queries import values
 
 MATCHING = "import json,re,sys;p,n=json.load(sys.stdin);print(json.dumps([i for i in n if re.search(p,i)]))"
 TIME_LIMIT = 2.0

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 from sqlalchemy import select
 
-from airflow_rest_api.airflow.asking import values
+from airflow_rest_api.airflow.queries import values
 
 RECENT = timedelta(minutes=10)
 """For how long a job without a new heartbeat is still listed."""

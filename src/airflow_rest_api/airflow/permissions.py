@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import column, delete, inspect, or_, select, table
 
-from airflow_rest_api.airflow.asking import rows, values
 from airflow_rest_api.airflow.expressions import dags_matching
+from airflow_rest_api.airflow.queries import rows, values
 from airflow_rest_api.airflow.users import FAB, SIMPLE, auth_manager, is_a
 from airflow_rest_api.storage.transient import away
 

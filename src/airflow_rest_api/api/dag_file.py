@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
-from airflow_rest_api.airflow import parsing
-from airflow_rest_api.airflow.asking import ask
+from airflow_rest_api.airflow import dag_processor
+from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.api.answers import answer_file, answer_model, key_of, leaves, once
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.dag_files_answers import (
@@ -213,7 +213,7 @@ async def delete(
     attempts: list[Attempt] = []
     dag_ids: list[str] = []
     if records:
-        found = await ask(parsing.dags_by_file, place.bundle.name, [path])
+        found = await ask(dag_processor.dags_by_file, place.bundle.name, [path])
         dag_ids = found.get(path, [])
         command = (await context.catalog.get()).get("dags delete")
         attempts = [Attempt(command, {"dag_id": dag_id}, frozenset({"dag_id"})) for dag_id in dag_ids]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from airflow_rest_api.airflow import parsing
-from airflow_rest_api.airflow.asking import ask
-from airflow_rest_api.airflow.parsing import File
+from airflow_rest_api.airflow import dag_processor
+from airflow_rest_api.airflow.dag_processor import File
+from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.api.answers import answer_run, leaves
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.models import ACCEPTED, PREFER, OperationBody, errors
@@ -65,7 +65,7 @@ async def refresh_dag(
     wanted = Refresh(COMMAND, [COMMAND, dag_id], wait, dag_id)
     locally, permit = await _authorize_dags(context, caller, wanted, [dag_id])
     try:
-        file = await ask(parsing.file_of, dag_id)
+        file = await ask(dag_processor.file_of, dag_id)
     except LookupError:
         raise UnknownDag(dag_id) from None
     if file is None:
@@ -106,7 +106,7 @@ async def refresh_file(
             await context.grants.check(caller, FILE, bundle or bundles.DAGS_FOLDER, [path])
         raise
     file = (info.name, path)
-    dag_ids = sorted(await ask(parsing.dags_of, [file]))
+    dag_ids = sorted(await ask(dag_processor.dags_of, [file]))
     wanted = Refresh(FILE, [FILE, "--bundle", info.name, path], wait)
     with context.audit.refusals(caller, FILE, wanted.invocation(Effect.WRITE)):
         locally, permit = await _authorize_file(context, caller, wanted, file, dag_ids)
@@ -217,7 +217,7 @@ async def _authorize_dags(
 def _exists(bundle: bundles.BundleInfo, file: File) -> bool:
     """Return whether there is such a file; of a bundle that is no folder, whether Airflow knows it."""
     if bundle.root is None:
-        return parsing.look([file])[file].error_at is not None
+        return dag_processor.look([file])[file].error_at is not None
     root = Path(bundle.root).resolve()
     path = (root / file[1]).resolve()
     return path.is_relative_to(root) and path.is_file()

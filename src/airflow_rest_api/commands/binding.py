@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 from airflow_rest_api import json_text, secret_names
 from airflow_rest_api.commands import argument_kinds
+from airflow_rest_api.commands.argument_parser import Occurrence, shown_name
 from airflow_rest_api.commands.model import Argument
-from airflow_rest_api.commands.parsing import Occurrence, shown_name
 from airflow_rest_api.errors import BadArgument
 
 # argparse takes time that grows with the square of the number of words.

@@ -12,8 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from airflow_rest_api.commands import binding, discovery, masking
+from airflow_rest_api.commands.argument_parser import NO_HELP, CheckingParser, Occurrence
 from airflow_rest_api.commands.model import Command, Invocation
-from airflow_rest_api.commands.parsing import NO_HELP, CheckingParser, Occurrence
 from airflow_rest_api.errors import BadArgument, UnknownCommand
 
 _LONGEST_NAME = 60

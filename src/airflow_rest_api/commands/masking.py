@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote, unquote_plus
 
 from airflow_rest_api import json_text
 from airflow_rest_api.commands import argument_kinds
-from airflow_rest_api.commands.parsing import Occurrence
+from airflow_rest_api.commands.argument_parser import Occurrence
 from airflow_rest_api.errors import BadArgument
 from airflow_rest_api.secret_names import MASK, is_secret, shortest_secret
 

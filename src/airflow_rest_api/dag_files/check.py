@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.airflow import parsing
-from airflow_rest_api.airflow.asking import ask
+from airflow_rest_api.airflow import dag_processor
+from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.dag_files.child import check as child
 from airflow_rest_api.dag_files.child.worker import CheckOrder
 from airflow_rest_api.dag_files.order import BrokenFile, Duplicate, FoundDag
+from airflow_rest_api.disk_full import has_room
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.errors import NoSpace
-from airflow_rest_api.room import has_room
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
@@ -117,7 +117,7 @@ async def duplicates(
     for dag in dags:
         if first.setdefault(dag.dag_id, dag.file) != dag.file:
             found.append(Duplicate(dag.dag_id, dag.file, f"{bundle}:{first[dag.dag_id]}"))
-    owners = await ask(parsing.owners, list(first))
+    owners = await ask(dag_processor.owners, list(first))
     for dag in dags:
         owner = owners.get(dag.dag_id)
         if owner is None or owner == (bundle, dag.file):

@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.airflow import parsing
-from airflow_rest_api.airflow.asking import ask
+from airflow_rest_api.airflow import dag_processor
+from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.dag_files import bundles, refresh
+from airflow_rest_api.dag_files.bundle_change import Locks, Writer, Written, new_deployment, plan
 from airflow_rest_api.dag_files.check import CheckLimits, Findings, check, duplicates
 from airflow_rest_api.dag_files.order import DeploymentOrder, DeploymentRefused, DeploymentReport
 from airflow_rest_api.dag_files.upload import Bounds, Received
-from airflow_rest_api.dag_files.writer import Locks, Writer, Written, new_deployment, plan
+from airflow_rest_api.disk_full import of_disk
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.errors import ApiError, Unavailable, UnknownVersion
 from airflow_rest_api.operations.runs import Failed
 from airflow_rest_api.periodic import Periodic
-from airflow_rest_api.room import of_disk
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
@@ -212,7 +212,7 @@ class DagFiles:
             await self._keep_dags(bundle, sound)
             # Of the others there is no trace: Airflow passes over what does not look like a DAG file.
             failed = broken & set(await asyncio.to_thread(_likely, order))
-            known = await ask(parsing.dags_by_file, bundle, found.files)
+            known = await ask(dag_processor.dags_by_file, bundle, found.files)
             wanted = [path for path in found.files if path in dag_ids or path in failed or path in known]
             expected = {(bundle, path): dag_ids.get(path, []) for path in wanted if path not in failed}
         if not wanted:
@@ -236,7 +236,7 @@ class DagFiles:
 
 
 async def _set_paused(paused: bool, dag_ids: set[str], report: DeploymentReport) -> None:
-    known = await ask(parsing.set_paused, dag_ids, paused)
+    known = await ask(dag_processor.set_paused, dag_ids, paused)
     for dag_id in sorted(dag_ids - known):
         done = "paused" if paused else "resumed"
         report.warnings.append(f"The DAG {dag_id!r} was not {done}: Airflow does not know it yet.")

@@ -28,8 +28,8 @@ from pathlib import Path
 
 from airflow_rest_api.dag_files.bundles import can_make
 from airflow_rest_api.dag_files.upload import CONTROL, clean
+from airflow_rest_api.disk_full import no_room
 from airflow_rest_api.errors import ApiError, BadPath, BundleNotWritable, NoSpace
-from airflow_rest_api.room import no_room
 
 FILE_MODE = 0o644
 """Whatever the umask of the API server is: the DAG processor may be another user."""

@@ -11,10 +11,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.airflow import parsing
-from airflow_rest_api.airflow.asking import ask
+from airflow_rest_api.airflow import dag_processor
+from airflow_rest_api.airflow.queries import ask
+from airflow_rest_api.dag_files.bundle_change import present
 from airflow_rest_api.dag_files.upload import CONTROL
-from airflow_rest_api.dag_files.writer import present
 from airflow_rest_api.errors import TooManyFiles
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ async def describe(history: History, place: BundleFolder, paths: Sequence[str]) 
     """Return what is known of some files, in their order."""
     bundle = place.bundle.name
     newest = await history.newest(bundle, paths)
-    dags = await ask(parsing.dags_by_file, bundle, list(paths))
+    dags = await ask(dag_processor.dags_by_file, bundle, list(paths))
     # Only those are read that there is something to compare with.
     there = await asyncio.to_thread(present, place.root, list(newest))
     found = []

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.airflow import parsing
-from airflow_rest_api.airflow.asking import ask
-from airflow_rest_api.airflow.parsing import File, FileState
+from airflow_rest_api.airflow import dag_processor
+from airflow_rest_api.airflow.dag_processor import File, FileState
+from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.dag_files.child import parse
-from airflow_rest_api.dag_files.watch import Watch
+from airflow_rest_api.dag_files.freshness import Watch
 from airflow_rest_api.engine.job import Ending, Job
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Requested:
 
 async def processor_alive() -> bool:
     """Return whether a DAG processor is alive, by its heartbeat."""
-    return await ask(parsing.processor_alive)
+    return await ask(dag_processor.processor_alive)
 
 
 async def request_parse(files: Iterable[File]) -> Requested:
@@ -122,9 +122,9 @@ async def request_parse(files: Iterable[File]) -> Requested:
     (`DagFileProcessorManager._queue_requested_files_for_parsing`): it need not know the file.
     """
     wanted = tuple(dict.fromkeys(files))
-    since = parsing.now()
-    before = await ask(parsing.look, wanted)
-    await ask(parsing.request_parsing, wanted)
+    since = dag_processor.now()
+    before = await ask(dag_processor.look, wanted)
+    await ask(dag_processor.request_parsing, wanted)
     return Requested(wanted, since, before)
 
 
@@ -155,7 +155,7 @@ async def until_parsed(
     }
     waiting, done = dict(watches), len(asked.files) - len(watches)
     results = {file: ParsedFile(*file, parsed=True) for file in asked.files if file not in watches}
-    rest = parsing.rest_between_versions() if stored else timedelta()
+    rest = dag_processor.rest_between_versions() if stored else timedelta()
     check_at, end = time.monotonic() + PROCESSOR_CHECK, time.monotonic() + patience
     lost, latest = False, time.monotonic() + at_most
     while waiting and time.monotonic() < min(end, latest) and not lost:
@@ -179,7 +179,7 @@ async def until_parsed(
             if progress is not None:
                 progress("parsed", file=file[1], done=done, of=len(asked.files), error=results[file].error)
         if again:
-            await ask(parsing.request_parsing, again)
+            await ask(dag_processor.request_parsing, again)
         if waiting and time.monotonic() >= check_at:
             lost, check_at = not await processor_alive(), time.monotonic() + PROCESSOR_CHECK
     if waiting:
@@ -190,15 +190,15 @@ async def until_parsed(
     return Parsed([results[file] for file in asked.files], lost=lost)
 
 
-def _look(watches: Mapping[File, Watch]) -> tuple[dict[File, FileState], dict[str, parsing.Stored]]:
-    seen = parsing.look(list(watches))
+def _look(watches: Mapping[File, Watch]) -> tuple[dict[File, FileState], dict[str, dag_processor.Stored]]:
+    seen = dag_processor.look(list(watches))
     news = [
         dag_id for file, watch in watches.items() if watch.is_news(seen[file]) for dag_id in seen[file].dags
     ]
-    return seen, parsing.stored(news)
+    return seen, dag_processor.stored(news)
 
 
-def _numbers(versions: Mapping[str, parsing.Stored], dag_ids: Iterable[str]) -> dict[str, int | None]:
+def _numbers(versions: Mapping[str, dag_processor.Stored], dag_ids: Iterable[str]) -> dict[str, int | None]:
     return {dag_id: versions[dag_id].version if dag_id in versions else None for dag_id in dag_ids}
 
 
@@ -245,20 +245,20 @@ async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -
     """
     work.warn(f"{why}: the files were parsed by the API server.")
     work.progress("asked", of=len(files), parsed_by=BY_API_SERVER)
-    before = await ask(parsing.look, files)
+    before = await ask(dag_processor.look, files)
     finished = await work.run(Job([parse.order(files)], entry=parse.ENTRY, env=parse.ENV, mask=True))
     work.say(finished.stdout)
     work.say(finished.stderr, "stderr")
     complete = finished.outcome.ending is Ending.EXITED and finished.outcome.exit_code == 0
     if finished.outcome.message:
         work.warn(finished.outcome.message)
-    after = await ask(parsing.look, files)
+    after = await ask(dag_processor.look, files)
     recorded = {
         file: [dag_id for dag_id, one in after[file].dags.items() if before[file].dags.get(dag_id) != one]
         for file in files
     }
     versions = await asyncio.to_thread(
-        parsing.stored, [one for dag_ids in recorded.values() for one in dag_ids]
+        dag_processor.stored, [one for dag_ids in recorded.values() for one in dag_ids]
     )
     parsed = []
     for done, file in enumerate(files, 1):

@@ -13,11 +13,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 from airflow_rest_api import private_folders
+from airflow_rest_api.disk_full import NO_ROOM, no_room
 from airflow_rest_api.engine.job import Ending, Hooks, Job, Limits, Outcome
 from airflow_rest_api.engine.parent import CannotFork, Child, ParentLost, WarmParent, fresh_child
 from airflow_rest_api.engine.process import Listener, Process, first
 from airflow_rest_api.errors import Busy
-from airflow_rest_api.room import NO_ROOM, no_room
 
 log = logging.getLogger(__name__)
 

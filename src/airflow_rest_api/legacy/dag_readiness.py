@@ -9,8 +9,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.admission import while_waiting
-from airflow_rest_api.airflow import parsing
-from airflow_rest_api.airflow.asking import ask
+from airflow_rest_api.airflow import dag_processor
+from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.dag_files.child import worker
 from airflow_rest_api.dag_files.history_tables import now
 from airflow_rest_api.errors import Unavailable
@@ -63,7 +63,7 @@ class DagReadiness:
             deployed = await self._deployed(dag_id)
             if deployed is None or now() - deployed.at > RECENT:
                 return None
-            if await ask(parsing.is_runnable, dag_id):
+            if await ask(dag_processor.is_runnable, dag_id):
                 return None
             self._begin(dag_id, deployed)
         # A request that is cancelled does not end the wait of the others.
@@ -73,13 +73,13 @@ class DagReadiness:
     async def import_error(self, dag_id: str) -> str | None:
         """Return what is wrong with the file of a DAG, None where it can be imported or is not known."""
         try:
-            file = await ask(parsing.file_of, dag_id)
+            file = await ask(dag_processor.file_of, dag_id)
         except LookupError:
             deployed = await self._deployed(dag_id)
             file = None if deployed is None else (deployed.bundle, deployed.path)
         if file is None:
             return None
-        error = (await ask(parsing.look, [file]))[file].error
+        error = (await ask(dag_processor.look, [file]))[file].error
         return None if error is None else f"its file cannot be imported: {worker.sentence(file[1], error)}"
 
     async def _deployed(self, dag_id: str) -> DeployedDag | None:
@@ -101,21 +101,21 @@ class DagReadiness:
         while time.monotonic() < end:
             if time.monotonic() >= ask_at:
                 await self._ask(file)
-                if not await ask(parsing.processor_alive):
+                if not await ask(dag_processor.processor_alive):
                     return f"No DAG processor is alive: {deployed.path} will be parsed when one is started"
                 ask_at = time.monotonic() + ASK_AGAIN
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE)
-            if await ask(parsing.is_runnable, dag_id):
+            if await ask(dag_processor.is_runnable, dag_id):
                 return None
-            seen = (await ask(parsing.look, [file]))[file]
+            seen = (await ask(dag_processor.look, [file]))[file]
             if seen.error_at is not None and seen.error_at >= deployed.at:
                 return None  # `import_error` tells it
         return f"The DAG processor has been asked to parse {deployed.path}, and has yet to finish it"
 
-    async def _ask(self, file: parsing.File) -> None:
+    async def _ask(self, file: dag_processor.File) -> None:
         try:
-            await ask(parsing.request_parsing, [file])
+            await ask(dag_processor.request_parsing, [file])
         except Exception as error:
             # As when a SQLite file is locked: the deployment has asked before, and there is a next time.
             log.warning("The DAG processor could not be asked to parse %s: %s", file[1], type(error).__name__)

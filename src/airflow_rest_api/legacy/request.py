@@ -18,10 +18,10 @@ from starlette.formparsers import MultiPartException
 from airflow_rest_api import json_text
 from airflow_rest_api.api.requests import read_in_thread, read_multipart
 from airflow_rest_api.asgi import media_type
+from airflow_rest_api.disk_full import no_room
 from airflow_rest_api.errors import ApiError, Refusal
 from airflow_rest_api.legacy.endpoints import ASYNC, BY_NAME
 from airflow_rest_api.legacy.model import Endpoint, LegacyRequest, SentFile
-from airflow_rest_api.room import no_room
 
 UNCHECKED = frozenset({"false", "off", "0", "no"})
 """The values that leave a check box unchecked; the 1.x plugin took them for checked."""

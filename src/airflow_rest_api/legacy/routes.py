@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from airflow_rest_api.admission import within_share
-from airflow_rest_api.airflow.asking import ask
-from airflow_rest_api.airflow.parsing import processor_alive
+from airflow_rest_api.airflow.dag_processor import processor_alive
+from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.asgi import MOUNT, root_path
+from airflow_rest_api.disk_full import of_disk
 from airflow_rest_api.errors import ApiError, Busy, Refusal
 from airflow_rest_api.legacy import answer
 from airflow_rest_api.legacy.actions import Action, LegacyWork
@@ -27,7 +28,6 @@ from airflow_rest_api.legacy.model import PATH
 from airflow_rest_api.legacy.names import TranslationContext
 from airflow_rest_api.legacy.request import Sent, endpoint_of, is_complete, read_body, understand
 from airflow_rest_api.legacy.translate import translate
-from airflow_rest_api.room import of_disk
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.storage.transient import foreseen
 

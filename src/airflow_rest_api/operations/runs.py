@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.commands.model import Effect
+from airflow_rest_api.disk_full import NO_ROOM, no_room
 from airflow_rest_api.engine.job import Ending
 from airflow_rest_api.errors import Busy
 from airflow_rest_api.operations.model import State
 from airflow_rest_api.operations.result import reason
 from airflow_rest_api.operations.transcript import Transcript
-from airflow_rest_api.room import NO_ROOM, no_room
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.model import Invocation

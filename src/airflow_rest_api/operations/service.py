@@ -18,7 +18,7 @@ from airflow_rest_api.admission import while_waiting
 from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.engine.job import Job
 from airflow_rest_api.errors import TooManyWaiting, Unavailable
-from airflow_rest_api.operations import upkeep
+from airflow_rest_api.operations import heartbeat
 from airflow_rest_api.operations.encoding import NOT_KEPT
 from airflow_rest_api.operations.files import Removable, Upload, Workspace, with_files
 from airflow_rest_api.operations.live import STORED_WITHIN, Live, Recent, Watcher, snapshot
@@ -336,7 +336,7 @@ class Operations(Reading):
         """
         known = set(self._live)
         before = datetime.now(timezone.utc) - UNBEGUN_AFTER
-        unfinished = partial(upkeep.unfinished, server=self.server.id, before=before)
+        unfinished = partial(heartbeat.unfinished, server=self.server.id, before=before)
         for identifier in await self._store.database.run(unfinished):
             if identifier not in known:
                 log.warning("Operation %s never began; it is removed", identifier)

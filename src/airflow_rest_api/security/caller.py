@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from airflow_rest_api.airflow.asking import ask
+from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.airflow.tokens import expires_at
 from airflow_rest_api.asgi import PAGES, STATIC
 

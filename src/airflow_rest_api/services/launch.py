@@ -17,7 +17,7 @@ from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.runs import EntryPoint
 from airflow_rest_api.services.kinds import KINDS, LOG_SERVER, SERVE_LOGS, Kind
 from airflow_rest_api.services.model import Restart, Service
-from airflow_rest_api.services.supervisor import Order
+from airflow_rest_api.services.supervisor import BACKOFF, Order
 
 if TYPE_CHECKING:
     from airflow_rest_api.airflow.installation import Places
@@ -44,12 +44,10 @@ def check_free(kind: Kind, values: Mapping[str, Any]) -> None:
                 raise PortInUse(f"Port {port} of this host is in use.") from None
 
 
-MODULE = "airflow_rest_api.services.start"
+MODULE = "airflow_rest_api.services.child_start"
 ENTRY = f"{MODULE}:run_order"
 COMMAND = ("services", "start")
 """What the operation is called."""
-PAUSES = (1.0, 60.0, 60.0)
-"""Seconds before the first start after a failure, before any at most, and of life that makes it good."""
 WAIT = 30.0
 """Seconds in which a component has to show that it is ready, or has failed; no start waits any longer."""
 ROUND = 60.0
@@ -103,7 +101,7 @@ class StartRequest:
 class Launcher:
     """Starts components by operations."""
 
-    def __init__(self, operations: Operations, *, pauses: tuple[float, float, float] = PAUSES) -> None:
+    def __init__(self, operations: Operations, *, pauses: tuple[float, float, float] = BACKOFF) -> None:
         self._operations = operations
         self._pauses = pauses
 

@@ -10,7 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from airflow_rest_api.room import no_room
+from airflow_rest_api.disk_full import no_room
 
 NAME = "status.json"
 

@@ -35,6 +35,8 @@ PROBE_EVERY = 0.25
 """Seconds between two looks at whether the component is ready."""
 SETTLED = 60.0
 """Seconds of life after which a component is taken to be running, even if it does not show it."""
+BACKOFF = (1.0, 60.0, 60.0)
+"""Seconds before the first start after a failure, before any at most, and of life that makes it good."""
 LONGEST_NAP = 3600.0
 
 FULL = "There is no room left on the disk of its folder."
@@ -75,7 +77,7 @@ class Order:
     shown: list[str] | None = None
     pid_file: str | None = None
     restart: bool = False
-    pauses: tuple[float, float, float] = (1, 60, 60)
+    pauses: tuple[float, float, float] = BACKOFF
     grace: float = 60
     wait: float = 20
     ready: dict[str, Any] = field(default_factory=dict)

@@ -7,8 +7,8 @@ from enum import Enum
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from airflow_rest_api.disk_full import of_disk
 from airflow_rest_api.errors import ApiError, Unavailable
-from airflow_rest_api.room import of_disk
 
 
 class Trouble(Enum):

@@ -19,12 +19,12 @@ from airflow_rest_api import private_folders, processes
 from airflow_rest_api.airflow import event_log, permissions
 from airflow_rest_api.commands.needs import DEPLOY, POWERS
 from airflow_rest_api.dag_files.upload import CONTROL
-from airflow_rest_api.operations import upkeep
+from airflow_rest_api.operations import heartbeat
+from airflow_rest_api.operations.heartbeat import BEAT
 from airflow_rest_api.operations.tables import SERVER
-from airflow_rest_api.operations.upkeep import BEAT
 from airflow_rest_api.security.audit import PREFIX
+from airflow_rest_api.services.child_start import HOME, log_name
 from airflow_rest_api.services.logs import NOTES
-from airflow_rest_api.services.start import HOME, log_name
 from airflow_rest_api.services.store import LIVE, SERVICE
 from airflow_rest_api.storage.migrations import SCHEMA, VERSIONS, all_tables, applied
 
@@ -64,7 +64,7 @@ def running(engine: Engine, say: Callable[[str], None], patience: float = PATIEN
 def _heartbeats(connection: Connection) -> dict[str, int]:
     return {
         f"the API server on {server.host}, process {server.pid}": server.beat
-        for server in upkeep.known(connection)
+        for server in heartbeat.known(connection)
     }
 
 

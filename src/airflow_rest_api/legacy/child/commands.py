@@ -12,7 +12,7 @@ from typing import Any
 from airflow_rest_api.airflow.child import clearing
 from airflow_rest_api.legacy.child import dags
 from airflow_rest_api.legacy.child.messages import OrderRefused, ordered, warn
-from airflow_rest_api.services.start import StartRefused, start
+from airflow_rest_api.services.child_start import StartRefused, start
 from airflow_rest_api.services.supervisor import Order
 
 MANY = 1000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.airflow import parsing
-from airflow_rest_api.airflow.parsing import File
+from airflow_rest_api.airflow import dag_processor
+from airflow_rest_api.airflow.dag_processor import File
 from airflow_rest_api.dag_files.child.parse import parse_files
 from airflow_rest_api.dag_files.refresh import request_parse, until_parsed
 from airflow_rest_api.legacy.child.messages import OrderRefused, answer, ordered, unknown_dag, warn
@@ -27,7 +27,7 @@ NO_PROCESSOR = "No DAG processor is alive: "
 def refresh(order: dict[str, Any]) -> None:
     """Order: `dag_id`, or none for all; `here`: there is no DAG processor, and the caller may do its work."""
     dag_id = order.get("dag_id")
-    files = [_file_of(dag_id)] if dag_id else sorted(parsing.all_files())
+    files = [_file_of(dag_id)] if dag_id else sorted(dag_processor.all_files())
     if order.get("here"):
         if dag_id:
             parse_files(files)
@@ -42,7 +42,7 @@ def refresh(order: dict[str, Any]) -> None:
 
 def _file_of(dag_id: str) -> File:
     try:
-        file = parsing.file_of(dag_id)
+        file = dag_processor.file_of(dag_id)
     except LookupError:
         raise OrderRefused(unknown_dag(dag_id)) from None
     if file is None:
@@ -51,8 +51,8 @@ def _file_of(dag_id: str) -> File:
 
 
 def _ask(files: list[File]) -> None:
-    if not parsing.processor_alive():
-        parsing.request_parsing(files)
+    if not dag_processor.processor_alive():
+        dag_processor.request_parsing(files)
         warn(f"{NO_PROCESSOR}the files will be parsed when one is started")
         return
     parsed = asyncio.run(_parsed(files))
@@ -75,7 +75,7 @@ def _reserialize() -> None:
 
 
 def _warn_of_errors(files: list[File]) -> None:
-    for (_, path), seen in sorted(parsing.look(files).items()):
+    for (_, path), seen in sorted(dag_processor.look(files).items()):
         if seen.error is not None:
             lines = seen.error.strip().splitlines()
             warn(f"{path}: {lines[-1] if lines else 'import error'}")

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_rest_api.commands.parsing import CheckingParser
+from airflow_rest_api.commands.argument_parser import CheckingParser
 from airflow_rest_api.errors import BadArgument
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import func, or_, select
 
-from airflow_rest_api.airflow.asking import rows, values
+from airflow_rest_api.airflow.queries import rows, values
 from airflow_rest_api.storage.schema import storable
 
 File = tuple[str, str]

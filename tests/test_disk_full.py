@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.room import has_room, no_room, of_disk
+from airflow_rest_api.disk_full import has_room, no_room, of_disk
 from tests.deploying import BUNDLE, BUNDLES, LOCAL
 from tests.small_disk import FULL, make_room, small_disk
 from tests.standin import prints, serving

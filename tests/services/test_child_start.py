@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from airflow_rest_api import processes
-from airflow_rest_api.services.start import (
+from airflow_rest_api.services.child_start import (
     StartRefused,
     check_pid_file,
     last_lines,

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from airflow_rest_api.airflow.asking import QuestionThreads
+from airflow_rest_api.airflow.queries import QuestionThreads
 from airflow_rest_api.errors import Unavailable
 
 

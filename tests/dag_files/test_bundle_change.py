@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine
 
-from airflow_rest_api.dag_files import writer
+from airflow_rest_api.dag_files import bundle_change
+from airflow_rest_api.dag_files.bundle_change import Locks, Writer, Written, new_deployment, to_the_end
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.upload import CONTROL, ReceivedFile
-from airflow_rest_api.dag_files.writer import Locks, Writer, Written, new_deployment, to_the_end
 from airflow_rest_api.errors import (
     ApiError,
     BundleLocked,
@@ -175,7 +175,7 @@ def test_the_lock_is_kept_until_a_recovery_has_ended(bundle: Bundle, monkeypatch
         return []
 
     async def work() -> None:
-        monkeypatch.setattr(writer, "recover", slow)
+        monkeypatch.setattr(bundle_change, "recover", slow)
         first = asyncio.create_task(bundle.write(bundle.file("a.py", "1")))
         while not said:
             await asyncio.sleep(0.01)
@@ -360,5 +360,5 @@ def test_who_is_cancelled_in_the_middle_comes_to_the_end() -> None:
 def test_links_and_folders_are_no_files(bundle: Bundle, tmp_path: Path) -> None:
     (bundle.root / "folder").mkdir()
     (bundle.root / "link").symlink_to(tmp_path / "history.db")
-    found = writer.present(bundle.root, ["folder", "link", "nothing", "folder/nothing"])
+    found = bundle_change.present(bundle.root, ["folder", "link", "nothing", "folder/nothing"])
     assert {path: one.sha256 for path, one in found.items()} == {"folder": None, "link": None}

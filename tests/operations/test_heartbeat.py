@@ -3,10 +3,10 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta, timezone
 
+from airflow_rest_api.operations.heartbeat import Heartbeat, known, sweeper
 from airflow_rest_api.operations.model import Key, Operation, Origin, State, new_id
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
-from airflow_rest_api.operations.upkeep import Heartbeat, known, sweeper
 from tests.operations.scene import CATALOG, database_of, make_store, operations, until
 from tests.permits import permit
 from tests.standin import until_cancelled

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from airflow_rest_api.airflow.parsing import FileState, Parse, Stored
+from airflow_rest_api.airflow.dag_processor import FileState, Parse, Stored
 
 ALLOWANCE = 0.5
 """Seconds more than Airflow's rest between two versions of a DAG: who waits for it must not be early."""

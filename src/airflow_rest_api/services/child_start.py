@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_rest_api import processes
+from airflow_rest_api.disk_full import has_room
 from airflow_rest_api.engine.parent import BOOTSTRAP
-from airflow_rest_api.room import has_room
 from airflow_rest_api.services import status
 from airflow_rest_api.services.logs import NotOurs, open_to_add, open_to_read
 from airflow_rest_api.services.readiness import configured, is_ready
@@ -210,7 +210,7 @@ def program_for(order: Order, message: int | None) -> list[str]:
     """
     if order.argv is None:
         return [sys.executable, "-c", str(order.code)]
-    module = "airflow_rest_api.services.start"
+    module = "airflow_rest_api.services.child_start"
     shown = order.argv if order.shown is None else order.shown
     return [sys.executable, "-c", BOOTSTRAP, ROOT, module, str(message), "airflow", *shown]
 
