@@ -150,7 +150,7 @@ def test_a_command_runs_in_a_real_process():
     assert (operation["state"], operation["stdout"].split()[-1]) == ("succeeded", airflow.__version__)
 
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 90.0
 
 

@@ -58,3 +58,19 @@ def literal_reasons(path: Path) -> Iterator[str]:
                 named = isinstance(key, ast.Constant) and key.value == "reason"
                 if named and isinstance(value, ast.Constant):
                     yield str(value.value)
+
+
+def test_an_error_that_is_raised_without_words_has_some_of_its_own() -> None:
+    wordless, kinds = set(), [ApiError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        takes_nothing = "__init__" in vars(kind) and not kind.message
+        if not kind.message and not takes_nothing:
+            wordless.add(kind.__name__)
+    raised = {
+        node.exc.id
+        for path in SOURCE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name)
+    }
+    assert raised & wordless == set()

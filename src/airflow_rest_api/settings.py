@@ -312,7 +312,7 @@ def reference() -> str:
     lines = [
         "# Settings",
         "",
-        "<!-- Made from the OPTIONS table by `python -m airflow_rest_api.settings`; do not edit. -->",
+        "<!-- Made from the fields of `Settings` by `python -m airflow_rest_api.settings`; do not edit. -->",
         "",
         f"Section `[{SECTION}]` of `airflow.cfg`, or the environment: `AIRFLOW__{SECTION.upper()}__<NAME>`.",
         "The section may be missing. A change takes effect when the API server starts again.",

@@ -88,6 +88,7 @@ def test_the_question_can_be_answered_with_no(visit: Visit, admin: Client):
     operation = slow(admin)
     page = visit().open(f"?view=operations&id={operation}")
     page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
 
     expect(page.get_by_role("dialog")).to_have_count(0)

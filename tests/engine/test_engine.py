@@ -210,7 +210,7 @@ def test_output_is_heard_while_the_command_runs(run: Run[Any], engine: Engine):
 
 @pytest.mark.slow
 def test_a_command_that_never_ends_is_ended_after_its_time(run: Run[Any], any_engine: Engine):
-    how, process = run(outcome(any_engine, act("sleep", timeout=1.0 if any_engine.limits.fork else 3.0)))
+    how, process = run(outcome(any_engine, act("sleep", timeout=2.0 if any_engine.limits.fork else 8.0)))
 
     assert how.ending is Ending.TIMED_OUT
     # By an interrupt, as at a terminal.

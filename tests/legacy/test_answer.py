@@ -354,3 +354,8 @@ def test_an_address_of_megabytes_is_masked_in_no_time() -> None:
     began = time.thread_time()
     masked({"conn_uri": "x" + "://" * 1_000_000})
     assert time.thread_time() - began < 5
+
+
+def test_a_short_value_that_no_endpoint_knows_takes_no_letters_out_of_the_answer():
+    assert mask_secrets("3.3.2", {"token": "3"}) == "3.3.2"
+    assert mask_secrets("invalid: hunter22", {"token": "hunter22"}) == "invalid: ***"

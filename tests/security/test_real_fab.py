@@ -78,7 +78,7 @@ def client(stack: Stack) -> Iterator[httpx.Client]:
     with client_of(stack) as client:
         # The user of the header token is not there yet: the plugin is off, and the log says why.
         assert client.post(RUN, headers=WITH).status_code == 503
-        assert "http_token_username names nobody" in logged(stack)
+        assert "http_token_username names no user" in logged(stack)
         names = ("--firstname", "a", "--lastname", "b", "--email", "a@example.org")
         password = stack.passwords["admin"]
         airflow(stack, "users", "create", "-u", "admin", "-r", "Admin", "--password", password, *names)

@@ -132,10 +132,11 @@ def warm_up(watch: Callable[[Sequence[str]], None], preload: Iterable[str] = ())
     :param watch: is given the files and folders whose change renews the warm parent
     :param preload: modules to import beside Airflow's commands
     """
-    from airflow.cli.cli_parser import get_parser
-
     write_configuration()
     watch(watched())
+    # Not before: what changes during an import has to be seen as changed.
+    from airflow.cli.cli_parser import get_parser
+
     with _silence():
         parser = get_parser()
         _import_commands(parser)

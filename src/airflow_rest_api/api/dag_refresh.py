@@ -158,7 +158,9 @@ async def _precheck(context: Context, caller: Caller) -> None:
     except SwitchedOff:
         raise
     except Forbidden:
-        await context.gate.precheck(caller, _command(COMMAND, Effect.WRITE))
+        refused = await context.gate.refusals(caller, [_command(COMMAND, Effect.WRITE)])
+        if COMMAND in refused:
+            raise refused[COMMAND] from None
 
 
 async def _authorize_file(

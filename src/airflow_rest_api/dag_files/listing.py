@@ -90,7 +90,7 @@ def _walk(root: Path, folder: str) -> list[str]:
     for path in _files(root / folder):
         found.append(os.path.relpath(path, root))
         if len(found) > MOST_FILES:
-            raise TooManyFiles
+            raise TooManyFiles(f"There are more than {MOST_FILES} files: name a folder.")
     return found
 
 

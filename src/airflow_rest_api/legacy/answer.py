@@ -15,10 +15,11 @@ from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.actions import RunCommands, StartService
 from airflow_rest_api.legacy.child import messages
+from airflow_rest_api.legacy.endpoints import ENDPOINTS
 from airflow_rest_api.legacy.printed import FIELD, Printed, masked_address, more_of, printed_text
 from airflow_rest_api.operations.model import State
 from airflow_rest_api.operations.result import SILENT, alarms, documents, reader, without_log_lines
-from airflow_rest_api.secret_names import MASK, is_secret, value_is_secret
+from airflow_rest_api.secret_names import MASK, is_secret, shortest_secret, value_is_secret
 
 if TYPE_CHECKING:
     from airflow_rest_api.errors import ApiError
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from airflow_rest_api.operations.result import Read
     from airflow_rest_api.settings import Settings
 
+SECRET_ARGUMENTS = {
+    argument.name for endpoint in ENDPOINTS for argument in endpoint.arguments if argument.secret
+}
 LONG_TEXT = 64 * 1024
 """Characters from which making an answer of what was printed is left to a thread."""
 
@@ -120,8 +124,17 @@ def masked(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def mask_secrets(text: str, values: Mapping[str, str]) -> str:
-    """Return a text with the secret ones among a request's values masked: a parser quotes what it refuses."""
-    secrets = {value for name, value in values.items() if value and is_secret(name)}
+    """
+    Return a text with the secret ones among a request's values masked: a parser quotes what it refuses.
+
+    Short values of names that no endpoint knows are left: they would take letters out of every answer.
+    """
+    shortest = shortest_secret()
+    secrets = {
+        value
+        for name, value in values.items()
+        if value and is_secret(name) and (name in SECRET_ARGUMENTS or len(value) >= shortest)
+    }
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text

@@ -147,6 +147,8 @@ def to_block(row: Mapping[str, Any], cipher: Cipher) -> Block:
     """
     if not isinstance(row["at"], datetime):
         raise TypeError("no moment")
+    if not all(isinstance(row[name], int) and row[name] >= 0 for name in ("seq", "byte_offset")):
+        raise TypeError("no position")
     data = decode(bytes(row["data"]), cipher)
     return Block(row["seq"], STREAMS[row["stream"]], row["byte_offset"], row["at"], data)
 

@@ -228,7 +228,7 @@ def text_of(blocks: Iterable[Block], stream: Stream) -> tuple[str, bool]:
     for block in blocks:
         if block.stream != stream:
             continue
-        if missing := block.offset - position:
+        if (missing := block.offset - position) > 0:
             parts.append(f"\n… {missing} bytes left out …\n")
             truncated = True
         parts.append(block.data.decode(errors="replace"))

@@ -103,7 +103,7 @@ class Audit:
         self._closing = threading.Event()
 
     def admit(self) -> None:
-        """Raise NoRoom where what is to be done next could not be recorded: it is not done."""
+        """Raise AuditBacklog where what is to be done next could not be recorded: it is not done."""
         if len(self._done) >= ROOM:
             raise AuditBacklog("Too much waits to be written to the event log.")
 
@@ -111,7 +111,7 @@ class Audit:
         """
         Return what records the end of a command; None for a plain read, which is not recorded.
 
-        :raises NoRoom: see `admit`
+        :raises AuditBacklog: see `admit`
         """
         if invocation.effect is Effect.READ and not invocation.reveals_secrets:
             return None

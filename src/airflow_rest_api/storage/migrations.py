@@ -93,12 +93,19 @@ def applied(connection: Connection) -> set[int]:
     return set(connection.execute(select(VERSIONS.c.version)).scalars())
 
 
+def _forget_output(connection: Connection) -> None:
+    """Forget the output in the rows of operations of a former version, which packed it otherwise."""
+    if inspect(connection).has_table("rest_api_operation"):
+        connection.execute(text("UPDATE rest_api_operation SET output = NULL"))
+
+
 def _complete(connection: Connection, table: Table) -> None:
     """Add what is missing of a table: itself, columns, indexes."""
     if table.name in REMADE and inspect(connection).has_table(table.name):
         key = inspect(connection).get_pk_constraint(table.name)["constrained_columns"]
         if key != [column.name for column in table.primary_key]:
             table.drop(connection)
+            _forget_output(connection)
     table.create(connection, checkfirst=True)
     there = {column["name"] for column in inspect(connection).get_columns(table.name)}
     for column in table.columns:

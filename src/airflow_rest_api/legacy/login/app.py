@@ -19,7 +19,7 @@ from airflow_rest_api.airflow.auth import AirflowAuth
 from airflow_rest_api.airflow.tokens import claims_to_be_refresh_token
 from airflow_rest_api.api.handlers import LastResort
 from airflow_rest_api.asgi import BodyDeadline, client_address, media_type, refuse_oversized, root_path
-from airflow_rest_api.errors import ApiError, InvalidToken, Revoked
+from airflow_rest_api.errors import ApiError, InvalidToken, Revoked, Unavailable
 from airflow_rest_api.legacy import credentials
 from airflow_rest_api.legacy.login.throttle import Throttle, TooManyLogins
 from airflow_rest_api.option_values import Networks, networks
@@ -231,6 +231,8 @@ async def _answer(request: Request, error: Exception) -> Response:
         phrase = HTTPStatus(error.status_code).phrase
         return JSONResponse({"message": phrase}, error.status_code, dict(error.headers or {}))
     status: Any = getattr(error, "status", 500)
+    if isinstance(error, Unavailable):
+        log.warning("%s %s: %s", request.method, request.url.path, error)
     message = error.message if isinstance(error, ApiError) else str(error)
     return JSONResponse({"message": message}, status, getattr(error, "headers", None))
 
