@@ -396,10 +396,10 @@ def test_an_ended_operation_is_told_in_order_and_its_end_comes_last():
         found = follow(client, made["id"])
 
     assert [(name, data.get("stream"), data.get("text"), key) for name, data, key in found] == [
-        ("output", "stdout", "one ", "1"),
-        ("output", "stderr", "two ", "2"),
-        ("output", "stdout", "drei€", "3"),
-        ("end", None, None, "3"),
+        ("output", "stdout", "one ", "1.4.0.0"),
+        ("output", "stderr", "two ", "2.4.4.0"),
+        ("output", "stdout", "drei€", "3.11.4.0"),
+        ("end", None, None, "3.11.4.0"),
     ]
     assert found[2][1]["offset"] == 4
     end = found[-1][1]
@@ -423,7 +423,7 @@ def test_a_client_resumes_behind_the_last_event_it_received(header: bool):
     ]
 
 
-@pytest.mark.parametrize("after", ["x", "1.2", "-1", "9" * 16, "٣", "1\n"])
+@pytest.mark.parametrize("after", ["x", "1.2", "1.2.3", "1.2.3.4.5", "-1", "9" * 16, "٣", "1\n"])
 def test_an_id_that_was_never_given_out_is_refused(after: str):
     with serving(talks) as (client, _):
         made = client.post("/v2/commands/version").json()
@@ -488,9 +488,11 @@ def test_a_running_operation_is_followed_until_it_ends_here_and_on_another_serve
         assert (told[0][0], told[0][1]["state"]) == ("state", "running")
         assert (told[-1][0], told[-1][1]["state"]) == ("end", "cancelled")
     assert open_streams == [0, 0]
-    numbers = [[key for name, _, key in told if name == "output"] for told in found.values()]
+    numbers = [
+        [key.partition(".")[0] for name, _, key in told if name == "output"] for told in found.values()
+    ]
     assert numbers == [["1", "2"], ["1", "2"]]
-    assert [(name, data.get("text"), key) for name, data, key in resumed[0]] == [
+    assert [(name, data.get("text"), key.partition(".")[0]) for name, data, key in resumed[0]] == [
         ("output", "late", "2"),
         ("end", None, "2"),
     ]
@@ -573,6 +575,13 @@ def test_a_client_that_resumes_is_told_of_the_gap_behind_what_it_has():
         whole = follow(client, made["id"])
         found = follow(client, made["id"], after="2")
         nothing = follow(client, made["id"], after=whole[-1][2])
+        behind = next(index for index, (name, _, _) in enumerate(whole) if name == "gap") + 1
+        number, offset = whole[behind][2].partition(".")[0], whole[behind][1]["offset"]
+        # Of what was dropped since, it had all but the last ten bytes.
+        had = follow(client, made["id"], after=f"{int(number) - 1}.{offset - 10}.0.0")
+        had_all = follow(client, made["id"], after=f"{int(number) - 1}.{offset}.0.0")
 
     assert found == whole[2:]
     assert [name for name, _, _ in nothing] == ["end"]
+    assert had[0][:2] == ("gap", {"stream": "stdout", "missing": 10})
+    assert had[1:] == had_all == whole[behind:]

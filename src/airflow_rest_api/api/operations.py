@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -43,6 +43,7 @@ from airflow_rest_api.api.sse import TICK, EventStream, Subscription, event
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.errors import BadRequest, Forbidden, UnknownOperation, UnknownResultFile
 from airflow_rest_api.operations.model import Filter, State
+from airflow_rest_api.operations.transcript import STREAMS
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/v2/operations", tags=["operations"])
 
-_EVENT_ID = re.compile(r"\d{1,15}", re.ASCII)
+_EVENT_ID = re.compile(r"\d{1,15}(?:\.\d{1,15}){0,3}", re.ASCII)
+"""The number of a block and, with dots between, the bytes of each stream up to its end."""
 AT_ONCE = 256 * 1024
 """Bytes of output between two looks at whether the stream may go on."""
 PACE = 0.02
@@ -256,20 +258,24 @@ async def follow_operation(
     Both streams come in the order in which they were printed. The answer ends after `end`, with the token,
     and when the server stops; a client that saw no `end` asks again.
     """
-    position = _position(after if after is not None else last_event_id)
+    position, received = _position(after if after is not None else last_event_id)
     await visible(context, caller, identifier)
     context.streams.check(caller.name)
     subscription = Subscription(context.streams, caller, lambda one: visible(context, one, identifier))
-    events = _events(context, identifier, position, subscription)
+    events = _events(context, identifier, position, received, subscription)
     return EventStream(context.streams, caller.name, events)
 
 
 async def _events(
-    context: Context, identifier: str, position: int, subscription: Subscription
+    context: Context,
+    identifier: str,
+    position: int,
+    received: dict[Stream, int] | None,
+    subscription: Subscription,
 ) -> AsyncGenerator[str, None]:
     async with context.operations.follow(identifier) as followed:
         transcript, shown = followed.transcript, None
-        known: dict[Stream, int] | None = None
+        known = received
         while await subscription.holds():
             version, ended, operation = transcript.version, transcript.ended, followed.operation
             blocks = transcript.since(position, AT_ONCE)
@@ -282,12 +288,12 @@ async def _events(
                 known = transcript.ends(position) if known is None else known
                 if missing := block.offset - known[block.stream]:
                     yield event("gap", {"stream": block.stream, "missing": missing})
-                yield _output(block)
                 position, known[block.stream] = block.seq, block.end
+                yield _output(block, _event_id(position, known))
                 subscription.sent()
             if not blocks and ended:
                 if operation.state.ended:
-                    yield event("end", as_json(OperationEnd.of(operation)), position)
+                    yield event("end", as_json(OperationEnd.of(operation)), _event_id(position, known))
                 return
             if text := subscription.heartbeat:
                 yield text
@@ -296,21 +302,28 @@ async def _events(
             await transcript.changed(version, TICK)
 
 
-def _output(block: Block) -> str:
+def _output(block: Block, identifier: str) -> str:
     text = block.data.decode(errors="replace")
     if block.stream == "progress":
-        return event("progress", text, block.seq)
+        return event("progress", text, identifier)
     data = {"stream": block.stream, "offset": block.offset, "at": block.at.isoformat(), "text": text}
-    return event("output", data, block.seq)
+    return event("output", data, identifier)
 
 
 def _state(operation: Operation) -> tuple[object, ...]:
     return operation.state, operation.started_at, operation.message
 
 
-def _position(text: str | None) -> int:
+def _event_id(position: int, known: Mapping[Stream, int] | None) -> str:
+    received = [known[stream] for stream in STREAMS] if known else []
+    return ".".join(map(str, (position, *received)))
+
+
+def _position(text: str | None) -> tuple[int, dict[Stream, int] | None]:
+    """Return the number of the last received block, and the bytes of each stream if the id has them."""
     if not text:
-        return 0
-    if _EVENT_ID.fullmatch(text) is None:
+        return 0, None
+    if _EVENT_ID.fullmatch(text) is None or text.count(".") not in (0, len(STREAMS)):
         raise BadRequest("after: not the id of an event of this operation.", argument="after")
-    return int(text)
+    position, *received = map(int, text.split("."))
+    return position, dict(zip(STREAMS, received, strict=True)) if received else None
