@@ -237,8 +237,8 @@ KILLED = """
 import asyncio, os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from airflow_rest_api.dag_files import transaction, writer
-from tests.dag_files.test_writer import Bundle
+from airflow_rest_api.dag_files import bundle_change, transaction
+from tests.dag_files.test_bundle_change import Bundle
 
 number = int(sys.argv[2])
 count = 0
@@ -253,7 +253,7 @@ def step(name):
     if count == number:
         os.kill(os.getpid(), signal.SIGKILL)
 
-writer.Transaction = Killed
+bundle_change.Transaction = Killed
 bundle = Bundle(Path(sys.argv[1]))
 
 async def main():
