@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from airflow_rest_api.errors import ApiError
+from tools.generated import with_part
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "errors.md"
 BEGIN = "<!-- The table is made by `python -m tools.error_docs`; do not edit. -->"
@@ -36,9 +37,7 @@ def table() -> str:
 
 def with_table(page: str) -> str:
     """Return the page with its table as it must be."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
+    return with_part(page, BEGIN, END, table())
 
 
 def main() -> None:

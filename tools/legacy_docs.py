@@ -6,6 +6,7 @@ from pathlib import Path
 
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
 from airflow_rest_api.legacy.model import Endpoint, EndpointArgument
+from tools.generated import with_part
 from tools.legacy_differences import DIFFERENCES
 from tools.legacy_printed import PRINTED_OTHERWISE
 
@@ -80,10 +81,7 @@ def printed() -> str:
 def with_parts(page: str) -> str:
     """Return the migration page with its generated parts as they must be."""
     for name, part in (("requests", requests()), ("differences", differences()), ("printed", printed())):
-        begin, end = BEGIN.format(name), END.format(name)
-        before, _, rest = page.partition(begin)
-        _, _, after = rest.partition(end)
-        page = f"{before}{begin}\n\n{part}\n\n{end}{after}"
+        page = with_part(page, BEGIN.format(name), END.format(name), part)
     return page
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+from tools.generated import with_part
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "airflow_rest_api"
 PAGE = ROOT / "docs" / "architecture.md"
@@ -34,9 +36,7 @@ def modules() -> str:
 
 def with_modules(page: str) -> str:
     """Return the page with its list as it must be."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{modules()}\n\n{END}{after}"
+    return with_part(page, BEGIN, END, modules())
 
 
 def main() -> None:

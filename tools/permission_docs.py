@@ -7,6 +7,7 @@ from pathlib import Path
 
 from airflow_rest_api.commands import needs, policy
 from airflow_rest_api.legacy.endpoints import ENDPOINT_COMMANDS
+from tools.generated import with_part
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "permissions.md"
 BEGIN = "<!-- {0}: made by `python -m tools.permission_docs`; do not edit. -->"
@@ -36,10 +37,7 @@ def endpoints() -> str:
 def with_parts(page: str) -> str:
     """Return the page with its generated parts as they must be."""
     for name, part in (("commands", commands()), ("endpoints", endpoints())):
-        begin, end = BEGIN.format(name), END.format(name)
-        before, _, rest = page.partition(begin)
-        _, _, after = rest.partition(end)
-        page = f"{before}{begin}\n\n{part}\n\n{end}{after}"
+        page = with_part(page, BEGIN.format(name), END.format(name), part)
     return page
 
 

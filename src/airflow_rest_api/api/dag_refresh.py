@@ -17,7 +17,8 @@ from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.api.answers import answer_run, leaves
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.models import ACCEPTED, PREFER, OperationBody, errors
-from airflow_rest_api.commands.model import Command, Effect, Invocation
+from airflow_rest_api.commands.model import Effect, Invocation
+from airflow_rest_api.commands.policy import own_command
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.errors import Forbidden, NoFile, SwitchedOff, UnknownBundle, UnknownDag, UnknownDagFile
@@ -127,7 +128,7 @@ class Refresh:
     def invocation(self, effect: Effect) -> Invocation:
         """Return it as the event log records a command."""
         values = {"dag_id": self.dag_id} if self.dag_id else {}
-        return Invocation(_command(self.command, effect), [], values, frozenset(), masked=self.argv)
+        return Invocation(own_command(self.command, effect), [], values, frozenset(), masked=self.argv)
 
 
 async def _run(
@@ -158,7 +159,7 @@ async def _precheck(context: Context, caller: Caller) -> None:
     except SwitchedOff:
         raise
     except Forbidden:
-        refused = await context.gate.refusals(caller, [_command(COMMAND, Effect.WRITE)])
+        refused = await context.gate.refusals(caller, [own_command(COMMAND, Effect.WRITE)])
         if COMMAND in refused:
             raise refused[COMMAND] from None
 
@@ -191,7 +192,7 @@ async def _may_run_locally(context: Context) -> bool:
         return False
     try:
         # Such a user may do that anyway, unless it is switched off.
-        context.gate.on(_command(FILE, Effect.EXECUTE))
+        context.gate.on(own_command(FILE, Effect.EXECUTE))
     except SwitchedOff:
         return False
     return True
@@ -203,7 +204,7 @@ async def _authorize_dags(
     """Return whether the files of DAGs may be parsed locally, and the permit; raise Forbidden."""
 
     async def authorize(effect: Effect, recorded: bool) -> Permit:
-        command = _command(COMMAND, effect)
+        command = own_command(COMMAND, effect)
         attempts = [Attempt(command, {"dag_id": dag_id}, frozenset({"dag_id"})) for dag_id in dag_ids]
         return await context.gate.authorize(caller, wanted.invocation(effect), attempts, recorded=recorded)
 
@@ -223,7 +224,3 @@ def _exists(bundle: bundles.BundleInfo, file: File) -> bool:
     root = Path(bundle.root).resolve()
     path = (root / file[1]).resolve()
     return path.is_relative_to(root) and path.is_file()
-
-
-def _command(name: str, effect: Effect) -> Command:
-    return Command((name,), "", None, (), effect)
