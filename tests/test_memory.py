@@ -6,6 +6,7 @@ import gc
 import re
 import weakref
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -94,9 +95,20 @@ def patterns() -> set[Any]:
     return set(vars(re).get("_cache", ()))
 
 
-def test_what_was_answered_is_forgotten(monkeypatch: pytest.MonkeyPatch):
-    # Without one, what shows secrets is kept in memory alone, for a minute.
+@pytest.fixture
+def encrypted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A Fernet key: without one, what shows secrets is kept in memory alone, for a minute."""
+    from airflow.models.crypto import get_fernet
+
     monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
+    # Another test may have had it say that there is none.
+    get_fernet.cache_clear()
+    yield
+    get_fernet.cache_clear()
+
+
+@pytest.mark.usefixtures("encrypted")
+def test_what_was_answered_is_forgotten():
     airflow_database()
     with serving(command) as (client, engine):
         app: Any = client.app

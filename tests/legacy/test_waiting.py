@@ -13,12 +13,10 @@ from tests.legacy.test_effects import DAG_FILE, deploy
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
 BROKEN = "import no_such_module\n"
-# Fine for who looks into it before it is stored, and not for the DAG processor.
+# Fine for who looks into it before it is stored, and not where it is stored, whoever parses it there.
 BROKEN_THERE = """
-import os
 from pathlib import Path
-lines = [Path(f"/proc/{pid}/cmdline").read_text() for pid in (os.getpid(), os.getppid())]
-if any("dag-processor" in line for line in lines):
+if str(Path(__file__).parent) == {folder!r}:
     import no_such_module
 """
 ERROR = "ModuleNotFoundError: No module named 'no_such_module'"
@@ -91,7 +89,7 @@ def test_a_command_that_needs_no_file_does_its_job(client: Client, broken: str) 
 def test_a_dag_whose_file_the_dag_processor_cannot_import_does_not_exist_and_why_is_said(
     client: Client,
 ) -> None:
-    content = BROKEN_THERE + DAG_FILE.format("w_there")
+    content = BROKEN_THERE.format(folder=str(client.stack.dags)) + DAG_FILE.format("w_there")
     status, answer = deploy(client, "w_there.py", content)
     assert (status, answer["dag_ids"]) == (200, ["w_there_a", "w_there_b"])
     for api in ("trigger_dag", "unpause", "list_tasks"):
@@ -99,5 +97,5 @@ def test_a_dag_whose_file_the_dag_processor_cannot_import_does_not_exist_and_why
         assert (status, answer["output"]) == (
             400,
             "The DAG ID 'w_there_a' does not exist: its file cannot be imported: "
-            f"w_there.py, line 6: {ERROR}",
+            f"w_there.py, line 4: {ERROR}",
         )

@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CodeType, TracebackType
 from typing import Any, NoReturn, cast
 
@@ -166,14 +166,37 @@ def _exit_code(code: Any) -> int:
 
 def _finish(code: int) -> int:
     """Wait for the command's threads, as the interpreter does at the end of a program, and for its output."""
-    try:
-        threading._shutdown()  # type: ignore[attr-defined]
-    except BaseException as error:
-        traceback.print_exc()
-        if isinstance(error, KeyboardInterrupt):
-            # What a thread was still doing is not done.
-            code = code or INTERRUPTED
+    ends: list[type[BaseException]] = []
+    with _unraisable(ends):
+        try:
+            threading._shutdown()  # type: ignore[attr-defined]
+        except BaseException as error:
+            traceback.print_exc()
+            ends.append(type(error))
+    if KeyboardInterrupt in ends:
+        # What a thread was still doing is not done.
+        code = code or INTERRUPTED
     return _flush(code)
+
+
+@contextlib.contextmanager
+def _unraisable(types: list[type[BaseException]]) -> Iterator[None]:
+    """
+    Add the types of errors that nothing can raise.
+
+    From Python 3.13, one that ends the wait for threads is among them (`thread_shutdown` in `_threadmodule.c`).
+    """
+    report = sys.unraisablehook
+
+    def note(unraisable: Any) -> None:
+        types.append(unraisable.exc_type)
+        report(unraisable)
+
+    sys.unraisablehook = note
+    try:
+        yield
+    finally:
+        sys.unraisablehook = report
 
 
 def _leave() -> None:
