@@ -184,7 +184,7 @@ def _unraisable(types: list[type[BaseException]]) -> Iterator[None]:
     """
     Add the types of errors that nothing can raise.
 
-    From Python 3.13, one that ends the wait for threads is among them (`thread_shutdown` in `_threadmodule.c`).
+    From Python 3.13, what ends the wait for threads is among them (`thread_shutdown`, `_threadmodule.c`).
     """
     report = sys.unraisablehook
 
