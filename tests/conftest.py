@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.databases import drop_templates
-from tests.shared import fab, scheduled, stop_all
+from tests.shared import api_server, examples, fab, scheduled, stop_all
 from tests.timing import WORKER, note_processors, notes, summary
 from tests.units import place, unit
 
@@ -33,7 +33,7 @@ os.environ.update(
     }
 )
 
-__all__ = ["fab", "scheduled"]
+__all__ = ["api_server", "examples", "fab", "scheduled"]
 
 DATABASE_SERVERS = {"postgresql", "mariadb"}
 

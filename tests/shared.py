@@ -24,6 +24,37 @@ RAN = "ran"
 """The file beside the DAGs folder of the scheduled stack into which its tasks write."""
 
 
+@pytest.fixture(scope="session")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """An API server below a path and a DAG processor, with the examples."""
+    env = {
+        # The first command of a server has the warm parent to wait for.
+        "AIRFLOW__REST_API_PLUGIN__DEFAULT_WAIT": "110",
+        # A DAG that changes twice is stored twice, at once.
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
+    }
+    stack = Stack(
+        tmp_path_factory.mktemp("examples") / "home",
+        components=("api-server", "dag-processor"),
+        prefix="/airflow",
+        expect=("example_template", "example_slow"),
+        env=env,
+    )
+    with _running(stack):
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """An API server below a path, and nothing else: no DAG, and nobody who would parse one."""
+    folder = tmp_path_factory.mktemp("api-server")
+    (folder / "dags").mkdir()
+    with _running(
+        Stack(folder / "home", components=("api-server",), dags=folder / "dags", prefix="/airflow")
+    ) as stack:
+        yield stack
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def scheduled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A whole Airflow with the DAGs of `tests_of_dags`."""

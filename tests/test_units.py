@@ -19,8 +19,11 @@ def test_what_is_named_exists(name: str) -> None:
 
 def test_files_that_share_a_stack_are_one_unit_with_a_turn_of_its_own() -> None:
     for name, files in SHARING.items():
-        assert {unit(f"tests/{file}::test_it") for file in files} == {f"tests/{name}"}
-        assert LONG[place(f"tests/{files[0]}::test_it")] == name
+        of_files = [
+            f"tests/{file}" if file.endswith(".py") else f"tests/{file}/test_any.py" for file in files
+        ]
+        assert {unit(f"{file}::test_it") for file in of_files} == {f"tests/{name}"}
+        assert LONG[place(f"{of_files[0]}::test_it")] == name
 
 
 @pytest.mark.parametrize("name", [name for name in LONG if name not in SHARING])

@@ -4,28 +4,29 @@ from __future__ import annotations
 
 from pathlib import Path
 
-TOGETHER = ("browser", "legacy", "cluster", "server", "airflow", "attacks")
+TOGETHER = ("legacy", "cluster", "airflow", "attacks")
 """Folders whose files share an Airflow, or an engine: one worker has them all, and starts it once."""
 
 SHARING = {
     "scheduled": ("airflow/child/test_beside_a_scheduler.py", "test_examples.py"),
     "fab": ("dag_files/test_real.py", "security/test_fab.py"),
+    "examples": ("browser", "server"),
+    "api_server": ("api/test_dag_refresh.py", "demo/test_stack.py"),
 }
-"""Files that share one of the stacks of `tests.shared`."""
+"""Files, and folders, that share one of the stacks of `tests.shared`."""
 
 LONG = (
-    "cluster",
+    "examples",
     "legacy",
-    "browser",
+    "cluster",
     "services/test_real.py",
     "legacy/test_components.py",
     "attacks",
     "scheduled",
-    "server",
     "fab",
     "parity/test_parity.py",
     "dist/test_standalone.py",
-    "api/test_dag_refresh.py",
+    "api_server",
     "demo/test_demo.py",
     "airflow",
 )
@@ -39,9 +40,10 @@ _ORDER = [f"tests/{name}" for name in LONG]
 def unit(nodeid: str) -> str:
     """Return what a test belongs to: its file, its folder, or the stack that it shares."""
     file = nodeid.partition("::")[0]
-    if file in _SHARING:
-        return _SHARING[file]
     folder = Path(file).parent
+    for place in (file, str(folder)):
+        if place in _SHARING:
+            return _SHARING[place]
     return str(folder) if folder.name in TOGETHER and file not in _FILES else file
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -51,24 +50,22 @@ class Place:
             client.close()
 
 
-def place(folder: Path, *components: str) -> Iterator[Place]:
-    dags = folder / "dags"
-    dags.mkdir()
-    with Stack(folder / "home", dags=dags, components=components) as stack:
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder = tmp_path_factory.mktemp("usual")
+    (folder / "dags").mkdir()
+    with Stack(folder / "home", dags=folder / "dags", components=("api-server", "dag-processor")) as stack:
         place = Place(stack)
         yield place
         place.close()
 
 
 @pytest.fixture(scope="module")
-def usual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    yield from place(tmp_path_factory.mktemp("usual"), "api-server", "dag-processor")
-
-
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def alone(api_server: Stack) -> Iterator[Place]:
     """An API server without any DAG processor."""
-    yield from place(tmp_path_factory.mktemp("alone"), "api-server")
+    place = Place(api_server)
+    yield place
+    place.close()
 
 
 def test_a_new_file_is_parsed_and_its_dag_can_be_refreshed_after_that(usual: Place):

@@ -14,18 +14,10 @@ from tests.stacks import Stack
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(request: pytest.FixtureRequest) -> Stack:
     require_chromium()
-    folder = tmp_path_factory.mktemp("browser")
-    with Stack(
-        folder / "home",
-        components=("api-server", "dag-processor"),
-        prefix="/airflow",
-        expect=("example_template", "example_slow"),
-        # A DAG that changes twice is stored twice, at once.
-        env={"AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0"},
-    ) as stack:
-        yield stack
+    found: Stack = request.getfixturevalue("examples")
+    return found
 
 
 @pytest.fixture(scope="module")

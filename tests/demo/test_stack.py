@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import psutil
 import pytest
 
@@ -12,10 +10,8 @@ pytestmark = pytest.mark.airflow
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    home = tmp_path_factory.mktemp("stack")
-    with Stack(home, components=("api-server",), prefix="/airflow", users={"ada": "ADMIN"}) as stack:
-        yield stack
+def stack(api_server: Stack) -> Stack:
+    return api_server
 
 
 def test_only_the_wanted_component_runs(stack: Stack) -> None:
@@ -26,12 +22,12 @@ def test_only_the_wanted_component_runs(stack: Stack) -> None:
 
 def test_the_server_answers_below_its_prefix(stack: Stack) -> None:
     assert stack.url.endswith("/airflow")
-    assert request("GET", f"{stack.url}/api/v2/version", token=stack.token("ada"))["version"]
+    assert request("GET", f"{stack.url}/api/v2/version", token=stack.token("op"))["version"]
 
 
 def test_a_wrong_password_gets_no_token(stack: Stack) -> None:
     with pytest.raises(Unavailable) as refused:
-        request("POST", f"{stack.url}/auth/token", {"username": "ada", "password": "guess"})
+        request("POST", f"{stack.url}/auth/token", {"username": "op", "password": "guess"})
     assert refused.value.status == 401
 
 

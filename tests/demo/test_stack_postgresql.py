@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,18 +9,25 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect
 
+from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.tables import OPERATION
+from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.engines import own_engine
-from demo.client import request
 from demo.stack import Stack
 from tests.databases import database_of_our_own
+from tests.operations.scene import CATALOG, operations
+from tests.permits import permit
+from tests.standin import prints
 
 pytestmark = pytest.mark.airflow
 
-TIMEOUT = 120
-"""Seconds for the first command of a server: on a busy machine the warm parent takes its time."""
 
-ENV = {"AIRFLOW__REST_API_PLUGIN__DEFAULT_WAIT": "110"}
+async def ended_operation(store: Store) -> None:
+    """Have an operation in a store."""
+    service, _ = operations(prints("done"), store=store)
+    started = await service.start(permit(), CATALOG.parse(["version"]))
+    await service.wait(started.id, 60)
+    await service.settle()
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +35,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     home = tmp_path_factory.mktemp("stack")
     with (
         database_of_our_own("postgresql", home) as address,
-        Stack(home, components=("api-server",), database=address, env=ENV) as stack,
+        Stack(home, components=(), database=address) as stack,
     ):
         yield stack
 
@@ -39,9 +47,8 @@ def test_the_database_is_the_postgresql_that_was_given(stack: Stack) -> None:
 
 def test_our_tables_outlive_a_reset_of_airflow_s_and_its_migrations(stack: Stack) -> None:
     """`airflow db` knows nothing of them: see docs/storage.md."""
-    address = f"{stack.url}/admin/rest_api/v2/commands/version"
-    request("POST", address, {}, token=stack.token(), timeout=TIMEOUT)
     engine = own_engine(stack.database_address)
+    asyncio.run(ended_operation(Store(Database(lambda: engine))))
     with engine.connect() as connection:
         before = connection.execute(OPERATION.select()).all()
     assert before

@@ -14,8 +14,6 @@ from tests.processes import command_of
 from tests.stacks import Stack
 
 API = "/admin/rest_api/v2"
-# The first command of a server has the warm parent to wait for.
-ENV = {"AIRFLOW__REST_API_PLUGIN__DEFAULT_WAIT": "110"}
 
 
 class Client(httpx.Client):
@@ -45,12 +43,8 @@ class Client(httpx.Client):
 
 
 @pytest.fixture(scope="package")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("server")
-    components = ("api-server", "dag-processor")
-    expected = ("example_template", "example_slow")
-    with Stack(folder / "home", components=components, prefix="/airflow", expect=expected, env=ENV) as stack:
-        yield stack
+def stack(examples: Stack) -> Stack:
+    return examples
 
 
 @pytest.fixture(scope="package")

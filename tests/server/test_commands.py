@@ -12,8 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from demo.client import request
-from tests.server.conftest import API, ENV, Client, dag_file, engine, family, parent, wait_gone
+from tests.server.conftest import API, Client, dag_file, engine, family, parent, wait_gone
 from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
@@ -234,21 +233,3 @@ def test_sixteen_clients_get_their_own_answers_and_leave_nothing_behind(stack: S
     assert total[200] == 16 * 10
     assert after[0] <= before[0] + 1
     assert after[1] <= before[1] + 20
-
-
-def test_two_servers_side_by_side_have_an_engine_each(stack: Stack, admin: Client, tmp_path):
-    with Stack(tmp_path, components=("api-server",), like=stack, env=ENV) as second, Client(second) as client:
-        assert client.command("version").json()["state"] == "succeeded"
-        assert parent(second).pid != parent(stack).pid
-        # The database and the tokens are the same.
-        variable = {"key": "of_the_first", "value": "green"}
-        request("POST", f"{stack.url}/api/v2/variables", variable, token=second.token())
-        seen = request("GET", f"{second.url}/api/v2/variables/of_the_first", token=stack.token())
-        assert seen["value"] == "green"
-        running = client.line(*SLOW, Prefer="respond-async").json()
-        client.until(running["id"], _runs_and_prints)
-        everything = family(second)
-        assert len(engine(second)) >= 2
-    # Stopped with a command running: nothing stays, and the other one goes on.
-    assert wait_gone(everything) == []
-    assert admin.command("version").json()["state"] == "succeeded"

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.server.conftest import Client, engine, family, wait_gone
+from tests.server.conftest import Client, engine, family, parent, wait_gone
 from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
@@ -92,6 +92,9 @@ def test_an_operation_is_followed_and_cancelled_on_a_server_that_does_not_run_it
     stack: Stack, admin: Client, second: Stack
 ):
     with Client(second) as there:
+        # Each server has an engine of its own.
+        assert there.command("version").json()["state"] == "succeeded"
+        assert parent(second).pid != parent(stack).pid
         made = admin.line(*SLOW, Prefer="respond-async").json()
         here, far = Stream(admin, made["id"]), Stream(there, made["id"])
         for stream in (here, far):
@@ -161,4 +164,6 @@ def test_a_server_that_is_told_to_stop_ends_at_once_with_streams_open_and_comman
     ended = admin.get(f"/operations/{identifier}").json()
     assert (ended["state"], ended["message"]) == ("cancelled", "The API server was stopped.")
     assert "of 120 seconds" in ended["stdout"]
+    # The other one goes on.
+    assert admin.command("version").json()["state"] == "succeeded"
     assert [answer.json()["state"] for answer in answers] == ["cancelled"]
