@@ -25,11 +25,10 @@ ORDER = (
     ("api",),
     ("legacy",),
     ("web",),
-    ("uninstall",),
 )
 """The packages, from the lowest: each imports those of its own line and below. "" is what lies beside."""
 
-TOP = {"app", "plugin", "provider", "__main__"}
+TOP = {"app", "plugin", "provider", "uninstall", "__main__"}
 """The modules beside the packages that put all together: they import anything, and nothing imports them."""
 
 WEB = ("api", "legacy", "security", "web")
