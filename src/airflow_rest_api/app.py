@@ -231,7 +231,7 @@ def limits(settings: Settings) -> Limits:
 def database(settings: Settings) -> Database:
     """Return the database of our tables; nothing is opened before its first use."""
     from airflow_rest_api.airflow import installation
-    from airflow_rest_api.storage.engines import own_engine
+    from airflow_rest_api.storage.database import own_engine
 
     address = settings.operations_database
     return Database((lambda: own_engine(address)) if address else installation.database_engine)

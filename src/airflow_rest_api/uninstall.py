@@ -1,4 +1,4 @@
-"""`python -m airflow_rest_api uninstall`: finds what is left in databases and on this machine, and removes it."""
+"""`python -m airflow_rest_api uninstall`: finds what is left of the plugin, and removes it."""
 
 # ruff: noqa: T201 - printing is how a command answers
 
@@ -33,7 +33,7 @@ from airflow_rest_api.services.child_start import HOME, log_name
 from airflow_rest_api.services.logs import NOTES
 from airflow_rest_api.services.store import LIVE, SERVICE
 from airflow_rest_api.settings import SECTION, BadSetting, Settings
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import own_engine
 from airflow_rest_api.storage.migrations import SCHEMA, VERSIONS, all_tables, applied
 
 if TYPE_CHECKING:

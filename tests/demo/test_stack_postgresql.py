@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import inspect
 
 from airflow_rest_api.operations.tables import OPERATION
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import own_engine
 from demo.client import request
 from demo.stack import Stack
 from tests.databases import database_of_our_own
