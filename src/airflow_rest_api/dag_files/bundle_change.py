@@ -19,9 +19,8 @@ from weakref import WeakValueDictionary
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.history_tables import OUTSIDE, Deployment, Kind, NewVersion, now
 from airflow_rest_api.dag_files.journal import Damaged, cannot_write, control_folder
-from airflow_rest_api.dag_files.order import named
 from airflow_rest_api.dag_files.transaction import Mark, Marks, Transaction, mark_of, recover
-from airflow_rest_api.dag_files.upload import CONTROL
+from airflow_rest_api.dag_files.upload import CONTROL, named
 from airflow_rest_api.errors import BundleLocked, DamagedJournal, FilesExist, Unavailable
 from airflow_rest_api.operations.model import new_id
 

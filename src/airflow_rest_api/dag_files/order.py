@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Operation
 
 Change = Literal["added", "changed", "unchanged", "deleted"]
-
-SHOWN = 5
-"""Paths in a message; more do not help."""
 
 
 @dataclass(frozen=True)
@@ -160,9 +157,3 @@ def refusal(operation: Operation) -> ApiError | None:
         id=operation.id,
         **({"report": report} if report else {}),
     )
-
-
-def named(paths: Iterable[str]) -> str:
-    """Return the first of some paths, for a message."""
-    found = list(paths)
-    return ", ".join(found[:SHOWN]) + (", …" if len(found) > SHOWN else "")

@@ -25,6 +25,9 @@ DEEPEST = 20
 LEFT_OUT = frozenset({"__MACOSX", "__pycache__", ".DS_Store", ".git"})
 """What archives have in them that was not meant to be deployed: names of files and of folders."""
 
+SHOWN = 5
+"""Paths in a message; more do not help."""
+
 _DRIVE = re.compile(r"[A-Za-z]:")
 _NO_CHARACTERS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's control characters, halves of surrogate pairs, and the separators of lines and paragraphs."""
@@ -63,6 +66,12 @@ def left_out(path: str) -> bool:
     """Return whether a path of an archive is passed over."""
     parts = path.split("/")
     return not LEFT_OUT.isdisjoint(parts) or parts[-1].startswith("._")
+
+
+def named(paths: Iterable[str]) -> str:
+    """Return the first of some paths, for a message."""
+    found = list(paths)
+    return ", ".join(found[:SHOWN]) + (", …" if len(found) > SHOWN else "")
 
 
 class FileNames:
