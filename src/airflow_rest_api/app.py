@@ -35,7 +35,7 @@ from airflow_rest_api.asgi import BodyDeadline
 from airflow_rest_api.commands.needs import POWERS
 from airflow_rest_api.dag_files.check import CheckLimits
 from airflow_rest_api.dag_files.child import MODULES as DAG_FILES
-from airflow_rest_api.dag_files.deployment import DagFiles, DeploymentLimits
+from airflow_rest_api.dag_files.deployment import DagFiles
 from airflow_rest_api.dag_files.grants import Grants, entity
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.upload import Bounds
@@ -277,11 +277,11 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
 
 
 def _dag_files(settings: Settings, tables: Database) -> DagFiles:
-    limits = DeploymentLimits(
+    return DagFiles(
+        History(tables, settings.dag_versions_kept),
         Bounds(settings.dag_files_count, settings.dag_files_size),
         CheckLimits(settings.dag_check_timeout, settings.dag_check_memory),
     )
-    return DagFiles(History(tables, settings.dag_versions_kept), limits)
 
 
 def _services(settings: Settings, tables: Database, operations: Operations) -> Services:

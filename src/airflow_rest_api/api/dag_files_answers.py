@@ -13,8 +13,8 @@ from starlette.responses import Response
 from airflow_rest_api.api.answers import answer_operation, preference_of
 from airflow_rest_api.api.models import Model
 from airflow_rest_api.commands.model import Invocation
+from airflow_rest_api.dag_files.deployment import refusal
 from airflow_rest_api.dag_files.grants import COMMANDS, command_of
-from airflow_rest_api.dag_files.order import refusal
 from airflow_rest_api.operations.model import Origin
 
 if TYPE_CHECKING:

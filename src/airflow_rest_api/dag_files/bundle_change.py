@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import WeakValueDictionary
 
 from airflow_rest_api.dag_files.history import History
@@ -25,7 +25,6 @@ from airflow_rest_api.errors import BundleLocked, DamagedJournal, FilesExist, Un
 from airflow_rest_api.operations.model import new_id
 
 if TYPE_CHECKING:
-    from airflow_rest_api.dag_files.order import Change
     from airflow_rest_api.dag_files.upload import ReceivedFile
 
 LOCK = "lock"
@@ -97,6 +96,7 @@ def _try(descriptor: int) -> bool:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Change = Literal["added", "changed", "unchanged", "deleted"]
 
 CHUNK = 1024 * 1024
 

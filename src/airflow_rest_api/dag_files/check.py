@@ -13,7 +13,6 @@ from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.dag_files.child import check as child
 from airflow_rest_api.dag_files.child.worker import CheckOrder
-from airflow_rest_api.dag_files.order import BrokenFile, Duplicate, FoundDag
 from airflow_rest_api.disk_full import has_room
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.errors import NoSpace
@@ -46,6 +45,36 @@ class CheckLimits:
 
     seconds: int = 60
     memory: int = 2048
+
+
+@dataclass(frozen=True)
+class FoundDag:
+    """A DAG of a file; the version is that of Airflow, once it has parsed the file."""
+
+    dag_id: str
+    file: str
+    tasks: list[str] = field(default_factory=list)
+    schedule: str = ""
+    tags: list[str] = field(default_factory=list)
+    version: int | None = None
+
+
+@dataclass(frozen=True)
+class BrokenFile:
+    """What keeps a file from being imported."""
+
+    file: str
+    line: int | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A DAG id that a file defines and another file as well; `owner` is the other one, as `bundle:path`."""
+
+    dag_id: str
+    file: str
+    owner: str
 
 
 @dataclass
