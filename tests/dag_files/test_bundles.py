@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,13 @@ from airflow_rest_api.dag_files.bundles import (
     BundleInfo,
     bundles,
     can_make,
+    control_folder,
     effective_user,
     named,
     resolve,
 )
-from airflow_rest_api.errors import ApiError
+from airflow_rest_api.dag_files.upload import CONTROL
+from airflow_rest_api.errors import ApiError, BundleNotWritable
 
 LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 GIT = "airflow.providers.git.bundles.git.GitDagBundle"
@@ -284,3 +287,22 @@ def test_a_user_is_named_with_the_number_and_one_without_a_name_by_it(monkeypatc
     assert effective_user() == f"{pwd.getpwuid(os.geteuid()).pw_name}, uid {os.geteuid()}"
     monkeypatch.setattr(os, "geteuid", lambda: 987654321)
     assert effective_user() == "uid 987654321"
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o2775])
+def test_a_missing_bundle_is_made_with_the_mode_and_the_group_of_the_folder_above(tmp_path: Path, mode: int):
+    above = tmp_path / "home"
+    above.mkdir()
+    above.chmod(mode)
+
+    assert control_folder(above / "dags") == above / "dags" / CONTROL
+    status = (above / "dags").stat()
+    assert stat.S_IMODE(status.st_mode) == mode
+    assert status.st_gid == above.stat().st_gid
+
+
+def test_only_the_last_folder_on_the_way_is_made(tmp_path: Path):
+    assert not can_make(tmp_path / "not" / "mounted")
+    with pytest.raises(BundleNotWritable):
+        control_folder(tmp_path / "not" / "mounted")
+    assert list(tmp_path.iterdir()) == []

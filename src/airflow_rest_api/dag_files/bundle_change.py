@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import WeakValueDictionary
 
+from airflow_rest_api.dag_files.bundles import cannot_write, control_folder
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.history_tables import OUTSIDE, Deployment, Kind, NewVersion, now
-from airflow_rest_api.dag_files.journal import Damaged, cannot_write, control_folder
-from airflow_rest_api.dag_files.transaction import Mark, Marks, Transaction, mark_of, recover
+from airflow_rest_api.dag_files.transaction import Damaged, Mark, Marks, Transaction, mark_of, recover
 from airflow_rest_api.dag_files.upload import CONTROL, named
 from airflow_rest_api.errors import BundleLocked, DamagedJournal, FilesExist, Unavailable
 from airflow_rest_api.operations.model import new_id

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import pwd
 import stat
@@ -12,11 +14,22 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from airflow_rest_api.airflow import installation
-from airflow_rest_api.dag_files.upload import clean
-from airflow_rest_api.errors import BadFolder, BundleNotWritable, UnknownBundle
+from airflow_rest_api.dag_files.upload import CONTROL, clean
+from airflow_rest_api.disk_full import no_room
+from airflow_rest_api.errors import ApiError, BadFolder, BundleNotWritable, NoSpace, UnknownBundle
 
 DAGS_FOLDER = "dags-folder"
 """What Airflow calls the bundle that is there without any configuration."""
+
+IGNORE = "[!!]*\n"
+"""
+Matches every name of ours in both syntaxes of an `.airflowignore` (`[core] dag_ignore_file_syntax`): as a
+glob those that do not begin with an exclamation mark, as a regular expression all.
+
+Airflow goes through hidden folders like any other (``airflow._shared.module_loading.file_discovery``).
+"""
+
+_CLOSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @dataclass(frozen=True)
@@ -156,6 +169,44 @@ def can_make(root: Path) -> bool:
         and above.st_uid == os.geteuid()
         and os.access(root.parent, os.W_OK | os.X_OK)
     )
+
+
+def control_folder(root: Path) -> Path:
+    """
+    Return our folder in a bundle, and make it where there is none, with the bundle's own folder.
+
+    :raises BundleNotWritable, NoSpace: the bundle is closed to us
+    """
+    folder = root / CONTROL
+    try:
+        if can_make(root):
+            root.mkdir(exist_ok=True)
+            like(root, root.parent)
+        if not (folder / ".airflowignore").exists():
+            folder.mkdir(exist_ok=True)
+            like(folder, root)
+            # Before anything else comes into it.
+            (folder / ".airflowignore").write_text(IGNORE)
+    except OSError as error:
+        raise cannot_write(error) from error
+    return folder
+
+
+def cannot_write(error: OSError) -> ApiError:
+    """Return the error where the file system refuses a change; nothing has changed."""
+    if no_room(error):
+        return NoSpace("There is no room left for the files. Nothing has changed.")
+    why = "The API server may not write there" if error.errno in _CLOSED else "The files cannot be written"
+    return BundleNotWritable(f"{why} ({error.strerror}). Nothing has changed.")
+
+
+def like(folder: Path, other: Path) -> None:
+    """Give a new folder the mode and the group of another."""
+    status = other.stat()
+    with contextlib.suppress(OSError):
+        os.chown(folder, -1, status.st_gid)
+    with contextlib.suppress(OSError):
+        os.chmod(folder, stat.S_IMODE(status.st_mode))
 
 
 def effective_user() -> str:

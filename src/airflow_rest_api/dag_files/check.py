@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.dag_files.child import check as child
-from airflow_rest_api.dag_files.child.worker import CheckOrder
+from airflow_rest_api.dag_files.child.worker import MOST_TASKS, CheckOrder, FileWords
 from airflow_rest_api.disk_full import has_room
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.errors import NoSpace
@@ -28,7 +28,6 @@ LARGEST_RESULT = 64 * MIB
 LONGEST_TEXT = 2000
 """Characters of any text in a finding."""
 MOST_DAGS = 5000
-MOST_TASKS = 2000
 MOST_WARNINGS = 200
 
 ANOTHER = "another file"
@@ -118,8 +117,9 @@ async def check(work: WorkContext, place: BundleFolder, received: Received, limi
         [child.argument(order)], shown=["check"], entry=child.ENTRY, cwd=str(cwd), mask=True, limited=False
     )
     finished = await work.run(job)
-    work.say(_without_folders(finished.stdout, view, place.root))
-    work.say(_without_folders(finished.stderr, view, place.root), "stderr")
+    words = FileWords(order.view, order.root)
+    work.say(words.shown(finished.stdout))
+    work.say(words.shown(finished.stderr), "stderr")
     found = await asyncio.to_thread(_read, result)
     if found is None:
         if not await asyncio.to_thread(has_room, received.path):
@@ -225,9 +225,3 @@ def _why(finished: Finished) -> str:
     if finished.outcome.ending is not Ending.EXITED:
         return f"The check did not come to its end: {finished.outcome.message}"
     return f"The check did not come to its end (exit code {finished.outcome.exit_code})."
-
-
-def _without_folders(text: str, view: Path, root: Path) -> str:
-    for folder in (view, root):
-        text = text.replace(f"{folder}/", "")
-    return text

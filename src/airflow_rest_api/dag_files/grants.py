@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.commands.model import Command, Effect
+from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import DEPLOY, Ask, Resource
 from airflow_rest_api.commands.policy import OWN, own_command, refusal
 from airflow_rest_api.dag_files import bundles
@@ -155,10 +155,10 @@ class Grants:
 
     def _on(self, command: str) -> None:
         """Raise SwitchedOff where an option switches a command off for all."""
-        self._gate.on(command_of(command))
+        self._gate.on(own_command(command))
         if command != "read_dag_files":
             # Deployment switched off means every way to it; but not all of them run the code of DAGs.
-            self._gate.on(command_of("deploy_dag", COMMANDS[command]))
+            self._gate.on(own_command("deploy_dag", COMMANDS[command]))
 
     def _granted(self, permissions: PermissionSource) -> Scope:
         def holds(what: str) -> bool:
@@ -183,11 +183,6 @@ def _require(scope: Scope, command: str, bundle: str = "", paths: Iterable[str] 
 def entity(bundle: str, folder: str) -> str:
     """Return the power that is deployment in one folder."""
     return f"{DEPLOY} {bundle}/{folder}" if folder else f"{DEPLOY} {bundle}"
-
-
-def command_of(command: str, effect: Effect | None = None) -> Command:
-    """Return what is done to DAG files as the rest of the plugin sees a command."""
-    return own_command(command, effect)
 
 
 def _ask(what: str) -> Ask:

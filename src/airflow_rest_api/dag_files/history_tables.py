@@ -236,24 +236,22 @@ def _newest_numbers(connection: Connection, keys: Sequence[str]) -> dict[str, in
     return found
 
 
-def forget(connection: Connection, identifier: str) -> None:
-    """Remove a deployment that is not live, with what only it used."""
+def forget(connection: Connection, identifier: str, *, contents: bool = True) -> None:
+    """
+    Remove a deployment that is not live.
+
+    :param contents: with those that only it used
+    """
     query = select(DEPLOYMENT.c.bundle).where(DEPLOYMENT.c.id == identifier, DEPLOYMENT.c.state == WRITING)
     bundle = connection.execute(query).scalar()
     if bundle is None:
         return
-    used = select(FILE.c.sha256).where(FILE.c.deployment_id == identifier, FILE.c.sha256.is_not(None))
+    used = select(FILE.c.sha256).where(FILE.c.deployment_id == identifier)
     hashes = set(connection.execute(used).scalars())
-    drop(connection, identifier)
-    _collect(connection, bundle, hashes)
-
-
-def drop(connection: Connection, identifier: str) -> None:
-    """Remove a deployment that is not live, and leave the contents that it used."""
-    query = select(DEPLOYMENT.c.id).where(DEPLOYMENT.c.id == identifier, DEPLOYMENT.c.state == WRITING)
-    if connection.execute(query).first() is not None:
-        connection.execute(delete(FILE).where(FILE.c.deployment_id == identifier))
-        connection.execute(delete(DEPLOYMENT).where(DEPLOYMENT.c.id == identifier))
+    connection.execute(delete(FILE).where(FILE.c.deployment_id == identifier))
+    connection.execute(delete(DEPLOYMENT).where(DEPLOYMENT.c.id == identifier))
+    if contents:
+        _collect(connection, bundle, hashes)
 
 
 def forget_left(connection: Connection, bundle: str, identifier: str, before: datetime) -> None:
@@ -297,24 +295,26 @@ def _collect(connection: Connection, bundle: str, hashes: Iterable[str | None]) 
             )
 
 
-def dags(bundle: str, files: Mapping[str, Collection[str]], at: datetime) -> list[dict[str, Any]]:
-    """Return the rows of the DAGs that files define; of a DAG that is in two of them, the first counts."""
+def keep_dags(
+    connection: Connection, bundle: str, files: Mapping[str, Collection[str]], at: datetime
+) -> None:
+    """
+    Put the DAGs that files define in place of those that they did, and of the same DAGs of other files.
+
+    :param files: the ids of DAGs, by path; of a DAG that is in two of them, the first counts
+    """
+    keys = {path: file_key(bundle, path) for path in files}
     rows: dict[str, dict[str, Any]] = {}
     for path, dag_ids in files.items():
-        row = {"key": file_key(bundle, path), "bundle": bundle, "path": path, "at": at}
+        row = {"key": keys[path], "bundle": bundle, "path": path, "at": at}
         for dag_id in dag_ids:
             # The code of the files reported it: it may be anything.
             if storable(dag_id, LONGEST_DAG_ID) == dag_id:
                 rows.setdefault(dag_id, {"dag_id": dag_id, **row})
-    return list(rows.values())
-
-
-def keep_dags(connection: Connection, keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Put the rows of DAGs in place of those of some files, and of those of the same DAGs."""
-    for column, values in ((DAG.c.key, keys), (DAG.c.dag_id, [row["dag_id"] for row in rows])):
+    for column, values in ((DAG.c.key, list(keys.values())), (DAG.c.dag_id, list(rows))):
         for some in portions(values):
             connection.execute(delete(DAG).where(column.in_(some)))
-    for some in portions(rows):
+    for some in portions(list(rows.values())):
         connection.execute(insert(DAG), some)
 
 

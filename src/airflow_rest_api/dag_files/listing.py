@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -86,20 +86,15 @@ async def describe(history: History, place: BundleFolder, paths: Sequence[str]) 
 
 
 def _walk(root: Path, folder: str) -> list[str]:
-    found = []
-    for path in _files(root / folder):
-        found.append(os.path.relpath(path, root))
+    found: list[str] = []
+    # Links are not followed: the same file would be listed twice, or one of elsewhere.
+    for above, folders, names in os.walk(root / folder):
+        folders[:] = [name for name in folders if name not in PASSED_OVER and _is_text(name)]
+        # What is not UTF-8 has no name that a database or JSON could hold.
+        found += [os.path.relpath(os.path.join(above, name), root) for name in names if _is_text(name)]
         if len(found) > MOST_FILES:
             raise TooManyFiles(f"There are more than {MOST_FILES} files: name a folder.")
     return found
-
-
-def _files(folder: Path) -> Iterator[str]:
-    # Links are not followed: the same file would be listed twice, or one of elsewhere.
-    for above, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in PASSED_OVER and _is_text(name))
-        # What is not UTF-8 has no name that a database or JSON could hold.
-        yield from (os.path.join(above, name) for name in names if _is_text(name))
 
 
 def _is_text(name: str) -> bool:

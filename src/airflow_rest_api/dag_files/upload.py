@@ -15,7 +15,7 @@ from airflow_rest_api import private_folders
 from airflow_rest_api.errors import BadPath, TooLarge
 
 CONTROL = ".airflow_rest_api"
-"""Our own folder in each bundle: see `journal.py`."""
+"""Our own folder in each bundle: see `transaction.py`."""
 
 LONGEST_PART = 200
 LONGEST_PATH = 1000
@@ -79,7 +79,7 @@ class FileNames:
 
     def __init__(self) -> None:
         self._files: dict[str, str] = {}
-        self._folders: dict[str, str] = {}
+        self._folders: set[str] = set()
 
     def add(self, path: str, argument: str = "file") -> None:
         """Take a path; raise BadPath where a file of this name, or a folder, is there already."""
@@ -89,16 +89,13 @@ class FileNames:
             raise BadPath(path, why, argument)
         if key in self._folders:
             raise BadPath(path, "is a file, and a folder as well", argument)
-        for folder in _above(path):
+        parts = path.split("/")
+        above = ["/".join(parts[:count]) for count in range(1, len(parts))]
+        for folder in above:
             if _folded(folder) in self._files:
                 raise BadPath(path, f"{folder!r} is a folder, and a file as well", argument)
         self._files[key] = path
-        self._folders.update({_folded(folder): folder for folder in _above(path)})
-
-
-def _above(path: str) -> Iterable[str]:
-    parts = path.split("/")
-    return ("/".join(parts[:count]) for count in range(1, len(parts)))
+        self._folders.update(map(_folded, above))
 
 
 def _folded(path: str) -> str:

@@ -279,7 +279,7 @@ class FileWords:
     :param path: of the file, in the bundle
     """
 
-    def __init__(self, view: str, root: str, path: str) -> None:
+    def __init__(self, view: str, root: str, path: str = "") -> None:
         self._folders = (f"{view}/", f"{root}/")
         self._path = path
 
