@@ -113,11 +113,7 @@ def engines(settings: Settings) -> tuple[Engine, Engine]:
 
 
 def leftovers(ours: Engine, airflows: Engine) -> list[Leftover]:
-    """
-    Return all that is left, in the order in which it goes: the section that says where, at last.
-
-    :raises NewerTables: by a newer version
-    """
+    """Return all that is left as it goes, the section that says where at last; raise NewerTables."""
     roots = [bundle.root for bundle in bundles() if bundle.writable and bundle.root is not None]
     return [
         *in_airflows(airflows),
@@ -162,28 +158,20 @@ def _heartbeats(connection: Connection) -> dict[str, int]:
 
 
 def _components(connection: Connection) -> list[str]:
-    columns = SERVICE.c
-    live = select(
-        columns.kind, columns.id, columns.host, columns.place, columns.supervisor, columns.supervisor_start
-    )
+    # No others: the table may be that of a former version.
+    names = ("kind", "id", "host", "place", "supervisor", "supervisor_start")
+    query = select(*(SERVICE.c[name] for name in names)).where(SERVICE.c.state.in_(LIVE))
     return [
-        f"the component {kind} {identifier} on {host}"
-        for kind, identifier, host, place, supervisor, start in connection.execute(
-            live.where(columns.state.in_(LIVE)).order_by(columns.id)
-        )
+        f"the component {row.kind} {row.id} on {row.host}"
+        for row in connection.execute(query.order_by(SERVICE.c.id))
         # Of other machines and containers, the processes cannot be seen.
-        if place != processes.place() or processes.is_alive(supervisor, start)
+        if row.place != processes.place() or processes.is_alive(row.supervisor, row.supervisor_start)
     ]
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """
-    Something that is removed as a whole.
-
-    :ivar what: it in words
-    :ivar remove: removes it; raises what the file system or the database raises
-    """
+    """Something that is removed as a whole, in words; `remove` raises what file system or database raise."""
 
     what: str
     remove: Callable[[], object]
@@ -194,13 +182,9 @@ class NewerTables(Exception):
 
 
 def in_our_database(engine: Engine) -> Iterable[Leftover]:
-    """
-    Return our tables, wherever they are.
-
-    :raises NewerTables: a newer version has made some
-    """
+    """Return our tables, wherever they are; raise NewerTables."""
     with engine.connect() as connection:
-        if (newest := max(applied(connection), default=0)) > SCHEMA:
+        if (newest := applied(connection)) > SCHEMA:
             raise NewerTables(
                 f"The tables are those of a newer version of the plugin ({newest}): it can remove them."
             )
@@ -234,17 +218,13 @@ _LOG = re.compile(log_name("[a-z-]+", "[0-9a-f]{32}") + r"\.(out|err)")
 
 
 def folders(here: Places, roots: Iterable[Path]) -> Iterable[Leftover]:
-    """
-    Return the folders and files of ours on this machine.
-
-    :param roots: of the DAG bundles that files can be put into
-    """
+    """Return the folders and files of ours on this machine, and in the roots of DAG bundles."""
     ours = [(root / CONTROL, "of the deployments into a DAG bundle") for root in roots]
     ours += [(Path(here.home, HOME), "of the components that were started")]
     ours += [(Path(here.logs, NOTES), "which says what logs components have made")]
     ours += [(folder, "of a process that was killed") for folder in private_folders.abandoned()]
     for folder, what in ours:
-        if _is_folder(folder):
+        if os.path.isdir(folder) and not os.path.islink(folder):
             yield Leftover(f"the folder {folder}, {what}", partial(shutil.rmtree, folder))
     logs = Path(here.logs)
     for path in sorted(logs.iterdir()) if logs.is_dir() else ():
@@ -257,13 +237,6 @@ def section(path: Path) -> Iterable[Leftover]:
     text = path.read_text() if path.is_file() else ""
     if _without_section(text) != text:
         yield Leftover(f"the section [{SECTION}] of {path}", partial(_cut, path))
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return stat.S_ISDIR(path.lstat().st_mode)
-    except OSError:
-        return False
 
 
 def _without_section(text: str) -> str:

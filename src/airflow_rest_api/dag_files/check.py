@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +36,7 @@ ANOTHER = "another file"
 
 @dataclass(frozen=True)
 class CheckLimits:
-    """
-    What the check of one file may take; 0 for no limit.
-
-    :param memory: megabytes
-    """
+    """What the check of one file may take, in seconds and in megabytes; 0 for no limit."""
 
     seconds: int = 60
     memory: int = 2048
@@ -78,11 +74,7 @@ class Duplicate:
 
 @dataclass
 class Findings:
-    """
-    What a check found.
-
-    :ivar files: those that were parsed
-    """
+    """What a check found; `files` are those that were parsed."""
 
     files: list[str] = field(default_factory=list)
     dags: list[FoundDag] = field(default_factory=list)
@@ -113,13 +105,12 @@ async def check(work: WorkContext, place: BundleFolder, received: Received, limi
         result=str(result),
     )
     # The files have a limit of their own; what checks them is our own code.
-    job = Job(
-        [child.argument(order)], shown=["check"], entry=child.ENTRY, cwd=str(cwd), mask=True, limited=False
-    )
+    argv = [json.dumps(asdict(order))]
+    job = Job(argv, shown=["check"], entry=child.ENTRY, cwd=str(cwd), mask=True, limited=False)
     finished = await work.run(job)
-    words = FileWords(order.view, order.root)
-    work.say(words.shown(finished.stdout))
-    work.say(words.shown(finished.stderr), "stderr")
+    shown = FileWords(order.view, order.root).shown
+    work.say(shown(finished.stdout))
+    work.say(shown(finished.stderr), "stderr")
     found = await asyncio.to_thread(_read, result)
     if found is None:
         if not await asyncio.to_thread(has_room, received.path):
@@ -160,10 +151,9 @@ async def duplicates(
 
 def findings(result: Any, paths: Iterable[str]) -> Findings:
     """
-    Read the result of a child, a `CheckResult` if it is right; the code of the files ran there, so it can be
-    anything.
+    Read the result of a child that was to check files, a `CheckResult` if it is right.
 
-    :param paths: the files that were to be checked
+    The code of the files ran there, so it can be anything.
     """
     known = set(paths)
     found = Findings()

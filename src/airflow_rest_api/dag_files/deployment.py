@@ -60,8 +60,7 @@ class DeploymentOrder:
 
     :ivar overwrite: whether files that are there and differ may be replaced
     :ivar always_new: refuse those that are there and do not differ, too
-    :ivar validate: check the files first
-    :ivar dry_run: do nothing more
+    :ivar dry_run: do nothing more than to check them
     :ivar force_invalid: write them whatever was found
     :ivar paused: True pauses every DAG of the files, False resumes it, None leaves it
     :ivar wait: until Airflow has parsed them
@@ -84,12 +83,7 @@ class DeploymentOrder:
 
 @dataclass(kw_only=True)
 class DeploymentReport:
-    """
-    What an operation reports of one deployment.
-
-    :ivar deployment: its id, None where nothing was written
-    :ivar files: what happens to each file, by path
-    """
+    """What an operation reports of one deployment, which has an id where something was written."""
 
     deployment: str | None = None
     dry_run: bool
@@ -120,20 +114,9 @@ class DeploymentReport:
         one = self.duplicates[0]
         return f"{one.file}: the DAG {one.dag_id!r} comes from {one.owner} already."
 
-    def dag_ids(self) -> dict[str, list[str]]:
-        """Return the DAGs by file, for each file that has some."""
-        found: dict[str, list[str]] = {}
-        for dag in self.dags:
-            found.setdefault(dag.file, []).append(dag.dag_id)
-        return found
-
 
 class DeploymentRefused(Failed):
-    """
-    Ends the operation of a deployment with an error of the API, which `refusal` reads off the operation.
-
-    Its result is the report so far, with the error in it.
-    """
+    """Ends a deployment with an error of the API: `refusal` reads it off the result, the report so far."""
 
     def __init__(self, error: ApiError, report: DeploymentReport | None) -> None:
         result = report.result() if report is not None else {}
@@ -159,12 +142,7 @@ def refusal(operation: Operation) -> ApiError | None:
 
 
 class DagFiles:
-    """
-    Deploys, rolls back and deletes files; each is the work of an operation.
-
-    :ivar history: what was deployed
-    :ivar recovery: does what `recover` does, in the background
-    """
+    """Deploys, rolls back and deletes files, each as the work of an operation; recovers in the background."""
 
     def __init__(self, history: History, bounds: Bounds, limits: CheckLimits) -> None:
         self.history = history
@@ -175,11 +153,7 @@ class DagFiles:
 
     @asynccontextmanager
     async def receive(self, folder: str = "") -> AsyncIterator[Received]:
-        """
-        Have a private folder for the files of one deployment, until the end or until it is released.
-
-        :param folder: of the bundle, to which the names of the files are relative
-        """
+        """Have a private folder for files of a folder of a bundle, until the end or until it is released."""
         received = Received(self._bounds, folder)
         try:
             yield received
@@ -220,11 +194,7 @@ class DagFiles:
         user: str,
         records_of: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """
-        Take a file away, and the records of DAGs with it.
-
-        :param records_of: the DAGs whose records go, as by `airflow dags delete`
-        """
+        """Take a file away, and the records of some DAGs with it, as by `airflow dags delete`."""
         report = DeploymentReport(bundle=place.bundle.name, dry_run=False)
         deployment = new_deployment("delete", place.bundle.name, user, work.id, 1)
         with _refusing(report):
@@ -257,10 +227,9 @@ class DagFiles:
         work.progress("received", files=len(received.files), bytes=received.size)
         report.warnings += received.warnings
         # Before the check, for an early answer; the writer does it again under the lock of the bundle.
-        planned = await asyncio.to_thread(
+        _, report.files = await asyncio.to_thread(
             plan, place.root, received.files, overwrite=order.overwrite, always_new=order.always_new
         )
-        report.files = planned.changes
         found = await self._check(work, order, report) if order.validate else None
         if order.dry_run:
             if report.invalid:
@@ -318,7 +287,9 @@ class DagFiles:
         self, work: WorkContext, order: DeploymentOrder, report: DeploymentReport, found: Findings | None
     ) -> None:
         bundle = order.place.bundle.name
-        dag_ids = report.dag_ids()
+        dag_ids: dict[str, list[str]] = {}
+        for dag in report.dags:
+            dag_ids.setdefault(dag.file, []).append(dag.dag_id)
         broken = {error.file for error in report.errors}
         if found is None:
             wanted = await asyncio.to_thread(_likely, order)

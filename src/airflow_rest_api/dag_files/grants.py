@@ -95,23 +95,14 @@ class Scope:
 
 
 class Grants:
-    """
-    Decides about DAG files.
-
-    :param folders: those that deployment can be granted for on their own: see `option_values.folders`
-    """
+    """Decides about DAG files; for `folders` (see `option_values`) deployment is granted on their own."""
 
     def __init__(self, gate: Gate, folders: Iterable[tuple[str, str]] = ()) -> None:
         self._gate = gate
         self._folders = tuple(folders)
 
     async def scope(self, caller: Caller, command: str) -> Scope:
-        """
-        Return where a user may run a command.
-
-        :param command: one of `COMMANDS`
-        :raises Forbidden: nowhere, or an option switches it off for all
-        """
+        """Return where a user may run one of `COMMANDS`; raise Forbidden: nowhere, or it is switched off."""
         self._on(command)
         if await caller.is_admin():
             return Scope(everywhere=True)

@@ -40,7 +40,6 @@ log = logging.getLogger(__name__)
 LEFT = timedelta(days=7)
 """After it a deployment that is being written is none: one with a trace in its bundle has been settled."""
 
-
 ATTEMPTS = 3
 
 MOST_LINES = 10_000
@@ -50,11 +49,9 @@ MOST_BYTES = 2 * 1024 * 1024
 
 class History:
     """
-    The versions of the files of all bundles.
+    The versions of the files of all bundles, of each file so many as are to be kept.
 
     What changes a bundle's history is only for the holder of the lock of that bundle.
-
-    :param kept: versions of each file
     """
 
     def __init__(self, database: Database, kept: int = 20) -> None:

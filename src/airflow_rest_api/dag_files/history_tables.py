@@ -38,12 +38,7 @@ OUTSIDE = "outside"
 
 @dataclass(frozen=True)
 class Version:
-    """
-    One version of a file.
-
-    :ivar change: added, changed, unchanged, deleted, or outside
-    :ivar sha256: of the content; None where it was deleted
-    """
+    """One version of a file: added, changed, unchanged, `OUTSIDE`, or deleted, and then without a hash."""
 
     bundle: str
     path: str
@@ -228,20 +223,8 @@ def _packed(path: Path, sha256: str) -> Iterator[bytes]:
         yield bytes(packed[start : start + PART])
 
 
-def _newest_numbers(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for some in portions(keys):
-        query = select(FILE.c.key, func.max(FILE.c.version)).where(FILE.c.key.in_(some)).group_by(FILE.c.key)
-        found.update((key, number) for key, number in connection.execute(query))
-    return found
-
-
 def forget(connection: Connection, identifier: str, *, contents: bool = True) -> None:
-    """
-    Remove a deployment that is not live.
-
-    :param contents: with those that only it used
-    """
+    """Remove a deployment that is not live, with the `contents` that only it used."""
     query = select(DEPLOYMENT.c.bundle).where(DEPLOYMENT.c.id == identifier, DEPLOYMENT.c.state == WRITING)
     bundle = connection.execute(query).scalar()
     if bundle is None:
@@ -314,8 +297,8 @@ def keep_dags(
     for column, values in ((DAG.c.key, list(keys.values())), (DAG.c.dag_id, list(rows))):
         for some in portions(values):
             connection.execute(delete(DAG).where(column.in_(some)))
-    for some in portions(list(rows.values())):
-        connection.execute(insert(DAG), some)
+    for part in portions(list(rows.values())):
+        connection.execute(insert(DAG), part)
 
 
 def live_versions() -> Any:
@@ -341,7 +324,10 @@ def add(connection: Connection, deployment: Deployment, versions: Sequence[NewVe
     row = {**asdict(deployment), "user": storable(deployment.user, LONGEST_NAME), "state": WRITING}
     connection.execute(insert(DEPLOYMENT).values(**row))
     keys = [file_key(deployment.bundle, new.path) for new in versions]
-    numbers = _newest_numbers(connection, keys)
+    numbers: dict[str, int] = {}
+    for some in portions(keys):
+        query = select(FILE.c.key, func.max(FILE.c.version)).where(FILE.c.key.in_(some)).group_by(FILE.c.key)
+        numbers.update((key, number) for key, number in connection.execute(query))
     rows = []
     for key, new in zip(keys, versions, strict=True):
         numbers[key] = numbers.get(key, 0) + 1
@@ -357,8 +343,8 @@ def add(connection: Connection, deployment: Deployment, versions: Sequence[NewVe
                 "size": new.size,
             }
         )
-    for some in portions(rows):
-        connection.execute(insert(FILE), some)
+    for part in portions(rows):
+        connection.execute(insert(FILE), part)
 
 
 def portions(values: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -16,6 +16,7 @@ from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.dag_files.bundle_change import present
 from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.errors import TooManyFiles
+from airflow_rest_api.storage.schema import storable
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
@@ -57,7 +58,8 @@ async def list_files(
     :raises TooManyFiles: they cannot be listed
     """
     there = await asyncio.to_thread(_walk, place.root, place.folder)
-    ours = [path for path in await history.paths(place.bundle.name) if _inside(path, place.folder)]
+    inside = f"{place.folder}/" if place.folder else ""
+    ours = [path for path in await history.paths(place.bundle.name) if path.startswith(inside)]
     paths = sorted({path for path in (*there, *ours) if mine(path)})
     start = bisect.bisect_right(paths, after) if after is not None else 0
     page = paths[start : start + limit]
@@ -89,20 +91,13 @@ def _walk(root: Path, folder: str) -> list[str]:
     found: list[str] = []
     # Links are not followed: the same file would be listed twice, or one of elsewhere.
     for above, folders, names in os.walk(root / folder):
-        folders[:] = [name for name in folders if name not in PASSED_OVER and _is_text(name)]
+        folders[:] = [name for name in folders if name not in PASSED_OVER and storable(name) == name]
         # What is not UTF-8 has no name that a database or JSON could hold.
-        found += [os.path.relpath(os.path.join(above, name), root) for name in names if _is_text(name)]
+        names = [name for name in names if storable(name) == name]
+        found += [os.path.relpath(os.path.join(above, name), root) for name in names]
         if len(found) > MOST_FILES:
             raise TooManyFiles(f"There are more than {MOST_FILES} files: name a folder.")
     return found
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _status(path: Path) -> tuple[int | None, datetime | None]:
@@ -111,7 +106,3 @@ def _status(path: Path) -> tuple[int | None, datetime | None]:
     except OSError:
         return None, None
     return status.st_size, datetime.fromtimestamp(status.st_mtime, timezone.utc)
-
-
-def _inside(path: str, folder: str) -> bool:
-    return not folder or path.startswith(folder + "/")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -87,9 +88,6 @@ PARSE_TIMEOUT = 60.0
 
 PROCESSOR_CHECK = 5.0
 """Seconds between two looks at whether a DAG processor is alive."""
-
-Progress = Callable[..., None]
-"""Takes a step and its details: `WorkContext.progress`."""
 
 
 ALLOWANCE = 0.5
@@ -197,15 +195,13 @@ def _time(parse: Parse | None) -> datetime | None:
 
 async def request_parse(files: Iterable[File]) -> dict[File, Watch]:
     """
-    Ask the DAG processor to parse files before all others, new ones included; works without one as well.
+    Ask the DAG processor to parse files before all others, new ones included; return what watches them.
 
-    Only what it parses makes sense: `.py` files with DAGs in them, and `.zip` archives. What Airflow had of
-    the files is looked at first, so this has to come after they were written.
+    Works without one as well. Only what it parses makes sense: `.py` files with DAGs in them, and `.zip`
+    archives. What Airflow had of them is looked at first, so this has to come after they were written.
 
     A request makes the DAG processor list the files of the bundle at once
     (`DagFileProcessorManager._queue_requested_files_for_parsing`): it need not know the file.
-
-    :return: for `until_parsed`
     """
     wanted = tuple(dict.fromkeys(files))
     since = dag_processor.now()
@@ -218,7 +214,7 @@ async def until_parsed(
     asked: Mapping[File, Watch],
     *,
     dag_ids: Mapping[File, Collection[str]] | None = None,
-    progress: Progress | None = None,
+    progress: Callable[..., None] | None = None,
     patience: float = PARSE_TIMEOUT,
     at_most: float = math.inf,
 ) -> Parsed:
@@ -226,8 +222,8 @@ async def until_parsed(
     Wait until the DAG processor has parsed files as they are now, and what it found is what Airflow runs.
 
     :param dag_ids: what is in the files; one with nothing in it leaves no trace, and is not waited for
-    :param progress: gets `parsed` for each file, with `file`, `done`, `of` and `error`; and `resting`, with
-        `file` and `seconds`, where Airflow does not store a DAG anew before these have passed
+    :param progress: `WorkContext.progress`: gets `parsed` for each file, with `file`, `done`, `of` and
+        `error`; and `resting`, with `file` and `seconds`, where Airflow stores no DAG anew before these
     :param patience: seconds to wait while no file gets further
     :param at_most: seconds to wait in all
     """
@@ -308,7 +304,12 @@ async def bring_up_to_date(
         if parsed.lost and locally:
             return await _parse_locally(work, wanted, "The DAG processor has come to its end")
         if not parsed.complete:
-            work.warn(_late(parsed))
+            late = named(file.path for file in parsed.files if not file.parsed)
+            work.warn(
+                f"The DAG processor came to its end before it had parsed {late}."
+                if parsed.lost
+                else f"The DAG processor has been asked, and has not shown yet that it parsed {late}."
+            )
         return parsed
     return Parsed([ParsedFile(*file, parsed=False) for file in wanted])
 
@@ -323,7 +324,8 @@ async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -
     work.warn(f"{why}: the files were parsed by the API server.")
     work.progress("asked", of=len(files), parsed_by=BY_API_SERVER)
     before = await ask(dag_processor.look, files)
-    finished = await work.run(Job([parse.order(files)], entry=parse.ENTRY, env=parse.ENV, mask=True))
+    order = json.dumps({"files": files})
+    finished = await work.run(Job([order], entry=parse.ENTRY, env=parse.ENV, mask=True))
     work.say(finished.stdout)
     work.say(finished.stderr, "stderr")
     complete = finished.outcome.ending is Ending.EXITED and finished.outcome.exit_code == 0
@@ -345,10 +347,3 @@ async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -
         if new:
             work.progress("parsed", file=file[1], done=done, of=len(files), error=error)
     return Parsed(parsed, by=BY_API_SERVER)
-
-
-def _late(parsed: Parsed) -> str:
-    late = named(file.path for file in parsed.files if not file.parsed)
-    if parsed.lost:
-        return f"The DAG processor came to its end before it had parsed {late}."
-    return f"The DAG processor has been asked, and has not shown yet that it parsed {late}."

@@ -56,13 +56,7 @@ JOURNAL, UNDO, DONE, NEW, OLD = "journal", "undo", "done", "new", "old"
 
 @dataclass(frozen=True)
 class Entry:
-    """
-    One file.
-
-    :ivar path: relative to the bundle
-    :ivar delete: it is taken away, and not put there
-    :ivar existed: whether there was one before
-    """
+    """One file, by its path in the bundle; `existed`: there was one before."""
 
     number: int
     path: str
@@ -72,11 +66,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Journal:
-    """
-    What a deployment does.
-
-    :ivar folders: those to be made, relative to the bundle, the upper ones first
-    """
+    """What a deployment does; `folders` are those to be made, the upper ones first."""
 
     id: str
     entries: tuple[Entry, ...]

@@ -6,10 +6,10 @@ import hashlib
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO
 
 from airflow_rest_api import private_folders
 from airflow_rest_api.errors import BadPath, TooLarge
@@ -105,21 +105,9 @@ def _folded(path: str) -> str:
 CHUNK = 64 * 1024
 
 
-class Stream(Protocol):
-    """Something to read from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return the next bytes, none at the end."""
-
-
 @dataclass(frozen=True)
 class Bounds:
-    """
-    What one deployment may have.
-
-    :param files: their number
-    :param size: bytes of all files together, unpacked
-    """
+    """What one deployment may have: a number of files, and bytes of all of them together, unpacked."""
 
     files: int
     size: int
@@ -127,12 +115,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class ReceivedFile:
-    """
-    A file that came in.
-
-    :ivar path: relative to the bundle, with slashes
-    :ivar content: the file with what is in it
-    """
+    """A file that came in, by its path in the bundle, with slashes; `content` is where its content is."""
 
     path: str
     content: Path
@@ -191,11 +174,18 @@ class Received:
                 f"There are more than {self.bounds.size} bytes ([rest_api_plugin] dag_files_size)."
             )
 
-    def add(self, name: str, stream: Stream, argument: str = "file") -> None:
+    def add(
+        self,
+        name: str,
+        stream: IO[bytes],
+        argument: str = "file",
+        expect: Callable[[int], None] | None = None,
+    ) -> None:
         """
         Take a file.
 
         :param argument: of the request, for messages
+        :param expect: in place of our own: raises TooLarge where so many bytes may not come
         :raises BadPath: it cannot be called that
         :raises TooLarge: there is no room for it; what was too much has not been written
         """
@@ -203,10 +193,10 @@ class Received:
         path = f"{self._folder}/{path}" if self._folder else path
         self._names.add(path, argument)
         target = self._contents / str(len(self._files))
-        digest, size = hashlib.sha256(), 0
+        digest, size, expect = hashlib.sha256(), 0, expect or self.expect
         with target.open("xb") as copy:
             while chunk := stream.read(CHUNK):
-                self.expect(len(chunk))
+                expect(len(chunk))
                 self.size += len(chunk)
                 size += len(chunk)
                 digest.update(chunk)

@@ -40,8 +40,6 @@ class Database:
 
     Work is a function of a connection. It runs in one transaction, in a thread, and more than once where
     another transaction was in its way: it must do nothing beside the database.
-
-    :param engine: returns the SQLAlchemy engine; called once
     """
 
     def __init__(self, engine: Callable[[], Engine], *, patience: float = PATIENCE) -> None:
@@ -75,11 +73,7 @@ class Database:
         return future.result()
 
     def call(self, work: Work[Result]) -> Result:
-        """
-        Do some work in this thread; return what it returns.
-
-        :raises Unavailable: the database is away
-        """
+        """Do some work in this thread; return what it returns. Raises Unavailable: the database is away."""
         pause = FIRST_PAUSE
         for attempt in range(1, ATTEMPTS + 1):
             try:

@@ -121,11 +121,7 @@ EXIT_CODES = range(-64, 256)
 
 
 class Row:
-    """
-    The columns of a row, each of the type that it should have.
-
-    :ivar damaged: names of those that could not be read
-    """
+    """The columns of a row, each of the type that it should have; `damaged` names those that are not."""
 
     def __init__(self, row: Mapping[str, Any]) -> None:
         self._row = row

@@ -16,7 +16,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -50,11 +49,6 @@ def main(argv: Sequence[str]) -> int:
     draft.write_text(json.dumps(result), encoding="utf-8")
     draft.rename(order.result)
     return 0
-
-
-def argument(order: CheckOrder) -> str:
-    """Return the one argument of the child."""
-    return json.dumps(asdict(order))
 
 
 def _put_files(view: Path, files: Mapping[str, str]) -> None:
