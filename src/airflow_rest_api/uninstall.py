@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 
     from airflow_rest_api.airflow.installation import Places
 
+PATIENCE = 3 * BEAT
+"""Seconds in which an API server that lives gives a sign of it."""
+PAUSE = 0.2
+
 HELP = "remove all that the plugin has left in Airflow's database and on this machine, but for the DAG files"
 PACKAGE = """\
 Now remove the plugin itself, before an API server starts again: `pip uninstall airflow-rest-api-plugin`, or
@@ -126,11 +130,6 @@ def leftovers(ours: Engine, airflows: Engine) -> list[Leftover]:
 def _agreed() -> bool:
     print("Remove all of it? This cannot be undone. [y/N] ", end="", flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-
-PATIENCE = 3 * BEAT
-"""Seconds in which an API server that lives gives a sign of it."""
-PAUSE = 0.2
 
 
 def running(engine: Engine, patience: float = PATIENCE) -> list[str]:

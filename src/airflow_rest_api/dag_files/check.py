@@ -104,8 +104,8 @@ async def check(work: WorkContext, place: BundleFolder, received: Received, limi
         memory=limits.memory * MIB,
         result=str(result),
     )
-    # The files have a limit of their own; what checks them is our own code.
     argv = [json.dumps(asdict(order))]
+    # The files have a limit of their own; what checks them is our own code.
     job = Job(argv, shown=["check"], entry=child.ENTRY, cwd=str(cwd), mask=True, limited=False)
     finished = await work.run(job)
     shown = FileWords(order.view, order.root).shown

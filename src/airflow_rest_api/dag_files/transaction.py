@@ -47,7 +47,6 @@ Marks = Mapping[str, Mark | None]
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """How file systems report that they have no hard links."""
 
-
 FILE_MODE = 0o644
 """Whatever the umask of the API server is: the DAG processor may be another user."""
 

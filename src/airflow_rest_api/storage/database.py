@@ -18,7 +18,7 @@ from airflow_rest_api.option_values import database
 from airflow_rest_api.storage.transient import Trouble, trouble_of
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import URL, Connection, Engine
+    from sqlalchemy.engine import Connection, Engine
 
 log = logging.getLogger(__name__)
 
@@ -169,8 +169,9 @@ def own_engine(address: str) -> Engine:
     from sqlalchemy import create_engine, event
 
     url = database(address)
+    sqlite = url.get_backend_name() == "sqlite"
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": 1800, "future": True}
-    if not _is_sqlite(url):
+    if not sqlite:
         options |= {
             "pool_size": 5,
             "max_overflow": 5,
@@ -180,13 +181,9 @@ def own_engine(address: str) -> Engine:
     driver = url.get_driver_name()
     arguments = {name: value for name, value in CONNECT.get(driver, {}).items() if name not in url.query}
     engine = create_engine(url, connect_args=arguments, **options)
-    if _is_sqlite(url):
+    if sqlite:
         event.listen(engine, "connect", _write_ahead)
     return engine
-
-
-def _is_sqlite(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"
 
 
 def _write_ahead(connection: Any, record: object) -> None:
