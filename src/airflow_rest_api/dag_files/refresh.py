@@ -89,7 +89,6 @@ PARSE_TIMEOUT = 60.0
 PROCESSOR_CHECK = 5.0
 """Seconds between two looks at whether a DAG processor is alive."""
 
-
 ALLOWANCE = 0.5
 """Seconds more than Airflow's rest between two versions of a DAG: who waits for it must not be early."""
 
@@ -128,8 +127,8 @@ class Watch:
     def __init__(self, since: datetime, before: FileState) -> None:
         self._since = since
         self._last = before
-        self._known = bool(before.dags or before.error_at)
-        self._second = False
+        # The first result of a new file counts, and else the second.
+        self._next_counts = not (before.dags or before.error_at)
         self._ask_at: float | None = None
         self.dag_ids: list[str] = []
         """The DAGs that the file has, once done."""
@@ -152,13 +151,13 @@ class Watch:
                 return Step(again=True)
             return Step()
         before, self._last = self._last, seen
-        parse = seen.newest
-        if parse is None or _time(parse) == _time(before.newest):
+        parse, earlier = seen.newest, _time(before.newest)
+        if parse is None or parse.at == earlier:
             # An import error; or one that is gone, which a file that still had it cannot have brought about.
-            return (self._counts(None) if seen.error_at else None) or Step(done=True)
-        if step := self._counts(parse.began):
-            return step
-        earlier = _time(before.newest)
+            done = seen.error_at is None or self._counts(None)
+            return Step(done=done, again=not done)
+        if not self._counts(parse.began):
+            return Step(again=True)
         floor = max(moment for moment in (earlier, parse.began, self._since) if moment is not None)
         # The others are leftovers of an earlier parse.
         dags = {
@@ -175,11 +174,11 @@ class Watch:
         self.dag_ids = sorted(dags)
         return Step(done=True)
 
-    def _counts(self, began: datetime | None) -> Step | None:
-        """Return None where a result is of the file as it is now."""
-        counts = self._second or not self._known or (began is not None and began >= self._since)
-        self._second = True
-        return None if counts else Step(again=True)
+    def _counts(self, began: datetime | None) -> bool:
+        """Return whether a result is of the file as it is now."""
+        counts = self._next_counts or (began is not None and began >= self._since)
+        self._next_counts = True
+        return counts
 
 
 def _delay(parse: Parse, stored: Stored | None, floor: datetime, rest: timedelta) -> float:
