@@ -1,4 +1,4 @@
-"""The DAG bundles of this Airflow: where files can be put, our folder there, and where the others come from."""
+"""The DAG bundles of this Airflow: where files can be put, our folder there, where the others come from."""
 
 from __future__ import annotations
 
