@@ -25,8 +25,7 @@ from airflow_rest_api.operations.model import Filter, Operation, State
 from airflow_rest_api.operations.rows import to_row
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.tables import OPERATION
-from airflow_rest_api.storage.database import Database
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import Database, own_engine
 from bench.figures import ms, times
 from bench.table import render
 

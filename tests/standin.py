@@ -20,7 +20,7 @@ from airflow_rest_api.engine.engine import WARMING_UP, Engine
 from airflow_rest_api.engine.job import Ending, Job, Outcome
 from airflow_rest_api.errors import Busy
 from airflow_rest_api.settings import Settings
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import own_engine
 from airflow_rest_api.storage.migrations import migrate
 
 Listener = Callable[[str, bytes], None]

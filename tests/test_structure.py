@@ -25,11 +25,10 @@ ORDER = (
     ("api",),
     ("legacy",),
     ("web",),
-    ("uninstall",),
 )
 """The packages, from the lowest: each imports those of its own line and below. "" is what lies beside."""
 
-TOP = {"app", "plugin", "provider", "__main__"}
+TOP = {"app", "plugin", "provider", "uninstall", "__main__"}
 """The modules beside the packages that put all together: they import anything, and nothing imports them."""
 
 WEB = ("api", "legacy", "security", "web")
@@ -64,7 +63,6 @@ WORDS: dict[str, str] = {
 TWICE: dict[str, str] = {}
 SMALL: dict[str, str] = {
     "airflow.child.clearing": "code of a child, imported there by its name",
-    "dag_files.freshness": "a pure core with tests of its own",
     "legacy.child.refresh": "code of a child, imported there by its name",
     "legacy.file_names": "with its importer it would be too long",
     "loop_share": "a pure core with tests of its own",

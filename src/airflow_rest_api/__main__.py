@@ -6,8 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from airflow_rest_api import __version__
-from airflow_rest_api.uninstall import command as uninstall
+from airflow_rest_api import __version__, uninstall
 
 DESCRIPTION = "What is done with the REST API plugin on the machine itself."
 

@@ -35,7 +35,7 @@ from airflow_rest_api.asgi import BodyDeadline
 from airflow_rest_api.commands.needs import POWERS
 from airflow_rest_api.dag_files.check import CheckLimits
 from airflow_rest_api.dag_files.child import MODULES as DAG_FILES
-from airflow_rest_api.dag_files.deployment import DagFiles, DeploymentLimits
+from airflow_rest_api.dag_files.deployment import DagFiles
 from airflow_rest_api.dag_files.grants import Grants, entity
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.upload import Bounds
@@ -231,7 +231,7 @@ def limits(settings: Settings) -> Limits:
 def database(settings: Settings) -> Database:
     """Return the database of our tables; nothing is opened before its first use."""
     from airflow_rest_api.airflow import installation
-    from airflow_rest_api.storage.engines import own_engine
+    from airflow_rest_api.storage.database import own_engine
 
     address = settings.operations_database
     return Database((lambda: own_engine(address)) if address else installation.database_engine)
@@ -277,11 +277,11 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
 
 
 def _dag_files(settings: Settings, tables: Database) -> DagFiles:
-    limits = DeploymentLimits(
+    return DagFiles(
+        History(tables, settings.dag_versions_kept),
         Bounds(settings.dag_files_count, settings.dag_files_size),
         CheckLimits(settings.dag_check_timeout, settings.dag_check_memory),
     )
-    return DagFiles(History(tables, settings.dag_versions_kept), limits)
 
 
 def _services(settings: Settings, tables: Database, operations: Operations) -> Services:

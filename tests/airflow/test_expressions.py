@@ -10,7 +10,7 @@ from sqlalchemy import Column, MetaData, String, Table, insert
 from sqlalchemy.orm import Session
 
 from airflow_rest_api.airflow import expressions
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import own_engine
 from tests.databases import KINDS, database_of_our_own
 
 NAMES = ["attacked", "example", "a" * 200]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,13 @@ from airflow_rest_api.dag_files.bundles import (
     BundleInfo,
     bundles,
     can_make,
+    control_folder,
     effective_user,
     named,
     resolve,
 )
-from airflow_rest_api.errors import ApiError
+from airflow_rest_api.dag_files.upload import CONTROL
+from airflow_rest_api.errors import ApiError, BundleNotWritable
 
 LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 GIT = "airflow.providers.git.bundles.git.GitDagBundle"
@@ -146,7 +149,8 @@ def test_a_missing_folder_in_a_folder_of_ours_can_be_written_and_is_not_made_by_
     configure(("mine", LOCAL, {"path": str(tmp_path / "missing")}))
 
     assert bundles()[0].writable
-    assert resolve("mine", "team").path == tmp_path / "missing" / "team"
+    place = resolve("mine", "team")
+    assert (place.root, place.folder) == (tmp_path / "missing", "team")
     assert not (tmp_path / "missing").exists()
 
 
@@ -231,7 +235,7 @@ def test_a_bundle_that_is_not_there_is_named_in_the_answer(folder: Path):
 def test_a_folder_of_the_bundle_need_not_exist_yet(folder: Path):
     place = resolve("mine", "team//a/")
 
-    assert (place.root, place.folder, place.path) == (folder, "team/a", folder / "team" / "a")
+    assert (place.root, place.folder) == (folder, "team/a")
 
 
 @pytest.mark.parametrize("name", ["/etc", "..", "a/../../b", "a\\b", "a\0b", "a\nb", "x" * 300])
@@ -256,7 +260,7 @@ def test_the_folder_of_the_bundle_itself_may_be_reached_by_a_link(
     (tmp_path / "link").symlink_to(folder)
     configure(("linked", LOCAL, {"path": str(tmp_path / "link")}))
 
-    assert resolve("linked", "a").path == folder / "a"
+    assert (resolve("linked", "a").root, resolve("linked", "a").folder) == (folder, "a")
 
 
 def test_a_file_is_no_folder(folder: Path):
@@ -284,3 +288,22 @@ def test_a_user_is_named_with_the_number_and_one_without_a_name_by_it(monkeypatc
     assert effective_user() == f"{pwd.getpwuid(os.geteuid()).pw_name}, uid {os.geteuid()}"
     monkeypatch.setattr(os, "geteuid", lambda: 987654321)
     assert effective_user() == "uid 987654321"
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o2775])
+def test_a_missing_bundle_is_made_with_the_mode_and_the_group_of_the_folder_above(tmp_path: Path, mode: int):
+    above = tmp_path / "home"
+    above.mkdir()
+    above.chmod(mode)
+
+    assert control_folder(above / "dags") == above / "dags" / CONTROL
+    status = (above / "dags").stat()
+    assert stat.S_IMODE(status.st_mode) == mode
+    assert status.st_gid == above.stat().st_gid
+
+
+def test_only_the_last_folder_on_the_way_is_made(tmp_path: Path):
+    assert not can_make(tmp_path / "not" / "mounted")
+    with pytest.raises(BundleNotWritable):
+        control_folder(tmp_path / "not" / "mounted")
+    assert list(tmp_path.iterdir()) == []

@@ -1,22 +1,25 @@
-"""The private folder of a deployment's files has one owner, from receipt to removal."""
+"""The files of a deployment and their one owner, its report as a result, and the error of a refused one."""
 
 from __future__ import annotations
 
 import asyncio
 import io
+import json
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from airflow_rest_api.dag_files.check import CheckLimits
-from airflow_rest_api.dag_files.deployment import DagFiles, DeploymentLimits
+from airflow_rest_api.dag_files.check import BrokenFile, CheckLimits, FoundDag
+from airflow_rest_api.dag_files.deployment import DagFiles, DeploymentRefused, DeploymentReport, refusal
+from airflow_rest_api.dag_files.history_tables import now
 from airflow_rest_api.dag_files.upload import Bounds, Received
-from airflow_rest_api.errors import BadPath
+from airflow_rest_api.errors import BadPath, FilesExist
+from airflow_rest_api.operations.model import Operation, State
 
 
 def dag_files() -> DagFiles:
-    return DagFiles(cast("Any", None), DeploymentLimits(Bounds(10, 1000), CheckLimits()))
+    return DagFiles(cast("Any", None), Bounds(10, 1000), CheckLimits())
 
 
 def test_files_are_removed_where_no_operation_was_started_with_them() -> None:
@@ -52,3 +55,47 @@ def test_released_files_are_left_to_their_operation() -> None:
     assert received.path.is_dir()
     received.remove()
     assert not received.path.exists()
+
+
+def test_a_report_is_good_for_json() -> None:
+    report = DeploymentReport(
+        bundle="b", dry_run=False, files={"a.py": "added"}, dags=[FoundDag("d", "a.py", ["t"])]
+    )
+    shown = report.result()
+    assert json.loads(json.dumps(shown)) == shown
+    assert set(shown) == {
+        "deployment",
+        "dry_run",
+        "bundle",
+        "files",
+        "dags",
+        "errors",
+        "duplicates",
+        "warnings",
+    }
+
+
+def ended(error: DeploymentRefused) -> Operation:
+    operation = Operation("id", "deploy_dag", "execute", [], "u", "h", now(), state=State.FAILED)
+    operation.result = json.loads(json.dumps(error.result))
+    return operation
+
+
+def test_an_error_comes_back_from_the_result_of_its_operation() -> None:
+    report = DeploymentReport(bundle="b", dry_run=False, errors=[BrokenFile("a.py", 3, "SyntaxError")])
+    found = refusal(ended(DeploymentRefused(FilesExist("It is there."), report)))
+    assert found is not None
+    assert (found.status, found.detail["reason"], found.detail["id"]) == (409, "exists", "id")
+    assert found.detail["message"] == "It is there."
+    assert found.detail["report"] == json.loads(json.dumps(report.result()))
+    without = refusal(ended(DeploymentRefused(FilesExist("It is there."), None)))
+    assert without is not None
+    assert "report" not in without.detail
+
+
+def test_another_end_is_no_refusal() -> None:
+    operation = ended(DeploymentRefused(FilesExist("It is there."), None))
+    operation.state = State.SUCCEEDED
+    assert refusal(operation) is None
+    operation.state, operation.result = State.FAILED, None
+    assert refusal(operation) is None

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 from airflow_rest_api.airflow.dag_processor import FileState, Parse, Stored
-from airflow_rest_api.dag_files.freshness import ALLOWANCE, Step, Watch
+from airflow_rest_api.dag_files.refresh import ALLOWANCE, Step, Watch
 
 ASKED = datetime(2026, 1, 1, tzinfo=timezone.utc)
 REST = timedelta(seconds=30)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.commands.policy import OWN
-from airflow_rest_api.dag_files.grants import COMMANDS, Grants, Scope, command_of, entity
+from airflow_rest_api.commands.policy import OWN, own_command
+from airflow_rest_api.dag_files.grants import COMMANDS, Grants, Scope, entity
 from airflow_rest_api.errors import Forbidden
 from airflow_rest_api.option_values import folders
 from airflow_rest_api.security.access import Gate, Switches
@@ -111,7 +111,7 @@ def test_an_option_switches_it_off_for_all(scope: Callable[..., Scope]) -> None:
 def test_every_command_is_in_the_table_of_the_permissions() -> None:
     assert {name for name in OWN if name.endswith(("dag_file", "dag_files", "deploy_dag"))} == COMMANDS.keys()
     for command, effect in COMMANDS.items():
-        assert command_of(command).effect is effect
+        assert own_command(command).effect is effect
     assert set(COMMANDS.values()) == {Effect.EXECUTE, Effect.WRITE, Effect.READ}
 
 

@@ -192,7 +192,8 @@ def test_a_dag_that_airflow_lets_rest_is_waited_for(
     folder: Path, names: Any, monkeypatch: pytest.MonkeyPatch
 ):
     file = write(folder, names("a.py"), names("dag"))
-    with processor():
+    # On a slow machine it takes longer than it is waited for without a DAG processor.
+    with processor(), job():
         parse(file)
         # From here on as by Airflow's default, only that it is fewer seconds than 30.
         monkeypatch.setenv("AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL", "4")
@@ -203,20 +204,6 @@ def test_a_dag_that_airflow_lets_rest_is_waited_for(
     assert parsed.complete
     assert said[-1] == "parsed"
     assert tags_of(names("dag")) == ["changed"]
-
-
-def test_a_dag_that_airflow_lets_rest_is_done_where_it_only_has_to_be_known(
-    folder: Path, names: Any, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL", "600")
-    file = write(folder, names("a.py"), names("dag"))
-    with processor():
-        parse(file)
-        write(folder, names("a.py"), names("dag"), "changed")
-        # Ten minutes of rest would be more than all patience.
-        parsed = parse(file, stored=False, at_most=120.0)
-
-    assert parsed.complete
 
 
 def test_a_request_that_was_dropped_because_the_file_was_being_parsed_is_made_again(
@@ -274,8 +261,8 @@ def test_a_dag_processor_that_dies_meanwhile_is_not_waited_for(
 )
 def test_a_dag_processor_is_alive_while_its_heart_beats(state: str, age: float, alive: bool):
     with job(state, age):
-        assert asyncio.run(refresh.processor_alive()) is alive
-    assert not asyncio.run(refresh.processor_alive())
+        assert dag_processor.processor_alive() is alive
+    assert not dag_processor.processor_alive()
 
 
 def test_one_of_several_dag_processors_is_enough():

@@ -15,8 +15,7 @@ from unittest import mock
 
 import pytest
 
-from airflow_rest_api.dag_files.journal import Damaged
-from airflow_rest_api.dag_files.transaction import Transaction, recover
+from airflow_rest_api.dag_files.transaction import Damaged, Transaction, recover
 from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.errors import BundleNotWritable, ChangedMeanwhile, InTheWay, NoSpace
 

@@ -11,8 +11,7 @@ from sqlalchemy import inspect
 
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.tables import OPERATION
-from airflow_rest_api.storage.database import Database
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import Database, own_engine
 from demo.stack import Stack
 from tests.databases import database_of_our_own
 from tests.operations.scene import CATALOG, operations

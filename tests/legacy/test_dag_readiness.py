@@ -16,8 +16,7 @@ from airflow_rest_api.dag_files.child.parse import parse_files
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.history_tables import DAG
 from airflow_rest_api.legacy.dag_readiness import RECENT, DagReadiness
-from airflow_rest_api.storage.database import Database
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import Database, own_engine
 from tests.deploying import BUNDLE, dag
 from tests.standin import airflow_database, own_database
 

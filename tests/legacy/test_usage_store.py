@@ -9,8 +9,7 @@ from sqlalchemy import delete
 
 from airflow_rest_api.legacy import usage_store
 from airflow_rest_api.legacy.usage_store import OTHER, USAGE, CallerUsage, Calls, Sort, UsageKey
-from airflow_rest_api.storage.database import Database
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import Database, own_engine
 from tests.databases import KINDS, database_of_our_own
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc)

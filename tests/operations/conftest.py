@@ -6,8 +6,7 @@ import pytest
 from sqlalchemy import delete
 
 from airflow_rest_api.operations.tables import CANCEL, FILE, OPERATION, OUTPUT, SERVER
-from airflow_rest_api.storage.database import Database
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import Database, own_engine
 from tests.databases import KINDS, database_of_our_own
 
 

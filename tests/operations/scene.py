@@ -16,8 +16,7 @@ from airflow_rest_api.operations.model import Operation
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.transcript import Block
-from airflow_rest_api.storage.database import Database
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import Database, own_engine
 from tests.standin import Script, StandInEngine, own_database
 
 CATALOG = load_catalog()

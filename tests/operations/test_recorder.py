@@ -21,8 +21,7 @@ from airflow_rest_api.operations.rows import appended, inserted, started
 from airflow_rest_api.operations.rows import ended as finished
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.transcript import Block
-from airflow_rest_api.storage.database import Database
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import Database, own_engine
 from tests.databases import database_of_our_own
 from tests.proxy import Proxy
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.storage.damaged import moment_of
+from airflow_rest_api.storage.schema import moment_of
 from tests.standin import own_database, prints, serving
 
 DAMAGE: list[tuple[str, Any]] = [

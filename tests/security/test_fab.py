@@ -16,7 +16,7 @@ from airflow_rest_api.airflow.permissions import resource_of
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.needs import POWERS
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import own_engine
 from tests.shared import CONF, add_accounts, airflow
 from tests.stacks import Stack
 

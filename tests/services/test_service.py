@@ -40,8 +40,7 @@ from airflow_rest_api.services.model import Restart, Service
 from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore
-from airflow_rest_api.storage.database import Database
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import Database, own_engine
 from tests.keeping import sleeper, wait_for
 from tests.permits import permit
 

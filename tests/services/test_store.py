@@ -15,8 +15,7 @@ from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.services.model import DesiredState, Restart
 from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore, Taken
-from airflow_rest_api.storage.database import Database
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import Database, own_engine
 from tests.databases import KINDS, database_of_our_own
 from tests.keeping import a_service
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,8 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DatabaseError
 
 from airflow_rest_api.errors import Unavailable
-from airflow_rest_api.storage.database import Database
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.settings import Settings
+from airflow_rest_api.storage.database import Database, own_engine
 from airflow_rest_api.storage.migrations import VERSIONS
 from tests.databases import database_of_our_own
 from tests.proxy import Proxy
@@ -226,3 +228,31 @@ def test_nobody_waits_for_ever_for_a_network_that_swallows_everything(far: tuple
 
     asyncio.run(main())
     proxy.cut()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql+psycopg2://u@h/d", "mysql+pymysql://u@h/d", "mariadb+pymysql://u@h/d", "sqlite:////a/b"],
+)
+def test_nothing_is_connected_to_before_the_first_use(address: str):
+    own_engine(address).dispose()
+
+
+def test_the_address_is_a_secret():
+    settings = Settings.load(lambda _, name: "sqlite:////a/b" if name == "operations_database" else None)
+    assert settings.shown()["operations_database"] == "***"
+
+
+def test_a_new_sqlite_file_that_somebody_else_is_writing_to_can_be_opened(tmp_path: Path):
+    engine = own_engine(f"sqlite:///{tmp_path / 'new.db'}")
+    with closing(sqlite3.connect(tmp_path / "new.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("CREATE TABLE theirs (a INTEGER)")
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "delete"
+        other.execute("COMMIT")
+    engine.dispose()
+
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    engine.dispose()

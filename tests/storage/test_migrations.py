@@ -22,7 +22,7 @@ DUMPS = Path(__file__).parents[1] / "data" / "schema"
 
 MIGRATE = """
 import sys
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import own_engine
 from airflow_rest_api.storage.migrations import migrate
 engine = own_engine(sys.argv[1])
 print("ready", flush=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from airflow_rest_api import uninstall as command
 from airflow_rest_api.__main__ import main
-from airflow_rest_api.uninstall import command
-from airflow_rest_api.uninstall.leftovers import Leftover
+from airflow_rest_api.uninstall import Leftover
 
 Uninstall = Callable[..., int]
 
@@ -33,7 +33,7 @@ def uninstall(removed: list[str], monkeypatch: pytest.MonkeyPatch) -> Uninstall:
         steps = [Leftover(what, lambda what=what: remove(what)) for what in left.split()]
         monkeypatch.setattr(command, "engines", lambda settings: (None, None))
         monkeypatch.setattr(command, "leftovers", lambda ours, airflows: steps)
-        monkeypatch.setattr(command, "_running", lambda engine: runs)
+        monkeypatch.setattr(command, "running", lambda engine: [runs] if runs else [])
         monkeypatch.setattr("sys.stdin", io.StringIO(said))
         return main(["uninstall", *words])
 

@@ -21,9 +21,9 @@ from airflow_rest_api.operations.tables import SERVER
 from airflow_rest_api.services.child_start import log_name
 from airflow_rest_api.services.kinds import KINDS
 from airflow_rest_api.services.store import SERVICE
-from airflow_rest_api.storage.engines import own_engine
+from airflow_rest_api.storage.database import own_engine
 from airflow_rest_api.storage.migrations import VERSIONS, all_tables, migrate
-from airflow_rest_api.uninstall.leftovers import (
+from airflow_rest_api.uninstall import (
     NewerTables,
     folders,
     in_airflows,
@@ -246,28 +246,28 @@ def test_our_section_goes_with_its_comments_and_everything_else_stays_as_it_was(
     path.write_text(CONFIGURATION)
     path.chmod(0o640)
 
-    [step] = section(path, "rest_api_plugin")
+    [step] = section(path)
     assert "s3cret" not in step.what
     step.remove()
     begin, end = CONFIGURATION.index("[rest_api_plugin]"), CONFIGURATION.index("[rest_api_plugin_of")
     assert path.read_text() == CONFIGURATION[:begin] + CONFIGURATION[end:]
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert [each.name for each in tmp_path.iterdir()] == ["airflow.cfg"]
-    assert names(section(path, "rest_api_plugin")) == []
+    assert names(section(path)) == []
 
 
 def test_a_link_to_the_configuration_stays_one(tmp_path: Path):
     (tmp_path / "real.cfg").write_text(CONFIGURATION)
     (tmp_path / "airflow.cfg").symlink_to("real.cfg")
 
-    [step] = section(tmp_path / "airflow.cfg", "rest_api_plugin")
+    [step] = section(tmp_path / "airflow.cfg")
     step.remove()
     assert (tmp_path / "airflow.cfg").is_symlink()
     assert "[rest_api_plugin]\n#" not in (tmp_path / "real.cfg").read_text()
 
 
 def test_no_configuration_has_no_section(tmp_path: Path):
-    assert names(section(tmp_path / "airflow.cfg", "rest_api_plugin")) == []
+    assert names(section(tmp_path / "airflow.cfg")) == []
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -309,7 +309,7 @@ def component(engine: Engine, state: str, **more: Any) -> None:
 
 
 def look(engine: Engine, patience: float = 0.6) -> list[str]:
-    return running(engine, lambda text: None, patience)
+    return running(engine, patience)
 
 
 def test_a_server_whose_counter_moves_runs_and_one_that_was_killed_does_not(made: Engine):
@@ -334,11 +334,9 @@ def test_a_server_whose_counter_moves_runs_and_one_that_was_killed_does_not(made
     assert look(made) == []
 
 
-def test_without_a_server_nobody_waits(made: Engine):
-    said: list[str] = []
-
-    assert running(made, said.append, 600) == []
-    assert said == []
+def test_without_a_server_nobody_waits(made: Engine, capsys: pytest.CaptureFixture[str]):
+    assert running(made, 600) == []
+    assert capsys.readouterr().out == ""
 
 
 def test_a_component_of_this_machine_runs_as_long_as_its_supervisor(made: Engine):

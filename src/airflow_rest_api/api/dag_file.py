@@ -29,10 +29,10 @@ from airflow_rest_api.api.dag_files_answers import (
 from airflow_rest_api.api.models import ACCEPTED, FILE, IDEMPOTENCY_KEY, PREFER, OperationBody, errors
 from airflow_rest_api.api.requests import json_body, read_model
 from airflow_rest_api.dag_files.bundles import BundleFolder
+from airflow_rest_api.dag_files.deployment import DeploymentOrder
 from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.history import diff
 from airflow_rest_api.dag_files.listing import describe
-from airflow_rest_api.dag_files.order import DeploymentOrder
 from airflow_rest_api.dag_files.upload import clean
 from airflow_rest_api.errors import TooLarge, UnknownDagFile
 from airflow_rest_api.operations.files import media_type

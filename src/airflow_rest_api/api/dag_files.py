@@ -34,8 +34,8 @@ from airflow_rest_api.api.requests import read_form
 from airflow_rest_api.dag_files import bundles, listing
 from airflow_rest_api.dag_files.archive import ENDINGS, unpack
 from airflow_rest_api.dag_files.bundles import BundleFolder
+from airflow_rest_api.dag_files.deployment import DeploymentOrder
 from airflow_rest_api.dag_files.grants import Scope
-from airflow_rest_api.dag_files.order import DeploymentOrder
 from airflow_rest_api.dag_files.upload import Received
 from airflow_rest_api.errors import ApiError, BadArgument, BadRequest, UnknownDeployment
 from airflow_rest_api.operations.files import Upload

@@ -13,8 +13,9 @@ from starlette.responses import Response
 from airflow_rest_api.api.answers import answer_operation, preference_of
 from airflow_rest_api.api.models import Model
 from airflow_rest_api.commands.model import Invocation
-from airflow_rest_api.dag_files.grants import COMMANDS, command_of
-from airflow_rest_api.dag_files.order import refusal
+from airflow_rest_api.commands.policy import own_command
+from airflow_rest_api.dag_files.deployment import refusal
+from airflow_rest_api.dag_files.grants import COMMANDS
 from airflow_rest_api.operations.model import Origin
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ async def start_work(
     """
     command = argv[0]
     shown = [*argv[:MOST_WORDS], "…"] if len(argv) > MOST_WORDS else list(argv)
-    invocation = Invocation(command_of(command), [], {}, frozenset(), masked=shown)
+    invocation = Invocation(own_command(command), [], {}, frozenset(), masked=shown)
     permit = await context.grants.authorize(caller, invocation, bundle, paths, attempts=attempts)
     operation = await context.operations.start_work(
         permit,

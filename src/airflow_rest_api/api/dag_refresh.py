@@ -188,7 +188,7 @@ async def _authorize_file(
 
 async def _may_run_locally(context: Context) -> bool:
     """Return whether a user who may deploy a file has its code run by the API server."""
-    if await refresh.processor_alive():
+    if await ask(dag_processor.processor_alive):
         return False
     try:
         # Such a user may do that anyway, unless it is switched off.
@@ -208,7 +208,7 @@ async def _authorize_dags(
         attempts = [Attempt(command, {"dag_id": dag_id}, frozenset({"dag_id"})) for dag_id in dag_ids]
         return await context.gate.authorize(caller, wanted.invocation(effect), attempts, recorded=recorded)
 
-    if not await refresh.processor_alive():
+    if not await ask(dag_processor.processor_alive):
         try:
             return True, await authorize(Effect.EXECUTE, recorded=False)
         except Forbidden:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO, Any, BinaryIO, cast
 
-from airflow_rest_api.dag_files.upload import CHUNK, Received, Stream, clean, left_out
+from airflow_rest_api.dag_files.upload import CHUNK, Received, clean, left_out
 from airflow_rest_api.errors import BadArchive, BadPath, TooLarge
 
 ENDINGS = (".zip", ".tar.gz", ".tgz")
@@ -92,11 +92,7 @@ def unpack(name: str, content: BinaryIO, received: Received) -> None:
 
 @dataclass(frozen=True)
 class _Entry:
-    """
-    A file as an archive has it.
-
-    :ivar refusal: why it is not taken, None where it is
-    """
+    """A file as an archive has it; a refusal says why it is not taken."""
 
     name: str
     folder: bool
@@ -105,6 +101,10 @@ class _Entry:
 
 
 def _take(entries: Iterable[_Entry], received: Received, limit: int) -> None:
+    def expect(size: int) -> None:
+        if received.size + size > limit:
+            raise _bomb(limit)
+
     passed = 0
     for entry in entries:
         received.count()
@@ -117,7 +117,7 @@ def _take(entries: Iterable[_Entry], received: Received, limit: int) -> None:
             passed += 1
         elif (content := entry.open()) is not None:
             with content:
-                received.add(entry.name, _Bounded(content, received, limit), "archive")
+                received.add(entry.name, content, "archive", expect)
     if passed:
         received.warnings.append(
             f"{passed} file(s) of the archive were left out: caches, and what belongs to Git or to macOS."
@@ -224,22 +224,6 @@ class _Member(tarfile.TarInfo):
 
     # The last of them reads a whole archive for a number.
     _proc_gnusparse_01 = _proc_gnusparse_10 = _proc_gnusparse_00
-
-
-class _Bounded:
-    """A file of an archive, which ends the unpacking at the bound and not after it."""
-
-    def __init__(self, stream: Stream, received: Received, limit: int) -> None:
-        self._stream = stream
-        self._received = received
-        self._limit = limit
-
-    def read(self, size: int, /) -> bytes:
-        """Return the next bytes."""
-        chunk = self._stream.read(size)
-        if self._received.size + len(chunk) > self._limit:
-            raise _bomb(self._limit)
-        return chunk
 
 
 class _Guarded:

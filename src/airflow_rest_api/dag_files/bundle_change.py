@@ -13,21 +13,26 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from weakref import WeakValueDictionary
 
+from airflow_rest_api.dag_files.bundles import cannot_write, control_folder
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.history_tables import OUTSIDE, Deployment, Kind, NewVersion, now
-from airflow_rest_api.dag_files.journal import Damaged, cannot_write, control_folder
-from airflow_rest_api.dag_files.order import named
-from airflow_rest_api.dag_files.transaction import Mark, Marks, Transaction, mark_of, recover
-from airflow_rest_api.dag_files.upload import CONTROL
+from airflow_rest_api.dag_files.transaction import Damaged, Mark, Marks, Transaction, mark_of, recover
+from airflow_rest_api.dag_files.upload import CONTROL, named
 from airflow_rest_api.errors import BundleLocked, DamagedJournal, FilesExist, Unavailable
 from airflow_rest_api.operations.model import new_id
 
 if TYPE_CHECKING:
-    from airflow_rest_api.dag_files.order import Change
     from airflow_rest_api.dag_files.upload import ReceivedFile
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Change = Literal["added", "changed", "unchanged", "deleted"]
+
+CHUNK = 1024 * 1024
 
 LOCK = "lock"
 LOCK_TIMEOUT = 120.0
@@ -69,9 +74,12 @@ class Locks:
 
     async def _take(self, descriptor: int) -> None:
         end = time.monotonic() + self._timeout
-        while not await asyncio.to_thread(_try, descriptor):
-            if time.monotonic() > end:
-                raise BundleLocked
+        while True:
+            try:
+                return await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise BundleLocked from None
             await asyncio.sleep(LOCK_POLL)
 
 
@@ -87,21 +95,6 @@ def _open(root: Path) -> int:
     return descriptor
 
 
-def _try(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-log = logging.getLogger(__name__)
-
-T = TypeVar("T")
-
-CHUNK = 1024 * 1024
-
-
 @dataclass(frozen=True)
 class Present:
     """What is at a path: hash, size and mark of a file; no hash for what is no readable file."""
@@ -109,24 +102,6 @@ class Present:
     sha256: str | None
     size: int = 0
     mark: Mark | None = None
-
-
-@dataclass(frozen=True)
-class DeploymentPlan:
-    """
-    What a deployment does to a bundle as it is at this moment.
-
-    :ivar there: what is at the paths of its files, where something is
-    :ivar changes: what happens to each file
-    """
-
-    there: Mapping[str, Present]
-    changes: dict[str, Change]
-
-    @property
-    def deleted(self) -> list[str]:
-        """The files that are taken away."""
-        return [path for path, change in self.changes.items() if change == "deleted"]
 
 
 @dataclass(frozen=True)
@@ -172,17 +147,19 @@ class Writer:
         """
         async with self._locks.hold(root):
             await self._settle(root)
-            found = await asyncio.to_thread(
+            there, changes = await asyncio.to_thread(
                 plan, root, files, deleted, overwrite=overwrite, always_new=always_new
             )
-            versions = await self._versions(root, deployment.bundle, files, found)
-            new = {file.path: file.content for file in files if found.changes[file.path] != "unchanged"}
-            if not (versions or new or found.deleted):
-                return Written(None, found.changes, interrupted=False)
-            marks = {path: there.mark for path, there in found.there.items()}
-            work = self._commit(root, deployment, versions, new, found.deleted, marks)
+            new = {file.path: file.content for file in files if changes[file.path] != "unchanged"}
+            gone = [path for path, change in changes.items() if change == "deleted"]
+            versions = await self._versions(root, deployment.bundle, files, there, changes)
+            versions += [NewVersion(path, "deleted") for path in gone]
+            if not (versions or new or gone):
+                return Written(None, changes, interrupted=False)
+            marks = {path: found.mark for path, found in there.items()}
+            work = self._commit(root, deployment, versions, new, gone, marks)
             recorded, interrupted = await to_the_end(work)
-            return Written(deployment.id, found.changes, interrupted, recorded)
+            return Written(deployment.id, changes, interrupted, recorded)
 
     async def recover(self, root: Path) -> None:
         """Complete or take back what a process left unfinished when it was killed."""
@@ -243,22 +220,26 @@ class Writer:
         return True
 
     async def _versions(
-        self, root: Path, bundle: str, files: Sequence[ReceivedFile], found: DeploymentPlan
+        self,
+        root: Path,
+        bundle: str,
+        files: Sequence[ReceivedFile],
+        there: Mapping[str, Present],
+        changes: Mapping[str, Change],
     ) -> list[NewVersion]:
-        known = await self._history.newest(bundle, found.changes)
-        versions: list[NewVersion] = []
-        for path, there in found.there.items():
-            before = known.get(path)
-            outside = before is None or before.sha256 != there.sha256
-            if there.sha256 is not None and outside and found.changes[path] in ("changed", "deleted"):
-                # So that it can be brought back.
-                versions.append(NewVersion(path, OUTSIDE, there.sha256, there.size, root / path))
-        for file in files:
-            change = found.changes[file.path]
-            if change == "unchanged" and (old := known.get(file.path)) and old.sha256 == file.sha256:
-                continue
-            versions.append(NewVersion(file.path, change, file.sha256, file.size, file.content))
-        return versions + [NewVersion(path, "deleted") for path in found.deleted]
+        newest = await self._history.newest(bundle, changes)
+        known = {path: version.sha256 for path, version in newest.items()}
+        # What did not come through us is kept as well, so that it can be brought back.
+        versions = [
+            NewVersion(path, OUTSIDE, found.sha256, found.size, root / path)
+            for path, found in there.items()
+            if found.sha256 not in (None, known.get(path)) and changes[path] in ("changed", "deleted")
+        ]
+        return versions + [
+            NewVersion(file.path, changes[file.path], file.sha256, file.size, file.content)
+            for file in files
+            if changes[file.path] != "unchanged" or known.get(file.path) != file.sha256
+        ]
 
 
 def plan(
@@ -268,8 +249,13 @@ def plan(
     *,
     overwrite: bool = True,
     always_new: bool = False,
-) -> DeploymentPlan:
-    """Compare the files of a deployment with its bundle; raise FilesExist. Blocks: for threads only."""
+) -> tuple[dict[str, Present], dict[str, Change]]:
+    """
+    Compare the files of a deployment with its bundle as it is at this moment. Blocks: for threads only.
+
+    :return: what is at the paths of its files, where something is, and what happens to each file
+    :raises FilesExist: a file that must not be replaced
+    """
     there = present(root, [*(file.path for file in files), *deleted])
     changes: dict[str, Change] = {}
     in_the_way = []
@@ -285,7 +271,7 @@ def plan(
         message = f"There already: {named(in_the_way)}. Say overwrite to replace it."
         raise FilesExist(message, paths=in_the_way[:100])
     changes.update({path: "deleted" for path in deleted if path in there})
-    return DeploymentPlan(there, changes)
+    return there, changes
 
 
 def present(root: Path, paths: Iterable[str]) -> dict[str, Present]:

@@ -1,22 +1,36 @@
-"""The DAG bundles of this Airflow: which of them files can be put into, and where the others' come from."""
+"""The DAG bundles of this Airflow: where files can be put, our folder there, where the others come from."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import pwd
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from airflow_rest_api.airflow import installation
-from airflow_rest_api.dag_files.upload import clean
-from airflow_rest_api.errors import BadFolder, BundleNotWritable, UnknownBundle
+from airflow_rest_api.dag_files.upload import CONTROL, clean
+from airflow_rest_api.disk_full import no_room
+from airflow_rest_api.errors import ApiError, BadFolder, BundleNotWritable, NoSpace, UnknownBundle
 
 DAGS_FOLDER = "dags-folder"
 """What Airflow calls the bundle that is there without any configuration."""
+
+IGNORE = "[!!]*\n"
+"""
+Matches every name of ours in both syntaxes of an `.airflowignore` (`[core] dag_ignore_file_syntax`): as a
+glob those that do not begin with an exclamation mark, as a regular expression all.
+
+Airflow goes through hidden folders like any other (``airflow._shared.module_loading.file_discovery``).
+"""
+
+_CLOSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @dataclass(frozen=True)
@@ -48,11 +62,6 @@ class BundleFolder:
     bundle: BundleInfo
     root: Path
     folder: str
-
-    @property
-    def path(self) -> Path:
-        """The folder."""
-        return self.root / self.folder
 
 
 def bundles() -> list[BundleInfo]:
@@ -96,9 +105,9 @@ def resolve(bundle: str | None, folder: str = "") -> BundleFolder:
     :param bundle: its name, None for the default: see `named`
     :param folder: relative to the bundle, with slashes; empty for the bundle itself
     :raises UnknownBundle: no such bundle, or several among which none is the default
-    :raises NotWritable: its files come from elsewhere, or the folder cannot be written on this host, nor made
-        there by a deployment: see `can_make`
-    :raises BadName: not a relative path inside the bundle
+    :raises BundleNotWritable: its files come from elsewhere, or the folder cannot be written on this host,
+        nor made there by a deployment: see `can_make`
+    :raises BadPath: not a relative path inside the bundle
     :raises BadFolder: a file, or there is a symbolic link in it
     """
     info = named(bundle)
@@ -142,9 +151,7 @@ def can_make(root: Path) -> bool:
 
     So it is where the folder above belongs to the user of this process, as AIRFLOW_HOME does, in which a new
     Airflow has no `dags` yet. Anywhere else something may be missing that no files must be put in the place
-    of, such as a file system that is not mounted.
-
-    :param root: without symbolic links
+    of, such as a file system that is not mounted. The path must have no symbolic links.
     """
     try:
         above = root.parent.stat()
@@ -158,6 +165,44 @@ def can_make(root: Path) -> bool:
     )
 
 
+def control_folder(root: Path) -> Path:
+    """
+    Return our folder in a bundle, and make it where there is none, with the bundle's own folder.
+
+    :raises BundleNotWritable, NoSpace: the bundle is closed to us
+    """
+    folder = root / CONTROL
+    try:
+        if can_make(root):
+            root.mkdir(exist_ok=True)
+            like(root, root.parent)
+        if not (folder / ".airflowignore").exists():
+            folder.mkdir(exist_ok=True)
+            like(folder, root)
+            # Before anything else comes into it.
+            (folder / ".airflowignore").write_text(IGNORE)
+    except OSError as error:
+        raise cannot_write(error) from error
+    return folder
+
+
+def cannot_write(error: OSError) -> ApiError:
+    """Return the error where the file system refuses a change; nothing has changed."""
+    if no_room(error):
+        return NoSpace("There is no room left for the files. Nothing has changed.")
+    why = "The API server may not write there" if error.errno in _CLOSED else "The files cannot be written"
+    return BundleNotWritable(f"{why} ({error.strerror}). Nothing has changed.")
+
+
+def like(folder: Path, other: Path) -> None:
+    """Give a new folder the mode and the group of another."""
+    status = other.stat()
+    with contextlib.suppress(OSError):
+        os.chown(folder, -1, status.st_gid)
+    with contextlib.suppress(OSError):
+        os.chmod(folder, stat.S_IMODE(status.st_mode))
+
+
 def effective_user() -> str:
     """Return the name and the number of the user as whom this process writes."""
     number = os.geteuid()
@@ -168,14 +213,10 @@ def effective_user() -> str:
 
 
 def _unwritable(root: Path) -> str | None:
-    if not root.is_dir():
-        return None if can_make(Path(os.path.realpath(root))) else _missing(root)
-    if not os.access(root, os.W_OK | os.X_OK):
-        return "its folder cannot be written on this host."
-    return None
-
-
-def _missing(root: Path) -> str:
+    if root.is_dir():
+        return None if os.access(root, os.W_OK | os.X_OK) else "its folder cannot be written on this host."
+    if can_make(Path(os.path.realpath(root))):
+        return None
     what = "is no folder" if os.path.lexists(root) else "does not exist on this host"
     return (
         f"its folder {root} {what}. Make it there, writable for the user of the API server "
@@ -184,29 +225,22 @@ def _missing(root: Path) -> str:
 
 
 def _git(kwargs: Mapping[str, Any]) -> str:
-    url = kwargs.get("repo_url")
-    where = (
-        _without_credentials(str(url))
-        if url
-        else f"of the connection {kwargs.get('git_conn_id') or 'git_default'}"
-    )
+    url, connection = kwargs.get("repo_url"), kwargs.get("git_conn_id") or "git_default"
+    where = _without_credentials(str(url)) if url else f"of the connection {connection}"
     branch = f", {kwargs['tracking_ref']}" if kwargs.get("tracking_ref") else ""
     return f"its files come from the Git repository {where}{branch}"
 
 
-def _bucket(scheme: str) -> Callable[[Mapping[str, Any]], str]:
-    def origin(kwargs: Mapping[str, Any]) -> str:
-        prefix = str(kwargs.get("prefix") or "").strip("/")
-        return f"its files come from the bucket {scheme}://{kwargs.get('bucket_name')}/{prefix}"
-
-    return origin
+def _bucket(scheme: str, kwargs: Mapping[str, Any]) -> str:
+    prefix = str(kwargs.get("prefix") or "").strip("/")
+    return f"its files come from the bucket {scheme}://{kwargs.get('bucket_name')}/{prefix}"
 
 
 # The classes of the providers git, amazon and google, and what their arguments say about the origin.
 _REMOTE: tuple[tuple[str, str, Callable[[Mapping[str, Any]], str]], ...] = (
     ("GitDagBundle", "git", _git),
-    ("S3DagBundle", "s3", _bucket("s3")),
-    ("GCSDagBundle", "gcs", _bucket("gs")),
+    ("S3DagBundle", "s3", partial(_bucket, "s3")),
+    ("GCSDagBundle", "gcs", partial(_bucket, "gs")),
 )
 
 

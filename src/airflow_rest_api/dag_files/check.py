@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.dag_files.child import check as child
-from airflow_rest_api.dag_files.child.worker import CheckOrder
-from airflow_rest_api.dag_files.order import BrokenFile, Duplicate, FoundDag
+from airflow_rest_api.dag_files.child.worker import MOST_TASKS, CheckOrder, FileWords
 from airflow_rest_api.disk_full import has_room
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.errors import NoSpace
@@ -29,7 +28,6 @@ LARGEST_RESULT = 64 * MIB
 LONGEST_TEXT = 2000
 """Characters of any text in a finding."""
 MOST_DAGS = 5000
-MOST_TASKS = 2000
 MOST_WARNINGS = 200
 
 ANOTHER = "another file"
@@ -38,23 +36,45 @@ ANOTHER = "another file"
 
 @dataclass(frozen=True)
 class CheckLimits:
-    """
-    What the check of one file may take; 0 for no limit.
-
-    :param memory: megabytes
-    """
+    """What the check of one file may take, in seconds and in megabytes; 0 for no limit."""
 
     seconds: int = 60
     memory: int = 2048
 
 
+@dataclass(frozen=True)
+class FoundDag:
+    """A DAG of a file; the version is that of Airflow, once it has parsed the file."""
+
+    dag_id: str
+    file: str
+    tasks: list[str] = field(default_factory=list)
+    schedule: str = ""
+    tags: list[str] = field(default_factory=list)
+    version: int | None = None
+
+
+@dataclass(frozen=True)
+class BrokenFile:
+    """What keeps a file from being imported."""
+
+    file: str
+    line: int | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A DAG id that a file defines and another file as well; `owner` is the other one, as `bundle:path`."""
+
+    dag_id: str
+    file: str
+    owner: str
+
+
 @dataclass
 class Findings:
-    """
-    What a check found.
-
-    :ivar files: those that were parsed
-    """
+    """What a check found; `files` are those that were parsed."""
 
     files: list[str] = field(default_factory=list)
     dags: list[FoundDag] = field(default_factory=list)
@@ -84,13 +104,13 @@ async def check(work: WorkContext, place: BundleFolder, received: Received, limi
         memory=limits.memory * MIB,
         result=str(result),
     )
+    argv = [json.dumps(asdict(order))]
     # The files have a limit of their own; what checks them is our own code.
-    job = Job(
-        [child.argument(order)], shown=["check"], entry=child.ENTRY, cwd=str(cwd), mask=True, limited=False
-    )
+    job = Job(argv, shown=["check"], entry=child.ENTRY, cwd=str(cwd), mask=True, limited=False)
     finished = await work.run(job)
-    work.say(_without_folders(finished.stdout, view, place.root))
-    work.say(_without_folders(finished.stderr, view, place.root), "stderr")
+    shown = FileWords(order.view, order.root).shown
+    work.say(shown(finished.stdout))
+    work.say(shown(finished.stderr), "stderr")
     found = await asyncio.to_thread(_read, result)
     if found is None:
         if not await asyncio.to_thread(has_room, received.path):
@@ -131,10 +151,9 @@ async def duplicates(
 
 def findings(result: Any, paths: Iterable[str]) -> Findings:
     """
-    Read the result of a child, a `CheckResult` if it is right; the code of the files ran there, so it can be
-    anything.
+    Read the result of a child that was to check files, a `CheckResult` if it is right.
 
-    :param paths: the files that were to be checked
+    The code of the files ran there, so it can be anything.
     """
     known = set(paths)
     found = Findings()
@@ -196,9 +215,3 @@ def _why(finished: Finished) -> str:
     if finished.outcome.ending is not Ending.EXITED:
         return f"The check did not come to its end: {finished.outcome.message}"
     return f"The check did not come to its end (exit code {finished.outcome.exit_code})."
-
-
-def _without_folders(text: str, view: Path, root: Path) -> str:
-    for folder in (view, root):
-        text = text.replace(f"{folder}/", "")
-    return text

@@ -1,32 +1,50 @@
-"""A deployment from what came in to what Airflow runs."""
+"""A deployment from what came in to what Airflow runs, and the report on it."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import logging
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.dag_files import bundles, refresh
-from airflow_rest_api.dag_files.bundle_change import Locks, Writer, Written, new_deployment, plan
-from airflow_rest_api.dag_files.check import CheckLimits, Findings, check, duplicates
-from airflow_rest_api.dag_files.order import DeploymentOrder, DeploymentRefused, DeploymentReport
+from airflow_rest_api.dag_files.bundle_change import Writer, Written, new_deployment, plan
+from airflow_rest_api.dag_files.check import (
+    BrokenFile,
+    CheckLimits,
+    Duplicate,
+    Findings,
+    FoundDag,
+    check,
+    duplicates,
+)
 from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.disk_full import of_disk
 from airflow_rest_api.engine.job import Ending, Job
-from airflow_rest_api.errors import ApiError, Unavailable, UnknownVersion
+from airflow_rest_api.errors import (
+    ApiError,
+    DuplicateDags,
+    ImportErrors,
+    Recorded,
+    Unavailable,
+    UnknownVersion,
+)
+from airflow_rest_api.operations.model import State
 from airflow_rest_api.operations.runs import Failed
 from airflow_rest_api.periodic import Periodic
 
 if TYPE_CHECKING:
+    from airflow_rest_api.dag_files.bundle_change import Change
     from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.history import History
+    from airflow_rest_api.dag_files.history_tables import Kind
+    from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.runs import WorkContext
 
 log = logging.getLogger(__name__)
@@ -36,35 +54,107 @@ RECOVERY_EVERY = 15.0
 
 
 @dataclass(frozen=True)
-class DeploymentLimits:
-    """What a deployment may have, and what its check may take."""
+class DeploymentOrder:
+    """
+    A deployment.
 
-    bounds: Bounds
-    check: CheckLimits
+    :ivar overwrite: whether files that are there and differ may be replaced
+    :ivar always_new: refuse those that are there and do not differ, too
+    :ivar dry_run: do nothing more than to check them
+    :ivar force_invalid: write them whatever was found
+    :ivar paused: True pauses every DAG of the files, False resumes it, None leaves it
+    :ivar wait: until Airflow has parsed them
+    :ivar covers: whether the user may know of a file of a bundle
+    """
+
+    place: BundleFolder
+    received: Received
+    user: str
+    overwrite: bool = False
+    always_new: bool = False
+    validate: bool = True
+    dry_run: bool = False
+    force_invalid: bool = False
+    paused: bool | None = None
+    wait: bool = False
+    kind: Kind = "deploy"
+    covers: Callable[[str, str], bool] = lambda bundle, path: True
+
+
+@dataclass(kw_only=True)
+class DeploymentReport:
+    """What an operation reports of one deployment, which has an id where something was written."""
+
+    deployment: str | None = None
+    dry_run: bool
+    bundle: str
+    files: dict[str, Change] = field(default_factory=dict)
+    dags: list[FoundDag] = field(default_factory=list)
+    errors: list[BrokenFile] = field(default_factory=list)
+    duplicates: list[Duplicate] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def result(self) -> dict[str, Any]:
+        """Return it as the result of an operation."""
+        files = [{"path": path, "change": change} for path, change in self.files.items()]
+        return {**asdict(self), "files": files}
+
+    @property
+    def invalid(self) -> bool:
+        """Whether files cannot be imported, or define DAGs that other files define."""
+        return bool(self.errors or self.duplicates)
+
+    def finding(self) -> str:
+        """Return in a sentence what makes it invalid: the first of that, and how much more there is."""
+        if self.errors:
+            first = self.errors[0]
+            place = f"{first.file}, line {first.line}" if first.line else first.file
+            more = f", and {len(self.errors) - 1} more" if len(self.errors) > 1 else ""
+            return f"{place}: {first.message}{more}."
+        one = self.duplicates[0]
+        return f"{one.file}: the DAG {one.dag_id!r} comes from {one.owner} already."
+
+
+class DeploymentRefused(Failed):
+    """Ends a deployment with an error of the API: `refusal` reads it off the result, the report so far."""
+
+    def __init__(self, error: ApiError, report: DeploymentReport | None) -> None:
+        result = report.result() if report is not None else {}
+        problem = {"status": error.status, "reason": error.reason, "message": error.message}
+        super().__init__(error.message, result={**result, "problem": problem})
+
+
+def refusal(operation: Operation) -> ApiError | None:
+    """Return the error with which an operation was `DeploymentRefused`, None where it was not."""
+    result = operation.result
+    if operation.state is not State.FAILED or not isinstance(result, dict) or "problem" not in result:
+        return None
+    problem = result["problem"]
+    report = {name: value for name, value in result.items() if name != "problem"}
+    return Recorded(
+        problem["status"],
+        problem["reason"],
+        problem["message"],
+        headers={"Retry-After": "5"} if problem["status"] == 503 else None,
+        id=operation.id,
+        **({"report": report} if report else {}),
+    )
 
 
 class DagFiles:
-    """
-    Deploys, rolls back and deletes files; each is the work of an operation.
+    """Deploys, rolls back and deletes files, each as the work of an operation; recovers in the background."""
 
-    :ivar history: what was deployed
-    :ivar recovery: does what `recover` does, in the background
-    """
-
-    def __init__(self, history: History, limits: DeploymentLimits, locks: Locks | None = None) -> None:
+    def __init__(self, history: History, bounds: Bounds, limits: CheckLimits) -> None:
         self.history = history
-        self.limits = limits
+        self._bounds = bounds
+        self._limits = limits
         self.recovery = Periodic("The recovery of bundles", RECOVERY_EVERY, self.recover)
-        self._writer = Writer(history, locks)
+        self._writer = Writer(history)
 
     @asynccontextmanager
     async def receive(self, folder: str = "") -> AsyncIterator[Received]:
-        """
-        Have a private folder for the files of one deployment, until the end or until it is released.
-
-        :param folder: of the bundle, to which the names of the files are relative
-        """
-        received = Received(self.limits.bounds, folder)
+        """Have a private folder for files of a folder of a bundle, until the end or until it is released."""
+        received = Received(self._bounds, folder)
         try:
             yield received
         finally:
@@ -104,11 +194,7 @@ class DagFiles:
         user: str,
         records_of: Sequence[str] = (),
     ) -> dict[str, Any]:
-        """
-        Take a file away, and the records of DAGs with it.
-
-        :param records_of: the DAGs whose records go, as by `airflow dags delete`
-        """
+        """Take a file away, and the records of some DAGs with it, as by `airflow dags delete`."""
         report = DeploymentReport(bundle=place.bundle.name, dry_run=False)
         deployment = new_deployment("delete", place.bundle.name, user, work.id, 1)
         with _refusing(report):
@@ -141,10 +227,9 @@ class DagFiles:
         work.progress("received", files=len(received.files), bytes=received.size)
         report.warnings += received.warnings
         # Before the check, for an early answer; the writer does it again under the lock of the bundle.
-        planned = await asyncio.to_thread(
+        _, report.files = await asyncio.to_thread(
             plan, place.root, received.files, overwrite=order.overwrite, always_new=order.always_new
         )
-        report.files = planned.changes
         found = await self._check(work, order, report) if order.validate else None
         if order.dry_run:
             if report.invalid:
@@ -172,7 +257,7 @@ class DagFiles:
         return report.result()
 
     async def _check(self, work: WorkContext, order: DeploymentOrder, report: DeploymentReport) -> Findings:
-        found = await check(work, order.place, order.received, self.limits.check)
+        found = await check(work, order.place, order.received, self._limits)
         report.dags, report.errors = found.dags, found.errors
         report.warnings += found.warnings
         report.duplicates = await duplicates(
@@ -188,7 +273,8 @@ class DagFiles:
             "checked", dags=len(report.dags), errors=len(report.errors), duplicates=len(report.duplicates)
         )
         if report.invalid and not order.force_invalid and not order.dry_run:
-            raise report.error()
+            kind = ImportErrors if report.errors else DuplicateDags
+            raise kind(f"{report.finding()} Nothing was written.")
         return found
 
     async def _keep_dags(self, bundle: str, files: Mapping[str, Collection[str]]) -> None:
@@ -201,7 +287,9 @@ class DagFiles:
         self, work: WorkContext, order: DeploymentOrder, report: DeploymentReport, found: Findings | None
     ) -> None:
         bundle = order.place.bundle.name
-        dag_ids = report.dag_ids()
+        dag_ids: dict[str, list[str]] = {}
+        for dag in report.dags:
+            dag_ids.setdefault(dag.file, []).append(dag.dag_id)
         broken = {error.file for error in report.errors}
         if found is None:
             wanted = await asyncio.to_thread(_likely, order)

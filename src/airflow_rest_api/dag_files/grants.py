@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.commands.model import Command, Effect
+from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import DEPLOY, Ask, Resource
 from airflow_rest_api.commands.policy import OWN, own_command, refusal
 from airflow_rest_api.dag_files import bundles
@@ -95,23 +95,14 @@ class Scope:
 
 
 class Grants:
-    """
-    Decides about DAG files.
-
-    :param folders: those that deployment can be granted for on their own: see `option_values.folders`
-    """
+    """Decides about DAG files; for `folders` (see `option_values`) deployment is granted on their own."""
 
     def __init__(self, gate: Gate, folders: Iterable[tuple[str, str]] = ()) -> None:
         self._gate = gate
         self._folders = tuple(folders)
 
     async def scope(self, caller: Caller, command: str) -> Scope:
-        """
-        Return where a user may run a command.
-
-        :param command: one of `COMMANDS`
-        :raises Forbidden: nowhere, or an option switches it off for all
-        """
+        """Return where a user may run one of `COMMANDS`; raise Forbidden: nowhere, or it is switched off."""
         self._on(command)
         if await caller.is_admin():
             return Scope(everywhere=True)
@@ -155,10 +146,10 @@ class Grants:
 
     def _on(self, command: str) -> None:
         """Raise SwitchedOff where an option switches a command off for all."""
-        self._gate.on(command_of(command))
+        self._gate.on(own_command(command))
         if command != "read_dag_files":
             # Deployment switched off means every way to it; but not all of them run the code of DAGs.
-            self._gate.on(command_of("deploy_dag", COMMANDS[command]))
+            self._gate.on(own_command("deploy_dag", COMMANDS[command]))
 
     def _granted(self, permissions: PermissionSource) -> Scope:
         def holds(what: str) -> bool:
@@ -183,11 +174,6 @@ def _require(scope: Scope, command: str, bundle: str = "", paths: Iterable[str] 
 def entity(bundle: str, folder: str) -> str:
     """Return the power that is deployment in one folder."""
     return f"{DEPLOY} {bundle}/{folder}" if folder else f"{DEPLOY} {bundle}"
-
-
-def command_of(command: str, effect: Effect | None = None) -> Command:
-    """Return what is done to DAG files as the rest of the plugin sees a command."""
-    return own_command(command, effect)
 
 
 def _ask(what: str) -> Ask:

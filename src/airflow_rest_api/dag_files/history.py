@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import logging
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -39,7 +40,6 @@ log = logging.getLogger(__name__)
 LEFT = timedelta(days=7)
 """After it a deployment that is being written is none: one with a trace in its bundle has been settled."""
 
-
 ATTEMPTS = 3
 
 MOST_LINES = 10_000
@@ -49,11 +49,9 @@ MOST_BYTES = 2 * 1024 * 1024
 
 class History:
     """
-    The versions of the files of all bundles.
+    The versions of the files of all bundles, of each file so many as are to be kept.
 
     What changes a bundle's history is only for the holder of the lock of that bundle.
-
-    :param kept: versions of each file
     """
 
     def __init__(self, database: Database, kept: int = 20) -> None:
@@ -72,7 +70,7 @@ class History:
 
         def work(connection: Connection) -> None:
             # It is there where the answer to the first attempt was lost.
-            history_tables.drop(connection, deployment.id)
+            history_tables.forget(connection, deployment.id, contents=False)
             history_tables.add(connection, deployment, versions)
 
         await self._database.run(work)
@@ -93,15 +91,14 @@ class History:
 
     async def abandon(self, identifier: str) -> None:
         """Forget a deployment that did not come to be."""
-        await self._database.run(lambda connection: history_tables.forget(connection, identifier))
+        await self._database.run(partial(history_tables.forget, identifier=identifier))
 
     async def keep_dags(self, bundle: str, files: Mapping[str, Collection[str]]) -> None:
         """Keep the DAGs that files define now, in place of those that they did; by path."""
-        rows = history_tables.dags(bundle, files, now())
-        keys = [file_key(bundle, path) for path in files]
+        work = partial(history_tables.keep_dags, bundle=bundle, files=files, at=now())
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                await self._database.run(lambda connection: history_tables.keep_dags(connection, keys, rows))
+                await self._database.run(work)
                 return
             except IntegrityError:
                 # The same DAG was deployed into another bundle at this moment: the next attempt replaces it.
@@ -228,6 +225,4 @@ def diff(old: bytes | None, new: bytes | None, old_name: str, new_name: str) -> 
 
 def _lines(content: bytes | None) -> list[str]:
     # Only at line feeds: other line ends are part of what may differ.
-    text = (content or b"").decode("utf-8", "replace")
-    lines = text.split("\n")
-    return [f"{line}\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])
+    return io.StringIO((content or b"").decode("utf-8", "replace"), newline="\n").readlines()

@@ -38,12 +38,7 @@ OUTSIDE = "outside"
 
 @dataclass(frozen=True)
 class Version:
-    """
-    One version of a file.
-
-    :ivar change: added, changed, unchanged, deleted, or outside
-    :ivar sha256: of the content; None where it was deleted
-    """
+    """One version of a file: added, changed, unchanged, `OUTSIDE`, or deleted, and then without a hash."""
 
     bundle: str
     path: str
@@ -228,32 +223,18 @@ def _packed(path: Path, sha256: str) -> Iterator[bytes]:
         yield bytes(packed[start : start + PART])
 
 
-def _newest_numbers(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for some in portions(keys):
-        query = select(FILE.c.key, func.max(FILE.c.version)).where(FILE.c.key.in_(some)).group_by(FILE.c.key)
-        found.update((key, number) for key, number in connection.execute(query))
-    return found
-
-
-def forget(connection: Connection, identifier: str) -> None:
-    """Remove a deployment that is not live, with what only it used."""
+def forget(connection: Connection, identifier: str, *, contents: bool = True) -> None:
+    """Remove a deployment that is not live, with the `contents` that only it used."""
     query = select(DEPLOYMENT.c.bundle).where(DEPLOYMENT.c.id == identifier, DEPLOYMENT.c.state == WRITING)
     bundle = connection.execute(query).scalar()
     if bundle is None:
         return
-    used = select(FILE.c.sha256).where(FILE.c.deployment_id == identifier, FILE.c.sha256.is_not(None))
+    used = select(FILE.c.sha256).where(FILE.c.deployment_id == identifier)
     hashes = set(connection.execute(used).scalars())
-    drop(connection, identifier)
-    _collect(connection, bundle, hashes)
-
-
-def drop(connection: Connection, identifier: str) -> None:
-    """Remove a deployment that is not live, and leave the contents that it used."""
-    query = select(DEPLOYMENT.c.id).where(DEPLOYMENT.c.id == identifier, DEPLOYMENT.c.state == WRITING)
-    if connection.execute(query).first() is not None:
-        connection.execute(delete(FILE).where(FILE.c.deployment_id == identifier))
-        connection.execute(delete(DEPLOYMENT).where(DEPLOYMENT.c.id == identifier))
+    connection.execute(delete(FILE).where(FILE.c.deployment_id == identifier))
+    connection.execute(delete(DEPLOYMENT).where(DEPLOYMENT.c.id == identifier))
+    if contents:
+        _collect(connection, bundle, hashes)
 
 
 def forget_left(connection: Connection, bundle: str, identifier: str, before: datetime) -> None:
@@ -297,25 +278,27 @@ def _collect(connection: Connection, bundle: str, hashes: Iterable[str | None]) 
             )
 
 
-def dags(bundle: str, files: Mapping[str, Collection[str]], at: datetime) -> list[dict[str, Any]]:
-    """Return the rows of the DAGs that files define; of a DAG that is in two of them, the first counts."""
+def keep_dags(
+    connection: Connection, bundle: str, files: Mapping[str, Collection[str]], at: datetime
+) -> None:
+    """
+    Put the DAGs that files define in place of those that they did, and of the same DAGs of other files.
+
+    :param files: the ids of DAGs, by path; of a DAG that is in two of them, the first counts
+    """
+    keys = {path: file_key(bundle, path) for path in files}
     rows: dict[str, dict[str, Any]] = {}
     for path, dag_ids in files.items():
-        row = {"key": file_key(bundle, path), "bundle": bundle, "path": path, "at": at}
+        row = {"key": keys[path], "bundle": bundle, "path": path, "at": at}
         for dag_id in dag_ids:
             # The code of the files reported it: it may be anything.
             if storable(dag_id, LONGEST_DAG_ID) == dag_id:
                 rows.setdefault(dag_id, {"dag_id": dag_id, **row})
-    return list(rows.values())
-
-
-def keep_dags(connection: Connection, keys: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Put the rows of DAGs in place of those of some files, and of those of the same DAGs."""
-    for column, values in ((DAG.c.key, keys), (DAG.c.dag_id, [row["dag_id"] for row in rows])):
+    for column, values in ((DAG.c.key, list(keys.values())), (DAG.c.dag_id, list(rows))):
         for some in portions(values):
             connection.execute(delete(DAG).where(column.in_(some)))
-    for some in portions(rows):
-        connection.execute(insert(DAG), some)
+    for part in portions(list(rows.values())):
+        connection.execute(insert(DAG), part)
 
 
 def live_versions() -> Any:
@@ -341,7 +324,10 @@ def add(connection: Connection, deployment: Deployment, versions: Sequence[NewVe
     row = {**asdict(deployment), "user": storable(deployment.user, LONGEST_NAME), "state": WRITING}
     connection.execute(insert(DEPLOYMENT).values(**row))
     keys = [file_key(deployment.bundle, new.path) for new in versions]
-    numbers = _newest_numbers(connection, keys)
+    numbers: dict[str, int] = {}
+    for some in portions(keys):
+        query = select(FILE.c.key, func.max(FILE.c.version)).where(FILE.c.key.in_(some)).group_by(FILE.c.key)
+        numbers.update((key, number) for key, number in connection.execute(query))
     rows = []
     for key, new in zip(keys, versions, strict=True):
         numbers[key] = numbers.get(key, 0) + 1
@@ -357,8 +343,8 @@ def add(connection: Connection, deployment: Deployment, versions: Sequence[NewVe
                 "size": new.size,
             }
         )
-    for some in portions(rows):
-        connection.execute(insert(FILE), some)
+    for part in portions(rows):
+        connection.execute(insert(FILE), part)
 
 
 def portions(values: Sequence[T]) -> Iterator[Sequence[T]]:

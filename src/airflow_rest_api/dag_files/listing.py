@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,6 +16,7 @@ from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.dag_files.bundle_change import present
 from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.errors import TooManyFiles
+from airflow_rest_api.storage.schema import storable
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
@@ -57,7 +58,8 @@ async def list_files(
     :raises TooManyFiles: they cannot be listed
     """
     there = await asyncio.to_thread(_walk, place.root, place.folder)
-    ours = [path for path in await history.paths(place.bundle.name) if _inside(path, place.folder)]
+    inside = f"{place.folder}/" if place.folder else ""
+    ours = [path for path in await history.paths(place.bundle.name) if path.startswith(inside)]
     paths = sorted({path for path in (*there, *ours) if mine(path)})
     start = bisect.bisect_right(paths, after) if after is not None else 0
     page = paths[start : start + limit]
@@ -86,28 +88,16 @@ async def describe(history: History, place: BundleFolder, paths: Sequence[str]) 
 
 
 def _walk(root: Path, folder: str) -> list[str]:
-    found = []
-    for path in _files(root / folder):
-        found.append(os.path.relpath(path, root))
+    found: list[str] = []
+    # Links are not followed: the same file would be listed twice, or one of elsewhere.
+    for above, folders, names in os.walk(root / folder):
+        folders[:] = [name for name in folders if name not in PASSED_OVER and storable(name) == name]
+        # What is not UTF-8 has no name that a database or JSON could hold.
+        names = [name for name in names if storable(name) == name]
+        found += [os.path.relpath(os.path.join(above, name), root) for name in names]
         if len(found) > MOST_FILES:
             raise TooManyFiles(f"There are more than {MOST_FILES} files: name a folder.")
     return found
-
-
-def _files(folder: Path) -> Iterator[str]:
-    # Links are not followed: the same file would be listed twice, or one of elsewhere.
-    for above, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in PASSED_OVER and _is_text(name))
-        # What is not UTF-8 has no name that a database or JSON could hold.
-        yield from (os.path.join(above, name) for name in names if _is_text(name))
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _status(path: Path) -> tuple[int | None, datetime | None]:
@@ -116,7 +106,3 @@ def _status(path: Path) -> tuple[int | None, datetime | None]:
     except OSError:
         return None, None
     return status.st_size, datetime.fromtimestamp(status.st_mtime, timezone.utc)
-
-
-def _inside(path: str, folder: str) -> bool:
-    return not folder or path.startswith(folder + "/")

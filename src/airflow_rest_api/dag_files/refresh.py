@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -11,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow import dag_processor
-from airflow_rest_api.airflow.dag_processor import File, FileState
+from airflow_rest_api.airflow.dag_processor import File, FileState, Parse, Stored
 from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.dag_files.child import parse
-from airflow_rest_api.dag_files.freshness import Watch
+from airflow_rest_api.dag_files.upload import named
 from airflow_rest_api.engine.job import Ending, Job
 
 if TYPE_CHECKING:
@@ -88,35 +89,115 @@ PARSE_TIMEOUT = 60.0
 PROCESSOR_CHECK = 5.0
 """Seconds between two looks at whether a DAG processor is alive."""
 
-Progress = Callable[..., None]
-"""Takes a step and its details: `WorkContext.progress`."""
+ALLOWANCE = 0.5
+"""Seconds more than Airflow's rest between two versions of a DAG: who waits for it must not be early."""
 
 
 @dataclass(frozen=True)
-class Requested:
+class Step:
     """
-    Files that the DAG processor has been asked to parse.
+    What a look at a file comes to.
 
-    :ivar since: before it was asked, and after the files were written
-    :ivar before: what Airflow had of them at that moment
+    :ivar done: the file has been parsed, and Airflow runs what was found
+    :ivar again: the DAG processor has to be asked once more
+    :ivar until: the moment, on the clock given, before which asking again is of no use
     """
 
-    files: tuple[File, ...]
-    since: datetime
-    before: Mapping[File, FileState] = field(repr=False)
+    done: bool = False
+    again: bool = False
+    until: float | None = None
 
 
-async def processor_alive() -> bool:
-    """Return whether a DAG processor is alive, by its heartbeat."""
-    return await ask(dag_processor.processor_alive)
-
-
-async def request_parse(files: Iterable[File]) -> Requested:
+class Watch:
     """
-    Ask the DAG processor to parse files before all others, new ones included; works without one as well.
+    Follows one file; pure of database and clock.
 
-    Only what it parses makes sense: `.py` files with DAGs in them, and `.zip` archives. What Airflow had of
-    the files is looked at first, so this has to come after they were written.
+    That a new result is there does not suffice:
+
+    * The DAG processor may have begun to read the file before it was written. A request that it takes in that
+      moment is dropped (`DagFileProcessorManager._start_new_processes`). A result counts when it began late
+      enough, or when it is the second one that is seen: the same file is not parsed twice at a time.
+    * Airflow leaves a DAG as it was when it has stored it less than ``[core]
+      min_serialized_dag_update_interval`` ago (`SerializedDagModel.write_dag`): then a later parse decides.
+
+    :param since: before the DAG processor was asked, and after the file was written
+    :param before: what Airflow had of the file at that moment
+    """
+
+    def __init__(self, since: datetime, before: FileState) -> None:
+        self._since = since
+        self._last = before
+        # The first result of a new file counts, and else the second.
+        self._next_counts = not (before.dags or before.error_at)
+        self._ask_at: float | None = None
+        self.dag_ids: list[str] = []
+        """The DAGs that the file has, once done."""
+
+    def is_news(self, seen: FileState) -> bool:
+        """Return whether there is a result that has not been looked at."""
+        return (_time(seen.newest), seen.error_at) != (_time(self._last.newest), self._last.error_at)
+
+    def look(self, seen: FileState, stored: Mapping[str, Stored], rest: timedelta, clock: float) -> Step:
+        """
+        Look at what Airflow has of the file.
+
+        :param stored: the newest versions of its DAGs
+        :param rest: the time that Airflow leaves between two versions of a DAG
+        :param clock: seconds on any clock that is never set
+        """
+        if not self.is_news(seen):
+            if self._ask_at is not None and clock >= self._ask_at:
+                self._ask_at = None
+                return Step(again=True)
+            return Step()
+        before, self._last = self._last, seen
+        parse, earlier = seen.newest, _time(before.newest)
+        if parse is None or parse.at == earlier:
+            # An import error; or one that is gone, which a file that still had it cannot have brought about.
+            done = seen.error_at is None or self._counts(None)
+            return Step(done=done, again=not done)
+        if not self._counts(parse.began):
+            return Step(again=True)
+        floor = max(moment for moment in (earlier, parse.began, self._since) if moment is not None)
+        # The others are leftovers of an earlier parse.
+        dags = {
+            dag_id: one
+            for dag_id, one in seen.dags.items()
+            if (earlier is None or one.at > earlier) and (parse.began is None or one.at >= parse.began)
+        }
+        delay = max(
+            (_delay(one, stored.get(dag_id), floor, rest) for dag_id, one in dags.items()), default=0.0
+        )
+        if delay > 0 and seen.error is None:
+            self._ask_at = clock + delay + ALLOWANCE
+            return Step(until=self._ask_at)
+        self.dag_ids = sorted(dags)
+        return Step(done=True)
+
+    def _counts(self, began: datetime | None) -> bool:
+        """Return whether a result is of the file as it is now."""
+        counts = self._next_counts or (began is not None and began >= self._since)
+        self._next_counts = True
+        return counts
+
+
+def _delay(parse: Parse, stored: Stored | None, floor: datetime, rest: timedelta) -> float:
+    """Return the seconds until a parse can store a DAG that this one left as it was; 0 where it did not."""
+    if stored is None or stored.at >= floor:
+        return 0.0
+    return max((rest - (parse.at - stored.at)).total_seconds(), 0.0)
+
+
+def _time(parse: Parse | None) -> datetime | None:
+    return None if parse is None else parse.at
+
+
+async def request_parse(files: Iterable[File]) -> dict[File, Watch]:
+    """
+    Ask the DAG processor to parse files before all others, new ones included; return what watches them.
+
+    Works without one as well. Only what it parses makes sense: `.py` files with DAGs in them, and `.zip`
+    archives. What Airflow had of them is looked at first, so this has to come after they were written.
 
     A request makes the DAG processor list the files of the bundle at once
     (`DagFileProcessorManager._queue_requested_files_for_parsing`): it need not know the file.
@@ -125,37 +206,30 @@ async def request_parse(files: Iterable[File]) -> Requested:
     since = dag_processor.now()
     before = await ask(dag_processor.look, wanted)
     await ask(dag_processor.request_parsing, wanted)
-    return Requested(wanted, since, before)
+    return {file: Watch(since, before[file]) for file in wanted}
 
 
 async def until_parsed(
-    asked: Requested,
+    asked: Mapping[File, Watch],
     *,
     dag_ids: Mapping[File, Collection[str]] | None = None,
-    progress: Progress | None = None,
+    progress: Callable[..., None] | None = None,
     patience: float = PARSE_TIMEOUT,
     at_most: float = math.inf,
-    stored: bool = True,
 ) -> Parsed:
     """
     Wait until the DAG processor has parsed files as they are now, and what it found is what Airflow runs.
 
     :param dag_ids: what is in the files; one with nothing in it leaves no trace, and is not waited for
-    :param progress: gets `parsed` for each file, with `file`, `done`, `of` and `error`; and `resting`, with
-        `file` and `seconds`, where Airflow does not store a DAG anew before these have passed
+    :param progress: `WorkContext.progress`: gets `parsed` for each file, with `file`, `done`, `of` and
+        `error`; and `resting`, with `file` and `seconds`, where Airflow stores no DAG anew before these
     :param patience: seconds to wait while no file gets further
     :param at_most: seconds to wait in all
-    :param stored: False takes a DAG as done that Airflow knows and does not store anew yet
     """
     known = dag_ids or {}
-    watches = {
-        file: Watch(asked.since, asked.before.get(file, FileState()))
-        for file in asked.files
-        if file not in known or known[file]
-    }
-    waiting, done = dict(watches), len(asked.files) - len(watches)
-    results = {file: ParsedFile(*file, parsed=True) for file in asked.files if file not in watches}
-    rest = dag_processor.rest_between_versions() if stored else timedelta()
+    waiting = {file: watch for file, watch in asked.items() if file not in known or known[file]}
+    results = {file: ParsedFile(*file, parsed=True) for file in asked if file not in waiting}
+    rest = dag_processor.rest_between_versions()
     check_at, end = time.monotonic() + PROCESSOR_CHECK, time.monotonic() + patience
     lost, latest = False, time.monotonic() + at_most
     while waiting and time.monotonic() < min(end, latest) and not lost:
@@ -173,24 +247,24 @@ async def until_parsed(
             if not step.done:
                 continue
             del waiting[file]
-            done, end = done + 1, max(end, time.monotonic() + patience)
-            dags = _numbers(versions, watch.dag_ids)
-            results[file] = ParsedFile(*file, parsed=True, dags=dags, error=seen[file].error)
+            end = max(end, time.monotonic() + patience)
+            dags, error = _numbers(versions, watch.dag_ids), seen[file].error
+            results[file] = ParsedFile(*file, parsed=True, dags=dags, error=error)
             if progress is not None:
-                progress("parsed", file=file[1], done=done, of=len(asked.files), error=results[file].error)
+                progress("parsed", file=file[1], done=len(results), of=len(asked), error=error)
         if again:
             await ask(dag_processor.request_parsing, again)
         if waiting and time.monotonic() >= check_at:
-            lost, check_at = not await processor_alive(), time.monotonic() + PROCESSOR_CHECK
+            lost, check_at = not await ask(dag_processor.processor_alive), time.monotonic() + PROCESSOR_CHECK
     if waiting:
         seen, versions = await asyncio.to_thread(_look, dict(waiting))
         for file in waiting:
             dags = _numbers(versions, seen[file].dags)
             results[file] = ParsedFile(*file, parsed=False, dags=dags, error=seen[file].error)
-    return Parsed([results[file] for file in asked.files], lost=lost)
+    return Parsed([results[file] for file in asked], lost=lost)
 
 
-def _look(watches: Mapping[File, Watch]) -> tuple[dict[File, FileState], dict[str, dag_processor.Stored]]:
+def _look(watches: Mapping[File, Watch]) -> tuple[dict[File, FileState], dict[str, Stored]]:
     seen = dag_processor.look(list(watches))
     news = [
         dag_id for file, watch in watches.items() if watch.is_news(seen[file]) for dag_id in seen[file].dags
@@ -198,7 +272,7 @@ def _look(watches: Mapping[File, Watch]) -> tuple[dict[File, FileState], dict[st
     return seen, dag_processor.stored(news)
 
 
-def _numbers(versions: Mapping[str, dag_processor.Stored], dag_ids: Iterable[str]) -> dict[str, int | None]:
+def _numbers(versions: Mapping[str, Stored], dag_ids: Iterable[str]) -> dict[str, int | None]:
     return {dag_id: versions[dag_id].version if dag_id in versions else None for dag_id in dag_ids}
 
 
@@ -209,7 +283,6 @@ async def bring_up_to_date(
     wait: bool,
     dag_ids: Mapping[File, Collection[str]] | None = None,
     locally: bool = True,
-    stored: bool = True,
 ) -> Parsed:
     """
     Have files parsed, by the DAG processor where one is alive, else locally, of which the operation warns.
@@ -217,21 +290,25 @@ async def bring_up_to_date(
     :param wait: for the DAG processor; what is parsed locally has been parsed when this returns
     :param dag_ids: what is in the files, where that is known
     :param locally: whether the API server may parse them; if not, the DAG processor finds the request later
-    :param stored: see `until_parsed`
     """
     wanted = tuple(dict.fromkeys(files))
-    if locally and not await processor_alive():
+    if locally and not await ask(dag_processor.processor_alive):
         return await _parse_locally(work, wanted, "No DAG processor is alive")
     asked = await request_parse(wanted)
     work.progress("asked", of=len(wanted))
-    if not locally and not await processor_alive():
+    if not locally and not await ask(dag_processor.processor_alive):
         work.warn("No DAG processor is alive: the files will be parsed when one is started.")
     elif wait:
-        parsed = await until_parsed(asked, dag_ids=dag_ids, progress=work.progress, stored=stored)
+        parsed = await until_parsed(asked, dag_ids=dag_ids, progress=work.progress)
         if parsed.lost and locally:
             return await _parse_locally(work, wanted, "The DAG processor has come to its end")
         if not parsed.complete:
-            work.warn(_late(parsed))
+            late = named(file.path for file in parsed.files if not file.parsed)
+            work.warn(
+                f"The DAG processor came to its end before it had parsed {late}."
+                if parsed.lost
+                else f"The DAG processor has been asked, and has not shown yet that it parsed {late}."
+            )
         return parsed
     return Parsed([ParsedFile(*file, parsed=False) for file in wanted])
 
@@ -246,7 +323,8 @@ async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -
     work.warn(f"{why}: the files were parsed by the API server.")
     work.progress("asked", of=len(files), parsed_by=BY_API_SERVER)
     before = await ask(dag_processor.look, files)
-    finished = await work.run(Job([parse.order(files)], entry=parse.ENTRY, env=parse.ENV, mask=True))
+    order = json.dumps({"files": files})
+    finished = await work.run(Job([order], entry=parse.ENTRY, env=parse.ENV, mask=True))
     work.say(finished.stdout)
     work.say(finished.stderr, "stderr")
     complete = finished.outcome.ending is Ending.EXITED and finished.outcome.exit_code == 0
@@ -268,11 +346,3 @@ async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -
         if new:
             work.progress("parsed", file=file[1], done=done, of=len(files), error=error)
     return Parsed(parsed, by=BY_API_SERVER)
-
-
-def _late(parsed: Parsed) -> str:
-    late = [file.path for file in parsed.files if not file.parsed]
-    named = ", ".join(late[:5]) + (", …" if len(late) > 5 else "")
-    if parsed.lost:
-        return f"The DAG processor came to its end before it had parsed {named}."
-    return f"The DAG processor has been asked, and has not shown yet that it parsed {named}."

@@ -2,25 +2,37 @@
 Putting files in place: all of them, or none.
 
 Everything is written into a work folder first, on the file system on which it will be, and put in place by
-renaming: no process ever reads half a file. A journal says what is going to happen (see `journal.py`), so
-that a deployment that was killed at any moment is completed, or taken back, by the next holder of the lock.
+renaming: no process ever reads half a file. A journal says what is going to happen, so that a deployment
+that was killed at any moment is completed, or taken back, by the next holder of the lock.
+
+    .airflow_rest_api/            the control folder
+        .airflowignore            has Airflow pass over all of it
+        lock
+        <id>/                     the work folder of a deployment
+            new/<number>          the files to come, on the file system on which they will be
+            journal               what will be done; it is there once everything in `new` is
+            old/<number>          the files that were there, by a second name
+            undo                  it is being taken back
+            done                  it has been done
+            undo.ready, done.ready    become the marks above; to be renamed they need no room on the disk
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import logging
 import os
 import shutil
 import stat
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from airflow_rest_api.dag_files import journal
-from airflow_rest_api.dag_files.journal import DONE, NEW, OLD, UNDO, Entry, Journal
-from airflow_rest_api.dag_files.upload import CONTROL
-from airflow_rest_api.errors import ChangedMeanwhile, InTheWay
+from airflow_rest_api.dag_files.bundles import cannot_write, control_folder, like
+from airflow_rest_api.dag_files.upload import CONTROL, clean
+from airflow_rest_api.errors import BadPath, ChangedMeanwhile, InTheWay
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +46,34 @@ Marks = Mapping[str, Mark | None]
 
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 """How file systems report that they have no hard links."""
+
+FILE_MODE = 0o644
+"""Whatever the umask of the API server is: the DAG processor may be another user."""
+
+JOURNAL, UNDO, DONE, NEW, OLD = "journal", "undo", "done", "new", "old"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file, by its path in the bundle; `existed`: there was one before."""
+
+    number: int
+    path: str
+    delete: bool = False
+    existed: bool = False
+
+
+@dataclass(frozen=True)
+class Journal:
+    """What a deployment does; `folders` are those to be made, the upper ones first."""
+
+    id: str
+    entries: tuple[Entry, ...]
+    folders: tuple[str, ...]
+
+
+class Damaged(Exception):
+    """A journal that cannot be read: an administrator has to decide what to do."""
 
 
 def _nothing(step: str) -> None:
@@ -50,7 +90,7 @@ class Transaction:
 
     def __init__(self, root: Path, identifier: str, step: OnStep = _nothing) -> None:
         self._root = root
-        self._work = journal.control_folder(root) / identifier
+        self._work = control_folder(root) / identifier
         self._id = identifier
         self._step = step
 
@@ -68,36 +108,36 @@ class Transaction:
         :raises InTheWay: a folder or a link is where a file should be; everything is as it was
         :raises ChangedMeanwhile: something else is there by now than what was seen; everything is as it was
         """
+        written: Journal | None = None
         try:
             self._write_new(files)
             plan = self._plan(files, deleted, seen)
-            journal.write(self._work, plan)
-        except BaseException as error:
-            self.finish()
-            if isinstance(error, OSError):
-                raise journal.cannot_write(error) from error
-            raise
-        try:
+            self._write_journal(plan)
+            written = plan
             self._step("journal")
             self._forward(plan, seen)
         except BaseException as error:
-            self._back(plan)
+            if written is None:
+                self.finish()
+            else:
+                self._back(written)
             if isinstance(error, OSError):
-                raise journal.cannot_write(error) from error
+                raise cannot_write(error) from error
             raise
 
     @property
     def pending(self) -> bool:
         """Whether there is a journal that `recover` would follow."""
-        return (self._work / journal.JOURNAL).exists()
+        return self._has(JOURNAL)
 
     def finish(self) -> None:
-        """Forget how it was before."""
-        journal.forget(self._work)
+        """Forget how it was before; the journal first, so that what is left is never one to be followed."""
+        (self._work / JOURNAL).unlink(missing_ok=True)
+        shutil.rmtree(self._work, ignore_errors=True)
 
     def recover(self) -> bool:
         """Complete or take back what was left unfinished; return whether it is done, and `finish` to come."""
-        plan = journal.read(self._work)
+        plan = self._read_journal()
         if plan is None:
             # Nothing in the bundle was touched yet.
             shutil.rmtree(self._work, ignore_errors=True)
@@ -107,37 +147,77 @@ class Transaction:
                 self._check_way(entry.path, {})
         except InTheWay as error:
             # Others than we may write to the bundle, the journal and the folders on the way among it.
-            raise journal.Damaged(f"{self._work / journal.JOURNAL}: {error}") from None
-        if journal.marked(self._work, UNDO):
+            raise Damaged(f"{self._work / JOURNAL}: {error}") from None
+        if self._has(UNDO):
             self._back(plan)
             return False
-        if not journal.marked(self._work, DONE):
+        if not self._has(DONE):
             log.warning("The deployment %s was left unfinished; it is completed now", plan.id)
             try:
                 self._forward(plan)
             except (OSError, ChangedMeanwhile):
                 log.exception("The deployment %s could not be completed; it is taken back", plan.id)
                 self._back(plan)
-        return journal.marked(self._work, DONE)
+        return self._has(DONE)
 
     def _write_new(self, files: Mapping[str, Path]) -> None:
         self._work.mkdir()
-        journal.like(self._work, self._root)
+        like(self._work, self._root)
         (self._work / NEW).mkdir()
         (self._work / OLD).mkdir()
-        journal.prepare(self._work)
+        for mark in (UNDO, DONE):
+            (self._work / f"{mark}.ready").touch()
         self._step("work")
         for number, (path, source) in enumerate(files.items()):
             copy = self._work / NEW / str(number)
             target = self._root / path
             with source.open("rb") as content, copy.open("xb") as file:
                 shutil.copyfileobj(content, file)
-                journal.give(file.fileno(), target)
+                _give(file.fileno(), target)
                 file.flush()
                 _tell_apart(file.fileno(), target)
                 os.fsync(file.fileno())
             self._step(f"new {number}")
-        journal.sync(self._work / NEW)
+        _sync(self._work / NEW)
+
+    def _write_journal(self, plan: Journal) -> None:
+        """Write the journal; it is there as a whole or not at all, and lasts."""
+        draft = self._work / f"{JOURNAL}.draft"
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(asdict(plan), file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(draft, self._work / JOURNAL)
+        _sync(self._work)
+
+    def _read_journal(self) -> Journal | None:
+        """Return the journal, None where it had not come so far; raise Damaged."""
+        try:
+            found = json.loads((self._work / JOURNAL).read_text(encoding="utf-8"))
+            entries = tuple(Entry(**entry) for entry in found["entries"])
+            plan = Journal(found["id"], entries, tuple(found["folders"]))
+            # Others than we may write to the bundle: all has to be inside.
+            if plan.id != self._id:
+                raise ValueError("it is of another deployment")
+            if any(type(entry.number) is not int for entry in plan.entries):
+                raise ValueError("a number is none")
+            for path in (*(entry.path for entry in plan.entries), *plan.folders):
+                if clean(path) != path:
+                    raise ValueError(f"{path!r} is no path in a bundle")
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, BadPath) as error:
+            raise Damaged(f"{self._work / JOURNAL}: {error}") from None
+        return plan
+
+    def _has(self, name: str) -> bool:
+        return (self._work / name).exists()
+
+    def _mark(self, name: str) -> None:
+        """Leave a mark (UNDO, DONE) that lasts; the same again changes nothing."""
+        if not self._has(name):
+            os.rename(self._work / f"{name}.ready", self._work / name)
+            _sync(self._work)
 
     def _plan(self, files: Mapping[str, Path], deleted: Iterable[str], seen: Marks | None) -> Journal:
         folders: dict[str, None] = {}
@@ -192,7 +272,7 @@ class Transaction:
             folder = self._root / path
             if not folder.is_dir():
                 folder.mkdir()
-                journal.like(folder, folder.parent)
+                like(folder, folder.parent)
                 self._step(f"folder {path}")
         for entry in plan.entries:
             target, new, old = self._paths(entry)
@@ -214,13 +294,13 @@ class Transaction:
                     self._add(entry, new, target)
                 self._step(f"placed {entry.number}")
         for parent in self._parents(plan):
-            journal.sync(parent)
-        journal.mark(self._work, DONE)
+            _sync(parent)
+        self._mark(DONE)
         self._step("done")
 
     def _back(self, plan: Journal) -> None:
         """Have everything as it was, as far as it is not already."""
-        journal.mark(self._work, UNDO)
+        self._mark(UNDO)
         self._step("undo")
         for entry in reversed(plan.entries):
             target, new, old = self._paths(entry)
@@ -243,7 +323,7 @@ class Transaction:
                 (self._root / folder).rmdir()
         for parent in self._parents(plan):
             if parent.is_dir():
-                journal.sync(parent)
+                _sync(parent)
         self.finish()
 
     def _add(self, entry: Entry, new: Path, target: Path) -> None:
@@ -274,6 +354,37 @@ def recover(root: Path, step: OnStep = _nothing) -> list[tuple[str, bool]]:
     """
     folders = [path for path in (root / CONTROL).glob("*") if path.is_dir() and not path.is_symlink()]
     return [(work.name, Transaction(root, work.name, step).recover()) for work in sorted(folders)]
+
+
+def _sync(folder: Path) -> None:
+    """Have what was renamed in a folder last."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # Some network file systems have no such thing for folders.
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _give(descriptor: int, target: Path) -> None:
+    """Give a file the mode and the owner of the one that it replaces, or the group of its folder."""
+    try:
+        status = os.lstat(target)
+    except OSError:
+        status = None
+    if status is not None and stat.S_ISREG(status.st_mode):
+        os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+        owner, group = status.st_uid, status.st_gid
+    else:
+        os.fchmod(descriptor, FILE_MODE)
+        above = next(folder for folder in target.parents if folder.is_dir())
+        owner, group = -1, above.stat().st_gid
+    # Only root may give files away, and others only groups that they are in.
+    with contextlib.suppress(OSError):
+        os.fchown(descriptor, -1, group)
+    with contextlib.suppress(OSError):
+        os.fchown(descriptor, owner, -1)
 
 
 def mark_of(status: os.stat_result) -> Mark:

@@ -6,16 +6,16 @@ import hashlib
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO
 
 from airflow_rest_api import private_folders
 from airflow_rest_api.errors import BadPath, TooLarge
 
 CONTROL = ".airflow_rest_api"
-"""Our own folder in each bundle: see `journal.py`."""
+"""Our own folder in each bundle: see `transaction.py`."""
 
 LONGEST_PART = 200
 LONGEST_PATH = 1000
@@ -24,6 +24,9 @@ DEEPEST = 20
 
 LEFT_OUT = frozenset({"__MACOSX", "__pycache__", ".DS_Store", ".git"})
 """What archives have in them that was not meant to be deployed: names of files and of folders."""
+
+SHOWN = 5
+"""Paths in a message; more do not help."""
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _NO_CHARACTERS = frozenset({"Cc", "Cs", "Zl", "Zp"})
@@ -65,12 +68,18 @@ def left_out(path: str) -> bool:
     return not LEFT_OUT.isdisjoint(parts) or parts[-1].startswith("._")
 
 
+def named(paths: Iterable[str]) -> str:
+    """Return the first of some paths, for a message."""
+    found = list(paths)
+    return ", ".join(found[:SHOWN]) + (", …" if len(found) > SHOWN else "")
+
+
 class FileNames:
     """The names of one deployment, none of which may stand for another on a file system that folds them."""
 
     def __init__(self) -> None:
         self._files: dict[str, str] = {}
-        self._folders: dict[str, str] = {}
+        self._folders: set[str] = set()
 
     def add(self, path: str, argument: str = "file") -> None:
         """Take a path; raise BadPath where a file of this name, or a folder, is there already."""
@@ -80,16 +89,13 @@ class FileNames:
             raise BadPath(path, why, argument)
         if key in self._folders:
             raise BadPath(path, "is a file, and a folder as well", argument)
-        for folder in _above(path):
+        parts = path.split("/")
+        above = ["/".join(parts[:count]) for count in range(1, len(parts))]
+        for folder in above:
             if _folded(folder) in self._files:
                 raise BadPath(path, f"{folder!r} is a folder, and a file as well", argument)
         self._files[key] = path
-        self._folders.update({_folded(folder): folder for folder in _above(path)})
-
-
-def _above(path: str) -> Iterable[str]:
-    parts = path.split("/")
-    return ("/".join(parts[:count]) for count in range(1, len(parts)))
+        self._folders.update(map(_folded, above))
 
 
 def _folded(path: str) -> str:
@@ -99,21 +105,9 @@ def _folded(path: str) -> str:
 CHUNK = 64 * 1024
 
 
-class Stream(Protocol):
-    """Something to read from."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return the next bytes, none at the end."""
-
-
 @dataclass(frozen=True)
 class Bounds:
-    """
-    What one deployment may have.
-
-    :param files: their number
-    :param size: bytes of all files together, unpacked
-    """
+    """What one deployment may have: a number of files, and bytes of all of them together, unpacked."""
 
     files: int
     size: int
@@ -121,12 +115,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class ReceivedFile:
-    """
-    A file that came in.
-
-    :ivar path: relative to the bundle, with slashes
-    :ivar content: the file with what is in it
-    """
+    """A file that came in, by its path in the bundle, with slashes; `content` is where its content is."""
 
     path: str
     content: Path
@@ -185,11 +174,18 @@ class Received:
                 f"There are more than {self.bounds.size} bytes ([rest_api_plugin] dag_files_size)."
             )
 
-    def add(self, name: str, stream: Stream, argument: str = "file") -> None:
+    def add(
+        self,
+        name: str,
+        stream: IO[bytes],
+        argument: str = "file",
+        expect: Callable[[int], None] | None = None,
+    ) -> None:
         """
         Take a file.
 
         :param argument: of the request, for messages
+        :param expect: in place of our own: raises TooLarge where so many bytes may not come
         :raises BadPath: it cannot be called that
         :raises TooLarge: there is no room for it; what was too much has not been written
         """
@@ -197,10 +193,10 @@ class Received:
         path = f"{self._folder}/{path}" if self._folder else path
         self._names.add(path, argument)
         target = self._contents / str(len(self._files))
-        digest, size = hashlib.sha256(), 0
+        digest, size, expect = hashlib.sha256(), 0, expect or self.expect
         with target.open("xb") as copy:
             while chunk := stream.read(CHUNK):
-                self.expect(len(chunk))
+                expect(len(chunk))
                 self.size += len(chunk)
                 size += len(chunk)
                 digest.update(chunk)

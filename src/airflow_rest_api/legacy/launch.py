@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.dag_files.archive import is_archive, unpack
-from airflow_rest_api.dag_files.order import DeploymentOrder, refusal
+from airflow_rest_api.dag_files.deployment import DeploymentOrder, refusal
 from airflow_rest_api.errors import DuplicateDags, FilesExist, Forbidden, ImportErrors, Refusal
 from airflow_rest_api.legacy import answer
 from airflow_rest_api.legacy.actions import Answer, Deploy, RunChild, RunCommands, StartService

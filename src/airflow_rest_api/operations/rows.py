@@ -28,9 +28,17 @@ from airflow_rest_api.operations.tables import (
     OUTPUT,
 )
 from airflow_rest_api.operations.transcript import STREAMS, Block, Stream
-from airflow_rest_api.storage.damaged import Row as Columns
-from airflow_rest_api.storage.damaged import exit_code, json_object, moment_of, texts, truth
-from airflow_rest_api.storage.schema import LONGEST_NAME, PART, storable
+from airflow_rest_api.storage.schema import (
+    LONGEST_NAME,
+    PART,
+    exit_code,
+    json_object,
+    moment_of,
+    storable,
+    texts,
+    truth,
+)
+from airflow_rest_api.storage.schema import Row as Columns
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

@@ -15,16 +15,20 @@ from sqlalchemy.exc import IntegrityError
 from airflow_rest_api.errors import UnknownService
 from airflow_rest_api.services.model import DesiredState, Restart, Service
 from airflow_rest_api.services.status import State
-from airflow_rest_api.storage.damaged import Row, json_object, moment_of, texts, truth
 from airflow_rest_api.storage.schema import (
     LONGEST_NAME,
     TABLE_OPTIONS,
+    Row,
     Utc,
     ascii_text,
+    json_object,
     long_text,
     metadata,
+    moment_of,
     name_text,
     storable,
+    texts,
+    truth,
 )
 
 if TYPE_CHECKING:

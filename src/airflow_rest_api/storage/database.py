@@ -1,17 +1,20 @@
-"""Work in a database: in threads, in transactions, tried again where that helps."""
+"""Work in a database, its engine if it is ours: in threads, in transactions, tried again where that helps."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_rest_api.errors import Unavailable
+from airflow_rest_api.option_values import database
 from airflow_rest_api.storage.transient import Trouble, trouble_of
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ Result = TypeVar("Result")
 Work = Callable[["Connection"], Result]
 
 THREADS = 4
+"""So many of the engine's connections are used at a time."""
 ATTEMPTS = 6
 FIRST_PAUSE = 0.05
 """Seconds before the second attempt; each further pause is twice as long."""
@@ -32,31 +36,19 @@ PATIENCE = 20.0
 
 class Database:
     """
-    The database that holds our tables; nothing is opened before the first use.
+    The database that holds our tables; they are made, and anything is opened, at the first use.
 
     Work is a function of a connection. It runs in one transaction, in a thread, and more than once where
     another transaction was in its way: it must do nothing beside the database.
-
-    :param engine: returns the SQLAlchemy engine; called once
-    :param migrate: whether to make and upgrade the tables before the first use
-    :param threads: how many of the engine's connections are used at a time
     """
 
-    def __init__(
-        self,
-        engine: Callable[[], Engine],
-        *,
-        migrate: bool = True,
-        threads: int = THREADS,
-        patience: float = PATIENCE,
-    ) -> None:
+    def __init__(self, engine: Callable[[], Engine], *, patience: float = PATIENCE) -> None:
         self._get_engine = engine
         self._engine: Engine | None = None
-        self._migrate = migrate
-        self._ready = not migrate
+        self._ready = False
         self._patience = patience
         self._starting = threading.Lock()
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="rest-api-database")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rest-api-database")
 
     async def run(self, work: Work[Result]) -> Result:
         """
@@ -81,22 +73,19 @@ class Database:
         return future.result()
 
     def call(self, work: Work[Result]) -> Result:
-        """
-        Do some work in this thread; return what it returns.
-
-        :raises Unavailable: the database is away
-        """
+        """Do some work in this thread; return what it returns. Raises Unavailable: the database is away."""
         pause = FIRST_PAUSE
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self._prepare()
-                return self._once(work)
+                with self._open().connect() as connection, connection.begin():
+                    return work(connection)
             except Exception as error:
                 trouble = trouble_of(error)
                 if trouble is None:
                     raise
                 if trouble is Trouble.NO_TABLE:
-                    if not self._migrate or attempt == ATTEMPTS:
+                    if attempt == ATTEMPTS:
                         raise
                     self._ready = False  # dropped under us: they are made again
                 elif trouble is Trouble.AWAY and not _stale(error, attempt):
@@ -116,10 +105,6 @@ class Database:
     def close(self) -> None:
         """Let the threads end once they are idle. The engine is whose it was."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-
-    def _once(self, work: Work[Result]) -> Result:
-        with self._open().connect() as connection, connection.begin():
-            return work(connection)
 
     def _open(self) -> Engine:
         if self._engine is None:
@@ -146,3 +131,65 @@ def _first_line(error: BaseException) -> str:
     """Return the words of the driver: no statement, no values; drivers do not print passwords."""
     words = str(getattr(error, "orig", None) or error).strip()
     return words.splitlines()[0][:300] if words else type(error).__name__
+
+
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+
+# A network that swallows packets must not hold a thread for ever. By driver:
+# https://www.postgresql.org/docs/current/libpq-connect.html,
+# https://pymysql.readthedocs.io/en/latest/modules/connections.html, https://mysqlclient.readthedocs.io.
+_LIBPQ: dict[str, Any] = {
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": READ_SECONDS * 1000,
+}
+_MYSQL: dict[str, Any] = {
+    "connect_timeout": CONNECT_SECONDS,
+    "read_timeout": READ_SECONDS,
+    "charset": "utf8mb4",
+}
+CONNECT: dict[str, dict[str, Any]] = {
+    "psycopg2": _LIBPQ,
+    "psycopg": _LIBPQ,
+    "pymysql": _MYSQL,
+    "mysqldb": _MYSQL,
+    "pysqlite": {"timeout": 30, "check_same_thread": False},
+}
+
+
+def own_engine(address: str) -> Engine:
+    """
+    Return an engine for an address in SQLAlchemy's form; nothing is connected to yet.
+
+    :raises BadDatabase: it cannot be used; the message does not repeat it
+    """
+    from sqlalchemy import create_engine, event
+
+    url = database(address)
+    sqlite = url.get_backend_name() == "sqlite"
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_recycle": 1800, "future": True}
+    if not sqlite:
+        options |= {
+            "pool_size": 5,
+            "max_overflow": 5,
+            "pool_timeout": 10,
+            "isolation_level": "READ COMMITTED",
+        }
+    driver = url.get_driver_name()
+    arguments = {name: value for name, value in CONNECT.get(driver, {}).items() if name not in url.query}
+    engine = create_engine(url, connect_args=arguments, **options)
+    if sqlite:
+        event.listen(engine, "connect", _write_ahead)
+    return engine
+
+
+def _write_ahead(connection: Any, record: object) -> None:
+    # Readers do not wait for the writer then; as Airflow sets it for its own.
+    cursor = connection.cursor()
+    # SQLite does not wait here: another connection sets the same, now or soon.
+    with suppress(sqlite3.OperationalError):
+        cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.close()

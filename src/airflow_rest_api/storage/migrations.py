@@ -39,8 +39,8 @@ DECLARED_IN = (
 )
 """The modules that declare tables, loaded at the first use."""
 
-REMADE = frozenset({"rest_api_output"})
-"""Tables that are made anew where their primary key has changed: what commands printed is lost then."""
+REMADE = "rest_api_output"
+"""The table that is made anew where its primary key has changed: what commands printed is lost then."""
 
 VERSIONS = Table(
     "rest_api_schema",
@@ -63,14 +63,14 @@ def migrate(engine: Engine, tables: MetaData | None = None) -> None:
     """
     wanted = all_tables() if tables is None else tables
     with engine.connect() as connection, connection.begin():
-        done = applied(connection)
-    if (newest := max(done, default=0)) > SCHEMA:
+        newest = applied(connection)
+    if newest > SCHEMA:
         log.warning("The tables of the REST API plugin are those of a newer version (%s)", newest)
     if newest >= SCHEMA:
         return
     with engine.connect() as connection, _locked(connection):
         VERSIONS.create(connection, checkfirst=True)
-        if max(applied(connection), default=0) >= SCHEMA:
+        if applied(connection) >= SCHEMA:
             return  # Another process was faster.
         log.info("The tables of the REST API plugin are brought to version %s", SCHEMA)
         for table in wanted.sorted_tables:
@@ -86,26 +86,22 @@ def all_tables() -> MetaData:
     return metadata
 
 
-def applied(connection: Connection) -> set[int]:
-    """Return the versions that the tables have come to."""
+def applied(connection: Connection) -> int:
+    """Return the version that the tables have come to, 0 where there are none."""
     if not inspect(connection).has_table(VERSIONS.name):
-        return set()
-    return set(connection.execute(select(VERSIONS.c.version)).scalars())
-
-
-def _forget_output(connection: Connection) -> None:
-    """Forget the output in the rows of operations of a former version, which packed it otherwise."""
-    if inspect(connection).has_table("rest_api_operation"):
-        connection.execute(text("UPDATE rest_api_operation SET output = NULL"))
+        return 0
+    return max(connection.execute(select(VERSIONS.c.version)).scalars(), default=0)
 
 
 def _complete(connection: Connection, table: Table) -> None:
     """Add what is missing of a table: itself, columns, indexes."""
-    if table.name in REMADE and inspect(connection).has_table(table.name):
+    if table.name == REMADE and inspect(connection).has_table(table.name):
         key = inspect(connection).get_pk_constraint(table.name)["constrained_columns"]
         if key != [column.name for column in table.primary_key]:
             table.drop(connection)
-            _forget_output(connection)
+            if inspect(connection).has_table("rest_api_operation"):
+                # A former version, which packed the output otherwise.
+                connection.execute(text("UPDATE rest_api_operation SET output = NULL"))
     table.create(connection, checkfirst=True)
     there = {column["name"] for column in inspect(connection).get_columns(table.name)}
     for column in table.columns:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from airflow_rest_api.disk_full import of_disk
@@ -49,17 +49,29 @@ def trouble_of(error: BaseException) -> Trouble | None:
         return Trouble.AWAY
     if not isinstance(error, DBAPIError):
         return None
-    original = error.orig
-    if type(original).__module__.startswith("sqlite3"):
-        return _sqlite(str(original).lower())
+    original, lost = error.orig, error.connection_invalidated
     number = original.args[0] if original is not None and original.args else None
     # psycopg2 and psycopg name the code of PostgreSQL differently.
     code = getattr(original, "pgcode", None) or getattr(original, "sqlstate", None)
-    if isinstance(number, int):
-        found = _mysql(number)
+    if type(original).__module__.startswith("sqlite3"):
+        text = str(original).lower()
+        again, no_table = any(words in text for words in SQLITE_AGAIN), SQLITE_NO_TABLE in text
+        away = any(words in text for words in SQLITE_AWAY)
+    elif isinstance(number, int):
+        again, no_table = number in MYSQL_AGAIN, number == MYSQL_NO_TABLE
+        away = lost or number in MYSQL_AWAY or any(low <= number <= high for low, high in MYSQL_AWAY_RANGES)
+    elif isinstance(code, str):
+        again, no_table = code in POSTGRESQL_AGAIN, code == POSTGRESQL_NO_TABLE
+        away = lost or code.startswith(POSTGRESQL_AWAY)
     else:
-        found = _postgresql(code) if isinstance(code, str) else _without_code(error)
-    return found or (Trouble.AWAY if error.connection_invalidated else None)
+        # A driver that could not connect, or lost its connection, has no code to give.
+        again = no_table = False
+        away = lost or isinstance(error, (OperationalError, InterfaceError))
+    if again:
+        return Trouble.AGAIN
+    if no_table:
+        return Trouble.NO_TABLE
+    return Trouble.AWAY if away else None
 
 
 def away(error: BaseException) -> bool:
@@ -77,36 +89,3 @@ def of_database(error: BaseException) -> Unavailable | None:
 def foreseen(error: BaseException) -> ApiError | None:
     """Return the error for a client where an error, raised by whatever, says: no database, or no room."""
     return of_database(error) or of_disk(error)
-
-
-def _postgresql(code: str) -> Trouble | None:
-    if code in POSTGRESQL_AGAIN:
-        return Trouble.AGAIN
-    if code == POSTGRESQL_NO_TABLE:
-        return Trouble.NO_TABLE
-    return Trouble.AWAY if code.startswith(POSTGRESQL_AWAY) else None
-
-
-def _mysql(number: int) -> Trouble | None:
-    if number in MYSQL_AGAIN:
-        return Trouble.AGAIN
-    if number == MYSQL_NO_TABLE:
-        return Trouble.NO_TABLE
-    if number in MYSQL_AWAY or any(low <= number <= high for low, high in MYSQL_AWAY_RANGES):
-        return Trouble.AWAY
-    return None
-
-
-def _sqlite(text: str) -> Trouble | None:
-    if any(words in text for words in SQLITE_AGAIN):
-        return Trouble.AGAIN
-    if SQLITE_NO_TABLE in text:
-        return Trouble.NO_TABLE
-    return Trouble.AWAY if any(words in text for words in SQLITE_AWAY) else None
-
-
-def _without_code(error: DBAPIError) -> Trouble | None:
-    """A driver that could not connect, or lost its connection, has no code to give."""
-    if isinstance(error, ProgrammingError):
-        return None
-    return Trouble.AWAY if isinstance(error, (OperationalError, InterfaceError)) else None

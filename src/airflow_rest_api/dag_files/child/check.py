@@ -15,8 +15,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -39,10 +38,10 @@ def main(argv: Sequence[str]) -> int:
     order = CheckOrder(**json.loads(argv[0]))
     view, root = Path(order.view), Path(order.root)
     _put_files(view, order.files)
-    _put_ignore_files(view, root)
+    _link(view, root, lambda entry: entry.name == IGNORE_FILE and entry.is_file())
     candidates = [path for path in order.files if path.lower().endswith(PARSED)]
     seen = _not_ignored(view)
-    _put_the_rest(view, root)
+    _link(view, root, lambda entry: entry.name not in (CACHE, CONTROL))
     _stand_in(view, root)
     found = dict(_check([path for path in candidates if path in seen], order))
     result: CheckResult = {"files": found, "ignored": sorted(set(candidates) - seen)}
@@ -50,11 +49,6 @@ def main(argv: Sequence[str]) -> int:
     draft.write_text(json.dumps(result), encoding="utf-8")
     draft.rename(order.result)
     return 0
-
-
-def argument(order: CheckOrder) -> str:
-    """Return the one argument of the child."""
-    return json.dumps(asdict(order))
 
 
 def _put_files(view: Path, files: Mapping[str, str]) -> None:
@@ -70,28 +64,16 @@ def _put_files(view: Path, files: Mapping[str, str]) -> None:
         shutil.copyfile(content, target)
 
 
-def _put_ignore_files(view: Path, root: Path) -> None:
-    """Link the ignore files of the bundle that concern the files of the deployment."""
-    for folder in _folders(view):
-        source, target = root / folder / IGNORE_FILE, view / folder / IGNORE_FILE
-        if source.is_file() and not os.path.lexists(target):
-            target.symlink_to(source)
-
-
-def _put_the_rest(view: Path, root: Path) -> None:
-    """Link everything else that is in the folders of the files of the deployment."""
-    for folder in _folders(view):
-        source, target = root / folder, view / folder
-        if not source.is_dir():
+def _link(view: Path, root: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> None:
+    """Link what is wanted of the bundle, beside the files of the deployment, into the folders of these."""
+    for folder in [os.path.relpath(folder, view) for folder, _, _ in os.walk(view)]:
+        if not (root / folder).is_dir():
             continue
-        with os.scandir(source) as entries:
+        with os.scandir(root / folder) as entries:
             for entry in entries:
-                if entry.name not in (CACHE, CONTROL) and not os.path.lexists(target / entry.name):
-                    (target / entry.name).symlink_to(entry.path)
-
-
-def _folders(view: Path) -> list[str]:
-    return [os.path.relpath(folder, view) for folder, _, _ in os.walk(view)]
+                target = view / folder / entry.name
+                if wanted(entry) and not os.path.lexists(target):
+                    target.symlink_to(entry.path)
 
 
 def _not_ignored(view: Path) -> set[str]:

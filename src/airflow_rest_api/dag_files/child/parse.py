@@ -25,11 +25,6 @@ def parse_files(files: Sequence[tuple[str, str]]) -> None:
         _parse(name, [path for bundle, path in files if bundle == name])
 
 
-def order(files: Sequence[tuple[str, str]]) -> str:
-    """Return the one argument of the child."""
-    return json.dumps({"files": [list(file) for file in files]})
-
-
 def _parse(name: str, paths: Sequence[str]) -> None:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db

@@ -271,15 +271,9 @@ class WriteGuard:
 
 
 class FileWords:
-    """
-    Words about one file, without the places of the server.
+    """Words about one file, without the places of the server: the view, and the bundle as it is."""
 
-    :param view: where the files are while they are checked
-    :param root: the bundle as it is
-    :param path: of the file, in the bundle
-    """
-
-    def __init__(self, view: str, root: str, path: str) -> None:
+    def __init__(self, view: str, root: str, path: str = "") -> None:
         self._folders = (f"{view}/", f"{root}/")
         self._path = path
 
@@ -311,11 +305,7 @@ class FileWords:
 
 
 def sentence(path: str, text: str) -> str:
-    """
-    Return what is wrong with a file, in one line, from a traceback as Airflow keeps it.
-
-    :param path: of the file, in its bundle
-    """
+    """Return what is wrong with a file of a bundle, in one line, from a traceback as Airflow keeps it."""
     lines = [line for file, line in _FRAME.findall(text) if file == path or file.endswith(f"/{path}")]
     place = f"{path}, line {lines[-1]}" if lines else path
     return f"{place}: {' '.join(_last_words(text).split())}"[:LONGEST_MESSAGE]
