@@ -67,7 +67,6 @@ SMALL: dict[str, str] = {
     "dag_files.freshness": "a pure core with tests of its own",
     "legacy.child.refresh": "code of a child, imported there by its name",
     "legacy.file_names": "with its importer it would be too long",
-    "loop_share": "a pure core with tests of its own",
     "provider": "an entry point",
     "plugin": "an entry point",
     "__main__": "an entry point",

@@ -55,7 +55,6 @@ from airflow_rest_api.operations.encoding import NoCipher
 from airflow_rest_api.operations.heartbeat import Heartbeat, sweeper
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
-from airflow_rest_api.option_values import folders
 from airflow_rest_api.security.access import Gate, Switches
 from airflow_rest_api.security.audit import Audit, QuietQuery
 from airflow_rest_api.security.guard import Guard
@@ -66,6 +65,7 @@ from airflow_rest_api.services.launch import Launcher
 from airflow_rest_api.services.local import Local
 from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.store import ServiceStore
+from airflow_rest_api.settings import folders
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.web import routes
 from airflow_rest_api.web.page import SignIn

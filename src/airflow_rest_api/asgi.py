@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from airflow_rest_api.errors import ApiError
-    from airflow_rest_api.option_values import Networks
+    from airflow_rest_api.settings import Networks
 
 
 MOUNT = "/admin/rest_api"

@@ -98,7 +98,7 @@ class Grants:
     """
     Decides about DAG files.
 
-    :param folders: those that deployment can be granted for on their own: see `option_values.folders`
+    :param folders: those that deployment can be granted for on their own: see `settings.folders`
     """
 
     def __init__(self, gate: Gate, folders: Iterable[tuple[str, str]] = ()) -> None:

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from airflow_rest_api import private_folders, processes
-from airflow_rest_api.engine import fingerprint, wire
+from airflow_rest_api.engine import wire
+from airflow_rest_api.engine.forkserver import Snapshot, snapshot
 from airflow_rest_api.engine.job import Hooks, Limits
 
 log = logging.getLogger(__name__)
@@ -174,7 +175,7 @@ class WarmParent:
         """All that live, the spares too."""
         self._inbox = wire.Inbox(wire.LONGEST_OF_PARENT)
         self._watched: list[str] = []
-        self._snapshot: fingerprint.Snapshot = {}
+        self._snapshot: Snapshot = {}
         self._retired = False
         self.warmed = False
         self.ready: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
@@ -212,7 +213,7 @@ class WarmParent:
 
     def outdated(self) -> bool:
         """Whether something that the parent was made from has changed since."""
-        return self.ready.done() and fingerprint.snapshot(self._watched) != self._snapshot
+        return self.ready.done() and snapshot(self._watched) != self._snapshot
 
     async def child(self) -> Child:
         """

@@ -27,8 +27,7 @@ from airflow_rest_api.disk_full import has_room
 from airflow_rest_api.engine.parent import BOOTSTRAP
 from airflow_rest_api.services import status
 from airflow_rest_api.services.logs import NotOurs, open_to_add, open_to_read
-from airflow_rest_api.services.readiness import configured, is_ready
-from airflow_rest_api.services.status import State, Status
+from airflow_rest_api.services.status import State, Status, configured, is_ready
 from airflow_rest_api.services.supervisor import OBEYED, Order
 
 HOME = "rest_api"

@@ -15,8 +15,7 @@ from airflow_rest_api.errors import PortInUse
 from airflow_rest_api.operations.model import Origin
 from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.runs import EntryPoint
-from airflow_rest_api.services.kinds import KINDS, LOG_SERVER, SERVE_LOGS, Kind
-from airflow_rest_api.services.model import Restart, Service
+from airflow_rest_api.services.model import KINDS, LOG_SERVER, SERVE_LOGS, Kind, Restart, Service
 from airflow_rest_api.services.supervisor import BACKOFF, Order
 
 if TYPE_CHECKING:

@@ -23,9 +23,8 @@ from airflow_rest_api.periodic import Periodic
 from airflow_rest_api.security.access import Gate
 from airflow_rest_api.services import reconcile
 from airflow_rest_api.services.child_start import HOME
-from airflow_rest_api.services.kinds import KINDS
 from airflow_rest_api.services.launch import Launcher, StartRequest
-from airflow_rest_api.services.model import DesiredState, Service
+from airflow_rest_api.services.model import KINDS, DesiredState, Service
 from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore, Taken
 from airflow_rest_api.services.supervisor import KILL, RESTART, STOP

@@ -1,15 +1,134 @@
-"""One component that was started: what was asked for, how it is."""
+"""The components that can be started, a table of data; and one that was: what was asked for, how it is."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
 from airflow_rest_api.services.status import State
+
+MANAGED = frozenset({"daemon", "dev", "log_file", "pid", "stderr", "stdout"})
+"""Arguments that a service has no use for: it is always detached, and has log files of its own."""
+
+LOG_SERVER = "serve_logs"
+"""What the log server is called where commands are asked for: Airflow has none for it."""
+SERVE_LOGS = (
+    # Modules of the working folder are not to come before all others.
+    "import sys; sys.path = [path for path in sys.path if path]; "
+    "from airflow.utils.serve_logs import serve_logs; serve_logs()"
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """
+    One kind of component.
+
+    :ivar command: of Airflow, or `serve_logs`, which has none
+    :ivar identity: the arguments that tell two of them on one host apart; where they are the same, it is the
+        same component, which runs only once unless asked for
+    :ivar required: arguments that the command can do without, but not here
+    :ivar job_type: what its row in Airflow's table of jobs is called, if it has one
+    :ivar port: where it listens: an argument, or section and option of the configuration
+    :ivar ready_file: option of the configuration with the file that it has written once it is ready
+    :ivar ready_line: what it has written to its log then, a regular expression
+    :ivar provider: has to be installed for the command to be there
+    """
+
+    name: str
+    title: str
+    command: str
+    identity: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    job_type: str | None = None
+    port: str | tuple[str, str] | None = None
+    ready_file: tuple[str, str] | None = None
+    ready_line: str | None = None
+    provider: str | None = None
+
+    def identify(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return what tells this component from others of its kind; equal arguments give equal texts."""
+        return tuple(_text(values.get(name)) for name in self.identity)
+
+    def probe(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what shows that it is ready: see `status.Probe`."""
+        if self.port is not None:
+            return {"port": values.get(self.port) if isinstance(self.port, str) else list(self.port)}
+        if self.job_type is not None:
+            return {"job": self.job_type}
+        if self.ready_file is not None:
+            return {"file": list(self.ready_file)}
+        return {"line": self.ready_line} if self.ready_line is not None else {}
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("scheduler", "Scheduler", "scheduler", job_type="SchedulerJob"),
+        Kind(
+            "dag-processor",
+            "DAG processor",
+            "dag-processor",
+            identity=("bundle_name",),
+            job_type="DagProcessorJob",
+        ),
+        Kind(
+            "triggerer",
+            "Triggerer",
+            "triggerer",
+            identity=("queues", "team_name"),
+            job_type="TriggererJob",
+        ),
+        Kind(
+            "celery-worker",
+            "Celery worker",
+            "celery worker",
+            identity=("celery_hostname", "queues", "team"),
+            # celery.apps.worker: "celery@host ready."
+            ready_line=r"\bready\.\s*$",
+            provider="Celery",
+        ),
+        Kind(
+            "celery-flower",
+            "Celery Flower",
+            "celery flower",
+            identity=("port",),
+            port="port",
+            provider="Celery",
+        ),
+        Kind(
+            "kerberos",
+            "Kerberos ticket renewer",
+            "kerberos",
+            identity=("principal", "keytab"),
+            ready_file=("kerberos", "ccache"),
+        ),
+        Kind("log-server", "Log server", LOG_SERVER, port=("logging", "worker_log_server_port")),
+        Kind(
+            "api-server",
+            "API server",
+            "api-server",
+            identity=("port",),
+            required=("port",),
+            port="port",
+        ),
+    )
+}
+
+BY_COMMAND: Mapping[str, Kind] = {kind.command: kind for kind in KINDS.values()}
+BY_JOB_TYPE: Mapping[str, Kind] = {kind.job_type: kind for kind in KINDS.values() if kind.job_type}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        # Queues: one text with commas, whose order says nothing.
+        value = value.split(",")
+    items = value if isinstance(value, (list, tuple, set, frozenset)) else [] if value is None else [value]
+    return ",".join(sorted({str(item).strip() for item in items}))
 
 
 class Restart(str, Enum):
@@ -36,7 +155,7 @@ class Service:
     :ivar secret: whether there were any, so that `argv` is not enough to start it again
     :ivar identity: what is the same for the same component on this host, None where it may run beside it
     :ivar claim: its identity as long as it runs: no two services have the same
-    :ivar ready: see `readiness.Probe`
+    :ivar ready: see `status.Probe`
     :ivar place: what its process ids mean something within: see `processes.place`
     :ivar hostname: what Airflow calls the host
     :ivar folder: where its supervisor reports; `logs`: where its log files are

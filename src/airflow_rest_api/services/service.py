@@ -22,10 +22,9 @@ from airflow_rest_api.errors import (
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.services import logs
 from airflow_rest_api.services.child_start import log_name
-from airflow_rest_api.services.kinds import BY_JOB_TYPE
 from airflow_rest_api.services.launch import StartRequest, check_free
 from airflow_rest_api.services.local import Local, folder_for, now
-from airflow_rest_api.services.model import DesiredState, Service, identity_of
+from airflow_rest_api.services.model import BY_JOB_TYPE, DesiredState, Service, identity_of
 from airflow_rest_api.services.reconcile import ServiceView, paired
 from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore, Taken

@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from airflow_rest_api import processes
-from airflow_rest_api.services import readiness
-from airflow_rest_api.services.status import State, Status
+from airflow_rest_api.services.status import State, Status, is_visible, shows
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
@@ -59,7 +58,7 @@ class Order:
         seconds of life after which a failure counts as the first
     :ivar grace: seconds between TERM and KILL
     :ivar wait: seconds to wait at most until it is ready or has failed
-    :ivar ready: see `readiness.Probe`
+    :ivar ready: see `status.Probe`
     :ivar program: what the supervisor runs, and its arguments
     :ivar message: the descriptor from which the component reads `argv`, if it is one of Airflow's
     """
@@ -162,7 +161,7 @@ class Supervisor:
         now.pid, now.pid_start = pid, processes.start_of(pid)
         now.started_at, now.ended_at, now.message = time.time(), None, None
         self._write_pid_file(str(pid))
-        seconds = PROBE_EVERY if readiness.is_visible(self._order.ready) else SETTLED
+        seconds = PROBE_EVERY if is_visible(self._order.ready) else SETTLED
         self._probe_at = self._started + seconds
         self._report(State.STARTING)
 
@@ -179,7 +178,7 @@ class Supervisor:
     def _shows_ready(self, pid: int) -> bool:
         # The component goes on whatever is wrong with the look at it.
         with contextlib.suppress(Exception):
-            return readiness.shows(self._order.ready, pid, self._status.started_at or 0.0, self._logs)
+            return shows(self._order.ready, pid, self._status.started_at or 0.0, self._logs)
         return False
 
     def _become_component(self) -> NoReturn:

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.option_values import database
+from airflow_rest_api.settings import database
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
