@@ -281,13 +281,13 @@ def test_who_waits_for_a_turn_can_be_cancelled():
         share = LoopShare(budget=STEP)
         tasks = [asyncio.ensure_future(share.run(careful())) for _ in range(30)]
         await asyncio.sleep(0.05)
-        assert share.waiting
+        assert share._waiting
         for task in tasks:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(one, asyncio.CancelledError) for one in ended)
         await asyncio.sleep(0.01)
-        assert not share.waiting
+        assert not share._waiting
 
     asyncio.run(run())
     assert len(cleaned) == len(begun) > 0

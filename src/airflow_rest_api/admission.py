@@ -13,7 +13,8 @@ import itertools
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping
+import types
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +24,8 @@ from airflow_rest_api.errors import ApiError, Overloaded
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -51,14 +54,9 @@ class LoopShare:
         self._numbers = itertools.count()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
 
-    @property
-    def waiting(self) -> int:
-        """How many wait for a turn."""
-        return len(self._waiting)
-
     async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Return what a coroutine returns, in this task; raise what it raises."""
-        return await _Stepwise(self, coroutine, next(self._numbers))
+        return await _stepwise(self, coroutine, next(self._numbers))
 
     @property
     def used_up(self) -> bool:
@@ -97,41 +95,32 @@ class LoopShare:
             self._renew_soon()
 
 
-class _Stepwise(Awaitable[T]):
-    """Awaits a coroutine as ``await`` does, and looks before each of its steps whether it may go on."""
+@types.coroutine
+def _stepwise(share: LoopShare, coroutine: Coroutine[Any, Any, T], number: int) -> Generator[Any, Any, T]:
+    """Await a coroutine as ``await`` does, and look before each of its steps whether it may go on."""
+    # What was thrown into the task, for the coroutine to see to: a cancellation, most of the time.
+    thrown: BaseException | None = None
+    value: Any = None
+    while True:
+        try:
+            while thrown is None and share.used_up:
+                yield from share.turn(number).__await__()
+        except BaseException as error:
+            thrown = error
+        began = time.perf_counter()
+        try:
+            awaited = coroutine.send(value) if thrown is None else coroutine.throw(thrown)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        finally:
+            share.spend(time.perf_counter() - began)
+        thrown = None
+        try:
+            value = yield awaited
+        except BaseException as error:
+            thrown = error
 
-    def __init__(self, share: LoopShare, coroutine: Coroutine[Any, Any, T], number: int) -> None:
-        self._share = share
-        self._coroutine = coroutine
-        self._number = number
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        share, coroutine = self._share, self._coroutine
-        # What was thrown into the task, for the coroutine to see to: a cancellation, most of the time.
-        thrown: BaseException | None = None
-        value: Any = None
-        while True:
-            try:
-                while thrown is None and share.used_up:
-                    yield from share.turn(self._number).__await__()
-            except BaseException as error:
-                thrown = error
-            began = time.perf_counter()
-            try:
-                awaited = coroutine.send(value) if thrown is None else coroutine.throw(thrown)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            finally:
-                share.spend(time.perf_counter() - began)
-            thrown = None
-            try:
-                value = yield awaited
-            except BaseException as error:
-                thrown = error
-
-
-log = logging.getLogger(__name__)
 
 RETRY_AFTER = 2
 """Seconds after which a client that was not let in may come again."""
@@ -234,8 +223,7 @@ class Admission:
         self._logged = 0
         self._refusals = refusals or {}
         self._problem = Overloaded(
-            f"{limit} requests are being worked on already; try again later.",
-            option="max_requests",
+            f"{limit} requests are being worked on already; try again later.", option="max_requests"
         )
         self._usual = as_json(self._problem)
 

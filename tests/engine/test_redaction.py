@@ -208,7 +208,7 @@ def test_patterns_that_are_added_later_are_found_like_those_that_were_there():
     data = bytes(chance.choices(b"ab", k=400))
     one_by_one = Patterns()
     for text in texts:
-        one_by_one.add(text)
+        one_by_one.add_all((text,))
         one_by_one.spans(data)
     assert one_by_one.spans(data) == of(*texts).spans(data)
     assert [one_by_one.open_end(data[:end]) for end in range(60)] == [

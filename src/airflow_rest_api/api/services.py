@@ -27,8 +27,7 @@ from airflow_rest_api.commands.needs import SERVICE, Ask, Resource
 from airflow_rest_api.errors import BadArgument, BadRequest, Forbidden, UnknownCommand
 from airflow_rest_api.security.decision import Attempt, granted
 from airflow_rest_api.security.routes import Needs, needs
-from airflow_rest_api.services.launch import StartRequest
-from airflow_rest_api.services.model import KINDS, LOG_SERVER, MANAGED, Kind, Restart
+from airflow_rest_api.services.model import KINDS, LOG_SERVER, MANAGED, Kind, Restart, StartRequest
 from airflow_rest_api.services.status import State
 
 if TYPE_CHECKING:

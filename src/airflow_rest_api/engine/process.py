@@ -64,7 +64,8 @@ class Process:
         self._secrets = Secrets()
         self._listener = listener
         self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._stop: asyncio.Future[tuple[Ending, str]] = asyncio.get_running_loop().create_future()
+        self.stopping: asyncio.Future[tuple[Ending, str]] = asyncio.get_running_loop().create_future()
+        """Becomes the reason once the command was asked to stop."""
 
     async def wait(self) -> Outcome:
         """Return how the command ended, once it has."""
@@ -72,15 +73,10 @@ class Process:
 
     def cancel(self, reason: str = "The command was cancelled.") -> bool:
         """Ask the command to stop; return whether it was still alive and not asked before."""
-        if self._stop.done() or self._outcome.done():
+        if self.stopping.done() or self._outcome.done():
             return False
-        self._stop.set_result((Ending.CANCELLED, reason))
+        self.stopping.set_result((Ending.CANCELLED, reason))
         return True
-
-    @property
-    def stopping(self) -> asyncio.Future[tuple[Ending, str]]:
-        """Becomes the reason once the command was asked to stop."""
-        return self._stop
 
     def wait_for(self, what: str) -> None:
         """Record what it waits for beside its place in the queue, until it begins."""
@@ -134,31 +130,20 @@ class Process:
         """Learn the secrets of the job, and return it as the child gets it."""
         job = self.job
         self._secrets.add(job.secrets)
-        message: wire.JobMessage = {
-            "argv": list(job.argv),
-            "shown": list(job.argv if job.shown is None else job.shown),
-            "entry": job.entry,
-            "main": hooks.main,
-            "cwd": job.cwd,
-            "env": dict(job.env),
-            "memory": limits.memory * 2**20 if limits.memory and job.limited else None,
-            "secrets": list(job.secrets),
-            "mask": job.mask,
-            "masker": hooks.masker,
-            "setup": dict(job.setup),
-        }
-        return wire.pack(message)
+        memory = limits.memory * 2**20 if limits.memory and job.limited else None
+        given = {**vars(job), "env": dict(job.env), "setup": dict(job.setup)}
+        return wire.pack({"job": given, "main": hooks.main, "masker": hooks.masker, "memory": memory})
 
     def _time_out(self) -> None:
-        if not self._stop.done():
-            self._stop.set_result(
+        if not self.stopping.done():
+            self.stopping.set_result(
                 (Ending.TIMED_OUT, f"The command was ended after {self.job.timeout:g} seconds.")
             )
 
     async def _follow(
         self, child: Child, report: asyncio.Future[wire.ExitReport | None], grace: float
     ) -> Outcome:
-        await first(report, child.exited, self._stop)
+        await first(report, child.exited, self.stopping)
         if child.exited.done():
             # Its report may still lie in the socket, unless something it started keeps the other end open.
             await asyncio.wait({report}, timeout=1)
@@ -169,7 +154,7 @@ class Process:
                 return Outcome(Ending.USAGE, last.exit_code, None, self._secrets.mask(last.usage))
             return Outcome(Ending.EXITED, last.exit_code)
         # Without a report it was killed, or became another program that we now wait for.
-        await first(child.exited, self._stop)
+        await first(child.exited, self.stopping)
         if child.exited.done():
             how = _outcome(child.exited)
             if self._disturbed and how.ending is not Ending.LOST:
@@ -197,7 +182,7 @@ class Process:
         if last is not None and last.exit_code == 0 and last.usage is None:
             return Outcome(Ending.EXITED, 0, None, SUCCEEDED_BEFORE)
         how = _outcome(child.exited)
-        ending, reason = self._stop.result()
+        ending, reason = self.stopping.result()
         return Outcome(ending, how.exit_code, how.signal, reason)
 
     async def _give(self, loop: asyncio.AbstractEventLoop, child: Child, message: bytes) -> None:
@@ -262,19 +247,15 @@ class Process:
         if isinstance(message, wire.ExitReport):
             if not report.done():
                 report.set_result(message)
-        elif isinstance(message, wire.Learned):
-            self._secrets.add(message.texts)
-        elif isinstance(message, wire.Begun):
+        elif isinstance(message, tuple):
+            self._secrets.add(message)
+        elif message == "begun":
             self.begun = True
-        elif isinstance(message, wire.Becomes):
+        elif message == "becomes":
             self._becomes = True
 
     def _pump(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        descriptor: int,
-        stream: str,
-        read_messages: Callable[[], None],
+        self, loop: asyncio.AbstractEventLoop, descriptor: int, stream: str, read_messages: Callable[[], None]
     ) -> Callable[[], None]:
         """Give the listener what a pipe brings; return what ends that and takes what is still in the pipe."""
         redactor = Redactor(self._secrets)

@@ -21,8 +21,6 @@ WINDOW = 4
 FEW = 100
 """Patterns that are put into their order one by one."""
 
-Span = tuple[int, int]
-
 
 class Patterns:
     """
@@ -48,12 +46,8 @@ class Patterns:
     def __len__(self) -> int:
         return len(self._all)
 
-    def add(self, text: bytes) -> None:
-        """Add a byte string; a long one in pieces that are found one behind the other."""
-        self.add_all((text,))
-
     def add_all(self, texts: Iterable[bytes]) -> None:
-        """Add byte strings."""
+        """Add byte strings; a long one in pieces that are found one behind the other."""
         new: list[bytes] = []
         for text in texts:
             for place, piece in enumerate(_pieces(text)):
@@ -113,7 +107,7 @@ class Patterns:
         if len(piece) not in known:
             self._lengths[piece[:WINDOW]] = tuple(sorted((*known, len(piece)), reverse=True))
 
-    def _matches(self, data: bytes) -> Iterator[Span]:
+    def _matches(self, data: bytes) -> Iterator[tuple[int, int]]:
         """Yield the longest pattern at each place where there is one, in their order."""
         left = len(data)
         everything, lengths_of = self._all, self._lengths

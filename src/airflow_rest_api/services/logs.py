@@ -171,19 +171,16 @@ def read(service: Service, stream: str, offset: int, limit: int) -> Part:
     :param limit: bytes at most
     :raises NoLog: there is none here that may be read
     """
-    descriptor = _open(service, stream)
-    try:
-        size = os.fstat(descriptor).st_size
+    with os.fdopen(_open(service, stream), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
         offset = min(offset, size)
-        return Part(offset, os.pread(descriptor, limit, offset), size)
-    finally:
-        os.close(descriptor)
+        return Part(offset, os.pread(file.fileno(), limit, offset), size)
 
 
 def tail_offset(service: Service, stream: str, lines: int, limit: int) -> int:
     """Return where the last lines of a log file begin, not more than `limit` bytes before its end. Blocks."""
-    descriptor = _open(service, stream)
-    try:
+    with os.fdopen(_open(service, stream), "rb") as file:
+        descriptor = file.fileno()
         size = os.fstat(descriptor).st_size
         # The line break at the very end ends the last line, and begins none.
         position, left = size, lines + 1 if size and os.pread(descriptor, 1, size - 1) == b"\n" else lines
@@ -198,8 +195,6 @@ def tail_offset(service: Service, stream: str, lines: int, limit: int) -> int:
                 block = block[:found]
             position = start
         return least
-    finally:
-        os.close(descriptor)
 
 
 def whole_characters(data: bytes) -> int:

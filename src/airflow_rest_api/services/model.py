@@ -1,15 +1,20 @@
-"""The components that can be started, a table of data; and one that was: what was asked for, how it is."""
+"""Components: the table of those that can be started, what a client asks for, and one that was started."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from airflow_rest_api.commands.model import Command, Effect, Invocation
+from airflow_rest_api.services.child_start import ENTRY
 from airflow_rest_api.services.status import State
+from airflow_rest_api.services.supervisor import Order
 
 MANAGED = frozenset({"daemon", "dev", "log_file", "pid", "stderr", "stdout"})
 """Arguments that a service has no use for: it is always detached, and has log files of its own."""
@@ -77,11 +82,7 @@ KINDS: Mapping[str, Kind] = {
             job_type="DagProcessorJob",
         ),
         Kind(
-            "triggerer",
-            "Triggerer",
-            "triggerer",
-            identity=("queues", "team_name"),
-            job_type="TriggererJob",
+            "triggerer", "Triggerer", "triggerer", identity=("queues", "team_name"), job_type="TriggererJob"
         ),
         Kind(
             "celery-worker",
@@ -108,14 +109,7 @@ KINDS: Mapping[str, Kind] = {
             ready_file=("kerberos", "ccache"),
         ),
         Kind("log-server", "Log server", LOG_SERVER, port=("logging", "worker_log_server_port")),
-        Kind(
-            "api-server",
-            "API server",
-            "api-server",
-            identity=("port",),
-            required=("port",),
-            port="port",
-        ),
+        Kind("api-server", "API server", "api-server", identity=("port",), required=("port",), port="port"),
     )
 }
 
@@ -203,3 +197,85 @@ class Service:
 def identity_of(host: str, place: str, kind: str, identity: Sequence[str]) -> str:
     """Return the text that is the same for the same component on the same host, and for no other."""
     return hashlib.sha256("\0".join((host, place, kind, *identity)).encode()).hexdigest()
+
+
+COMMAND = ("services", "start")
+"""What the operation is called that starts a component."""
+WAIT = 30.0
+"""Seconds in which a component has to show that it is ready, or has failed; no start waits any longer."""
+
+NOTHING = Invocation(Command((LOG_SERVER,), "", None, (), Effect.SERVICE), [], {}, frozenset(), [])
+"""The command line of the log server."""
+
+
+@dataclass(frozen=True)
+class StartRequest:
+    """
+    A component to be started, as a client asks for it.
+
+    :ivar invocation: of the command; of none for the log server
+    :ivar another: although the same runs on this host already
+    :ivar stdout: name of a file in Airflow's log folder; None for one of its own
+    :ivar entry: what runs in the engine's child, with `extra` in its order
+    """
+
+    kind: Kind
+    invocation: Invocation = NOTHING
+    restart: Restart = Restart.NEVER
+    another: bool = False
+    stdout: str | None = None
+    stderr: str | None = None
+    pid_file: str | None = None
+    entry: str = ENTRY
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, service: Service) -> StartRequest:
+        """Return the request to start a service, which has no secrets, as it was started before."""
+        argv = list(service.argv)
+        return cls(
+            KINDS[service.kind],
+            replace(NOTHING, argv=argv, masked=argv),
+            restart=service.restart,
+            another=service.identity is None,
+            pid_file=service.pid_file,
+        )
+
+    @property
+    def secret(self) -> bool:
+        """Whether there are secrets among the arguments, or more of them than is shown."""
+        return list(self.invocation.argv) != list(self.invocation.masked)
+
+    def start_of(
+        self, service: Service, *, home: str, user: str, grace: float, pauses: tuple[float, float, float]
+    ) -> Invocation:
+        """Return the command of the operation that starts a service; its only word is an `Order` as JSON."""
+        argv, shown = list(self.invocation.argv), list(self.invocation.masked)
+        order = Order(
+            kind=service.kind,
+            folder=service.folder,
+            home=home,
+            logs=service.logs,
+            stdout=service.stdout,
+            stderr=service.stderr,
+            title=f"'{shlex.join(['airflow', *shown])}'" if argv else "the log server",
+            user=user,
+            argv=argv or None,
+            code=None if argv else SERVE_LOGS,
+            shown=shown if self.secret else None,
+            pid_file=service.pid_file,
+            restart=service.restart is Restart.ON_FAILURE,
+            pauses=pauses,
+            grace=grace,
+            wait=WAIT,
+            ready=service.ready,
+        )
+        # A name of its own: run again like a command, the component would end with its operation.
+        return Invocation(
+            Command(COMMAND, "", None, (), Effect.SERVICE),
+            argv=[json.dumps({**asdict(order), **self.extra})],
+            values={},
+            given=frozenset(),
+            masked=shown or [LOG_SERVER],
+            secrets=self.invocation.secrets,
+        )
