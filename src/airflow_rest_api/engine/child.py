@@ -36,7 +36,7 @@ _sending = threading.Lock()
 
 
 def become_child(
-    control: socket.socket,
+    control: int,
     stdout: int,
     stderr: int,
     parent: int,
@@ -46,7 +46,7 @@ def become_child(
     """
     Turn a process that was just forked from the warm parent into one that waits for its job.
 
-    :param control: socket to the engine
+    :param control: descriptor of the socket to the engine
     :param stdout: descriptor that takes the place of standard output
     :param stderr: descriptor that takes the place of standard error
     :param parent: process id of the warm parent; the child does not outlive it
@@ -57,9 +57,9 @@ def become_child(
         os.setsid()
         processes.end_with(parent, signal.SIGKILL)
         _reset_signals()
-        control = _take_descriptors(control, stdout, stderr)
+        engine = _take_descriptors(control, stdout, stderr)
         prepare()
-        serve(control, rest)
+        serve(engine, rest)
     finally:
         # Whatever happens, a child never returns into the parent's loop.
         os._exit(70)
@@ -243,11 +243,10 @@ def _reset_signals() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _take_descriptors(control: socket.socket, stdout: int, stderr: int) -> socket.socket:
+def _take_descriptors(control: int, stdout: int, stderr: int) -> socket.socket:
     # Above the standard ones first: a descriptor must not be overwritten before it was copied.
     nothing = os.open(os.devnull, os.O_RDONLY)
-    copies = [os.dup(number) for number in (nothing, stdout, stderr, control.fileno())]
-    control.detach()
+    copies = [os.dup(number) for number in (nothing, stdout, stderr, control)]
     for target, copy in enumerate(copies):
         os.dup2(copy, target, inheritable=target != CONTROL)
     os.closerange(CONTROL + 1, os.sysconf("SC_OPEN_MAX"))

@@ -129,18 +129,13 @@ class ForkServer:
                 os.close(descriptor)
             wire.send(self._orders, {"unforked": error.errno})
             return
-        ours, theirs = (socket.socket(fileno=descriptor) for descriptor in opened[:2])
-        out_read, out_write, err_read, err_write = opened[2:]
+        ours, theirs, out_read, out_write, err_read, err_write = opened
         if pid == 0:
             become_child(theirs, out_write, err_write, self._pid, prepare, rest)
         self._children[pid] = {}
-        theirs.close()
-        os.close(out_write)
-        os.close(err_write)
-        wire.send(self._orders, {"child": pid, "descriptors": 3}, [ours.fileno(), out_read, err_read])
-        ours.close()
-        os.close(out_read)
-        os.close(err_read)
+        wire.send(self._orders, {"child": pid, "descriptors": 3}, [ours, out_read, err_read])
+        for descriptor in opened:
+            os.close(descriptor)
 
     def _reap(self) -> None:
         while self._children:

@@ -36,6 +36,8 @@ DRAIN_READS = 8
 MOST_SENT = 32 * 1024 * 1024
 """Bytes that a child may send: all secrets that can be masked, each character written as six."""
 Listener = Callable[[str, bytes], None]
+Report = asyncio.Future["wire.ExitReport | None"]
+"""Becomes the last message of a child, None when it ends without one."""
 
 
 class Process:
@@ -105,7 +107,7 @@ class Process:
         except BaseException:
             child.close()
             raise
-        report: asyncio.Future[wire.ExitReport | None] = loop.create_future()
+        report: Report = loop.create_future()
         read_messages = self._reader(loop, child, report)
         drains = [
             self._pump(loop, child.stdout, "stdout", read_messages),
@@ -140,9 +142,7 @@ class Process:
                 (Ending.TIMED_OUT, f"The command was ended after {self.job.timeout:g} seconds.")
             )
 
-    async def _follow(
-        self, child: Child, report: asyncio.Future[wire.ExitReport | None], grace: float
-    ) -> Outcome:
+    async def _follow(self, child: Child, report: Report, grace: float) -> Outcome:
         await first(report, child.exited, self.stopping)
         if child.exited.done():
             # Its report may still lie in the socket, unless something it started keeps the other end open.
@@ -164,9 +164,7 @@ class Process:
             return how
         return await self._end_by_force(child, report, grace)
 
-    async def _end_by_force(
-        self, child: Child, report: asyncio.Future[wire.ExitReport | None], grace: float
-    ) -> Outcome:
+    async def _end_by_force(self, child: Child, report: Report, grace: float) -> Outcome:
         # As at a terminal: Airflow's commands end in order at INT, and some of its code ignores TERM.
         for number in (signal.SIGINT, signal.SIGTERM):
             child.send_signal(number)
@@ -190,14 +188,8 @@ class Process:
         with contextlib.suppress(OSError):
             await loop.sock_sendall(child.control, message)
 
-    def _reader(
-        self, loop: asyncio.AbstractEventLoop, child: Child, report: asyncio.Future[wire.ExitReport | None]
-    ) -> Callable[[], None]:
-        """
-        Read the messages of a child; `report` becomes its last, None when it ends without one.
-
-        :return: reads at once all that the child has sent so far
-        """
+    def _reader(self, loop: asyncio.AbstractEventLoop, child: Child, report: Report) -> Callable[[], None]:
+        """Read the messages of a child; return what reads at once all that it has sent so far."""
         inbox = wire.Inbox()
         received = 0
 
@@ -225,7 +217,9 @@ class Process:
                         self._take(wire.read(message[0]), report)
                 except wire.Malformed as problem:
                     if not report.done():
-                        self._end_disturbed(child, problem)
+                        log.warning("Process %d is ended: it has sent %s", child.pid, problem)
+                        self._disturbed = True
+                        child.send_signal(signal.SIGKILL)
                         report.set_result(None)
                     break
             else:
@@ -235,14 +229,7 @@ class Process:
         loop.add_reader(child.control, read_messages)
         return read_messages
 
-    def _end_disturbed(self, child: Child, problem: wire.Malformed) -> None:
-        log.warning("Process %d is ended: it has sent %s", child.pid, problem)
-        self._disturbed = True
-        child.send_signal(signal.SIGKILL)
-
-    def _take(
-        self, message: wire.ChildMessage | None, report: asyncio.Future[wire.ExitReport | None]
-    ) -> None:
+    def _take(self, message: wire.ChildMessage | None, report: Report) -> None:
         # What is none of its messages is passed over: the process has an end too.
         if isinstance(message, wire.ExitReport):
             if not report.done():

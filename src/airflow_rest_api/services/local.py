@@ -28,7 +28,7 @@ from airflow_rest_api.services.child_start import HOME
 from airflow_rest_api.services.model import KINDS, DesiredState, Service, StartRequest
 from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore, Taken
-from airflow_rest_api.services.supervisor import BACKOFF, KILL, RESTART, STOP
+from airflow_rest_api.services.supervisor import BACKOFF, KILL, LEFTOVERS, RESTART, STOP
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Operation
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.security.access import Permit
 
 
-LEFTOVERS = 5.0
-"""Seconds that what a component has left behind has to end."""
 SESSION_KNOWN = 30.0
 """Seconds after a component was last seen in which the kernel can't have given its session id again."""
 
@@ -219,8 +217,7 @@ class Local:
         elif await self._store.change(service, desired=None, state=State.RESTARTING):
             await _send(service.supervisor, service.supervisor_start, RESTART)
 
-    async def round(self) -> None:
-        """Look after the services of this machine once."""
+    async def _look_after(self) -> None:
         moment = now()
         living = False
         for found in await self._store.due(self.host, moment - self._recently):
@@ -237,9 +234,6 @@ class Local:
         if living and (self._last_seen is None or moment - self._last_seen >= SEEN_EVERY):
             await self._store.seen(self.host, self.place, moment, moment - SEEN_EVERY / 2)
             self._last_seen = moment
-
-    async def _look_after(self) -> None:
-        await self.round()
         if self._rounds % PRUNE_EVERY == 0:
             await self.prune()
         self._rounds += 1
