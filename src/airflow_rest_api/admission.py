@@ -206,16 +206,10 @@ class Admission:
     :param refusals: by path, another shape of the answer
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        limit: int,
-        share: LoopShare | None = None,
-        refusals: Mapping[str, Refusal] | None = None,
-    ) -> None:
+    def __init__(self, app: ASGIApp, limit: int, refusals: Mapping[str, Refusal] | None = None) -> None:
         self.app = app
         self.limit = limit
-        self.share = share or LoopShare()
+        self.share = LoopShare()
         self.at_work = 0
         self.waiting = 0
         self.refused = 0

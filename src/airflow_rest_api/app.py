@@ -286,8 +286,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         context.database.close()
 
 
-def _log_failure(task: object) -> None:
-    assert isinstance(task, asyncio.Task)
+def _log_failure(task: asyncio.Task[Catalog]) -> None:
     if not task.cancelled() and (error := task.exception()):
         log.error(
             "The commands of this Airflow could not be read; the next request tries again", exc_info=error

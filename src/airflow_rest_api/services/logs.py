@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import ctypes
 import os
@@ -199,13 +200,10 @@ def tail_offset(service: Service, stream: str, lines: int, limit: int) -> int:
 
 def whole_characters(data: bytes) -> int:
     """Return how many bytes of some text in UTF-8 are whole characters: a rest may have to wait."""
-    for back in range(1, min(4, len(data)) + 1):
-        byte = data[-back]
-        if byte & 0xC0 == 0x80:
-            continue
-        length = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
-        return len(data) - back if length > back else len(data)
-    return len(data)
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    decoder.decode(data)
+    waiting, _ = decoder.getstate()
+    return len(data) - len(waiting)
 
 
 def _open(service: Service, stream: str) -> int:
