@@ -22,8 +22,7 @@ from airflow_rest_api.asgi import (
 )
 from airflow_rest_api.errors import ApiError
 from airflow_rest_api.legacy.login.app import create_login_app
-from airflow_rest_api.option_values import networks
-from airflow_rest_api.settings import Settings
+from airflow_rest_api.settings import Settings, networks
 from tests.standin import auth_manager, serving
 
 

@@ -130,18 +130,19 @@ def test_the_redirect_leaves_other_protocols_alone():
 def test_the_entry_in_airflows_navigation_is_one_that_airflow_takes_and_is_right_behind_a_prefix():
     from airflow.api_fastapi.core_api.datamodels.plugins import ExternalViewResponse
 
-    from airflow_rest_api.plugin import PREFIX, RestApiPlugin
+    from airflow_rest_api.asgi import MOUNT
+    from airflow_rest_api.plugin import RestApiPlugin
     from airflow_rest_api.web.page import load
 
     [view] = RestApiPlugin.external_views
     taken = ExternalViewResponse.model_validate(view)
 
     assert (taken.name, taken.category, taken.destination) == ("REST API", "admin", "nav")
-    assert taken.href == f"{PREFIX}/".lstrip("/")
+    assert taken.href == f"{MOUNT}/".lstrip("/")
     # Relative, as Airflow's page has its prefix as its base.
     for icon in (taken.icon, taken.icon_dark_mode):
         assert icon is not None
-        assert load().find(icon.removeprefix(f"{PREFIX}/static/".lstrip("/")))
+        assert load().find(icon.removeprefix(f"{MOUNT}/static/".lstrip("/")))
 
 
 def test_airflows_api_server_takes_the_redirect_as_a_middleware():

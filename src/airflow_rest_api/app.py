@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from airflow_rest_api import __version__, private_folders
 from airflow_rest_api.admission import Admission
-from airflow_rest_api.airflow import permissions
+from airflow_rest_api.airflow import installation, permissions
 from airflow_rest_api.airflow.accounts import Accounts
 from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, AirflowAuth
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
@@ -32,6 +32,7 @@ from airflow_rest_api.api import (
 from airflow_rest_api.api.context import CatalogLoader, Context
 from airflow_rest_api.api.handlers import LastResort, add_handlers
 from airflow_rest_api.asgi import BodyDeadline
+from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.commands.needs import POWERS
 from airflow_rest_api.dag_files.check import CheckLimits
 from airflow_rest_api.dag_files.child import MODULES as DAG_FILES
@@ -55,23 +56,21 @@ from airflow_rest_api.operations.encoding import NoCipher
 from airflow_rest_api.operations.heartbeat import Heartbeat, sweeper
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
-from airflow_rest_api.option_values import folders
 from airflow_rest_api.security.access import Gate, Switches
 from airflow_rest_api.security.audit import Audit, QuietQuery
 from airflow_rest_api.security.guard import Guard
 from airflow_rest_api.security.header_token import HeaderToken, HeaderUser
 from airflow_rest_api.security.routes import check
-from airflow_rest_api.services.launch import MODULE as SERVICES
-from airflow_rest_api.services.launch import Launcher
+from airflow_rest_api.services.child_start import MODULE as SERVICES
 from airflow_rest_api.services.local import Local
 from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.store import ServiceStore
-from airflow_rest_api.storage.database import Database
+from airflow_rest_api.settings import folders
+from airflow_rest_api.storage.database import Database, own_engine
 from airflow_rest_api.web import routes
 from airflow_rest_api.web.page import SignIn
 
 if TYPE_CHECKING:
-    from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.security.caller import Host
     from airflow_rest_api.settings import Settings
 
@@ -83,55 +82,21 @@ GRACE = 5.0
 """Seconds in which the commands that clients wait for may come to an end of their own, when it does."""
 
 
-class Upkeep:
+async def end_with_server(context: Context) -> None:
     """
-    Sends heartbeats, cleans up, and ends everything when the server stops.
+    Wait until the server stops, and end what would hold it up.
 
     A server that stops waits for the answers it still owes before it tells us (uvicorn's graceful shutdown).
     A stream of events, or the answer to a long command, would hold it up until its patience ends, which
     Airflow sets to two minutes. So we look ourselves.
     """
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._heartbeat = Heartbeat(context.operations, context.store)
-        settings = context.settings
-        self._sweeper = sweeper(context.store, settings.operations_kept, settings.operations_kept_for)
-        self._watch: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Begin, in the background."""
-        self._heartbeat.start()
-        self._sweeper.start()
-        self._context.services.local.upkeep.start()
-        self._context.usage.start()
-        self._watch = asyncio.create_task(self._until_stopping())
-
-    async def stop(self) -> None:
-        """End every command, and return once that is in the database, or that has taken too long."""
-        context = self._context
-        if self._watch is not None:
-            self._watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watch
-        context.streams.close()
-        await self._sweeper.stop()
-        await context.services.local.upkeep.stop()
-        context.operations.stop(STOPPED)
-        await context.engine.stop(STOPPED)
-        await context.operations.settle()
-        await context.services.local.close()
-        await context.usage.stop()
-        await self._heartbeat.stop()
-
-    async def _until_stopping(self) -> None:
-        while not stopping():  # noqa: ASYNC110 - a handler of signals that is not ours wakes nobody
-            await asyncio.sleep(LOOK)
-        log.info("The API server stops: streams of events end, and commands after %g seconds", GRACE)
-        self._context.streams.close()
-        self._context.operations.let_go()
-        await asyncio.sleep(GRACE)
-        self._context.operations.stop(STOPPED)
+    while not stopping():  # noqa: ASYNC110 - a handler of signals that is not ours wakes nobody
+        await asyncio.sleep(LOOK)
+    log.info("The API server stops: streams of events end, and commands after %g seconds", GRACE)
+    context.streams.close()
+    context.operations.let_go()
+    await asyncio.sleep(GRACE)
+    context.operations.stop(STOPPED)
 
 
 def stopping() -> bool:
@@ -166,7 +131,7 @@ def create_app(
     settings: Settings,
     *,
     engine: Engine | None = None,
-    load_catalog: Callable[[], Catalog] | None = None,
+    load_catalog: Callable[[], Catalog] = load_catalog,
     host: Host | None = None,
 ) -> FastAPI:
     """
@@ -177,7 +142,7 @@ def create_app(
     :param host: in place of the Airflow in whose API server we run
     :raises UndecidedRoute: a route does not say who may use it
     """
-    context = _context(settings, engine or Engine(limits(settings), HOOKS), load_catalog or _load_catalog)
+    context = _context(settings, engine or Engine(limits(settings), HOOKS), load_catalog)
     # Without FastAPI's own documentation pages: they load scripts from another host.
     app = FastAPI(
         # As they are: `include_router` would analyse and make each of them once more.
@@ -230,9 +195,6 @@ def limits(settings: Settings) -> Limits:
 
 def database(settings: Settings) -> Database:
     """Return the database of our tables; nothing is opened before its first use."""
-    from airflow_rest_api.airflow import installation
-    from airflow_rest_api.storage.database import own_engine
-
     address = settings.operations_database
     return Database((lambda: own_engine(address)) if address else installation.database_engine)
 
@@ -256,7 +218,13 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         run_dag_code=settings.run_dag_code,
         aliases=ENDPOINT_COMMANDS,
     )
-    services = _services(settings, tables, service)
+    rows = ServiceStore(tables)
+    local = Local(rows, service, grace=settings.service_grace, kept=settings.services_kept)
+    deployments = DagFiles(
+        History(tables, settings.dag_versions_kept),
+        Bounds(settings.dag_files_count, settings.dag_files_size),
+        CheckLimits(settings.dag_check_timeout, settings.dag_check_memory),
+    )
     audit = Audit()
     gate = Gate(switches, audit)
     return Context(
@@ -267,8 +235,8 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         gate,
         tables,
         store,
-        services,
-        _dag_files(settings, tables),
+        Services(rows, local),
+        deployments,
         Grants(gate, folders(settings.deploy_folders)),
         Usage(tables),
         ENDPOINTS_BY_NAME,
@@ -276,48 +244,41 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
     )
 
 
-def _dag_files(settings: Settings, tables: Database) -> DagFiles:
-    return DagFiles(
-        History(tables, settings.dag_versions_kept),
-        Bounds(settings.dag_files_count, settings.dag_files_size),
-        CheckLimits(settings.dag_check_timeout, settings.dag_check_memory),
-    )
-
-
-def _services(settings: Settings, tables: Database, operations: Operations) -> Services:
-    rows = ServiceStore(tables)
-    return Services(
-        rows,
-        Local(rows, Launcher(operations), grace=settings.service_grace, kept=settings.services_kept),
-    )
-
-
-def _load_catalog() -> Catalog:
-    from airflow_rest_api.commands.catalog import load_catalog
-
-    return load_catalog()
-
-
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Warm up in the background; end every command when the server stops."""
+    """Warm up and look after everything in the background; end every command when the server stops."""
     context: Context = app.state.context
+    settings, upkeep = context.settings, context.services.local.upkeep
     await app.state.header_user.begin()
     await context.engine.start()
     context.catalog.begin().add_done_callback(_log_failure)
-    powers = (
-        *POWERS,
-        *(entity(*folder) for folder in folders(context.settings.deploy_folders)),
-    )
+    powers = (*POWERS, *(entity(*folder) for folder in folders(settings.deploy_folders)))
     grants = asyncio.create_task(asyncio.to_thread(permissions.create_resources, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
     context.dag_files.recovery.start()
-    upkeep = Upkeep(context)
-    await upkeep.start()
+    heartbeat = Heartbeat(context.operations, context.store)
+    old = sweeper(context.store, settings.operations_kept, settings.operations_kept_for)
+    heartbeat.start()
+    old.start()
+    upkeep.start()
+    context.usage.start()
+    watch = asyncio.create_task(end_with_server(context))
     try:
         yield
     finally:
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
+        context.streams.close()
+        await old.stop()
         await upkeep.stop()
+        context.operations.stop(STOPPED)
+        await context.engine.stop(STOPPED)
+        # Until their ends are in the database, or that has taken too long.
+        await context.operations.settle()
+        await context.services.local.close()
+        await context.usage.stop()
+        await heartbeat.stop()
         # It may be in the middle of what must not be left half done.
         await asyncio.gather(context.dag_files.recovery.stop(), sweep, return_exceptions=True)
         await grants
@@ -325,8 +286,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         context.database.close()
 
 
-def _log_failure(task: object) -> None:
-    assert isinstance(task, asyncio.Task)
+def _log_failure(task: asyncio.Task[Catalog]) -> None:
     if not task.cancelled() and (error := task.exception()):
         log.error(
             "The commands of this Airflow could not be read; the next request tries again", exc_info=error

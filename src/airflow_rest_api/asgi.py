@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 from airflow_rest_api.errors import CLOSE, AddressTooLong, BodyTooSlow, HeadersTooLarge, TooManyParameters
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from airflow_rest_api.errors import ApiError
-    from airflow_rest_api.option_values import Networks
+    from airflow_rest_api.settings import Networks
 
 
 MOUNT = "/admin/rest_api"
@@ -119,7 +121,7 @@ def client_address(scope: Scope, trusted: Networks) -> str | None:
         return address
     for hop in _hops(scope["headers"]):
         found = _without_port(hop)
-        if not _is_address(found):
+        if _address(found) is None:
             # The proxy that we trust has not written this.
             return address
         address = found
@@ -142,20 +144,16 @@ def _without_port(hop: str) -> str:
 
 
 def _is_of(address: str | None, networks: Networks) -> bool:
-    try:
-        found = ip_address(address or "")
-    except ValueError:
-        return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    return any((mapped or found) in network for network in networks)
+    found = _address(address or "")
+    return found is not None and any(found in network for network in networks)
 
 
-def _is_address(text: str) -> bool:
+def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        ip_address(text)
+        found = ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 LARGEST_HEADERS = 32 * 1024
@@ -179,16 +177,12 @@ def refuse_oversized(scope: Scope) -> None:
     path = scope.get("raw_path") or scope["path"].encode(errors="replace")
     if len(path) + len(query) > LARGEST_ADDRESS:
         raise AddressTooLong(
-            f"The address has more than {LARGEST_ADDRESS} bytes: send arguments in the body.",
-            headers=CLOSE,
+            f"The address has more than {LARGEST_ADDRESS} bytes: send arguments in the body.", headers=CLOSE
         )
     if not takes_query(query):
         raise TooManyParameters(f"The query has more than {MOST_PARAMETERS} parameters.")
     if sum(len(name) + len(value) + _AROUND for name, value in scope["headers"]) > LARGEST_HEADERS:
-        raise HeadersTooLarge(
-            f"The headers have more than {LARGEST_HEADERS} bytes.",
-            headers=CLOSE,
-        )
+        raise HeadersTooLarge(f"The headers have more than {LARGEST_HEADERS} bytes.", headers=CLOSE)
 
 
 def takes_query(query: bytes) -> bool:

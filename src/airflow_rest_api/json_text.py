@@ -35,11 +35,9 @@ def check(text: str) -> None:
     :raises TooMany: it has more
     :raises TooDeep: it has deeper ones
     """
-    if sum(map(text.count, "[{,")) > MOST_VALUES or text.count("[") + text.count("{") > DEEPEST:
-        _check(_outside_of_strings(text))
-
-
-def _check(outside: str) -> None:
+    if sum(map(text.count, "[{,")) <= MOST_VALUES and text.count("[") + text.count("{") <= DEEPEST:
+        return
+    outside = _outside_of_strings(text)
     if sum(map(outside.count, "[{,")) > MOST_VALUES:
         raise TooMany(f"has more than {MOST_VALUES} values")
     brackets = outside.encode("ascii", "replace").translate(None, _NO_BRACKETS)

@@ -14,11 +14,11 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_rest_api import __version__
-from airflow_rest_api.asgi import MOUNT, SlashRedirect
+from airflow_rest_api.asgi import MOUNT, SlashRedirect, error_response
+from airflow_rest_api.errors import Misconfigured
 
 log = logging.getLogger(__name__)
 
-PREFIX = MOUNT
 LOGIN_PREFIX = "/api/v1/security"
 
 
@@ -33,7 +33,7 @@ class LazyApps:
         if self._apps is None:
             app, login = _build()
             self._apps = [
-                {"name": "REST API", "app": app, "url_prefix": PREFIX},
+                {"name": "REST API", "app": app, "url_prefix": MOUNT},
                 {"name": "REST API: login", "app": login, "url_prefix": LOGIN_PREFIX},
             ]
         return self._apps
@@ -45,18 +45,18 @@ class RestApiPlugin(AirflowPlugin):
     name = "rest_api"
     fastapi_apps: Any = LazyApps()
     fastapi_root_middlewares: list[Any] = [  # noqa: RUF012
-        {"name": "REST API: slash", "middleware": SlashRedirect, "args": [], "kwargs": {"path": PREFIX}}
+        {"name": "REST API: slash", "middleware": SlashRedirect, "args": [], "kwargs": {"path": MOUNT}}
     ]
     # Relative addresses: Airflow's page has its own path as its base, whatever prefix it is served under.
     external_views: list[Any] = [  # noqa: RUF012
         {
             "name": "REST API",
-            "href": f"{PREFIX[1:]}/",
+            "href": f"{MOUNT[1:]}/",
             "destination": "nav",
             "category": "admin",
             "url_route": "rest-api",
-            "icon": f"{PREFIX[1:]}/static/icon.svg",
-            "icon_dark_mode": f"{PREFIX[1:]}/static/icon-dark.svg",
+            "icon": f"{MOUNT[1:]}/static/icon.svg",
+            "icon_dark_mode": f"{MOUNT[1:]}/static/icon-dark.svg",
         }
     ]
 
@@ -74,11 +74,5 @@ def _build() -> tuple[Any, Any]:
     except BadSetting as error:
         # Airflow goes on without a plugin that cannot start; this one says so at its address as well.
         log.error("The REST API plugin is off: %s", error)
-        return _misconfigured(), _misconfigured()
-
-
-def _misconfigured() -> Any:
-    from airflow_rest_api.asgi import error_response
-    from airflow_rest_api.errors import Misconfigured
-
-    return error_response(Misconfigured())
+        off = error_response(Misconfigured())
+        return off, off

@@ -7,15 +7,19 @@ The standard library only: the supervisor of a component, which has to stay smal
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import signal
+from collections.abc import Iterable
 
 STATE, PARENT, SESSION, START = 0, 1, 3, 19
 """Places in what follows the program's name in `/proc/<pid>/stat`: see proc_pid_stat(5)."""
 
 Processes = dict[int, str]
 """Numbers of processes, and their starts: see `start_of`."""
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 MARK = "AIRFLOW_REST_API_SERVICE"
 """The variable by which all that a component has started is known: a text that no other component has."""
@@ -75,6 +79,13 @@ def send(pid: int, start: str, number: int) -> bool:
         os.close(descriptor)
 
 
+def end_with(parent: int, number: int) -> None:
+    """Have the kernel send this process a signal when its parent ends; end now where it has (prctl(2))."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        os._exit(0)
+
+
 def signal_all(members: Processes, number: int) -> None:
     """Signal processes one by one; those that have ended, and those of other users, are left out."""
     for pid, start in tuple(members.items()):
@@ -105,9 +116,9 @@ def detached_descendants(pid: int) -> Processes:
 def family(pid: int) -> list[int]:
     """Return the processes that a process has started, those that they have started, and so on."""
     parents: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit() and (fields := _stat(int(name))) and fields[STATE] not in "ZX":
-            parents.setdefault(int(fields[PARENT]), []).append(int(name))
+    for each in _numbers():
+        if (fields := _stat(each)) and fields[STATE] not in "ZX":
+            parents.setdefault(int(fields[PARENT]), []).append(each)
     found: list[int] = []
     waiting = [pid]
     while waiting:
@@ -119,22 +130,22 @@ def family(pid: int) -> list[int]:
 
 def session(leader: int) -> Processes:
     """Return the living processes of a session."""
-    found = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit() and (fields := _stat(int(name))) and int(fields[SESSION]) == leader:
-            found[int(name)] = start_of(int(name))
-    return {pid: start for pid, start in found.items() if start is not None}
+    return living(pid for pid in _numbers() if (fields := _stat(pid)) and int(fields[SESSION]) == leader)
 
 
 def marked(mark: str) -> Processes:
     """Return the living processes that bear a mark and have not written over it."""
     entry = f"{MARK}={mark}".encode()
-    found = {
-        int(name): start_of(int(name))
-        for name in os.listdir("/proc")
-        if name.isdigit() and entry in _bytes(f"/proc/{name}/environ").split(b"\0")
-    }
-    return {pid: start for pid, start in found.items() if start is not None}
+    return living(pid for pid in _numbers() if entry in _bytes(f"/proc/{pid}/environ").split(b"\0"))
+
+
+def _numbers() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def living(pids: Iterable[int]) -> Processes:
+    """Return those of some processes that live."""
+    return {pid: start for pid in pids if (start := start_of(pid)) is not None}
 
 
 def _kill(pid: int, number: int) -> bool:

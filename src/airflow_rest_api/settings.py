@@ -2,13 +2,93 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, TypeVar, cast
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from airflow_rest_api.option_values import database, folders, header_name, networks
 from airflow_rest_api.secret_names import MASK
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+# RFC 9110, 5.6.2: token.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TAKEN_HEADERS = {"authorization", "cookie", "host", "origin", "referer"}
+
+LONGEST_FOLDER = 200
+"""Characters of a folder: Flask-AppBuilder's names of resources have 250."""
+
+DATABASES = ("postgresql", "mysql", "mariadb", "sqlite")
+
+
+class BadDatabase(ValueError):
+    """The address of a database cannot be used; the message does not hold its password."""
+
+
+def header_name(text: str) -> str:
+    """Return the name of a header that no other part of Airflow reads; raise ValueError for another."""
+    if not _HEADER_NAME.fullmatch(text) or text.lower() in _TAKEN_HEADERS:
+        raise ValueError(f"must be the name of a header of its own, not {text!r}")
+    return text
+
+
+def networks(text: str) -> Networks:
+    """Return the addresses and networks of a list with commas; raise ValueError for what is neither."""
+    try:
+        return tuple(ip_network(word.strip(), strict=False) for word in text.split(",") if word.strip())
+    except ValueError as error:
+        raise ValueError(f"must be addresses and networks: {error}") from None
+
+
+def folders(text: str) -> tuple[tuple[str, str], ...]:
+    """
+    Return the bundles and folders of a list with commas: ``bundle`` or ``bundle/folder``.
+
+    :raises ValueError: an entry is neither
+    """
+    found = []
+    for word in filter(None, (part.strip() for part in text.split(","))):
+        bundle, *parts = word.split("/")
+        if not bundle or any(part in ("", ".", "..") for part in parts) or len(word) > LONGEST_FOLDER:
+            raise ValueError(f"must be bundle/folder, not {word[:LONGEST_FOLDER]!r}")
+        found.append((bundle, "/".join(parts)))
+    return tuple(found)
+
+
+def database(address: str) -> URL:
+    """
+    Return the database at an address in SQLAlchemy's form; connects to nothing.
+
+    :raises BadDatabase: it cannot be used; the message does not repeat it
+    """
+    from sqlalchemy import create_engine
+    from sqlalchemy.engine import make_url
+
+    try:
+        url = make_url(address)
+        kind = url.get_backend_name()
+    except Exception:
+        raise BadDatabase("must be an address in SQLAlchemy's form, dialect+driver://…") from None
+    if kind not in DATABASES:
+        raise BadDatabase(f"must be a PostgreSQL, MySQL, MariaDB or SQLite database, not {kind!r}")
+    if kind == "sqlite" and not (url.database or "").startswith("/"):
+        raise BadDatabase("must be a SQLite file with an absolute path: sqlite:////…")
+    try:
+        create_engine(url).dispose()
+    except ImportError as error:
+        raise BadDatabase(
+            f"needs the Python package of its driver: {error.name or url.get_driver_name()}"
+        ) from None
+    except Exception as error:
+        raise BadDatabase(f"is not understood by SQLAlchemy ({type(error).__name__})") from None
+    return url
+
 
 SECTION = "rest_api_plugin"
 
@@ -62,15 +142,12 @@ class Settings:
     parallelism: int = option(8, "Commands that run at the same time in one API-server process.", minimum=1)
     queue_size: int = option(64, "Commands that may wait to run; one more is answered with 429.")
     queue_per_user: int = option(
-        48,
-        "Commands of one user that may wait to run; one more is answered with 429.",
-        minimum=1,
+        48, "Commands of one user that may wait to run; one more is answered with 429.", minimum=1
     )
     spare_children: int = option(2, "Processes forked ahead, so that a command does not wait for its fork.")
     command_timeout: int = option(3600, "Seconds a command may run before it is ended; 0 for no limit.")
     cancel_grace: int = option(
-        10,
-        "Seconds between asking a command to end (INT, at half of them TERM) and ending it (KILL).",
+        10, "Seconds between asking a command to end (INT, at half of them TERM) and ending it (KILL)."
     )
     output_limit: int = option(
         1_048_576,
@@ -84,8 +161,7 @@ class Settings:
     )
     columns: int = option(200, "Width of the tables that commands print, in characters.", minimum=20)
     default_wait: int = option(
-        30,
-        "Seconds a request waits for its command when it does not say (Prefer: wait=N).",
+        30, "Seconds a request waits for its command when it does not say (Prefer: wait=N)."
     )
     max_upload: int = option(
         52_428_800,
@@ -123,9 +199,7 @@ class Settings:
     )
     dag_files_count: int = option(5000, "Files that one deployment may have.", minimum=1)
     dag_files_size: int = option(
-        209_715_200,
-        "Bytes that the files of one deployment may have, unpacked.",
-        minimum=1024,
+        209_715_200, "Bytes that the files of one deployment may have, unpacked.", minimum=1024
     )
     dag_check_timeout: int = option(60, "Seconds the check of one DAG file may take; 0 for no limit.")
     dag_check_memory: int = option(2048, "Megabytes the check of one DAG file may take; 0 for no limit.")
@@ -137,8 +211,7 @@ class Settings:
     services_kept: int = option(100, "Ended components that are remembered for each host.", minimum=1)
     log_loading: bool = option(False, "Log the plugin's version and settings when it is loaded.")
     filter_loading_messages_in_cli_response: bool = option(
-        True,
-        "Take log lines out of what the 1.x endpoints answer, but where the log is the answer (`test`).",
+        True, "Take log lines out of what the 1.x endpoints answer, but where the log is the answer (`test`)."
     )
     legacy_output: str = option(
         "1.10",
@@ -162,9 +235,7 @@ class Settings:
     )
     access_token_lifetime: int = option(900, "Seconds an access token of the login is good for.", minimum=1)
     refresh_token_lifetime: int = option(
-        2_592_000,
-        "Seconds a refresh token of the login is good for.",
-        minimum=1,
+        2_592_000, "Seconds a refresh token of the login is good for.", minimum=1
     )
     login_attempts: int = option(
         10,
@@ -185,8 +256,7 @@ class Settings:
         check=networks,
     )
     exchange_folder: str = option(
-        "",
-        "Folder of `import` and `export` of the 1.x endpoint `variables`; empty: both are refused.",
+        "", "Folder of `import` and `export` of the 1.x endpoint `variables`; empty: both are refused."
     )
     enabled_commands: str = option(
         "*",
@@ -206,8 +276,7 @@ class Settings:
         "deployment, and the components that would be started there.",
     )
     fork: bool = option(
-        True,
-        "Run commands in forks of one warm process; off, each one is a new process: slower.",
+        True, "Run commands in forks of one warm process; off, each one is a new process: slower."
     )
 
     @classmethod
@@ -226,23 +295,11 @@ class Settings:
             if text is not None and text.strip():
                 values[option.name] = _convert(option, text.strip())
         settings = cls(**values)
-        settings._check()
-        return settings
-
-    def _check(self) -> None:
-        for option in OPTIONS:
-            value: Any = getattr(self, option.name)
-            if option.choices and value not in option.choices:
-                raise BadSetting(f"{option.where} must be {' or '.join(option.choices)}, not {value!r}")
-            try:
-                if option.check is not None and value:
-                    option.check(value)
-            except ValueError as error:
-                raise BadSetting(f"{option.where} {error}") from None
-        if self.http_token_username and not self.rest_api_plugin_expected_http_token:
+        if settings.http_token_username and not settings.rest_api_plugin_expected_http_token:
             raise BadSetting(
                 f"[{SECTION}] http_token_username must be empty without a rest_api_plugin_expected_http_token"
             )
+        return settings
 
     def shown(self) -> dict[str, Any]:
         """Return the values by name, the secrets masked."""
@@ -291,6 +348,13 @@ def _present(value: Any, name: str) -> str:
 
 def _convert(option: Option, text: str) -> int | bool | str:
     if option.type is str:
+        if option.choices and text not in option.choices:
+            raise BadSetting(f"{option.where} must be {' or '.join(option.choices)}, not {text!r}")
+        try:
+            if option.check is not None:
+                option.check(text)
+        except ValueError as error:
+            raise BadSetting(f"{option.where} {error}") from None
         return text
     if option.type is bool:
         if text.lower() in _TRUE:

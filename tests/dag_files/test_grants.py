@@ -12,9 +12,9 @@ from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.policy import OWN, own_command
 from airflow_rest_api.dag_files.grants import COMMANDS, Grants, Scope, entity
 from airflow_rest_api.errors import Forbidden
-from airflow_rest_api.option_values import folders
 from airflow_rest_api.security.access import Gate, Switches
 from airflow_rest_api.security.caller import Caller
+from airflow_rest_api.settings import folders
 from tests.deploying import about, dag, deploying
 
 FOLDERS = folders("dags-folder/team_a, dags-folder/team_b/deep, other")

@@ -418,7 +418,8 @@ def test_when_the_server_is_killed_nothing_of_the_engine_stays(fork: bool, tmp_p
     program = textwrap.dedent(
         f"""
         import asyncio
-        from airflow_rest_api.engine import Engine, Limits
+        from airflow_rest_api.engine.engine import Engine
+        from airflow_rest_api.engine.job import Limits
         from tests.engine.conftest import act, first_line
 
         async def main():

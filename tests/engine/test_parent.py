@@ -60,7 +60,7 @@ def test_who_waits_for_a_child_is_told_that_there_is_no_room(run: Run[Any], engi
 
     async def wait(message: dict[str, Any], *given: int) -> None:
         parent._spares, spares = type(parent._spares)(), parent._spares
-        parent._ask, ask = lambda: None, parent._ask  # type: ignore[method-assign]
+        parent.refill, refill = lambda: None, parent.refill  # type: ignore[method-assign]
         try:
             waiting = asyncio.ensure_future(parent.child())
             await asyncio.sleep(0)
@@ -69,7 +69,7 @@ def test_who_waits_for_a_child_is_told_that_there_is_no_room(run: Run[Any], engi
             with pytest.raises(CannotFork):
                 await waiting
         finally:
-            parent._spares, parent._ask = spares, ask  # type: ignore[method-assign]
+            parent._spares, parent.refill = spares, refill  # type: ignore[method-assign]
 
     # A spare child that comes meanwhile has descriptors too.
     run(at_rest(engine))

@@ -14,15 +14,13 @@ from airflow_rest_api.engine.job import Ending
 from tests.engine.conftest import Run, act, outcome
 from tests.engine.test_wire import NO_MESSAGES
 
-OBJECTS = [message for message in NO_MESSAGES if isinstance(message, dict)]
-
 
 def framed(body: bytes, length: int | None = None) -> str:
     return (wire.HEADER.pack(len(body) if length is None else length) + body).hex()
 
 
 def test_a_forged_message_of_another_type_changes_nothing(run: Run[Any], engine: Engine):
-    forged = "".join(framed(json.dumps(message).encode()) for message in OBJECTS)
+    forged = "".join(framed(json.dumps(message).encode()) for message in NO_MESSAGES)
     how, process = run(outcome(engine, act("forge", forged, "3")))
 
     assert (how.ending, how.exit_code) == (Ending.EXITED, 3)

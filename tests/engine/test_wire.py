@@ -94,24 +94,20 @@ NO_MESSAGES = [
     {"becomes": []},
     {},
     {"other": 1},
-    [],
-    "text",
-    None,
-    5,
 ]
 
 
 @pytest.mark.parametrize("message", NO_MESSAGES, ids=str)
-def test_what_is_of_another_type_or_out_of_range_says_nothing(message: object):
+def test_what_is_of_another_type_or_out_of_range_says_nothing(message: dict[str, object]):
     assert wire.read(message) is None
 
 
 def test_what_a_child_says_is_read():
     assert wire.read({"exit_code": 255}) == wire.ExitReport(255)
     assert wire.read({"exit_code": 2, "usage": "wrong"}) == wire.ExitReport(2, "wrong")
-    assert wire.read({"secrets": ["a", "b"]}) == wire.Learned(("a", "b"))
-    assert wire.read({"begun": True}) == wire.Begun()
-    assert wire.read({"becomes": True}) == wire.Becomes()
+    assert wire.read({"secrets": ["a", "b"]}) == ("a", "b")
+    assert wire.read({"begun": True}) == "begun"
+    assert wire.read({"becomes": True}) == "becomes"
 
 
 def test_the_words_of_a_parser_are_bounded_and_can_be_written():

@@ -39,11 +39,11 @@ from airflow_rest_api.legacy.login.throttle import network
 from airflow_rest_api.legacy.request import parse_pairs, read_body
 from airflow_rest_api.legacy.translate import dates
 from airflow_rest_api.operations.files import safe_name
-from airflow_rest_api.option_values import networks
 from airflow_rest_api.security.audit import quiet
 from airflow_rest_api.security.guard import _bearer, _expect
 from airflow_rest_api.security.header_token import HeaderToken
 from airflow_rest_api.security.sites import Use, cookie, cookie_counts, refuse_others
+from airflow_rest_api.settings import networks
 from airflow_rest_api.web.routes import _takes_gzip
 from tests.attacks.test_arguments import others
 

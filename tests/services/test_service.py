@@ -33,10 +33,8 @@ from airflow_rest_api.operations.model import Operation, new_id
 from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.security.access import Permit
-from airflow_rest_api.services.kinds import KINDS
-from airflow_rest_api.services.launch import NOTHING, Launcher, StartRequest
 from airflow_rest_api.services.local import Local
-from airflow_rest_api.services.model import Restart, Service
+from airflow_rest_api.services.model import KINDS, NOTHING, Restart, Service, StartRequest
 from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore
@@ -108,7 +106,8 @@ class Server:
         self.operations = operations
         self.local = Local(
             self.store,
-            Launcher(cast("Operations", operations), pauses=(0.1, 0.1, 60)),
+            cast("Operations", operations),
+            pauses=(0.1, 0.1, 60),
             find_places=lambda: Places(str(home), str(home / "logs"), "airflow-says"),
             **{"grace": 30, "every": 0.1, **values},
         )

@@ -19,7 +19,7 @@ from airflow_rest_api.operations.heartbeat import beat
 from airflow_rest_api.operations.model import Server, new_id
 from airflow_rest_api.operations.tables import SERVER
 from airflow_rest_api.services.child_start import log_name
-from airflow_rest_api.services.kinds import KINDS
+from airflow_rest_api.services.model import KINDS
 from airflow_rest_api.services.store import SERVICE
 from airflow_rest_api.storage.database import own_engine
 from airflow_rest_api.storage.migrations import VERSIONS, all_tables, migrate

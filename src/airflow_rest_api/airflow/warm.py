@@ -21,7 +21,7 @@ from typing import Any
 
 from airflow_rest_api.airflow import maskers
 from airflow_rest_api.airflow.child import setup
-from airflow_rest_api.engine.fingerprint import PACKAGES
+from airflow_rest_api.engine.forkserver import PACKAGES
 from airflow_rest_api.engine.job import Hooks
 
 log = logging.getLogger(__name__)

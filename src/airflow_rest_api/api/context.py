@@ -12,9 +12,9 @@ from fastapi import Depends, Request
 
 from airflow_rest_api.api.sse import Streams
 from airflow_rest_api.asgi import client_address
-from airflow_rest_api.option_values import Networks, networks
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.guard import STATE
+from airflow_rest_api.settings import Networks, networks
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog

@@ -22,14 +22,12 @@ from airflow_rest_api.api.models import (
 )
 from airflow_rest_api.api.requests import json_body, read_model
 from airflow_rest_api.asgi import root_path
-from airflow_rest_api.commands.model import Argument, Command, Effect, Invocation
+from airflow_rest_api.commands.model import Argument, Command, Effect
 from airflow_rest_api.commands.needs import SERVICE, Ask, Resource
 from airflow_rest_api.errors import BadArgument, BadRequest, Forbidden, UnknownCommand
 from airflow_rest_api.security.decision import Attempt, granted
 from airflow_rest_api.security.routes import Needs, needs
-from airflow_rest_api.services.kinds import KINDS, LOG_SERVER, MANAGED, Kind
-from airflow_rest_api.services.launch import StartRequest
-from airflow_rest_api.services.model import Restart
+from airflow_rest_api.services.model import KINDS, LOG_SERVER, MANAGED, NOTHING, Kind, Restart, StartRequest
 from airflow_rest_api.services.status import State
 
 if TYPE_CHECKING:
@@ -179,7 +177,7 @@ POWER = Ask(Resource.POWER, "PUT", SERVICE, None)
 
 def own_command(kind: Kind) -> Command | None:
     """Return what stands for a command where Airflow has none: for permissions and switches."""
-    return Command((LOG_SERVER,), "", None, (), Effect.SERVICE) if kind.command == LOG_SERVER else None
+    return NOTHING.command if kind.command == LOG_SERVER else None
 
 
 async def launch_service(
@@ -200,7 +198,7 @@ async def launch_service(
     if own_command(kind):
         if body.arguments:
             raise BadArgument(next(iter(body.arguments)), f"{kind.name} takes no arguments")
-        invocation = Invocation(command, [], {}, frozenset(), [])
+        invocation = NOTHING
     else:
         invocation = await asyncio.to_thread(catalog.bind, command, body.arguments)
     own_port = isinstance(kind.port, str) and invocation.values.get(kind.port) == port

@@ -95,7 +95,7 @@ class Scope:
 
 
 class Grants:
-    """Decides about DAG files; for `folders` (see `option_values`) deployment is granted on their own."""
+    """Decides about DAG files; for `folders` (see `settings.folders`) deployment is granted on their own."""
 
     def __init__(self, gate: Gate, folders: Iterable[tuple[str, str]] = ()) -> None:
         self._gate = gate

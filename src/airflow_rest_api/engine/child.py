@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
-import ctypes
 import functools
 import os
 import resource
@@ -15,13 +14,13 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import CodeType, TracebackType
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 from airflow_rest_api import processes
 from airflow_rest_api.engine import wire
-from airflow_rest_api.engine.job import function
+from airflow_rest_api.engine.job import Job, function
 
 CONTROL = 3
 """Where a child keeps its socket to the engine; everything above is closed."""
@@ -30,17 +29,14 @@ UMASK = 0o027
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code of a command that an interrupt ended, as a shell gives it."""
 
-PR_SET_PDEATHSIG = 1
-
 RESTS_AFTER = 60.0
 """Seconds without a job after which a spare child lets go of what it holds open."""
 
-_libc = ctypes.CDLL(None)
 _sending = threading.Lock()
 
 
 def become_child(
-    control: socket.socket,
+    control: int,
     stdout: int,
     stderr: int,
     parent: int,
@@ -50,7 +46,7 @@ def become_child(
     """
     Turn a process that was just forked from the warm parent into one that waits for its job.
 
-    :param control: socket to the engine
+    :param control: descriptor of the socket to the engine
     :param stdout: descriptor that takes the place of standard output
     :param stderr: descriptor that takes the place of standard error
     :param parent: process id of the warm parent; the child does not outlive it
@@ -59,11 +55,11 @@ def become_child(
     """
     try:
         os.setsid()
-        _die_with(parent)
+        processes.end_with(parent, signal.SIGKILL)
         _reset_signals()
-        control = _take_descriptors(control, stdout, stderr)
+        engine = _take_descriptors(control, stdout, stderr)
         prepare()
-        serve(control, rest)
+        serve(engine, rest)
     finally:
         # Whatever happens, a child never returns into the parent's loop.
         os._exit(70)
@@ -73,21 +69,21 @@ def serve(control: socket.socket, rest: Callable[[], object]) -> NoReturn:
     """Wait for one job, run it, report its end; end without a report when the engine has gone."""
     if not select.select([control], [], [], RESTS_AFTER)[0]:
         rest()
-    job = wire.receive(control)
-    if job is None:
+    order = wire.receive(control)
+    if order is None:
         rest()
         os._exit(0)
-    report = _work(control, cast("wire.JobMessage", job))
+    report = _work(control, order)
     # The exit handlers close connections and change nothing of the result, which need not wait for them.
     _send(control, report)
     _leave()
     os._exit(report["exit_code"])
 
 
-def _work(control: socket.socket, job: wire.JobMessage) -> wire.Message:
+def _work(control: socket.socket, order: wire.Message) -> wire.Message:
     _send(control, {"begun": True})
     _report_exec(lambda: _send(control, {"becomes": True}))
-    report = run(job, lambda secrets: _send(control, {"secrets": secrets}))
+    report = run(order, lambda secrets: _send(control, {"secrets": secrets}))
     # It has ended: a signal from now on comes too late.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -100,42 +96,41 @@ def _send(control: socket.socket, message: wire.Message) -> None:
         wire.send(control, message)
 
 
-def run(job: wire.JobMessage, learned: Callable[[list[str]], None]) -> wire.Message:
+def run(order: wire.Message, learned: Callable[[list[str]], None]) -> wire.Message:
     """
     Run one job in this process as a new interpreter would.
 
+    :param order: the fields of the `job`, of `Hooks` its `main` and `masker`, and its `memory` in bytes
     :param learned: takes the secrets that the command comes across, where they are to be masked
     :return: `exit_code`, and `usage` with the parser's message if the parser refused the arguments
     """
     os.umask(UMASK)
-    if job["cwd"]:
-        os.chdir(job["cwd"])
-    os.environ.update(job["env"])
-    if job["memory"]:
-        resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
-    if job["mask"] or job["secrets"]:
-        function(job["masker"])(job["secrets"], learned if job["mask"] else None)
+    job = Job(**order["job"])
+    if job.cwd:
+        os.chdir(job.cwd)
+    os.environ.update(job.env)
+    if order["memory"]:
+        resource.setrlimit(resource.RLIMIT_DATA, (order["memory"], order["memory"]))
+    if job.mask or job.secrets:
+        function(order["masker"])(job.secrets, learned if job.mask else None)
     # A reader on the other side wants each line when it is printed.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     refusal = _note_refusals()
-    code = _call(job["entry"], job["main"], job["argv"], job["shown"], job["setup"])
-    return {"exit_code": _finish(code), **refusal}
+    return {"exit_code": _finish(_call(job, order["main"])), **refusal}
 
 
-def _call(
-    entry: str | None, main: str | None, argv: Sequence[str], shown: Sequence[str], setup: Mapping[str, Any]
-) -> int:
+def _call(job: Job, main: str | None) -> int:
     # Airflow writes `sys.argv` to its audit log.
-    sys.argv = ["airflow", *shown]
+    sys.argv = ["airflow", *(job.argv if job.shown is None else job.shown)]
     ours: list[CodeType] = []
     try:
-        for name, argument in setup.items():
+        for name, argument in job.setup.items():
             function(name)(argument)
-        run_command = function(entry or main)
-        if entry is None:
+        run_command = function(job.entry or main)
+        if job.entry is None:
             ours.append(run_command.__code__)
-        return run_command(list(argv)) or 0
+        return run_command(job.argv) or 0
     except SystemExit as end:
         return _exit_code(end.code)
     except BaseException as error:
@@ -167,36 +162,25 @@ def _exit_code(code: Any) -> int:
 def _finish(code: int) -> int:
     """Wait for the command's threads, as the interpreter does at the end of a program, and for its output."""
     ends: list[type[BaseException]] = []
-    with _unraisable(ends):
-        try:
-            threading._shutdown()  # type: ignore[attr-defined]
-        except BaseException as error:
-            traceback.print_exc()
-            ends.append(type(error))
-    if KeyboardInterrupt in ends:
-        # What a thread was still doing is not done.
-        code = code or INTERRUPTED
-    return _flush(code)
-
-
-@contextlib.contextmanager
-def _unraisable(types: list[type[BaseException]]) -> Iterator[None]:
-    """
-    Add the types of errors that nothing can raise.
-
-    From Python 3.13, what ends the wait for threads is among them (`thread_shutdown`, `_threadmodule.c`).
-    """
     report = sys.unraisablehook
 
     def note(unraisable: Any) -> None:
-        types.append(unraisable.exc_type)
+        # From Python 3.13, what ends the wait is one of them (`thread_shutdown`, `_threadmodule.c`).
+        ends.append(unraisable.exc_type)
         report(unraisable)
 
     sys.unraisablehook = note
     try:
-        yield
+        threading._shutdown()  # type: ignore[attr-defined]
+    except BaseException as error:
+        traceback.print_exc()
+        ends.append(type(error))
     finally:
         sys.unraisablehook = report
+    if KeyboardInterrupt in ends:
+        # What a thread was still doing is not done.
+        code = code or INTERRUPTED
+    return _flush(code)
 
 
 def _leave() -> None:
@@ -252,12 +236,6 @@ def _note_refusals() -> dict[str, str]:
     return refusal
 
 
-def _die_with(parent: int) -> None:
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
-
-
 def _reset_signals() -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -265,11 +243,10 @@ def _reset_signals() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _take_descriptors(control: socket.socket, stdout: int, stderr: int) -> socket.socket:
+def _take_descriptors(control: int, stdout: int, stderr: int) -> socket.socket:
     # Above the standard ones first: a descriptor must not be overwritten before it was copied.
     nothing = os.open(os.devnull, os.O_RDONLY)
-    copies = [os.dup(number) for number in (nothing, stdout, stderr, control.fileno())]
-    control.detach()
+    copies = [os.dup(number) for number in (nothing, stdout, stderr, control)]
     for target, copy in enumerate(copies):
         os.dup2(copy, target, inheritable=target != CONTROL)
     os.closerange(CONTROL + 1, os.sysconf("SC_OPEN_MAX"))
@@ -280,11 +257,11 @@ def main(descriptor: int) -> NoReturn:
     """Be a child in an interpreter of its own, where forking is not possible."""
     control = socket.socket(fileno=descriptor)
     os.set_inheritable(descriptor, False)
-    job = wire.receive(control)
-    if job is None:
+    order = wire.receive(control)
+    if order is None:
         os._exit(0)
     threading.Thread(target=_end_with, args=(control,), daemon=True).start()
-    report = _work(control, cast("wire.JobMessage", job))
+    report = _work(control, order)
     # Here the exit handlers come first: once the engine has the result, `_end_with` may end this process.
     _leave()
     _send(control, report)

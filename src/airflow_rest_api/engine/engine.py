@@ -9,8 +9,6 @@ import math
 import shutil
 import time
 from collections import deque
-from collections.abc import Coroutine
-from typing import Any
 
 from airflow_rest_api import private_folders
 from airflow_rest_api.disk_full import NO_ROOM, no_room
@@ -97,7 +95,8 @@ class Engine:
     def check_room(self) -> None:
         """Raise Busy where a job would be refused now."""
         if self._stopping or (self._full and len(self._queue) >= self.limits.queue):
-            raise Busy(self._retry_after())
+            seconds = (len(self._queue) + 1) * self._typical_seconds / self.limits.parallelism
+            raise Busy(retry_after=max(1, min(60, math.ceil(seconds))))
 
     @property
     def waits_for(self) -> str | None:
@@ -115,7 +114,9 @@ class Engine:
         while self._queue and not self._full:
             process = self._queue.popleft()
             self._running.add(process)
-            self._spawn(self._drive(process))
+            task = asyncio.ensure_future(self._drive(process))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def _forget(self, process: Process) -> None:
         """End a command that was cancelled while it was queued."""
@@ -185,7 +186,9 @@ class Engine:
                 self._go_cold(f"it was not warm after {WARM_WITHIN:g} seconds")
             except CannotFork:
                 await asyncio.sleep(NO_ROOM_PAUSE)
-        return await fresh_child(self.limits, self._own_folder())
+        if self._folder is None:
+            self._folder = str(private_folders.make())
+        return await fresh_child(self.limits, self._folder)
 
     def _current_parent(self) -> WarmParent:
         parent = self._parent
@@ -203,20 +206,6 @@ class Engine:
         self._cold_until = time.monotonic() + PAUSE_AFTER_FAILURE
         if self._parent is not None:
             self._parent.close()
-
-    def _own_folder(self) -> str:
-        if self._folder is None:
-            self._folder = str(private_folders.make())
-        return self._folder
-
-    def _retry_after(self) -> int:
-        waiting = len(self._queue) + 1
-        return max(1, min(60, math.ceil(waiting * self._typical_seconds / self.limits.parallelism)))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _stopped(process: Process) -> Outcome:

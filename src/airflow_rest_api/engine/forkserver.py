@@ -3,7 +3,8 @@ The warm parent: a single-threaded process that has imported everything and fork
 
 It is no part of the web server: it has no HTTP, no users and no event loop of anyone else. It obeys one
 socket, and when that closes, because the API server stopped or died, it ends its children, removes its
-folder and ends. What it does ahead for the commands is a hook: see `job.Hooks`.
+folder and ends. What it does ahead for the commands is a hook: see `job.Hooks`. When one of the files that it
+was made from changes, it is renewed.
 """
 
 from __future__ import annotations
@@ -18,13 +19,43 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn
 
 from airflow_rest_api import processes
-from airflow_rest_api.engine import fingerprint, wire
+from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.child import become_child
 from airflow_rest_api.engine.job import Hooks, function
+
+Snapshot = dict[str, list[int]]
+
+PACKAGES = ("site-packages", "dist-packages")
+IGNORED = frozenset({"__pycache__", ".git", "node_modules"})
+
+
+def snapshot(paths: Sequence[str]) -> Snapshot:
+    """Return the state of `paths` by path: time of change, size, inode; what is not there is left out."""
+    found = {}
+    for path in paths:
+        for entry in _entries(path):
+            with contextlib.suppress(OSError):
+                stat = os.stat(entry)
+                found[entry] = [stat.st_mtime_ns, stat.st_size, stat.st_ino]
+    return found
+
+
+def _entries(path: str) -> Iterator[str]:
+    """
+    Return the files of a folder, but for a folder of installed packages and for a file itself alone.
+
+    A folder's own time is of no use here: an import changes it by writing `__pycache__`.
+    """
+    if path.endswith(PACKAGES) or not os.path.isdir(path):
+        yield path
+        return
+    for folder, folders, files in os.walk(path):
+        folders[:] = [name for name in folders if name not in IGNORED]
+        yield from (os.path.join(folder, name) for name in files)
 
 
 class ForkServer:
@@ -98,18 +129,13 @@ class ForkServer:
                 os.close(descriptor)
             wire.send(self._orders, {"unforked": error.errno})
             return
-        ours, theirs = (socket.socket(fileno=descriptor) for descriptor in opened[:2])
-        out_read, out_write, err_read, err_write = opened[2:]
+        ours, theirs, out_read, out_write, err_read, err_write = opened
         if pid == 0:
             become_child(theirs, out_write, err_write, self._pid, prepare, rest)
         self._children[pid] = {}
-        theirs.close()
-        os.close(out_write)
-        os.close(err_write)
-        wire.send(self._orders, {"child": pid, "descriptors": 3}, [ours.fileno(), out_read, err_read])
-        ours.close()
-        os.close(out_read)
-        os.close(err_read)
+        wire.send(self._orders, {"child": pid, "descriptors": 3}, [ours, out_read, err_read])
+        for descriptor in opened:
+            os.close(descriptor)
 
     def _reap(self) -> None:
         while self._children:
@@ -149,12 +175,12 @@ def main(descriptor: int, folder: str, hooks: str, *preload: str) -> NoReturn:
     os.set_inheritable(descriptor, False)
     orders = socket.socket(fileno=descriptor)
     watched: list[str] = []
-    snapshot: fingerprint.Snapshot = {}
+    seen: Snapshot = {}
     server = ForkServer(orders, Hooks(**json.loads(hooks)))
 
     def watch(paths: Iterable[str]) -> None:
         watched.extend(paths)
-        snapshot.update(fingerprint.snapshot(watched))
+        seen.update(snapshot(watched))
 
     try:
         started = time.monotonic()
@@ -164,7 +190,7 @@ def main(descriptor: int, folder: str, hooks: str, *preload: str) -> NoReturn:
         ready = {
             "ready": time.monotonic() - started,
             "watched": watched,
-            "snapshot": snapshot,
+            "snapshot": seen,
             "threads": [one.name for one in threading.enumerate() if one is not threading.main_thread()],
         }
         wire.send(orders, ready)

@@ -14,13 +14,14 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from airflow_rest_api import private_folders, processes
-from airflow_rest_api.engine import fingerprint, wire
+from airflow_rest_api.engine import wire
+from airflow_rest_api.engine.forkserver import Snapshot, snapshot
 from airflow_rest_api.engine.job import Hooks, Limits
 
 log = logging.getLogger(__name__)
@@ -87,10 +88,10 @@ def environment(limits: Limits) -> dict[str, str]:
     return {**kept, "COLUMNS": str(limits.columns), "NO_COLOR": "1", "TERM": "dumb"}
 
 
-def interpreter(module: str, *rest: str) -> list[str]:
-    """Return the command line of a new interpreter that runs `main` of a module of the engine."""
+def interpreter(module: str, *rest: str, options: Sequence[str] = ()) -> list[str]:
+    """Return the command line of a new interpreter that runs `main` of a module of this package."""
     root = str(Path(__file__).parents[2])
-    return [sys.executable, "-c", BOOTSTRAP, root, f"airflow_rest_api.engine.{module}", *rest]
+    return [sys.executable, *options, "-c", BOOTSTRAP, root, f"airflow_rest_api.{module}", *rest]
 
 
 async def fresh_child(limits: Limits, folder: str) -> Child:
@@ -101,7 +102,7 @@ async def fresh_child(limits: Limits, folder: str) -> Child:
 
     def start() -> subprocess.Popen[Any]:
         return subprocess.Popen(
-            interpreter("child", str(theirs.fileno())),
+            interpreter("engine.child", str(theirs.fileno())),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=out_write,
@@ -174,7 +175,7 @@ class WarmParent:
         """All that live, the spares too."""
         self._inbox = wire.Inbox(wire.LONGEST_OF_PARENT)
         self._watched: list[str] = []
-        self._snapshot: fingerprint.Snapshot = {}
+        self._snapshot: Snapshot = {}
         self._retired = False
         self.warmed = False
         self.ready: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
@@ -183,7 +184,7 @@ class WarmParent:
         self._orders, theirs = socket.socketpair()
         given = json.dumps(asdict(hooks))
         self._process = subprocess.Popen(
-            interpreter("forkserver", str(theirs.fileno()), self.folder, given, *limits.preload),
+            interpreter("engine.forkserver", str(theirs.fileno()), self.folder, given, *limits.preload),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -205,14 +206,9 @@ class WarmParent:
         """Whether the parent is gone."""
         return self._orders.fileno() < 0
 
-    @property
-    def idle(self) -> bool:
-        """Whether no child of it lives or is on its way."""
-        return not (self._children or self._asked)
-
     def outdated(self) -> bool:
         """Whether something that the parent was made from has changed since."""
-        return self.ready.done() and fingerprint.snapshot(self._watched) != self._snapshot
+        return self.ready.done() and snapshot(self._watched) != self._snapshot
 
     async def child(self) -> Child:
         """
@@ -227,7 +223,7 @@ class WarmParent:
             return self._spares.popleft()
         waiter: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
         self._wanted.append(waiter)
-        self._ask()
+        self.refill()
         try:
             return await waiter
         except asyncio.CancelledError:
@@ -235,23 +231,19 @@ class WarmParent:
                 self._spares.append(waiter.result())
             raise
 
-    def refill(self) -> None:
-        """Ask for as many spare children as there should be."""
-        self._ask()
-
     def retire(self) -> None:
         """Give out no more children, and end as soon as those with a job have ended."""
         self._retired = True
         while self._spares:
             self._spares.popleft().close()
-        if self.idle:
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if self._retired and not (self._children or self._asked):
             self.close()
 
-    def close(self) -> None:
-        """End the parent and all its children now."""
-        self._lose()
-
-    def _ask(self) -> None:
+    def refill(self) -> None:
+        """Ask for as many children as are wanted and should be spare."""
         spares = 0 if self._retired else self._limits.spares
         while not self.lost and self._asked + len(self._spares) < spares + len(self._wanted):
             urgent = self._asked < len(self._wanted)
@@ -265,7 +257,7 @@ class WarmParent:
             # Orders are some thirty bytes: the socket's buffer takes thousands of them.
             self._orders.sendall(wire.pack(message))
         except OSError:
-            self._lose()
+            self.close()
 
     def _read(self) -> None:
         try:
@@ -275,7 +267,7 @@ class WarmParent:
         except OSError:
             data, descriptors = b"", []
         if not data:
-            self._lose()
+            self.close()
             return
         for descriptor in descriptors:
             os.set_inheritable(descriptor, False)
@@ -285,7 +277,7 @@ class WarmParent:
                 self._take(*message)
         except (wire.Malformed, KeyError, TypeError, ValueError):
             log.exception("The warm parent %d sent a message that cannot be read: it is given up", self.pid)
-            self._lose()
+            self.close()
 
     def _take(self, message: wire.Message, descriptors: list[int]) -> None:
         if "child" in message:
@@ -303,15 +295,14 @@ class WarmParent:
                 self._spares.remove(child)
                 child.close()
             child.has_exited(os.waitstatus_to_exitcode(message["status"]))
-            if self._retired and self.idle:
-                self.close()
+            self._close_if_done()
         elif "ready" in message:
             self._watched, self._snapshot = message["watched"], message["snapshot"]
             log.info("The warm parent %d is ready after %.1f s", self.pid, message["ready"])
             self.warmed = True
             if not self.ready.done():
                 self.ready.set_result(message["threads"])
-            self._ask()
+            self.refill()
 
     def _add(self, pid: int, descriptors: list[int]) -> None:
         self._asked -= 1
@@ -347,7 +338,8 @@ class WarmParent:
                 return waiter
         return None
 
-    def _lose(self) -> None:
+    def close(self) -> None:
+        """End the parent and all its children now."""
         if self.lost:
             return
         asyncio.get_running_loop().remove_reader(self._orders)

@@ -36,6 +36,8 @@ DRAIN_READS = 8
 MOST_SENT = 32 * 1024 * 1024
 """Bytes that a child may send: all secrets that can be masked, each character written as six."""
 Listener = Callable[[str, bytes], None]
+Report = asyncio.Future["wire.ExitReport | None"]
+"""Becomes the last message of a child, None when it ends without one."""
 
 
 class Process:
@@ -64,7 +66,8 @@ class Process:
         self._secrets = Secrets()
         self._listener = listener
         self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._stop: asyncio.Future[tuple[Ending, str]] = asyncio.get_running_loop().create_future()
+        self.stopping: asyncio.Future[tuple[Ending, str]] = asyncio.get_running_loop().create_future()
+        """Becomes the reason once the command was asked to stop."""
 
     async def wait(self) -> Outcome:
         """Return how the command ended, once it has."""
@@ -72,15 +75,10 @@ class Process:
 
     def cancel(self, reason: str = "The command was cancelled.") -> bool:
         """Ask the command to stop; return whether it was still alive and not asked before."""
-        if self._stop.done() or self._outcome.done():
+        if self.stopping.done() or self._outcome.done():
             return False
-        self._stop.set_result((Ending.CANCELLED, reason))
+        self.stopping.set_result((Ending.CANCELLED, reason))
         return True
-
-    @property
-    def stopping(self) -> asyncio.Future[tuple[Ending, str]]:
-        """Becomes the reason once the command was asked to stop."""
-        return self._stop
 
     def wait_for(self, what: str) -> None:
         """Record what it waits for beside its place in the queue, until it begins."""
@@ -109,7 +107,7 @@ class Process:
         except BaseException:
             child.close()
             raise
-        report: asyncio.Future[wire.ExitReport | None] = loop.create_future()
+        report: Report = loop.create_future()
         read_messages = self._reader(loop, child, report)
         drains = [
             self._pump(loop, child.stdout, "stdout", read_messages),
@@ -134,31 +132,18 @@ class Process:
         """Learn the secrets of the job, and return it as the child gets it."""
         job = self.job
         self._secrets.add(job.secrets)
-        message: wire.JobMessage = {
-            "argv": list(job.argv),
-            "shown": list(job.argv if job.shown is None else job.shown),
-            "entry": job.entry,
-            "main": hooks.main,
-            "cwd": job.cwd,
-            "env": dict(job.env),
-            "memory": limits.memory * 2**20 if limits.memory and job.limited else None,
-            "secrets": list(job.secrets),
-            "mask": job.mask,
-            "masker": hooks.masker,
-            "setup": dict(job.setup),
-        }
-        return wire.pack(message)
+        memory = limits.memory * 2**20 if limits.memory and job.limited else None
+        given = {**vars(job), "env": dict(job.env), "setup": dict(job.setup)}
+        return wire.pack({"job": given, "main": hooks.main, "masker": hooks.masker, "memory": memory})
 
     def _time_out(self) -> None:
-        if not self._stop.done():
-            self._stop.set_result(
+        if not self.stopping.done():
+            self.stopping.set_result(
                 (Ending.TIMED_OUT, f"The command was ended after {self.job.timeout:g} seconds.")
             )
 
-    async def _follow(
-        self, child: Child, report: asyncio.Future[wire.ExitReport | None], grace: float
-    ) -> Outcome:
-        await first(report, child.exited, self._stop)
+    async def _follow(self, child: Child, report: Report, grace: float) -> Outcome:
+        await first(report, child.exited, self.stopping)
         if child.exited.done():
             # Its report may still lie in the socket, unless something it started keeps the other end open.
             await asyncio.wait({report}, timeout=1)
@@ -169,7 +154,7 @@ class Process:
                 return Outcome(Ending.USAGE, last.exit_code, None, self._secrets.mask(last.usage))
             return Outcome(Ending.EXITED, last.exit_code)
         # Without a report it was killed, or became another program that we now wait for.
-        await first(child.exited, self._stop)
+        await first(child.exited, self.stopping)
         if child.exited.done():
             how = _outcome(child.exited)
             if self._disturbed and how.ending is not Ending.LOST:
@@ -179,9 +164,7 @@ class Process:
             return how
         return await self._end_by_force(child, report, grace)
 
-    async def _end_by_force(
-        self, child: Child, report: asyncio.Future[wire.ExitReport | None], grace: float
-    ) -> Outcome:
+    async def _end_by_force(self, child: Child, report: Report, grace: float) -> Outcome:
         # As at a terminal: Airflow's commands end in order at INT, and some of its code ignores TERM.
         for number in (signal.SIGINT, signal.SIGTERM):
             child.send_signal(number)
@@ -197,7 +180,7 @@ class Process:
         if last is not None and last.exit_code == 0 and last.usage is None:
             return Outcome(Ending.EXITED, 0, None, SUCCEEDED_BEFORE)
         how = _outcome(child.exited)
-        ending, reason = self._stop.result()
+        ending, reason = self.stopping.result()
         return Outcome(ending, how.exit_code, how.signal, reason)
 
     async def _give(self, loop: asyncio.AbstractEventLoop, child: Child, message: bytes) -> None:
@@ -205,14 +188,8 @@ class Process:
         with contextlib.suppress(OSError):
             await loop.sock_sendall(child.control, message)
 
-    def _reader(
-        self, loop: asyncio.AbstractEventLoop, child: Child, report: asyncio.Future[wire.ExitReport | None]
-    ) -> Callable[[], None]:
-        """
-        Read the messages of a child; `report` becomes its last, None when it ends without one.
-
-        :return: reads at once all that the child has sent so far
-        """
+    def _reader(self, loop: asyncio.AbstractEventLoop, child: Child, report: Report) -> Callable[[], None]:
+        """Read the messages of a child; return what reads at once all that it has sent so far."""
         inbox = wire.Inbox()
         received = 0
 
@@ -240,7 +217,9 @@ class Process:
                         self._take(wire.read(message[0]), report)
                 except wire.Malformed as problem:
                     if not report.done():
-                        self._end_disturbed(child, problem)
+                        log.warning("Process %d is ended: it has sent %s", child.pid, problem)
+                        self._disturbed = True
+                        child.send_signal(signal.SIGKILL)
                         report.set_result(None)
                     break
             else:
@@ -250,31 +229,20 @@ class Process:
         loop.add_reader(child.control, read_messages)
         return read_messages
 
-    def _end_disturbed(self, child: Child, problem: wire.Malformed) -> None:
-        log.warning("Process %d is ended: it has sent %s", child.pid, problem)
-        self._disturbed = True
-        child.send_signal(signal.SIGKILL)
-
-    def _take(
-        self, message: wire.ChildMessage | None, report: asyncio.Future[wire.ExitReport | None]
-    ) -> None:
+    def _take(self, message: wire.ChildMessage | None, report: Report) -> None:
         # What is none of its messages is passed over: the process has an end too.
         if isinstance(message, wire.ExitReport):
             if not report.done():
                 report.set_result(message)
-        elif isinstance(message, wire.Learned):
-            self._secrets.add(message.texts)
-        elif isinstance(message, wire.Begun):
+        elif isinstance(message, tuple):
+            self._secrets.add(message)
+        elif message == "begun":
             self.begun = True
-        elif isinstance(message, wire.Becomes):
+        elif message == "becomes":
             self._becomes = True
 
     def _pump(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        descriptor: int,
-        stream: str,
-        read_messages: Callable[[], None],
+        self, loop: asyncio.AbstractEventLoop, descriptor: int, stream: str, read_messages: Callable[[], None]
     ) -> Callable[[], None]:
         """Give the listener what a pipe brings; return what ends that and takes what is still in the pipe."""
         redactor = Redactor(self._secrets)

@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, Literal
 
 HEADER = struct.Struct("!I")
 DESCRIPTORS = 3
@@ -66,26 +66,6 @@ def _exactly(channel: socket.socket, size: int) -> bytes | None:
             return None
         parts += part
     return bytes(parts)
-
-
-class JobMessage(TypedDict):
-    """
-    A job as a child gets it; see `job.Job` for what has the same name there.
-
-    `masker` and `main` are those of `job.Hooks`, `memory` is in bytes.
-    """
-
-    argv: list[str]
-    shown: list[str]
-    entry: str | None
-    main: str | None
-    cwd: str | None
-    env: dict[str, str]
-    memory: int | None
-    secrets: list[str]
-    mask: bool
-    masker: str | None
-    setup: dict[str, Any]
 
 
 class Inbox:
@@ -146,45 +126,23 @@ class ExitReport:
     usage: str | None = None
 
 
-@dataclass(frozen=True)
-class Learned:
-    """Texts that the command must not print."""
-
-    texts: tuple[str, ...]
+ChildMessage = ExitReport | tuple[str, ...] | Literal["begun", "becomes"]
+"""Its end, texts that it must not print, that it has taken its job, that it becomes another program now."""
 
 
-@dataclass(frozen=True)
-class Begun:
-    """The child has taken its job."""
-
-
-@dataclass(frozen=True)
-class Becomes:
-    """The child is about to become another program."""
-
-
-ChildMessage = ExitReport | Learned | Begun | Becomes
-
-
-def read(message: Any) -> ChildMessage | None:
+def read(message: Message) -> ChildMessage | None:
     """Return the message of a child, None where it is none: of another type, out of range."""
-    if not isinstance(message, dict):
-        return None
     if "exit_code" in message:
         code, usage = message["exit_code"], message.get("usage")
         if type(code) is not int or code not in EXIT_CODES or not isinstance(usage, (str, type(None))):
             return None
-        return ExitReport(code, None if usage is None else _text(usage[:LONGEST_USAGE]))
+        # Half a surrogate pair cannot be written as UTF-8.
+        return ExitReport(code, usage and usage[:LONGEST_USAGE].encode(errors="replace").decode())
     if "secrets" in message:
         texts = message["secrets"]
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             return None
-        return Learned(tuple(texts))
+        return tuple(texts)
     if message.get("begun") is True:
-        return Begun()
-    return Becomes() if message.get("becomes") is True else None
-
-
-def _text(text: str) -> str:
-    # Half a surrogate pair cannot be written as UTF-8.
-    return text.encode(errors="replace").decode()
+        return "begun"
+    return "becomes" if message.get("becomes") is True else None

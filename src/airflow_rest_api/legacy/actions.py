@@ -11,7 +11,7 @@ from airflow_rest_api.commands import policy
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.legacy.model import LegacyRequest
 from airflow_rest_api.security.decision import Attempt
-from airflow_rest_api.services.launch import StartRequest
+from airflow_rest_api.services.model import StartRequest
 
 RECORDED = ("dag_id", "task_id", "run_id")
 """The arguments that the records of what was done have columns for."""

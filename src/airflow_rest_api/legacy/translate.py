@@ -28,8 +28,7 @@ from airflow_rest_api.legacy.child.run_task import DEPENDENCY_FLAGS
 from airflow_rest_api.legacy.file_names import LOG_ARGUMENTS, exchanged, log_names, pid_name, uploaded
 from airflow_rest_api.legacy.model import LegacyRequest
 from airflow_rest_api.legacy.names import ARGUMENTS, TranslationContext, command_of, counterpart, renamed
-from airflow_rest_api.services.kinds import BY_COMMAND, LOG_SERVER
-from airflow_rest_api.services.launch import StartRequest
+from airflow_rest_api.services.model import BY_COMMAND, LOG_SERVER, StartRequest
 
 CHILD = "airflow_rest_api.legacy.child"
 START = f"{CHILD}.commands:start_component"

@@ -24,11 +24,10 @@ from typing import Any
 
 from airflow_rest_api import processes
 from airflow_rest_api.disk_full import has_room
-from airflow_rest_api.engine.parent import BOOTSTRAP
+from airflow_rest_api.engine.parent import interpreter
 from airflow_rest_api.services import status
 from airflow_rest_api.services.logs import NotOurs, open_to_add, open_to_read
-from airflow_rest_api.services.readiness import configured, is_ready
-from airflow_rest_api.services.status import State, Status
+from airflow_rest_api.services.status import State, Status, configured, is_ready
 from airflow_rest_api.services.supervisor import OBEYED, Order
 
 HOME = "rest_api"
@@ -115,12 +114,14 @@ def last_lines(path: Path, offset: int, most: int = 10) -> str:
     return "\n".join([line for line in lines if line.strip()][-most:])
 
 
+MODULE = "airflow_rest_api.services.child_start"
+ENTRY = f"{MODULE}:run_order"
+
 ENGINES_OWN = ("COLUMNS", "NO_COLOR", "TERM")
 """What the engine sets for commands whose output it reads."""
 
 REPORT_WITHIN = 30.0
 """Seconds in which a supervisor has started its component."""
-ROOT = str(Path(__file__).parents[2])
 
 Marks = list[tuple[Path, int]]
 """Log files, and how long they were when the component was started."""
@@ -183,9 +184,8 @@ def start_supervisor(order: Order, output: int, errors: int) -> int:
     """
     message = write_message(asdict(order))
     inherited = [message] if order.message is None else [message, order.message]
-    words = [sys.executable, "-I", "-S", "-c", BOOTSTRAP, ROOT, "airflow_rest_api.services.supervisor"]
     process = subprocess.Popen(
-        [*words, str(message), order.kind],
+        interpreter("services.supervisor", str(message), order.kind, options=("-I", "-S")),
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=errors,
@@ -210,9 +210,8 @@ def program_for(order: Order, message: int | None) -> list[str]:
     """
     if order.argv is None:
         return [sys.executable, "-c", str(order.code)]
-    module = "airflow_rest_api.services.child_start"
     shown = order.argv if order.shown is None else order.shown
-    return [sys.executable, "-c", BOOTSTRAP, ROOT, module, str(message), "airflow", *shown]
+    return interpreter("services.child_start", str(message), "airflow", *shown)
 
 
 def main(message: int, name: str, *shown: str) -> None:

@@ -17,26 +17,25 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api import processes
 from airflow_rest_api.airflow.installation import Places, places
-from airflow_rest_api.errors import AlreadyRunning, Busy, TooManyWaiting, Unavailable, UnknownService
-from airflow_rest_api.operations.model import new_id
+from airflow_rest_api.errors import AlreadyRunning, Busy, Unavailable, UnknownService
+from airflow_rest_api.operations.model import Origin, new_id
+from airflow_rest_api.operations.model import State as OperationState
+from airflow_rest_api.operations.runs import EntryPoint
 from airflow_rest_api.periodic import Periodic
 from airflow_rest_api.security.access import Gate
 from airflow_rest_api.services import reconcile
 from airflow_rest_api.services.child_start import HOME
-from airflow_rest_api.services.kinds import KINDS
-from airflow_rest_api.services.launch import Launcher, StartRequest
-from airflow_rest_api.services.model import DesiredState, Service
+from airflow_rest_api.services.model import KINDS, DesiredState, Service, StartRequest
 from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore, Taken
-from airflow_rest_api.services.supervisor import KILL, RESTART, STOP
+from airflow_rest_api.services.supervisor import BACKOFF, KILL, LEFTOVERS, RESTART, STOP
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.operations.service import Operations
     from airflow_rest_api.security.access import Permit
 
 
-LEFTOVERS = 5.0
-"""Seconds that what a component has left behind has to end."""
 SESSION_KNOWN = 30.0
 """Seconds after a component was last seen in which the kernel can't have given its session id again."""
 
@@ -98,16 +97,17 @@ class Orphans:
         recently = watch.seen is not None and time.monotonic() - watch.seen < SESSION_KNOWN
         if alive or (recently and processes.start_of(watch.pid) is None):
             found |= processes.session(watch.pid)
-        for pid in processes.family(watch.pid) if alive else ():
-            if start := processes.start_of(pid):
-                found[pid] = start
-        return found
+        return found | processes.living(processes.family(watch.pid) if alive else ())
 
 
 log = logging.getLogger(__name__)
 
 ROUND = 1.5
 """Seconds between two rounds."""
+PATIENCE = 60.0
+"""Seconds of one wait for the end of a start."""
+LONGEST_FAILURE = 4000
+"""Characters that are kept of the output of a start that has failed."""
 PRUNE_EVERY = 600
 """Rounds."""
 SEEN_EVERY = timedelta(seconds=15)
@@ -127,20 +127,23 @@ class Local:
     :param grace: seconds between asking a component to stop and killing it
     :param kept: ended services that are remembered
     :param every: seconds between two rounds
+    :param pauses: see `supervisor.Order`
     """
 
     def __init__(
         self,
         store: ServiceStore,
-        launcher: Launcher,
+        operations: Operations,
         *,
         grace: float = 60,
         kept: int = 100,
         every: float = ROUND,
+        pauses: tuple[float, float, float] = BACKOFF,
         find_places: Callable[[], Places] = places,
     ) -> None:
         self._store = store
-        self._launcher = launcher
+        self._operations = operations
+        self._pauses = pauses
         self._grace = grace
         self._kept = kept
         self._find_places = find_places
@@ -173,8 +176,13 @@ class Local:
 
     async def launch(self, service: Service, plan: StartRequest, permit: Permit, **more: Any) -> Operation:
         """Begin to start a component whose row is there; `more` is for the operation that does it."""
-        here = await self.places()
-        operation = await self._launcher.launch(service, plan, here, permit, grace=self._grace, **more)
+        home = (await self.places()).home
+        invocation = plan.start_of(
+            service, home=home, user=permit.user, grace=self._grace, pauses=self._pauses
+        )
+        # A component would inherit the limit of one command, for as long as it runs.
+        entry = EntryPoint(plan.entry, limited=False)
+        operation = await self._operations.start(permit, invocation, entry=entry, origin=Origin(**more))
         task = asyncio.create_task(self._settle(service.id, operation))
         self._starts[service.id] = task
         task.add_done_callback(lambda _: self._starts.pop(service.id, None))
@@ -209,8 +217,7 @@ class Local:
         elif await self._store.change(service, desired=None, state=State.RESTARTING):
             await _send(service.supervisor, service.supervisor_start, RESTART)
 
-    async def round(self) -> None:
-        """Look after the services of this machine once."""
+    async def _look_after(self) -> None:
         moment = now()
         living = False
         for found in await self._store.due(self.host, moment - self._recently):
@@ -227,9 +234,6 @@ class Local:
         if living and (self._last_seen is None or moment - self._last_seen >= SEEN_EVERY):
             await self._store.seen(self.host, self.place, moment, moment - SEEN_EVERY / 2)
             self._last_seen = moment
-
-    async def _look_after(self) -> None:
-        await self.round()
         if self._rounds % PRUNE_EVERY == 0:
             await self.prune()
         self._rounds += 1
@@ -279,11 +283,11 @@ class Local:
                 await self.launch(
                     changed, StartRequest.of(changed), Gate.standing(service.desired_by or service.user)
                 )
-            except (Busy, TooManyWaiting, Unavailable, asyncio.CancelledError) as error:
+            except (Busy, Unavailable, asyncio.CancelledError) as error:
                 # For the next round, here or on another API server of this host.
                 before = {name: getattr(service, name) for name in values if name != "desired"}
                 await self._store.change(changed, **before, desired=DesiredState.RESTART)
-                if isinstance(error, (Busy, TooManyWaiting)):
+                if isinstance(error, Busy):
                     return
                 raise
             await self._remove_folder(service)
@@ -291,7 +295,9 @@ class Local:
     async def _settle(self, identifier: str, operation: Operation) -> None:
         """Take note of how a start has ended."""
         try:
-            failure = await self._launcher.ended(operation)
+            while not operation.state.ended:
+                operation = await self._operations.wait(operation.id, PATIENCE)
+            failure = _why_failed(operation)
             service = await self.look(await self._store.get(identifier))
             if failure and service.supervisor is None and not service.state.ended:
                 failed = {"state": State.FAILED, "claim": None, "desired": None, "ended_at": now()}
@@ -305,6 +311,15 @@ class Local:
     async def _remove_folder(self, service: Service) -> None:
         if self.is_mine(service):
             await asyncio.to_thread(shutil.rmtree, service.folder, ignore_errors=True)
+
+
+def _why_failed(operation: Operation) -> str | None:
+    """Return why a start has failed, None where it has not."""
+    if operation.state is OperationState.SUCCEEDED:
+        return None
+    printed = operation.stderr.strip()[-LONGEST_FAILURE:]
+    more = None if printed and operation.quotes else operation.message
+    return "\n".join(filter(None, (printed, more))) or "The start has failed."
 
 
 def folder_for(here: Places) -> str:

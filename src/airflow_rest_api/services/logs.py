@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import ctypes
 import os
@@ -171,19 +172,16 @@ def read(service: Service, stream: str, offset: int, limit: int) -> Part:
     :param limit: bytes at most
     :raises NoLog: there is none here that may be read
     """
-    descriptor = _open(service, stream)
-    try:
-        size = os.fstat(descriptor).st_size
+    with os.fdopen(_open(service, stream), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
         offset = min(offset, size)
-        return Part(offset, os.pread(descriptor, limit, offset), size)
-    finally:
-        os.close(descriptor)
+        return Part(offset, os.pread(file.fileno(), limit, offset), size)
 
 
 def tail_offset(service: Service, stream: str, lines: int, limit: int) -> int:
     """Return where the last lines of a log file begin, not more than `limit` bytes before its end. Blocks."""
-    descriptor = _open(service, stream)
-    try:
+    with os.fdopen(_open(service, stream), "rb") as file:
+        descriptor = file.fileno()
         size = os.fstat(descriptor).st_size
         # The line break at the very end ends the last line, and begins none.
         position, left = size, lines + 1 if size and os.pread(descriptor, 1, size - 1) == b"\n" else lines
@@ -198,19 +196,14 @@ def tail_offset(service: Service, stream: str, lines: int, limit: int) -> int:
                 block = block[:found]
             position = start
         return least
-    finally:
-        os.close(descriptor)
 
 
 def whole_characters(data: bytes) -> int:
     """Return how many bytes of some text in UTF-8 are whole characters: a rest may have to wait."""
-    for back in range(1, min(4, len(data)) + 1):
-        byte = data[-back]
-        if byte & 0xC0 == 0x80:
-            continue
-        length = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC0 else 1
-        return len(data) - back if length > back else len(data)
-    return len(data)
+    decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+    decoder.decode(data)
+    waiting, _ = decoder.getstate()
+    return len(data) - len(waiting)
 
 
 def _open(service: Service, stream: str) -> int:

@@ -1,15 +1,128 @@
-"""One component that was started: what was asked for, how it is."""
+"""Components: the table of those that can be started, what a client asks for, and one that was started."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from airflow_rest_api.commands.model import Command, Effect, Invocation
+from airflow_rest_api.services.child_start import ENTRY
 from airflow_rest_api.services.status import State
+from airflow_rest_api.services.supervisor import Order
+
+MANAGED = frozenset({"daemon", "dev", "log_file", "pid", "stderr", "stdout"})
+"""Arguments that a service has no use for: it is always detached, and has log files of its own."""
+
+LOG_SERVER = "serve_logs"
+"""What the log server is called where commands are asked for: Airflow has none for it."""
+SERVE_LOGS = (
+    # Modules of the working folder are not to come before all others.
+    "import sys; sys.path = [path for path in sys.path if path]; "
+    "from airflow.utils.serve_logs import serve_logs; serve_logs()"
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """
+    One kind of component.
+
+    :ivar command: of Airflow, or `serve_logs`, which has none
+    :ivar identity: the arguments that tell two of them on one host apart; where they are the same, it is the
+        same component, which runs only once unless asked for
+    :ivar required: arguments that the command can do without, but not here
+    :ivar job_type: what its row in Airflow's table of jobs is called, if it has one
+    :ivar port: where it listens: an argument, or section and option of the configuration
+    :ivar ready_file: option of the configuration with the file that it has written once it is ready
+    :ivar ready_line: what it has written to its log then, a regular expression
+    :ivar provider: has to be installed for the command to be there
+    """
+
+    name: str
+    title: str
+    command: str
+    identity: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    job_type: str | None = None
+    port: str | tuple[str, str] | None = None
+    ready_file: tuple[str, str] | None = None
+    ready_line: str | None = None
+    provider: str | None = None
+
+    def identify(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return what tells this component from others of its kind; equal arguments give equal texts."""
+        return tuple(_text(values.get(name)) for name in self.identity)
+
+    def probe(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what shows that it is ready: see `status.Probe`."""
+        if self.port is not None:
+            return {"port": values.get(self.port) if isinstance(self.port, str) else list(self.port)}
+        if self.job_type is not None:
+            return {"job": self.job_type}
+        if self.ready_file is not None:
+            return {"file": list(self.ready_file)}
+        return {"line": self.ready_line} if self.ready_line is not None else {}
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("scheduler", "Scheduler", "scheduler", job_type="SchedulerJob"),
+        Kind(
+            "dag-processor",
+            "DAG processor",
+            "dag-processor",
+            identity=("bundle_name",),
+            job_type="DagProcessorJob",
+        ),
+        Kind(
+            "triggerer", "Triggerer", "triggerer", identity=("queues", "team_name"), job_type="TriggererJob"
+        ),
+        Kind(
+            "celery-worker",
+            "Celery worker",
+            "celery worker",
+            identity=("celery_hostname", "queues", "team"),
+            # celery.apps.worker: "celery@host ready."
+            ready_line=r"\bready\.\s*$",
+            provider="Celery",
+        ),
+        Kind(
+            "celery-flower",
+            "Celery Flower",
+            "celery flower",
+            identity=("port",),
+            port="port",
+            provider="Celery",
+        ),
+        Kind(
+            "kerberos",
+            "Kerberos ticket renewer",
+            "kerberos",
+            identity=("principal", "keytab"),
+            ready_file=("kerberos", "ccache"),
+        ),
+        Kind("log-server", "Log server", LOG_SERVER, port=("logging", "worker_log_server_port")),
+        Kind("api-server", "API server", "api-server", identity=("port",), required=("port",), port="port"),
+    )
+}
+
+BY_COMMAND: Mapping[str, Kind] = {kind.command: kind for kind in KINDS.values()}
+BY_JOB_TYPE: Mapping[str, Kind] = {kind.job_type: kind for kind in KINDS.values() if kind.job_type}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        # Queues: one text with commas, whose order says nothing.
+        value = value.split(",")
+    items = value if isinstance(value, (list, tuple, set, frozenset)) else [] if value is None else [value]
+    return ",".join(sorted({str(item).strip() for item in items}))
 
 
 class Restart(str, Enum):
@@ -36,7 +149,7 @@ class Service:
     :ivar secret: whether there were any, so that `argv` is not enough to start it again
     :ivar identity: what is the same for the same component on this host, None where it may run beside it
     :ivar claim: its identity as long as it runs: no two services have the same
-    :ivar ready: see `readiness.Probe`
+    :ivar ready: see `status.Probe`
     :ivar place: what its process ids mean something within: see `processes.place`
     :ivar hostname: what Airflow calls the host
     :ivar folder: where its supervisor reports; `logs`: where its log files are
@@ -84,3 +197,85 @@ class Service:
 def identity_of(host: str, place: str, kind: str, identity: Sequence[str]) -> str:
     """Return the text that is the same for the same component on the same host, and for no other."""
     return hashlib.sha256("\0".join((host, place, kind, *identity)).encode()).hexdigest()
+
+
+COMMAND = ("services", "start")
+"""What the operation is called that starts a component."""
+WAIT = 30.0
+"""Seconds in which a component has to show that it is ready, or has failed; no start waits any longer."""
+
+NOTHING = Invocation(Command((LOG_SERVER,), "", None, (), Effect.SERVICE), [], {}, frozenset(), [])
+"""The command line of the log server."""
+
+
+@dataclass(frozen=True)
+class StartRequest:
+    """
+    A component to be started, as a client asks for it.
+
+    :ivar invocation: of the command; of none for the log server
+    :ivar another: although the same runs on this host already
+    :ivar stdout: name of a file in Airflow's log folder; None for one of its own
+    :ivar entry: what runs in the engine's child, with `extra` in its order
+    """
+
+    kind: Kind
+    invocation: Invocation = NOTHING
+    restart: Restart = Restart.NEVER
+    another: bool = False
+    stdout: str | None = None
+    stderr: str | None = None
+    pid_file: str | None = None
+    entry: str = ENTRY
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, service: Service) -> StartRequest:
+        """Return the request to start a service, which has no secrets, as it was started before."""
+        argv = list(service.argv)
+        return cls(
+            KINDS[service.kind],
+            replace(NOTHING, argv=argv, masked=argv),
+            restart=service.restart,
+            another=service.identity is None,
+            pid_file=service.pid_file,
+        )
+
+    @property
+    def secret(self) -> bool:
+        """Whether there are secrets among the arguments, or more of them than is shown."""
+        return list(self.invocation.argv) != list(self.invocation.masked)
+
+    def start_of(
+        self, service: Service, *, home: str, user: str, grace: float, pauses: tuple[float, float, float]
+    ) -> Invocation:
+        """Return the command of the operation that starts a service; its only word is an `Order` as JSON."""
+        argv, shown = list(self.invocation.argv), list(self.invocation.masked)
+        order = Order(
+            kind=service.kind,
+            folder=service.folder,
+            home=home,
+            logs=service.logs,
+            stdout=service.stdout,
+            stderr=service.stderr,
+            title=f"'{shlex.join(['airflow', *shown])}'" if argv else "the log server",
+            user=user,
+            argv=argv or None,
+            code=None if argv else SERVE_LOGS,
+            shown=shown if self.secret else None,
+            pid_file=service.pid_file,
+            restart=service.restart is Restart.ON_FAILURE,
+            pauses=pauses,
+            grace=grace,
+            wait=WAIT,
+            ready=service.ready,
+        )
+        # A name of its own: run again like a command, the component would end with its operation.
+        return Invocation(
+            Command(COMMAND, "", None, (), Effect.SERVICE),
+            argv=[json.dumps({**asdict(order), **self.extra})],
+            values={},
+            given=frozenset(),
+            masked=shown or [LOG_SERVER],
+            secrets=self.invocation.secrets,
+        )

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api import processes
 from airflow_rest_api.services import status
-from airflow_rest_api.services.kinds import BY_JOB_TYPE, KINDS
-from airflow_rest_api.services.model import DesiredState, Service
-from airflow_rest_api.services.readiness import is_ready
-from airflow_rest_api.services.status import State, Status
+from airflow_rest_api.services.model import BY_JOB_TYPE, KINDS, DesiredState, Service
+from airflow_rest_api.services.status import State, Status, is_ready
 
 if TYPE_CHECKING:
     from airflow_rest_api.airflow.jobs import AirflowJob

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Collection
+import errno
+import socket
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,16 +18,22 @@ from airflow_rest_api.errors import (
     CannotRepeat,
     NoLog,
     NotManaged,
+    PortInUse,
     StillRunning,
     UnknownService,
 )
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.services import logs
 from airflow_rest_api.services.child_start import log_name
-from airflow_rest_api.services.kinds import BY_JOB_TYPE
-from airflow_rest_api.services.launch import StartRequest, check_free
 from airflow_rest_api.services.local import Local, folder_for, now
-from airflow_rest_api.services.model import DesiredState, Service, identity_of
+from airflow_rest_api.services.model import (
+    BY_JOB_TYPE,
+    DesiredState,
+    Kind,
+    Service,
+    StartRequest,
+    identity_of,
+)
 from airflow_rest_api.services.reconcile import ServiceView, paired
 from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore, Taken
@@ -76,7 +84,7 @@ class Services:
             await self._refuse_unmanaged(plan, service)
         await self._insert(service)
         try:
-            await asyncio.to_thread(check_free, plan.kind, plan.invocation.values)
+            await asyncio.to_thread(_check_free, plan.kind, plan.invocation.values)
             return service, await self.local.launch(service, plan, permit, **more)
         except BaseException:
             await asyncio.shield(self._store.delete(service))
@@ -220,6 +228,24 @@ class Services:
             if job.type == plan.kind.job_type and job.hostname == service.hostname:
                 what = f"{plan.kind.title} runs on {service.host} that was not started here"
                 raise AlreadyRunning(f"A {what}: job {job.id} of Airflow.", seen.service.id)
+
+
+def _check_free(kind: Kind, values: Mapping[str, Any]) -> None:
+    """Raise PortInUse where the port that a component is to listen on is taken."""
+    port = values.get(kind.port) if isinstance(kind.port, str) else None
+    if not isinstance(port, int) or not 0 < port < 65536:
+        return
+    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                # What was closed a moment ago is no obstacle; what listens is.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind((address, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUse(f"Port {port} of this host is in use.") from None
 
 
 def _with_last_lines(seen: ServiceView) -> ServiceView:

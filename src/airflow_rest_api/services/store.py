@@ -132,10 +132,7 @@ class ServiceStore:
 
     async def get(self, identifier: str) -> Service:
         """Return a service; raise UnknownService."""
-        found = await self._select(SERVICE.c.id == identifier)
-        if not found:
-            raise UnknownService
-        return found[0]
+        return await self._one(SERVICE.c.id == identifier)
 
     async def everything(self) -> list[Service]:
         """Return all services, the newest first."""
@@ -155,11 +152,8 @@ class ServiceStore:
         :raises Taken: another one has the claim that it shall get
         """
         row = _to_row({**values, "version": service.version + 1})
-        chosen = (
-            update(SERVICE)
-            .where(SERVICE.c.id == service.id, SERVICE.c.version == service.version)
-            .values(row)
-        )
+        same = (SERVICE.c.id == service.id, SERVICE.c.version == service.version)
+        chosen = update(SERVICE).where(*same).values(row)
         try:
             changed = await self._database.run(lambda connection: connection.execute(chosen).rowcount)
         except IntegrityError:
@@ -173,23 +167,13 @@ class ServiceStore:
 
     async def of_operation(self, operation: str) -> Service:
         """Return the service that an operation has started; raise UnknownService."""
-        found = await self._select(SERVICE.c.operation == operation)
-        if not found:
-            raise UnknownService
-        return found[0]
+        return await self._one(SERVICE.c.operation == operation)
 
     async def seen(self, host: str, place: str, now: datetime, before: datetime) -> None:
         """Note that the living services of a place are looked after, where that was noted long ago."""
-        chosen = (
-            update(SERVICE)
-            .where(
-                SERVICE.c.host == host,
-                SERVICE.c.place == place,
-                SERVICE.c.state.in_(LIVE),
-                or_(SERVICE.c.seen_at.is_(None), SERVICE.c.seen_at < before),
-            )
-            .values(seen_at=now)
-        )
+        here = (SERVICE.c.host == host, SERVICE.c.place == place, SERVICE.c.state.in_(LIVE))
+        long_ago = or_(SERVICE.c.seen_at.is_(None), SERVICE.c.seen_at < before)
+        chosen = update(SERVICE).where(*here, long_ago).values(seen_at=now)
         await self._database.run(lambda connection: connection.execute(chosen))
 
     async def delete(self, service: Service) -> bool:
@@ -201,6 +185,11 @@ class ServiceStore:
         """Return the ended services of a host but for the newest ones."""
         ended = await self._select(SERVICE.c.host == host, SERVICE.c.state.in_(ENDED))
         return ended[keep:]
+
+    async def _one(self, condition: Any) -> Service:
+        if not (found := await self._select(condition)):
+            raise UnknownService
+        return found[0]
 
     async def _holder(self, claim: str | None) -> Service | None:
         found = await self._select(SERVICE.c.claim == claim) if claim else []

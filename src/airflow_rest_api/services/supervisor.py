@@ -19,10 +19,8 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from airflow_rest_api import processes
-from airflow_rest_api.services import readiness
-from airflow_rest_api.services.status import State, Status
+from airflow_rest_api.services.status import State, Status, is_visible, shows
 
-PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 
 STOP, KILL, RESTART = signal.SIGTERM, signal.SIGUSR2, signal.SIGUSR1
@@ -59,7 +57,7 @@ class Order:
         seconds of life after which a failure counts as the first
     :ivar grace: seconds between TERM and KILL
     :ivar wait: seconds to wait at most until it is ready or has failed
-    :ivar ready: see `readiness.Probe`
+    :ivar ready: see `status.Probe`
     :ivar program: what the supervisor runs, and its arguments
     :ivar message: the descriptor from which the component reads `argv`, if it is one of Airflow's
     """
@@ -91,7 +89,6 @@ class Supervisor:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._status = Status(os.getpid(), processes.start_of(os.getpid()) or "")
-        self._libc = ctypes.CDLL(None)
         self._wanted: int | None = None
         self._failures = 0
         self._kill_at: float | None = None
@@ -104,7 +101,7 @@ class Supervisor:
     def run(self) -> None:
         """Start the component; return once it has ended for good."""
         # What the component started and left behind becomes ours, so that all of it can be found.
-        self._libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
         self._start()
         while not self._status.state.ended:
             number = self._nap()
@@ -162,33 +159,26 @@ class Supervisor:
         now.pid, now.pid_start = pid, processes.start_of(pid)
         now.started_at, now.ended_at, now.message = time.time(), None, None
         self._write_pid_file(str(pid))
-        seconds = PROBE_EVERY if readiness.is_visible(self._order.ready) else SETTLED
+        seconds = PROBE_EVERY if is_visible(self._order.ready) else SETTLED
         self._probe_at = self._started + seconds
         self._report(State.STARTING)
 
     def _probe(self, now: float) -> None:
-        """Look whether the component is ready."""
-        status = self._status
+        """Look whether the component is ready; it goes on whatever is wrong with the look at it."""
         self._probe_at = now + PROBE_EVERY
-        if status.pid is None:
-            self._probe_at = None
-        elif now - self._started >= SETTLED or self._shows_ready(status.pid):
+        ready = now - self._started >= SETTLED
+        with contextlib.suppress(Exception):
+            pid, started_at = self._status.pid or 0, self._status.started_at or 0.0
+            ready = ready or shows(self._order.ready, pid, started_at, self._logs)
+        if ready:
             self._probe_at = None
             self._report(State.RUNNING)
-
-    def _shows_ready(self, pid: int) -> bool:
-        # The component goes on whatever is wrong with the look at it.
-        with contextlib.suppress(Exception):
-            return readiness.shows(self._order.ready, pid, self._status.started_at or 0.0, self._logs)
-        return False
 
     def _become_component(self) -> NoReturn:
         try:
             os.setsid()
             # Should the supervisor be killed, its component is asked to end.
-            self._libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != self._status.supervisor:
-                os._exit(0)
+            processes.end_with(self._status.supervisor, signal.SIGTERM)
             for number in (signal.SIGPIPE, signal.SIGXFSZ):
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -14,7 +14,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_rest_api.errors import Unavailable
-from airflow_rest_api.option_values import database
+from airflow_rest_api.settings import database
 from airflow_rest_api.storage.transient import Trouble, trouble_of
 
 if TYPE_CHECKING:

@@ -22,9 +22,9 @@ from airflow_rest_api.asgi import BodyDeadline, client_address, media_type, refu
 from airflow_rest_api.errors import ApiError, InvalidToken, Revoked, Unavailable
 from airflow_rest_api.legacy import credentials
 from airflow_rest_api.legacy.login.throttle import Throttle, TooManyLogins
-from airflow_rest_api.option_values import Networks, networks
 from airflow_rest_api.security.routes import Needs, check, needs
 from airflow_rest_api.security.sites import refuse_others
+from airflow_rest_api.settings import Networks, networks
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from airflow_rest_api.engine.fingerprint import snapshot
+from airflow_rest_api.engine.forkserver import snapshot
 
 
 def test_nothing_changes_while_nobody_touches_anything(tmp_path: Path):

@@ -4,8 +4,7 @@ import pytest
 
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.services.kinds import BY_COMMAND, KINDS, LOG_SERVER, MANAGED
-from airflow_rest_api.services.model import identity_of
+from airflow_rest_api.services.model import BY_COMMAND, KINDS, LOG_SERVER, MANAGED, identity_of
 
 COMMANDS = [kind for kind in KINDS.values() if kind.command != LOG_SERVER]
 
