@@ -1,12 +1,16 @@
-"""The Airflow that runs us: version, places, configuration, DAG bundles and database."""
+"""The Airflow that runs us: version, places, configuration, DAG bundles, database, and the jobs in that."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import select
+
+from airflow_rest_api.airflow.queries import values
 from airflow_rest_api.errors import BadConfiguration
 
 if TYPE_CHECKING:
@@ -15,6 +19,9 @@ if TYPE_CHECKING:
 LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 EXAMPLES = "example_dags"
 """What `airflow.dag_processing.bundles.manager` calls Airflow's own examples."""
+
+RECENT = timedelta(minutes=10)
+"""For how long a job without a new heartbeat is still listed."""
 
 
 def version() -> str:
@@ -124,3 +131,44 @@ def _examples() -> str:
 
     spec = find_spec("airflow.example_dags")
     return next(iter(spec.submodule_search_locations or ()), "") if spec else ""
+
+
+@dataclass(frozen=True)
+class AirflowJob:
+    """
+    A job with a heartbeat of the last minutes.
+
+    :ivar healthy: for Airflow, by the thresholds of its configuration
+    """
+
+    id: int
+    type: str
+    state: str | None
+    hostname: str
+    started_at: datetime | None
+    latest_heartbeat: datetime | None
+    healthy: bool
+
+
+def running_jobs(types: Collection[str]) -> list[AirflowJob]:
+    """Return the jobs of these types whose state is running and whose heartbeat is recent. Blocks."""
+    from airflow.jobs.job import Job
+
+    since = datetime.now(timezone.utc) - RECENT
+    chosen = (
+        select(Job)
+        .where(Job.job_type.in_(types), Job.state == "running", Job.latest_heartbeat >= since)
+        .order_by(Job.id)
+    )
+    return [
+        AirflowJob(
+            id=job.id,
+            type=str(job.job_type),
+            state=job.state,
+            hostname=str(job.hostname or ""),
+            started_at=job.start_date,
+            latest_heartbeat=job.latest_heartbeat,
+            healthy=bool(job.is_alive()),
+        )
+        for job in values(chosen)
+    ]

@@ -33,7 +33,7 @@ from airflow_rest_api.services.model import Restart
 from airflow_rest_api.services.status import State
 
 if TYPE_CHECKING:
-    from airflow_rest_api.airflow.jobs import AirflowJob
+    from airflow_rest_api.airflow.installation import AirflowJob
     from airflow_rest_api.operations.model import Key, Operation
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.services.reconcile import ServiceView

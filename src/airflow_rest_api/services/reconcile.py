@@ -16,7 +16,7 @@ from airflow_rest_api.services.readiness import is_ready
 from airflow_rest_api.services.status import State, Status
 
 if TYPE_CHECKING:
-    from airflow_rest_api.airflow.jobs import AirflowJob
+    from airflow_rest_api.airflow.installation import AirflowJob
 
 
 START_LIMIT = timedelta(minutes=3)
