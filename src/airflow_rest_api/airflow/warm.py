@@ -21,6 +21,7 @@ from typing import Any
 
 from airflow_rest_api.airflow import maskers
 from airflow_rest_api.airflow.child import setup
+from airflow_rest_api.airflow.queries import values
 from airflow_rest_api.engine.fingerprint import PACKAGES
 from airflow_rest_api.engine.job import Hooks
 
@@ -104,8 +105,11 @@ That takes some six milliseconds off the command that the child is for, a third 
 PRIMED = (
     "airflow._shared.observability.metrics.stats:_get_registry",
     "airflow.models.crypto:get_fernet",
+    "airflow.models:import_all_models",
+    "sqlalchemy.orm:configure_mappers",
+    "airflow.configuration:ensure_secrets_loaded",
 )
-"""Functions that read something once per process and keep it; one that is not there is left out."""
+"""Functions that do something once per process and keep it; one that is not there is left out."""
 
 SHARED = ("airflow.api.client:get_current_api_client",)
 """
@@ -146,8 +150,6 @@ def warm_up(watch: Callable[[Sequence[str]], None], preload: Iterable[str] = ())
             _quietly(_prime, name)
         for name in SHARED:
             _quietly(_share, name)
-        _quietly(_configure_models)
-        _quietly(_load_secrets_backends)
         _quietly(_build_execution_api)
         for name in ONCE_PER_DATABASE:
             _quietly(_once_per_database, name)
@@ -268,20 +270,6 @@ def _share(name: str) -> None:
             setattr(module, attribute, shared)
 
 
-def _configure_models() -> None:
-    import airflow.models
-    from sqlalchemy.orm import configure_mappers
-
-    airflow.models.import_all_models()  # type: ignore[no-untyped-call]
-    configure_mappers()
-
-
-def _load_secrets_backends() -> None:
-    from airflow.configuration import ensure_secrets_loaded
-
-    ensure_secrets_loaded()
-
-
 def _build_execution_api() -> None:
     """
     Build ahead the API that a task run by `tasks test` or `dags test` talks to inside its own process.
@@ -348,14 +336,10 @@ def _dry_runs_rolled_back(parser: argparse.ArgumentParser) -> None:
 def _some_dag() -> str | None:
     """Return the first DAG that runs can be made of."""
     from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    with create_session() as session:
-        found: str | None = session.scalar(
-            select(SerializedDagModel.dag_id).order_by(SerializedDagModel.dag_id).limit(1)
-        )
-        return found
+    dags = select(SerializedDagModel.dag_id).order_by(SerializedDagModel.dag_id)
+    return next(iter(values(dags.limit(1))), None)
 
 
 @contextlib.contextmanager
