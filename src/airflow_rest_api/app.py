@@ -15,8 +15,7 @@ from fastapi import FastAPI
 from airflow_rest_api import __version__, private_folders
 from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow import permissions
-from airflow_rest_api.airflow.accounts import Accounts
-from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, AirflowAuth
+from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, Accounts, AirflowAuth
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
 from airflow_rest_api.airflow.keys import FernetCipher
 from airflow_rest_api.airflow.warm import HOOKS
@@ -72,7 +71,6 @@ from airflow_rest_api.web.page import SignIn
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
-    from airflow_rest_api.security.caller import Host
     from airflow_rest_api.settings import Settings
 
 
@@ -167,7 +165,7 @@ def create_app(
     *,
     engine: Engine | None = None,
     load_catalog: Callable[[], Catalog] | None = None,
-    host: Host | None = None,
+    host: AirflowAuth | None = None,
 ) -> FastAPI:
     """
     Return the app that Airflow's API server mounts. Nothing runs before its lifespan, or its first request.

@@ -22,7 +22,7 @@ from airflow_rest_api.storage.transient import of_database
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from airflow_rest_api.security.caller import Host
+    from airflow_rest_api.airflow.auth import AirflowAuth
     from airflow_rest_api.security.header_token import HeaderUser
 
 WITHOUT_HEADER_TOKEN = frozenset({"/", "/docs", "/redoc"})
@@ -40,7 +40,7 @@ class Authenticator(Protocol):
     def before_user(self, scope: Scope) -> Response | None:
         """Return the answer to a request that needs no user, or is turned away before one is looked for."""
 
-    async def user(self, scope: Scope, host: Host, cookie: str | None = None) -> object:
+    async def user(self, scope: Scope, host: AirflowAuth, cookie: str | None = None) -> object:
         """Return the user; or the answer, a Response, where there is none. A cookie counts without header."""
 
     def refusal(self, scope: Scope, error: ApiError) -> Response:
@@ -65,7 +65,7 @@ class Guard:
     def __init__(
         self,
         app: ASGIApp,
-        host: Host,
+        host: AirflowAuth,
         authenticators: Mapping[str, Authenticator] | None = None,
         header_token: HeaderToken | None = None,
         header_user: HeaderUser | None = None,

@@ -7,21 +7,14 @@ import hmac
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from airflow_rest_api.airflow.accounts import NoNames
+from airflow_rest_api.airflow.auth import Accounts, NoNames
 from airflow_rest_api.errors import HeaderUserGone, Misconfigured
 
 log = logging.getLogger(__name__)
 
 OPTION = "[rest_api_plugin] http_token_username"
-
-
-class Names(Protocol):
-    """Where users are found by name."""
-
-    async def named(self, name: str) -> Any:
-        """Return an active user, or None; raise NoNames where names say nothing."""
 
 
 class HeaderUser:
@@ -31,8 +24,8 @@ class HeaderUser:
     :param name: of the user; empty: there is none, and a header token alone is not enough
     """
 
-    def __init__(self, names: Names, name: str = "") -> None:
-        self._names = names
+    def __init__(self, accounts: Accounts, name: str = "") -> None:
+        self._accounts = accounts
         self._name = name
         self._found = not name
 
@@ -73,7 +66,7 @@ class HeaderUser:
 
     async def _load(self) -> Any:
         try:
-            return await self._names.named(self._name)
+            return await self._accounts.named(self._name)
         except NoNames as error:
             log.error("%s cannot be used: %s", OPTION, error)
             return None
