@@ -103,8 +103,8 @@ def look(files: Collection[File]) -> dict[File, FileState]:
         file = (bundle, container(path))
         if file in seen and at is not None:
             seen[file].dags[dag_id] = Parse(at, seconds)
-    result = (failed.stacktrace, failed.timestamp)
-    for bundle, path, error, at in _rows(files, failed.bundle_name, failed.filename, *result):
+    failure = (failed.stacktrace, failed.timestamp)
+    for bundle, path, error, at in _rows(files, failed.bundle_name, failed.filename, *failure):
         file = (bundle, container(path))
         if file in seen:
             seen[file] = FileState(seen[file].dags, error or "", at)

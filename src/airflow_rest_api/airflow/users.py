@@ -57,7 +57,7 @@ async def known_user(manager: Any, token: str) -> Any:
     kind = type(manager)
     if getattr(kind, "get_user_from_token", None) is not BaseAuthManager.get_user_from_token:
         return await manager.get_user_from_token(token)
-    claims = await kind._get_token_validator().avalidated_claims(token)
+    claims: dict[str, Any] = await kind._get_token_validator().avalidated_claims(token)
 
     async def validated(token: str) -> dict[str, Any]:
         return claims

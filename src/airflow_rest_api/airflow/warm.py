@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from airflow_rest_api.airflow import maskers
-from airflow_rest_api.airflow.child import setup
+from airflow_rest_api.airflow.child import output, setup
 from airflow_rest_api.airflow.queries import values
 from airflow_rest_api.engine.fingerprint import PACKAGES
 from airflow_rest_api.engine.job import Hooks
@@ -382,30 +382,9 @@ def _no_action_log() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """
-    Send what is printed or logged to nowhere.
-
-    By descriptor and not by stream: some of Airflow's loggers keep the stream that they found first.
-    """
-    _flush()
-    kept = [os.dup(number) for number in (1, 2)]
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for number in (1, 2):
-            os.dup2(nowhere, number)
+    """Send what is printed or logged to nowhere."""
+    with open(os.devnull, "wb") as nowhere, output.led_to(nowhere.fileno(), 1, 2):
         yield
-    finally:
-        # What is still in the buffers must not come out of a child.
-        _flush()
-        for number, copy in zip((1, 2), kept, strict=True):
-            os.dup2(copy, number)
-            os.close(copy)
-        os.close(nowhere)
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
 
 
 def _quietly(step: Callable[..., object], *args: object) -> None:

@@ -197,7 +197,8 @@ class Audit:
             self._closing.wait(GATHERED_FOR)
             with self._changed:
                 # First what was done: of the refusals there may be many.
-                events, left_out = self._taken(), 0
+                events = [self._done.popleft() for _ in range(min(BATCH, len(self._done)))]
+                left_out = 0
                 if not events:
                     events, left_out = self._refusals.take(everything=self._closing.is_set())
             if left_out:
@@ -217,9 +218,6 @@ class Audit:
                     return False
                 self._changed.wait(due)
             return True
-
-    def _taken(self) -> list[Event]:
-        return [self._done.popleft() for _ in range(min(BATCH, len(self._done)))]
 
     def _write(self, events: Sequence[Event]) -> None:
         for pause in PAUSES:
@@ -241,7 +239,13 @@ class Audit:
                     why = type(error).__name__
                     # Each attempt may take as long as the last.
                     gone = why if away(error) else None
-            _to_log(event, gone or why)
+            log.warning(
+                "The event log could not be written (%s): %s by %s: %s",
+                gone or why,
+                event.name,
+                event.owner,
+                json.dumps(event.extra, default=str),
+            )
 
 
 def _event(command: str, caller: Caller, values: Mapping[str, Any], extra: dict[str, Any]) -> Event:
@@ -255,14 +259,4 @@ def _event(command: str, caller: Caller, values: Mapping[str, Any], extra: dict[
         task_id=text("task_id"),
         run_id=text("run_id", "logical_date_or_run_id"),
         extra={**extra, "via": "REST API"},
-    )
-
-
-def _to_log(event: Event, why: str) -> None:
-    log.warning(
-        "The event log could not be written (%s): %s by %s: %s",
-        why,
-        event.name,
-        event.owner,
-        json.dumps(event.extra, default=str),
     )

@@ -6,7 +6,7 @@ import contextlib
 import hmac
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_rest_api.airflow.auth import Accounts, NoNames
@@ -85,10 +85,7 @@ class HeaderToken:
     """
 
     name: str = ""
-    expected: str = ""
-
-    def __repr__(self) -> str:
-        return f"HeaderToken({self.name!r}, ***)"
+    expected: str = field(default="", repr=False)
 
     @property
     def asked_for(self) -> bool:
@@ -106,18 +103,14 @@ class HeaderToken:
         """
         wanted = _folded(self.name.encode())
         given = [value for name, value in headers if _folded(name) == wanted]
-        right = [self._is_right(value) for value in given]
-        return self.asked_for and bool(right) and all(right)
-
-    def _is_right(self, value: bytes) -> bool:
+        if not given:
+            return False
         # Clients write what is not ASCII in one way or the other.
-        return any(hmac.compare_digest(value, spelling) for spelling in self._spellings())
-
-    def _spellings(self) -> list[bytes]:
         spellings = [self.expected.encode()]
         with contextlib.suppress(UnicodeEncodeError):
             spellings.append(self.expected.encode("latin-1"))
-        return spellings
+        right = [any(hmac.compare_digest(value, spelling) for spelling in spellings) for value in given]
+        return self.asked_for and all(right)
 
 
 def _folded(name: bytes) -> bytes:

@@ -30,7 +30,7 @@ def dag_files_to_stderr() -> None:
 
     @functools.wraps(process_file)
     def process_quietly(*args: Any, **options: Any) -> Any:
-        with _stdout_to_stderr():
+        with led_to(2, 1):
             return process_file(*args, **options)
 
     bag.process_file = process_quietly
@@ -143,16 +143,26 @@ def _names_another(item: Any, names: Mapping[str, frozenset[str]]) -> bool:
 
 
 @contextlib.contextmanager
-def _stdout_to_stderr() -> Iterator[None]:
-    """Send descriptor 1, and so also what other programs print, where descriptor 2 leads."""
-    sys.stdout.flush()
-    kept = os.dup(1)
+def led_to(target: int, *numbers: int) -> Iterator[None]:
+    """
+    Have descriptors lead where `target` does, and so also what other programs print.
+
+    By descriptor and not by stream: some of Airflow's loggers keep the stream that they found first.
+    """
+    _flush()
+    kept = [os.dup(number) for number in numbers]
     try:
-        os.dup2(2, 1)
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-            os.dup2(kept, 1)
+        for number in numbers:
+            os.dup2(target, number)
+        yield
     finally:
-        os.close(kept)
+        # What is still in the buffers belongs there as well.
+        _flush()
+        for number, copy in zip(numbers, kept, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
