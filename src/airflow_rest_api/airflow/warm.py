@@ -22,6 +22,7 @@ from typing import Any
 from airflow_rest_api.airflow import maskers
 from airflow_rest_api.airflow.child import output, setup
 from airflow_rest_api.airflow.queries import values
+from airflow_rest_api.commands.discovery import leaves
 from airflow_rest_api.engine.fingerprint import PACKAGES
 from airflow_rest_api.engine.job import Hooks
 
@@ -236,22 +237,13 @@ HOOKS = Hooks(
 
 def _import_commands(parser: argparse.ArgumentParser) -> None:
     """Import the modules behind the parser's functions, which Airflow loads only when a command runs."""
-    for leaf in _leaves(parser):
+    for _, leaf, _ in leaves(parser):
         function = leaf.get_default("func")
         if function is None:
             continue
         path = inspect.getclosurevars(inspect.unwrap(function)).nonlocals.get("import_path")
         if isinstance(path, str):
             _quietly(importlib.import_module, path.rpartition(".")[0])
-
-
-def _leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    if not groups:
-        yield parser
-    for group in groups:
-        for below in group.choices.values():
-            yield from _leaves(below)
 
 
 def _prime(name: str) -> None:
