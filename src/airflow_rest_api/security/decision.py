@@ -31,10 +31,6 @@ class Attempt:
     given: frozenset[str] = frozenset()
 
 
-Rows = Mapping[str, tuple[str, ...]]
-"""What may be seen: the names of the objects by the key by which the rows of an output name them."""
-
-
 @dataclass(frozen=True)
 class Decision:
     """
@@ -42,13 +38,14 @@ class Decision:
 
     :ivar missing: what the user lacks, None where the command may run
     :ivar asks: what was asked, for those who want to see the operation later
-    :ivar visible: the rows that may be seen, None where all may
+    :ivar visible: the names of what may be seen, by the key with which the rows of an output name it; None
+        where all may
     :ivar redacted: whether the secrets in what is printed are not to be seen
     """
 
     missing: Ask | None
     asks: tuple[Ask, ...] = ()
-    visible: Rows | None = None
+    visible: Mapping[str, tuple[str, ...]] | None = None
     redacted: bool = False
 
 

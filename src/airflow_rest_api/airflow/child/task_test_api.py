@@ -12,6 +12,7 @@ Imported by the child only: it needs Airflow.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.api import client as sdk
@@ -27,35 +28,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.airflow.child.task_test import Key, Tested
 
 OK = OKResponse(ok=True)
-
-
-def client_of(test: Tested) -> type[sdk.Client]:
-    """Return the class of clients for the test of a task."""
-
-    class TestClient(InProcessTestSupervisor._Client):
-        tested = test
-
-        @property
-        def task_instances(self) -> sdk.TaskInstanceOperations:
-            return TaskInstances(self)
-
-        @property
-        def xcoms(self) -> sdk.XComOperations:
-            return XComs(self)
-
-        @property
-        def task_state_store(self) -> Any:
-            return StateStore(self.tested.stored)
-
-        @property
-        def dag_runs(self) -> sdk.DagRunOperations:
-            return DagRuns(self)
-
-        @property
-        def hitl(self) -> Any:
-            return HumanInput(self)
-
-    return TestClient
 
 
 class OfTest:
@@ -306,8 +278,8 @@ class DagRuns(OfTest, sdk.DagRunOperations):
 class StateStore:
     """What the task keeps from one try to the next."""
 
-    def __init__(self, stored: dict[str, Any]) -> None:
-        self._stored = stored
+    def __init__(self, client: Any) -> None:
+        self._stored: dict[str, Any] = client.tested.stored
 
     def get(self, ti_id: Any, key: str) -> Any:
         if key not in self._stored:
@@ -332,6 +304,27 @@ class HumanInput(sdk.HITLOperations):
 
     def add_response(self, *, ti_id: Any, **question: Any) -> Any:
         return models.HITLDetailRequest.model_validate({"ti_id": ti_id, **question}, from_attributes=True)
+
+
+PARTS: dict[str, Callable[[Any], Any]] = {
+    "task_instances": TaskInstances,
+    "xcoms": XComs,
+    "task_state_store": StateStore,
+    "dag_runs": DagRuns,
+    "hitl": HumanInput,
+}
+"""What the client has, by its name there, that does not ask Airflow's API."""
+
+
+def client_of(test: Tested) -> type[sdk.Client]:
+    """Return the class of clients for the test of a task."""
+
+    class TestClient(InProcessTestSupervisor._Client):
+        tested = test
+
+    for name, part in PARTS.items():
+        setattr(TestClient, name, property(part))
+    return TestClient
 
 
 def _index(map_index: int | None) -> int:
