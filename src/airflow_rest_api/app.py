@@ -17,7 +17,7 @@ from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow import permissions
 from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, Accounts, AirflowAuth
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
-from airflow_rest_api.airflow.keys import FernetCipher
+from airflow_rest_api.airflow.installation import FernetCipher
 from airflow_rest_api.airflow.warm import HOOKS
 from airflow_rest_api.api import (
     commands,

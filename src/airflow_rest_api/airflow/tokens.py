@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_rest_api.airflow.keys import derived
+from airflow_rest_api.airflow.installation import derived
 from airflow_rest_api.errors import InvalidToken, NotAnAccessToken, NoUser, Revoked
 
 ALGORITHM = "HS512"
