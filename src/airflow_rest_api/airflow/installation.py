@@ -90,7 +90,7 @@ def database_engine() -> Engine:
 
 def derived(label: bytes) -> bytes:
     """
-    Return a key of ours for one purpose, the same on all API servers; a different label gives a different key.
+    Return a key of ours, the same on all API servers; a different label gives a different key.
 
     It is derived from the key with which Airflow signs.
     """
