@@ -36,26 +36,11 @@ DAG_ID = "{dag_id}"
 
 LATE_IMPORTS = (
     "airflow.__main__",
-    "airflow.api_fastapi.app",
-    "airflow.cli.simple_table",
-    "airflow.dag_processing.bundles.manager",
-    "airflow.dag_processing.dagbag",
-    "airflow.jobs.job",
-    "airflow.models.serialized_dag",
     "airflow.providers.standard.operators.bash",
     "airflow.providers.standard.operators.python",
-    "airflow.sdk.definitions.dag",
     "airflow.sdk.execution_time.secrets_masker",
-    "airflow.serialization.serialized_objects",
-    "airflow.ti_deps.dep_context",
-    "rich.pretty",
-    "rich.syntax",
-    "pygments.lexers.data",
-    "pygments.lexers.configs",
-    "tabulate",
-    "yaml",
 )
-"""Modules that commands import only when they run; one that is not installed is left out."""
+"""Modules that are imported when commands run and not with theirs; one that is not installed is left out."""
 
 DRY_RUNS = (
     ("version",),
