@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import nullcontext
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.commands.model import Effect
@@ -276,12 +277,9 @@ def _joined(decisions: Sequence[Decision]) -> Decision:
 
 
 def _repeatable(permissions: Permissions, operations: Iterable[Operation]) -> set[str]:
-    known: dict[Ask, bool] = {}
-
+    @cache
     def holds(ask: Ask) -> bool:
-        if ask not in known:
-            known[ask] = granted(permissions, ask)
-        return known[ask]
+        return granted(permissions, ask)
 
     return {
         operation.id
