@@ -134,10 +134,9 @@ def _default(path: tuple[str, ...], action: argparse.Action) -> Any:
         argument_kinds.is_secret(action)
         or argument_kinds.is_server_path(action)
         or argument_kinds.file_direction(path, action)
+        or argument_kinds.names_a_place(value)
+        or (action.dest.endswith(("host", "hostname")) and value not in argument_kinds.HARMLESS_HOSTS)
     ):
-        return None
-    listens = action.dest.endswith(("host", "hostname")) and value not in argument_kinds.HARMLESS_HOSTS
-    if listens or argument_kinds.names_a_place(value):
         return None
     if isinstance(value, str) and argument_kinds.value_type(action) in ("integer", "number"):
         # argparse sends text through the type function when it is the default that is used.
