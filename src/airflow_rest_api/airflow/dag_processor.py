@@ -86,9 +86,8 @@ def waiting(files: Collection[File]) -> set[File]:
     """Return the files that the DAG processor has been asked for and has yet to take."""
     from airflow.models.dagbag import DagPriorityParsingRequest as Row
 
-    return {(bundle, path) for bundle, path in _rows(files, Row.bundle_name, Row.relative_fileloc)} & set(
-        files
-    )
+    found = _rows(files, Row.bundle_name, Row.relative_fileloc)
+    return {(bundle, path) for bundle, path in found} & set(files)
 
 
 def look(files: Collection[File]) -> dict[File, FileState]:
