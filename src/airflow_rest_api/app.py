@@ -15,10 +15,9 @@ from fastapi import FastAPI
 from airflow_rest_api import __version__, private_folders
 from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow import installation, permissions
-from airflow_rest_api.airflow.accounts import Accounts
-from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, AirflowAuth
+from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, Accounts, AirflowAuth
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
-from airflow_rest_api.airflow.keys import FernetCipher
+from airflow_rest_api.airflow.installation import FernetCipher
 from airflow_rest_api.airflow.warm import HOOKS
 from airflow_rest_api.api import (
     commands,
@@ -71,7 +70,6 @@ from airflow_rest_api.web import routes
 from airflow_rest_api.web.page import SignIn
 
 if TYPE_CHECKING:
-    from airflow_rest_api.security.caller import Host
     from airflow_rest_api.settings import Settings
 
 
@@ -132,7 +130,7 @@ def create_app(
     *,
     engine: Engine | None = None,
     load_catalog: Callable[[], Catalog] = load_catalog,
-    host: Host | None = None,
+    host: AirflowAuth | None = None,
 ) -> FastAPI:
     """
     Return the app that Airflow's API server mounts. Nothing runs before its lifespan, or its first request.

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.airflow import expressions, permissions
-from airflow_rest_api.airflow.permissions import ANY, Permissions, resource_of
-from airflow_rest_api.commands.needs import POWERS
+from airflow_rest_api.airflow.permissions import ANY, Permissions
+from airflow_rest_api.commands.needs import POWERS, resource_of
 from tests.airflow.variables import airflow_in
 from tests.databases import KINDS
 from tests.standin import auth_manager

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from airflow_rest_api.airflow.event_log import LONGEST_ROW
-from airflow_rest_api.security.refusals import ONE_BY_ONE
+from airflow_rest_api.security.audit import ONE_BY_ONE
 from tests.server.conftest import Client, family
 from tests.stacks import Stack
 

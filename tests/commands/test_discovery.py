@@ -29,7 +29,7 @@ SECRETS = {
 
 DUMP = """
 import dataclasses, json
-from airflow_rest_api.commands import load_catalog
+from airflow_rest_api.commands.catalog import load_catalog
 print(json.dumps([dataclasses.asdict(command) for command in load_catalog().commands.values()]))
 """
 

@@ -13,6 +13,31 @@ RAW = re.compile(
 )
 """What only a reader of Airflow's or our code understands."""
 
+PARTS = {
+    "AUDIT_LOG": "audit log",
+    "CODE": "code",
+    "DEPENDENCIES": "dependencies",
+    "HITL_DETAIL": "required actions",
+    "RUN": "runs",
+    "TASK": "tasks",
+    "TASK_INSTANCE": "task instances",
+    "TASK_LOGS": "task logs",
+    "TASK_RESCHEDULE": "task reschedules",
+    "VERSION": "versions",
+    "WARNING": "warnings",
+    "XCOM": "XComs",
+}
+VIEWS = {
+    "CLUSTER_ACTIVITY": "cluster activity",
+    "DOCS": "documentation",
+    "IMPORT_ERRORS": "import errors",
+    "JOBS": "jobs",
+    "PLUGINS": "plugins",
+    "PROVIDERS": "providers",
+    "TRIGGERS": "triggers",
+    "WEBSITE": "website",
+}
+
 EVERY_NEED = sorted({need for rule in RULES.values() for need in rule.needs}, key=repr)
 
 
@@ -27,8 +52,12 @@ def test_every_need_is_told_in_words(need: Need):
 def test_every_part_of_a_dag_and_every_view_of_airflow_has_a_name():
     from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity
 
-    assert {entity.name for entity in DagAccessEntity} <= needs.PARTS.keys()
-    assert {view.name for view in AccessView} <= needs.VIEWS.keys()
+    for part in DagAccessEntity:
+        told = str(Ask(Resource.DAG, "GET", part.name, None))
+        assert told == f"permission to read the {PARTS[part.name]} of every DAG"
+    for view in AccessView:
+        told = str(Ask(Resource.VIEW, "GET", view.name, None))
+        assert told == f"permission to read the {VIEWS[view.name]}"
 
 
 def test_what_has_no_name_yet_is_told_without_its_spelling():

@@ -19,7 +19,6 @@ from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.errors import Forbidden
 from airflow_rest_api.operations.model import Operation, State
 from airflow_rest_api.security import audit as module
-from airflow_rest_api.security import refusals as refusing
 from airflow_rest_api.security.audit import Audit, AuditBacklog, QuietQuery, quiet
 from tests.keeping import wait_for
 
@@ -189,7 +188,7 @@ def test_a_flood_of_refusals_takes_no_room_of_what_was_done_and_no_memory() -> N
     assert record is not None
     refusals(audit, 20_000)
     record(operation())
-    assert len(audit._refusals) <= 2 * refusing.ONE_BY_ONE + 1
+    assert len(audit._refusals) <= 2 * module.ONE_BY_ONE + 1
     assert audit.ended(someone(), invocation()) is not None
     table.go.set()
     audit.close()
@@ -197,7 +196,7 @@ def test_a_flood_of_refusals_takes_no_room_of_what_was_done_and_no_memory() -> N
     done = [row for row in table.rows if row.extra.get("operation_id")]
     refused = [row for row in table.rows if row.extra["state"] == "refused"]
     assert len(done) == 1
-    assert len(refused) <= 2 * refusing.ONE_BY_ONE + 1
+    assert len(refused) <= 2 * module.ONE_BY_ONE + 1
     # Each is in a row, and those without one of their own are counted.
     assert sum(row.extra.get("times", 1) for row in refused) == 20_000
 
@@ -228,7 +227,7 @@ def test_nothing_is_begun_whose_end_could_not_be_recorded(monkeypatch: pytest.Mo
 def test_what_was_left_out_is_said_in_the_log_and_in_a_row(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(refusing, "ROOM", 5)
+    monkeypatch.setattr(module, "MOST_REFUSALS", 5)
     table = Table()
     audit = Audit(table)
     for number in range(20):
@@ -237,7 +236,7 @@ def test_what_was_left_out_is_said_in_the_log_and_in_a_row(
         refusals(audit, 1, user)
     audit.close()
 
-    [said] = [row for row in table.rows if row.owner == refusing.NO_USER]
+    [said] = [row for row in table.rows if row.owner == module.NO_USER]
     assert "15 refusals are in no row" in said.extra["message"]
     assert [record.getMessage() for record in caplog.records] == [
         "15 refusals were left out of the event log: too many at a time"

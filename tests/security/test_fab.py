@@ -12,9 +12,8 @@ import httpx
 import pytest
 
 from airflow_rest_api.airflow import permissions
-from airflow_rest_api.airflow.permissions import resource_of
 from airflow_rest_api.commands.catalog import load_catalog
-from airflow_rest_api.commands.needs import POWERS
+from airflow_rest_api.commands.needs import POWERS, resource_of
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
 from airflow_rest_api.storage.database import own_engine
 from tests.shared import CONF, add_accounts, airflow

@@ -171,9 +171,9 @@ def test_an_auth_manager_that_finds_nobody_by_name_turns_the_plugin_off(
 
 
 def test_a_user_who_could_not_be_looked_for_is_looked_for_again(monkeypatch: pytest.MonkeyPatch):
-    from airflow_rest_api.airflow import accounts
+    from airflow_rest_api.airflow.auth import Accounts
 
-    found = accounts.Accounts.named
+    found = Accounts.named
     fails = [True, True]
 
     async def named(self: Any, name: str) -> Any:
@@ -182,7 +182,7 @@ def test_a_user_who_could_not_be_looked_for_is_looked_for_again(monkeypatch: pyt
             raise ConnectionError("secret inside")
         return await found(self, name)
 
-    monkeypatch.setattr(accounts.Accounts, "named", named)
+    monkeypatch.setattr(Accounts, "named", named)
     with with_user() as (client, _):
         first, second = (client.get("/v2/commands", headers=RIGHT) for _ in range(2))
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from airflow_rest_api.airflow.event_log import Event
-from airflow_rest_api.security.refusals import NO_USER, ONE_BY_ONE, OTHERS, ROOM, WINDOW, Refusals
+from airflow_rest_api.security.audit import MOST_REFUSALS, NO_USER, ONE_BY_ONE, OTHERS, WINDOW, Refusals
 
 REFUSED = Event(
     "rest_api.dags pause", "ada", "a", extra={"state": "refused", "message": "no", "address": "::1"}
@@ -82,10 +82,10 @@ def test_many_different_ones_of_a_user_share_a_row_and_leave_other_users_theirs(
 def test_there_is_an_end_to_what_is_kept_and_what_is_left_out_is_counted():
     clock = Clock()
     refusals = Refusals(clock)
-    for number in range(ROOM + 300):
+    for number in range(MOST_REFUSALS + 300):
         refusals.add(replace(REFUSED, owner=str(number)))
-    assert len(refusals) <= 2 * ROOM + 1
-    assert len(refusals.take()[0]) == ROOM
+    assert len(refusals) <= 2 * MOST_REFUSALS + 1
+    assert len(refusals.take()[0]) == MOST_REFUSALS
     clock.now += WINDOW
     rows, left_out = refusals.take()
     assert left_out == 300

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_rest_api import processes
-from airflow_rest_api.airflow.jobs import AirflowJob
+from airflow_rest_api.airflow.installation import AirflowJob
 from airflow_rest_api.services import reconcile
 from airflow_rest_api.services.model import DesiredState, Service
 from airflow_rest_api.services.reconcile import paired

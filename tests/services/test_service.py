@@ -19,8 +19,7 @@ from typing import Any, cast
 import pytest
 
 from airflow_rest_api import processes
-from airflow_rest_api.airflow.installation import Places
-from airflow_rest_api.airflow.jobs import AirflowJob
+from airflow_rest_api.airflow.installation import AirflowJob, Places
 from airflow_rest_api.errors import (
     AlreadyRunning,
     CannotRepeat,

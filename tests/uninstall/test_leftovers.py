@@ -14,7 +14,7 @@ from sqlalchemy.engine import Engine, make_url
 
 from airflow_rest_api import processes
 from airflow_rest_api.airflow.installation import Places
-from airflow_rest_api.airflow.permissions import resource_of
+from airflow_rest_api.commands.needs import resource_of
 from airflow_rest_api.operations.heartbeat import beat
 from airflow_rest_api.operations.model import Server, new_id
 from airflow_rest_api.operations.tables import SERVER

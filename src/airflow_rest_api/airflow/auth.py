@@ -1,14 +1,18 @@
-"""Users and permissions, through Airflow's auth manager."""
+"""Users of Airflow's auth manager: signed in, known by a token or a name, and what they may."""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+import unicodedata
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import func, select
 
 from airflow_rest_api.airflow import tokens, users
-from airflow_rest_api.airflow.queries import ask
+from airflow_rest_api.airflow.queries import ask, ask_for_login, rows, values
 from airflow_rest_api.airflow.users import FAB, SIMPLE, is_a, known_user
-from airflow_rest_api.errors import NoUser
+from airflow_rest_api.errors import InvalidToken, NoUser, Revoked
 from airflow_rest_api.storage.transient import away
 
 if TYPE_CHECKING:
@@ -35,6 +39,15 @@ ADMINISTERS: tuple[tuple[str, tuple[str, ...], dict[str, str]], ...] = (
     ("is_authorized_asset", ("POST", "PUT", "DELETE"), {}),
     ("is_authorized_custom_view", ("POST", "PUT", "DELETE"), {"resource_name": VIEW}),
 )
+
+LONGEST_FOLDED = 1000
+"""Characters of a name; no user has more, and to put accents in order takes time with the square of them."""
+
+AUTH_LDAP = 2  # flask_appbuilder.const.AUTH_LDAP
+
+Result = TypeVar("Result")
+TokenEndpoint = Callable[[str, str], Awaitable[str | None]]
+"""Asks an auth manager's own `/auth/token` for an access token; None for a wrong password."""
 
 
 class AirflowAuth:
@@ -96,6 +109,98 @@ class AirflowAuth:
         return frozenset(conf.getlist("api", "access_control_allow_origins", fallback=[]) or ())
 
 
+class NoNames(Exception):
+    """The auth manager in use cannot find a user by name; the message is meant for the server's log."""
+
+
+class Accounts:
+    """The users of the auth manager in use."""
+
+    def providers(self) -> tuple[str, ...]:
+        """Return what `provider` may be in a login of the 1.x plugin's contract."""
+        manager = users.auth_manager()
+        if is_a(manager, FAB) and _flask_app(manager).config.get("AUTH_TYPE") == AUTH_LDAP:
+            return ("db", "ldap")
+        return ("db",)
+
+    async def sign_in(self, username: str, password: str, endpoint: TokenEndpoint) -> Any:
+        """
+        Return the user whose name and password these are, None where there is none.
+
+        The simple auth manager and Flask-AppBuilder are asked in the words of their own login services, any
+        other auth manager at its address.
+        """
+        manager = users.auth_manager()
+        if is_a(manager, SIMPLE):
+            token = await ask_for_login(_simple_login, username, password)
+        elif is_a(manager, FAB):
+            token = await ask_for_login(_fab_login, manager, username, password)
+        else:
+            token = await endpoint(username, password)
+        return None if token is None else await known_user(manager, token)
+
+    async def identity(self, username: str) -> str:
+        """
+        Return one text for all names by which the auth manager finds the same user.
+
+        Flask-AppBuilder takes any case, what else the database finds equal (on MySQL accents and blanks at
+        the end), and the e-mail address. Of other auth managers nothing is known, nor of a name without a
+        user: there, names that look the same are one.
+        """
+        manager = users.auth_manager()
+        if is_a(manager, FAB):
+            found = await ask(_fab_user_found_by, username)
+            if found is not None:
+                return f"\0{found}"
+        return folded(username)
+
+    def access_token(self, user: Any, seconds: int) -> str:
+        """Return an access token as Airflow itself issues them."""
+        return str(users.auth_manager().generate_jwt(user, expiration_time_in_seconds=seconds))
+
+    async def refresh_token(self, user: Any, seconds: int) -> str:
+        """Return a refresh token for a user."""
+        manager = users.auth_manager()
+        claims = manager.serialize_user(user)
+        subject = str(claims.get("sub", ""))
+        credential = await ask(_credential, manager, subject)
+        return tokens.issue_refresh_token(subject, claims, credential, seconds)
+
+    async def refreshed(self, token: str) -> Any:
+        """
+        Return the user of a refresh token, as they are today.
+
+        :raises InvalidToken: the token is none, or no longer one
+        :raises NoUser: the user is gone, deactivated, or has another password
+        """
+        from jwt import InvalidTokenError
+
+        try:
+            claims = tokens.read_refresh_token(token)
+        except InvalidTokenError as error:
+            raise InvalidToken("The refresh token is not valid.", error) from None
+        if await ask(users.is_revoked, claims["jti"]):
+            raise Revoked("The token has been revoked.")
+        manager = users.auth_manager()
+        return await ask(_user_of, manager, claims)
+
+    async def named(self, name: str) -> Any:
+        """
+        Return the user of a name, None where there is none or they are not active.
+
+        :raises NoNames: the auth manager knows users by their tokens only
+        """
+        manager: Any = users.auth_manager()
+        if is_a(manager, SIMPLE):
+            return users.simple_user(manager, name)
+        if is_a(manager, FAB):
+            return await ask(_fab_user_named, manager, name)
+        raise NoNames(
+            f"The auth manager {type(manager).__name__} cannot find a user by name; only the simple auth "
+            "manager and Flask-AppBuilder can."
+        )
+
+
 def _fab_admin_role(manager: Any) -> str:
     config = getattr(getattr(manager, "flask_app", None), "config", None) or {}
     return str(config.get("AUTH_ROLE_ADMIN") or FAB_ADMIN)
@@ -113,3 +218,111 @@ def _administers(manager: Any, user: Any) -> bool:
             raise
         log.exception("The auth manager could not say whether %s is an administrator", type(manager).__name__)
         return False
+
+
+def _user_of(manager: Any, claims: Mapping[str, Any]) -> Any:
+    subject = claims["sub"]
+    gone = NoUser("The token's user does not exist, is not active, or has another password.")
+    if is_a(manager, SIMPLE):
+        user = _simple_user(manager, subject)
+    else:
+        try:
+            user = manager.deserialize_user(claims["user"])
+        except (ValueError, KeyError):
+            raise gone from None
+    if user is None or not users.still_there(manager, user):
+        raise gone
+    if claims.get("credential") != tokens.fingerprint(subject, _credential(manager, subject)):
+        raise gone
+    # Auth managers whose users are somewhere else ask there now.
+    return manager.refresh_user(user=user) or user
+
+
+def _credential(manager: Any, subject: str) -> str:
+    """Return what changes with a user's password; nothing where the auth manager keeps none."""
+    if is_a(manager, SIMPLE) and not users.all_admins():
+        return str(manager.get_passwords().get(subject, ""))
+    if is_a(manager, FAB):
+        return str(users.fab_column(subject, "password") or "")
+    return ""
+
+
+def _simple_user(manager: Any, name: str) -> Any:
+    """Return a user with the role of today."""
+    found = users.simple_user(manager, name)
+    if found is None and users.all_admins():
+        from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+        return SimpleAuthManagerUser(username=name, role="ADMIN")
+    return found
+
+
+def _simple_login(username: str, password: str) -> str | None:
+    from airflow.api_fastapi.auth.managers.simple.datamodels.login import LoginBody
+    from airflow.api_fastapi.auth.managers.simple.services.login import SimpleAuthManagerLogin
+
+    body = LoginBody(username=username, password=password)
+    return _unless_refused(lambda: SimpleAuthManagerLogin.create_token(body))
+
+
+def _fab_login(manager: Any, username: str, password: str) -> str | None:
+    from airflow import settings
+    from airflow.providers.fab.auth_manager.api_fastapi.services.login import FABAuthManagerLogin
+
+    body = {"username": username, "password": password}
+    with _flask_app(manager).app_context():
+        try:
+            answer = _unless_refused(lambda: FABAuthManagerLogin.create_token(headers={}, body=body))
+        finally:
+            # This thread's session, as Airflow does after each request of the auth manager's app.
+            if settings.Session:
+                settings.Session.remove()
+    return None if answer is None else str(answer.access_token)
+
+
+def _unless_refused(login: Callable[[], Result]) -> Result | None:
+    try:
+        return login()
+    except Exception as error:
+        # A HTTPException of FastAPI.
+        if getattr(error, "status_code", None) == 401:
+            return None
+        raise
+
+
+def _flask_app(manager: Any) -> Any:
+    if manager.flask_app is None:
+        # The API server has made it by now, unless it serves without the auth manager's own pages.
+        from airflow.providers.fab.auth_manager.api_fastapi.routes import login
+
+        make: Callable[[], Any] = login._get_flask_app
+        return make()
+    return manager.flask_app
+
+
+def _fab_user_named(manager: Any, name: str) -> Any:
+    from airflow.providers.fab.auth_manager.models import User
+
+    found = rows(select(User.id, User.username, User.active).where(User.username == name))
+    # SQLite finds the name in any case.
+    if not found or found[0].username != name or found[0].active is not True:
+        return None
+    return manager.deserialize_user({"sub": str(found[0].id)})
+
+
+def _fab_user_found_by(name: str) -> int | None:
+    """Return the id of the user of a name at a login: FabAirflowSecurityManagerOverride.auth_user_db."""
+    from airflow.providers.fab.auth_manager.models import User
+
+    for condition in (func.lower(User.username) == func.lower(name), User.email == name):
+        if found := values(select(User.id).where(condition).limit(1)):
+            return int(found[0])
+    return None
+
+
+def folded(name: str) -> str:
+    """Return a name without what databases and directories pass over: case, accents, width, blanks around."""
+    if len(name) > LONGEST_FOLDED:
+        return name
+    apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    return " ".join("".join(sign for sign in apart if not unicodedata.combining(sign)).split())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -86,9 +86,7 @@ def waiting(files: Collection[File]) -> set[File]:
     """Return the files that the DAG processor has been asked for and has yet to take."""
     from airflow.models.dagbag import DagPriorityParsingRequest as Row
 
-    found = _rows(
-        (Row.bundle_name, Row.relative_fileloc), Row, files, lambda paths: Row.relative_fileloc.in_(paths)
-    )
+    found = _rows(files, Row.bundle_name, Row.relative_fileloc)
     return {(bundle, path) for bundle, path in found} & set(files)
 
 
@@ -99,14 +97,13 @@ def look(files: Collection[File]) -> dict[File, FileState]:
 
     seen = {file: FileState() for file in files}
     dag, failed = DagModel, ParseImportError
-    place, result = (dag.bundle_name, dag.relative_fileloc), (dag.last_parsed_time, dag.last_parse_duration)
-    inside = _inside(dag.relative_fileloc)
-    for bundle, path, dag_id, at, seconds in _rows((*place, dag.dag_id, *result), dag, files, inside):
+    result = (dag.dag_id, dag.last_parsed_time, dag.last_parse_duration)
+    for bundle, path, dag_id, at, seconds in _rows(files, dag.bundle_name, dag.relative_fileloc, *result):
         file = (bundle, container(path))
         if file in seen and at is not None:
             seen[file].dags[dag_id] = Parse(at, seconds)
-    errors = (failed.bundle_name, failed.filename, failed.stacktrace, failed.timestamp)
-    for bundle, path, error, at in _rows(errors, failed, files, _inside(failed.filename)):
+    failure = (failed.stacktrace, failed.timestamp)
+    for bundle, path, error, at in _rows(files, failed.bundle_name, failed.filename, *failure):
         file = (bundle, container(path))
         if file in seen:
             seen[file] = FileState(seen[file].dags, error or "", at)
@@ -254,25 +251,20 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def _inside(column: Any) -> Callable[[Sequence[str]], Any]:
-    """Return a condition: a path is one of some files, or inside one that is an archive."""
+def _rows(files: Collection[File], bundles: Any, paths: Any, *more: Any) -> Iterator[Any]:
+    """
+    Yield the rows of files, and of what is inside those that are archives.
 
-    def condition(paths: Sequence[str]) -> Any:
-        packed = [column.startswith(f"{path}/", autoescape=True) for path in paths if path.endswith(".zip")]
-        return or_(column.in_(paths), *packed)
-
-    return condition
-
-
-def _rows(
-    columns: Sequence[Any], model: Any, files: Collection[File], condition: Callable[[Sequence[str]], Any]
-) -> Iterator[Any]:
-    paths: dict[str, list[str]] = {}
+    :param bundles: the column with the bundle, and `paths` that with the path in it; they come first
+    """
+    wanted: dict[str, list[str]] = {}
     for bundle, path in files:
-        paths.setdefault(bundle, []).append(path)
-    for bundle, wanted in sorted(paths.items()):
-        for some in _portions(wanted):
-            yield from rows(select(*columns).where(model.bundle_name == bundle, condition(some)))
+        wanted.setdefault(bundle, []).append(path)
+    for bundle, names in sorted(wanted.items()):
+        for some in _portions(names):
+            packed = [paths.startswith(f"{name}/", autoescape=True) for name in some if name.endswith(".zip")]
+            of_them = or_(paths.in_(some), *packed)
+            yield from rows(select(bundles, paths, *more).where(bundles == bundle, of_them))
 
 
 def _portions(names: Iterable[str]) -> Iterator[Sequence[str]]:

@@ -66,7 +66,8 @@ def fitted(event: Event) -> Event:
     room = LONGEST_ROW - SPARE - sum(len((text or "").encode()) for text in others)
     for longest, most in SCALES:
         extra = _shortened(event.extra, longest, most)
-        if _fits(extra, room):
+        # Counted first: of a long text, JSON may be many times as long.
+        if _characters(extra) <= room and len(_as_json(extra)) <= room:
             return replace(cut, extra=extra)
     # What is no text and no list is short, and tells more than nothing.
     short = {name: one for name, one in event.extra.items() if isinstance(one, (int, float))}
@@ -125,11 +126,6 @@ def remove(engine: Engine, prefix: str) -> None:
             connection.execute(delete(Log).where(Log.id.in_(found)))
         if len(found) < BATCH:
             return
-
-
-def _fits(value: Any, room: int) -> bool:
-    # Counted first: of a long text, JSON may be many times as long.
-    return _characters(value) <= room and len(_as_json(value)) <= room
 
 
 def _characters(value: Any) -> int:

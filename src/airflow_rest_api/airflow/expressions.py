@@ -18,9 +18,7 @@ from airflow_rest_api.airflow.queries import values
 
 MATCHING = "import json,re,sys;p,n=json.load(sys.stdin);print(json.dumps([i for i in n if re.search(p,i)]))"
 TIME_LIMIT = 2.0
-"""Seconds for a regular expression, which may take for ever."""
-CHILD_TIME_LIMIT = TIME_LIMIT
-"""Seconds that one may take for all names together, in the child of its command."""
+"""Seconds for a regular expression and all names together, which may take for ever."""
 
 
 class TooSlow(Exception):
@@ -56,9 +54,15 @@ def in_database(session: Any, column: Any, pattern: str) -> list[str]:
 
     :raises TooSlow: it takes too long
     """
-    _limit(session, session.get_bind().dialect.name)
+    milliseconds = int(TIME_LIMIT * 1000)
+    # PostgreSQL gives up in time within this transaction, and MySQL by the hint; to MariaDB, whose
+    # expressions have bounds of their own, that is a comment.
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text(f"SET LOCAL statement_timeout = {milliseconds}"))
+    hint = f"/*+ MAX_EXECUTION_TIME({milliseconds}) */"
+    query = select(column).where(column.regexp_match(pattern)).prefix_with(hint, dialect="mysql")
     try:
-        return list(session.scalars(_in_time(select(column).where(column.regexp_match(pattern)))))
+        return list(session.scalars(query))
     except DBAPIError as error:
         session.rollback()
         if _is_late(error):
@@ -81,17 +85,6 @@ def _by_python(pattern: str, names: list[str]) -> list[str]:
     return found
 
 
-def _limit(session: Any, dialect: str) -> None:
-    """Have PostgreSQL give up in time, within this transaction."""
-    if dialect == "postgresql":
-        session.execute(text(f"SET LOCAL statement_timeout = {int(TIME_LIMIT * 1000)}"))
-
-
-def _in_time(query: Any) -> Any:
-    """Have MySQL give up in time; to MariaDB, whose expressions have bounds of their own, it is a comment."""
-    return query.prefix_with(f"/*+ MAX_EXECUTION_TIME({int(TIME_LIMIT * 1000)}) */", dialect="mysql")
-
-
 def _is_late(error: Any) -> bool:
     code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
     arguments: Any = getattr(error.orig, "args", ())
@@ -111,7 +104,7 @@ def matching(expression: str, names: Iterable[str]) -> set[str]:
 
     # The engine behind `re` looks for signals while it works.
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, CHILD_TIME_LIMIT)
+    signal.setitimer(signal.ITIMER_REAL, TIME_LIMIT)
     try:
         found = re.compile(expression)
         return {name for name in names if found.search(name)}

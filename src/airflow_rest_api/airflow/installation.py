@@ -1,20 +1,32 @@
-"""The Airflow that runs us: version, places, configuration, DAG bundles and database."""
+"""The Airflow that runs us: version, places, configuration, keys, DAG bundles, database and jobs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import hmac
+import logging
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.errors import BadConfiguration
+from sqlalchemy import select
+
+from airflow_rest_api.airflow.queries import values
+from airflow_rest_api.errors import BadConfiguration, Undecryptable
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
+log = logging.getLogger(__name__)
+
 LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 EXAMPLES = "example_dags"
 """What `airflow.dag_processing.bundles.manager` calls Airflow's own examples."""
+
+RECENT = timedelta(minutes=10)
+"""For how long a job without a new heartbeat is still listed."""
 
 
 def version() -> str:
@@ -76,6 +88,71 @@ def database_engine() -> Engine:
     return settings.engine
 
 
+def derived(label: bytes) -> bytes:
+    """
+    Return a key of ours, the same on all API servers; a different label gives a different key.
+
+    It is derived from the key with which Airflow signs.
+    """
+    from airflow.api_fastapi.auth.tokens import get_signing_args
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    arguments = get_signing_args()
+    if private := arguments.get("private_key"):
+        secret = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    else:
+        secret = arguments["secret_key"].encode()
+    return hmac.new(secret, label, hashlib.sha512).digest()
+
+
+class FernetCipher:
+    """
+    Encrypts with the first key of `[core] fernet_key` and decrypts with any (``airflow.models.crypto``).
+
+    Without a key Airflow keeps its secrets in clear. We keep none then.
+    """
+
+    def __init__(self) -> None:
+        self._logged = False
+
+    @property
+    def available(self) -> bool:
+        """Whether there is a key."""
+        return self._fernet() is not None
+
+    def encrypt(self, data: bytes) -> bytes:
+        """Return bytes encrypted; raise RuntimeError where there is no key."""
+        fernet = self._fernet()
+        if fernet is None:
+            raise RuntimeError("there is no Fernet key")
+        return bytes(fernet.encrypt(data))
+
+    def decrypt(self, encrypted: bytes) -> bytes:
+        """Return the bytes of `encrypt`; raise Undecryptable."""
+        from cryptography.fernet import InvalidToken
+
+        fernet = self._fernet()
+        if fernet is None:
+            raise Undecryptable
+        try:
+            return bytes(fernet.decrypt(encrypted))
+        except (InvalidToken, ValueError, TypeError):
+            raise Undecryptable from None
+
+    def _fernet(self) -> Any:
+        from airflow.models.crypto import get_fernet
+
+        try:
+            fernet = get_fernet()
+        except Exception as error:
+            # A key that is none: Airflow logs the same of each of its connections.
+            if not self._logged:
+                self._logged = True
+                log.error("What may show secrets is not kept: %s", error)
+            return None
+        return fernet if fernet.is_encrypted else None
+
+
 @dataclass(frozen=True)
 class BundleConfig:
     """
@@ -124,3 +201,44 @@ def _examples() -> str:
 
     spec = find_spec("airflow.example_dags")
     return next(iter(spec.submodule_search_locations or ()), "") if spec else ""
+
+
+@dataclass(frozen=True)
+class AirflowJob:
+    """
+    A job with a heartbeat of the last minutes.
+
+    :ivar healthy: for Airflow, by the thresholds of its configuration
+    """
+
+    id: int
+    type: str
+    state: str | None
+    hostname: str
+    started_at: datetime | None
+    latest_heartbeat: datetime | None
+    healthy: bool
+
+
+def running_jobs(types: Collection[str]) -> list[AirflowJob]:
+    """Return the jobs of these types whose state is running and whose heartbeat is recent. Blocks."""
+    from airflow.jobs.job import Job
+
+    since = datetime.now(timezone.utc) - RECENT
+    chosen = (
+        select(Job)
+        .where(Job.job_type.in_(types), Job.state == "running", Job.latest_heartbeat >= since)
+        .order_by(Job.id)
+    )
+    return [
+        AirflowJob(
+            id=job.id,
+            type=str(job.job_type),
+            state=job.state,
+            hostname=str(job.hostname or ""),
+            started_at=job.start_date,
+            latest_heartbeat=job.latest_heartbeat,
+            healthy=bool(job.is_alive()),
+        )
+        for job in values(chosen)
+    ]

@@ -13,15 +13,13 @@ from sqlalchemy import column, delete, inspect, or_, select, table
 from airflow_rest_api.airflow.expressions import dags_matching
 from airflow_rest_api.airflow.queries import rows, values
 from airflow_rest_api.airflow.users import FAB, SIMPLE, auth_manager, is_a
+from airflow_rest_api.commands.needs import resource_of
 from airflow_rest_api.storage.transient import away
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
 log = logging.getLogger(__name__)
-
-POWER = "REST API {}"
-"""The resource of Flask-AppBuilder by which one of our powers is granted to a role."""
 
 ANY = "~"
 """Airflow's own id for all DAGs, and no DAG's: who may work on it may work on every DAG."""
@@ -251,11 +249,6 @@ def _dags_with_outlet(name: str | None, uri: str | None) -> list[str]:
     if uri:
         found = found.where(AssetModel.uri == uri)
     return values(found.distinct())
-
-
-def resource_of(power: str) -> str:
-    """Return the name of the resource on which `can_edit` grants a power."""
-    return POWER.format(power)
 
 
 def create_resources(powers: Iterable[str]) -> None:

@@ -87,18 +87,9 @@ class QuestionThreads:
             return max(self._begun.values()) <= time.monotonic() - self._within
 
 
-_questions = QuestionThreads()
-_logins = QuestionThreads(threads=2, within=30.0)
-
-
-async def ask(question: Callable[..., T], *arguments: Any) -> T:
-    """Return what a function finds out from Airflow; raise Unavailable where it does not in time."""
-    return await _questions.ask(question, *arguments)
-
-
-async def ask_for_login(question: Callable[..., T], *arguments: Any) -> T:
-    """Do the same for what checks a password, which takes its time and may ask a directory elsewhere."""
-    return await _logins.ask(question, *arguments)
+ask = QuestionThreads().ask
+ask_for_login = QuestionThreads(threads=2, within=30.0).ask
+"""For what checks a password, which takes its time and may ask a directory elsewhere."""
 
 
 def rows(statement: Executable) -> Sequence[Any]:

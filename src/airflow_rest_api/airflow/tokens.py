@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_rest_api.airflow.keys import derived
+from airflow_rest_api.airflow.installation import derived
 from airflow_rest_api.errors import InvalidToken, NotAnAccessToken, NoUser, Revoked
 
 ALGORITHM = "HS512"
@@ -78,12 +78,7 @@ def read_refresh_token(token: str) -> dict[str, Any]:
 
 def claims_to_be_refresh_token(token: str) -> bool:
     """Return whether a token says of itself that it is a refresh token; nothing of it is verified."""
-    from jwt import InvalidTokenError
-
-    try:
-        return unverified(token).get("type") == TYPE
-    except InvalidTokenError:
-        return False
+    return _said_by(token).get("type") == TYPE
 
 
 def fingerprint(subject: str, credential: str) -> str:
@@ -144,12 +139,7 @@ def expires_at(token: str) -> float | None:
 
     The tokens of an auth manager that verifies its own need not be JSON Web Tokens.
     """
-    from jwt import InvalidTokenError
-
-    try:
-        end = unverified(token).get("exp")
-    except InvalidTokenError:
-        return None
+    end = _said_by(token).get("exp")
     return float(end) if isinstance(end, (int, float)) else None
 
 
@@ -159,3 +149,13 @@ def unverified(token: str) -> dict[str, Any]:
 
     claims: dict[str, Any] = decode(token, options={"verify_signature": False})
     return claims
+
+
+def _said_by(token: str) -> dict[str, Any]:
+    """Return the same, and nothing of what is no JSON Web Token."""
+    from jwt import InvalidTokenError
+
+    try:
+        return unverified(token)
+    except InvalidTokenError:
+        return {}

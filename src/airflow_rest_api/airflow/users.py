@@ -7,6 +7,7 @@ Auth managers are known by name, so that one that is not in use need not be impo
 from __future__ import annotations
 
 import copy
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
@@ -35,11 +36,6 @@ def is_a(manager: object, name: str) -> bool:
     return any(_name(cls) == name for cls in type(manager).__mro__)
 
 
-def is_just(manager: object, name: str) -> bool:
-    """Return whether an auth manager is of the class of this name itself."""
-    return _name(type(manager)) == name
-
-
 def _name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
@@ -61,25 +57,19 @@ async def known_user(manager: Any, token: str) -> Any:
     kind = type(manager)
     if getattr(kind, "get_user_from_token", None) is not BaseAuthManager.get_user_from_token:
         return await manager.get_user_from_token(token)
-    claims = await kind._get_token_validator().avalidated_claims(token)
+    claims: dict[str, Any] = await kind._get_token_validator().avalidated_claims(token)
+
+    async def validated(token: str) -> dict[str, Any]:
+        return claims
+
     view = copy.copy(manager)
-    view._get_token_validator = lambda: _Validated(claims)
+    view._get_token_validator = lambda: SimpleNamespace(avalidated_claims=validated)
     if is_a(manager, FAB):
         # Its cache of users is made for one thread, and would hide for a while who is not active any more.
         view.cache = {}
         for bound in CACHING:
             vars(view).pop(bound, None)
     return await ask(_at_once, view, token)
-
-
-class _Validated:
-    """Stands for Airflow's validator once that has validated the token."""
-
-    def __init__(self, claims: dict[str, Any]) -> None:
-        self._claims = claims
-
-    async def avalidated_claims(self, token: str) -> dict[str, Any]:
-        return self._claims
 
 
 def _at_once(view: Any, token: str) -> Any:
@@ -95,7 +85,7 @@ def _at_once(view: Any, token: str) -> Any:
 
 async def is_still_there(manager: Any, user: Any) -> bool:
     """Return what `still_there` does, from a thread unless all it needs is the configuration."""
-    if is_just(manager, SIMPLE):
+    if _name(type(manager)) == SIMPLE:
         return still_there(manager, user)
     return await ask(still_there, manager, user)
 
@@ -108,7 +98,7 @@ def still_there(manager: Any, user: Any) -> bool:
     `[fab] cache_ttl`: these are looked up in the database. Other auth managers are believed.
     """
     if is_a(manager, SIMPLE):
-        return all_admins() or any(one.username == user.username for one in manager.get_users())
+        return all_admins() or simple_user(manager, user.username) is not None
     if is_a(manager, FAB):
         return fab_column(user.id, "active") is True
     return True
@@ -121,6 +111,11 @@ def is_revoked(identifier: str) -> bool:
     except ImportError:
         return False
     return bool(RevokedToken.is_revoked(identifier))
+
+
+def simple_user(manager: Any, name: str) -> Any:
+    """Return the simple auth manager's user of a name, None where it has none."""
+    return next((user for user in manager.get_users() if user.username == name), None)
 
 
 def all_admins() -> bool:

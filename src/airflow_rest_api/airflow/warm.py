@@ -20,7 +20,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from airflow_rest_api.airflow import maskers
-from airflow_rest_api.airflow.child import setup
+from airflow_rest_api.airflow.child import output, setup
+from airflow_rest_api.airflow.queries import values
+from airflow_rest_api.commands.discovery import leaves
 from airflow_rest_api.engine.forkserver import PACKAGES
 from airflow_rest_api.engine.job import Hooks
 
@@ -34,26 +36,11 @@ DAG_ID = "{dag_id}"
 
 LATE_IMPORTS = (
     "airflow.__main__",
-    "airflow.api_fastapi.app",
-    "airflow.cli.simple_table",
-    "airflow.dag_processing.bundles.manager",
-    "airflow.dag_processing.dagbag",
-    "airflow.jobs.job",
-    "airflow.models.serialized_dag",
     "airflow.providers.standard.operators.bash",
     "airflow.providers.standard.operators.python",
-    "airflow.sdk.definitions.dag",
     "airflow.sdk.execution_time.secrets_masker",
-    "airflow.serialization.serialized_objects",
-    "airflow.ti_deps.dep_context",
-    "rich.pretty",
-    "rich.syntax",
-    "pygments.lexers.data",
-    "pygments.lexers.configs",
-    "tabulate",
-    "yaml",
 )
-"""Modules that commands import only when they run; one that is not installed is left out."""
+"""Modules that are imported when commands run and not with theirs; one that is not installed is left out."""
 
 DRY_RUNS = (
     ("version",),
@@ -104,8 +91,11 @@ That takes some six milliseconds off the command that the child is for, a third 
 PRIMED = (
     "airflow._shared.observability.metrics.stats:_get_registry",
     "airflow.models.crypto:get_fernet",
+    "airflow.models:import_all_models",
+    "sqlalchemy.orm:configure_mappers",
+    "airflow.configuration:ensure_secrets_loaded",
 )
-"""Functions that read something once per process and keep it; one that is not there is left out."""
+"""Functions that do something once per process and keep it; one that is not there is left out."""
 
 SHARED = ("airflow.api.client:get_current_api_client",)
 """
@@ -146,8 +136,6 @@ def warm_up(watch: Callable[[Sequence[str]], None], preload: Iterable[str] = ())
             _quietly(_prime, name)
         for name in SHARED:
             _quietly(_share, name)
-        _quietly(_configure_models)
-        _quietly(_load_secrets_backends)
         _quietly(_build_execution_api)
         for name in ONCE_PER_DATABASE:
             _quietly(_once_per_database, name)
@@ -234,22 +222,13 @@ HOOKS = Hooks(
 
 def _import_commands(parser: argparse.ArgumentParser) -> None:
     """Import the modules behind the parser's functions, which Airflow loads only when a command runs."""
-    for leaf in _leaves(parser):
+    for _, leaf, _ in leaves(parser):
         function = leaf.get_default("func")
         if function is None:
             continue
         path = inspect.getclosurevars(inspect.unwrap(function)).nonlocals.get("import_path")
         if isinstance(path, str):
             _quietly(importlib.import_module, path.rpartition(".")[0])
-
-
-def _leaves(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    groups = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    if not groups:
-        yield parser
-    for group in groups:
-        for below in group.choices.values():
-            yield from _leaves(below)
 
 
 def _prime(name: str) -> None:
@@ -266,20 +245,6 @@ def _share(name: str) -> None:
     for module in list(sys.modules.values()):
         if getattr(module, "__dict__", {}).get(attribute) is function:
             setattr(module, attribute, shared)
-
-
-def _configure_models() -> None:
-    import airflow.models
-    from sqlalchemy.orm import configure_mappers
-
-    airflow.models.import_all_models()  # type: ignore[no-untyped-call]
-    configure_mappers()
-
-
-def _load_secrets_backends() -> None:
-    from airflow.configuration import ensure_secrets_loaded
-
-    ensure_secrets_loaded()
 
 
 def _build_execution_api() -> None:
@@ -348,14 +313,10 @@ def _dry_runs_rolled_back(parser: argparse.ArgumentParser) -> None:
 def _some_dag() -> str | None:
     """Return the first DAG that runs can be made of."""
     from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.utils.session import create_session
     from sqlalchemy import select
 
-    with create_session() as session:
-        found: str | None = session.scalar(
-            select(SerializedDagModel.dag_id).order_by(SerializedDagModel.dag_id).limit(1)
-        )
-        return found
+    dags = select(SerializedDagModel.dag_id).order_by(SerializedDagModel.dag_id)
+    return next(iter(values(dags.limit(1))), None)
 
 
 @contextlib.contextmanager
@@ -398,30 +359,9 @@ def _no_action_log() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """
-    Send what is printed or logged to nowhere.
-
-    By descriptor and not by stream: some of Airflow's loggers keep the stream that they found first.
-    """
-    _flush()
-    kept = [os.dup(number) for number in (1, 2)]
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for number in (1, 2):
-            os.dup2(nowhere, number)
+    """Send what is printed or logged to nowhere."""
+    with open(os.devnull, "wb") as nowhere, output.led_to(nowhere.fileno(), 1, 2):
         yield
-    finally:
-        # What is still in the buffers must not come out of a child.
-        _flush()
-        for number, copy in zip((1, 2), kept, strict=True):
-            os.dup2(copy, number)
-            os.close(copy)
-        os.close(nowhere)
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
 
 
 def _quietly(step: Callable[..., object], *args: object) -> None:

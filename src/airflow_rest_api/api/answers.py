@@ -15,7 +15,7 @@ from urllib.parse import quote
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from airflow_rest_api.airflow.keys import derived
+from airflow_rest_api.airflow.installation import derived
 from airflow_rest_api.api.models import CancelBody, OperationBody, as_json
 from airflow_rest_api.asgi import header_parts, local_path, name_and_value, root_path
 from airflow_rest_api.errors import (

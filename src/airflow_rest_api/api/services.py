@@ -31,7 +31,7 @@ from airflow_rest_api.services.model import KINDS, LOG_SERVER, MANAGED, NOTHING,
 from airflow_rest_api.services.status import State
 
 if TYPE_CHECKING:
-    from airflow_rest_api.airflow.jobs import AirflowJob
+    from airflow_rest_api.airflow.installation import AirflowJob
     from airflow_rest_api.operations.model import Key, Operation
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.services.reconcile import ServiceView

@@ -125,11 +125,6 @@ def is_server_path(action: argparse.Action) -> bool:
     return action.nargs != 0 and action.dest in SERVER_PATHS
 
 
-def is_host(action: argparse.Action) -> bool:
-    """Whether the value of the argument is the name or the address of a machine."""
-    return action.dest.endswith(("host", "hostname"))
-
-
 def names_a_place(value: Any) -> bool:
     """Whether a default value is a path or an address, which gives away something about the server."""
     if isinstance(value, (list, tuple)):

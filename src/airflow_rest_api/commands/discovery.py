@@ -134,10 +134,8 @@ def _default(path: tuple[str, ...], action: argparse.Action) -> Any:
         argument_kinds.is_secret(action)
         or argument_kinds.is_server_path(action)
         or argument_kinds.file_direction(path, action)
-    ):
-        return None
-    if argument_kinds.names_a_place(value) or (
-        argument_kinds.is_host(action) and value not in argument_kinds.HARMLESS_HOSTS
+        or argument_kinds.names_a_place(value)
+        or (action.dest.endswith(("host", "hostname")) and value not in argument_kinds.HARMLESS_HOSTS)
     ):
         return None
     if isinstance(value, str) and argument_kinds.value_type(action) in ("integer", "number"):
@@ -192,90 +190,60 @@ def _server_folders() -> list[tuple[re.Pattern[str], str]]:
     ]
 
 
-_ENDING = ("stop", "shutdown", "cleanup", "delete")
-_SHOWING = ("list", "get", "show", "details")
-_HEALTH = ("check", "state", "states", "jobs", "workers")
-_PEOPLE = ("users", "roles")
-_OLD_DATA = ("clean", "archived", "cleanup")
+_MEANINGS = {
+    "abort cancel kill terminate": "stop shutdown cleanup delete",
+    "access permission": "users roles perm permissions",
+    "account login": "users roles",
+    "activate enable resume": "unpause",
+    "alive health monitor status": "check state states jobs workers",
+    "backup download dump save": "export",
+    "blocked why": "deps",
+    "broken": "errors",
+    "catchup": "backfill",
+    "change edit": "set update add",
+    "clean": "clear clean archived cleanup",
+    "configuration settings": "config",
+    "credentials secret": "connections variables fernet",
+    "dataset": "assets",
+    "deactivate disable suspend": "pause",
+    "debug": "test render deps",
+    "drop": "delete remove archived",
+    "encryption": "fernet",
+    "execute run": "trigger test backfill",
+    "failed": "errors deps states",
+    "graph tree": "show",
+    "heartbeat": "jobs workers",
+    "history": "runs jobs",
+    "jinja template": "render",
+    "k8s": "kubernetes",
+    "launch": "trigger test",
+    "logs": "test errors states",
+    "new": "create add set",
+    "parse": "reserialize errors report",
+    "password": "users connections",
+    "prune purge": "clean archived cleanup",
+    "redo rerun": "clear backfill",
+    "refresh reload": "reserialize",
+    "remove": "delete remove clean",
+    "rename": "set",
+    "restart retry": "clear",
+    "restore upload": "import",
+    "rollback undo": "downgrade",
+    "schedule": "execution pause unpause",
+    "start": "trigger server scheduler worker processor triggerer",
+    "stop": "stop shutdown pause",
+    "stuck": "deps states",
+    "sync": "reserialize sync",
+    "trigger": "trigger backfill materialize",
+    "upgrade": "migrate",
+    "validate": "check lint errors test",
+    "view": "list get show details",
+    "web webserver": "server",
+}
 
 SEARCH_WORDS: Mapping[str, tuple[str, ...]] = {
-    "abort": _ENDING,
-    "access": (*_PEOPLE, "perm", "permissions"),
-    "account": _PEOPLE,
-    "activate": ("unpause",),
-    "alive": _HEALTH,
-    "backup": ("export",),
-    "blocked": ("deps",),
-    "broken": ("errors",),
-    "cancel": _ENDING,
-    "catchup": ("backfill",),
-    "change": ("set", "update", "add"),
-    "clean": ("clear", *_OLD_DATA),
-    "configuration": ("config",),
-    "credentials": ("connections", "variables", "fernet"),
-    "dataset": ("assets",),
-    "deactivate": ("pause",),
-    "debug": ("test", "render", "deps"),
-    "disable": ("pause",),
-    "download": ("export",),
-    "drop": ("delete", "remove", "archived"),
-    "dump": ("export",),
-    "edit": ("set", "update", "add"),
-    "enable": ("unpause",),
-    "encryption": ("fernet",),
-    "execute": ("trigger", "test", "backfill"),
-    "failed": ("errors", "deps", "states"),
-    "graph": ("show",),
-    "health": _HEALTH,
-    "heartbeat": ("jobs", "workers"),
-    "history": ("runs", "jobs"),
-    "jinja": ("render",),
-    "k8s": ("kubernetes",),
-    "kill": _ENDING,
-    "launch": ("trigger", "test"),
-    "login": _PEOPLE,
-    "logs": ("test", "errors", "states"),
-    "monitor": _HEALTH,
-    "new": ("create", "add", "set"),
-    "parse": ("reserialize", "errors", "report"),
-    "password": ("users", "connections"),
-    "permission": (*_PEOPLE, "perm", "permissions"),
-    "prune": _OLD_DATA,
-    "purge": _OLD_DATA,
-    "redo": ("clear", "backfill"),
-    "refresh": ("reserialize",),
-    "reload": ("reserialize",),
-    "remove": ("delete", "remove", "clean"),
-    "rename": ("set",),
-    "rerun": ("clear", "backfill"),
-    "restart": ("clear",),
-    "restore": ("import",),
-    "resume": ("unpause",),
-    "retry": ("clear",),
-    "rollback": ("downgrade",),
-    "run": ("trigger", "test", "backfill"),
-    "save": ("export",),
-    "schedule": ("execution", "pause", "unpause"),
-    "secret": ("connections", "variables", "fernet"),
-    "settings": ("config",),
-    "start": ("trigger", "server", "scheduler", "worker", "processor", "triggerer"),
-    "status": _HEALTH,
-    "stop": ("stop", "shutdown", "pause"),
-    "stuck": ("deps", "states"),
-    "suspend": ("pause",),
-    "sync": ("reserialize", "sync"),
-    "template": ("render",),
-    "terminate": _ENDING,
-    "tree": ("show",),
-    "trigger": ("trigger", "backfill", "materialize"),
-    "undo": ("downgrade",),
-    "upgrade": ("migrate",),
-    "upload": ("import",),
-    "validate": ("check", "lint", "errors", "test"),
-    "view": _SHOWING,
-    "web": ("server",),
-    "webserver": ("server",),
-    "why": ("deps",),
+    word: tuple(meant.split())
+    for word, meant in sorted((word, meant) for words, meant in _MEANINGS.items() for word in words.split())
 }
 """The words in which people look for commands, and those in the names of the commands that they mean."""
 

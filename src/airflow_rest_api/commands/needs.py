@@ -15,36 +15,18 @@ from airflow_rest_api.commands.model import Effect
 VERBS: Mapping[str, str] = {"GET": "read", "POST": "create", "PUT": "edit", "DELETE": "delete"}
 """What a method of Airflow's auth managers (`ResourceMethod`) stands for."""
 
-PARTS: Mapping[str, str] = {
-    "AUDIT_LOG": "audit log",
-    "CODE": "code",
-    "DEPENDENCIES": "dependencies",
+NAMES: Mapping[str, str] = {
+    "DOCS": "documentation",
     "HITL_DETAIL": "required actions",
     "RUN": "runs",
     "TASK": "tasks",
     "TASK_INSTANCE": "task instances",
-    "TASK_LOGS": "task logs",
     "TASK_RESCHEDULE": "task reschedules",
     "VERSION": "versions",
     "WARNING": "warnings",
     "XCOM": "XComs",
 }
-"""What is inside a DAG, by Airflow's `DagAccessEntity`."""
-
-VIEWS: Mapping[str, str] = {
-    "CLUSTER_ACTIVITY": "cluster activity",
-    "DOCS": "documentation",
-    "IMPORT_ERRORS": "import errors",
-    "JOBS": "jobs",
-    "PLUGINS": "plugins",
-    "PROVIDERS": "providers",
-    "TRIGGERS": "triggers",
-    "WEBSITE": "website",
-}
-"""The views of the installation, by Airflow's `AccessView`."""
-
-_POWER = "REST API {}"
-"""What Flask-AppBuilder's permission for a power is on."""
+"""Parts of a DAG (`DagAccessEntity`) and views (`AccessView`) that are not called as Airflow spells them."""
 
 SHOWN = 5
 """Names in a message; more do not help."""
@@ -198,10 +180,10 @@ def permission(resource: Resource, method: str, entity: str | None, of: str) -> 
     :param of: the objects, such as `every pool`; not looked at where the kind has none
     """
     if resource is Resource.POWER:
-        return f"an administrator, or permission to edit {_POWER.format(entity)!r}"
+        return f"an administrator, or permission to edit {resource_of(str(entity))!r}"
     what = of
     if resource is Resource.VIEW:
-        what = f"the {VIEWS.get(entity or '') or _spelled(entity)}"
+        what = f"the {_spelled(entity)}"
     elif resource is Resource.ACCOUNTS:
         what = _spelled(entity)
     elif resource is Resource.CONFIGURATION:
@@ -209,8 +191,13 @@ def permission(resource: Resource, method: str, entity: str | None, of: str) -> 
     elif entity:
         # What is created is not there yet.
         article = "" if method == "POST" else "the "
-        what = f"{article}{PARTS.get(entity) or _spelled(entity)} of {of}"
+        what = f"{article}{_spelled(entity)} of {of}"
     return f"permission to {VERBS[method]} {what}"
+
+
+def resource_of(power: str) -> str:
+    """Return the name of the resource on which Flask-AppBuilder's `can_edit` grants a power to a role."""
+    return f"REST API {power}"
 
 
 def named(kind: str, names: Sequence[str] | None) -> str:
@@ -227,4 +214,4 @@ def named(kind: str, names: Sequence[str] | None) -> str:
 
 
 def _spelled(entity: str | None) -> str:
-    return (entity or "").replace("_", " ").lower()
+    return NAMES.get(entity or "", (entity or "").replace("_", " ").lower())

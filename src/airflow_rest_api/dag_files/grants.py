@@ -16,11 +16,12 @@ from airflow_rest_api.errors import Forbidden, UnknownBundle
 from airflow_rest_api.security.decision import Decision
 
 if TYPE_CHECKING:
+    from airflow_rest_api.airflow.permissions import Permissions
     from airflow_rest_api.commands.model import Invocation
     from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.security.access import Gate, Permit
     from airflow_rest_api.security.caller import Caller
-    from airflow_rest_api.security.decision import Attempt, PermissionSource
+    from airflow_rest_api.security.decision import Attempt
 
 COMMANDS: Mapping[str, Effect] = {
     name: rule.effect for name, rule in OWN.items() if DEPLOY in {need.entity for need in rule.needs}
@@ -136,7 +137,7 @@ class Grants:
         """
         command = invocation.command.name
 
-        def rule(permissions: PermissionSource | None) -> Decision:
+        def rule(permissions: Permissions | None) -> Decision:
             self._on(command)
             scope = Scope(everywhere=True) if permissions is None else self._granted(permissions)
             _require(scope, command, bundle, paths)
@@ -151,7 +152,7 @@ class Grants:
             # Deployment switched off means every way to it; but not all of them run the code of DAGs.
             self._gate.on(own_command("deploy_dag", COMMANDS[command]))
 
-    def _granted(self, permissions: PermissionSource) -> Scope:
+    def _granted(self, permissions: Permissions) -> Scope:
         def holds(what: str) -> bool:
             return permissions.may(Resource.POWER.value, "PUT", what, None)
 

@@ -21,8 +21,8 @@ from airflow_rest_api.security.header_token import FAILED, HeaderToken
 if TYPE_CHECKING:
     from starlette.types import Scope
 
+    from airflow_rest_api.airflow.auth import AirflowAuth
     from airflow_rest_api.errors import ApiError
-    from airflow_rest_api.security.caller import Host
 
 METHODS = ("GET", "POST", "HEAD", "OPTIONS")
 
@@ -61,7 +61,7 @@ class LegacyCredentials:
             return respond(Envelope(403, FAILED, _now()))
         return None
 
-    async def user(self, scope: Scope, host: Host, cookie: str | None = None) -> Any:
+    async def user(self, scope: Scope, host: AirflowAuth, cookie: str | None = None) -> Any:
         """
         Return the user; or the answer, a Response, where there is none.
 

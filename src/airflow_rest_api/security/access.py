@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import nullcontext
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.commands.model import Effect
@@ -17,11 +18,11 @@ from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decid
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from airflow_rest_api.airflow.permissions import Permissions
     from airflow_rest_api.commands.model import Command, Invocation
     from airflow_rest_api.commands.needs import Ask
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.security.caller import Caller
-    from airflow_rest_api.security.decision import PermissionSource
 
 
 _SAYS_SOMETHING = re.compile(r"[^*?\s]")
@@ -102,7 +103,7 @@ def _matches(globs: Iterable[str], names: Iterable[str]) -> bool:
 
 
 OnEnd = Callable[["Operation"], None]
-Rule = Callable[["PermissionSource | None"], "Decision"]
+Rule = Callable[["Permissions | None"], "Decision"]
 """Decides by the permissions of a user, None for an administrator; raises Forbidden."""
 
 
@@ -275,13 +276,10 @@ def _joined(decisions: Sequence[Decision]) -> Decision:
     return Decision(None, asks, visible or None, any(decision.redacted for decision in decisions))
 
 
-def _repeatable(permissions: PermissionSource, operations: Iterable[Operation]) -> set[str]:
-    known: dict[Ask, bool] = {}
-
+def _repeatable(permissions: Permissions, operations: Iterable[Operation]) -> set[str]:
+    @cache
     def holds(ask: Ask) -> bool:
-        if ask not in known:
-            known[ask] = granted(permissions, ask)
-        return known[ask]
+        return granted(permissions, ask)
 
     return {
         operation.id

@@ -6,8 +6,11 @@ import contextlib
 import json
 import logging
 import threading
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -17,7 +20,6 @@ from airflow_rest_api.asgi import takes_query
 from airflow_rest_api.commands import masking
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.errors import Forbidden, Unavailable
-from airflow_rest_api.security.refusals import Refusals
 from airflow_rest_api.storage.transient import away
 
 if TYPE_CHECKING:
@@ -81,9 +83,117 @@ PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 MOST_WORDS = 200
 """Words of a command line from which a row is made."""
 
+WINDOW = 60.0
+"""Seconds in which the same refusal is counted and no row of its own."""
+ONE_BY_ONE = 30
+"""Different refusals of one user in that time that have rows of their own; the others share one."""
+MOST_REFUSALS = 2000
+"""Different refusals, of all users, that are counted at the same time; what comes on top is left out."""
+
+OTHERS = "rest_api.refusals"
+"""The event of a row that stands for many."""
+NO_USER = "REST API"
+"""The owner of the row that says how many are in no other."""
+
 
 class AuditBacklog(Unavailable):
     """So much of what was done waits to be recorded that nothing more is begun."""
+
+
+@dataclass
+class Repeated:
+    """
+    A refusal that was recorded, or is to be.
+
+    :ivar until: when it is no longer counted
+    :ivar times: how often it has come since its last row
+    """
+
+    event: Event
+    until: float
+    last: datetime
+    times: int = 0
+
+
+class Refusals:
+    """
+    Gathers refusals. The first of a kind is a row at once; those like it that follow within a minute, of the
+    same user, for the same command, objects and reason, are one row with their number when that is over.
+
+    Not safe for several threads: those who share it have a lock.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._new: list[Event] = []
+        # In the order in which they end, as each lasts the same time.
+        self._known: dict[tuple[str | None, ...], Repeated] = {}
+        self._different: Counter[str] = Counter()
+        self._left_out = 0
+        self._left_out_until = 0.0
+
+    def __len__(self) -> int:
+        """Return how many rows there will be, if no more comes."""
+        return len(self._new) + len(self._known) + bool(self._left_out)
+
+    def add(self, event: Event) -> None:
+        """Take one more refusal; costs the same however many there were."""
+        reason = str(event.extra.get("message"))
+        key: tuple[str | None, ...]
+        key = (event.owner, event.name, event.dag_id, event.task_id, event.run_id, reason)
+        if key not in self._known and self._different[event.owner] >= ONE_BY_ONE:
+            key = (event.owner,)
+        if (known := self._known.get(key)) is not None:
+            known.times, known.last = known.times + 1, event.at
+        elif len(self._known) >= MOST_REFUSALS:
+            if not self._left_out:
+                self._left_out_until = self._clock() + WINDOW
+            self._left_out += 1
+        elif len(key) == 1:
+            message = f"More than {ONE_BY_ONE} different commands were refused: these are the others."
+            others = Event(OTHERS, event.owner, extra={**_of_all(event), "message": message}, at=event.at)
+            self._know(key, others, times=1)
+        else:
+            self._new.append(event)
+            self._know(key, event)
+
+    def due_in(self) -> float | None:
+        """Return the seconds until there is a row to be written; None where none is to come."""
+        if self._new:
+            return 0.0
+        times = [known.until for known in list(self._known.values())[:1]]
+        times += [self._left_out_until] if self._left_out else []
+        return max(0.0, min(times) - self._clock()) if times else None
+
+    def take(self, *, everything: bool = False) -> tuple[list[Event], int]:
+        """
+        Return the rows that are to be written now, and how many refusals were left out since that was said.
+
+        :param everything: also what would still be counted
+        """
+        now = self._clock()
+        events, self._new = self._new, []
+        while self._known:
+            key, known = next(iter(self._known.items()))
+            if known.until > now and not everything:
+                break
+            del self._known[key]
+            self._different[known.event.owner] -= 1
+            if not self._different[known.event.owner]:
+                del self._different[known.event.owner]
+            if known.times:
+                more = {**known.event.extra, "times": known.times, "since": known.event.at.isoformat()}
+                events.append(replace(known.event, extra=more, at=known.last))
+        left_out = 0
+        if self._left_out and (everything or self._left_out_until <= now):
+            left_out, self._left_out = self._left_out, 0
+            message = f"{left_out} refusals are in no row: there were too many different ones at a time."
+            events.append(Event(OTHERS, NO_USER, extra={"state": "refused", "message": message}))
+        return events, left_out
+
+    def _know(self, key: tuple[str | None, ...], event: Event, times: int = 0) -> None:
+        self._known[key] = Repeated(event, self._clock() + WINDOW, event.at, times)
+        self._different[event.owner] += 1
 
 
 class Audit:
@@ -91,7 +201,7 @@ class Audit:
     Writes events in a thread of its own: no request waits for it.
 
     What was done and what was refused wait apart, so that no flood of refusals takes the room of the others:
-    see `refusals`. What cannot be written after several attempts goes to the server's log.
+    see `Refusals`. What cannot be written after several attempts goes to the server's log.
     """
 
     def __init__(self, store: Callable[[Sequence[Event]], None] = write) -> None:
@@ -197,7 +307,8 @@ class Audit:
             self._closing.wait(GATHERED_FOR)
             with self._changed:
                 # First what was done: of the refusals there may be many.
-                events, left_out = self._taken(), 0
+                events = [self._done.popleft() for _ in range(min(BATCH, len(self._done)))]
+                left_out = 0
                 if not events:
                     events, left_out = self._refusals.take(everything=self._closing.is_set())
             if left_out:
@@ -217,9 +328,6 @@ class Audit:
                     return False
                 self._changed.wait(due)
             return True
-
-    def _taken(self) -> list[Event]:
-        return [self._done.popleft() for _ in range(min(BATCH, len(self._done)))]
 
     def _write(self, events: Sequence[Event]) -> None:
         for pause in PAUSES:
@@ -241,7 +349,17 @@ class Audit:
                     why = type(error).__name__
                     # Each attempt may take as long as the last.
                     gone = why if away(error) else None
-            _to_log(event, gone or why)
+            log.warning(
+                "The event log could not be written (%s): %s by %s: %s",
+                gone or why,
+                event.name,
+                event.owner,
+                json.dumps(event.extra, default=str),
+            )
+
+
+def _of_all(event: Event) -> dict[str, object]:
+    return {name: event.extra[name] for name in ("state", "address", "via") if name in event.extra}
 
 
 def _event(command: str, caller: Caller, values: Mapping[str, Any], extra: dict[str, Any]) -> Event:
@@ -255,14 +373,4 @@ def _event(command: str, caller: Caller, values: Mapping[str, Any], extra: dict[
         task_id=text("task_id"),
         run_id=text("run_id", "logical_date_or_run_id"),
         extra={**extra, "via": "REST API"},
-    )
-
-
-def _to_log(event: Event, why: str) -> None:
-    log.warning(
-        "The event log could not be written (%s): %s by %s: %s",
-        why,
-        event.name,
-        event.owner,
-        json.dumps(event.extra, default=str),
     )

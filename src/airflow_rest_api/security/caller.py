@@ -6,14 +6,15 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.airflow.tokens import expires_at
 from airflow_rest_api.asgi import PAGES, STATIC
 
 if TYPE_CHECKING:
-    from airflow_rest_api.security.decision import PermissionSource
+    from airflow_rest_api.airflow.auth import AirflowAuth
+    from airflow_rest_api.airflow.permissions import Permissions
 
 SECONDS = 60.0
 """For how long: a token that was taken back meanwhile sees nothing but the list of commands."""
@@ -81,27 +82,6 @@ def _key(token: str) -> bytes:
 T = TypeVar("T")
 
 
-class Host(Protocol):
-    """What is asked of the Airflow that hosts us."""
-
-    session_cookie: str
-
-    async def user(self, token: str) -> Any:
-        """Return the user that a token stands for; raise InvalidToken."""
-
-    def user_name(self, user: Any) -> str:
-        """Return the name by which operations are recorded as this user's."""
-
-    async def is_admin(self, user: Any) -> bool:
-        """Return whether a user may do everything."""
-
-    def permissions(self, user: Any) -> PermissionSource:
-        """Return what a user may."""
-
-    def trusted_origins(self) -> frozenset[str]:
-        """Return the other origins whose pages may call this API server."""
-
-
 class Caller:
     """
     An authenticated user, for the time of one request.
@@ -109,12 +89,12 @@ class Caller:
     :param token: by which they were known, where it was one
     """
 
-    def __init__(self, host: Host, user: Any, token: str | None = None) -> None:
+    def __init__(self, host: AirflowAuth, user: Any, token: str | None = None) -> None:
         self._host = host
         self._user = user
         self._token = token
         self._admin: bool | None = None
-        self._permissions: PermissionSource | None = None
+        self._permissions: Permissions | None = None
         self.name = host.user_name(user)
         self.address: str | None = None
         """Where the request came from, for the records."""
@@ -136,7 +116,7 @@ class Caller:
             self._admin = await self._host.is_admin(self._user)
         return self._admin
 
-    async def ask(self, question: Callable[[PermissionSource], T]) -> T:
+    async def ask(self, question: Callable[[Permissions], T]) -> T:
         """Return what a function finds out from the caller's permissions; each answer is asked for once."""
         if self._permissions is None:
             self._permissions = self._host.permissions(self._user)

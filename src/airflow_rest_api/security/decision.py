@@ -4,35 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.commands.model import Command
 from airflow_rest_api.commands.needs import Ask, Need, Resource
 from airflow_rest_api.commands.policy import needs_of, of_effect
 
+if TYPE_CHECKING:
+    from airflow_rest_api.airflow.permissions import Permissions
+
 LISTED = frozenset({Resource.DAG, Resource.CONNECTION, Resource.VARIABLE, Resource.POOL, Resource.TEAM})
 """The kinds of which a user may be allowed some objects and not others."""
-
-
-class PermissionSource(Protocol):
-    """What one user may: the auth manager's answers."""
-
-    blocking: bool
-
-    def may(self, resource: str, method: str, entity: str | None, name: str | None) -> bool:
-        """Return whether the user may do this to an object; None: to every object of the kind."""
-
-    def names(self, resource: str, method: str) -> frozenset[str]:
-        """Return the names of the existing objects of a kind that the user may do this to."""
-
-    def matching_dags(self, pattern: str) -> list[str] | None:
-        """Return the existing DAGs that a regular expression finds; None where that is not known."""
-
-    def dags_with_outlet(self, name: str | None, uri: str | None) -> list[str] | None:
-        """Return the DAGs that make an asset; None where that is not known."""
-
-    def readable_files(self) -> list[str]:
-        """Return the DAG files, as `bundle:path`, all of whose DAGs the user may read."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +31,6 @@ class Attempt:
     given: frozenset[str] = frozenset()
 
 
-Rows = Mapping[str, tuple[str, ...]]
-"""What may be seen: the names of the objects by the key by which the rows of an output name them."""
-
-
 @dataclass(frozen=True)
 class Decision:
     """
@@ -60,17 +38,18 @@ class Decision:
 
     :ivar missing: what the user lacks, None where the command may run
     :ivar asks: what was asked, for those who want to see the operation later
-    :ivar visible: the rows that may be seen, None where all may
+    :ivar visible: the names of what may be seen, by the key with which the rows of an output name it; None
+        where all may
     :ivar redacted: whether the secrets in what is printed are not to be seen
     """
 
     missing: Ask | None
     asks: tuple[Ask, ...] = ()
-    visible: Rows | None = None
+    visible: Mapping[str, tuple[str, ...]] | None = None
     redacted: bool = False
 
 
-def decide(permissions: PermissionSource, attempt: Attempt) -> Decision:
+def decide(permissions: Permissions, attempt: Attempt) -> Decision:
     """Return whether a user who is no administrator may run a command with its arguments."""
     asks: list[Ask] = []
     visible: dict[str, tuple[str, ...]] = {}
@@ -94,7 +73,7 @@ def decide(permissions: PermissionSource, attempt: Attempt) -> Decision:
     return Decision(None, tuple(asks), visible or None, redacted)
 
 
-def granted(permissions: PermissionSource, ask: Ask) -> bool:
+def granted(permissions: Permissions, ask: Ask) -> bool:
     """Return whether a user may."""
     kind = ask.resource.value
     if permissions.may(kind, ask.method, ask.entity, None):
@@ -117,7 +96,7 @@ def asks_of(attempt: Attempt) -> tuple[Ask, ...]:
     )
 
 
-def possible(permissions: PermissionSource, command: Command) -> Ask | None:
+def possible(permissions: Permissions, command: Command) -> Ask | None:
     """
     Return what a user lacks to run a command on anything at all, None where there is something.
 
@@ -138,7 +117,7 @@ def possible(permissions: PermissionSource, command: Command) -> Ask | None:
     return None
 
 
-def _any(permissions: PermissionSource, need: Need) -> bool:
+def _any(permissions: Permissions, need: Need) -> bool:
     # On top of a DAG, what is inside it is created and deleted by those who may edit the DAG.
     whole = "PUT" if need.entity and need.method != "GET" else need.method
     names = permissions.names(need.resource.value, whole)
@@ -167,7 +146,7 @@ def _names(need: Need, attempt: Attempt) -> tuple[str, ...]:
     return tuple(map(str, value)) if isinstance(value, (list, tuple)) else (str(value),)
 
 
-def _resolved(permissions: PermissionSource, need: Need, attempt: Attempt) -> Ask:
+def _resolved(permissions: Permissions, need: Need, attempt: Attempt) -> Ask:
     """Return a need with the objects that it is about."""
     names: Iterable[str] | None = _names(need, attempt)
     if permissions.may(need.resource.value, need.method, need.entity, None):
@@ -180,7 +159,7 @@ def _resolved(permissions: PermissionSource, need: Need, attempt: Attempt) -> As
     return Ask(need.resource, need.method, need.entity, tuple(names) if names else None)
 
 
-def _seen(permissions: PermissionSource, need: Need) -> tuple[Ask, tuple[str, ...] | None]:
+def _seen(permissions: Permissions, need: Need) -> tuple[Ask, tuple[str, ...] | None]:
     """Return the question that a listing comes to, and what rows a user may see of it: None for all."""
     kind = need.resource
     if permissions.may(kind.value, need.method, need.entity, None):

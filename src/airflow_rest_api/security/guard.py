@@ -22,7 +22,7 @@ from airflow_rest_api.storage.transient import of_database
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from airflow_rest_api.security.caller import Host
+    from airflow_rest_api.airflow.auth import AirflowAuth
     from airflow_rest_api.security.header_token import HeaderUser
 
 WITHOUT_HEADER_TOKEN = frozenset({"/", "/docs", "/redoc"})
@@ -40,7 +40,7 @@ class Authenticator(Protocol):
     def before_user(self, scope: Scope) -> Response | None:
         """Return the answer to a request that needs no user, or is turned away before one is looked for."""
 
-    async def user(self, scope: Scope, host: Host, cookie: str | None = None) -> object:
+    async def user(self, scope: Scope, host: AirflowAuth, cookie: str | None = None) -> object:
         """Return the user; or the answer, a Response, where there is none. A cookie counts without header."""
 
     def refusal(self, scope: Scope, error: ApiError) -> Response:
@@ -65,7 +65,7 @@ class Guard:
     def __init__(
         self,
         app: ASGIApp,
-        host: Host,
+        host: AirflowAuth,
         authenticators: Mapping[str, Authenticator] | None = None,
         header_token: HeaderToken | None = None,
         header_user: HeaderUser | None = None,
@@ -115,14 +115,14 @@ class Guard:
     async def _through(self, authenticator: Authenticator, scope: Scope, headers: Headers) -> object:
         if answer := authenticator.before_user(scope):
             return answer
-        if self._acts_as_header_user(scope, headers):
-            return await self._header_user()
+        if alone := self._header_user(scope, headers):
+            return await alone.load()
         return await authenticator.user(scope, self.host, self._cookie(scope, headers))
 
     async def _user(self, scope: Scope, headers: Headers) -> object:
         self._require_header_token(scope)
-        if self._acts_as_header_user(scope, headers):
-            return await self._header_user()
+        if alone := self._header_user(scope, headers):
+            return await alone.load()
         token = _bearer(headers) or self._cookie(scope, headers)
         if token is None:
             raise NotAuthenticated
@@ -163,25 +163,23 @@ class Guard:
             return
         raise WrongHeaderToken(FAILED)
 
-    def _acts_as_header_user(self, scope: Scope, headers: Headers) -> bool:
-        """Whether the header token is there and no other credentials, not even bad ones."""
-        return bool(
+    def _header_user(self, scope: Scope, headers: Headers) -> HeaderUser | None:
+        """Return as whom to act where the header token is there and no other credentials, not even bad."""
+        if (
             self.header_user
             and self.header_user.exists
             and self.header_token.is_carried(scope["headers"])
             and "authorization" not in headers
             and cookie(headers, self.host.session_cookie) is None
-        )
+        ):
+            return self.header_user
+        return None
 
     def _token(self, scope: Scope, headers: Headers, authenticator: Authenticator | None) -> str | None:
         """Return the token by which the caller was known; those of an authenticator do not stay."""
-        if authenticator is not None or self._acts_as_header_user(scope, headers):
+        if authenticator is not None or self._header_user(scope, headers):
             return None
         return _bearer(headers) or self._cookie(scope, headers)
-
-    async def _header_user(self) -> object:
-        assert self.header_user is not None
-        return await self.header_user.load()
 
     def _cookie(self, scope: Scope, headers: Headers) -> str | None:
         """Return the token of a browser's session where the request may use it."""

@@ -6,22 +6,15 @@ import contextlib
 import hmac
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
-from airflow_rest_api.airflow.accounts import NoNames
+from airflow_rest_api.airflow.auth import Accounts, NoNames
 from airflow_rest_api.errors import HeaderUserGone, Misconfigured
 
 log = logging.getLogger(__name__)
 
 OPTION = "[rest_api_plugin] http_token_username"
-
-
-class Names(Protocol):
-    """Where users are found by name."""
-
-    async def named(self, name: str) -> Any:
-        """Return an active user, or None; raise NoNames where names say nothing."""
 
 
 class HeaderUser:
@@ -31,8 +24,8 @@ class HeaderUser:
     :param name: of the user; empty: there is none, and a header token alone is not enough
     """
 
-    def __init__(self, names: Names, name: str = "") -> None:
-        self._names = names
+    def __init__(self, accounts: Accounts, name: str = "") -> None:
+        self._accounts = accounts
         self._name = name
         self._found = not name
 
@@ -73,7 +66,7 @@ class HeaderUser:
 
     async def _load(self) -> Any:
         try:
-            return await self._names.named(self._name)
+            return await self._accounts.named(self._name)
         except NoNames as error:
             log.error("%s cannot be used: %s", OPTION, error)
             return None
@@ -92,10 +85,7 @@ class HeaderToken:
     """
 
     name: str = ""
-    expected: str = ""
-
-    def __repr__(self) -> str:
-        return f"HeaderToken({self.name!r}, ***)"
+    expected: str = field(default="", repr=False)
 
     @property
     def asked_for(self) -> bool:
@@ -113,18 +103,14 @@ class HeaderToken:
         """
         wanted = _folded(self.name.encode())
         given = [value for name, value in headers if _folded(name) == wanted]
-        right = [self._is_right(value) for value in given]
-        return self.asked_for and bool(right) and all(right)
-
-    def _is_right(self, value: bytes) -> bool:
+        if not given:
+            return False
         # Clients write what is not ASCII in one way or the other.
-        return any(hmac.compare_digest(value, spelling) for spelling in self._spellings())
-
-    def _spellings(self) -> list[bytes]:
         spellings = [self.expected.encode()]
         with contextlib.suppress(UnicodeEncodeError):
             spellings.append(self.expected.encode("latin-1"))
-        return spellings
+        right = [any(hmac.compare_digest(value, spelling) for spelling in spellings) for value in given]
+        return self.asked_for and all(right)
 
 
 def _folded(name: bytes) -> bytes:

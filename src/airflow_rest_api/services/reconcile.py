@@ -14,7 +14,7 @@ from airflow_rest_api.services.model import BY_JOB_TYPE, KINDS, DesiredState, Se
 from airflow_rest_api.services.status import State, Status, is_ready
 
 if TYPE_CHECKING:
-    from airflow_rest_api.airflow.jobs import AirflowJob
+    from airflow_rest_api.airflow.installation import AirflowJob
 
 
 START_LIMIT = timedelta(minutes=3)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.airflow import jobs
+from airflow_rest_api.airflow.installation import AirflowJob, running_jobs
 from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.errors import (
     AlreadyRunning,
@@ -54,7 +54,7 @@ GIVEN_UP = timedelta(days=1)
 ATTEMPTS = 5
 """How often a change is tried that another one was faster than."""
 
-FindJobs = Callable[[Collection[str]], "list[jobs.AirflowJob]"]
+FindJobs = Callable[[Collection[str]], "list[AirflowJob]"]
 
 
 class Services:
@@ -65,7 +65,7 @@ class Services:
     :param find_jobs: returns Airflow's own jobs of some types
     """
 
-    def __init__(self, store: ServiceStore, local: Local, *, find_jobs: FindJobs = jobs.running_jobs) -> None:
+    def __init__(self, store: ServiceStore, local: Local, *, find_jobs: FindJobs = running_jobs) -> None:
         self._store = store
         self.local = local
         self._find_jobs = find_jobs

@@ -248,8 +248,7 @@ def _has_open(pid: int, names: set[str]) -> bool:
 def _reports(job_type: str, started_at: float) -> bool:
     from datetime import datetime, timedelta, timezone
 
-    from airflow_rest_api.airflow.installation import places
-    from airflow_rest_api.airflow.jobs import running_jobs
+    from airflow_rest_api.airflow.installation import places, running_jobs
 
     since = datetime.fromtimestamp(started_at, timezone.utc) - timedelta(seconds=1)
     here = places().hostname

@@ -60,7 +60,8 @@ def as_asked() -> None:
     def clear(dags: Any, *, dry_run: bool = False, **options: Any) -> Any:
         dags = list(dags)
         if not dry_run:
-            instances = clear_dags(dags, dry_run=True, **_selecting(options))
+            selecting = {name: value for name, value in options.items() if name != "dag_run_state"}
+            instances = clear_dags(dags, dry_run=True, **selecting)
             cleared.extend(map(_cleared, instances))
             if not instances and not quiet:
                 sys.stderr.write(f"{NOTHING}\n")
@@ -68,10 +69,6 @@ def as_asked() -> None:
 
     dag.partial_subset = subset
     dag.clear_dags = clear
-
-
-def _selecting(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name != "dag_run_state"}
 
 
 def _cleared(instance: Any) -> Cleared:

@@ -3,7 +3,8 @@
 
 Airflow's run of a test is state running in the database, where a scheduler takes it and its task instances
 as its own. Here it is failed there from its first moment to its end, which no scheduler takes and which is
-true should this process be killed; this process alone sees it running.
+true should this process be killed; this process alone sees it running. Where the test is asked to end, so is
+the task, and no other is begun.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.models import dagrun
 from airflow.models.dagrun import DagRun
@@ -31,8 +33,6 @@ from airflow.utils.state import DagRunState, State, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType
 from sqlalchemy import and_, event, exists, or_, select, update
 from sqlalchemy.orm.attributes import set_committed_value
-
-from airflow_rest_api.airflow.child.interruption import Interruption
 
 TASK_ENDS_WITHIN = 2.0
 """Seconds that the task which runs has to end when the test is asked to end."""
@@ -51,6 +51,43 @@ class Run:
     over: bool = False
 
 
+class Interruption:
+    """
+    Whether this process was interrupted, from now on.
+
+    Airflow's task runner makes a failed task of an interrupt and goes on (`_run_task_and_map_outcome` of
+    `airflow.sdk.execution_time.task_runner`); for TERM it calls the task's `on_kill` and goes on as well.
+
+    :ivar asked: it was
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        # What is there for TERM beside a task is not the task's.
+        self._idle = signal.getsignal(signal.SIGTERM)
+        signal.signal(signal.SIGINT, self._interrupt)
+
+    def ends(self, begin: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function `begin` such that it raises KeyboardInterrupt after an interrupt."""
+
+        @functools.wraps(begin)
+        def begin_unless_asked(*args: Any, **kwargs: Any) -> Any:
+            if self.asked:
+                raise KeyboardInterrupt
+            return begin(*args, **kwargs)
+
+        return begin_unless_asked
+
+    def _interrupt(self, number: int, frame: Any) -> NoReturn:
+        self.asked = True
+        of_task = signal.getsignal(signal.SIGTERM)
+        if of_task is not self._idle and callable(of_task):
+            # What a task started elsewhere, such as a query or a pod, is ended by its `on_kill` alone.
+            with contextlib.suppress(Exception):
+                of_task(signal.SIGTERM, frame)
+        raise KeyboardInterrupt
+
+
 def test_unseen(user: str) -> None:
     """
     Have `dags test` do so, for the rest of this process.
@@ -58,7 +95,6 @@ def test_unseen(user: str) -> None:
     :param user: who triggers the run
     :raises SystemExit: this Airflow has another `dags test`
     """
-
     for owner, name in (
         (DAG, "test"),
         (definitions, "_run_task"),
@@ -164,14 +200,12 @@ def _refuse_to_replace_what_runs(dag_id: str, logical_date: Any) -> None:
 
 def _end(run: Run) -> None:
     """Have a run that did not come to its end look like it, and its task instances."""
-
     if run.id is not None and not run.over:
         with create_session() as session:
             _end_rows(run, session)
 
 
 def _end_rows(run: Run, session: Any) -> None:
-
     now = datetime.now(timezone.utc)
     begun = [state for state in State.unfinished if state is not None]
     row = session.execute(select(DagRun.dag_id, DagRun.run_id).where(_row(run))).one_or_none()
@@ -218,7 +252,6 @@ def _end_on_term(run: Run) -> None:
 
 def _end_what_was_killed(dag_id: str) -> None:
     """End earlier tests of a DAG whose process on this machine is gone: their tasks hold pool slots."""
-
     hostname = net.get_hostname()  # type: ignore[no-untyped-call]
     with create_session() as session:
         rows = session.execute(
@@ -240,5 +273,4 @@ def _end_what_was_killed(dag_id: str) -> None:
 
 
 def _row(run: Run) -> Any:
-
     return DagRun.__table__.c.id == run.id

@@ -15,6 +15,9 @@ INSIDE = "*."
 
 _ABSENT = object()
 
+Mapper = Callable[[Any], dict[str, Any]]
+"""Makes the row of an object."""
+
 
 def dag_files_to_stderr() -> None:
     """
@@ -30,10 +33,27 @@ def dag_files_to_stderr() -> None:
 
     @functools.wraps(process_file)
     def process_quietly(*args: Any, **options: Any) -> Any:
-        with _stdout_to_stderr():
+        with led_to(2, 1):
             return process_file(*args, **options)
 
     bag.process_file = process_quietly
+
+
+def _print_rows(made: Callable[[Sequence[Any], Mapper | None], list[dict[str, Any]]]) -> None:
+    """
+    Have Airflow's commands print the rows that a function makes of theirs, for the rest of this process.
+
+    All of them print rows through ``AirflowConsole.print_as`` (airflow/cli/simple_table.py).
+    """
+    from airflow.cli.simple_table import AirflowConsole
+
+    console: Any = AirflowConsole
+    print_as = console.print_as
+
+    def print_made(self: Any, data: Sequence[Any], output: str, mapper: Mapper | None = None) -> None:
+        print_as(self, data=made(data, mapper), output=output)
+
+    console.print_as = print_made
 
 
 def paused_as(paused: bool) -> None:
@@ -44,18 +64,9 @@ def paused_as(paused: bool) -> None:
 
     :param paused: what the command makes of each DAG whose row it prints
     """
-    from airflow.cli.simple_table import AirflowConsole
-
-    console: Any = AirflowConsole
-    print_as = console.print_as
-
-    def print_after(
-        self: Any, data: Sequence[Any], output: str, mapper: Callable[[Any], Any] | None = None
-    ) -> None:
-        rows = [mapper(row) if mapper else row for row in data]
-        print_as(self, data=[{**row, "is_paused": paused} for row in rows], output=output)
-
-    console.print_as = print_after
+    _print_rows(
+        lambda data, mapper: [{**(mapper(row) if mapper else row), "is_paused": paused} for row in data]
+    )
 
 
 print_paused = functools.partial(paused_as, True)
@@ -66,31 +77,15 @@ def show_only(visible: Mapping[str, Sequence[str]]) -> None:
     """
     Have Airflow's commands print only some rows, for the rest of this process.
 
-    All of them print rows through ``AirflowConsole.print_as`` (airflow/cli/simple_table.py).
-
     :param visible: by the key with which a row names its object, the names that may be seen. A row without
         any of the keys is not printed
     """
-    from airflow.cli.simple_table import AirflowConsole
-
-    print_as = AirflowConsole.print_as
     names = {key: frozenset(allowed) for key, allowed in visible.items()}
-
-    def print_some(
-        self: AirflowConsole,
-        data: Sequence[Any],
-        output: str,
-        mapper: Callable[[Any], dict[str, Any]] | None = None,
-    ) -> None:
-        print_as(self, data=select(data, mapper, names), output=output)
-
-    AirflowConsole.print_as = print_some  # type: ignore[method-assign]
+    _print_rows(lambda data, mapper: select(data, mapper, names))
 
 
 def select(
-    data: Sequence[Any],
-    mapper: Callable[[Any], dict[str, Any]] | None,
-    names: Mapping[str, frozenset[str]],
+    data: Sequence[Any], mapper: Mapper | None, names: Mapping[str, frozenset[str]]
 ) -> list[dict[str, Any]]:
     """Return the rows that may be seen; the mapper, which can be slow, is not called for the others."""
     outside = {key: allowed for key, allowed in names.items() if not key.startswith(INSIDE)}
@@ -143,16 +138,26 @@ def _names_another(item: Any, names: Mapping[str, frozenset[str]]) -> bool:
 
 
 @contextlib.contextmanager
-def _stdout_to_stderr() -> Iterator[None]:
-    """Send descriptor 1, and so also what other programs print, where descriptor 2 leads."""
-    sys.stdout.flush()
-    kept = os.dup(1)
+def led_to(target: int, *numbers: int) -> Iterator[None]:
+    """
+    Have descriptors lead where `target` does, and so also what other programs print.
+
+    By descriptor and not by stream: some of Airflow's loggers keep the stream that they found first.
+    """
+    _flush()
+    kept = [os.dup(number) for number in numbers]
     try:
-        os.dup2(2, 1)
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-            os.dup2(kept, 1)
+        for number in numbers:
+            os.dup2(target, number)
+        yield
     finally:
-        os.close(kept)
+        # What is still in the buffers belongs there as well.
+        _flush()
+        for number, copy in zip(numbers, kept, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()

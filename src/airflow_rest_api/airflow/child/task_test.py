@@ -9,19 +9,19 @@ instance ended. Here nothing of the task instance or its run is written at all, 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun
 from airflow.cli.commands import task_command
-from airflow.sdk.api.datamodels._generated import TaskInstance
+from airflow.sdk.api.datamodels import _generated as models
 from airflow.sdk.definitions.dag import log
 from airflow.sdk.execution_time import supervisor
 from airflow.utils.session import create_session
 from uuid6 import uuid7
 
-from airflow_rest_api.airflow.child.interruption import Interruption
+from airflow_rest_api.airflow.child.dag_test import Interruption
 from airflow_rest_api.airflow.child.task_test_api import client_of
 
 NEEDED = ("task_test", "_get_ti", "_run_task", "_generate_temporary_run_id")
@@ -30,15 +30,23 @@ NEEDED = ("task_test", "_get_ti", "_run_task", "_generate_temporary_run_id")
 GOOD = ("success", "skipped")
 
 
+Key = tuple[str, str, str, str]
+"""DAG, run, task and key of XComs."""
+
+
 @dataclass
 class Tested:
     """
     The task instance under test, in place of Airflow's row.
 
+    :ivar task: Airflow's operator
     :ivar run: Airflow's `DagRun` of the execution API
     :ivar temporary: whether there is no such run in the database
+    :ivar pushed: the XComs that it has pushed, by map index
+    :ivar stored: what it keeps from one try to the next
     """
 
+    task: Any
     id: UUID
     dag_id: str
     task_id: str
@@ -53,6 +61,16 @@ class Tested:
     next_method: str | None = None
     next_kwargs: Any = None
     start_date: Any = None
+    pushed: dict[Key, dict[int, Any]] = field(default_factory=dict)
+    stored: dict[str, Any] = field(default_factory=dict)
+
+    def is_of(self, dag_id: str, run_id: str) -> bool:
+        """Return whether it is one of a run."""
+        return (dag_id, run_id) == (self.dag_id, self.run_id)
+
+    def shown_run(self) -> Any:
+        """Return its run as a client of the execution API has it."""
+        return models.DagRun.model_validate_json(self.run.model_dump_json())
 
     def __str__(self) -> str:
         """Return it as Airflow's log lines name it."""
@@ -67,7 +85,6 @@ def test_in_memory() -> None:
 
     :raises SystemExit: this Airflow has another `tasks test`
     """
-
     command: Any = task_command
     if lacking := [name for name in NEEDED if not hasattr(command, name)]:
         raise SystemExit(f"The tasks test of this Airflow is not known here: it has no {', '.join(lacking)}.")
@@ -96,17 +113,8 @@ def run_task(*, ti: Tested, task: Any, run_triggerer: bool = False) -> Any:
 
     :return: Airflow's result, None where the task could not be run
     """
-
-    supervisor.InProcessTestSupervisor._Client = client_of(ti, task)  # type: ignore[assignment, misc]
-    instance = TaskInstance(
-        id=ti.id,
-        task_id=ti.task_id,
-        dag_id=ti.dag_id,
-        run_id=ti.run_id,
-        try_number=ti.try_number,
-        map_index=ti.map_index,
-        dag_version_id=ti.dag_version_id,
-    )
+    supervisor.InProcessTestSupervisor._Client = client_of(ti)  # type: ignore[assignment, misc]
+    instance = models.TaskInstance.model_validate(ti, from_attributes=True)
     result: Any = None
     log.info("[DAG TEST] starting task_id=%s map_index=%s", ti.task_id, ti.map_index)
     try:
@@ -146,7 +154,6 @@ def _look(get_ti: Any, run_id: str, task: Any, map_index: int, **more: Any) -> T
     :param get_ti: Airflow's function, which also checks the map index
     :param run_id: of the temporary run, if there is to be one
     """
-
     with create_session() as session, session.no_autoflush:
         # "memory" makes a run that is not in the database, where there is none yet; what is there is read.
         row, temporary = get_ti(
@@ -157,6 +164,7 @@ def _look(get_ti: Any, run_id: str, task: Any, map_index: int, **more: Any) -> T
             run.run_id = run_id
             run.start_date = run.logical_date or run.run_after
         tested = Tested(
+            task=task,
             id=uuid7(),
             dag_id=task.dag_id,
             task_id=task.task_id,

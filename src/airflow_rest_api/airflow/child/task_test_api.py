@@ -12,6 +12,7 @@ Imported by the child only: it needs Airflow.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.api import client as sdk
@@ -24,47 +25,24 @@ from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 from airflow.utils.session import create_session
 
 if TYPE_CHECKING:
-    from airflow_rest_api.airflow.child.task_test import Tested
+    from airflow_rest_api.airflow.child.task_test import Key, Tested
 
 OK = OKResponse(ok=True)
 
 
-def client_of(tested: Tested, task: Any) -> type[sdk.Client]:
-    """Return the class of clients for the test of a task; what the task pushes is common to all of them."""
-    pushed: Pushed = {}
-    stored: dict[str, Any] = {}
+class OfTest:
+    """A part of the API that knows the task instance under test."""
 
-    class TestClient(InProcessTestSupervisor._Client):
-        @property
-        def task_instances(self) -> sdk.TaskInstanceOperations:
-            return TaskInstances(self, tested, task)
+    client: Any
 
-        @property
-        def xcoms(self) -> sdk.XComOperations:
-            return XComs(self, tested, pushed)
-
-        @property
-        def task_state_store(self) -> Any:
-            return StateStore(stored)
-
-        @property
-        def dag_runs(self) -> sdk.DagRunOperations:
-            return DagRuns(self, tested)
-
-        @property
-        def hitl(self) -> Any:
-            return HumanInput(self)
-
-    return TestClient
+    @property
+    def _tested(self) -> Tested:
+        tested: Tested = self.client.tested
+        return tested
 
 
-class TaskInstances(sdk.TaskInstanceOperations):
+class TaskInstances(OfTest, sdk.TaskInstanceOperations):
     """The task instance under test; its changes of state are for the caller alone."""
-
-    def __init__(self, client: sdk.Client, tested: Tested, task: Any) -> None:
-        super().__init__(client)
-        self._tested = tested
-        self._task = task
 
     def start(self, id: Any, pid: int, when: Any) -> models.TIRunContext:
         tested = self._tested
@@ -78,7 +56,7 @@ class TaskInstances(sdk.TaskInstanceOperations):
         else:
             tested.start_date = when
         return models.TIRunContext(
-            dag_run=models.DagRun.model_validate_json(tested.run.model_dump_json()),
+            dag_run=tested.shown_run(),
             max_tries=tested.max_tries,
             variables=[],
             connections=[],
@@ -101,18 +79,16 @@ class TaskInstances(sdk.TaskInstanceOperations):
 
     def get_count(self, dag_id: str, *args: Any, **criteria: Any) -> TICount:
         count = super().get_count(dag_id, *args, **criteria)
-        if self._tested.temporary and self._is_counted(dag_id, criteria):
-            count.count += 1
-        return count
-
-    def _is_counted(self, dag_id: str, criteria: dict[str, Any]) -> bool:
         tested = self._tested
-        return (
-            dag_id == tested.dag_id
+        if (
+            tested.temporary
+            and dag_id == tested.dag_id
             and tested.run_id in (criteria.get("run_ids") or ())
             and tested.task_id in (criteria.get("task_ids") or (tested.task_id,))
             and "running" in (criteria.get("states") or ("running",))
-        )
+        ):
+            count.count += 1
+        return count
 
     def get_previous_successful_dagrun(self, id: Any) -> models.PrevSuccessfulDagRunResponse:
         from airflow.models.dagrun import DagRun
@@ -141,7 +117,7 @@ class TaskInstances(sdk.TaskInstanceOperations):
 
         named = {
             (asset.name, asset.uri)
-            for asset in (*self._task.inlets, *self._task.outlets)
+            for asset in (*self._tested.task.inlets, *self._tested.task.outlets)
             if isinstance(asset, Asset)
         }
         with create_session() as session:
@@ -158,17 +134,8 @@ class TaskInstances(sdk.TaskInstanceOperations):
         )
 
 
-Pushed = dict[tuple[str, str, str, str], dict[int, Any]]
-"""XComs by DAG, run, task and key, and there by map index."""
-
-
-class XComs(sdk.XComOperations):
+class XComs(OfTest, sdk.XComOperations):
     """What the task pushes is kept here; what others have pushed in its run, and in others, is Airflow's."""
-
-    def __init__(self, client: sdk.Client, tested: Tested, pushed: Pushed) -> None:
-        super().__init__(client)
-        self._tested = tested
-        self._pushed = pushed
 
     def set(
         self,
@@ -182,7 +149,7 @@ class XComs(sdk.XComOperations):
     ) -> OKResponse:
         # As it comes back from the database.
         kept = json.loads(json.dumps(value))
-        self._pushed.setdefault((dag_id, run_id, task_id, key), {})[_index(map_index)] = kept
+        self._tested.pushed.setdefault((dag_id, run_id, task_id, key), {})[_index(map_index)] = kept
         return OK
 
     def get(
@@ -194,7 +161,7 @@ class XComs(sdk.XComOperations):
         map_index: int | None = None,
         include_prior_dates: bool = False,
     ) -> models.XComResponse:
-        known = self._known(dag_id, run_id, task_id, key, include_prior_dates)
+        known = self._known((dag_id, run_id, task_id, key), include_prior_dates)
         if known is not None:
             value = next((value for index, value in known if index == _index(map_index)), None)
             return models.XComResponse(key=key, value=value)
@@ -203,13 +170,13 @@ class XComs(sdk.XComOperations):
         return super().get(dag_id, run_id, task_id, key, map_index, include_prior_dates)
 
     def head(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
-        values = self._values(dag_id, run_id, task_id, key)
+        values = self._values((dag_id, run_id, task_id, key))
         if values is None:
             return super().head(dag_id, run_id, task_id, key)
         return comms.XComCountResponse(len=len(values))
 
     def get_sequence_item(self, dag_id: str, run_id: str, task_id: str, key: str, offset: int) -> Any:
-        values = self._values(dag_id, run_id, task_id, key)
+        values = self._values((dag_id, run_id, task_id, key))
         if values is None or not -len(values) <= offset < len(values):
             return super().get_sequence_item(dag_id, run_id, task_id, key, offset)
         return models.XComSequenceIndexResponse(values[offset])
@@ -225,7 +192,7 @@ class XComs(sdk.XComOperations):
         step: int | None,
         include_prior_dates: bool = False,
     ) -> Any:
-        values = self._values(dag_id, run_id, task_id, key, include_prior_dates)
+        values = self._values((dag_id, run_id, task_id, key), include_prior_dates)
         if values is not None:
             return models.XComSequenceSliceResponse(values[start:stop:step])
         if include_prior_dates:
@@ -237,20 +204,14 @@ class XComs(sdk.XComOperations):
     def delete(
         self, dag_id: str, run_id: str, task_id: str, key: str, map_index: int | None = None
     ) -> OKResponse:
-        self._pushed.get((dag_id, run_id, task_id, key), {}).pop(_index(map_index), None)
+        self._tested.pushed.get((dag_id, run_id, task_id, key), {}).pop(_index(map_index), None)
         return OK
 
-    def _values(
-        self, dag_id: str, run_id: str, task_id: str, key: str, prior: bool = False
-    ) -> list[Any] | None:
-        known = self._known(dag_id, run_id, task_id, key, prior)
-        if known is None:
-            return None
-        return [value for _, value in sorted(known, key=lambda one: one[0])]
+    def _values(self, of: Key, prior: bool = False) -> list[Any] | None:
+        known = self._known(of, prior)
+        return None if known is None else [value for _, value in sorted(known, key=lambda one: one[0])]
 
-    def _known(
-        self, dag_id: str, run_id: str, task_id: str, key: str, prior: bool
-    ) -> list[tuple[int, Any]] | None:
+    def _known(self, of: Key, prior: bool) -> list[tuple[int, Any]] | None:
         """
         Return values with their map indexes: what was pushed here before what was pushed elsewhere.
 
@@ -260,8 +221,9 @@ class XComs(sdk.XComOperations):
         """
         from airflow.models.xcom import XComModel
 
-        pushed = self._pushed.get((dag_id, run_id, task_id, key), {})
-        own = self._is_its_own(dag_id, run_id, task_id)
+        dag_id, run_id, task_id, key = of
+        pushed = self._tested.pushed.get(of, {})
+        own = self._tested.is_of(dag_id, run_id) and task_id == self._tested.task_id
         if not pushed and not own:
             return None
         query = XComModel.get_many(
@@ -274,12 +236,8 @@ class XComs(sdk.XComOperations):
         with create_session() as session:
             rows = session.execute(query).all()
         gone = {*pushed, self._tested.map_index} if own else set(pushed)
-        stored = [(index, value) for of, index, value in rows if of != run_id or index not in gone]
+        stored = [(index, value) for run, index, value in rows if run != run_id or index not in gone]
         return [*pushed.items(), *stored]
-
-    def _is_its_own(self, dag_id: str, run_id: str, task_id: str) -> bool:
-        tested = self._tested
-        return (dag_id, run_id, task_id) == (tested.dag_id, tested.run_id, tested.task_id)
 
     def _standing_for(self, dag_id: str, run_id: str) -> str:
         """Return a run with which Airflow finds the earlier ones of a temporary run: the last of them."""
@@ -287,7 +245,7 @@ class XComs(sdk.XComOperations):
         from sqlalchemy import func, select
 
         tested = self._tested
-        if not tested.temporary or (dag_id, run_id) != (tested.dag_id, tested.run_id):
+        if not (tested.temporary and tested.is_of(dag_id, run_id)):
             return run_id
         date = func.coalesce(DagRun.logical_date, DagRun.run_after)
         with create_session() as session:
@@ -300,16 +258,12 @@ class XComs(sdk.XComOperations):
         return found or run_id
 
 
-class DagRuns(sdk.DagRunOperations):
+class DagRuns(OfTest, sdk.DagRunOperations):
     """Other runs are Airflow's; a temporary one is known here only."""
-
-    def __init__(self, client: sdk.Client, tested: Tested) -> None:
-        super().__init__(client)
-        self._tested = tested
 
     def get_detail(self, dag_id: str, run_id: str) -> Any:
         if self._is_temporary(dag_id, run_id):
-            return models.DagRun.model_validate_json(self._tested.run.model_dump_json())
+            return self._tested.shown_run()
         return super().get_detail(dag_id, run_id)
 
     def get_state(self, dag_id: str, run_id: str) -> Any:
@@ -318,15 +272,14 @@ class DagRuns(sdk.DagRunOperations):
         return super().get_state(dag_id, run_id)
 
     def _is_temporary(self, dag_id: str, run_id: str) -> bool:
-        tested = self._tested
-        return tested.temporary and (dag_id, run_id) == (tested.dag_id, tested.run_id)
+        return self._tested.temporary and self._tested.is_of(dag_id, run_id)
 
 
 class StateStore:
     """What the task keeps from one try to the next."""
 
-    def __init__(self, stored: dict[str, Any]) -> None:
-        self._stored = stored
+    def __init__(self, client: Any) -> None:
+        self._stored: dict[str, Any] = client.tested.stored
 
     def get(self, ti_id: Any, key: str) -> Any:
         if key not in self._stored:
@@ -351,6 +304,27 @@ class HumanInput(sdk.HITLOperations):
 
     def add_response(self, *, ti_id: Any, **question: Any) -> Any:
         return models.HITLDetailRequest.model_validate({"ti_id": ti_id, **question}, from_attributes=True)
+
+
+PARTS: dict[str, Callable[[Any], Any]] = {
+    "task_instances": TaskInstances,
+    "xcoms": XComs,
+    "task_state_store": StateStore,
+    "dag_runs": DagRuns,
+    "hitl": HumanInput,
+}
+"""What the client has, by its name there, that does not ask Airflow's API."""
+
+
+def client_of(test: Tested) -> type[sdk.Client]:
+    """Return the class of clients for the test of a task."""
+
+    class TestClient(InProcessTestSupervisor._Client):
+        tested = test
+
+    for name, part in PARTS.items():
+        setattr(TestClient, name, property(part))
+    return TestClient
 
 
 def _index(map_index: int | None) -> int:

@@ -14,8 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from airflow_rest_api import __version__, json_text
 from airflow_rest_api.admission import Admission
-from airflow_rest_api.airflow.accounts import Accounts
-from airflow_rest_api.airflow.auth import AirflowAuth
+from airflow_rest_api.airflow.auth import Accounts, AirflowAuth
 from airflow_rest_api.airflow.tokens import claims_to_be_refresh_token
 from airflow_rest_api.api.handlers import LastResort
 from airflow_rest_api.asgi import BodyDeadline, client_address, media_type, refuse_oversized, root_path
@@ -29,7 +28,6 @@ from airflow_rest_api.settings import Networks, networks
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-    from airflow_rest_api.security.caller import Host
     from airflow_rest_api.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -91,7 +89,7 @@ class LoginContext:
     """The parts that the routes use."""
 
     settings: Settings
-    host: Host
+    host: AirflowAuth
     accounts: Accounts
     throttle: Throttle
     proxies: Networks
@@ -119,7 +117,7 @@ class LoginApp(FastAPI):
 def create_login_app(
     settings: Settings,
     *,
-    host: Host | None = None,
+    host: AirflowAuth | None = None,
     accounts: Accounts | None = None,
     throttle: Throttle | None = None,
 ) -> FastAPI:
@@ -207,7 +205,7 @@ async def refresh(request: Request) -> Response:
     return JSONResponse({"access_token": access_token, "refresh_token": access_token})
 
 
-async def _not_refreshed(host: Host, token: str, error: InvalidToken) -> Response:
+async def _not_refreshed(host: AirflowAuth, token: str, error: InvalidToken) -> Response:
     """Return the answer to what is no refresh token, which may be a good or a bad access token."""
     if error.fault is None or isinstance(error, Revoked) or claims_to_be_refresh_token(token):
         return credentials.token_refusal(token, error)

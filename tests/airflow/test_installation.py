@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.airflow.installation import configured, places
-from airflow_rest_api.airflow.jobs import AirflowJob, running_jobs
+from airflow_rest_api.airflow.installation import AirflowJob, configured, places, running_jobs
 
 pytestmark = pytest.mark.airflow
 
