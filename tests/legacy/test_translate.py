@@ -343,7 +343,7 @@ def test_a_command_that_can_print_json_is_asked_to(as_json: Context, query: str,
 
 def test_dags_of_one_path_are_listed_as_json(as_json: Context) -> None:
     found = child(as_json, "api=list_dags&subdir=team")
-    assert (found.entry, found.recorded.effect) == ("listings:list_dags", Effect.READ)
+    assert (found.entry, found.recorded.effect) == ("own_work:list_dags", Effect.READ)
     assert found.order == {"subdir": "team", "report": False, "output": "json"}
     assert child(as_json, "api=list_dags&subdir=team&report").recorded.effect is Effect.EXECUTE
 
@@ -353,7 +353,7 @@ def test_what_1_x_listed_is_read_by_us_with_the_permissions_of_the_command(
     as_json: Context, kind: str
 ) -> None:
     found = child(as_json, f"api={kind}")
-    assert (found.entry, found.order) == ("listings:list_rows", {"kind": kind})
+    assert (found.entry, found.order) == ("own_work:list_rows", {"kind": kind})
     assert found.commands == [f"{kind} list"]
     assert found.airflow_cmd.startswith(f"airflow {kind} list")
     assert found.recorded.effect is Effect.READ

@@ -23,8 +23,7 @@ from airflow_rest_api.legacy.actions import (
     of_commands,
     own,
 )
-from airflow_rest_api.legacy.child.messages import unknown_dag
-from airflow_rest_api.legacy.child.run_task import DEPENDENCY_FLAGS
+from airflow_rest_api.legacy.child.messages import DEPENDENCY_FLAGS, unknown_dag
 from airflow_rest_api.legacy.file_names import LOG_ARGUMENTS, exchanged, log_names, pid_name, uploaded
 from airflow_rest_api.legacy.model import LegacyRequest
 from airflow_rest_api.legacy.names import ARGUMENTS, TranslationContext, command_of, counterpart, renamed
@@ -122,7 +121,7 @@ def list_tasks(request: LegacyRequest, context: TranslationContext) -> RunComman
         # With a path the DAG's file is imported, which is its author's code.
         effect = Effect.EXECUTE if request.given("subdir") else Effect.READ
         return _child(
-            request, "listings:show_tree", effect, dag_id=request.get("dag_id"), subdir=request.get("subdir")
+            request, "own_work:show_tree", effect, dag_id=request.get("dag_id"), subdir=request.get("subdir")
         )
     return _renamed_command(request, context, found, load=True)
 
@@ -133,7 +132,7 @@ def run(request: LegacyRequest, context: TranslationContext) -> RunChild:
     lost = [a.name for a in request.endpoint.arguments if a.name not in RUN_TAKES and request.given(a.name)]
     warnings = [Ignored(f"Argument(s) {lost} have no effect", *lost)] if lost else []
     return _child(
-        request, "run_task:run_task", Effect.EXECUTE, warnings, **order, json=context.as_json or None
+        request, "own_work:run_task", Effect.EXECUTE, warnings, **order, json=context.as_json or None
     )
 
 
@@ -144,7 +143,7 @@ def list_dags(request: LegacyRequest, context: TranslationContext) -> RunCommand
         effect = Effect.EXECUTE if report else Effect.READ
         output = "json" if context.as_json else "table"
         return _child(
-            request, "listings:list_dags", effect, subdir=request.get("subdir"), report=report, output=output
+            request, "own_work:list_dags", effect, subdir=request.get("subdir"), report=report, output=output
         )
     found = [command_of(request, context), *([context.get("dags report")] if report else [])]
     return _commands(request, context, [context.bind(one, {}) for one in found])
@@ -279,10 +278,12 @@ def deploy(request: LegacyRequest, context: TranslationContext) -> Deploy:
 def refresh(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Have the file of a DAG parsed anew, or all: by the DAG processor, or here where none is alive."""
     dag_id = request.get("dag_id")
-    asks = _child(request, "refresh:refresh", Effect.WRITE, dag_id=dag_id)
+    asks = _child(request, "own_work:refresh", Effect.WRITE, dag_id=dag_id)
     if context.processor_alive():
         return asks
-    return replace(_child(request, "refresh:refresh", Effect.EXECUTE, dag_id=dag_id, here=True), instead=asks)
+    return replace(
+        _child(request, "own_work:refresh", Effect.EXECUTE, dag_id=dag_id, here=True), instead=asks
+    )
 
 
 def json_object(request: LegacyRequest, name: str) -> dict[str, Any] | None:
@@ -415,7 +416,7 @@ def _listed(request: LegacyRequest, kind: str, invocation: Invocation, warnings:
     """Return what lists what today's command does not print, with the permissions of that command."""
     listing = of_commands(request, [invocation])
     order = {"kind": kind}
-    return RunChild(*listing, warnings, entry="listings:list_rows", order=order, prints_as=invocation)
+    return RunChild(*listing, warnings, entry="own_work:list_rows", order=order, prints_as=invocation)
 
 
 def _without_nones(order: Mapping[str, Any]) -> dict[str, Any]:
