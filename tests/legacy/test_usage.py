@@ -11,8 +11,7 @@ import pytest
 
 from airflow_rest_api.legacy import usage as counting
 from airflow_rest_api.legacy.endpoints import BY_NAME
-from airflow_rest_api.legacy.usage import MOST_ARGUMENTS, UNKNOWN, Usage
-from airflow_rest_api.legacy.usage_store import OTHER, CallerUsage
+from airflow_rest_api.legacy.usage import MOST_ARGUMENTS, OTHER, UNKNOWN, LegacyCallerBody, Usage
 from tests.operations.scene import Switched
 from tests.standin import own_database
 
@@ -24,11 +23,11 @@ def called(usage: Usage, *ignored: str, user: str = "u", address: str | None = "
     usage.count(PAUSE, user, address, NOW, ignored)
 
 
-async def found(usage: Usage) -> list[CallerUsage]:
+async def found(usage: Usage) -> list[LegacyCallerBody]:
     return (await usage.read(None, None, "calls", 500))[0]
 
 
-def names(one: CallerUsage) -> dict[str, int]:
+def names(one: LegacyCallerBody) -> dict[str, int]:
     return {each.argument: each.calls for each in one.ignored}
 
 
