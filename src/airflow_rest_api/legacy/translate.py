@@ -11,22 +11,31 @@ from typing import Any
 from airflow_rest_api.airflow import installation
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.errors import Refusal
-from airflow_rest_api.legacy.actions import (
+from airflow_rest_api.legacy.child.messages import DEPENDENCY_FLAGS, unknown_dag
+from airflow_rest_api.legacy.model import (
     Action,
     Answer,
     Deploy,
     Ignored,
+    LegacyRequest,
     RunChild,
-    RunCommands,
     StartService,
+    TranslationContext,
     attempts_of,
     of_commands,
     own,
 )
-from airflow_rest_api.legacy.child.messages import DEPENDENCY_FLAGS, unknown_dag
-from airflow_rest_api.legacy.file_names import LOG_ARGUMENTS, exchanged, log_names, pid_name, uploaded
-from airflow_rest_api.legacy.model import LegacyRequest
-from airflow_rest_api.legacy.names import ARGUMENTS, TranslationContext, command_of, counterpart, renamed
+from airflow_rest_api.legacy.names import (
+    ARGUMENTS,
+    LOG_ARGUMENTS,
+    command_of,
+    counterpart,
+    exchanged,
+    log_names,
+    pid_name,
+    renamed,
+    uploaded,
+)
 from airflow_rest_api.services.kinds import BY_COMMAND, LOG_SERVER
 from airflow_rest_api.services.launch import StartRequest
 
@@ -69,14 +78,14 @@ def translate(request: LegacyRequest, context: TranslationContext) -> Action:
     return request.endpoint.translate(request, context)
 
 
-def command(**order: Any) -> Callable[[LegacyRequest, TranslationContext], RunCommands]:
+def command(**order: Any) -> Callable[[LegacyRequest, TranslationContext], RunChild]:
     """
     Return the translation into one command of today, with the arguments under their names of today.
 
     :param order: more for `legacy.child.commands`
     """
 
-    def translated(request: LegacyRequest, context: TranslationContext) -> RunCommands:
+    def translated(request: LegacyRequest, context: TranslationContext) -> RunChild:
         return _renamed_command(request, context, command_of(request, context), **order)
 
     return translated
@@ -94,7 +103,7 @@ def plugin_version(request: LegacyRequest, context: TranslationContext) -> Answe
     return Answer(__version__, own(request, Effect.READ)[1])
 
 
-def trigger(request: LegacyRequest, context: TranslationContext) -> RunCommands:
+def trigger(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Create a run, with the client's date or one that `child.commands` chooses."""
     json_object(request, "conf")
     found = command_of(request, context)
@@ -103,7 +112,7 @@ def trigger(request: LegacyRequest, context: TranslationContext) -> RunCommands:
     return _renamed_command(request, context, found, leave=("execution_date",), values=default)
 
 
-def test(request: LegacyRequest, context: TranslationContext) -> RunCommands:
+def test(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Run a task instance on its own; with `dry_run` render it, its parameters changed in the same way."""
     params = json_object(request, "task_params")
     found = command_of(request, context)
@@ -114,7 +123,7 @@ def test(request: LegacyRequest, context: TranslationContext) -> RunCommands:
     return _renamed_command(request, context, rendering, leave=leave, load=True, params=params)
 
 
-def list_tasks(request: LegacyRequest, context: TranslationContext) -> RunCommands | RunChild:
+def list_tasks(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """List the tasks of a DAG, also as a tree."""
     found = command_of(request, context)
     if request.given("tree") and not found.argument("tree"):
@@ -136,7 +145,7 @@ def run(request: LegacyRequest, context: TranslationContext) -> RunChild:
     )
 
 
-def list_dags(request: LegacyRequest, context: TranslationContext) -> RunCommands | RunChild:
+def list_dags(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """List all DAGs or those of one path, with the report of their files if asked for."""
     report = request.given("report")
     if request.given("subdir"):
@@ -149,7 +158,7 @@ def list_dags(request: LegacyRequest, context: TranslationContext) -> RunCommand
     return _commands(request, context, [context.bind(one, {}) for one in found])
 
 
-def backfill(request: LegacyRequest, context: TranslationContext) -> RunCommands:
+def backfill(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Create the runs of a range of dates; only one of the two dates means that day alone."""
     found = command_of(request, context)
     given = zip(
@@ -164,7 +173,7 @@ def backfill(request: LegacyRequest, context: TranslationContext) -> RunCommands
     return _renamed_command(request, context, found, leave=leave, values=values, **order)
 
 
-def variables(request: LegacyRequest, context: TranslationContext) -> RunCommands | RunChild:
+def variables(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Do what is asked for, in the order in which 1.x did it; nothing asked for lists all variables."""
     steps: list[tuple[str, dict[str, Any]]] = []
     if key := request.get("get"):
@@ -193,7 +202,7 @@ def variables(request: LegacyRequest, context: TranslationContext) -> RunCommand
     return _commands(request, context, found, warnings)
 
 
-def connections(request: LegacyRequest, context: TranslationContext) -> RunCommands | RunChild:
+def connections(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """List, add or delete; none of the three check boxes lists all connections."""
     asked = [verb for verb in CONNECTION_VERBS if request.given(verb)]
     if len(asked) > 1:
@@ -209,7 +218,7 @@ def connections(request: LegacyRequest, context: TranslationContext) -> RunComma
     return _commands(request, context, [invocation], warnings)
 
 
-def pools(request: LegacyRequest, context: TranslationContext) -> RunCommands:
+def pools(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Do one verb, of several the first in this order: get, set, delete; none asked for lists all pools."""
     verb, values = _pool_verb(request)
     asked = {"get": request.given("get"), "set": request.sets, "delete": request.given("delete")}
@@ -363,7 +372,7 @@ def _renamed_command(
     leave: Iterable[str] = (),
     values: Mapping[str, Any] | None = None,
     **order: Any,
-) -> RunCommands:
+) -> RunChild:
     """
     Return one command with a request's arguments by its names.
 
@@ -382,7 +391,7 @@ def _commands(
     invocations: Sequence[Invocation],
     warnings: Sequence[str] = (),
     **order: Any,
-) -> RunCommands:
+) -> RunChild:
     """Return commands of Airflow that run after the look at DAG, path and run."""
     order |= {
         "argvs": [invocation.argv for invocation in invocations],
@@ -391,12 +400,8 @@ def _commands(
         "date": _date_of(request, invocations),
         "json": context.as_json or None,
     }
-    return RunCommands(
-        *of_commands(request, invocations),
-        warnings,
-        invocations=tuple(invocations),
-        order=_without_nones(order),
-    )
+    work = of_commands(request, invocations)
+    return RunChild(*work, warnings, invocations=invocations, order=_without_nones(order))
 
 
 def _date_of(request: LegacyRequest, invocations: Iterable[Invocation]) -> str | None:
@@ -415,8 +420,8 @@ def _child(
 def _listed(request: LegacyRequest, kind: str, invocation: Invocation, warnings: Sequence[str]) -> RunChild:
     """Return what lists what today's command does not print, with the permissions of that command."""
     listing = of_commands(request, [invocation])
-    order = {"kind": kind}
-    return RunChild(*listing, warnings, entry="own_work:list_rows", order=order, prints_as=invocation)
+    entry, order = "own_work:list_rows", {"kind": kind}
+    return RunChild(*listing, warnings, entry=entry, order=order, invocations=[invocation])
 
 
 def _without_nones(order: Mapping[str, Any]) -> dict[str, Any]:
