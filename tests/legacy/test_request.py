@@ -97,7 +97,7 @@ def test_unknown_arguments_are_echoed_and_named() -> None:
     sent = Sent.of("api=version&x=1", SentBody([("y", "2")], {"y": "2"}))
     assert understand(sent).warnings == ("Unknown argument(s) ['x', 'y'] were ignored",)
     assert sent.arguments == {"api": "version", "x": "1"}
-    assert sent.post_arguments == {"y": "2"}
+    assert sent.body.echo == {"y": "2"}
 
 
 @pytest.mark.parametrize(

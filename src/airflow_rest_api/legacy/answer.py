@@ -82,10 +82,6 @@ class Envelope:
         """Say why nothing was done."""
         self.status, self.output, self.headers = error.status, error.message, error.headers
 
-    def ran(self, operation: Operation) -> None:
-        """Name the operation of a command that ran, or runs."""
-        self.operation_id = operation.id
-
     def document(self, now: datetime | None = None) -> dict[str, Any]:
         """Return the envelope's JSON object; `now` is when the answer leaves."""
         document: dict[str, Any] = {
@@ -175,7 +171,7 @@ def fill(
     :param broken: the import error of the file of the request's DAG
     :raises Refusal: the child refused the request; nothing was done
     """
-    envelope.ran(operation)
+    envelope.operation_id = operation.id
     if not operation.state.ended:
         envelope.status = 202
         envelope.airflow_cmd = work.airflow_cmd

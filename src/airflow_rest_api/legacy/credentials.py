@@ -146,7 +146,7 @@ def message(status: int, text: str) -> Response:
 def _envelope(scope: Scope, status: int, output: str) -> Envelope:
     query = scope["query_string"] if takes_query(scope["query_string"]) else b""
     sent = Sent.of(query.decode("latin-1"))
-    return Envelope(status, output, _now(), sent.arguments, sent.post_arguments)
+    return Envelope(status, output, _now(), sent.arguments, sent.body.echo)
 
 
 def _now() -> datetime:

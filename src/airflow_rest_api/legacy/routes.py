@@ -89,7 +89,7 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
         complete = partial(is_complete, sent.query)
         body = await read_body(request.headers, request.stream(), context.settings.max_upload, complete)
         sent = Sent(sent.query, body)
-        envelope.post_arguments = sent.post_arguments
+        envelope.post_arguments = sent.body.echo
         if request.method == "HEAD":
             # A HEAD changes nothing: the 1.x plugin ran the command.
             understand(sent)
@@ -98,7 +98,7 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
         if found is None:
             raise
         if isinstance(found, Refusal):
-            envelope.post_arguments = sent.post_arguments
+            envelope.post_arguments = sent.body.echo
         envelope.refuse(found)
     else:
         if request.method != "HEAD":
@@ -133,7 +133,7 @@ class Legacy:
         self._context.usage.count(endpoint_of(sent), caller.name, caller.address, at, ignored)
 
     async def _answer(self, sent: Sent, caller: Caller, call_time: datetime, root: str) -> Envelope:
-        envelope = Envelope(200, "", call_time, sent.arguments, sent.post_arguments)
+        envelope = Envelope(200, "", call_time, sent.arguments, sent.body.echo)
         ignored: list[str] = []
         try:
             try:
@@ -318,7 +318,7 @@ class Launch:
                     workspace=received,
                 )
                 received.release()
-            self.envelope.ran(operation)
+            self.envelope.operation_id = operation.id
             operation = await self._ended(operation)
         _put_deployed(self.envelope, work, operation)
 

@@ -46,23 +46,14 @@ CONNECTION_VERBS = ("list", "add", "delete")
 NO_VALUE = "None"
 """What 1.x printed for a variable that does not exist."""
 
-RUN_TAKES = (
-    "dag_id",
-    "task_id",
-    "execution_date",
-    "subdir",
-    "pool",
-    "mark_success",
-    "local",
-    *DEPENDENCY_FLAGS,
-)
+RUN_TAKES = ("dag_id", "task_id", "execution_date", "subdir", "pool", "mark_success", "local")
 
 PAUSE_AND_UNPAUSE = (
     "Both options pause and unpause were given. Skipping setting the state (pause, unpause) of the DAG"
 )
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_ZONE = re.compile(r"Z|[+-]\d\d:?\d\d")
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)([T ].*|Z|[+-]\d\d:?\d\d|)")
+_ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)\Z")
 _LONGEST_ZONE = 6
 
 
@@ -137,8 +128,9 @@ def list_tasks(request: LegacyRequest, context: TranslationContext) -> RunChild:
 
 def run(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Run one task instance: our own work, as no Airflow 3 has a command for it."""
-    order: dict[str, Any] = {name: request.get(name) or request.given(name) or None for name in RUN_TAKES}
-    lost = [a.name for a in request.endpoint.arguments if a.name not in RUN_TAKES and request.given(a.name)]
+    taken = (*RUN_TAKES, *DEPENDENCY_FLAGS)
+    order: dict[str, Any] = {name: request.get(name) or request.given(name) or None for name in taken}
+    lost = [a.name for a in request.endpoint.arguments if a.name not in taken and request.given(a.name)]
     warnings = [Ignored(f"Argument(s) {lost} have no effect", *lost)] if lost else []
     return _child(
         request, "own_work:run_task", Effect.EXECUTE, warnings, **order, json=context.as_json or None
@@ -316,22 +308,14 @@ def dates(start: str | None, end: str | None) -> tuple[str, str]:
     only = start or end
     if not only:
         raise Refusal("Provide a start_date and/or end_date")
-    day, zone = _day_and_zone(only)
-    if not day:
+    match = _DATE.fullmatch(only.strip())
+    if match is None:
         return only, only  # Airflow's parser says what is wrong with it
-    return f"{day}T00:00:00{zone}", f"{day}T23:59:59{zone}"
-
-
-def _day_and_zone(text: str) -> tuple[str, str]:
-    """Return the day of a date and time, and its zone where it has one; twice nothing where it is neither."""
-    text = text.strip()
-    day, rest = text[:10], text[10:]
-    if not _DAY.fullmatch(day) or "\n" in rest:
-        return "", ""
-    start = max(0, len(rest) - _LONGEST_ZONE)
+    day, rest = match.groups()
     # Only the end of it, which has no room for a long search.
-    zone = next((tail for at in range(start, len(rest)) if _ZONE.fullmatch(tail := rest[at:])), "")
-    return (day, zone) if rest[:1] in ("", "T", " ") or rest == zone else ("", "")
+    found = _ZONE.search(rest[-_LONGEST_ZONE:])
+    zone = found[0] if found else ""
+    return f"{day}T00:00:00{zone}", f"{day}T23:59:59{zone}"
 
 
 def _pool_verb(request: LegacyRequest) -> tuple[str, dict[str, Any]]:
