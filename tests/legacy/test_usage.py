@@ -107,10 +107,12 @@ def test_users_and_addresses_of_any_length_and_any_characters_are_stored():
     run(main())
 
 
-def test_while_the_database_is_away_everything_waits_within_a_bound():
+def test_while_the_database_is_away_everything_waits_within_a_bound(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(counting, "ROOM", 10)
+
     async def main() -> None:
         database = Switched(own_database())
-        usage = Usage(database, room=10)
+        usage = Usage(database)
         database.away = True
         for number in range(100):
             called(usage, "subdir", f"made_up_{number}", address=f"10.0.0.{number}")

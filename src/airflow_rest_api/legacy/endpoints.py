@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from airflow_rest_api import __version__
+from airflow_rest_api.airflow import installation
 from airflow_rest_api.legacy import printed
 from airflow_rest_api.legacy import translate as translations
 from airflow_rest_api.legacy.model import Endpoint, EndpointArgument
@@ -48,7 +50,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "The version of Airflow.",
         "answered at once",
         text_output=True,
-        translate=translations.airflow_version,
+        translate=translations.answered(installation.version),
         since="1.0.0",
     ),
     Endpoint(
@@ -56,7 +58,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "The version of this plugin.",
         "answered at once",
         text_output=True,
-        translate=translations.plugin_version,
+        translate=translations.answered(lambda: __version__),
     ),
     Endpoint(
         "render",

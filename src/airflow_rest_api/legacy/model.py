@@ -109,6 +109,8 @@ class Endpoint:
         :param root: where the plugin is, as the browser sees it
         """
         names = ("name", "description", "required", "check_box", "file", "secret")
+        # What is in the body is not shown: a query is in every log on the way.
+        shown = [argument for argument in self.arguments if not argument.file and not argument.secret]
         return {
             "name": self.name,
             "description": self.description,
@@ -116,14 +118,9 @@ class Endpoint:
             "since": self.since,
             "methods": list(self.methods),
             "background": self.background,
-            "example": f"{root}{PATH}?api={self.name}{''.join(f'&{one.example}' for one in self._shown)}",
+            "example": f"{root}{PATH}?api={self.name}{''.join(f'&{one.example}' for one in shown)}",
             "arguments": [{name: getattr(one, name) for name in names} for one in self.arguments],
         }
-
-    @property
-    def _shown(self) -> list[EndpointArgument]:
-        # In the body, where it is: a query is in every log on the way.
-        return [argument for argument in self.arguments if not argument.file and not argument.secret]
 
 
 @dataclass(frozen=True)
@@ -219,11 +216,13 @@ class LegacyWork:
 
     :ivar recorded: as what it is recorded; `argv` is empty
     :ivar attempts: what it comes to, for the permissions: each command of Airflow, or the work itself
+    :ivar invocations: the commands of Airflow that run in a child, or the one whose result it prints
     """
 
     recorded: Invocation
     attempts: tuple[Attempt, ...]
     warnings: Sequence[str] = ()
+    invocations: Sequence[Invocation] = ()
 
     @property
     def ignored(self) -> list[str]:
@@ -237,8 +236,9 @@ class LegacyWork:
 
     @property
     def airflow_cmd(self) -> str:
-        """The command line as a client reads it, secrets masked."""
-        return _line(self.recorded.masked)
+        """The command lines as a client reads them, secrets masked."""
+        lines = [one.masked or one.argv for one in self.invocations] or [self.recorded.masked]
+        return " && ".join(shlex.join(["airflow", *words]) for words in lines)
 
 
 @dataclass(frozen=True)
@@ -248,21 +248,13 @@ class RunChild(LegacyWork):
 
     :ivar entry: `module:function` of `legacy.child` that does it
     :ivar order: what that function takes
-    :ivar invocations: the commands of Airflow that it runs, or the one whose result it prints
     :ivar instead: what is done for those who may not do this
     """
 
     _: KW_ONLY
     entry: str = "commands:run_commands"
     order: Mapping[str, Any] = field(default_factory=dict)
-    invocations: Sequence[Invocation] = ()
     instead: RunChild | None = None
-
-    @property
-    def airflow_cmd(self) -> str:
-        """The command lines as a client reads them, secrets masked."""
-        lines = [one.masked or one.argv for one in self.invocations] or [self.recorded.masked]
-        return " && ".join(map(_line, lines))
 
 
 @dataclass(frozen=True)
@@ -351,10 +343,6 @@ def line_of_1x(request: LegacyRequest) -> list[str]:
         else:
             line += [f"--{argument.name}", "***" if argument.secret else request.values[argument.name]]
     return line + [value for _, value in sorted(places)]
-
-
-def _line(words: Iterable[str]) -> str:
-    return shlex.join(["airflow", *words])
 
 
 def _recorded(

@@ -279,7 +279,8 @@ def understand(sent: Sent) -> LegacyRequest:
     texts = [argument.name for argument in endpoint.arguments if not (argument.check_box or argument.file)]
     values = {name: value for name in texts if (value := _value(name, sources))}
     for name, text in values.items():
-        if not _is_unicode(text):
+        # JSON can have half a surrogate pair in it, which cannot be written anywhere.
+        if text != text.encode(errors="replace").decode():
             raise Refusal(f"Argument '{name}' is not valid Unicode text")
     if missing := [name for name in endpoint.required if name not in (*values, *endpoint.files)]:
         raise Refusal(f"The argument(s) {missing} are required")
@@ -311,11 +312,6 @@ def _name(sent: Sent) -> str:
     """Return what a request calls its endpoint; empty where it names none."""
     found = (next((v for n, v in pairs if n == "api"), None) for pairs in (sent.query, sent.body.fields))
     return next((value for value in found if value), "").strip().lower()
-
-
-def _is_unicode(text: str) -> bool:
-    """Return whether a text can be written anywhere: JSON can have half a surrogate pair in it."""
-    return text == text.encode(errors="replace").decode()
 
 
 def _value(name: str, sources: Sequence[Mapping[str, str | None]]) -> str | None:

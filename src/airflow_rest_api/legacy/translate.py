@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from airflow_rest_api.airflow import installation
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.child.messages import DEPENDENCY_FLAGS, unknown_dag
@@ -82,16 +81,9 @@ def command(**order: Any) -> Callable[[LegacyRequest, TranslationContext], RunCh
     return translated
 
 
-def airflow_version(request: LegacyRequest, context: TranslationContext) -> Answer:
-    """Answer with the version of Airflow."""
-    return Answer(installation.version(), own(request, Effect.READ)[1])
-
-
-def plugin_version(request: LegacyRequest, context: TranslationContext) -> Answer:
-    """Answer with the version of this plugin."""
-    from airflow_rest_api import __version__
-
-    return Answer(__version__, own(request, Effect.READ)[1])
+def answered(text: Callable[[], str]) -> Callable[[LegacyRequest, TranslationContext], Answer]:
+    """Return the translation into a text that is known at once."""
+    return lambda request, context: Answer(text(), own(request, Effect.READ)[1])
 
 
 def trigger(request: LegacyRequest, context: TranslationContext) -> RunChild:
@@ -377,22 +369,19 @@ def _commands(
     **order: Any,
 ) -> RunChild:
     """Return commands of Airflow that run after the look at DAG, path and run."""
+    # The date, or the id, of the run that a command is to be given.
+    takes_date = any(
+        one.command.argument(name) for one in invocations for name in ARGUMENTS["execution_date"]
+    )
     order |= {
         "argvs": [invocation.argv for invocation in invocations],
         "dag_id": request.get("dag_id"),
         "subdir": request.get("subdir"),
-        "date": _date_of(request, invocations),
+        "date": request.get("execution_date") if takes_date else None,
         "json": context.as_json or None,
     }
     work = of_commands(request, invocations)
     return RunChild(*work, warnings, invocations=invocations, order=_without_nones(order))
-
-
-def _date_of(request: LegacyRequest, invocations: Iterable[Invocation]) -> str | None:
-    """Return the date, or the id, of the run that a command is to be given."""
-    names = ARGUMENTS["execution_date"]
-    takes_one = any(invocation.command.argument(name) for invocation in invocations for name in names)
-    return request.get("execution_date") if takes_one else None
 
 
 def _child(

@@ -156,13 +156,10 @@ class Usage:
 
     While the database is away the counts wait. An outage in the middle of a commit can count a call twice; an
     API server that is killed loses those of the last seconds.
-
-    :param room: rows that may wait
     """
 
-    def __init__(self, database: Database, *, room: int = ROOM) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._room = room
         self._waiting: dict[UsageKey, Calls] = {}
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -227,7 +224,7 @@ class Usage:
                 raise
 
     def _add(self, key: UsageKey, calls: Calls) -> None:
-        if key not in self._waiting and len(self._waiting) >= self._room:
+        if key not in self._waiting and len(self._waiting) >= ROOM:
             key = self._coarse(key)
         _count_among(self._waiting, key, calls)
 

@@ -50,6 +50,9 @@ COLUMNS = ("dag_id", "fileloc", "owners", "is_paused", "bundle_name", "bundle_ve
 STATISTICS = ("file", "duration", "dag_num", "task_num", "dags")
 """What `airflow dags report` shows."""
 
+AT_WORK = frozenset({"deferred", "queued", "restarting", "running"})
+"""States of a task instance that is not started a second time."""
+
 INDENT = "    "
 
 PATIENCE = 20.0
@@ -72,6 +75,8 @@ def run_task(order: dict[str, Any]) -> int:
     if order.get("subdir"):
         dags.place_of(order["subdir"])
     dags.require(order["dag_id"])
+    unmet: list[str] = []
+    workload = None
     with create_session() as session:
         instance, dag = find(order, session)
         print(f"Task instance: {order['dag_id']}.{order['task_id']} of run {instance.run_id}")
@@ -85,39 +90,34 @@ def run_task(order: dict[str, Any]) -> int:
                 state=TaskInstanceState.SUCCESS,
                 session=session,
             )
-            after, workload = "success", None
+            after = "success"
+        elif unmet := unmet_dependencies(instance, order, session):
+            after = _name(instance.state)
         else:
-            unmet = unmet_dependencies(instance, order, session)
-            if unmet:
-                done["unmet"] = unmet
-                return _finish(done, _not_started(instance, unmet), order)
             after, workload = hand_over(instance, order, session)
     if workload is not None:
         after = run_here(workload, instance.id)
     print(f"State after: {after}")
-    done["state_after"] = after
-    return _finish(done, 1 if workload is not None and after == "failed" else 0, order)
+    if unmet:
+        print("The task instance was not started. Dependencies not met:")
+        for sentence in unmet:
+            print(sentence)
+        warn(f"The task instance was not started: {unmet[0]}")
+    if order.get("json"):
+        print(json.dumps({**done, "state_after": done["state_before"] if unmet else after, "unmet": unmet}))
+    return 1 if workload is not None and after == "failed" else 0
 
 
 def _summary(instance: Any) -> dict[str, Any]:
-    """Return the task instance as it is answered: states in the words of today, None for none."""
+    """Return the task instance as it is answered: its state in the words of today, None for none."""
     date = instance.dag_run.logical_date
-    state = None if instance.state is None else _name(instance.state)
     return {
         "dag_id": instance.dag_id,
         "task_id": instance.task_id,
         "run_id": instance.run_id,
         "logical_date": date and date.isoformat(),
-        "state_before": state,
-        "state_after": state,
-        "unmet": [],
+        "state_before": None if instance.state is None else _name(instance.state),
     }
-
-
-def _finish(done: dict[str, Any], code: int, order: dict[str, Any]) -> int:
-    if order.get("json"):
-        print(json.dumps(done))
-    return code
 
 
 def find(order: dict[str, Any], session: Session) -> tuple[Any, Any]:
@@ -146,13 +146,7 @@ def unmet_dependencies(instance: Any, order: dict[str, Any], session: Session) -
     The limits of pools and DAGs are not asked: the scheduler keeps to them. Nor is the state of the DAG run,
     which is set running.
     """
-    at_work = {
-        TaskInstanceState.QUEUED,
-        TaskInstanceState.RUNNING,
-        TaskInstanceState.RESTARTING,
-        TaskInstanceState.DEFERRED,
-    }
-    if instance.state in at_work:
+    if instance.state in AT_WORK:
         return [f"Task Instance Not Running: the task instance is {_name(instance.state)} already"]
     valid_state: Any = ValidStateDep
     ignored: Any = {name: bool(order.get(argument)) for argument, name in DEPENDENCY_FLAGS.items()}
@@ -215,15 +209,6 @@ def run_here(workload: Any, instance_id: Any) -> str:
     if failure is not None:
         warn(f"The task instance could not be run here: {failure}")
     return state
-
-
-def _not_started(instance: Any, unmet: list[str]) -> int:
-    print(f"State after: {_name(instance.state)}")
-    print("The task instance was not started. Dependencies not met:")
-    for sentence in unmet:
-        print(sentence)
-    warn(f"The task instance was not started: {unmet[0]}")
-    return 0
 
 
 def _pool(order: dict[str, Any], session: Session) -> str | None:
@@ -308,12 +293,11 @@ def lines(dag: Any) -> Iterator[str]:
 def list_rows(order: dict[str, Any]) -> None:
     """Print rows as JSON, in the order in which they were made; order: `kind`, connections or variables."""
     with create_session() as session:
-        rows = _variables(session) if order["kind"] == "variables" else _connections(session)
+        if order["kind"] == "variables":
+            rows = [{"key": key} for key in session.scalars(select(Variable.key).order_by(Variable.id))]
+        else:
+            rows = _connections(session)
     AirflowConsole().print_as(data=rows, output="json")
-
-
-def _variables(session: Any) -> list[dict[str, Any]]:
-    return [{"key": key} for key in session.scalars(select(Variable.key).order_by(Variable.id))]
 
 
 def _connections(session: Any) -> list[dict[str, Any]]:
@@ -342,7 +326,8 @@ def refresh(order: dict[str, Any]) -> None:
         if dag_id:
             parse_files(files)
         else:
-            _reserialize()
+            arguments = get_parser().parse_args(["dags", "reserialize"])
+            arguments.func(arguments)
         warn(f"{NO_PROCESSOR}the files were parsed by the API server")
     else:
         _ask(files)
@@ -375,11 +360,6 @@ def _ask(files: list[File]) -> None:
 
 async def _parsed(files: list[File]) -> Parsed:
     return await until_parsed(await request_parse(files), patience=PATIENCE, at_most=AT_MOST)
-
-
-def _reserialize() -> None:
-    arguments = get_parser().parse_args(["dags", "reserialize"])
-    arguments.func(arguments)
 
 
 def _warn_of_errors(files: list[File]) -> None:
