@@ -65,6 +65,7 @@ TWICE: dict[str, str] = {}
 SMALL: dict[str, str] = {
     "airflow.child.clearing": "code of a child, imported there by its name",
     "dag_files.freshness": "a pure core with tests of its own",
+    "legacy.dag_readiness": "with its importer it would be too long",
     "loop_share": "a pure core with tests of its own",
     "provider": "an entry point",
     "plugin": "an entry point",

@@ -38,6 +38,7 @@ from airflow_rest_api.legacy import answer
 from airflow_rest_api.legacy.answer import Envelope
 from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.credentials import respond_in_thread
+from airflow_rest_api.legacy.dag_readiness import DagReadiness
 from airflow_rest_api.legacy.model import (
     PATH,
     Action,
@@ -57,7 +58,6 @@ from airflow_rest_api.storage.transient import foreseen
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.upload import Received
-    from airflow_rest_api.legacy.dag_readiness import DagReadiness
     from airflow_rest_api.legacy.model import LegacyRequest, SentFile
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.security.access import Permit
@@ -112,9 +112,9 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
 class Legacy:
     """The 26 endpoints."""
 
-    def __init__(self, context: Context, readiness: DagReadiness) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._readiness = readiness
+        self._readiness = DagReadiness(context.dag_files.history)
         self._tasks: set[asyncio.Task[Envelope]] = set()
 
     async def answer(self, sent: Sent, caller: Caller, call_time: datetime, root: str = "") -> Envelope:

@@ -112,9 +112,7 @@ def list_tasks(request: LegacyRequest, context: TranslationContext) -> RunChild:
     if request.given("tree") and not found.argument("tree"):
         # With a path the DAG's file is imported, which is its author's code.
         effect = Effect.EXECUTE if request.given("subdir") else Effect.READ
-        return _child(
-            request, "own_work:show_tree", effect, dag_id=request.get("dag_id"), subdir=request.get("subdir")
-        )
+        return _child(request, "own_work:show_tree", effect)
     return _renamed_command(request, context, found, load=True)
 
 
@@ -135,9 +133,7 @@ def list_dags(request: LegacyRequest, context: TranslationContext) -> RunChild:
     if request.given("subdir"):
         effect = Effect.EXECUTE if report else Effect.READ
         output = "json" if context.as_json else "table"
-        return _child(
-            request, "own_work:list_dags", effect, subdir=request.get("subdir"), report=report, output=output
-        )
+        return _child(request, "own_work:list_dags", effect, report=report, output=output)
     found = [command_of(request, context), *([context.get("dags report")] if report else [])]
     return _commands(request, context, [context.bind(one, {}) for one in found])
 
@@ -239,7 +235,7 @@ def start(request: LegacyRequest, context: TranslationContext) -> StartService:
         stderr=stderr,
         pid_file=pid_name(request, warnings),
         entry=START,
-        extra=_without_nones({"dag_id": request.get("dag_id"), "subdir": request.get("subdir")}),
+        extra=_order(request, {}),
     )
     return StartService(*of_commands(request, [invocation]), warnings, plan=plan)
 
@@ -270,13 +266,10 @@ def deploy(request: LegacyRequest, context: TranslationContext) -> Deploy:
 
 def refresh(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Have the file of a DAG parsed anew, or all: by the DAG processor, or here where none is alive."""
-    dag_id = request.get("dag_id")
-    asks = _child(request, "own_work:refresh", Effect.WRITE, dag_id=dag_id)
+    asks = _child(request, "own_work:refresh", Effect.WRITE)
     if context.processor_alive():
         return asks
-    return replace(
-        _child(request, "own_work:refresh", Effect.EXECUTE, dag_id=dag_id, here=True), instead=asks
-    )
+    return replace(_child(request, "own_work:refresh", Effect.EXECUTE, here=True), instead=asks)
 
 
 def json_object(request: LegacyRequest, name: str) -> dict[str, Any] | None:
@@ -375,19 +368,17 @@ def _commands(
     )
     order |= {
         "argvs": [invocation.argv for invocation in invocations],
-        "dag_id": request.get("dag_id"),
-        "subdir": request.get("subdir"),
         "date": request.get("execution_date") if takes_date else None,
         "json": context.as_json or None,
     }
     work = of_commands(request, invocations)
-    return RunChild(*work, warnings, invocations=invocations, order=_without_nones(order))
+    return RunChild(*work, warnings, invocations=invocations, order=_order(request, order))
 
 
 def _child(
     request: LegacyRequest, entry: str, effect: Effect, warnings: Sequence[str] = (), **order: Any
 ) -> RunChild:
-    return RunChild(*own(request, effect), warnings, entry=entry, order=_without_nones(order))
+    return RunChild(*own(request, effect), warnings, entry=entry, order=_order(request, order))
 
 
 def _listed(request: LegacyRequest, kind: str, invocation: Invocation, warnings: Sequence[str]) -> RunChild:
@@ -397,5 +388,7 @@ def _listed(request: LegacyRequest, kind: str, invocation: Invocation, warnings:
     return RunChild(*listing, warnings, entry=entry, order=order, invocations=[invocation])
 
 
-def _without_nones(order: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in order.items() if value is not None}
+def _order(request: LegacyRequest, order: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an order with the DAG and the path of a request, without what is None."""
+    named = {"dag_id": request.get("dag_id"), "subdir": request.get("subdir")}
+    return {name: value for name, value in (named | dict(order)).items() if value is not None}

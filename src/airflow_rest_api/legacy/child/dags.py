@@ -34,7 +34,6 @@ class BundlePath:
     """A path inside a DAG bundle."""
 
     bundle: str
-    version: Any
     root: Path
     path: Path
 
@@ -76,7 +75,7 @@ def place_of(subdir: str) -> BundlePath:
         raise OrderRefused(f"The path '{subdir}' does not exist")
     _, root, bundle = max(places, key=lambda place: place[0])
     bundle.initialize()
-    return BundlePath(bundle.name, bundle.get_current_version(), root, path)
+    return BundlePath(bundle.name, root, path)
 
 
 def matching(dag: Any, expression: str | None, *, upstream: bool) -> set[str]:
