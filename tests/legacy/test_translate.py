@@ -4,6 +4,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from starlette.datastructures import UploadFile
 
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Argument, Command, Effect
@@ -14,7 +15,6 @@ from airflow_rest_api.legacy.model import (
     Deploy,
     LegacyWork,
     RunChild,
-    SentFile,
     StartService,
 )
 from airflow_rest_api.legacy.model import TranslationContext as Context
@@ -225,7 +225,9 @@ def test_the_dag_and_the_path_that_a_scheduler_is_given_are_looked_at(context: C
 
 
 def upload(name: str, query: str = "", **fields: str) -> tuple[str, SentBody]:
-    body = SentBody(list(fields.items()), dict(fields), {"dag_file": SentFile(name, BytesIO(b"x"))})
+    body = SentBody(
+        list(fields.items()), dict(fields), {"dag_file": UploadFile(BytesIO(b"x"), filename=name)}
+    )
     return f"api=deploy_dag{query}", body
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow_rest_api.commands import policy
@@ -14,6 +14,8 @@ from airflow_rest_api.errors import BadArgument, Refusal
 from airflow_rest_api.security.decision import Attempt
 
 if TYPE_CHECKING:
+    from starlette.datastructures import UploadFile
+
     from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.legacy.printed import Printed
     from airflow_rest_api.services.launch import StartRequest
@@ -124,14 +126,6 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class SentFile:
-    """A file of a multipart body."""
-
-    name: str
-    content: BinaryIO
-
-
-@dataclass(frozen=True)
 class LegacyRequest:
     """
     What a client asked for.
@@ -145,7 +139,7 @@ class LegacyRequest:
     endpoint: Endpoint
     values: Mapping[str, str] = field(default_factory=dict)
     checked: frozenset[str] = frozenset()
-    files: Mapping[str, SentFile] = field(default_factory=dict)
+    files: Mapping[str, UploadFile] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     leaves: bool = False

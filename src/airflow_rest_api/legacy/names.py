@@ -21,12 +21,9 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 }
 """An argument: the first of these that the command has. One that is not listed has kept its name."""
 
-IMPLIED = frozenset({"no_confirm", "daemon"})
-"""Always the case: not worth a warning."""
-
-SEPARATE = frozenset({"subdir"})
-"""Not an argument of any command any more: looked after before the command runs."""
-
+ELSEWHERE = frozenset({"no_confirm", "daemon", "subdir"})
+"""No argument of any command any more: always the case, and not worth a warning, or, as a path in a bundle,
+looked after before the command runs."""
 
 LOG_ARGUMENTS = ("stdout", "stderr", "log-file")
 EXCHANGE_OPTION = "[rest_api_plugin] exchange_folder"
@@ -69,7 +66,7 @@ def renamed(
     """
     values: dict[str, Any] = {}
     lost: list[str] = []
-    left = {*leave, *IMPLIED, *SEPARATE}
+    left = {*leave, *ELSEWHERE}
     for argument in request.endpoint.arguments:
         name = argument.name
         if name in left or not request.given(name):
@@ -141,10 +138,10 @@ def exchanged(folder: str, path: str, *, argument: str, to_write: bool) -> str:
 def uploaded(request: LegacyRequest) -> str:
     """Return the name of the DAG file, or archive, that came with a request."""
     file = request.files.get("dag_file")
-    if file is None or not file.name:
+    if file is None or not file.filename:
         raise Refusal(NO_FILE)
-    if not file.name.endswith((".py", *ENDINGS)):
+    if not file.filename.endswith((".py", *ENDINGS)):
         raise Refusal(NOT_PYTHON)
-    if not _SAFE_NAME.fullmatch(file.name) or len(file.name.encode()) > LONGEST_NAME:
+    if not _SAFE_NAME.fullmatch(file.filename) or len(file.filename.encode()) > LONGEST_NAME:
         raise Refusal(UNSAFE_NAME)
-    return file.name
+    return file.filename

@@ -21,7 +21,7 @@ from airflow_rest_api.asgi import media_type
 from airflow_rest_api.disk_full import no_room
 from airflow_rest_api.errors import ApiError, Refusal
 from airflow_rest_api.legacy.endpoints import ASYNC, BY_NAME
-from airflow_rest_api.legacy.model import Endpoint, LegacyRequest, SentFile
+from airflow_rest_api.legacy.model import Endpoint, LegacyRequest
 
 UNCHECKED = frozenset({"false", "off", "0", "no"})
 """The values that leave a check box unchecked; the 1.x plugin took them for checked."""
@@ -62,7 +62,7 @@ class SentBody:
 
     fields: list[tuple[str, str | None]] = field(default_factory=list)
     echo: dict[str, Any] = field(default_factory=dict)
-    files: dict[str, SentFile] = field(default_factory=dict)
+    files: dict[str, UploadFile] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     size: int = 0
 
@@ -169,7 +169,7 @@ async def _read_multipart(headers: Headers, stream: AsyncGenerator[bytes, None])
         raise Refusal(f"The body is not valid multipart/form-data: {words}") from None
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
-            body.files.setdefault(name, SentFile(value.filename or "", value.file))
+            body.files.setdefault(name, value)
         else:
             body.fields.append((name, value))
             body.echo.setdefault(name, value)

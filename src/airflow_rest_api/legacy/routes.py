@@ -57,8 +57,10 @@ from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.storage.transient import foreseen
 
 if TYPE_CHECKING:
+    from starlette.datastructures import UploadFile
+
     from airflow_rest_api.dag_files.upload import Received
-    from airflow_rest_api.legacy.model import LegacyRequest, SentFile
+    from airflow_rest_api.legacy.model import LegacyRequest
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.security.access import Permit
     from airflow_rest_api.security.caller import Caller
@@ -285,7 +287,7 @@ class Launch:
             log.warning("The import error of a DAG could not be looked up", exc_info=True)
             return None
 
-    async def _deploy(self, work: Deploy, file: SentFile) -> None:
+    async def _deploy(self, work: Deploy, file: UploadFile) -> None:
         """Deploy a file or an archive, in the words of the 1.x plugin."""
         context, command = self.context, work.recorded.command.name
         with context.audit.refusals(self.caller, command, work.recorded):
@@ -323,12 +325,12 @@ class Launch:
         _put_deployed(self.envelope, work, operation)
 
 
-def _take(name: str, file: SentFile, received: Received) -> None:
-    file.content.seek(0)
+def _take(name: str, file: UploadFile, received: Received) -> None:
+    file.file.seek(0)
     if is_archive(name):
-        unpack(name, file.content, received)
+        unpack(name, file.file, received)
     else:
-        received.add(name, file.content, "dag_file")
+        received.add(name, file.file, "dag_file")
 
 
 def _put_deployed(envelope: Envelope, work: Deploy, operation: Operation) -> None:
