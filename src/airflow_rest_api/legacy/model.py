@@ -63,10 +63,10 @@ class Endpoint:
 
     name: str
     description: str
-    runs: str
-    """What does the job today, in one phrase."""
     arguments: tuple[EndpointArgument, ...] = ()
     _: KW_ONLY
+    runs: str = ""
+    """What does the job today, in one phrase; by default the first of its commands."""
     translate: Callable[[LegacyRequest, TranslationContext], Action]
     """What a request to it becomes; Refusal where it makes no sense, or this Airflow cannot do it."""
     commands: tuple[str, ...] = ()
@@ -89,6 +89,10 @@ class Endpoint:
     """Makes the text that 1.10 printed; None: it is answered in the words of today."""
     more: Callable[[Printed, str], dict[str, Any]] | None = None
     """Returns what a script asks for next, for keys of the envelope; see `printed.more_of`."""
+
+    def __post_init__(self) -> None:
+        if not self.runs:
+            object.__setattr__(self, "runs", f"`airflow {self.commands[0]}`")
 
     def argument(self, name: str) -> EndpointArgument | None:
         """Return the argument called `name`, or None."""
