@@ -119,7 +119,7 @@ class Legacy:
         self._readiness = DagReadiness(context.dag_files.history)
         self._tasks: set[asyncio.Task[Envelope]] = set()
 
-    async def answer(self, sent: Sent, caller: Caller, call_time: datetime, root: str = "") -> Envelope:
+    async def answer(self, sent: Sent, caller: Caller, call_time: datetime, root: str) -> Envelope:
         """
         Return the answer to a request; the work goes on when the client does not wait for it.
 

@@ -135,7 +135,10 @@ def find(order: dict[str, Any], session: Session) -> tuple[Any, Any]:
     if instance is None:
         raise SystemExit(f"The run {run.run_id} has no instance of task {task_id}")
     run.dag = dag
-    instance.refresh_from_task(dag.get_task(task_id), pool_override=_pool(order, session))
+    pool = order.get("pool")
+    if pool and Pool.get_pool(pool, session=session) is None:
+        raise OrderRefused(f"The pool '{pool}' does not exist")
+    instance.refresh_from_task(dag.get_task(task_id), pool_override=pool)
     return instance, dag
 
 
@@ -169,11 +172,11 @@ def hand_over(instance: Any, order: dict[str, Any], session: Session) -> tuple[s
         # Archives the earlier try, so that its log and its times are kept.
         clear_task_instances([instance], session, dag_run_state=False)
         session.flush()
-        instance.refresh_from_task(task, pool_override=_pool(order, session))
+        instance.refresh_from_task(task, pool_override=order.get("pool"))
     run.schedule_tis([instance], session=session)
     session.flush()
     session.refresh(instance)
-    instance.refresh_from_task(task, pool_override=_pool(order, session))
+    instance.refresh_from_task(task, pool_override=order.get("pool"))
     if instance.state == TaskInstanceState.SUCCESS:  # an empty task needs no process
         return "success", None
     if order.get("local"):
@@ -209,13 +212,6 @@ def run_here(workload: Any, instance_id: Any) -> str:
     if failure is not None:
         warn(f"The task instance could not be run here: {failure}")
     return state
-
-
-def _pool(order: dict[str, Any], session: Session) -> str | None:
-    name: str | None = order.get("pool")
-    if name and Pool.get_pool(name, session=session) is None:
-        raise OrderRefused(f"The pool '{name}' does not exist")
-    return name
 
 
 def _token_generator() -> Any:
