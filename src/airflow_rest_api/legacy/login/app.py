@@ -150,7 +150,7 @@ async def login(request: Request) -> Response:
     refuse_others(request.headers, context.host.trusted_origins())
     given = await read_login(request)
     if given.provider not in context.accounts.providers():
-        raise Refusal(f"Provider {given.provider} not supported")
+        return JSONResponse({"message": f"Provider {given.provider} not supported"}, 400)
     address = client_address(request.scope, context.proxies)
     user = None
     # Whose password it would be, not how the name is written: each spelling would have guesses of its own.
