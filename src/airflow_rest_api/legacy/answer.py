@@ -140,11 +140,6 @@ def as_1x(settings: Settings) -> bool:
     return settings.legacy_output == "1.10"
 
 
-def is_long(operation: Operation) -> bool:
-    """Return whether making an answer of an operation may take longer than a thread does to begin."""
-    return len(operation.stdout) > LONG_TEXT
-
-
 def reader_of(request: LegacyRequest, work: RunChild) -> Read:
     """Return the reader of a work's result: that of its one command, or of the JSON in its output."""
     if not request.endpoint.has_result:
@@ -164,7 +159,7 @@ def fill(
     broken: str | None = None,
 ) -> None:
     """
-    Put what came of an operation into an envelope; of a `is_long` one in a thread.
+    Put what came of an operation into an envelope; where its output is a `LONG_TEXT`, in a thread.
 
     :param root: the path under which the client sees Airflow
     :param key: by which the messages of the work's child are known

@@ -72,7 +72,7 @@ class Sent:
     """What was sent, before it is known to make sense: the query and the body."""
 
     query: list[tuple[str, str | None]]
-    body: SentBody
+    body: SentBody = field(default_factory=SentBody)
 
     @classmethod
     def of(cls, query: str, body: SentBody | None = None) -> Sent:
@@ -302,7 +302,7 @@ def understand(sent: Sent) -> LegacyRequest:
 def is_complete(query: list[tuple[str, str | None]]) -> bool:
     """Return whether a query alone names an endpoint and gives all that it requires."""
     try:
-        endpoint = understand(Sent(query, SentBody())).endpoint
+        endpoint = understand(Sent(query)).endpoint
     except Refusal:
         return False
     return not set(endpoint.files) & set(endpoint.required)
