@@ -63,8 +63,7 @@ WORDS: dict[str, str] = {
 TWICE: dict[str, str] = {}
 SMALL: dict[str, str] = {
     "airflow.child.clearing": "code of a child, imported there by its name",
-    "legacy.child.refresh": "code of a child, imported there by its name",
-    "legacy.file_names": "with its importer it would be too long",
+    "legacy.dag_readiness": "with its importer it would be too long",
     "provider": "an entry point",
     "plugin": "an entry point",
     "__main__": "an entry point",

@@ -44,7 +44,6 @@ from airflow_rest_api.engine.job import Limits
 from airflow_rest_api.legacy import usage_routes
 from airflow_rest_api.legacy.child import MODULES
 from airflow_rest_api.legacy.credentials import LegacyCredentials, not_let_in
-from airflow_rest_api.legacy.dag_readiness import DagReadiness
 from airflow_rest_api.legacy.endpoints import BY_NAME as ENDPOINTS_BY_NAME
 from airflow_rest_api.legacy.endpoints import ENDPOINT_COMMANDS
 from airflow_rest_api.legacy.model import PATH as LEGACY
@@ -154,7 +153,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.context = context
-    app.state.legacy = Legacy(context, DagReadiness(context.dag_files.history))
+    app.state.legacy = Legacy(context)
     add_handlers(app)
     token = HeaderToken(
         settings.rest_api_plugin_http_token_header_name, settings.rest_api_plugin_expected_http_token

@@ -15,6 +15,7 @@ from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.dag_files.child.parse import parse_files
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.history_tables import DAG
+from airflow_rest_api.legacy import dag_readiness
 from airflow_rest_api.legacy.dag_readiness import RECENT, DagReadiness
 from airflow_rest_api.storage.database import Database, own_engine
 from tests.deploying import BUNDLE, dag
@@ -106,12 +107,15 @@ def test_a_dag_that_was_deployed_is_waited_for_until_it_can_run(folder: Path, da
     assert 1.0 <= seconds < 20
 
 
-def test_the_dag_processor_is_asked_once_for_all_who_wait(folder: Path, database: Database) -> None:
+def test_the_dag_processor_is_asked_once_for_all_who_wait(
+    folder: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dag_readiness, "PATIENCE", 1)
     history = History(database)
 
     async def work() -> list[str | None]:
         await history.keep_dags(BUNDLE, {"slow.py": ["slow", "slower"]})
-        readiness = DagReadiness(history, patience=1)
+        readiness = DagReadiness(history)
         return list(await asyncio.gather(*(readiness.wait("slow") for _ in range(30))))
 
     begin = time.monotonic()

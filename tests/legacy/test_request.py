@@ -97,7 +97,7 @@ def test_unknown_arguments_are_echoed_and_named() -> None:
     sent = Sent.of("api=version&x=1", SentBody([("y", "2")], {"y": "2"}))
     assert understand(sent).warnings == ("Unknown argument(s) ['x', 'y'] were ignored",)
     assert sent.arguments == {"api": "version", "x": "1"}
-    assert sent.post_arguments == {"y": "2"}
+    assert sent.body.echo == {"y": "2"}
 
 
 @pytest.mark.parametrize(
@@ -239,14 +239,15 @@ def test_the_event_loop_goes_on_while_a_large_body_is_read(kind: str, form: byte
 def test_files_and_fields_of_a_multipart_body_are_read() -> None:
     body = read("multipart/form-data; boundary=b", FIELD, FILE, b"--b--\r\n")
     assert body.echo == {"force": "on"}
-    assert body.files["dag_file"].name == "a.py"
-    assert body.files["dag_file"].content.read() == b"x = 1"
+    assert body.files["dag_file"].filename == "a.py"
+    assert body.files["dag_file"].file.read() == b"x = 1"
 
 
 def test_the_first_of_two_files_counts() -> None:
     second = FILE.replace(b"a.py", b"b.py")
     assert (
-        read("multipart/form-data; boundary=b", FILE, second, b"--b--\r\n").files["dag_file"].name == "a.py"
+        read("multipart/form-data; boundary=b", FILE, second, b"--b--\r\n").files["dag_file"].filename
+        == "a.py"
     )
 
 

@@ -4,21 +4,20 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from starlette.datastructures import UploadFile
 
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Argument, Command, Effect
 from airflow_rest_api.errors import Refusal, UnknownCommand
-from airflow_rest_api.legacy.actions import (
+from airflow_rest_api.legacy.model import (
     Action,
     Answer,
     Deploy,
     LegacyWork,
     RunChild,
-    RunCommands,
     StartService,
 )
-from airflow_rest_api.legacy.model import SentFile
-from airflow_rest_api.legacy.names import TranslationContext as Context
+from airflow_rest_api.legacy.model import TranslationContext as Context
 from airflow_rest_api.legacy.names import counterpart
 from airflow_rest_api.legacy.request import Sent, SentBody, understand
 from airflow_rest_api.legacy.translate import dates, translate
@@ -45,12 +44,6 @@ def action(context: Context, query: str, body: SentBody | None = None) -> Action
 def work(context: Context, query: str, body: SentBody | None = None) -> LegacyWork:
     found = action(context, query, body)
     assert isinstance(found, LegacyWork)
-    return found
-
-
-def commands(context: Context, query: str) -> RunCommands:
-    found = action(context, query)
-    assert isinstance(found, RunCommands)
     return found
 
 
@@ -232,7 +225,9 @@ def test_the_dag_and_the_path_that_a_scheduler_is_given_are_looked_at(context: C
 
 
 def upload(name: str, query: str = "", **fields: str) -> tuple[str, SentBody]:
-    body = SentBody(list(fields.items()), dict(fields), {"dag_file": SentFile(name, BytesIO(b"x"))})
+    body = SentBody(
+        list(fields.items()), dict(fields), {"dag_file": UploadFile(BytesIO(b"x"), filename=name)}
+    )
     return f"api=deploy_dag{query}", body
 
 
@@ -343,7 +338,7 @@ def test_a_command_that_can_print_json_is_asked_to(as_json: Context, query: str,
 
 def test_dags_of_one_path_are_listed_as_json(as_json: Context) -> None:
     found = child(as_json, "api=list_dags&subdir=team")
-    assert (found.entry, found.recorded.effect) == ("listings:list_dags", Effect.READ)
+    assert (found.entry, found.recorded.effect) == ("own_work:list_dags", Effect.READ)
     assert found.order == {"subdir": "team", "report": False, "output": "json"}
     assert child(as_json, "api=list_dags&subdir=team&report").recorded.effect is Effect.EXECUTE
 
@@ -353,19 +348,19 @@ def test_what_1_x_listed_is_read_by_us_with_the_permissions_of_the_command(
     as_json: Context, kind: str
 ) -> None:
     found = child(as_json, f"api={kind}")
-    assert (found.entry, found.order) == ("listings:list_rows", {"kind": kind})
+    assert (found.entry, found.order) == ("own_work:list_rows", {"kind": kind})
     assert found.commands == [f"{kind} list"]
     assert found.airflow_cmd.startswith(f"airflow {kind} list")
     assert found.recorded.effect is Effect.READ
 
 
 @pytest.mark.parametrize("query", ["connections&add=on&conn_id=c&conn_uri=x://h", "variables&delete=k"])
-def test_other_verbs_stay_commands(as_json: Context, query: str) -> None:
-    assert commands(as_json, f"api={query}").entry == "commands:run_commands"
+def test_other_verbs_stay_child(as_json: Context, query: str) -> None:
+    assert child(as_json, f"api={query}").entry == "commands:run_commands"
 
 
 def test_a_pool_that_is_deleted_is_shown_to_those_who_may_see_it(as_json: Context) -> None:
-    found = commands(as_json, "api=pool&delete=p")
+    found = child(as_json, "api=pool&delete=p")
     assert found.commands == ["pools delete", "pools get"]
     assert found.order["pool"] == "p"
     # It is read by us: one command runs.
@@ -374,7 +369,7 @@ def test_a_pool_that_is_deleted_is_shown_to_those_who_may_see_it(as_json: Contex
 
 
 def test_to_others_it_is_not_shown(as_json: Context) -> None:
-    instead = commands(as_json, "api=pool&delete=p").instead
+    instead = child(as_json, "api=pool&delete=p").instead
     assert instead is not None
     assert instead.commands == ["pools delete"]
     assert "pool" not in instead.order
@@ -384,20 +379,20 @@ def test_to_others_it_is_not_shown(as_json: Context) -> None:
 def test_a_variable_that_does_not_exist_is_none_unless_the_client_says_otherwise(
     as_json: Context, context: Context
 ) -> None:
-    assert commands(as_json, "api=variables&get=k").invocations[0].values["default"] == "None"
-    assert commands(as_json, "api=variables&get=k&default=5").invocations[0].values["default"] == "5"
-    today = commands(context, "api=variables&get=k")
+    assert child(as_json, "api=variables&get=k").invocations[0].values["default"] == "None"
+    assert child(as_json, "api=variables&get=k&default=5").invocations[0].values["default"] == "5"
+    today = child(context, "api=variables&get=k")
     assert today.invocations[0].values["default"] is None
 
 
 def test_an_export_to_the_answer_needs_no_folder(as_json: Context, context: Context) -> None:
-    assert commands(as_json, "api=variables&export=-").invocations[0].values["file"] == "-"
-    today = commands(context, "api=variables&export=-")
+    assert child(as_json, "api=variables&export=-").invocations[0].values["file"] == "-"
+    today = child(context, "api=variables&export=-")
     assert today.invocations[0].values["file"] == "-"
     with pytest.raises(Refusal):
-        commands(as_json, "api=variables&export=-x")
+        child(as_json, "api=variables&export=-x")
     # What is read is a file of that name: an answer has no standard input.
-    assert commands(as_json, "api=variables&import=-").invocations[0].values["file"] == "/exchange/-"
+    assert child(as_json, "api=variables&import=-").invocations[0].values["file"] == "/exchange/-"
 
 
 def test_a_state_of_no_run_is_asked_for_as_none(as_json: Context) -> None:
@@ -405,28 +400,28 @@ def test_a_state_of_no_run_is_asked_for_as_none(as_json: Context) -> None:
         "dag_state&dag_id=d&execution_date=2026",
         "task_state&dag_id=d&task_id=t&execution_date=2026",
     ):
-        assert commands(as_json, f"api={query}").order["without_run"] is True
+        assert child(as_json, f"api={query}").order["without_run"] is True
     assert (
         "without_run"
-        not in commands(as_json, "api=task_failed_deps&dag_id=d&task_id=t&execution_date=2026").order
+        not in child(as_json, "api=task_failed_deps&dag_id=d&task_id=t&execution_date=2026").order
     )
 
 
 def test_the_date_of_a_run_goes_with_the_order(as_json: Context) -> None:
     task = "dag_id=d&task_id=t&execution_date=2026-11-10"
     for api in ("render", "test", "task_state", "task_failed_deps"):
-        assert commands(as_json, f"api={api}&{task}").order["date"] == "2026-11-10"
-    assert "date" not in commands(as_json, "api=trigger_dag&dag_id=d&execution_date=2026-11-10").order
-    assert "date" not in commands(as_json, "api=pause&dag_id=d").order
+        assert child(as_json, f"api={api}&{task}").order["date"] == "2026-11-10"
+    assert "date" not in child(as_json, "api=trigger_dag&dag_id=d&execution_date=2026-11-10").order
+    assert "date" not in child(as_json, "api=pause&dag_id=d").order
 
 
 def test_a_backfill_that_is_shown_keeps_what_chooses_its_tasks(as_json: Context) -> None:
     query = "api=backfill&dag_id=d&start_date=2026-11-10&dry_run"
-    assert commands(as_json, query).order["json"] is True
-    more = commands(as_json, f"{query}&task_regex=^a&ignore_dependencies").order
+    assert child(as_json, query).order["json"] is True
+    more = child(as_json, f"{query}&task_regex=^a&ignore_dependencies").order
     assert (more["task_regex"], more["ignore_dependencies"]) == ("^a", True)
 
 
 def test_what_1_x_is_told_in_its_own_words_is_printed_as_json(as_json: Context) -> None:
-    assert commands(as_json, "api=clear&dag_id=d").order["json"] is True
+    assert child(as_json, "api=clear&dag_id=d").order["json"] is True
     assert child(as_json, "api=run&dag_id=d&task_id=t&execution_date=r").order["json"] is True

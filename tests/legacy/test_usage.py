@@ -11,8 +11,7 @@ import pytest
 
 from airflow_rest_api.legacy import usage as counting
 from airflow_rest_api.legacy.endpoints import BY_NAME
-from airflow_rest_api.legacy.usage import MOST_ARGUMENTS, UNKNOWN, Usage
-from airflow_rest_api.legacy.usage_store import OTHER, CallerUsage
+from airflow_rest_api.legacy.usage import MOST_ARGUMENTS, OTHER, UNKNOWN, LegacyCallerBody, Usage
 from tests.operations.scene import Switched
 from tests.standin import own_database
 
@@ -24,11 +23,11 @@ def called(usage: Usage, *ignored: str, user: str = "u", address: str | None = "
     usage.count(PAUSE, user, address, NOW, ignored)
 
 
-async def found(usage: Usage) -> list[CallerUsage]:
+async def found(usage: Usage) -> list[LegacyCallerBody]:
     return (await usage.read(None, None, "calls", 500))[0]
 
 
-def names(one: CallerUsage) -> dict[str, int]:
+def names(one: LegacyCallerBody) -> dict[str, int]:
     return {each.argument: each.calls for each in one.ignored}
 
 
@@ -108,10 +107,12 @@ def test_users_and_addresses_of_any_length_and_any_characters_are_stored():
     run(main())
 
 
-def test_while_the_database_is_away_everything_waits_within_a_bound():
+def test_while_the_database_is_away_everything_waits_within_a_bound(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(counting, "ROOM", 10)
+
     async def main() -> None:
         database = Switched(own_database())
-        usage = Usage(database, room=10)
+        usage = Usage(database)
         database.away = True
         for number in range(100):
             called(usage, "subdir", f"made_up_{number}", address=f"10.0.0.{number}")

@@ -34,8 +34,8 @@ from airflow_rest_api.errors import ApiError, BadArgument, InvalidToken, Refusal
 from airflow_rest_api.json_text import loads
 from airflow_rest_api.legacy.answer import masked
 from airflow_rest_api.legacy.credentials import token_of
-from airflow_rest_api.legacy.file_names import _SAFE_NAME, base_name
 from airflow_rest_api.legacy.login.throttle import network
+from airflow_rest_api.legacy.names import _SAFE_NAME, base_name
 from airflow_rest_api.legacy.request import parse_pairs, read_body
 from airflow_rest_api.legacy.translate import dates
 from airflow_rest_api.operations.files import safe_name

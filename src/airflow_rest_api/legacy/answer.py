@@ -13,9 +13,9 @@ from airflow_rest_api.airflow.installation import configured
 from airflow_rest_api.commands.masking import masked_text
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.errors import Refusal
-from airflow_rest_api.legacy.actions import RunCommands, StartService
 from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
+from airflow_rest_api.legacy.model import StartService
 from airflow_rest_api.legacy.printed import FIELD, Printed, masked_address, more_of, printed_text
 from airflow_rest_api.operations.model import State
 from airflow_rest_api.operations.result import SILENT, alarms, documents, reader, without_log_lines
@@ -23,8 +23,7 @@ from airflow_rest_api.secret_names import MASK, is_secret, shortest_secret, valu
 
 if TYPE_CHECKING:
     from airflow_rest_api.errors import ApiError
-    from airflow_rest_api.legacy.actions import LegacyWork, RunChild
-    from airflow_rest_api.legacy.model import LegacyRequest
+    from airflow_rest_api.legacy.model import LegacyRequest, LegacyWork, RunChild
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.result import Read
     from airflow_rest_api.settings import Settings
@@ -82,10 +81,6 @@ class Envelope:
     def refuse(self, error: ApiError) -> None:
         """Say why nothing was done."""
         self.status, self.output, self.headers = error.status, error.message, error.headers
-
-    def ran(self, operation: Operation) -> None:
-        """Name the operation of a command that ran, or runs."""
-        self.operation_id = operation.id
 
     def document(self, now: datetime | None = None) -> dict[str, Any]:
         """Return the envelope's JSON object; `now` is when the answer leaves."""
@@ -145,19 +140,11 @@ def as_1x(settings: Settings) -> bool:
     return settings.legacy_output == "1.10"
 
 
-def is_long(operation: Operation) -> bool:
-    """Return whether making an answer of an operation may take longer than a thread does to begin."""
-    return len(operation.stdout) > LONG_TEXT
-
-
-def reader_of(request: LegacyRequest, work: RunCommands | RunChild) -> Read:
+def reader_of(request: LegacyRequest, work: RunChild) -> Read:
     """Return the reader of a work's result: that of its one command, or of the JSON in its output."""
     if not request.endpoint.has_result:
         return lambda stdout, done: None
-    if isinstance(work, RunCommands):
-        only = work.invocations[0] if len(work.attempts) == 1 else None
-    else:
-        only = work.prints_as
+    only = work.invocations[0] if work.invocations and len(work.attempts) == 1 else None
     return (only and reader(only)) or _documents
 
 
@@ -172,14 +159,14 @@ def fill(
     broken: str | None = None,
 ) -> None:
     """
-    Put what came of an operation into an envelope; of a `is_long` one in a thread.
+    Put what came of an operation into an envelope; where its output is a `LONG_TEXT`, in a thread.
 
     :param root: the path under which the client sees Airflow
     :param key: by which the messages of the work's child are known
     :param broken: the import error of the file of the request's DAG
     :raises Refusal: the child refused the request; nothing was done
     """
-    envelope.ran(operation)
+    envelope.operation_id = operation.id
     if not operation.state.ended:
         envelope.status = 202
         envelope.airflow_cmd = work.airflow_cmd
@@ -224,7 +211,7 @@ def _stdout(
     """Return what a client reads as standard output; its warnings, and its keys, go into the envelope."""
     is_log = request.endpoint.log_is_output and not request.given("dry_run")
     # One text of any content, which may look like a log.
-    is_value = isinstance(work, RunCommands) and work.commands in [[name] for name in SILENT]
+    is_value = work.commands in [[name] for name in SILENT]
     logged, fields = _fields_apart(work, operation.stdout)
     clean = without_log_lines(logged) + fields
     if not is_log and not is_value:

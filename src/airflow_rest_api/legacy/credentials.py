@@ -118,8 +118,12 @@ def token_of(headers: Headers, cookie: str | None = None) -> str | Response:
         return message(401, MISSING)
     if len(words) != 2 or words[0].lower() != "bearer":
         return message(422, MALFORMED)
-    if fault := _undecodable(words[1]):
-        return message(422, fault)
+    from jwt import InvalidTokenError
+
+    try:
+        _claims(words[1])
+    except InvalidTokenError as error:
+        return message(422, str(error))
     return words[1]
 
 
@@ -131,7 +135,7 @@ def token_refusal(token: str, error: InvalidToken) -> Response:
         return message(401, REVOKED)
     fault = error.fault or error.__context__
     if isinstance(error, NoUser) or fault is None:
-        return message(401, f"Error loading the user {_subject(token)}")
+        return message(401, f"Error loading the user {_claims(token).get('sub', '')}")
     kinds = [kind.__name__ for kind in type(fault).__mro__]
     found = next((FAULTS[kind] for kind in kinds if kind in FAULTS), None)
     return message(*(found or (422, str(fault))))
@@ -146,24 +150,16 @@ def message(status: int, text: str) -> Response:
 def _envelope(scope: Scope, status: int, output: str) -> Envelope:
     query = scope["query_string"] if takes_query(scope["query_string"]) else b""
     sent = Sent.of(query.decode("latin-1"))
-    return Envelope(status, output, _now(), sent.arguments, sent.post_arguments)
+    return Envelope(status, output, _now(), sent.arguments, sent.body.echo)
 
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def _undecodable(token: str) -> str | None:
-    from jwt import InvalidTokenError, decode
-
-    try:
-        decode(token, options={"verify_signature": False})
-    except InvalidTokenError as error:
-        return str(error)
-    return None
-
-
-def _subject(token: str) -> str:
+def _claims(token: str) -> dict[str, Any]:
+    """Return what a token says, whoever signed it; raise PyJWT's InvalidTokenError."""
     from jwt import decode
 
-    return str(decode(token, options={"verify_signature": False}).get("sub", ""))
+    claims: dict[str, Any] = decode(token, options={"verify_signature": False})
+    return claims

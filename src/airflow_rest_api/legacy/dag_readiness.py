@@ -45,12 +45,10 @@ class DagReadiness:
     However many requests ask for a DAG, there is one wait for it.
 
     :param history: knows the DAGs of what was deployed through any API server
-    :param patience: seconds to wait for a DAG
     """
 
-    def __init__(self, history: History, patience: float = PATIENCE) -> None:
+    def __init__(self, history: History) -> None:
         self._history = history
-        self._patience = patience
         self._waits: dict[str, asyncio.Task[str | None]] = {}
 
     async def wait(self, dag_id: str) -> str | None:
@@ -65,7 +63,9 @@ class DagReadiness:
                 return None
             if await ask(dag_processor.is_runnable, dag_id):
                 return None
-            self._begin(dag_id, deployed)
+            if dag_id not in self._waits:  # by another request, meanwhile
+                task = self._waits[dag_id] = asyncio.create_task(self._wait(dag_id, deployed))
+                task.add_done_callback(lambda _: self._waits.pop(dag_id, None))
         # A request that is cancelled does not end the wait of the others.
         with while_waiting():
             return await asyncio.shield(self._waits[dag_id])
@@ -90,14 +90,9 @@ class DagReadiness:
         except (Unavailable, asyncio.TimeoutError):
             return None  # commands go on while our database is away
 
-    def _begin(self, dag_id: str, deployed: DeployedDag) -> None:
-        if dag_id not in self._waits:  # by another request, meanwhile
-            task = self._waits[dag_id] = asyncio.create_task(self._wait(dag_id, deployed))
-            task.add_done_callback(lambda _: self._waits.pop(dag_id, None))
-
     async def _wait(self, dag_id: str, deployed: DeployedDag) -> str | None:
         file = (deployed.bundle, deployed.path)
-        end, ask_at, pause = time.monotonic() + self._patience, time.monotonic(), FIRST_PAUSE
+        end, ask_at, pause = time.monotonic() + PATIENCE, time.monotonic(), FIRST_PAUSE
         while time.monotonic() < end:
             if time.monotonic() >= ask_at:
                 await self._ask(file)

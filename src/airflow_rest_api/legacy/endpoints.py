@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from airflow_rest_api import __version__
+from airflow_rest_api.airflow import installation
 from airflow_rest_api.legacy import printed
 from airflow_rest_api.legacy import translate as translations
 from airflow_rest_api.legacy.model import Endpoint, EndpointArgument
@@ -46,22 +48,21 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "version",
         "The version of Airflow.",
-        "answered at once",
+        runs="answered at once",
         text_output=True,
-        translate=translations.airflow_version,
+        translate=translations.answered(installation.version),
         since="1.0.0",
     ),
     Endpoint(
         "rest_api_plugin_version",
         "The version of this plugin.",
-        "answered at once",
+        runs="answered at once",
         text_output=True,
-        translate=translations.plugin_version,
+        translate=translations.answered(lambda: __version__),
     ),
     Endpoint(
         "render",
         "Render the templates of a task instance.",
-        "`airflow tasks render`",
         INSTANCE,
         translate=translations.command(load=True),
         commands=("tasks render",),
@@ -72,7 +73,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "variables",
         "Set, get, list, delete, import and export variables.",
-        "`airflow variables set`, `get`, `delete`, `import`, `export`, `list`",
         (
             _text("cmd", "`set`, with `key` and `value`."),
             _text("key", "Key of the variable to set."),
@@ -84,6 +84,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             _text("export", "File in the exchange folder to export to."),
             _text("delete", "Key of the variable to delete."),
         ),
+        runs="`airflow variables set`, `get`, `delete`, `import`, `export`, `list`",
         translate=translations.variables,
         commands=(
             "variables delete",
@@ -99,7 +100,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "connections",
         "List, add and delete connections.",
-        "`airflow connections list`, `add`, `delete`",
         (
             _box("list", "List all connections; the same as none of the three."),
             _box("add", "Add a connection."),
@@ -114,6 +114,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             _text("conn_schema", "With `add`: schema, without `conn_uri`."),
             _text("conn_port", "With `add`: port, without `conn_uri`."),
         ),
+        runs="`airflow connections list`, `add`, `delete`",
         translate=translations.connections,
         commands=("connections add", "connections delete", "connections list"),
         since="1.8.0",
@@ -122,7 +123,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "pause",
         "Pause a DAG.",
-        "`airflow dags pause`",
         (DAG, SUBDIR),
         translate=translations.command(),
         commands=("dags pause",),
@@ -132,7 +132,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "unpause",
         "Resume a paused DAG.",
-        "`airflow dags unpause`",
         (DAG, SUBDIR),
         translate=translations.command(),
         commands=("dags unpause",),
@@ -142,7 +141,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "task_failed_deps",
         "Why a task instance is not run: its unmet dependencies.",
-        "`airflow tasks failed-deps`",
         INSTANCE,
         translate=translations.command(),
         commands=("tasks failed-deps",),
@@ -152,7 +150,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "trigger_dag",
         "Create a run of a DAG.",
-        "`airflow dags trigger`",
         (
             DAG,
             SUBDIR,
@@ -170,13 +167,13 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "test",
         "Run a task instance without its dependencies and without recording its state.",
-        "`airflow tasks test`; with `dry_run`, `airflow tasks render`",
         (
             *INSTANCE,
             _box("dry_run", "Render the templates, run nothing."),
             _text("task_params", "Parameters of the task, a JSON object."),
             ASYNC,
         ),
+        runs="`airflow tasks test`; with `dry_run`, `airflow tasks render`",
         log_is_output=True,
         translate=translations.test,
         commands=("tasks test",),
@@ -187,7 +184,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "dag_state",
         "The state of a DAG run.",
-        "`airflow dags state`",
         (DAG, replace(DATE, position=2), SUBDIR),
         translate=translations.command(without_run=True),
         commands=("dags state",),
@@ -198,7 +194,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "run",
         "Run one task instance of an existing DAG run.",
-        "the scheduler, or this machine with `local` (no Airflow 3 has a command for it)",
         (
             *INSTANCE,
             _box("mark_success", "Set the task instance to success, run nothing."),
@@ -215,6 +210,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             _text("pickle", "Without effect."),
             ASYNC,
         ),
+        runs="the scheduler, or this machine with `local` (no Airflow 3 has a command for it)",
         log_is_output=True,
         translate=translations.run,
         since="1.0.0",
@@ -223,8 +219,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "list_tasks",
         "The tasks of a DAG.",
-        "`airflow tasks list`; with `tree`, the DAG as Airflow's database has it",
         (DAG, _box("tree", "As a tree: each task under the tasks it follows."), SUBDIR),
+        runs="`airflow tasks list`; with `tree`, the DAG as Airflow's database has it",
         translate=translations.list_tasks,
         commands=("tasks list",),
         since="0.1",
@@ -233,7 +229,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "backfill",
         "Create the runs of a DAG for a range of dates.",
-        "`airflow backfill create`",
         (
             DAG,
             _text("task_regex", "Without effect: a backfill runs all tasks."),
@@ -259,11 +254,11 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "list_dags",
         "All DAGs.",
-        "`airflow dags list`; with `report`, `airflow dags report` too",
         (
             _text("subdir", "A folder or file inside a DAG bundle: its DAGs alone."),
             _box("report", "Also how long each file took to load."),
         ),
+        runs="`airflow dags list`; with `report`, `airflow dags report` too",
         translate=translations.list_dags,
         commands=("dags list",),
         since="0.1",
@@ -272,7 +267,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "kerberos",
         "Start a Kerberos ticket renewer.",
-        "`airflow kerberos`",
         (
             _place(1, "principal", "Kerberos principal.", required=False),
             _text("keytab", "Path of the keytab on the server."),
@@ -286,7 +280,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "worker",
         "Start a Celery worker.",
-        "`airflow celery worker`",
         (
             _box("do_pickle", "Without effect."),
             _text("queues", "Comma-separated names of the queues to serve."),
@@ -302,7 +295,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "flower",
         "Start Celery Flower.",
-        "`airflow celery flower`",
         (
             _text("hostname", "Host name to listen on."),
             _text("port", "Port to listen on."),
@@ -319,7 +311,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "scheduler",
         "Start a scheduler.",
-        "`airflow scheduler`",
         (
             _text("dag_id", "Without effect: a scheduler runs all DAGs. The DAG must exist."),
             _text("subdir", "Without effect: the DAG processor parses DAG files."),
@@ -336,7 +327,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "task_state",
         "The state of a task instance.",
-        "`airflow tasks state`",
         INSTANCE,
         translate=translations.command(without_run=True),
         commands=("tasks state",),
@@ -347,7 +337,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "pool",
         "Set, get, list and delete pools.",
-        "`airflow pools set`, `get`, `delete`, `list`",
         (
             _text("cmd", "`set`, with `pool_name`, `slot_count` and `description`."),
             _text("get", "Name of the pool to show."),
@@ -357,6 +346,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             _text("pool_description", "The same as `description`, which comes first."),
             _text("delete", "Name of the pool to delete."),
         ),
+        runs="`airflow pools set`, `get`, `delete`, `list`",
         translate=translations.pools,
         commands=("pools delete", "pools get", "pools list", "pools set"),
         since="1.8.0",
@@ -365,7 +355,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "serve_logs",
         "Serve the logs of tasks over HTTP.",
-        "Airflow's own log server",
+        runs="Airflow's own log server",
         background=True,
         translate=translations.serve_logs,
         since="0.1",
@@ -373,7 +363,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "clear",
         "Clear task instances, so that they run again.",
-        "`airflow tasks clear`",
         (
             DAG,
             _text("task_regex", "Only tasks whose id matches."),
@@ -395,7 +384,6 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "deploy_dag",
         "Store a DAG file, or the files of an archive, in a DAG bundle.",
-        "this plugin",
         (
             EndpointArgument(
                 "dag_file",
@@ -414,6 +402,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             ),
             _box("wait", "Answer only when Airflow has parsed the files."),
         ),
+        runs="this plugin",
         methods=("POST",),
         text_output=True,
         translate=translations.deploy,
@@ -421,15 +410,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "refresh_dag",
         "Have the file of a DAG parsed anew.",
-        "the DAG processor",
         (EndpointArgument("dag_id", "The id of the DAG.", required=True),),
+        runs="the DAG processor",
         text_output=True,
         translate=translations.refresh,
     ),
     Endpoint(
         "refresh_all_dags",
         "Have all DAG files parsed anew.",
-        "the DAG processor",
+        runs="the DAG processor",
         text_output=True,
         translate=translations.refresh,
     ),

@@ -1,15 +1,17 @@
-"""What commands and arguments of 1.x are called by the installed Airflow."""
+"""What clients of 1.x name, by its name of today: commands, arguments, and the files of their choice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
-from airflow_rest_api.commands.model import Command, Invocation
-from airflow_rest_api.errors import BadArgument, Refusal, UnknownCommand
-from airflow_rest_api.legacy.actions import Ignored
-from airflow_rest_api.legacy.model import LegacyRequest
+from airflow_rest_api.commands.model import Command
+from airflow_rest_api.dag_files.archive import ENDINGS
+from airflow_rest_api.errors import Refusal, UnknownCommand
+from airflow_rest_api.legacy.model import Ignored, LegacyRequest, TranslationContext
 
 ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "execution_date": ("logical_date_or_run_id", "execution_date_or_run_id", "execution_date"),
@@ -19,52 +21,21 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 }
 """An argument: the first of these that the command has. One that is not listed has kept its name."""
 
-IMPLIED = frozenset({"no_confirm", "daemon"})
-"""Always the case: not worth a warning."""
+ELSEWHERE = frozenset({"no_confirm", "daemon", "subdir"})
+"""No argument of any command any more: always the case, and not worth a warning, or, as a path in a bundle,
+looked after before the command runs."""
 
-SEPARATE = frozenset({"subdir"})
-"""Not an argument of any command any more: looked after before the command runs."""
+LOG_ARGUMENTS = ("stdout", "stderr", "log-file")
+EXCHANGE_OPTION = "[rest_api_plugin] exchange_folder"
 
-
-class Commands(Protocol):
-    """What the installed Airflow can run: the catalog."""
-
-    def get(self, path: str) -> Command:
-        """Return a command by name; raise UnknownCommand."""
-
-    def bind(
-        self, command: Command, arguments: Mapping[str, Any], *, json_output: bool = False
-    ) -> Invocation:
-        """Return a command with its arguments, checked; raise BadArgument."""
-
-
-@dataclass(frozen=True)
-class TranslationContext:
-    """
-    What a translation may look at beside the request.
-
-    :ivar catalog: None where the endpoint has no commands
-    :ivar as_json: whether commands are asked for JSON, of which the text of 1.x is made
-    :ivar processor_alive: asks the database
-    """
-
-    catalog: Commands | None
-    exchange_folder: str = ""
-    as_json: bool = False
-    processor_alive: Callable[[], bool] = lambda: True
-
-    def get(self, name: str) -> Command:
-        """Return a command by name; raise UnknownCommand."""
-        assert self.catalog is not None
-        return self.catalog.get(name)
-
-    def bind(self, command: Command, values: Mapping[str, Any]) -> Invocation:
-        """Return a command with its arguments; Refusal in the parser's words where they are wrong."""
-        assert self.catalog is not None
-        try:
-            return self.catalog.bind(command, values, json_output=self.as_json)
-        except BadArgument as error:
-            raise Refusal(error.message) from None
+NO_FILE = "dag_file should be provided"
+NOT_PYTHON = "dag_file is not a *.py file"
+UNSAFE_NAME = (
+    "The name of dag_file may have letters, digits, spaces and -_.+()@ in it, and must not begin with a dot"
+)
+LONGEST_NAME = 200
+_BAD_NAME = re.compile(r"[\0-\x1f\x7f]|\A\.")
+_SAFE_NAME = re.compile(r"[\w+()@-][\w .+()@-]*\.(py|zip|tgz|tar\.gz)", re.UNICODE)
 
 
 def command_of(request: LegacyRequest, context: TranslationContext) -> Command:
@@ -95,7 +66,7 @@ def renamed(
     """
     values: dict[str, Any] = {}
     lost: list[str] = []
-    left = {*leave, *IMPLIED, *SEPARATE}
+    left = {*leave, *ELSEWHERE}
     for argument in request.endpoint.arguments:
         name = argument.name
         if name in left or not request.given(name):
@@ -107,3 +78,70 @@ def renamed(
             values.setdefault(target, True if argument.check_box else request.values[name])
     text = f"Argument(s) {lost} have no effect: 'airflow {command.name}' has no such option"
     return values, [Ignored(text, *lost)] if lost else []
+
+
+def log_names(request: LegacyRequest, warnings: list[str]) -> tuple[str, str]:
+    """Return the files of the log folder that take output and error output; a path's last part counts."""
+    names = {
+        name: base_name(name, value, "log folder", warnings)
+        for name in LOG_ARGUMENTS
+        if (value := request.get(name))
+    }
+    stdout = names.get("stdout") or names.get("log-file") or f"airflow-{request.endpoint.name}.log"
+    return stdout, names.get("stderr") or stdout
+
+
+def pid_name(request: LegacyRequest, warnings: list[str]) -> str | None:
+    """Return the file of AIRFLOW_HOME that gets the process id; with `daemon`, there is always one."""
+    value = request.get("pid")
+    if value is None:
+        return f"airflow-{request.endpoint.name}.pid" if request.given("daemon") else None
+    name = base_name("pid", value, "home folder", warnings)
+    if not name.endswith(".pid"):
+        raise Refusal("Argument 'pid' must be the name of a file that ends with '.pid'")
+    return name
+
+
+def base_name(argument: str, value: str, folder: str, warnings: list[str]) -> str:
+    """Return the last part of a path, which is a file in a folder of Airflow's; warn where there is more."""
+    name = re.split(r"[/\\]", value.rstrip("/\\"))[-1]
+    if not name or _BAD_NAME.search(name) or len(name.encode()) > LONGEST_NAME:
+        raise Refusal(f"Argument '{argument}' must be the name of a file in Airflow's {folder}")
+    if name != value:
+        warnings.append(f"Argument '{argument}' names a file in Airflow's {folder}: '{name}' is used")
+    return name
+
+
+def exchanged(folder: str, path: str, *, argument: str, to_write: bool) -> str:
+    """
+    Return the file that `import` or `export` name, all links followed.
+
+    :param folder: the exchange folder; empty where none is configured
+    :param path: relative to the folder, or absolute and inside it
+    :raises Refusal: no folder is configured, or the file is not inside it
+    """
+    if not folder:
+        raise Refusal(
+            f"Argument '{argument}' needs the option {EXCHANGE_OPTION}: the folder for files to exchange"
+        )
+    if "\0" in path:
+        raise Refusal(f"Argument '{argument}': the path has a NUL character in it")
+    root = Path(os.path.realpath(folder))
+    file = Path(os.path.realpath(root / path))
+    if file == root or not file.is_relative_to(root):
+        raise Refusal(f"Argument '{argument}': '{path}' is not inside the exchange folder")
+    if file.is_dir() or (to_write and not file.parent.is_dir()):
+        raise Refusal(f"Argument '{argument}': '{path}' is a folder, or its folder does not exist")
+    return str(file)
+
+
+def uploaded(request: LegacyRequest) -> str:
+    """Return the name of the DAG file, or archive, that came with a request."""
+    file = request.files.get("dag_file")
+    if file is None or not file.filename:
+        raise Refusal(NO_FILE)
+    if not file.filename.endswith((".py", *ENDINGS)):
+        raise Refusal(NOT_PYTHON)
+    if not _SAFE_NAME.fullmatch(file.filename) or len(file.filename.encode()) > LONGEST_NAME:
+        raise Refusal(UNSAFE_NAME)
+    return file.filename

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
@@ -37,82 +38,70 @@ RESPONSES = {
 def path() -> dict[str, Any]:
     """Return what can be done at the address of all endpoints."""
     by_query = [endpoint for endpoint in ENDPOINTS if "GET" in endpoint.methods]
-    common: dict[str, Any] = {
-        "tags": ["old endpoints"],
-        "responses": {status: _answer(*said) for status, said in RESPONSES.items()},
+    arguments = {
+        "name": "arguments",
+        "in": "query",
+        "description": "By name. What is secret belongs into a body: a query ends up in logs.",
+        "style": "form",
+        "explode": True,
+        "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+        "example": {},
     }
+    api = {
+        "name": "api",
+        "in": "query",
+        "required": False,
+        "description": "In place of `api` in the body.",
+        "schema": _names(ENDPOINTS),
+    }
+    bodies = {"application/json": "LegacyCall", "multipart/form-data": "LegacyForm"}
     return {
         "get": {
-            **common,
+            **_operation(by_query),
             "operationId": "call_endpoint_by_query",
             "summary": "Call an endpoint of the 1.x plugin with its arguments in the query",
-            "description": f"{DESCRIPTION.strip()}\n\n{_table(by_query)}",
             "parameters": [
                 {"name": "api", "in": "query", "required": True, "schema": _names(by_query)},
-                {
-                    "name": "arguments",
-                    "in": "query",
-                    "description": "By name. What is secret belongs into a body: a query ends up in logs.",
-                    "style": "form",
-                    "explode": True,
-                    "schema": {"type": "object", "additionalProperties": {"type": "string"}},
-                    "example": {},
-                },
+                arguments,
             ],
         },
         "post": {
-            **common,
+            **_operation(ENDPOINTS),
             "operationId": "call_endpoint",
             "summary": "Call an endpoint of the 1.x plugin",
-            "description": f"{DESCRIPTION.strip()}\n\n{_table(ENDPOINTS)}",
-            "parameters": [
-                {
-                    "name": "api",
-                    "in": "query",
-                    "required": False,
-                    "description": "In place of `api` in the body.",
-                    "schema": _names(ENDPOINTS),
-                },
-            ],
+            "parameters": [api],
             "requestBody": {
                 "required": True,
-                "content": {
-                    "application/json": {
-                        "schema": {"$ref": "#/components/schemas/LegacyCall"},
-                    },
-                    "multipart/form-data": {"schema": {"$ref": "#/components/schemas/LegacyForm"}},
-                },
+                "content": {media_type: _content(model) for media_type, model in bodies.items()},
             },
+        },
+    }
+
+
+def _operation(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    return {
+        "tags": ["old endpoints"],
+        "description": f"{DESCRIPTION.strip()}\n\n{_table(endpoints)}",
+        "responses": {
+            status: {"description": description, "content": {"application/json": _content(model)}}
+            for status, (description, model) in RESPONSES.items()
         },
     }
 
 
 def schemas() -> dict[str, Any]:
     """Return the schemas that the path refers to."""
-    arguments = _arguments(ENDPOINTS)
     files = {
         argument.name: {"type": "string", "format": "binary", "description": argument.description}
         for endpoint in ENDPOINTS
         for argument in endpoint.arguments
         if argument.file
     }
-    by_json = [endpoint for endpoint in ENDPOINTS if not any(a.file for a in endpoint.arguments)]
+    call = {"api": "dag_state", "dag_id": "dag_id", "execution_date": "2026-01-31T00:00:00+00:00"}
+    by_json = [endpoint for endpoint in ENDPOINTS if not endpoint.files]
     return {
-        "LegacyCall": {
-            "type": "object",
-            "required": ["api"],
-            "properties": {"api": _names(by_json), **_arguments(by_json)},
-            "example": {
-                "api": "dag_state",
-                "dag_id": "dag_id",
-                "execution_date": "2026-01-31T00:00:00+00:00",
-            },
-        },
-        "LegacyForm": {
-            "type": "object",
-            "required": ["api"],
-            "properties": {"api": _names(ENDPOINTS), **arguments, **files},
-        },
+        "LegacyCall": {**_call(by_json), "example": call},
+        "LegacyForm": _call(ENDPOINTS, files),
         "LegacyEnvelope": ENVELOPE,
         "LegacyOutput": {
             "type": "object",
@@ -126,6 +115,11 @@ def schemas() -> dict[str, Any]:
     }
 
 
+def _call(endpoints: Sequence[Endpoint], files: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    properties = {"api": _names(endpoints), **_arguments(endpoints), **(files or {})}
+    return {"type": "object", "required": ["api"], "properties": properties}
+
+
 ENVELOPE: dict[str, Any] = {
     "type": "object",
     "description": "The answer of every endpoint of the 1.x plugin.",
@@ -135,10 +129,7 @@ ENVELOPE: dict[str, Any] = {
         "http_response_code": {"type": "integer"},
         "output": {
             "description": "Text, or `stdout` and `stderr` of the command.",
-            "anyOf": [
-                {"type": "string"},
-                {"$ref": "#/components/schemas/LegacyOutput"},
-            ],
+            "anyOf": [{"type": "string"}, {"$ref": "#/components/schemas/LegacyOutput"}],
         },
         "result": {"description": "The JSON that the command printed."},
         "warning": {"type": "string"},
@@ -159,11 +150,11 @@ ENVELOPE: dict[str, Any] = {
 }
 
 
-def _names(endpoints: list[Endpoint] | tuple[Endpoint, ...]) -> dict[str, Any]:
+def _names(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     return {"type": "string", "enum": [endpoint.name for endpoint in endpoints]}
 
 
-def _arguments(endpoints: list[Endpoint] | tuple[Endpoint, ...]) -> dict[str, dict[str, Any]]:
+def _arguments(endpoints: Sequence[Endpoint]) -> dict[str, dict[str, Any]]:
     """Return the schemas of all arguments by name, files aside; the descriptions say what each is where."""
     found: dict[str, list[tuple[str, EndpointArgument]]] = {}
     for endpoint in endpoints:
@@ -184,7 +175,7 @@ def _arguments(endpoints: list[Endpoint] | tuple[Endpoint, ...]) -> dict[str, di
     return made
 
 
-def _table(endpoints: list[Endpoint] | tuple[Endpoint, ...]) -> str:
+def _table(endpoints: Sequence[Endpoint]) -> str:
     lines = ["| `api` | what | arguments |", "|---|---|---|"]
     for endpoint in endpoints:
         arguments = ", ".join(
@@ -195,8 +186,5 @@ def _table(endpoints: list[Endpoint] | tuple[Endpoint, ...]) -> str:
     return "\n".join(lines)
 
 
-def _answer(description: str, model: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}}},
-    }
+def _content(model: str) -> dict[str, Any]:
+    return {"schema": {"$ref": f"#/components/schemas/{model}"}}

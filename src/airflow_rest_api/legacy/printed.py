@@ -19,11 +19,7 @@ from airflow_rest_api.secret_names import MASK
 
 RULE = "-" * 67
 
-NEAREST: Mapping[str, str] = {
-    "awaiting_input": "running",
-    "deferred": "running",
-    "restarting": "running",
-}
+NEAREST: Mapping[str, str] = dict.fromkeys(("awaiting_input", "deferred", "restarting"), "running")
 """States of a task instance that 1.10 did not know, and the one that its pollers take them for."""
 
 NEAREST_OF_RUN: Mapping[str, str] = {"queued": "running"}

@@ -21,7 +21,7 @@ from airflow_rest_api.asgi import media_type
 from airflow_rest_api.disk_full import no_room
 from airflow_rest_api.errors import ApiError, Refusal
 from airflow_rest_api.legacy.endpoints import ASYNC, BY_NAME
-from airflow_rest_api.legacy.model import Endpoint, LegacyRequest, SentFile
+from airflow_rest_api.legacy.model import Endpoint, LegacyRequest
 
 UNCHECKED = frozenset({"false", "off", "0", "no"})
 """The values that leave a check box unchecked; the 1.x plugin took them for checked."""
@@ -36,6 +36,8 @@ TOO_LONG = "The request body is too long"
 
 MOST_FIELDS = 1000
 """Fields of a form or members of a JSON body, as many as a multipart body may have."""
+
+TOO_MANY = f"The body has more than {MOST_FIELDS} fields"
 
 _PIECE = 64 * 1024
 """Characters that are decoded at once: Python lets no other thread run in the middle."""
@@ -53,14 +55,14 @@ class SentBody:
     What came in the body.
 
     :ivar fields: names and texts in the order they came; None for a name without a value
-    :ivar echo: the same for the answer, as it was sent
+    :ivar echo: the same as it was sent: `post_arguments` of the envelope
     :ivar files: files by the name of their field; the first of each name
     :ivar size: bytes of all but the files
     """
 
     fields: list[tuple[str, str | None]] = field(default_factory=list)
     echo: dict[str, Any] = field(default_factory=dict)
-    files: dict[str, SentFile] = field(default_factory=dict)
+    files: dict[str, UploadFile] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     size: int = 0
 
@@ -70,7 +72,7 @@ class Sent:
     """What was sent, before it is known to make sense: the query and the body."""
 
     query: list[tuple[str, str | None]]
-    body: SentBody
+    body: SentBody = field(default_factory=SentBody)
 
     @classmethod
     def of(cls, query: str, body: SentBody | None = None) -> Sent:
@@ -81,11 +83,6 @@ class Sent:
     def arguments(self) -> dict[str, str]:
         """`arguments` of the envelope: what came in the query string."""
         return firsts(self.query)
-
-    @property
-    def post_arguments(self) -> dict[str, Any]:
-        """`post_arguments` of the envelope: what came in the body."""
-        return self.body.echo
 
 
 def parse_pairs(text: str) -> list[tuple[str, str | None]]:
@@ -172,7 +169,7 @@ async def _read_multipart(headers: Headers, stream: AsyncGenerator[bytes, None])
         raise Refusal(f"The body is not valid multipart/form-data: {words}") from None
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
-            body.files.setdefault(name, SentFile(value.filename or "", value.file))
+            body.files.setdefault(name, value)
         else:
             body.fields.append((name, value))
             body.echo.setdefault(name, value)
@@ -192,7 +189,7 @@ async def _read(read: Callable[[bytes], SentBody], raw: bytes) -> SentBody:
 
 def _read_form(raw: bytes) -> SentBody:
     if raw.count(b"&") >= MOST_FIELDS:
-        raise _too_many_fields()
+        raise Refusal(TOO_MANY)
     pairs = parse_pairs(raw.decode("utf-8", "replace"))
     return SentBody(pairs, dict(firsts(pairs)))
 
@@ -211,13 +208,9 @@ def _read_json(raw: bytes) -> SentBody:
     if not isinstance(document, dict):
         raise _NoObject(f"must be a JSON object, not {_json_type(document)}")
     if len(document) > MOST_FIELDS:
-        raise _too_many_fields()
+        raise Refusal(TOO_MANY)
     given = {name: value for name, value in document.items() if value is not None}
     return SentBody([(name, _as_text(value)) for name, value in given.items()], document)
-
-
-def _too_many_fields() -> Refusal:
-    return Refusal(f"The body has more than {MOST_FIELDS} fields")
 
 
 def _no_json(word: str) -> Any:
@@ -285,14 +278,14 @@ def understand(sent: Sent) -> LegacyRequest:
     checked = {name for name in boxes if _is_checked(name, sources)}
     texts = [argument.name for argument in endpoint.arguments if not (argument.check_box or argument.file)]
     values = {name: value for name in texts if (value := _value(name, sources))}
-    for given, text in values.items():
-        if not _is_unicode(text):
-            raise Refusal(f"Argument '{given}' is not valid Unicode text")
+    for name, text in values.items():
+        # JSON can have half a surrogate pair in it, which cannot be written anywhere.
+        if text != text.encode(errors="replace").decode():
+            raise Refusal(f"Argument '{name}' is not valid Unicode text")
     if missing := [name for name in endpoint.required if name not in (*values, *endpoint.files)]:
         raise Refusal(f"The argument(s) {missing} are required")
-    without_effect = [
-        a.name for a in endpoint.arguments if a.without_effect and a.name in {*values, *checked}
-    ]
+    given = {*values, *checked}
+    without_effect = [one.name for one in endpoint.arguments if one.without_effect and one.name in given]
     unknown = _unknown(endpoint, sent)
     ignored = [f"Unknown argument(s) {unknown} were ignored"] if unknown else []
     return LegacyRequest(
@@ -309,7 +302,7 @@ def understand(sent: Sent) -> LegacyRequest:
 def is_complete(query: list[tuple[str, str | None]]) -> bool:
     """Return whether a query alone names an endpoint and gives all that it requires."""
     try:
-        endpoint = understand(Sent(query, SentBody())).endpoint
+        endpoint = understand(Sent(query)).endpoint
     except Refusal:
         return False
     return not set(endpoint.files) & set(endpoint.required)
@@ -319,15 +312,6 @@ def _name(sent: Sent) -> str:
     """Return what a request calls its endpoint; empty where it names none."""
     found = (next((v for n, v in pairs if n == "api"), None) for pairs in (sent.query, sent.body.fields))
     return next((value for value in found if value), "").strip().lower()
-
-
-def _is_unicode(text: str) -> bool:
-    """Return whether a text can be written anywhere: JSON can have half a surrogate pair in it."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _value(name: str, sources: Sequence[Mapping[str, str | None]]) -> str | None:

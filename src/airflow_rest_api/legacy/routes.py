@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -17,24 +21,60 @@ from airflow_rest_api.airflow.dag_processor import processor_alive
 from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.asgi import MOUNT, root_path
+from airflow_rest_api.commands.model import Effect
+from airflow_rest_api.dag_files.archive import is_archive, unpack
+from airflow_rest_api.dag_files.deployment import DeploymentOrder, refusal
 from airflow_rest_api.disk_full import of_disk
-from airflow_rest_api.errors import ApiError, Busy, Refusal
+from airflow_rest_api.errors import (
+    ApiError,
+    Busy,
+    DuplicateDags,
+    FilesExist,
+    Forbidden,
+    ImportErrors,
+    Refusal,
+)
 from airflow_rest_api.legacy import answer
-from airflow_rest_api.legacy.actions import Action, LegacyWork
 from airflow_rest_api.legacy.answer import Envelope
+from airflow_rest_api.legacy.child import messages
 from airflow_rest_api.legacy.credentials import respond_in_thread
-from airflow_rest_api.legacy.launch import Launch
-from airflow_rest_api.legacy.model import PATH
-from airflow_rest_api.legacy.names import TranslationContext
+from airflow_rest_api.legacy.dag_readiness import DagReadiness
+from airflow_rest_api.legacy.model import (
+    PATH,
+    Action,
+    Answer,
+    Deploy,
+    LegacyWork,
+    RunChild,
+    StartService,
+    TranslationContext,
+)
 from airflow_rest_api.legacy.request import Sent, endpoint_of, is_complete, read_body, understand
-from airflow_rest_api.legacy.translate import translate
+from airflow_rest_api.legacy.translate import CHILD, translate
+from airflow_rest_api.operations.model import Origin, State
+from airflow_rest_api.operations.runs import EntryPoint
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.storage.transient import foreseen
 
 if TYPE_CHECKING:
-    from airflow_rest_api.legacy.dag_readiness import DagReadiness
+    from starlette.datastructures import UploadFile
+
+    from airflow_rest_api.dag_files.upload import Received
     from airflow_rest_api.legacy.model import LegacyRequest
+    from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.security.access import Permit
     from airflow_rest_api.security.caller import Caller
+
+log = logging.getLogger(__name__)
+
+SETTLED = 5.0
+"""Seconds at most in which the end of a start is noted, with the database at hand."""
+ROUND = 3600.0
+"""Seconds of one wait for an operation, after which comes another: what ends it is its own timeout."""
+
+NOT_SET = "Failed to set the state (pause, unpause) of the DAG: "
+INVALID = frozenset({ImportErrors.reason, DuplicateDags.reason})
+"""The reasons for which files themselves are refused: 400, as any wrong value that a client of 1.x sends."""
 
 router = APIRouter(tags=["old endpoints"])
 
@@ -51,7 +91,7 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
         complete = partial(is_complete, sent.query)
         body = await read_body(request.headers, request.stream(), context.settings.max_upload, complete)
         sent = Sent(sent.query, body)
-        envelope.post_arguments = sent.post_arguments
+        envelope.post_arguments = sent.body.echo
         if request.method == "HEAD":
             # A HEAD changes nothing: the 1.x plugin ran the command.
             understand(sent)
@@ -60,7 +100,7 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
         if found is None:
             raise
         if isinstance(found, Refusal):
-            envelope.post_arguments = sent.post_arguments
+            envelope.post_arguments = sent.body.echo
         envelope.refuse(found)
     else:
         if request.method != "HEAD":
@@ -74,12 +114,12 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
 class Legacy:
     """The 26 endpoints."""
 
-    def __init__(self, context: Context, readiness: DagReadiness) -> None:
+    def __init__(self, context: Context) -> None:
         self._context = context
-        self._readiness = readiness
+        self._readiness = DagReadiness(context.dag_files.history)
         self._tasks: set[asyncio.Task[Envelope]] = set()
 
-    async def answer(self, sent: Sent, caller: Caller, call_time: datetime, root: str = "") -> Envelope:
+    async def answer(self, sent: Sent, caller: Caller, call_time: datetime, root: str) -> Envelope:
         """
         Return the answer to a request; the work goes on when the client does not wait for it.
 
@@ -95,7 +135,7 @@ class Legacy:
         self._context.usage.count(endpoint_of(sent), caller.name, caller.address, at, ignored)
 
     async def _answer(self, sent: Sent, caller: Caller, call_time: datetime, root: str) -> Envelope:
-        envelope = Envelope(200, "", call_time, sent.arguments, sent.post_arguments)
+        envelope = Envelope(200, "", call_time, sent.arguments, sent.body.echo)
         ignored: list[str] = []
         try:
             try:
@@ -132,3 +172,186 @@ class Legacy:
             processor_alive=processor_alive,
         )
         return await ask(translate, request, context)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """
+    Does what one request became, and puts what came of it into the envelope.
+
+    :ivar root: the path under which the client sees Airflow
+    """
+
+    context: Context
+    readiness: DagReadiness
+    caller: Caller
+    request: LegacyRequest
+    envelope: Envelope
+    root: str
+
+    async def act(self, action: Action) -> None:
+        """
+        Do it; wait for its end, unless the client does not.
+
+        :raises ApiError: nothing was done
+        """
+        if not isinstance(action, Answer):
+            # Before anything is looked up for what could not begin anyway.
+            self.context.operations.check_room(self.caller.name)
+        match action:
+            case Answer(output, attempts):
+                await self.context.gate.check(self.caller, attempts)
+                self.envelope.output = output
+            case Deploy():
+                await self._deploy(action, self.request.files["dag_file"])
+            case StartService():
+                permit = await self._permit(action)
+                await self._fill(action, await self._start(action, permit))
+            case RunChild():
+                action, permit = await self._permitted(action)
+                key = token_hex(8)
+                operation = await self._run(action, permit, key)
+                await self._fill(action, operation, key, await self._import_error(action, operation))
+
+    async def _permit(self, work: LegacyWork, *, recorded: bool = True) -> Permit:
+        gate = self.context.gate
+        return await gate.authorize(self.caller, work.recorded, work.attempts, recorded=recorded)
+
+    async def _permitted(self, work: RunChild) -> tuple[RunChild, Permit]:
+        """Return what the caller may do of a work, with the permit for it."""
+        if work.instead is not None:
+            try:
+                return work, await self._permit(work, recorded=False)
+            except Forbidden:
+                work = work.instead
+        return work, await self._permit(work)
+
+    async def _start(self, work: StartService, permit: Permit) -> Operation:
+        """Start a component, and wait until it is ready or has failed."""
+        await self._until_ready()
+        services = self.context.services
+        service, operation = await services.start(
+            work.plan, permit, warnings=list(work.warnings), endpoint=self.request.endpoint.name
+        )
+        operation = await self._ended(operation)
+        # What has failed is then known to have: the same can be asked for again at once.
+        await services.local.started(service.id, SETTLED)
+        return operation
+
+    async def _run(self, work: RunChild, permit: Permit, key: str) -> Operation:
+        """Run a work in a child whose messages are known by a key."""
+        await self._until_ready()
+        operation = await self.context.operations.start(
+            permit,
+            replace(work.recorded, argv=[messages.write({**work.order}, key)]),
+            entry=EntryPoint(f"{CHILD}.{work.entry}", work.commands, answer.reader_of(self.request, work)),
+            origin=Origin(
+                recorded=self.request.leaves, endpoint=self.request.endpoint.name, warnings=work.warnings
+            ),
+        )
+        return operation if self.request.leaves else await self._ended(operation)
+
+    async def _ended(self, operation: Operation) -> Operation:
+        while not operation.state.ended:
+            operation = await self.context.operations.wait(operation.id, ROUND)
+        return operation
+
+    async def _fill(
+        self, work: LegacyWork, operation: Operation, key: str = "", broken: str | None = None
+    ) -> None:
+        settings = self.context.settings
+        fill = partial(
+            answer.fill, self.envelope, self.request, work, operation, settings, self.root, key, broken
+        )
+        await asyncio.to_thread(fill) if len(operation.stdout) > answer.LONG_TEXT else fill()
+
+    async def _until_ready(self) -> None:
+        """Wait for a DAG that was deployed just now, before a command takes a place; warn if it is late."""
+        dag_id = self.request.get("dag_id")
+        late = await self.readiness.wait(dag_id) if dag_id else None
+        if late is not None:
+            self.envelope.warnings.append(late)
+
+    async def _import_error(self, work: LegacyWork, operation: Operation) -> str | None:
+        """Return what may have kept a command from finding its DAG: it refused, or parses the file itself."""
+        failed = operation.state.ended and operation.state is not State.SUCCEEDED
+        refused = operation.exit_code == messages.REFUSED_EXIT_CODE
+        looked = refused or work.recorded.effect is Effect.EXECUTE
+        # Where a DAG is required, so is a permission on it: no client learns of the files of others.
+        if "dag_id" not in self.request.endpoint.required or not (failed and looked):
+            return None
+        try:
+            return await self.readiness.import_error(self.request.values["dag_id"])
+        except Exception:
+            # What the command came to is the answer, with or without the reason.
+            log.warning("The import error of a DAG could not be looked up", exc_info=True)
+            return None
+
+    async def _deploy(self, work: Deploy, file: UploadFile) -> None:
+        """Deploy a file or an archive, in the words of the 1.x plugin."""
+        context, command = self.context, work.recorded.command.name
+        with context.audit.refusals(self.caller, command, work.recorded):
+            scope = await context.grants.scope(self.caller, command)
+            if work.force_invalid:
+                scope.require_everywhere()
+            place = await asyncio.to_thread(scope.place, command, work.bundle, work.folder)
+            async with context.dag_files.receive(place.folder) as received:
+                await asyncio.to_thread(_take, work.file, file, received)
+                paths = [one.path for one in received.files]
+                permit = await context.grants.authorize(self.caller, work.recorded, place.bundle.name, paths)
+                order = DeploymentOrder(
+                    place,
+                    received,
+                    self.caller.name,
+                    overwrite=work.force,
+                    always_new=True,
+                    force_invalid=work.force_invalid,
+                    paused=work.paused,
+                    wait=work.wait,
+                    covers=scope.covers,
+                )
+                operation = await context.operations.start_work(
+                    permit,
+                    command,
+                    lambda run: context.dag_files.deploy(run, order),
+                    effect=work.recorded.effect,
+                    argv=list(work.recorded.masked),
+                    origin=Origin(endpoint=command),
+                    workspace=received,
+                )
+                received.release()
+            self.envelope.operation_id = operation.id
+            operation = await self._ended(operation)
+        _put_deployed(self.envelope, work, operation)
+
+
+def _take(name: str, file: UploadFile, received: Received) -> None:
+    file.file.seek(0)
+    if is_archive(name):
+        unpack(name, file.file, received)
+    else:
+        received.add(name, file.file, "dag_file")
+
+
+def _put_deployed(envelope: Envelope, work: Deploy, operation: Operation) -> None:
+    result: dict[str, Any] = operation.result if isinstance(operation.result, dict) else {}
+    if operation.state is not State.SUCCEEDED:
+        problem = refusal(operation)
+        if problem is None:
+            raise Refusal(operation.message or "Failed", 500)
+        if problem.reason == FilesExist.reason:
+            raise Refusal(f"The file '{work.file}' already exists on host '{socket.gethostname()}'.")
+        raise Refusal(problem.message, 400 if problem.reason in INVALID else problem.status)
+    envelope.output = f"DAG File [{work.file}] has been uploaded"
+    envelope.dag_ids = sorted({dag["dag_id"] for dag in result["dags"]})
+    envelope.warnings += dict.fromkeys(operation.warnings)
+    prefix = NOT_SET if work.paused is not None else ""
+    for error in result["errors"]:
+        line = f", line {error['line']}" if error["line"] else ""
+        envelope.warnings.append(f"{prefix}{error['file']}{line}: {error['message']}")
+    for one in result["duplicates"]:
+        both = f"{one['file']} comes from {one['owner']} as well"
+        envelope.warnings.append(f"The DAG {one['dag_id']!r} of {both}")
+    if work.paused is not None and not result["dags"] and not result["errors"]:
+        envelope.warnings.append(f"{NOT_SET}the file defines none")
+    envelope.warnings += result["warnings"]

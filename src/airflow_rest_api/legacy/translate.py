@@ -8,26 +8,33 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from airflow_rest_api.airflow import installation
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.errors import Refusal
-from airflow_rest_api.legacy.actions import (
+from airflow_rest_api.legacy.child.messages import DEPENDENCY_FLAGS, unknown_dag
+from airflow_rest_api.legacy.model import (
     Action,
     Answer,
     Deploy,
     Ignored,
+    LegacyRequest,
     RunChild,
-    RunCommands,
     StartService,
+    TranslationContext,
     attempts_of,
     of_commands,
     own,
 )
-from airflow_rest_api.legacy.child.messages import unknown_dag
-from airflow_rest_api.legacy.child.run_task import DEPENDENCY_FLAGS
-from airflow_rest_api.legacy.file_names import LOG_ARGUMENTS, exchanged, log_names, pid_name, uploaded
-from airflow_rest_api.legacy.model import LegacyRequest
-from airflow_rest_api.legacy.names import ARGUMENTS, TranslationContext, command_of, counterpart, renamed
+from airflow_rest_api.legacy.names import (
+    ARGUMENTS,
+    LOG_ARGUMENTS,
+    command_of,
+    counterpart,
+    exchanged,
+    log_names,
+    pid_name,
+    renamed,
+    uploaded,
+)
 from airflow_rest_api.services.model import BY_COMMAND, LOG_SERVER, StartRequest
 
 CHILD = "airflow_rest_api.legacy.child"
@@ -37,23 +44,14 @@ CONNECTION_VERBS = ("list", "add", "delete")
 NO_VALUE = "None"
 """What 1.x printed for a variable that does not exist."""
 
-RUN_TAKES = (
-    "dag_id",
-    "task_id",
-    "execution_date",
-    "subdir",
-    "pool",
-    "mark_success",
-    "local",
-    *DEPENDENCY_FLAGS,
-)
+RUN_TAKES = ("dag_id", "task_id", "execution_date", "subdir", "pool", "mark_success", "local")
 
 PAUSE_AND_UNPAUSE = (
     "Both options pause and unpause were given. Skipping setting the state (pause, unpause) of the DAG"
 )
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d")
-_ZONE = re.compile(r"Z|[+-]\d\d:?\d\d")
+_DATE = re.compile(r"(\d{4}-\d\d-\d\d)([T ].*|Z|[+-]\d\d:?\d\d|)")
+_ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)\Z")
 _LONGEST_ZONE = 6
 
 
@@ -69,32 +67,25 @@ def translate(request: LegacyRequest, context: TranslationContext) -> Action:
     return request.endpoint.translate(request, context)
 
 
-def command(**order: Any) -> Callable[[LegacyRequest, TranslationContext], RunCommands]:
+def command(**order: Any) -> Callable[[LegacyRequest, TranslationContext], RunChild]:
     """
     Return the translation into one command of today, with the arguments under their names of today.
 
     :param order: more for `legacy.child.commands`
     """
 
-    def translated(request: LegacyRequest, context: TranslationContext) -> RunCommands:
+    def translated(request: LegacyRequest, context: TranslationContext) -> RunChild:
         return _renamed_command(request, context, command_of(request, context), **order)
 
     return translated
 
 
-def airflow_version(request: LegacyRequest, context: TranslationContext) -> Answer:
-    """Answer with the version of Airflow."""
-    return Answer(installation.version(), own(request, Effect.READ)[1])
+def answered(text: Callable[[], str]) -> Callable[[LegacyRequest, TranslationContext], Answer]:
+    """Return the translation into a text that is known at once."""
+    return lambda request, context: Answer(text(), own(request, Effect.READ)[1])
 
 
-def plugin_version(request: LegacyRequest, context: TranslationContext) -> Answer:
-    """Answer with the version of this plugin."""
-    from airflow_rest_api import __version__
-
-    return Answer(__version__, own(request, Effect.READ)[1])
-
-
-def trigger(request: LegacyRequest, context: TranslationContext) -> RunCommands:
+def trigger(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Create a run, with the client's date or one that `child.commands` chooses."""
     json_object(request, "conf")
     found = command_of(request, context)
@@ -103,7 +94,7 @@ def trigger(request: LegacyRequest, context: TranslationContext) -> RunCommands:
     return _renamed_command(request, context, found, leave=("execution_date",), values=default)
 
 
-def test(request: LegacyRequest, context: TranslationContext) -> RunCommands:
+def test(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Run a task instance on its own; with `dry_run` render it, its parameters changed in the same way."""
     params = json_object(request, "task_params")
     found = command_of(request, context)
@@ -114,42 +105,39 @@ def test(request: LegacyRequest, context: TranslationContext) -> RunCommands:
     return _renamed_command(request, context, rendering, leave=leave, load=True, params=params)
 
 
-def list_tasks(request: LegacyRequest, context: TranslationContext) -> RunCommands | RunChild:
+def list_tasks(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """List the tasks of a DAG, also as a tree."""
     found = command_of(request, context)
     if request.given("tree") and not found.argument("tree"):
         # With a path the DAG's file is imported, which is its author's code.
         effect = Effect.EXECUTE if request.given("subdir") else Effect.READ
-        return _child(
-            request, "listings:show_tree", effect, dag_id=request.get("dag_id"), subdir=request.get("subdir")
-        )
+        return _child(request, "own_work:show_tree", effect)
     return _renamed_command(request, context, found, load=True)
 
 
 def run(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Run one task instance: our own work, as no Airflow 3 has a command for it."""
-    order: dict[str, Any] = {name: request.get(name) or request.given(name) or None for name in RUN_TAKES}
-    lost = [a.name for a in request.endpoint.arguments if a.name not in RUN_TAKES and request.given(a.name)]
+    taken = (*RUN_TAKES, *DEPENDENCY_FLAGS)
+    order: dict[str, Any] = {name: request.get(name) or request.given(name) or None for name in taken}
+    lost = [a.name for a in request.endpoint.arguments if a.name not in taken and request.given(a.name)]
     warnings = [Ignored(f"Argument(s) {lost} have no effect", *lost)] if lost else []
     return _child(
-        request, "run_task:run_task", Effect.EXECUTE, warnings, **order, json=context.as_json or None
+        request, "own_work:run_task", Effect.EXECUTE, warnings, **order, json=context.as_json or None
     )
 
 
-def list_dags(request: LegacyRequest, context: TranslationContext) -> RunCommands | RunChild:
+def list_dags(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """List all DAGs or those of one path, with the report of their files if asked for."""
     report = request.given("report")
     if request.given("subdir"):
         effect = Effect.EXECUTE if report else Effect.READ
         output = "json" if context.as_json else "table"
-        return _child(
-            request, "listings:list_dags", effect, subdir=request.get("subdir"), report=report, output=output
-        )
+        return _child(request, "own_work:list_dags", effect, report=report, output=output)
     found = [command_of(request, context), *([context.get("dags report")] if report else [])]
     return _commands(request, context, [context.bind(one, {}) for one in found])
 
 
-def backfill(request: LegacyRequest, context: TranslationContext) -> RunCommands:
+def backfill(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Create the runs of a range of dates; only one of the two dates means that day alone."""
     found = command_of(request, context)
     given = zip(
@@ -164,7 +152,7 @@ def backfill(request: LegacyRequest, context: TranslationContext) -> RunCommands
     return _renamed_command(request, context, found, leave=leave, values=values, **order)
 
 
-def variables(request: LegacyRequest, context: TranslationContext) -> RunCommands | RunChild:
+def variables(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Do what is asked for, in the order in which 1.x did it; nothing asked for lists all variables."""
     steps: list[tuple[str, dict[str, Any]]] = []
     if key := request.get("get"):
@@ -193,7 +181,7 @@ def variables(request: LegacyRequest, context: TranslationContext) -> RunCommand
     return _commands(request, context, found, warnings)
 
 
-def connections(request: LegacyRequest, context: TranslationContext) -> RunCommands | RunChild:
+def connections(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """List, add or delete; none of the three check boxes lists all connections."""
     asked = [verb for verb in CONNECTION_VERBS if request.given(verb)]
     if len(asked) > 1:
@@ -209,7 +197,7 @@ def connections(request: LegacyRequest, context: TranslationContext) -> RunComma
     return _commands(request, context, [invocation], warnings)
 
 
-def pools(request: LegacyRequest, context: TranslationContext) -> RunCommands:
+def pools(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Do one verb, of several the first in this order: get, set, delete; none asked for lists all pools."""
     verb, values = _pool_verb(request)
     asked = {"get": request.given("get"), "set": request.sets, "delete": request.given("delete")}
@@ -246,7 +234,7 @@ def start(request: LegacyRequest, context: TranslationContext) -> StartService:
         stderr=stderr,
         pid_file=pid_name(request, warnings),
         entry=START,
-        extra=_without_nones({"dag_id": request.get("dag_id"), "subdir": request.get("subdir")}),
+        extra=_order(request, {}),
     )
     return StartService(*of_commands(request, [invocation]), warnings, plan=plan)
 
@@ -277,11 +265,10 @@ def deploy(request: LegacyRequest, context: TranslationContext) -> Deploy:
 
 def refresh(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Have the file of a DAG parsed anew, or all: by the DAG processor, or here where none is alive."""
-    dag_id = request.get("dag_id")
-    asks = _child(request, "refresh:refresh", Effect.WRITE, dag_id=dag_id)
+    asks = _child(request, "own_work:refresh", Effect.WRITE)
     if context.processor_alive():
         return asks
-    return replace(_child(request, "refresh:refresh", Effect.EXECUTE, dag_id=dag_id, here=True), instead=asks)
+    return replace(_child(request, "own_work:refresh", Effect.EXECUTE, here=True), instead=asks)
 
 
 def json_object(request: LegacyRequest, name: str) -> dict[str, Any] | None:
@@ -305,22 +292,14 @@ def dates(start: str | None, end: str | None) -> tuple[str, str]:
     only = start or end
     if not only:
         raise Refusal("Provide a start_date and/or end_date")
-    day, zone = _day_and_zone(only)
-    if not day:
+    match = _DATE.fullmatch(only.strip())
+    if match is None:
         return only, only  # Airflow's parser says what is wrong with it
-    return f"{day}T00:00:00{zone}", f"{day}T23:59:59{zone}"
-
-
-def _day_and_zone(text: str) -> tuple[str, str]:
-    """Return the day of a date and time, and its zone where it has one; twice nothing where it is neither."""
-    text = text.strip()
-    day, rest = text[:10], text[10:]
-    if not _DAY.fullmatch(day) or "\n" in rest:
-        return "", ""
-    start = max(0, len(rest) - _LONGEST_ZONE)
+    day, rest = match.groups()
     # Only the end of it, which has no room for a long search.
-    zone = next((tail for at in range(start, len(rest)) if _ZONE.fullmatch(tail := rest[at:])), "")
-    return (day, zone) if rest[:1] in ("", "T", " ") or rest == zone else ("", "")
+    found = _ZONE.search(rest[-_LONGEST_ZONE:])
+    zone = found[0] if found else ""
+    return f"{day}T00:00:00{zone}", f"{day}T23:59:59{zone}"
 
 
 def _pool_verb(request: LegacyRequest) -> tuple[str, dict[str, Any]]:
@@ -361,7 +340,7 @@ def _renamed_command(
     leave: Iterable[str] = (),
     values: Mapping[str, Any] | None = None,
     **order: Any,
-) -> RunCommands:
+) -> RunChild:
     """
     Return one command with a request's arguments by its names.
 
@@ -380,42 +359,35 @@ def _commands(
     invocations: Sequence[Invocation],
     warnings: Sequence[str] = (),
     **order: Any,
-) -> RunCommands:
+) -> RunChild:
     """Return commands of Airflow that run after the look at DAG, path and run."""
+    # The date, or the id, of the run that a command is to be given.
+    takes_date = any(
+        one.command.argument(name) for one in invocations for name in ARGUMENTS["execution_date"]
+    )
     order |= {
         "argvs": [invocation.argv for invocation in invocations],
-        "dag_id": request.get("dag_id"),
-        "subdir": request.get("subdir"),
-        "date": _date_of(request, invocations),
+        "date": request.get("execution_date") if takes_date else None,
         "json": context.as_json or None,
     }
-    return RunCommands(
-        *of_commands(request, invocations),
-        warnings,
-        invocations=tuple(invocations),
-        order=_without_nones(order),
-    )
-
-
-def _date_of(request: LegacyRequest, invocations: Iterable[Invocation]) -> str | None:
-    """Return the date, or the id, of the run that a command is to be given."""
-    names = ARGUMENTS["execution_date"]
-    takes_one = any(invocation.command.argument(name) for invocation in invocations for name in names)
-    return request.get("execution_date") if takes_one else None
+    work = of_commands(request, invocations)
+    return RunChild(*work, warnings, invocations=invocations, order=_order(request, order))
 
 
 def _child(
     request: LegacyRequest, entry: str, effect: Effect, warnings: Sequence[str] = (), **order: Any
 ) -> RunChild:
-    return RunChild(*own(request, effect), warnings, entry=entry, order=_without_nones(order))
+    return RunChild(*own(request, effect), warnings, entry=entry, order=_order(request, order))
 
 
 def _listed(request: LegacyRequest, kind: str, invocation: Invocation, warnings: Sequence[str]) -> RunChild:
     """Return what lists what today's command does not print, with the permissions of that command."""
     listing = of_commands(request, [invocation])
-    order = {"kind": kind}
-    return RunChild(*listing, warnings, entry="listings:list_rows", order=order, prints_as=invocation)
+    entry, order = "own_work:list_rows", {"kind": kind}
+    return RunChild(*listing, warnings, entry=entry, order=order, invocations=[invocation])
 
 
-def _without_nones(order: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in order.items() if value is not None}
+def _order(request: LegacyRequest, order: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an order with the DAG and the path of a request, without what is None."""
+    named = {"dag_id": request.get("dag_id"), "subdir": request.get("subdir")}
+    return {name: value for name, value in (named | dict(order)).items() if value is not None}

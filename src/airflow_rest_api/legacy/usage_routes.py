@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -15,39 +14,13 @@ from airflow_rest_api.api.listing import check_endpoint
 from airflow_rest_api.api.models import Model, errors
 from airflow_rest_api.commands.policy import own_command
 from airflow_rest_api.legacy.endpoints import BY_NAME
-from airflow_rest_api.legacy.usage import UNKNOWN
+from airflow_rest_api.legacy.usage import UNKNOWN, LegacyCallerBody
 from airflow_rest_api.security.routes import Needs, needs
 
 router = APIRouter(prefix="/v2/legacy-usage", tags=["old endpoints"])
 
 COMMAND = own_command("legacy_usage")
 """What stands for a command, for the permissions and the switches."""
-
-
-class IgnoredArgumentBody(Model):
-    """An argument that has no effect, and the calls that had it."""
-
-    argument: str = Field(description="Its name; `(other)` for those that are not told apart.")
-    known: bool = Field(
-        description="Whether the endpoint has it; without effect, as Airflow has none like it."
-    )
-    calls: int = Field(description="Among those of the caller.")
-    first_at: datetime
-    last_at: datetime
-
-
-class LegacyCallerBody(Model):
-    """The calls of an endpoint that came from one user at one address."""
-
-    endpoint: str = Field(
-        description="`(unknown)` counts the calls of endpoints that there are not.", examples=["trigger_dag"]
-    )
-    user: str
-    address: str | None = Field(description="Where they came from; `(other)` for those not told apart.")
-    calls: int = Field(description="All of them, also those that were refused.")
-    first_at: datetime
-    last_at: datetime
-    ignored: list[IgnoredArgumentBody] = Field(description="The arguments of these calls without effect.")
 
 
 class LegacyUsageList(Model):
@@ -80,5 +53,4 @@ async def list_legacy_usage(
     if endpoint != UNKNOWN:
         check_endpoint(endpoint, BY_NAME)
     found, total = await context.usage.read(endpoint, user, sort, limit)
-    bodies = [LegacyCallerBody.model_validate(one) for one in found]
-    return answer_model(LegacyUsageList(callers=bodies, total_entries=total))
+    return answer_model(LegacyUsageList(callers=found, total_entries=total))

@@ -35,7 +35,7 @@ DECLARED_IN = (
     "airflow_rest_api.operations.tables",
     "airflow_rest_api.services.store",
     "airflow_rest_api.dag_files.history_tables",
-    "airflow_rest_api.legacy.usage_store",
+    "airflow_rest_api.legacy.usage",
 )
 """The modules that declare tables, loaded at the first use."""
 

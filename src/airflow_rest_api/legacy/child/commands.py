@@ -9,6 +9,20 @@ import traceback
 from datetime import datetime, timezone
 from typing import Any
 
+from airflow._shared.timezones.timezone import coerce_datetime
+from airflow.cli.cli_parser import get_parser
+from airflow.cli.simple_table import AirflowConsole
+from airflow.configuration import conf
+from airflow.exceptions import DagRunAlreadyExists
+from airflow.models.dag import DagModel
+from airflow.models.dagrun import RUN_ID_REGEX, DagRun
+from airflow.models.pool import Pool
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.utils.session import create_session
+from airflow.utils.types import DagRunType
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
 from airflow_rest_api.airflow.child import clearing
 from airflow_rest_api.legacy.child import dags
 from airflow_rest_api.legacy.child.messages import OrderRefused, ordered, warn
@@ -38,13 +52,7 @@ def run_commands(order: dict[str, Any]) -> None:
     `without_run`: ``None`` is printed where there is none; `pool` that is shown before it is deleted;
     `json`: what today's command does not print is printed as JSON.
     """
-    from airflow.cli.cli_parser import get_parser
-    from airflow.utils.session import create_session
-
-    if dag_id := order.get("dag_id"):
-        with create_session() as session:
-            dags.require(dag_id, session)
-    place = dags.place_of(order["subdir"]) if order.get("subdir") else None
+    place = _named(order)
     for argv in order["argvs"]:
         arguments = get_parser().parse_args(argv)
         loaded: dict[str, Any] = {}
@@ -61,6 +69,14 @@ def run_commands(order: dict[str, Any]) -> None:
         except Exception as error:
             # A client gets the reason; how Airflow came to it is of no use there.
             raise SystemExit("".join(traceback.format_exception_only(error)).rstrip()) from None
+
+
+def _named(order: dict[str, Any]) -> dags.BundlePath | None:
+    """Take DAG and path out of an order, both of which must exist; return the path."""
+    if dag_id := order.pop("dag_id", None):
+        dags.require(dag_id)
+    subdir = order.pop("subdir", None)
+    return dags.place_of(subdir) if subdir else None
 
 
 def _run(arguments: Any, argv: list[str], order: dict[str, Any], loaded: dict[str, Any]) -> None:
@@ -88,18 +104,12 @@ def _run(arguments: Any, argv: list[str], order: dict[str, Any], loaded: dict[st
 
 
 def _many_dags() -> bool:
-    from airflow.models.dag import DagModel
-    from airflow.utils.session import create_session
-    from sqlalchemy import func, select
-
     with create_session() as session:
         return (session.scalar(select(func.count()).select_from(DagModel)) or 0) > MANY
 
 
 def _names_run(arguments: Any, order: dict[str, Any]) -> bool:
     """Have the arguments name the run that the client means; return whether the command is to be run."""
-    from airflow.utils.session import create_session
-
     with create_session() as session:
         run = dags.find_run(arguments.dag_id, order["date"], session)
         if run is not None:
@@ -110,8 +120,6 @@ def _names_run(arguments: Any, order: dict[str, Any]) -> bool:
 
 
 def _has_task(arguments: Any) -> bool:
-    from airflow.models.serialized_dag import SerializedDagModel
-
     task_id = getattr(arguments, "task_id", None)
     if task_id is None:
         return True
@@ -120,10 +128,6 @@ def _has_task(arguments: Any) -> bool:
 
 
 def _show_pool(name: str) -> None:
-    from airflow.cli.simple_table import AirflowConsole
-    from airflow.models.pool import Pool
-    from airflow.utils.session import create_session
-
     with create_session() as session:
         pool: Any = Pool.get_pool(name, session=session)
         if pool is not None:
@@ -135,17 +139,12 @@ def _show_cleared() -> None:
     more = len(clearing.cleared) - MOST_CLEARED
     if more > 0:
         warn(f"Of {len(clearing.cleared)} task instances that were cleared, {MOST_CLEARED} are listed")
-    print(json.dumps([_cleared(one) for one in clearing.cleared[:MOST_CLEARED]]))
-
-
-def _cleared(one: clearing.Cleared) -> dict[str, Any]:
-    return {**vars(one), "logical_date": one.logical_date and one.logical_date.isoformat()}
+    rows = [vars(one) for one in clearing.cleared[:MOST_CLEARED]]
+    print(json.dumps(rows, default=lambda date: date.isoformat()))
 
 
 def _show_dry_run(arguments: Any, order: dict[str, Any]) -> None:
     """Print the tasks of the run of the first date, which 1.x did, in the order in which they run."""
-    from airflow.models.serialized_dag import SerializedDagModel
-
     dag: Any = SerializedDagModel.get_dag(arguments.dag_id)
     chosen = dags.matching(dag, order.get("task_regex"), upstream=not order.get("ignore_dependencies"))
     tasks = [task_id for task_id in dags.in_order(dag) if task_id in chosen]
@@ -169,13 +168,7 @@ def start_component(order: dict[str, Any]) -> int:
 
     Order: that of `services.supervisor`, `dag_id` that must exist, and `subdir`, a path inside a bundle.
     """
-    from airflow.utils.session import create_session
-
-    if dag_id := order.pop("dag_id", None):
-        with create_session() as session:
-            dags.require(dag_id, session)
-    if subdir := order.pop("subdir", None):
-        dags.place_of(subdir)
+    _named(order)
     try:
         return start(Order(**order))
     except StartRefused as refusal:
@@ -204,7 +197,7 @@ def trigger(arguments: Any) -> None:
         date = now if attempt or _run_exists(arguments.dag_id, whole) else whole
         try:
             run = _create_run(arguments, date)
-        except _taken():
+        except (DagRunAlreadyExists, IntegrityError):
             if attempt == ATTEMPTS - 1 or not _run_exists(arguments.dag_id, date):
                 raise
         else:
@@ -214,9 +207,6 @@ def trigger(arguments: Any) -> None:
 
 def check_run_id(run_id: str) -> None:
     """Raise Refused where Airflow would not take the id of a run (`SerializedDAG.create_dagrun`)."""
-    from airflow.configuration import conf
-    from airflow.models.dagrun import RUN_ID_REGEX
-
     pattern = conf.get("scheduler", "allowed_run_id_pattern").strip()
     if not re.match(RUN_ID_REGEX, run_id) and not (pattern and re.match(pattern, run_id)):
         raise OrderRefused(
@@ -243,10 +233,6 @@ def _show_again(run: dict[str, Any], arguments: Any) -> None:
 
 
 def _run_id(dag_id: str, date: datetime) -> str | None:
-    from airflow._shared.timezones.timezone import coerce_datetime
-    from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.utils.types import DagRunType
-
     dag: Any = SerializedDagModel.get_dag(dag_id)
     if dag is None:
         return None
@@ -258,19 +244,7 @@ def _run_id(dag_id: str, date: datetime) -> str | None:
     return run_id
 
 
-def _taken() -> tuple[type[Exception], ...]:
-    """Return what is raised where another run has the id or the date, so that none was made."""
-    from airflow.exceptions import DagRunAlreadyExists
-    from sqlalchemy.exc import IntegrityError
-
-    return DagRunAlreadyExists, IntegrityError
-
-
 def _run_exists(dag_id: str, date: datetime) -> bool:
-    from airflow.models.dagrun import DagRun
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
     with create_session() as session:
         same = select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.logical_date == date)
         return session.scalar(same.limit(1)) is not None

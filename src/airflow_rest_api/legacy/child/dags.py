@@ -9,14 +9,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from airflow import settings
+from airflow._shared.timezones.timezone import parse as parse_date
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
+from airflow.utils.session import create_session
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from airflow_rest_api.airflow import expressions
 from airflow_rest_api.airflow.child import output
 from airflow_rest_api.legacy.child.messages import OrderRefused, unknown_dag
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
 
 SECOND = timedelta(seconds=1)
 NAMED = 5
@@ -28,7 +34,6 @@ class BundlePath:
     """A path inside a DAG bundle."""
 
     bundle: str
-    version: Any
     root: Path
     path: Path
 
@@ -42,14 +47,11 @@ class BundlePath:
         return self.relative == "." or Path(relative_fileloc or "").is_relative_to(self.relative)
 
 
-def require(dag_id: str, session: Session) -> Any:
-    """Return the row of a DAG; raise Refused where there is none."""
-    from airflow.models.dag import DagModel
-
-    model = session.get(DagModel, dag_id)
-    if model is None:
-        raise OrderRefused(unknown_dag(dag_id))
-    return model
+def require(dag_id: str) -> None:
+    """Raise Refused where there is no such DAG."""
+    with create_session() as session:
+        if session.get(DagModel, dag_id) is None:
+            raise OrderRefused(unknown_dag(dag_id))
 
 
 def place_of(subdir: str) -> BundlePath:
@@ -60,8 +62,6 @@ def place_of(subdir: str) -> BundlePath:
 
     :raises Refused: the path is in no bundle, or does not exist
     """
-    from airflow.dag_processing.bundles.manager import DagBundlesManager
-
     path = _resolved(subdir)
     places = []
     manager: Any = DagBundlesManager
@@ -75,7 +75,7 @@ def place_of(subdir: str) -> BundlePath:
         raise OrderRefused(f"The path '{subdir}' does not exist")
     _, root, bundle = max(places, key=lambda place: place[0])
     bundle.initialize()
-    return BundlePath(bundle.name, bundle.get_current_version(), root, path)
+    return BundlePath(bundle.name, root, path)
 
 
 def matching(dag: Any, expression: str | None, *, upstream: bool) -> set[str]:
@@ -135,9 +135,6 @@ def find_run(dag_id: str, value: str, session: Session, argument: str = "executi
     :param value: the id of a run, or a logical date
     :raises Refused: it is neither, or several runs lie in that second
     """
-    from airflow.models.dagrun import DagRun
-    from sqlalchemy import select
-
     of_dag = select(DagRun).where(DagRun.dag_id == dag_id)
     if run := session.scalar(of_dag.where(DagRun.run_id == value)):
         return run
@@ -166,24 +163,15 @@ def find_run(dag_id: str, value: str, session: Session, argument: str = "executi
 
 def date_of(value: str) -> datetime | None:
     """Return the moment that a text says, in Airflow's time zone where it has none; None for another text."""
-    from airflow._shared.timezones.timezone import parse
-
     try:
-        moment: Any = parse(value)
+        moment: Any = parse_date(value)
+        # At the ends of the calendar a zone can lead out of it.
+        in_calendar = isinstance(moment, datetime) and moment.astimezone(timezone.utc)
     except Exception:
         # pendulum raises what it comes across: ParserError, ValueError, OverflowError, TypeError.
         return None
     # A duration and a span of time are texts that it takes as well.
-    return moment if isinstance(moment, datetime) and is_in_calendar(moment) else None
-
-
-def is_in_calendar(moment: datetime) -> bool:
-    """Return whether a moment has a date in UTC: at the ends of the calendar a zone can lead out of it."""
-    try:
-        moment.astimezone(timezone.utc)
-    except (OverflowError, ValueError):
-        return False
-    return True
+    return moment if in_calendar else None
 
 
 def end_of_second(date: datetime | None) -> datetime | None:
@@ -194,8 +182,6 @@ def end_of_second(date: datetime | None) -> datetime | None:
 
 
 def _resolved(subdir: str) -> Path:
-    from airflow import settings
-
     if "\0" in subdir:
         raise OrderRefused("The path has a NUL character in it")
     folder = str(settings.DAGS_FOLDER)

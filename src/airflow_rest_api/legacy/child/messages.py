@@ -26,6 +26,14 @@ MOST_WARNINGS = 100
 
 REFUSED_EXIT_CODE = 64  # EX_USAGE of sysexits.h: the request was wrong
 
+DEPENDENCY_FLAGS = {
+    "ignore_all_dependencies": "ignore_all_deps",
+    "ignore_dependencies": "ignore_task_deps",
+    "ignore_depends_on_past": "ignore_depends_on_past",
+    "force": "ignore_ti_state",
+}
+"""In an order of `run`: the arguments of 1.x, and what Airflow's dependency checker calls them."""
+
 
 class OrderRefused(Exception):
     """The request cannot be done, and nothing was done; the message is one sentence."""

@@ -18,12 +18,13 @@ from airflow_rest_api.airflow.auth import Accounts, AirflowAuth
 from airflow_rest_api.airflow.tokens import claims_to_be_refresh_token
 from airflow_rest_api.api.handlers import LastResort
 from airflow_rest_api.asgi import BodyDeadline, client_address, media_type, refuse_oversized, root_path
-from airflow_rest_api.errors import ApiError, InvalidToken, Revoked, Unavailable
+from airflow_rest_api.errors import ApiError, InvalidToken, Refusal, Revoked, Unavailable
 from airflow_rest_api.legacy import credentials
 from airflow_rest_api.legacy.login.throttle import Throttle, TooManyLogins
 from airflow_rest_api.security.routes import Needs, check, needs
 from airflow_rest_api.security.sites import refuse_others
 from airflow_rest_api.settings import Networks, networks
+from airflow_rest_api.storage.schema import storable
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -47,14 +48,6 @@ FALSE = frozenset({"", "false", "off", "0", "no"})
 router = APIRouter(include_in_schema=False)
 
 
-class BadLogin(Exception):
-    """A login that is not verified; the message is the contract's."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 @dataclass(frozen=True)
 class Login:
     """What a client wants to sign in with."""
@@ -70,14 +63,7 @@ class Login:
     @property
     def can_be_right(self) -> bool:
         """Whether user name and password are text; databases and hashes stumble over what is not."""
-        for text in (self.username, self.password):
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                return False
-            if "\0" in text:
-                return False
-        return True
+        return all(storable(text) == text for text in (self.username, self.password))
 
 
 class NoEndpoint(Exception):
@@ -144,7 +130,7 @@ def create_login_app(
         networks(settings.trusted_proxies),
     )
     app.include_router(router)
-    for kind in (BadLogin, TooManyLogins, ApiError, HTTPException):
+    for kind in (TooManyLogins, ApiError, HTTPException):
         app.add_exception_handler(kind, _answer)
     # Shorter than elsewhere: who sends it need not have signed in yet.
     app.add_middleware(BodyDeadline, seconds=min(settings.body_timeout, BODY_TIMEOUT))
@@ -162,7 +148,7 @@ async def login(request: Request) -> Response:
     refuse_others(request.headers, context.host.trusted_origins())
     given = await read_login(request)
     if given.provider not in context.accounts.providers():
-        raise BadLogin(400, f"Provider {given.provider} not supported")
+        return JSONResponse({"message": f"Provider {given.provider} not supported"}, 400)
     address = client_address(request.scope, context.proxies)
     user = None
     # Whose password it would be, not how the name is written: each spelling would have guesses of its own.
@@ -170,7 +156,7 @@ async def login(request: Request) -> Response:
     identity = await context.accounts.identity(given.username) if given.can_be_right else given.username
     async with context.throttle.attempt(identity, address) as attempt:
         if given.can_be_right:
-            endpoint = token_endpoint(request.scope, PREFIX)
+            endpoint = token_endpoint(request.scope)
             try:
                 user = await context.accounts.sign_in(given.username, given.password, endpoint)
             except NoEndpoint as error:
@@ -222,40 +208,36 @@ def _context(request: Request) -> LoginContext:
 
 async def _answer(request: Request, error: Exception) -> Response:
     """Answer with an error in the shape of this contract."""
-    if isinstance(error, TooManyLogins):
-        headers = {"Retry-After": str(error.retry_after)}
-        return JSONResponse({"message": str(error)}, 429, headers)
     if isinstance(error, HTTPException):
         phrase = HTTPStatus(error.status_code).phrase
         return JSONResponse({"message": phrase}, error.status_code, dict(error.headers or {}))
-    status: Any = getattr(error, "status", 500)
+    assert isinstance(error, (ApiError, TooManyLogins))
     if isinstance(error, Unavailable):
         log.warning("%s %s: %s", request.method, request.url.path, error)
-    message = error.message if isinstance(error, ApiError) else str(error)
-    return JSONResponse({"message": message}, status, getattr(error, "headers", None))
+    return JSONResponse({"message": error.message}, error.status, error.headers)
 
 
 async def read_login(request: Request) -> Login:
-    """Return the login in a request; raise BadLogin where there is none, in the contract's order."""
+    """Return the login in a request; raise Refusal where there is none, in the contract's order."""
     if not _is_json(request.headers.get("content-type", "")):
-        raise BadLogin(400, NOT_JSON)
+        raise Refusal(NOT_JSON)
     content = bytearray()
     async for piece in request.stream():
         content += piece
         if len(content) > LIMIT:
-            raise BadLogin(413, "Request payload is too large")
+            raise Refusal("Request payload is too large", 413)
     try:
         document = json_text.loads(bytes(content))
     except ValueError:
-        raise BadLogin(400, NOT_JSON) from None
+        raise Refusal(NOT_JSON) from None
     if not isinstance(document, dict):
-        raise BadLogin(400, "Request payload is not a JSON object")
+        raise Refusal("Request payload is not a JSON object")
     given = [document.get(name) for name in ("username", "password", "provider")]
     if not all(given):
-        raise BadLogin(400, MISSING)
+        raise Refusal(MISSING)
     texts = [value for value in given if isinstance(value, str)]
     if len(texts) < len(given):
-        raise BadLogin(400, "A parameter has the wrong type")
+        raise Refusal("A parameter has the wrong type")
     username, password, provider = texts
     return Login(username, password, provider, _is_true(document.get("refresh")))
 
@@ -271,7 +253,7 @@ def _is_true(value: Any) -> bool:
     return bool(value)
 
 
-def token_endpoint(scope: Scope, prefix: str) -> Callable[[str, str], Awaitable[str | None]]:
+def token_endpoint(scope: Scope) -> Callable[[str, str], Awaitable[str | None]]:
     """
     Return a function that asks `POST /auth/token`.
 
@@ -279,14 +261,13 @@ def token_endpoint(scope: Scope, prefix: str) -> Callable[[str, str], Awaitable[
     a server does not reliably know its own.
 
     :param scope: of the request that came in, whose client the endpoint gets to see
-    :param prefix: where our own app is mounted
     """
 
     async def ask(username: str, password: str) -> str | None:
         import httpx
 
         app = _auth_app(scope.get(ROOT_APP))
-        root = root_path(scope).removesuffix(prefix) + AUTH
+        root = root_path(scope).removesuffix(PREFIX) + AUTH
         client = tuple(scope.get("client") or ("127.0.0.1", 0))
         transport = httpx.ASGITransport(app, root_path=root, client=client, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as session:

@@ -26,9 +26,13 @@ VERIFIERS = 4
 class TooManyLogins(Exception):
     """Too many wrong passwords; `retry_after` in seconds."""
 
+    status = 429
+    message = "Too many wrong passwords; try again later."
+
     def __init__(self, retry_after: int) -> None:
-        super().__init__("Too many wrong passwords; try again later.")
+        super().__init__(self.message)
         self.retry_after = retry_after
+        self.headers = {"Retry-After": str(retry_after)}
 
 
 @dataclass
@@ -44,11 +48,6 @@ class Count:
     until: float = 0.0
     pending: int = 0
     waiting: int = 0
-
-    @property
-    def in_use(self) -> bool:
-        """Whether a login uses it now."""
-        return self.pending > 0 or self.waiting > 0
 
 
 class LoginAttempt:
@@ -79,6 +78,7 @@ class Throttle:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._attempts = attempts
+        self._of_address = attempts * OF_AN_ADDRESS
         self._lockout = lockout
         self._first_delay = first_delay
         self._capacity = capacity
@@ -105,7 +105,10 @@ class Throttle:
             for key in (_key("pair", user, place), _key("address", place), _key("user", user))
         }
         pair, everyone, anywhere = keys.values()
-        self._refuse_too_many(pair, everyone)
+        self._refuse_wrong(pair, self._attempts)
+        self._refuse_wrong(everyone, self._of_address)
+        if pair.pending + pair.waiting >= BURST:
+            raise TooManyLogins(1)
         # Only of those that are let in: refusals are cheap, and must not push out what is known of others.
         for key, count in keys.items():
             self._keep(key, count)
@@ -134,22 +137,9 @@ class Throttle:
             return
         await asyncio.sleep(max(0.0, begun + self._delay(pair, anywhere) - self._clock()))
 
-    def __len__(self) -> int:
-        return len(self._counts)
-
     def refuse_address(self, address: str | None) -> None:
         """Raise TooMany where an address is refused for all users: no name need be looked up then."""
         self._refuse_wrong(self._count(_key("address", network(address))), self._of_address)
-
-    @property
-    def _of_address(self) -> int:
-        return self._attempts * OF_AN_ADDRESS
-
-    def _refuse_too_many(self, pair: Count, everyone: Count) -> None:
-        self._refuse_wrong(pair, self._attempts)
-        self._refuse_wrong(everyone, self._of_address)
-        if pair.pending + pair.waiting >= BURST:
-            raise TooManyLogins(1)
 
     def _refuse_wrong(self, count: Count, limit: int) -> None:
         if count.until <= self._clock():
@@ -190,7 +180,7 @@ class Throttle:
             if len(self._counts) <= self._capacity:
                 break
             oldest, known = self._counts.popitem(last=False)
-            if known.in_use:
+            if known.pending or known.waiting:
                 # A new one in its place would know nothing of those that are verified.
                 self._counts[oldest] = known
 

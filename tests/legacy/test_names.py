@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from airflow_rest_api.errors import Refusal
-from airflow_rest_api.legacy.file_names import exchanged
+from airflow_rest_api.legacy.names import exchanged
 
 
 def check(folder: Path | str, path: str, *, to_write: bool = False) -> str:

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from sqlalchemy import delete
 
-from airflow_rest_api.legacy import usage_store
-from airflow_rest_api.legacy.usage_store import OTHER, USAGE, CallerUsage, Calls, Sort, UsageKey
+from airflow_rest_api.legacy import usage
+from airflow_rest_api.legacy.usage import OTHER, USAGE, Calls, LegacyCallerBody, Sort, UsageKey
 from airflow_rest_api.storage.database import Database, own_engine
 from tests.databases import KINDS, database_of_our_own
 
@@ -50,7 +50,7 @@ def calls(count: int = 1, first: datetime = NOW, last: datetime | None = None) -
 
 
 def add(database: Database, *counted: tuple[UsageKey, Calls]) -> None:
-    database.call(lambda connection: usage_store.add(connection, dict(counted)))
+    database.call(lambda connection: usage.add(connection, dict(counted)))
 
 
 def read(
@@ -59,8 +59,8 @@ def read(
     user: str | None = None,
     sort: Sort = "calls",
     limit: int = 100,
-) -> tuple[list[CallerUsage], int]:
-    return database.call(lambda connection: usage_store.read(connection, endpoint, user, sort, limit))
+) -> tuple[list[LegacyCallerBody], int]:
+    return database.call(lambda connection: usage.read(connection, endpoint, user, sort, limit))
 
 
 def test_what_is_added_sums_up_with_its_first_and_its_last_time(database: Database):
@@ -136,7 +136,7 @@ def test_several_servers_add_to_the_same_rows_at_once_and_nothing_is_lost(addres
 def test_a_client_with_many_addresses_gets_one_row_for_the_rest(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(usage_store, "MOST_ADDRESSES", 3)
+    monkeypatch.setattr(usage, "MOST_ADDRESSES", 3)
     for number in range(8):
         place = f"10.0.0.{number}"
         add(database, (key(address=place), calls()), (key("subdir", address=place), calls()))
@@ -162,7 +162,7 @@ def test_a_client_with_many_addresses_gets_one_row_for_the_rest(
 def test_names_that_clients_make_up_get_one_row_beyond_a_bound(
     database: Database, monkeypatch: pytest.MonkeyPatch, together: bool
 ):
-    monkeypatch.setattr(usage_store, "MOST_UNKNOWN", 3)
+    monkeypatch.setattr(usage, "MOST_UNKNOWN", 3)
     counted = [(key(), calls(8)), *((key(f"made_up_{n}", known=False), calls()) for n in range(8))]
     for batch in [counted] if together else [[one] for one in counted]:
         add(database, *batch)
@@ -181,6 +181,6 @@ def test_what_was_not_seen_for_long_is_forgotten(database: Database):
     add(database, (key(user="old"), calls(1, NOW - DAY)), (key(user="new"), calls(1, NOW)))
     add(database, (key("gone", user="new", known=False), calls(1, NOW - DAY)))
 
-    assert database.call(lambda connection: usage_store.forget(connection, NOW)) == 2
+    assert database.call(lambda connection: usage.forget(connection, NOW)) == 2
     [left], _ = read(database)
     assert (left.user, left.ignored) == ("new", [])

@@ -6,7 +6,7 @@ from datetime import datetime
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 
-from airflow_rest_api.legacy.child.listings import lines
+from airflow_rest_api.legacy.child.own_work import lines
 
 
 def test_each_task_stands_under_the_tasks_it_follows() -> None:
