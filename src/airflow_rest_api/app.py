@@ -16,7 +16,7 @@ from airflow_rest_api import __version__, private_folders
 from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow import permissions
 from airflow_rest_api.airflow.accounts import Accounts
-from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, AirflowAuth
+from airflow_rest_api.airflow.auth import AirflowAuth
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
 from airflow_rest_api.airflow.keys import FernetCipher
 from airflow_rest_api.airflow.warm import HOOKS
@@ -67,8 +67,7 @@ from airflow_rest_api.services.local import Local
 from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.store import ServiceStore
 from airflow_rest_api.storage.database import Database
-from airflow_rest_api.web import routes
-from airflow_rest_api.web.page import SignIn
+from airflow_rest_api.web import page
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
@@ -149,7 +148,7 @@ log = logging.getLogger(__name__)
 
 # The first route that fits a path is taken.
 ROUTERS = (
-    routes.router,
+    page.router,
     commands.router,
     operations.router,
     services.router,
@@ -205,7 +204,7 @@ def create_app(
         authenticators={LEGACY: LegacyCredentials(token.name, token.expected)},
         header_token=token,
         header_user=app.state.header_user,
-        sign_in=SignIn(LOGIN, SESSION_COOKIE),
+        sign_in=page.sign_in,
     )
     app.add_middleware(LastResort)
     app.add_middleware(QuietQuery)
