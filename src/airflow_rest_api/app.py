@@ -51,10 +51,10 @@ from airflow_rest_api.legacy.model import PATH as LEGACY
 from airflow_rest_api.legacy.routes import Legacy
 from airflow_rest_api.legacy.routes import router as legacy
 from airflow_rest_api.legacy.usage import Usage
-from airflow_rest_api.operations.encoding import NoCipher
 from airflow_rest_api.operations.heartbeat import Heartbeat, sweeper
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
+from airflow_rest_api.operations.tables import NoCipher
 from airflow_rest_api.option_values import folders
 from airflow_rest_api.security.access import Gate, Switches
 from airflow_rest_api.security.audit import Audit, QuietQuery

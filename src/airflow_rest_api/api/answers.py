@@ -80,7 +80,7 @@ async def once(context: Context, key: Key | None, start: Start) -> tuple[Operati
     """
     if key is None:
         return await start(None), {}
-    found = await context.operations.find_key(key.user, key.key)
+    found = await context.store.find_key(key.user, key.key)
     if found is None:
         try:
             return await start(key), {}

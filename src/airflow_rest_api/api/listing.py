@@ -108,7 +108,7 @@ def _zoned(moment: datetime | None) -> datetime | None:
 async def _all(
     context: Context, wanted: Filter, place: Cursor, limit: int
 ) -> tuple[list[Operation], str | None]:
-    found = await context.operations.list(wanted, before=place.others, limit=limit + 1)
+    found = await context.store.list(wanted, before=place.others, limit=limit + 1)
     more = len(found) > limit
     return found[:limit], str(Cursor(_DONE, found[limit - 1].id)) if more else None
 
@@ -119,7 +119,7 @@ async def _some(
     mine: list[Operation] = []
     if place.own != _DONE and wanted.user in (None, caller.name):
         own = replace(wanted, user=caller.name)
-        mine = await context.operations.list(own, before=place.own, limit=limit + 1)
+        mine = await context.store.list(own, before=place.own, limit=limit + 1)
     theirs: list[Operation] = []
     scanned = _DONE
     if place.others != _DONE and wanted.user != caller.name:
@@ -146,7 +146,7 @@ async def _visible(
     """Return what the caller may see of what others ran, and up to which id that was looked at."""
     found: list[Operation] = []
     for _ in range(SCANNED // BATCH):
-        batch = await context.operations.list(wanted, before=before, limit=BATCH)
+        batch = await context.store.list(wanted, before=before, limit=BATCH)
         others = [operation for operation in batch if operation.user != caller.name]
         seen = await context.gate.may_see(caller, others)
         found += [operation for operation in others if operation.id in seen]

@@ -61,7 +61,7 @@ class Operation:
     :ivar dag_id: the DAG that it was about, where it was about one
     :ivar rerun_of: the id of the operation that it repeats
     :ivar endpoint: the endpoint of the 1.x plugin by which it was asked for; None: by none
-    :ivar reveals: whether what it prints and writes may show secrets: see `encoding`
+    :ivar reveals: whether what it prints and writes may show secrets: see `tables`
     """
 
     id: str
