@@ -11,10 +11,14 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
-from airflow_rest_api.api.answers import answer_model, key_of, leaves, once
+from airflow_rest_api.api.answers import answer_model, once, origin_of
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.dag_files_answers import (
-    READ,
+from airflow_rest_api.api.dag_file import READ, BundleQuery, answer, place_of, scope_of, start_work
+from airflow_rest_api.api.listing import NOT_A_CURSOR
+from airflow_rest_api.api.models import (
+    ACCEPTED,
+    IDEMPOTENCY_KEY,
+    PREFER,
     BundleBody,
     BundleList,
     DagFileBody,
@@ -23,14 +27,10 @@ from airflow_rest_api.api.dag_files_answers import (
     DeploymentBody,
     DeploymentDetail,
     DeploymentList,
-    answer,
-    place_of,
-    scope_of,
-    start_work,
+    OperationBody,
+    errors,
 )
-from airflow_rest_api.api.listing import NOT_A_CURSOR
-from airflow_rest_api.api.models import ACCEPTED, IDEMPOTENCY_KEY, PREFER, OperationBody, errors
-from airflow_rest_api.api.requests import read_form
+from airflow_rest_api.api.requests import SWITCH, read_form
 from airflow_rest_api.dag_files import bundles, listing
 from airflow_rest_api.dag_files.archive import ENDINGS, unpack
 from airflow_rest_api.dag_files.bundles import BundleFolder
@@ -39,7 +39,7 @@ from airflow_rest_api.dag_files.order import DeploymentOrder
 from airflow_rest_api.dag_files.upload import Received
 from airflow_rest_api.errors import ApiError, BadArgument, BadRequest, UnknownDeployment
 from airflow_rest_api.operations.files import Upload
-from airflow_rest_api.operations.model import Operation
+from airflow_rest_api.operations.model import Operation, Origin
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.routes import Needs, needs
 
@@ -54,9 +54,6 @@ FLAGS: Mapping[str, tuple[bool, str]] = {
     "wait": (False, "End only when Airflow has parsed the files."),
 }
 """The check boxes, with what they are when they are not given."""
-
-_YES = frozenset({"true", "on", "1", "yes"})
-_NO = frozenset({"false", "off", "0", "no"})
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -140,12 +137,8 @@ def from_form(form: FormData) -> DeployForm:
     return found
 
 
-async def take(form: DeployForm, received: Received) -> None:
-    """Take the files of a form; raise ApiError."""
-    await asyncio.to_thread(_take, form, received)
-
-
-def _take(form: DeployForm, received: Received) -> None:
+def take(form: DeployForm, received: Received) -> None:
+    """Take the files of a form; raise ApiError. Blocks."""
     for part in form.archives:
         part.file.seek(0)
         unpack(part.filename or "", part.file, received)
@@ -156,11 +149,9 @@ def _take(form: DeployForm, received: Received) -> None:
 
 
 def _flag(name: str, value: str) -> bool:
-    text = value.strip().lower()
-    if text in _YES:
-        return True
-    if text in _NO:
-        return False
+    switch = SWITCH.get(value.strip().lower())
+    if switch is not None:
+        return switch
     raise _bad(name, f"{value[:50]!r} is neither true nor false")
 
 
@@ -170,9 +161,7 @@ def _bad(name: str, why: str) -> ApiError:
 
 router = APIRouter(prefix="/v2/dag-files", tags=["dag files"])
 
-BundleQuery = Annotated[str | None, Query(description="By default the one that files can be put into.")]
 DEPLOYED = {**ACCEPTED, **errors(400, 403, 404, 408, 409, 413, 415, 422, 507)}
-CHANGED = {**ACCEPTED, **errors(400, 403, 404, 409, 422, 507)}
 
 
 @router.get("/bundles", response_model=BundleList, operation_id="list_bundles", responses=errors(403))
@@ -307,13 +296,12 @@ async def _receive(request: Request, context: Context, caller: Caller, command: 
     async with read_form(request, settings.max_upload, settings.dag_files_count) as parts:
         form = from_form(parts)
         place = await place_of(context, caller, command, scope, form.bundle, form.folder)
-        key = await key_of(request, caller, form.fields(), form.uploads())
+        origin = await origin_of(context, request, caller, form.fields(), form.uploads())
         async with context.dag_files.receive(place.folder) as received:
-            await take(form, received)
+            await asyncio.to_thread(take, form, received)
             order = _order(command, form, place, received, caller, scope)
-            recorded = leaves(context, request)
             operation, headers = await once(
-                context, key, lambda key: _start(context, caller, command, order, recorded, key)
+                context, origin, lambda: _start(context, caller, command, order, origin)
             )
     return await answer(context, request, operation, headers)
 
@@ -340,12 +328,7 @@ def _order(
 
 
 async def _start(
-    context: Context,
-    caller: Caller,
-    command: str,
-    order: DeploymentOrder,
-    recorded: bool,
-    key: Any,
+    context: Context, caller: Caller, command: str, order: DeploymentOrder, origin: Origin
 ) -> Operation:
     bundle = order.place.bundle.name
     paths = [file.path for file in order.received.files]
@@ -362,7 +345,6 @@ async def _start(
         lambda work: context.dag_files.deploy(work, order),
         bundle=bundle,
         paths=paths,
-        recorded=recorded,
-        key=key,
+        origin=origin,
         received=order.received,
     )

@@ -16,6 +16,7 @@ from airflow_rest_api.airflow.dag_processor import File
 from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.api.answers import answer_run, leaves
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
+from airflow_rest_api.api.dag_file import BundleQuery, FilePath
 from airflow_rest_api.api.models import ACCEPTED, PREFER, OperationBody, errors
 from airflow_rest_api.commands.model import Effect, Invocation
 from airflow_rest_api.commands.policy import own_command
@@ -83,11 +84,11 @@ async def refresh_dag(
 )
 @needs(Needs.COMMAND)
 async def refresh_file(
-    path: Annotated[str, Query(description="Of the file in its bundle, with slashes.")],
+    path: FilePath,
     request: Request,
     context: ContextDep,
     caller: CallerDep,
-    bundle: Annotated[str | None, Query(description="By default the one that files can be put into.")] = None,
+    bundle: BundleQuery = None,
     wait: WaitQuery = False,
 ) -> Response:
     """

@@ -15,14 +15,14 @@ from airflow_rest_api.api.answers import (
     answer_file,
     answer_model,
     answer_operation,
+    answer_part,
     answer_run,
-    key_of,
-    leaves,
     once,
+    origin_of,
     preference_of,
+    run_again,
 )
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.launch import run_again
 from airflow_rest_api.api.listing import endpoints_of, page
 from airflow_rest_api.api.models import (
     ACCEPTED,
@@ -119,7 +119,7 @@ async def list_operations(
         endpoints=endpoints_of(endpoint, legacy, context.endpoints),
     )
     found, following = await page(context, caller, wanted, cursor, limit)
-    bodies = [OperationSummary.of(operation) for operation in found]
+    bodies = [OperationSummary.model_validate(operation) for operation in found]
     return answer_model(OperationList(operations=bodies, next=following))
 
 
@@ -177,11 +177,8 @@ async def run_operation_again(
     One with secrets or uploaded files cannot be repeated: neither are kept.
     """
     operation = await visible(context, caller, identifier)
-    recorded = leaves(context, request)
-    key = await key_of(request, caller, None)
-    again, headers = await once(
-        context, key, lambda key: run_again(context, caller, operation, recorded=recorded, key=key)
-    )
+    origin = await origin_of(context, request, caller, None)
+    again, headers = await once(context, origin, lambda: run_again(context, caller, operation, origin))
     return await answer_run(context, request, again, headers)
 
 
@@ -213,12 +210,7 @@ async def get_output(
     start, data, complete = await context.operations.output(
         identifier, stream, offset or 0, limit or LONGEST_PIECE
     )
-    headers = {
-        "X-Output-Offset": str(start),
-        "X-Output-Next": str(start + len(data)),
-        "X-Output-End": "true" if complete else "false",
-    }
-    return PlainTextResponse(data, headers=headers)
+    return answer_part(start, data, end=complete)
 
 
 @router.get(
@@ -281,7 +273,7 @@ async def _events(
             blocks = transcript.since(position, AT_ONCE)
             if not operation.state.ended and (state := _state(operation)) != shown:
                 shown = state
-                yield event("state", as_json(OperationSummary.of(operation)))
+                yield event("state", as_json(OperationSummary.model_validate(operation)))
                 subscription.sent()
             for block in blocks:
                 # Not before: of what another server runs, everything is still to come at first.
@@ -293,7 +285,9 @@ async def _events(
                 subscription.sent()
             if not blocks and ended:
                 if operation.state.ended:
-                    yield event("end", as_json(OperationEnd.of(operation)), _event_id(position, known))
+                    yield event(
+                        "end", as_json(OperationEnd.model_validate(operation)), _event_id(position, known)
+                    )
                 return
             if text := subscription.heartbeat:
                 yield text

@@ -203,6 +203,12 @@ LONGEST_JSON = 8 * 1024 * 1024
 """Bytes of a JSON body, which is held in memory; a form may be as long as an upload."""
 MULTIPART = "multipart/form-data"
 
+SWITCH = {
+    **dict.fromkeys(("true", "on", "1", "yes"), True),
+    **dict.fromkeys(("false", "off", "0", "no"), False),
+}
+"""What a field of a form may hold for true and for false, in small letters."""
+
 M = TypeVar("M", bound=BaseModel)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
-from airflow_rest_api.api.answers import Preference, answer_model, key_of, once, preference_of
+from airflow_rest_api.api.answers import Preference, answer_model, once, origin_of, preference_of
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.models import (
     IDEMPOTENCY_KEY,
@@ -22,7 +23,7 @@ from airflow_rest_api.api.models import (
 )
 from airflow_rest_api.api.requests import json_body, read_model
 from airflow_rest_api.asgi import root_path
-from airflow_rest_api.commands.model import Argument, Command, Effect, Invocation
+from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.commands.needs import SERVICE, Ask, Resource
 from airflow_rest_api.errors import BadArgument, BadRequest, Forbidden, UnknownCommand
 from airflow_rest_api.security.decision import Attempt, granted
@@ -33,7 +34,6 @@ from airflow_rest_api.services.model import Restart
 from airflow_rest_api.services.status import State
 
 if TYPE_CHECKING:
-    from airflow_rest_api.airflow.jobs import AirflowJob
     from airflow_rest_api.operations.model import Key, Operation
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.services.reconcile import ServiceView
@@ -89,15 +89,10 @@ class LogNames(Model):
 class JobBody(Model):
     """A component as Airflow's own table of jobs has it."""
 
-    job_id: int
+    job_id: int = Field(validation_alias="id")
     state: str | None
     latest_heartbeat: datetime | None
     healthy: bool = Field(description="By the thresholds of Airflow's configuration.")
-
-    @classmethod
-    def of(cls, job: AirflowJob) -> JobBody:
-        """Return the body for a job."""
-        return cls(job_id=job.id, state=job.state, latest_heartbeat=job.latest_heartbeat, healthy=job.healthy)
 
 
 class ServiceBody(Model):
@@ -138,7 +133,7 @@ class ServiceBody(Model):
             log=LogNames(stdout=service.stdout, stderr=service.stderr) if service.stdout else None,
             operation_id=service.operation,
             managed=seen.managed,
-            airflow=None if job is None else JobBody.of(job),
+            airflow=None if job is None else JobBody.model_validate(job),
         )
 
 
@@ -146,32 +141,6 @@ class ServiceList(Model):
     """Components, the newest first; those that others have started at the end."""
 
     services: list[ServiceBody]
-
-
-def kind_body(
-    kind: Kind,
-    reason: str | None,
-    arguments: list[Argument],
-    *,
-    allowed: bool,
-    refused: Forbidden | None = None,
-) -> KindBody:
-    """
-    Return the body for a kind of component.
-
-    :param reason: why it cannot be started here
-    :param refused: why the caller may not start it
-    """
-    return KindBody(
-        kind=kind.name,
-        title=kind.title,
-        command=kind.command,
-        available=reason is None,
-        reason=reason,
-        allowed=allowed,
-        refusal=CommandRefusal.of(refused),
-        arguments=[ArgumentSummary.model_validate(argument) for argument in arguments],
-    )
 
 
 POWER = Ask(Resource.POWER, "PUT", SERVICE, None)
@@ -274,21 +243,29 @@ async def list_kinds(context: ContextDep, caller: CallerDep) -> Response:
     catalog = await context.catalog.get()
     commands: dict[str, Command] = {}
     for kind in KINDS.values():
-        try:
+        with suppress(UnknownCommand):
             commands[kind.name] = own_command(kind) or catalog.get(kind.command)
-        except UnknownCommand:
-            continue
     refused = await context.gate.refusals(caller, commands.values())
-    bodies = [
-        kind_body(
-            kind,
-            _reason(kind, commands.get(kind.name)),
-            _arguments(commands.get(kind.name)),
-            allowed=kind.name in commands and kind.command not in refused,
-            refused=refused.get(kind.command),
+    bodies = []
+    for kind in KINDS.values():
+        command = commands.get(kind.name)
+        reason = None
+        if command is None:
+            reason = f"This Airflow has no command {kind.command!r}."
+            if kind.provider is not None:
+                reason = f"The {kind.provider} provider is not installed."
+        arguments = [a for a in (command.arguments if command else ()) if a.name not in MANAGED]
+        body = KindBody(
+            kind=kind.name,
+            title=kind.title,
+            command=kind.command,
+            available=command is not None,
+            reason=reason,
+            allowed=command is not None and kind.command not in refused,
+            refusal=CommandRefusal.of(refused.get(kind.command)),
+            arguments=[ArgumentSummary.model_validate(argument) for argument in arguments],
         )
-        for kind in KINDS.values()
-    ]
+        bodies.append(body)
     return answer_model(KindList(kinds=bodies))
 
 
@@ -311,9 +288,11 @@ async def start_service(request: Request, context: ContextDep, caller: CallerDep
     # Also of those who only ask for the answer of a former request.
     await allowed_to_look(context, caller)
     body = await read_model(request, context.settings.max_upload, StartBody)
-    key = await key_of(request, caller, body.model_dump(mode="json"))
+    origin = await origin_of(context, request, caller, body.model_dump(mode="json"))
+    # The port on which this request has arrived.
+    _, port = request.scope.get("server") or (None, None)
     operation, headers = await once(
-        context, key, lambda key: launch_service(context, caller, body, port=_own_port(request), key=key)
+        context, origin, lambda: launch_service(context, caller, body, port=port, key=origin.key)
     )
     service = await context.services.of_operation(operation.id)
     preferred = preference_of(request, START_WAIT)
@@ -417,21 +396,3 @@ async def _answer(
 
 def _about(service: Any) -> dict[str, Any]:
     return {"service": service.id, "arguments": list(service.argv) or [service.command], "host": service.host}
-
-
-def _own_port(request: Request) -> int | None:
-    """Return the port on which this request has arrived."""
-    server = request.scope.get("server")
-    return server[1] if server else None
-
-
-def _reason(kind: Kind, command: Command | None) -> str | None:
-    if command is not None:
-        return None
-    if kind.provider is not None:
-        return f"The {kind.provider} provider is not installed."
-    return f"This Airflow has no command {kind.command!r}."
-
-
-def _arguments(command: Command | None) -> list[Argument]:
-    return [a for a in (command.arguments if command else ()) if a.name not in MANAGED]

@@ -30,7 +30,7 @@ from airflow_rest_api.storage.schema import storable
 if TYPE_CHECKING:
     import builtins
 
-    from sqlalchemy.engine import Connection, RowMapping
+    from sqlalchemy.engine import Connection
     from sqlalchemy.sql import ColumnElement, Select
 
     from airflow_rest_api.airflow.keys import FernetCipher
@@ -231,12 +231,12 @@ class Store:
         return gone
 
 
-def _one(connection: Connection, query: Select[Any], identifier: str) -> RowMapping:
+def _one(connection: Connection, query: Select[Any], identifier: str) -> dict[str, Any]:
     """Return the row of an operation; raise UnknownOperation."""
     row = connection.execute(query.where(OPERATION.c.id == identifier)).mappings().first()
     if row is None:
         raise UnknownOperation
-    return row
+    return dict(row)
 
 
 def _summary(connection: Connection, identifier: str, cipher: FernetCipher) -> Operation:
