@@ -235,9 +235,6 @@ TYPES: dict[str, dict[str, Any]] = {
         "description": "Text with commas is taken, too.",
     },
 }
-AS_TEXT = ("json",)
-"""What a field of a form has as text."""
-
 EXAMPLES: dict[str, Any] = {
     "integer": 1,
     "number": 1.5,
@@ -263,7 +260,8 @@ def argument_schema(
     :param json_output: of a command that is asked for JSON where its `output` is not given
     """
     schema: dict[str, Any] = dict(TYPES.get(argument.type, TYPES["string"]))
-    if multipart and argument.type in AS_TEXT:
+    if multipart and argument.type == "json":
+        # A field of a form is text.
         schema = {"type": "string", "description": schema["description"]}
     if argument.flag:
         schema = {"type": "boolean"}

@@ -140,19 +140,7 @@ class BoundedParser(MultiPartParser):
         import python_multipart
 
         self._charset = _codec(header_parameter(self.headers.get("content-type", ""), "charset") or "utf-8")
-        callbacks: Any = {
-            name: getattr(self, name)
-            for name in (
-                "on_part_begin",
-                "on_part_data",
-                "on_part_end",
-                "on_header_field",
-                "on_header_value",
-                "on_header_end",
-                "on_headers_finished",
-                "on_end",
-            )
-        }
+        callbacks: Any = {name: getattr(self, name) for name in dir(self) if name.startswith("on_")}
         return python_multipart.MultipartParser(boundary, callbacks)
 
     async def _write(self, parser: MultipartParser, chunks: list[bytes], size: int) -> None:

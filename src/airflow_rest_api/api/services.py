@@ -121,20 +121,16 @@ class ServiceBody(Model):
     @classmethod
     def of(cls, seen: ServiceView) -> ServiceBody:
         """Return the body for a component."""
-        service, job = seen.service, seen.job
-        return cls(
-            **{
-                name: getattr(service, name)
-                for name in cls.model_fields
-                if name not in ("argv", "user", "log", "operation_id", "managed", "airflow")
-            },
-            argv=list(service.argv),
-            user=service.user or None,
-            log=LogNames(stdout=service.stdout, stderr=service.stderr) if service.stdout else None,
-            operation_id=service.operation,
-            managed=seen.managed,
-            airflow=None if job is None else JobBody.model_validate(job),
-        )
+        service = seen.service
+        values = {
+            **vars(service),
+            "user": service.user or None,
+            "log": LogNames(stdout=service.stdout, stderr=service.stderr) if service.stdout else None,
+            "operation_id": service.operation,
+            "managed": seen.managed,
+            "airflow": seen.job,
+        }
+        return cls.model_validate(values)
 
 
 class ServiceList(Model):

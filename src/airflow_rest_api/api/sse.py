@@ -33,18 +33,15 @@ TICK = 1.0
 class Streams:
     """The open streams of this process."""
 
-    def __init__(self, per_user: int = PER_USER) -> None:
-        self._per_user = per_user
+    def __init__(self) -> None:
         self._open: Counter[str] = Counter()
         self.closing = False
 
     def check(self, user: str) -> None:
         """Raise ApiError where a user may not have one more."""
-        if self._open[user] >= self._per_user:
-            raise TooManyStreams(
-                f"{user} has {self._per_user} streams of events open already.",
-                headers={"Retry-After": "5"},
-            )
+        if self._open[user] >= PER_USER:
+            message = f"{user} has {PER_USER} streams of events open already."
+            raise TooManyStreams(message, headers={"Retry-After": "5"})
 
     def opened(self, user: str) -> None:
         """Count one more."""

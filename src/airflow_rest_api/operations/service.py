@@ -37,9 +37,9 @@ from airflow_rest_api.operations.tables import NOT_KEPT
 from airflow_rest_api.operations.transcript import joined
 
 if TYPE_CHECKING:
+    from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.commands.model import Effect, Invocation
     from airflow_rest_api.engine.engine import Engine
-    from airflow_rest_api.operations.files import CommandParser
     from airflow_rest_api.operations.live import Followed
     from airflow_rest_api.operations.store import Store
     from airflow_rest_api.operations.transcript import Stream
@@ -199,7 +199,7 @@ class Operations:
         invocation: Invocation,
         *,
         files: Mapping[str, Upload] | None = None,
-        parser: CommandParser | None = None,
+        parser: Catalog | None = None,
         entry: EntryPoint = AIRFLOW,
         origin: Origin = REQUEST,
     ) -> Operation:
