@@ -19,7 +19,7 @@ from airflow_rest_api.api.answers import (
     once,
     origin_of,
 )
-from airflow_rest_api.api.context import CallerDep, ContextDep
+from airflow_rest_api.api.context import CallerDep, ContextDep, by_name
 from airflow_rest_api.api.models import (
     IDEMPOTENCY_KEY,
     PREFER,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.commands.model import Argument, Command
 
-router = APIRouter(prefix="/v2", tags=["commands"])
+router = APIRouter(prefix="/v2", tags=["commands"], generate_unique_id_function=by_name)
 
 _FORM: dict[str, Any] = {
     "type": "object",
@@ -63,7 +63,7 @@ _BODY = {
 }
 
 
-@router.get("/commands", response_model=CommandList, operation_id="list_commands", responses=errors(400))
+@router.get("/commands", response_model=CommandList, responses=errors(400))
 @needs(Needs.TOKEN)
 async def list_commands(
     context: ContextDep,
@@ -140,7 +140,6 @@ async def run_command(name: str, request: Request, context: ContextDep, caller: 
 
 @router.post(
     "/run",
-    operation_id="run",
     responses=RUN_RESPONSES,
     openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY]},
 )

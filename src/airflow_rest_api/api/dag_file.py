@@ -67,7 +67,8 @@ MOST_WORDS = 50
 async def start_work(
     context: Context,
     caller: Caller,
-    argv: Sequence[str],
+    command: str,
+    flags: Sequence[str],
     work: Work,
     *,
     bundle: str,
@@ -79,12 +80,13 @@ async def start_work(
     """
     Start work on DAG files that the caller may do; raise Forbidden where they may not.
 
-    :param argv: what is shown as run; the first is one of `grants.COMMANDS`
+    :param command: one of `grants.COMMANDS`
+    :param flags: shown as if they were given on its command line
     :param attempts: of commands that it runs besides
     :param received: belongs to the operation from then on
     """
-    command = argv[0]
-    shown = [*argv[:MOST_WORDS], "…"] if len(argv) > MOST_WORDS else list(argv)
+    argv = [command, "--bundle", bundle, *flags, *paths]
+    shown = [*argv[:MOST_WORDS], "…"] if len(argv) > MOST_WORDS else argv
     invocation = Invocation(command_of(command), [], {}, frozenset(), masked=shown)
     permit = await context.grants.authorize(caller, invocation, bundle, paths, attempts=attempts)
     operation = await context.operations.start_work(
@@ -231,7 +233,6 @@ async def rollback(
     scope, place, path = await _file(context, caller, "rollback_dag_file", bundle, path)
     version = (await read_model(request, context.settings.max_upload, RollbackBody, strict=True)).version
     service = context.dag_files
-    argv = ["rollback_dag_file", "--bundle", place.bundle.name, "--version", str(version), path]
     origin = await origin_of(context, request, caller, [place.bundle.name, version, wait])
     async with service.receive() as received:
         order = DeploymentOrder(place, received, caller.name, wait=wait, covers=scope.covers)
@@ -241,7 +242,8 @@ async def rollback(
             lambda: start_work(
                 context,
                 caller,
-                argv,
+                "rollback_dag_file",
+                ["--version", str(version)],
                 lambda work: service.rollback(work, order, path, version),
                 bundle=place.bundle.name,
                 paths=[path],
@@ -308,7 +310,8 @@ async def delete(
     operation = await start_work(
         context,
         caller,
-        ["delete_dag_file", "--bundle", place.bundle.name, *(["--records"] if records else []), path],
+        "delete_dag_file",
+        ["--records"] if records else [],
         lambda work: service.delete(work, place, path, caller.name, dag_ids),
         bundle=place.bundle.name,
         paths=[path],

@@ -12,7 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
 from airflow_rest_api.api.answers import answer_model, once, origin_of
-from airflow_rest_api.api.context import CallerDep, Context, ContextDep
+from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
 from airflow_rest_api.api.dag_file import READ, BundleQuery, answer, place_of, scope_of, start_work
 from airflow_rest_api.api.listing import NOT_A_CURSOR
 from airflow_rest_api.api.models import (
@@ -159,12 +159,12 @@ def _bad(name: str, why: str) -> ApiError:
     return BadArgument(name[:100], f"{name[:100]}: {why}")
 
 
-router = APIRouter(prefix="/v2/dag-files", tags=["dag files"])
+router = APIRouter(prefix="/v2/dag-files", tags=["dag files"], generate_unique_id_function=by_name)
 
 DEPLOYED = {**ACCEPTED, **errors(400, 403, 404, 408, 409, 413, 415, 422, 507)}
 
 
-@router.get("/bundles", response_model=BundleList, operation_id="list_bundles", responses=errors(403))
+@router.get("/bundles", response_model=BundleList, responses=errors(403))
 @needs(Needs.COMMAND)
 async def list_bundles(context: ContextDep, caller: CallerDep) -> Response:
     """List the DAG bundles in which the caller may deploy, and why nothing can be put into the others."""
@@ -240,9 +240,7 @@ async def check(request: Request, context: ContextDep, caller: CallerDep) -> Res
     return await _receive(request, context, caller, "check_dag_files")
 
 
-@router.get(
-    "/deployments", response_model=DeploymentList, operation_id="list_deployments", responses=errors(400, 403)
-)
+@router.get("/deployments", response_model=DeploymentList, responses=errors(400, 403))
 @needs(Needs.COMMAND)
 async def list_deployments(
     context: ContextDep,
@@ -267,12 +265,7 @@ async def list_deployments(
     return answer_model(DeploymentList(deployments=bodies, next=following))
 
 
-@router.get(
-    "/deployments/{identifier}",
-    response_model=DeploymentDetail,
-    operation_id="get_deployment",
-    responses=errors(403, 404),
-)
+@router.get("/deployments/{identifier}", response_model=DeploymentDetail, responses=errors(403, 404))
 @needs(Needs.COMMAND)
 async def get_deployment(identifier: str, context: ContextDep, caller: CallerDep) -> Response:
     """Return a deployment with its files."""
@@ -330,21 +323,16 @@ def _order(
 async def _start(
     context: Context, caller: Caller, command: str, order: DeploymentOrder, origin: Origin
 ) -> Operation:
-    bundle = order.place.bundle.name
-    paths = [file.path for file in order.received.files]
-    argv = [command, "--bundle", bundle]
-    if not order.dry_run:
-        # A check takes no notice of them.
-        flags = ("overwrite", "force_invalid", "wait")
-        argv += [f"--{name.replace('_', '-')}" for name in flags if getattr(order, name)]
-    argv += paths
+    # A check takes no notice of them.
+    flags = () if order.dry_run else ("overwrite", "force_invalid", "wait")
     return await start_work(
         context,
         caller,
-        argv,
+        command,
+        [f"--{name.replace('_', '-')}" for name in flags if getattr(order, name)],
         lambda work: context.dag_files.deploy(work, order),
-        bundle=bundle,
-        paths=paths,
+        bundle=order.place.bundle.name,
+        paths=[file.path for file in order.received.files],
         origin=origin,
         received=order.received,
     )

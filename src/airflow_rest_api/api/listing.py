@@ -90,32 +90,9 @@ async def page(
     wanted = replace(wanted, since=_zoned(wanted.since), until=_zoned(wanted.until))
     place = Cursor.parse(cursor)
     if await caller.is_admin():
-        return await _all(context, wanted, place, limit)
-    return await _some(context, caller, wanted, place, limit)
-
-
-def _zoned(moment: datetime | None) -> datetime | None:
-    """Return a moment in UTC, which it is where it says nothing else."""
-    if moment is None:
-        return None
-    try:
-        return moment.replace(tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)
-    except OverflowError:
-        # At an end of the calendar, which is passed in UTC.
-        return (datetime.min if moment.year == 1 else datetime.max).replace(tzinfo=timezone.utc)
-
-
-async def _all(
-    context: Context, wanted: Filter, place: Cursor, limit: int
-) -> tuple[list[Operation], str | None]:
-    found = await context.store.list(wanted, before=place.others, limit=limit + 1)
-    more = len(found) > limit
-    return found[:limit], str(Cursor(_DONE, found[limit - 1].id)) if more else None
-
-
-async def _some(
-    context: Context, caller: Caller, wanted: Filter, place: Cursor, limit: int
-) -> tuple[list[Operation], str | None]:
+        found = await context.store.list(wanted, before=place.others, limit=limit + 1)
+        more = len(found) > limit
+        return found[:limit], str(Cursor(_DONE, found[limit - 1].id)) if more else None
     mine: list[Operation] = []
     if place.own != _DONE and wanted.user in (None, caller.name):
         own = replace(wanted, user=caller.name)
@@ -129,6 +106,17 @@ async def _some(
         own=_after(mine, shown, place.own, _DONE), others=_after(theirs, shown, place.others, scanned)
     )
     return shown, None if (following.own, following.others) == (_DONE, _DONE) else str(following)
+
+
+def _zoned(moment: datetime | None) -> datetime | None:
+    """Return a moment in UTC, which it is where it says nothing else."""
+    if moment is None:
+        return None
+    try:
+        return moment.replace(tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)
+    except OverflowError:
+        # At an end of the calendar, which is passed in UTC.
+        return (datetime.min if moment.year == 1 else datetime.max).replace(tzinfo=timezone.utc)
 
 
 def _after(found: list[Operation], shown: list[Operation], before: str | None, end: str) -> str:

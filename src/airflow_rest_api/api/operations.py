@@ -22,7 +22,7 @@ from airflow_rest_api.api.answers import (
     preference_of,
     run_again,
 )
-from airflow_rest_api.api.context import CallerDep, Context, ContextDep
+from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
 from airflow_rest_api.api.listing import endpoints_of, page
 from airflow_rest_api.api.models import (
     ACCEPTED,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.security.caller import Caller
 
 
-router = APIRouter(prefix="/v2/operations", tags=["operations"])
+router = APIRouter(prefix="/v2/operations", tags=["operations"], generate_unique_id_function=by_name)
 
 _EVENT_ID = re.compile(r"\d{1,15}(?:\.\d{1,15}){0,3}", re.ASCII)
 """The number of a block and, with dots between, the bytes of each stream up to its end."""
@@ -81,7 +81,7 @@ async def visible(context: Context, caller: Caller, identifier: str) -> Operatio
     return operation
 
 
-@router.get("", response_model=OperationList, operation_id="list_operations", responses=errors(400))
+@router.get("", response_model=OperationList, responses=errors(400))
 @needs(Needs.OPERATION)
 async def list_operations(
     context: ContextDep,
@@ -126,7 +126,6 @@ async def list_operations(
 @router.get(
     "/{identifier}",
     response_model=OperationBody,
-    operation_id="get_operation",
     responses={**ACCEPTED, **errors(404)},
     openapi_extra={"parameters": [PREFER]},
 )
@@ -143,7 +142,6 @@ async def get_operation(
 @router.post(
     "/{identifier}/cancel",
     response_model=CancelBody,
-    operation_id="cancel_operation",
     responses={202: {**ACCEPTED[202], "model": CancelBody}, **errors(404)},
     openapi_extra={"parameters": [PREFER]},
 )
@@ -163,7 +161,6 @@ async def cancel_operation(
 
 @router.post(
     "/{identifier}/run-again",
-    operation_id="run_operation_again",
     responses=RUN_RESPONSES,
     openapi_extra={"parameters": [PREFER, IDEMPOTENCY_KEY]},
 )
@@ -182,12 +179,7 @@ async def run_operation_again(
     return await answer_run(context, request, again, headers)
 
 
-@router.get(
-    "/{identifier}/output",
-    response_class=PlainTextResponse,
-    operation_id="get_output",
-    responses=errors(400, 404),
-)
+@router.get("/{identifier}/output", response_class=PlainTextResponse, responses=errors(400, 404))
 @needs(Needs.OPERATION)
 async def get_output(
     identifier: str,
@@ -213,12 +205,7 @@ async def get_output(
     return answer_part(start, data, end=complete)
 
 
-@router.get(
-    "/{identifier}/files/{name}",
-    response_class=Response,
-    operation_id="get_file",
-    responses={**FILE, **errors(404, 410)},
-)
+@router.get("/{identifier}/files/{name}", response_class=Response, responses={**FILE, **errors(404, 410)})
 @needs(Needs.OPERATION)
 async def get_file(identifier: str, name: str, context: ContextDep, caller: CallerDep) -> Response:
     """Return a file that the command wrote."""
@@ -229,12 +216,7 @@ async def get_file(identifier: str, name: str, context: ContextDep, caller: Call
     raise UnknownResultFile
 
 
-@router.get(
-    "/{identifier}/events",
-    response_class=Response,
-    operation_id="follow_operation",
-    responses={**EVENTS, **errors(400, 404, 429)},
-)
+@router.get("/{identifier}/events", response_class=Response, responses={**EVENTS, **errors(400, 404, 429)})
 @needs(Needs.OPERATION)
 async def follow_operation(
     identifier: str,

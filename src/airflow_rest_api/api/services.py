@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from airflow_rest_api.api.answers import Preference, answer_model, once, origin_of, preference_of
-from airflow_rest_api.api.context import CallerDep, Context, ContextDep
+from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
 from airflow_rest_api.api.models import (
     IDEMPOTENCY_KEY,
     PREFER,
@@ -221,7 +221,7 @@ def _check(kind: Kind, body: StartBody) -> None:
             raise BadArgument(name, f"argument {name}: managed by this API for services; leave it out.")
 
 
-router = APIRouter(prefix="/v2/services", tags=["services"])
+router = APIRouter(prefix="/v2/services", tags=["services"], generate_unique_id_function=by_name)
 
 START_WAIT = 15.0
 STOP_WAIT = 15.0
@@ -269,7 +269,6 @@ async def list_kinds(context: ContextDep, caller: CallerDep) -> Response:
     "",
     response_model=ServiceBody,
     status_code=201,
-    operation_id="start_service",
     responses=errors(400, 408, 409, 413, 415, 429),
     openapi_extra={"requestBody": json_body(StartBody), "parameters": [PREFER, IDEMPOTENCY_KEY]},
 )
@@ -298,7 +297,7 @@ async def start_service(request: Request, context: ContextDep, caller: CallerDep
     return answer_model(ServiceBody.of(seen), 201, {**preferred.headers, **headers, "Location": location})
 
 
-@router.get("", response_model=ServiceList, operation_id="list_services", responses=errors(400))
+@router.get("", response_model=ServiceList, responses=errors(400))
 @needs(Needs.SERVICE)
 async def list_services(
     context: ContextDep,
@@ -319,7 +318,7 @@ async def list_services(
     return answer_model(ServiceList(services=bodies))
 
 
-@router.get("/{identifier}", response_model=ServiceBody, operation_id="get_service", responses=errors(404))
+@router.get("/{identifier}", response_model=ServiceBody, responses=errors(404))
 @needs(Needs.SERVICE)
 async def get_service(identifier: str, context: ContextDep, caller: CallerDep) -> Response:
     """Return a component as it is now."""
@@ -330,7 +329,6 @@ async def get_service(identifier: str, context: ContextDep, caller: CallerDep) -
 @router.post(
     "/{identifier}/stop",
     response_model=ServiceBody,
-    operation_id="stop_service",
     responses={**UNDER_WAY, **errors(400, 404, 408, 409, 413, 415)},
     openapi_extra={"requestBody": json_body(StopBody, required=False), "parameters": [PREFER]},
 )
@@ -354,7 +352,6 @@ async def stop_service(identifier: str, request: Request, context: ContextDep, c
 @router.post(
     "/{identifier}/restart",
     response_model=ServiceBody,
-    operation_id="restart_service",
     responses={**UNDER_WAY, **errors(404, 409)},
     openapi_extra={"parameters": [PREFER]},
 )
@@ -371,7 +368,7 @@ async def restart_service(
     return await _answer(context, identifier, preferred)
 
 
-@router.delete("/{identifier}", status_code=204, operation_id="forget_service", responses=errors(404, 409))
+@router.delete("/{identifier}", status_code=204, responses=errors(404, 409))
 @needs(Needs.SERVICE)
 async def forget_service(identifier: str, context: ContextDep, caller: CallerDep) -> Response:
     """Forget a component that has ended. Its log files stay."""
