@@ -21,8 +21,7 @@ from starlette.formparsers import MultiPartException
 import airflow_rest_api
 from airflow_rest_api.api.answers import _wants_file, preference
 from airflow_rest_api.api.commands import from_form
-from airflow_rest_api.api.listing import Cursor
-from airflow_rest_api.api.operations import _position
+from airflow_rest_api.api.operations import Cursor, _position
 from airflow_rest_api.api.service_logs import _offsets
 from airflow_rest_api.asgi import client_address
 from airflow_rest_api.commands import argument_kinds

@@ -14,7 +14,6 @@ from starlette.responses import Response
 from airflow_rest_api.api.answers import answer_model, once, origin_of
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
 from airflow_rest_api.api.dag_file import READ, BundleQuery, answer, place_of, scope_of, start_work
-from airflow_rest_api.api.listing import NOT_A_CURSOR
 from airflow_rest_api.api.models import (
     ACCEPTED,
     IDEMPOTENCY_KEY,
@@ -30,6 +29,7 @@ from airflow_rest_api.api.models import (
     OperationBody,
     errors,
 )
+from airflow_rest_api.api.operations import NOT_A_CURSOR
 from airflow_rest_api.api.requests import SWITCH, read_form
 from airflow_rest_api.dag_files import bundles, listing
 from airflow_rest_api.dag_files.archive import ENDINGS, unpack
