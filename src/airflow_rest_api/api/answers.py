@@ -77,8 +77,7 @@ async def origin_of(
     text = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
     if len(found) > 1 or not _KEY.fullmatch(text):
         raise BadRequest(
-            f"{HEADER}: one key of up to 255 visible ASCII characters, without spaces",
-            argument=HEADER,
+            f"{HEADER}: one key of up to 255 visible ASCII characters, without spaces", argument=HEADER
         )
     path = local_path(request.scope)
     fingerprint = await asyncio.to_thread(_fingerprint, path, what, files or {})
@@ -104,10 +103,7 @@ async def once(
             found = taken.identifier, taken.fingerprint
     identifier, fingerprint = found
     if not hmac.compare_digest(fingerprint, key.fingerprint):
-        raise IdempotencyConflict(
-            f"This {HEADER} came before, with another request.",
-            id=identifier,
-        )
+        raise IdempotencyConflict(f"This {HEADER} came before, with another request.", id=identifier)
     try:
         return await context.operations.peek(identifier), {REPLAYED: "true"}
     except UnknownOperation:

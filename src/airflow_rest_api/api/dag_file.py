@@ -90,13 +90,7 @@ async def start_work(
     invocation = Invocation(command_of(command), [], {}, frozenset(), masked=shown)
     permit = await context.grants.authorize(caller, invocation, bundle, paths, attempts=attempts)
     operation = await context.operations.start_work(
-        permit,
-        command,
-        work,
-        effect=COMMANDS[command],
-        argv=shown,
-        origin=origin,
-        workspace=received,
+        permit, command, work, effect=COMMANDS[command], argv=shown, origin=origin, workspace=received
     )
     if received is not None:
         received.release()
@@ -215,10 +209,7 @@ async def get_diff(
     response_model=OperationBody,
     operation_id="rollback_dag_file",
     responses=CHANGED,
-    openapi_extra={
-        "requestBody": json_body(RollbackBody),
-        "parameters": [PREFER, IDEMPOTENCY_KEY],
-    },
+    openapi_extra={"requestBody": json_body(RollbackBody), "parameters": [PREFER, IDEMPOTENCY_KEY]},
 )
 @needs(Needs.COMMAND)
 async def rollback(
@@ -254,12 +245,7 @@ async def rollback(
     return await answer(context, request, operation, headers)
 
 
-@router.get(
-    "",
-    response_model=DagFileBody,
-    operation_id="get_dag_file",
-    responses=errors(400, 403, 404, 409),
-)
+@router.get("", response_model=DagFileBody, operation_id="get_dag_file", responses=errors(400, 403, 404, 409))
 @needs(Needs.COMMAND)
 async def get_file(
     path: FilePath, context: ContextDep, caller: CallerDep, bundle: BundleQuery = None

@@ -43,7 +43,6 @@ from airflow_rest_api.operations.model import Operation, Origin
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.routes import Needs, needs
 
-TEXTS = ("bundle", "folder")
 FLAGS: Mapping[str, tuple[bool, str]] = {
     "overwrite": (False, "Replace files that are there and differ."),
     "validate": (True, "Check the files before they are written."),
@@ -90,19 +89,10 @@ class DeployForm:
     files: list[UploadFile] = field(default_factory=list)
     archives: list[UploadFile] = field(default_factory=list)
 
-    @property
-    def paused(self) -> bool | None:
-        """What becomes of the DAGs: True for paused, False for resumed, None for as they are."""
-        return True if self.flags["pause"] else False if self.flags["unpause"] else None
-
     def uploads(self) -> dict[str, Upload]:
         """Return what came in under names of their own."""
         found = [*self.files, *self.archives]
         return {f"{number:06}": Upload(part.filename or "", part.file) for number, part in enumerate(found)}
-
-    def fields(self) -> dict[str, Any]:
-        """Return everything else."""
-        return {"bundle": self.bundle, "folder": self.folder, **self.flags}
 
 
 def from_form(form: FormData) -> DeployForm:
@@ -289,7 +279,8 @@ async def _receive(request: Request, context: Context, caller: Caller, command: 
     async with read_form(request, settings.max_upload, settings.dag_files_count) as parts:
         form = from_form(parts)
         place = await place_of(context, caller, command, scope, form.bundle, form.folder)
-        origin = await origin_of(context, request, caller, form.fields(), form.uploads())
+        fields = {"bundle": form.bundle, "folder": form.folder, **form.flags}
+        origin = await origin_of(context, request, caller, fields, form.uploads())
         async with context.dag_files.receive(place.folder) as received:
             await asyncio.to_thread(take, form, received)
             order = _order(command, form, place, received, caller, scope)
@@ -314,7 +305,7 @@ def _order(
         validate=flags["validate"] or only or flags["dry_run"],
         dry_run=flags["dry_run"] or only,
         force_invalid=flags["force_invalid"],
-        paused=form.paused,
+        paused=True if flags["pause"] else False if flags["unpause"] else None,
         wait=flags["wait"],
         covers=scope.covers,
     )

@@ -317,9 +317,7 @@ def _too_large(limit: int) -> ApiError:
 
 
 def _other_type(kind: str, wanted: str) -> ApiError:
-    return UnsupportedMediaType(
-        f"A body of type {kind[:100] or 'nothing'!r} is not taken: send {wanted}.",
-    )
+    return UnsupportedMediaType(f"A body of type {kind[:100] or 'nothing'!r} is not taken: send {wanted}.")
 
 
 def _from_json(content: bytes) -> dict[str, Any]:

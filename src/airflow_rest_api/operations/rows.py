@@ -281,10 +281,7 @@ def inserted(
     write = ended(operation, blocks, files)
     assert write.row is not None
     write.new, write.ended = True, operation.state.ended
-    write.row |= {
-        "key_hash": key and key_hash(key.user, key.key),
-        "key_fingerprint": key and key.fingerprint,
-    }
+    write.row |= {"key_hash": key and key_hash(key.user, key.key), "key_fingerprint": key and key.fingerprint}
     return write
 
 

@@ -226,10 +226,9 @@ def document(routes: Iterable[BaseRoute], catalog: Catalog, root_path: str) -> d
     )
     schemas, paths = openapi["components"]["schemas"], openapi["paths"]
     # Wrong parameters are answered with 400 and our own shape.
-    for path in paths.values():
-        for operation in path.values():
-            if "HTTPValidationError" in str(operation["responses"].get("422")):
-                del operation["responses"]["422"]
+    for operation in _operations(openapi):
+        if "HTTPValidationError" in str(operation["responses"].get("422")):
+            del operation["responses"]["422"]
     schemas.update(_models())
     openapi["components"]["securitySchemes"] = {
         "bearer": {
