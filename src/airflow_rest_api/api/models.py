@@ -380,14 +380,16 @@ def event_stream(description: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": description, "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
 
 
+def json_answer(description: str, schema: str) -> dict[str, Any]:
+    """Return an answer for OpenAPI, in JSON of the schema of that name."""
+    reference = {"$ref": f"#/components/schemas/{schema}"}
+    return {"description": description, "content": {"application/json": {"schema": reference}}}
+
+
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the error answers of a route: these, and those of every route."""
     # Written out, because with a model FastAPI gives errors the media type of the route's good answers.
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
-    return {
-        status: {"description": ERRORS[status], "content": content}
-        for status in sorted({*statuses, *EVERYWHERE})
-    }
+    return {status: json_answer(ERRORS[status], "ErrorBody") for status in sorted({*statuses, *EVERYWHERE})}
 
 
 RUN_RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -83,8 +83,7 @@ class BoundedParser(MultiPartParser):
     async def parse(self) -> FormData:
         """Return the form."""
         try:
-            boundary = self._boundary()
-            parser = self._parser(boundary)
+            boundary, parser = self._begin()
             chunks: list[bytes] = []
             size, tail = 0, b""
             async for chunk in self.stream:
@@ -128,20 +127,19 @@ class BoundedParser(MultiPartParser):
         if self._of_headers > LONGEST_HEADERS:
             raise MultiPartException(f"The headers of a part have more than {LONGEST_HEADERS} bytes.")
 
-    def _boundary(self) -> bytes:
-        boundary = header_parameter(self.headers.get("content-type", ""), "boundary")
+    def _begin(self) -> tuple[bytes, MultipartParser]:
+        import python_multipart
+
+        content_type = self.headers.get("content-type", "")
+        boundary = header_parameter(content_type, "boundary")
         if not boundary:
             raise MultiPartException("Missing boundary in multipart.")
         if len(boundary) > LONGEST_BOUNDARY:
             raise MultiPartException(f"The boundary has more than {LONGEST_BOUNDARY} characters.")
-        return boundary.encode("latin-1")
-
-    def _parser(self, boundary: bytes) -> MultipartParser:
-        import python_multipart
-
-        self._charset = _codec(header_parameter(self.headers.get("content-type", ""), "charset") or "utf-8")
+        self._charset = _codec(header_parameter(content_type, "charset") or "utf-8")
         callbacks: Any = {name: getattr(self, name) for name in dir(self) if name.startswith("on_")}
-        return python_multipart.MultipartParser(boundary, callbacks)
+        encoded = boundary.encode("latin-1")
+        return encoded, python_multipart.MultipartParser(encoded, callbacks)
 
     async def _write(self, parser: MultipartParser, chunks: list[bytes], size: int) -> None:
         def write() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.api.models import json_answer
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
 from airflow_rest_api.legacy.model import PATH
 
@@ -39,7 +40,7 @@ def path() -> dict[str, Any]:
     by_query = [endpoint for endpoint in ENDPOINTS if "GET" in endpoint.methods]
     common: dict[str, Any] = {
         "tags": ["old endpoints"],
-        "responses": {status: _answer(*said) for status, said in RESPONSES.items()},
+        "responses": {status: json_answer(*said) for status, said in RESPONSES.items()},
     }
     return {
         "get": {
@@ -193,10 +194,3 @@ def _table(endpoints: list[Endpoint] | tuple[Endpoint, ...]) -> str:
         )
         lines.append(f"| `{endpoint.name}` | {endpoint.description} | {arguments} |")
     return "\n".join(lines)
-
-
-def _answer(description: str, model: str) -> dict[str, Any]:
-    return {
-        "description": description,
-        "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{model}"}}},
-    }
