@@ -33,7 +33,7 @@ from airflow_rest_api.errors import (
     UnknownOperation,
 )
 from airflow_rest_api.operations.files import OCTETS, safe_name
-from airflow_rest_api.operations.model import Key, KeyTaken, Origin, State
+from airflow_rest_api.operations.model import CANCEL_MESSAGES, Key, KeyTaken, Origin, State
 from airflow_rest_api.secret_names import MASK
 
 if TYPE_CHECKING:
@@ -345,7 +345,7 @@ def answer_operation(
         headers["Location"] = f"{root_path(request.scope)}/v2/operations/{operation.id}"
     body = OperationBody.model_validate(operation)
     if cancel is not None:
-        body = CancelBody(**body.model_dump(), cancel=cancel, cancel_message=cancel.message)
+        body = CancelBody(**body.model_dump(), cancel=cancel, cancel_message=CANCEL_MESSAGES[cancel])
     return answer_model(body, 200 if operation.state.ended else 202, headers)
 
 

@@ -235,10 +235,8 @@ async def follow_operation(
     """
     position, received = _position(after if after is not None else last_event_id)
     await visible(context, caller, identifier)
-    context.streams.check(caller.name)
     subscription = Subscription(context.streams, caller, lambda one: visible(context, one, identifier))
-    events = _events(context, identifier, position, received, subscription)
-    return EventStream(context.streams, caller.name, events)
+    return EventStream(subscription, _events(context, identifier, position, received, subscription))
 
 
 async def _events(

@@ -87,9 +87,8 @@ async def follow_log(
     service = await _visible(context, caller, identifier)
     position = after if after is not None else last_event_id
     offsets = _offsets(position) if position else await asyncio.to_thread(_begin, service, tail)
-    context.streams.check(caller.name)
     subscription = Subscription(context.streams, caller, lambda one: allowed_to_look(context, one))
-    return EventStream(context.streams, caller.name, _events(context, service, offsets, subscription))
+    return EventStream(subscription, _events(context, service, offsets, subscription))
 
 
 async def _events(

@@ -99,17 +99,13 @@ class Cancel(str, Enum):
     ASKED_BEFORE = "asked_before"
     ENDED_BEFORE = "ended_before"
 
-    @property
-    def message(self) -> str:
-        """Return the sentence for the client."""
-        return CANCEL_MESSAGES[self]
-
 
 CANCEL_MESSAGES = {
     Cancel.ASKED: "The operation was asked to end.",
     Cancel.ASKED_BEFORE: "The operation had been asked to end before.",
     Cancel.ENDED_BEFORE: "The operation had ended before; nothing was changed.",
 }
+"""The sentences for the client."""
 
 
 @dataclass(frozen=True)
