@@ -20,7 +20,7 @@ from airflow_rest_api.airflow.keys import derived
 from airflow_rest_api.api.models import CancelBody, OperationBody, as_json
 from airflow_rest_api.asgi import header_parts, local_path, name_and_value, root_path
 from airflow_rest_api.commands.masking import LONGEST_SHOWN
-from airflow_rest_api.commands.model import STDOUT
+from airflow_rest_api.commands.model import STDOUT, Command, Invocation
 from airflow_rest_api.errors import (
     ApiError,
     BadArgument,
@@ -32,7 +32,7 @@ from airflow_rest_api.errors import (
     UnknownCommand,
     UnknownOperation,
 )
-from airflow_rest_api.operations.files import OCTETS, safe_name
+from airflow_rest_api.operations.files import OCTETS, Upload, safe_name
 from airflow_rest_api.operations.model import CANCEL_MESSAGES, Key, KeyTaken, Origin, State
 from airflow_rest_api.secret_names import MASK
 
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
     from airflow_rest_api.api.context import Context
     from airflow_rest_api.commands.catalog import Catalog
-    from airflow_rest_api.commands.model import Command, Invocation
-    from airflow_rest_api.operations.files import Upload
     from airflow_rest_api.operations.model import Cancel, Operation, OutputFile
     from airflow_rest_api.security.caller import Caller
 

@@ -34,14 +34,13 @@ from airflow_rest_api.api.models import (
 )
 from airflow_rest_api.api.requests import SWITCH, Body, read_body, read_in_thread, validated
 from airflow_rest_api.commands.discovery import search_words
-from airflow_rest_api.commands.model import Effect
+from airflow_rest_api.commands.model import Argument, Command, Effect
 from airflow_rest_api.commands.policy import described
 from airflow_rest_api.errors import BadJson, BadRequest, UnknownCommand
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
-    from airflow_rest_api.commands.model import Argument, Command
 
 router = APIRouter(prefix="/v2", tags=["commands"], generate_unique_id_function=by_name)
 

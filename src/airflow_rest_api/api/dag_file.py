@@ -38,22 +38,19 @@ from airflow_rest_api.api.models import (
 )
 from airflow_rest_api.api.requests import json_body, read_model
 from airflow_rest_api.commands.model import Invocation
-from airflow_rest_api.dag_files.grants import COMMANDS, command_of
+from airflow_rest_api.dag_files.grants import COMMANDS, Scope, command_of
 from airflow_rest_api.dag_files.history import diff
 from airflow_rest_api.dag_files.listing import describe
 from airflow_rest_api.dag_files.order import DeploymentOrder, refusal
-from airflow_rest_api.dag_files.upload import clean
+from airflow_rest_api.dag_files.upload import Received, clean
 from airflow_rest_api.errors import TooLarge, UnknownDagFile
 from airflow_rest_api.operations.files import media_type
-from airflow_rest_api.operations.model import Origin, OutputFile
+from airflow_rest_api.operations.model import Operation, Origin, OutputFile
 from airflow_rest_api.security.decision import Attempt
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
-    from airflow_rest_api.dag_files.grants import Scope
-    from airflow_rest_api.dag_files.upload import Received
-    from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.runs import Work
     from airflow_rest_api.security.caller import Caller
 

@@ -43,13 +43,11 @@ from airflow_rest_api.api.models import (
 from airflow_rest_api.api.sse import TICK, EventStream, Subscription, event
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.errors import BadRequest, Forbidden, UnknownOperation, UnknownResultFile
-from airflow_rest_api.operations.model import Filter, State
-from airflow_rest_api.operations.transcript import STREAMS
+from airflow_rest_api.operations.model import Filter, Operation, State
+from airflow_rest_api.operations.transcript import STREAMS, Block, Stream
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
-    from airflow_rest_api.operations.model import Operation
-    from airflow_rest_api.operations.transcript import Block, Stream
     from airflow_rest_api.security.caller import Caller
 
 

@@ -20,7 +20,7 @@ from airflow_rest_api.engine.job import Job
 from airflow_rest_api.errors import TooManyWaiting, Unavailable
 from airflow_rest_api.operations import heartbeat
 from airflow_rest_api.operations.files import Removable, Upload, Workspace, with_files
-from airflow_rest_api.operations.live import STORED_WITHIN, Live, Recent, Watcher, snapshot
+from airflow_rest_api.operations.live import STORED_WITHIN, Followed, Live, Recent, Watcher, snapshot
 from airflow_rest_api.operations.model import Cancel, Operation, Origin, Server, State, new_id
 from airflow_rest_api.operations.recorder import Recorder
 from airflow_rest_api.operations.result import reader
@@ -34,15 +34,13 @@ from airflow_rest_api.operations.runs import (
     perform,
 )
 from airflow_rest_api.operations.tables import NOT_KEPT
-from airflow_rest_api.operations.transcript import joined
+from airflow_rest_api.operations.transcript import Stream, joined
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.commands.model import Effect, Invocation
     from airflow_rest_api.engine.engine import Engine
-    from airflow_rest_api.operations.live import Followed
     from airflow_rest_api.operations.store import Store
-    from airflow_rest_api.operations.transcript import Stream
     from airflow_rest_api.security.access import OnEnd, Permit
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from airflow_rest_api import __version__
 from airflow_rest_api.airflow import installation
 from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE
-from airflow_rest_api.api.context import CallerDep, ContextDep
+from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.asgi import MOUNT, root_path
 from airflow_rest_api.errors import NotFound
 from airflow_rest_api.legacy import usage_routes
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import Scope
 
-    from airflow_rest_api.api.context import Context
     from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.security.caller import Caller
 
