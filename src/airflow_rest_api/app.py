@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from airflow_rest_api import __version__, private_folders
 from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow import installation, permissions
-from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE, Accounts, AirflowAuth
+from airflow_rest_api.airflow.auth import Accounts, AirflowAuth
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
 from airflow_rest_api.airflow.installation import FernetCipher
 from airflow_rest_api.airflow.warm import HOOKS
@@ -50,10 +50,10 @@ from airflow_rest_api.legacy.model import PATH as LEGACY
 from airflow_rest_api.legacy.routes import Legacy
 from airflow_rest_api.legacy.routes import router as legacy
 from airflow_rest_api.legacy.usage import Usage
-from airflow_rest_api.operations.encoding import NoCipher
 from airflow_rest_api.operations.heartbeat import Heartbeat, sweeper
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
+from airflow_rest_api.operations.tables import NoCipher
 from airflow_rest_api.security.access import Gate, Switches
 from airflow_rest_api.security.audit import Audit, QuietQuery
 from airflow_rest_api.security.guard import Guard
@@ -65,8 +65,7 @@ from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.store import ServiceStore
 from airflow_rest_api.settings import folders
 from airflow_rest_api.storage.database import Database, own_engine
-from airflow_rest_api.web import routes
-from airflow_rest_api.web.page import SignIn
+from airflow_rest_api.web import page
 
 if TYPE_CHECKING:
     from airflow_rest_api.settings import Settings
@@ -111,7 +110,7 @@ log = logging.getLogger(__name__)
 
 # The first route that fits a path is taken.
 ROUTERS = (
-    routes.router,
+    page.router,
     commands.router,
     operations.router,
     services.router,
@@ -167,7 +166,7 @@ def create_app(
         authenticators={LEGACY: LegacyCredentials(token.name, token.expected)},
         header_token=token,
         header_user=app.state.header_user,
-        sign_in=SignIn(LOGIN, SESSION_COOKIE),
+        sign_in=page.sign_in,
     )
     app.add_middleware(LastResort)
     app.add_middleware(QuietQuery)

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import json
+import threading
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from airflow_rest_api.api.answers import LONGEST_WAIT, preference
+from airflow_rest_api.api.answers import LONGEST_WAIT, _checked, preference
 from tests.standin import bearer, own_database, prints, serving, until_cancelled
 
 
@@ -161,3 +164,23 @@ def test_the_record_gives_nothing_of_the_request_away():
         found = client.get(f"/v2/operations/{made['id']}").json()
 
     assert "hidden-1" not in json.dumps(found)
+
+
+def on_the_event_loop(given: Collection[object]) -> bool:
+    seen: list[threading.Thread] = []
+
+    def check() -> Any:
+        seen.append(threading.current_thread())
+
+    asyncio.run(_checked(check, given))
+    return seen == [threading.main_thread()]
+
+
+@pytest.mark.parametrize("given", [[], ["a" * 200, None, True, 3], {"dag_id": "a"}.values()])
+def test_few_short_arguments_are_checked_at_once(given: Collection[object]):
+    assert on_the_event_loop(given)
+
+
+@pytest.mark.parametrize("given", [["a" * 201], ["a"] * 21, [21], [1.5], [["a"]], [{"a": 1}]])
+def test_what_may_take_longer_is_checked_in_a_thread(given: Collection[object]):
+    assert not on_the_event_loop(given)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from airflow_rest_api.api import listing, sse
+from airflow_rest_api.api import operations, sse
 from airflow_rest_api.engine.job import Ending, Outcome
 from tests.keeping import wait_for
 from tests.standin import (
@@ -167,8 +167,8 @@ def test_all_pages_together_are_the_list_and_nothing_comes_twice(user: str, limi
 
 
 def test_what_one_may_not_see_does_not_hide_ones_own(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(listing, "SCANNED", 4)
-    monkeypatch.setattr(listing, "BATCH", 2)
+    monkeypatch.setattr(operations, "SCANNED", 4)
+    monkeypatch.setattr(operations, "BATCH", 2)
     with serving(user="viewer") as (client, _):
         mine = client.post("/v2/commands/version").json()["id"]
         for _ in range(9):

@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
@@ -20,7 +20,6 @@ from airflow_rest_api.api.requests import (
     LARGE,
     LONGEST_JSON,
     MOST_FIELDS,
-    LastBoundary,
     read_in_thread,
     read_multipart,
 )
@@ -102,37 +101,32 @@ TYPE = "multipart/form-data; boundary=XX"
 WHOLE = b'--XX\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--XX--\r\n'
 
 
-@pytest.mark.parametrize("size", [1, 7, 4096])
-def test_a_whole_body_is_complete_in_whatever_pieces_it_comes(size: int):
-    ending = LastBoundary(TYPE)
-    for start in range(0, len(WHOLE), size):
-        ending.add(WHOLE[start : start + size])
-
-    assert ending.complete
-
-
-def test_a_body_that_was_cut_off_is_not():
-    for length in range(len(WHOLE) - 3):
-        ending = LastBoundary(TYPE)
-        ending.add(WHOLE[:length])
-
-        assert not ending.complete
-
-
-def test_a_quoted_boundary_and_what_follows_the_last_one_do_no_harm():
-    ending = LastBoundary('multipart/form-data; charset=utf-8; boundary="XX"')
-    ending.add(WHOLE + b"epilogue")
-
-    assert ending.complete
-
-
 def parse(kind: str, *chunks: bytes, part: int = 2**30) -> FormData:
-    async def coming() -> AsyncIterator[bytes]:
+    async def coming() -> AsyncGenerator[bytes, None]:
         for chunk in chunks:
             yield chunk
 
     headers = Headers({"content-type": kind})
     return asyncio.run(read_multipart(headers, coming(), files=10, fields=10, part=part))
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+def test_a_whole_body_is_complete_in_whatever_pieces_it_comes(size: int):
+    form = parse(TYPE, *(WHOLE[start : start + size] for start in range(0, len(WHOLE), size)))
+
+    assert form["a"] == "b"
+
+
+@pytest.mark.parametrize("length", range(len(WHOLE) - 3))
+def test_a_body_that_was_cut_off_is_not(length: int):
+    with pytest.raises(MultiPartException):
+        parse(TYPE, WHOLE[:length])
+
+
+def test_a_quoted_boundary_and_what_follows_the_last_one_do_no_harm():
+    form = parse('multipart/form-data; charset=utf-8; boundary="XX"', WHOLE + b"epilogue")
+
+    assert form["a"] == "b"
 
 
 def test_a_long_file_comes_out_as_it_went_in_whatever_pieces_it_comes_in():

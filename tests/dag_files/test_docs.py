@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from airflow_rest_api.api import dag_file, dag_files, dag_refresh
-from airflow_rest_api.api.dag_files import FLAGS, TEXTS
+from airflow_rest_api.api.dag_files import SCHEMA
 from airflow_rest_api.dag_files.upload import LEFT_OUT
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ def test_the_page_names_every_route() -> None:
 
 
 def test_the_page_names_every_field_of_the_form() -> None:
-    for name in (*FLAGS, *TEXTS, "file", "archive"):
+    for name in SCHEMA["properties"]:
         assert f"`{name}`" in PAGE, name
 
 

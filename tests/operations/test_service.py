@@ -15,8 +15,6 @@ from tests.operations.scene import CATALOG, database_of, make_store, operations,
 from tests.permits import permit
 from tests.standin import Script, StandInProcess, prints, until_cancelled
 
-ALL = Filter()
-
 
 def run(script: Script, *argv: str, **options: Any) -> Operation:
     """Run a command line to its end."""
@@ -86,7 +84,8 @@ def test_output_that_was_cut_is_no_result_and_says_why():
 
 def test_a_running_operation_shows_what_was_printed_so_far():
     async def main() -> None:
-        service, engine = operations(until_cancelled)
+        store = make_store()
+        service, engine = operations(until_cancelled, store=store)
         started = await service.start(permit(), CATALOG.parse(["version"]))
 
         async def printed() -> bool:
@@ -96,7 +95,7 @@ def test_a_running_operation_shows_what_was_printed_so_far():
         now = await service.wait(started.id, 0.05)
         assert (now.state, now.stdout, now.finished_at) == (State.RUNNING, "working\n", None)
         # Whoever was answered finds it, here and on any other server.
-        assert [each.id for each in await service.list(ALL)] == [started.id]
+        assert [each.id for each in await store.list()] == [started.id]
         engine.processes[0].cancel()
         await service.settle()
 
@@ -149,11 +148,12 @@ def test_many_may_wait_for_one_operation():
 
 def test_a_busy_engine_leaves_no_operation_and_no_folder(tmp_path: Path):
     async def main() -> None:
-        service, engine = operations(prints(), tmp_path)
+        store = make_store()
+        service, engine = operations(prints(), tmp_path, store=store)
         engine.busy = True
         with pytest.raises(Busy):
             await service.start(permit(), CATALOG.parse(["variables", "export", "v.json"]), parser=CATALOG)
-        assert await service.list(ALL) == []
+        assert await store.list() == []
 
     asyncio.run(main())
     assert list(tmp_path.iterdir()) == []
@@ -161,10 +161,11 @@ def test_a_busy_engine_leaves_no_operation_and_no_folder(tmp_path: Path):
 
 def test_a_file_that_is_missing_leaves_no_operation_and_no_folder(tmp_path: Path):
     async def main() -> None:
-        service, engine = operations(prints(), tmp_path)
+        store = make_store()
+        service, engine = operations(prints(), tmp_path, store=store)
         with pytest.raises(BadArgument):
             await service.start(permit(), CATALOG.parse(["pools", "import", "p.json"]), parser=CATALOG)
-        assert (await service.list(ALL), engine.jobs) == ([], [])
+        assert (await store.list(), engine.jobs) == ([], [])
 
     asyncio.run(main())
     assert list(tmp_path.iterdir()) == []
@@ -328,7 +329,7 @@ def test_a_key_leads_to_one_operation():
         with pytest.raises(KeyTaken) as taken:
             await service.start(permit(), CATALOG.parse(["version"]), origin=Origin(key=key))
         assert (taken.value.identifier, taken.value.fingerprint) == (started.id, "f" * 64)
-        assert await service.find_key("u", "k") == (started.id, "f" * 64)
+        assert await store.find_key("u", "k") == (started.id, "f" * 64)
         assert len(engine.jobs) == 1
         await service.settle()
 
@@ -362,7 +363,7 @@ def test_while_the_database_is_away_commands_go_on_and_are_recorded_when_it_is_b
         ended = await service.wait(started.id, 60)
         assert (ended.state, ended.stdout) == (State.SUCCEEDED, "out")
         with pytest.raises(Unavailable):
-            await service.list(ALL)
+            await store.list()
         database_of(store).away = False
         await service.settle()
         assert await store.get(started.id) == ended
@@ -394,7 +395,8 @@ def test_one_user_cannot_fill_the_queue_with_requests_at_the_same_time_either(
     monkeypatch.setattr(StandInProcess, "_run", waits)
 
     async def main() -> None:
-        service, engine = operations(never, queue_per_user=2)
+        store = make_store()
+        service, engine = operations(never, queue_per_user=2, store=store)
         origin = Origin(recorded=True)
         started = [service.start(permit(), CATALOG.parse(["version"]), origin=origin) for _ in range(20)]
         said = await asyncio.gather(*started, return_exceptions=True)
@@ -402,7 +404,7 @@ def test_one_user_cannot_fill_the_queue_with_requests_at_the_same_time_either(
         assert {type(one) for one in said} == {Operation, TooManyWaiting}
         service.stop("enough")
         await service.settle()
-        assert len(await service.list(ALL)) == 2
+        assert len(await store.list()) == 2
 
     asyncio.run(main())
 
@@ -419,7 +421,7 @@ def test_another_server_answers_for_an_operation():
             return (await there.get(started.id)).stdout == "working\n"
 
         await until(printed)
-        assert [each.id for each in await there.list(ALL)] == [started.id]
+        assert [each.id for each in await store.list()] == [started.id]
         assert await there.output(started.id, "stdout", 3, 100) == (3, b"king\n", False)
         assert await there.cancel(started.id, "from there") is Cancel.ASKED
         assert await there.cancel(started.id, "again") is Cancel.ASKED_BEFORE
@@ -460,7 +462,8 @@ def test_output_in_pieces_says_where_some_is_missing():
 
 def test_an_operation_that_repeats_another_says_so_and_names_its_dag():
     async def main() -> None:
-        service, _ = operations(prints())
+        store = make_store()
+        service, _ = operations(prints(), store=store)
         invocation = CATALOG.parse(["dags", "pause", "mine"])
         started = await service.start(
             permit(), invocation, origin=Origin(rerun_of="0" * 32, endpoint="pause")
@@ -468,6 +471,6 @@ def test_an_operation_that_repeats_another_says_so_and_names_its_dag():
         ended = await service.wait(started.id, 60)
         await service.settle()
         assert (ended.rerun_of, ended.dag_id, ended.endpoint) == ("0" * 32, "mine", "pause")
-        assert [each.id for each in await service.list(Filter(dag_id="mine"))] == [ended.id]
+        assert [each.id for each in await store.list(Filter(dag_id="mine"))] == [ended.id]
 
     asyncio.run(main())

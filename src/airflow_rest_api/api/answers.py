@@ -1,4 +1,4 @@
-"""An operation as an answer: how long it is waited for (Prefer), and once for a request sent twice."""
+"""From a request to its operation, once for one sent twice, and to the answer that it waits for (Prefer)."""
 
 from __future__ import annotations
 
@@ -7,32 +7,40 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pydantic import BaseModel
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from airflow_rest_api.airflow.installation import derived
 from airflow_rest_api.api.models import CancelBody, OperationBody, as_json
 from airflow_rest_api.asgi import header_parts, local_path, name_and_value, root_path
+from airflow_rest_api.commands.masking import LONGEST_SHOWN
+from airflow_rest_api.commands.model import STDOUT, Command, Invocation
 from airflow_rest_api.errors import (
+    ApiError,
+    BadArgument,
     BadRequest,
+    CannotRepeat,
     IdempotencyConflict,
     NoFile,
     RefusedByCommand,
+    UnknownCommand,
     UnknownOperation,
 )
-from airflow_rest_api.operations.files import OCTETS
-from airflow_rest_api.operations.model import Key, KeyTaken, State
+from airflow_rest_api.operations.files import OCTETS, Upload, safe_name
+from airflow_rest_api.operations.model import CANCEL_MESSAGES, Key, KeyTaken, Origin, State
+from airflow_rest_api.secret_names import MASK
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from airflow_rest_api.api.context import Context
-    from airflow_rest_api.operations.files import Upload
+    from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.operations.model import Cancel, Operation, OutputFile
     from airflow_rest_api.security.caller import Caller
 
@@ -43,60 +51,62 @@ LABEL = b"airflow_rest_api idempotency key 1"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _PIECE = 1024 * 1024
 
-Start = Callable[["Key | None"], Awaitable["Operation"]]
 
-
-async def key_of(
-    request: Request, caller: Caller, what: object, files: Mapping[str, Upload] | None = None
-) -> Key | None:
+async def origin_of(
+    context: Context,
+    request: Request,
+    caller: Caller,
+    what: object,
+    files: Mapping[str, Upload] | None = None,
+) -> Origin:
     """
-    Return the key of a request, None where it has none.
+    Return what an operation has of its request: whether the client waits, and the key where there is one.
 
     :param what: the arguments, good for JSON
     :param files: what was uploaded; each is read, and left as if it had not been
     :raises ApiError: the key is no key
     """
+    origin = Origin(leaves(context, request))
     found = request.headers.getlist(HEADER)
     if not found:
-        return None
+        return origin
     # The draft of the IETF puts it into quotes, most clients do not.
     text = found[0].strip()
     text = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
     if len(found) > 1 or not _KEY.fullmatch(text):
         raise BadRequest(
-            f"{HEADER}: one key of up to 255 visible ASCII characters, without spaces",
-            argument=HEADER,
+            f"{HEADER}: one key of up to 255 visible ASCII characters, without spaces", argument=HEADER
         )
     path = local_path(request.scope)
-    return Key(caller.name, text, await asyncio.to_thread(_fingerprint, path, what, files or {}))
+    fingerprint = await asyncio.to_thread(_fingerprint, path, what, files or {})
+    return replace(origin, key=Key(caller.name, text, fingerprint))
 
 
-async def once(context: Context, key: Key | None, start: Start) -> tuple[Operation, dict[str, str]]:
+async def once(
+    context: Context, origin: Origin, start: Callable[[], Awaitable[Operation]]
+) -> tuple[Operation, dict[str, str]]:
     """
     Return the operation that a request leads to, or that it led to when it came before; and headers.
 
-    :param start: starts it; is given the key
+    :param start: starts it, with this origin
     :raises ApiError: the key came before with another request
     """
-    if key is None:
-        return await start(None), {}
-    found = await context.operations.find_key(key.user, key.key)
+    if (key := origin.key) is None:
+        return await start(), {}
+    found = await context.store.find_key(key.user, key.key)
     if found is None:
         try:
-            return await start(key), {}
+            return await start(), {}
         except KeyTaken as taken:
             found = taken.identifier, taken.fingerprint
     identifier, fingerprint = found
     if not hmac.compare_digest(fingerprint, key.fingerprint):
-        raise IdempotencyConflict(
-            f"This {HEADER} came before, with another request.",
-            id=identifier,
-        )
+        raise IdempotencyConflict(f"This {HEADER} came before, with another request.", id=identifier)
     try:
         return await context.operations.peek(identifier), {REPLAYED: "true"}
     except UnknownOperation:
         # In the moment between the two it was given up: it never began.
-        return await start(key), {}
+        return await start(), {}
 
 
 def _fingerprint(path: str, what: object, files: Mapping[str, Upload]) -> str:
@@ -113,6 +123,147 @@ def _content(upload: Upload) -> tuple[str, str]:
         digest.update(piece)
     upload.content.seek(0)
     return upload.filename, digest.hexdigest()
+
+
+FEW = 20
+SHORT = 200
+"""Arguments, and characters of one, that are checked in less time than a thread takes to begin."""
+
+
+def check_room(context: Context, request: Request, caller: Caller) -> None:
+    """
+    Raise Busy where no command could begin anyway, before the body is read and the arguments are looked at.
+
+    A request with a key may be one that was answered before.
+    """
+    if HEADER not in request.headers:
+        context.operations.check_room(caller.name)
+
+
+async def launch(
+    context: Context,
+    caller: Caller,
+    command: Command,
+    arguments: Mapping[str, Any],
+    files: Mapping[str, Upload],
+    origin: Origin,
+) -> Operation:
+    """Start a command with its arguments by name; JSON is asked for where the command can print it."""
+    # First of all, so that those who may not learn nothing about their arguments.
+    await context.gate.precheck(caller, command)
+    catalog = await context.catalog.get()
+    named = _with_file_names(command, arguments, files)
+    bind = partial(catalog.bind, command, named, json_output=True)
+    invocation = await _checked(bind, named.values())
+    return await _start(context, caller, catalog, invocation, files, origin)
+
+
+async def launch_line(
+    context: Context, caller: Caller, argv: Sequence[str], files: Mapping[str, Upload], origin: Origin
+) -> Operation:
+    """Start a command by its command line, as it is."""
+    catalog = await context.catalog.get()
+    invocation = await _checked(partial(catalog.parse, argv), argv)
+    await context.gate.precheck(caller, invocation.command, invocation)
+    _refuse_stray_files(invocation.command, files)
+    return await _start(context, caller, catalog, invocation, files, origin)
+
+
+async def _start(
+    context: Context,
+    caller: Caller,
+    catalog: Catalog,
+    invocation: Invocation,
+    files: Mapping[str, Upload],
+    origin: Origin,
+) -> Operation:
+    """Start a checked command that the caller may run; raise Forbidden where they may not."""
+    permit = await context.gate.authorize(caller, invocation)
+    return await context.operations.start(permit, invocation, files=files, parser=catalog, origin=origin)
+
+
+async def _checked(check: Callable[[], Invocation], given: Collection[object]) -> Invocation:
+    """Return what a check of arguments returns, from a thread where it may take longer than that."""
+    if len(given) <= FEW and all(map(_is_short, given)):
+        return check()
+    return await asyncio.to_thread(check)
+
+
+def _is_short(value: object) -> bool:
+    if isinstance(value, str):
+        return len(value) <= SHORT
+    # A number can stand for as many flags.
+    return value is None or (isinstance(value, int) and value <= FEW)
+
+
+def _with_file_names(
+    command: Command, arguments: Mapping[str, Any], files: Mapping[str, Upload]
+) -> dict[str, Any]:
+    """Return the arguments with a name for each file: what the client calls it, or what we do."""
+    named = dict(arguments)
+    _refuse_stray_files(command, files)
+    for argument in command.arguments:
+        if argument.file == "in":
+            if argument.name in files:
+                named[argument.name] = safe_name(files[argument.name].filename)
+            elif named.get(argument.name) is not None:
+                raise BadArgument(
+                    argument.name,
+                    f"argument {argument.name}: send the file itself, as a part of multipart/form-data",
+                )
+        elif argument.file == "out":
+            if argument.dash and named.get(argument.name) == STDOUT:
+                continue
+            if isinstance(name := named.get(argument.name), str):
+                named[argument.name] = safe_name(name)
+            elif name is None and argument.required:
+                named[argument.name] = _default_name(command, named)
+    return named
+
+
+def _refuse_stray_files(command: Command, files: Mapping[str, Upload]) -> None:
+    for name in files:
+        argument = command.argument(name)
+        if argument is None:
+            raise BadArgument(name, f"{command.name} has no argument {name}")
+        if argument.file != "in":
+            raise BadArgument(name, f"argument {name}: does not take a file")
+
+
+def _default_name(command: Command, arguments: Mapping[str, Any]) -> str:
+    chosen = arguments.get("file_format") or arguments.get("format")
+    return safe_name(f"{'-'.join(command.path)}.{chosen if isinstance(chosen, str) else 'json'}")
+
+
+async def run_again(context: Context, caller: Caller, operation: Operation, origin: Origin) -> Operation:
+    """
+    Start the command of an operation once more.
+
+    :raises ApiError: what it ran cannot be read off its record
+    :raises Forbidden: the caller may not run it, now
+    """
+    catalog = await context.catalog.get()
+    invocation = await asyncio.to_thread(_invocation, catalog, operation)
+    await context.gate.precheck(caller, invocation.command, invocation)
+    return await _start(context, caller, catalog, invocation, {}, replace(origin, rerun_of=operation.id))
+
+
+def _invocation(catalog: Catalog, operation: Operation) -> Invocation:
+    if any(MASK in word or len(word) > LONGEST_SHOWN for word in operation.argv):
+        raise _refusal(operation, "its arguments are not kept: a secret, or a very long value is among them")
+    try:
+        invocation = catalog.parse(operation.argv)
+    except (UnknownCommand, BadArgument):
+        raise _refusal(operation, "it was not one command of Airflow") from None
+    if invocation.command.name != operation.command:
+        raise _refusal(operation, "it was not one command of Airflow")
+    if any(a.file == "in" and a.name in invocation.given for a in invocation.command.arguments):
+        raise _refusal(operation, "the files that were sent with it are not kept")
+    return invocation
+
+
+def _refusal(operation: Operation, why: str) -> ApiError:
+    return CannotRepeat(f"The operation cannot be run again: {why}. Send its request.", id=operation.id)
 
 
 LONGEST_WAIT = 3600
@@ -190,13 +341,25 @@ def answer_operation(
     if not operation.state.ended:
         # A path without a host is right behind every proxy.
         headers["Location"] = f"{root_path(request.scope)}/v2/operations/{operation.id}"
-    body = OperationBody.of(operation) if cancel is None else CancelBody.after(operation, cancel)
+    body = OperationBody.model_validate(operation)
+    if cancel is not None:
+        body = CancelBody(**body.model_dump(), cancel=cancel, cancel_message=CANCEL_MESSAGES[cancel])
     return answer_model(body, 200 if operation.state.ended else 202, headers)
 
 
 def answer_model(body: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Answer with a model."""
     return Response(as_json(body), status, headers, media_type="application/json")
+
+
+def answer_part(offset: int, data: bytes, *, end: bool) -> Response:
+    """Answer with a part of an output that begins at an offset, and with whether nothing will follow it."""
+    headers = {
+        "X-Output-Offset": str(offset),
+        "X-Output-Next": str(offset + len(data)),
+        "X-Output-End": "true" if end else "false",
+    }
+    return PlainTextResponse(data, headers=headers)
 
 
 def answer_file(file: OutputFile, content: bytes, media_type: str | None = None) -> Response:

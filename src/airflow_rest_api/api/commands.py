@@ -10,32 +10,39 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from airflow_rest_api import json_text
-from airflow_rest_api.api.answers import answer_model, answer_run, key_of, leaves, once
-from airflow_rest_api.api.context import CallerDep, ContextDep
-from airflow_rest_api.api.launch import check_room, launch, launch_line
+from airflow_rest_api.api.answers import (
+    answer_model,
+    answer_run,
+    check_room,
+    launch,
+    launch_line,
+    once,
+    origin_of,
+)
+from airflow_rest_api.api.context import CallerDep, ContextDep, by_name
 from airflow_rest_api.api.models import (
     IDEMPOTENCY_KEY,
     PREFER,
     RUN_RESPONSES,
+    ArgumentSummary,
     CommandDetail,
     CommandList,
     CommandRefusal,
+    CommandSummary,
     RunBody,
     errors,
-    summary,
 )
-from airflow_rest_api.api.requests import Body, read_body, read_in_thread, validated
+from airflow_rest_api.api.requests import SWITCH, Body, read_body, read_in_thread, validated
 from airflow_rest_api.commands.discovery import search_words
-from airflow_rest_api.commands.model import Effect
+from airflow_rest_api.commands.model import Argument, Command, Effect
 from airflow_rest_api.commands.policy import described
 from airflow_rest_api.errors import BadJson, BadRequest, UnknownCommand
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
-    from airflow_rest_api.commands.model import Argument, Command
 
-router = APIRouter(prefix="/v2", tags=["commands"])
+router = APIRouter(prefix="/v2", tags=["commands"], generate_unique_id_function=by_name)
 
 _FORM: dict[str, Any] = {
     "type": "object",
@@ -55,7 +62,7 @@ _BODY = {
 }
 
 
-@router.get("/commands", response_model=CommandList, operation_id="list_commands", responses=errors(400))
+@router.get("/commands", response_model=CommandList, responses=errors(400))
 @needs(Needs.TOKEN)
 async def list_commands(
     context: ContextDep,
@@ -71,7 +78,16 @@ async def list_commands(
     wanted = (q or "").lower()
     refused = await context.gate.refusals(caller, catalog.commands.values())
     found = [
-        summary(command, refused.get(command.name))
+        CommandSummary(
+            name=command.name,
+            path="/".join(command.path),
+            help=command.help,
+            also=search_words(command),
+            effect=command.effect,
+            allowed=command.name not in refused,
+            refusal=CommandRefusal.of(refused.get(command.name)),
+            arguments=[ArgumentSummary.model_validate(argument) for argument in command.arguments],
+        )
         for command in catalog.commands.values()
         if (effect is None or command.effect is effect)
         and (
@@ -114,20 +130,15 @@ async def run_command(name: str, request: Request, context: ContextDep, caller: 
     check_room(context, request, caller)
     async with read_body(request, context.settings.max_upload) as body:
         arguments = from_form(command, body.values) if body.form else body.values
-        key = await key_of(request, caller, arguments, body.files)
+        origin = await origin_of(context, request, caller, arguments, body.files)
         operation, headers = await once(
-            context,
-            key,
-            lambda key: launch(
-                context, caller, command, arguments, body.files, recorded=leaves(context, request), key=key
-            ),
+            context, origin, lambda: launch(context, caller, command, arguments, body.files, origin)
         )
     return await answer_run(context, request, operation, headers)
 
 
 @router.post(
     "/run",
-    operation_id="run",
     responses=RUN_RESPONSES,
     openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY]},
 )
@@ -142,13 +153,9 @@ async def run(request: Request, context: ContextDep, caller: CallerDep) -> Respo
     check_room(context, request, caller)
     async with read_body(request, context.settings.max_upload) as body:
         argv = await _argv(body)
-        key = await key_of(request, caller, argv, body.files)
+        origin = await origin_of(context, request, caller, argv, body.files)
         operation, headers = await once(
-            context,
-            key,
-            lambda key: launch_line(
-                context, caller, argv, body.files, recorded=leaves(context, request), key=key
-            ),
+            context, origin, lambda: launch_line(context, caller, argv, body.files, origin)
         )
     return await answer_run(context, request, operation, headers)
 
@@ -177,16 +184,6 @@ async def _argv(body: Body) -> list[str]:
 
 LONGEST_SWITCH = 100
 """Characters of a text that are looked at for one of these."""
-_SWITCH = {
-    "true": True,
-    "on": True,
-    "1": True,
-    "yes": True,
-    "false": False,
-    "off": False,
-    "0": False,
-    "no": False,
-}
 
 
 def from_form(command: Command, fields: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -209,7 +206,7 @@ def _value(argument: Argument | None, values: list[str]) -> Any:
 
 def _single(argument: Argument, text: str) -> Any:
     if argument.flag or argument.type == "boolean":
-        return _SWITCH.get(text[:LONGEST_SWITCH].strip().lower(), text)
+        return SWITCH.get(text[:LONGEST_SWITCH].strip().lower(), text)
     try:
         if argument.type == "integer":
             return int(text)
@@ -236,9 +233,6 @@ TYPES: dict[str, dict[str, Any]] = {
         "description": "Text with commas is taken, too.",
     },
 }
-AS_TEXT = ("json",)
-"""What a field of a form has as text."""
-
 EXAMPLES: dict[str, Any] = {
     "integer": 1,
     "number": 1.5,
@@ -264,7 +258,8 @@ def argument_schema(
     :param json_output: of a command that is asked for JSON where its `output` is not given
     """
     schema: dict[str, Any] = dict(TYPES.get(argument.type, TYPES["string"]))
-    if multipart and argument.type in AS_TEXT:
+    if multipart and argument.type == "json":
+        # A field of a form is text.
         schema = {"type": "string", "description": schema["description"]}
     if argument.flag:
         schema = {"type": "boolean"}

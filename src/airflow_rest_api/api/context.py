@@ -17,6 +17,8 @@ from airflow_rest_api.security.guard import STATE
 from airflow_rest_api.settings import Networks, networks
 
 if TYPE_CHECKING:
+    from fastapi.routing import APIRoute
+
     from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.dag_files.deployment import DagFiles
     from airflow_rest_api.dag_files.grants import Grants
@@ -89,6 +91,11 @@ async def _caller(request: Request) -> Caller:
     context = cast("Context", request.app.state.context)
     caller.address = client_address(request.scope, context.trusted_proxies)
     return caller
+
+
+def by_name(route: APIRoute) -> str:
+    """Return the id of an operation in the OpenAPI document where it has no other: its function's name."""
+    return route.name
 
 
 ContextDep = Annotated[Context, Depends(_context)]

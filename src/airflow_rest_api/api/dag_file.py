@@ -1,45 +1,128 @@
-"""One DAG file: its content, its history, bringing it back and deleting it."""
+"""One DAG file: content, history, bringing it back, deleting it; and what all work on DAG files shares."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import stat
-from typing import Annotated, Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
 from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.queries import ask
-from airflow_rest_api.api.answers import answer_file, answer_model, key_of, leaves, once
+from airflow_rest_api.api.answers import (
+    answer_file,
+    answer_model,
+    answer_operation,
+    leaves,
+    once,
+    origin_of,
+    preference_of,
+)
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.dag_files_answers import (
+from airflow_rest_api.api.models import (
+    ACCEPTED,
+    FILE,
+    IDEMPOTENCY_KEY,
     LAST,
-    READ,
+    PREFER,
     DagFileBody,
+    OperationBody,
     RollbackBody,
     VersionBody,
     VersionList,
-    answer,
-    place_of,
-    scope_of,
-    start_work,
+    errors,
 )
-from airflow_rest_api.api.models import ACCEPTED, FILE, IDEMPOTENCY_KEY, PREFER, OperationBody, errors
 from airflow_rest_api.api.requests import json_body, read_model
-from airflow_rest_api.dag_files.bundles import BundleFolder
-from airflow_rest_api.dag_files.deployment import DeploymentOrder
-from airflow_rest_api.dag_files.grants import Scope
+from airflow_rest_api.commands.model import Invocation
+from airflow_rest_api.commands.policy import own_command
+from airflow_rest_api.dag_files.deployment import DeploymentOrder, refusal
+from airflow_rest_api.dag_files.grants import COMMANDS, Scope
 from airflow_rest_api.dag_files.history import diff
 from airflow_rest_api.dag_files.listing import describe
-from airflow_rest_api.dag_files.upload import clean
+from airflow_rest_api.dag_files.upload import Received, clean
 from airflow_rest_api.errors import TooLarge, UnknownDagFile
 from airflow_rest_api.operations.files import media_type
-from airflow_rest_api.operations.model import OutputFile
-from airflow_rest_api.security.caller import Caller
+from airflow_rest_api.operations.model import Operation, Origin, OutputFile
 from airflow_rest_api.security.decision import Attempt
 from airflow_rest_api.security.routes import Needs, needs
+
+if TYPE_CHECKING:
+    from airflow_rest_api.dag_files.bundles import BundleFolder
+    from airflow_rest_api.operations.runs import Work
+    from airflow_rest_api.security.caller import Caller
+
+READ = "read_dag_files"
+"""The command of reading them: see `grants.COMMANDS`."""
+
+MOST_WORDS = 50
+"""Of what is shown as run: an archive can have thousands of files."""
+
+
+async def start_work(
+    context: Context,
+    caller: Caller,
+    command: str,
+    flags: Sequence[str],
+    work: Work,
+    *,
+    bundle: str,
+    paths: Collection[str],
+    origin: Origin,
+    attempts: Iterable[Attempt] = (),
+    received: Received | None = None,
+) -> Operation:
+    """
+    Start work on DAG files that the caller may do; raise Forbidden where they may not.
+
+    :param command: one of `grants.COMMANDS`
+    :param flags: shown as if they were given on its command line
+    :param attempts: of commands that it runs besides
+    :param received: belongs to the operation from then on
+    """
+    argv = [command, "--bundle", bundle, *flags, *paths]
+    shown = [*argv[:MOST_WORDS], "…"] if len(argv) > MOST_WORDS else argv
+    invocation = Invocation(own_command(command), [], {}, frozenset(), masked=shown)
+    permit = await context.grants.authorize(caller, invocation, bundle, paths, attempts=attempts)
+    operation = await context.operations.start_work(
+        permit, command, work, effect=COMMANDS[command], argv=shown, origin=origin, workspace=received
+    )
+    if received is not None:
+        received.release()
+    return operation
+
+
+async def answer(
+    context: Context, request: Request, operation: Operation, headers: Mapping[str, str]
+) -> Response:
+    """
+    Wait as long as the client wants to, and answer with the operation.
+
+    :raises ApiError: it has ended, and what it was asked for cannot be done
+    """
+    preference = preference_of(request, context.settings.default_wait)
+    operation = await context.operations.wait(operation.id, preference.wait)
+    if (problem := refusal(operation)) is not None:
+        raise problem
+    return answer_operation(request, operation, preference, headers)
+
+
+async def scope_of(context: Context, caller: Caller, command: str) -> Scope:
+    """Return where a user may run a command on DAG files; raise Forbidden."""
+    with context.audit.refusals(caller, command):
+        return await context.grants.scope(caller, command)
+
+
+async def place_of(
+    context: Context, caller: Caller, command: str, scope: Scope, bundle: str | None, folder: str
+) -> BundleFolder:
+    """Return the place that a client names: see `Scope.place`."""
+    with context.audit.refusals(caller, command):
+        return await asyncio.to_thread(scope.place, command, bundle, folder)
+
 
 # The path is in the query: in the address, a file called `history` or a folder called `deployments` would be
 # taken for a resource of ours, and clients and proxies differ on slashes within a part of a path.
@@ -124,10 +207,7 @@ async def get_diff(
     response_model=OperationBody,
     operation_id="rollback_dag_file",
     responses=CHANGED,
-    openapi_extra={
-        "requestBody": json_body(RollbackBody),
-        "parameters": [PREFER, IDEMPOTENCY_KEY],
-    },
+    openapi_extra={"requestBody": json_body(RollbackBody), "parameters": [PREFER, IDEMPOTENCY_KEY]},
 )
 @needs(Needs.COMMAND)
 async def rollback(
@@ -142,35 +222,28 @@ async def rollback(
     scope, place, path = await _file(context, caller, "rollback_dag_file", bundle, path)
     version = (await read_model(request, context.settings.max_upload, RollbackBody, strict=True)).version
     service = context.dag_files
-    argv = ["rollback_dag_file", "--bundle", place.bundle.name, "--version", str(version), path]
-    key = await key_of(request, caller, [place.bundle.name, version, wait])
-    recorded = leaves(context, request)
+    origin = await origin_of(context, request, caller, [place.bundle.name, version, wait])
     async with service.receive() as received:
         order = DeploymentOrder(place, received, caller.name, wait=wait, covers=scope.covers)
         operation, headers = await once(
             context,
-            key,
-            lambda key: start_work(
+            origin,
+            lambda: start_work(
                 context,
                 caller,
-                argv,
+                "rollback_dag_file",
+                ["--version", str(version)],
                 lambda work: service.rollback(work, order, path, version),
                 bundle=place.bundle.name,
                 paths=[path],
-                recorded=recorded,
-                key=key,
+                origin=origin,
                 received=received,
             ),
         )
     return await answer(context, request, operation, headers)
 
 
-@router.get(
-    "",
-    response_model=DagFileBody,
-    operation_id="get_dag_file",
-    responses=errors(400, 403, 404, 409),
-)
+@router.get("", response_model=DagFileBody, operation_id="get_dag_file", responses=errors(400, 403, 404, 409))
 @needs(Needs.COMMAND)
 async def get_file(
     path: FilePath, context: ContextDep, caller: CallerDep, bundle: BundleQuery = None
@@ -221,12 +294,13 @@ async def delete(
     operation = await start_work(
         context,
         caller,
-        ["delete_dag_file", "--bundle", place.bundle.name, *(["--records"] if records else []), path],
+        "delete_dag_file",
+        ["--records"] if records else [],
         lambda work: service.delete(work, place, path, caller.name, dag_ids),
         bundle=place.bundle.name,
         paths=[path],
+        origin=Origin(leaves(context, request)),
         attempts=attempts,
-        recorded=leaves(context, request),
     )
     return await answer(context, request, operation, {})
 

@@ -11,10 +11,13 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
-from airflow_rest_api.api.answers import answer_model, key_of, leaves, once
-from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.dag_files_answers import (
-    READ,
+from airflow_rest_api.api.answers import answer_model, once, origin_of
+from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
+from airflow_rest_api.api.dag_file import READ, BundleQuery, answer, place_of, scope_of, start_work
+from airflow_rest_api.api.models import (
+    ACCEPTED,
+    IDEMPOTENCY_KEY,
+    PREFER,
     BundleBody,
     BundleList,
     DagFileBody,
@@ -23,14 +26,11 @@ from airflow_rest_api.api.dag_files_answers import (
     DeploymentBody,
     DeploymentDetail,
     DeploymentList,
-    answer,
-    place_of,
-    scope_of,
-    start_work,
+    OperationBody,
+    errors,
 )
-from airflow_rest_api.api.listing import NOT_A_CURSOR
-from airflow_rest_api.api.models import ACCEPTED, IDEMPOTENCY_KEY, PREFER, OperationBody, errors
-from airflow_rest_api.api.requests import read_form
+from airflow_rest_api.api.operations import NOT_A_CURSOR
+from airflow_rest_api.api.requests import SWITCH, read_form
 from airflow_rest_api.dag_files import bundles, listing
 from airflow_rest_api.dag_files.archive import ENDINGS, unpack
 from airflow_rest_api.dag_files.bundles import BundleFolder
@@ -39,11 +39,10 @@ from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.upload import Received
 from airflow_rest_api.errors import ApiError, BadArgument, BadRequest, UnknownDeployment
 from airflow_rest_api.operations.files import Upload
-from airflow_rest_api.operations.model import Operation
+from airflow_rest_api.operations.model import Operation, Origin
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.routes import Needs, needs
 
-TEXTS = ("bundle", "folder")
 FLAGS: Mapping[str, tuple[bool, str]] = {
     "overwrite": (False, "Replace files that are there and differ."),
     "validate": (True, "Check the files before they are written."),
@@ -54,9 +53,6 @@ FLAGS: Mapping[str, tuple[bool, str]] = {
     "wait": (False, "End only when Airflow has parsed the files."),
 }
 """The check boxes, with what they are when they are not given."""
-
-_YES = frozenset({"true", "on", "1", "yes"})
-_NO = frozenset({"false", "off", "0", "no"})
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -93,19 +89,10 @@ class DeployForm:
     files: list[UploadFile] = field(default_factory=list)
     archives: list[UploadFile] = field(default_factory=list)
 
-    @property
-    def paused(self) -> bool | None:
-        """What becomes of the DAGs: True for paused, False for resumed, None for as they are."""
-        return True if self.flags["pause"] else False if self.flags["unpause"] else None
-
     def uploads(self) -> dict[str, Upload]:
         """Return what came in under names of their own."""
         found = [*self.files, *self.archives]
         return {f"{number:06}": Upload(part.filename or "", part.file) for number, part in enumerate(found)}
-
-    def fields(self) -> dict[str, Any]:
-        """Return everything else."""
-        return {"bundle": self.bundle, "folder": self.folder, **self.flags}
 
 
 def from_form(form: FormData) -> DeployForm:
@@ -140,12 +127,8 @@ def from_form(form: FormData) -> DeployForm:
     return found
 
 
-async def take(form: DeployForm, received: Received) -> None:
-    """Take the files of a form; raise ApiError."""
-    await asyncio.to_thread(_take, form, received)
-
-
-def _take(form: DeployForm, received: Received) -> None:
+def take(form: DeployForm, received: Received) -> None:
+    """Take the files of a form; raise ApiError. Blocks."""
     for part in form.archives:
         part.file.seek(0)
         unpack(part.filename or "", part.file, received)
@@ -156,11 +139,9 @@ def _take(form: DeployForm, received: Received) -> None:
 
 
 def _flag(name: str, value: str) -> bool:
-    text = value.strip().lower()
-    if text in _YES:
-        return True
-    if text in _NO:
-        return False
+    switch = SWITCH.get(value.strip().lower())
+    if switch is not None:
+        return switch
     raise _bad(name, f"{value[:50]!r} is neither true nor false")
 
 
@@ -168,14 +149,12 @@ def _bad(name: str, why: str) -> ApiError:
     return BadArgument(name[:100], f"{name[:100]}: {why}")
 
 
-router = APIRouter(prefix="/v2/dag-files", tags=["dag files"])
+router = APIRouter(prefix="/v2/dag-files", tags=["dag files"], generate_unique_id_function=by_name)
 
-BundleQuery = Annotated[str | None, Query(description="By default the one that files can be put into.")]
 DEPLOYED = {**ACCEPTED, **errors(400, 403, 404, 408, 409, 413, 415, 422, 507)}
-CHANGED = {**ACCEPTED, **errors(400, 403, 404, 409, 422, 507)}
 
 
-@router.get("/bundles", response_model=BundleList, operation_id="list_bundles", responses=errors(403))
+@router.get("/bundles", response_model=BundleList, responses=errors(403))
 @needs(Needs.COMMAND)
 async def list_bundles(context: ContextDep, caller: CallerDep) -> Response:
     """List the DAG bundles in which the caller may deploy, and why nothing can be put into the others."""
@@ -251,9 +230,7 @@ async def check(request: Request, context: ContextDep, caller: CallerDep) -> Res
     return await _receive(request, context, caller, "check_dag_files")
 
 
-@router.get(
-    "/deployments", response_model=DeploymentList, operation_id="list_deployments", responses=errors(400, 403)
-)
+@router.get("/deployments", response_model=DeploymentList, responses=errors(400, 403))
 @needs(Needs.COMMAND)
 async def list_deployments(
     context: ContextDep,
@@ -278,12 +255,7 @@ async def list_deployments(
     return answer_model(DeploymentList(deployments=bodies, next=following))
 
 
-@router.get(
-    "/deployments/{identifier}",
-    response_model=DeploymentDetail,
-    operation_id="get_deployment",
-    responses=errors(403, 404),
-)
+@router.get("/deployments/{identifier}", response_model=DeploymentDetail, responses=errors(403, 404))
 @needs(Needs.COMMAND)
 async def get_deployment(identifier: str, context: ContextDep, caller: CallerDep) -> Response:
     """Return a deployment with its files."""
@@ -307,13 +279,13 @@ async def _receive(request: Request, context: Context, caller: Caller, command: 
     async with read_form(request, settings.max_upload, settings.dag_files_count) as parts:
         form = from_form(parts)
         place = await place_of(context, caller, command, scope, form.bundle, form.folder)
-        key = await key_of(request, caller, form.fields(), form.uploads())
+        fields = {"bundle": form.bundle, "folder": form.folder, **form.flags}
+        origin = await origin_of(context, request, caller, fields, form.uploads())
         async with context.dag_files.receive(place.folder) as received:
-            await take(form, received)
+            await asyncio.to_thread(take, form, received)
             order = _order(command, form, place, received, caller, scope)
-            recorded = leaves(context, request)
             operation, headers = await once(
-                context, key, lambda key: _start(context, caller, command, order, recorded, key)
+                context, origin, lambda: _start(context, caller, command, order, origin)
             )
     return await answer(context, request, operation, headers)
 
@@ -333,36 +305,25 @@ def _order(
         validate=flags["validate"] or only or flags["dry_run"],
         dry_run=flags["dry_run"] or only,
         force_invalid=flags["force_invalid"],
-        paused=form.paused,
+        paused=True if flags["pause"] else False if flags["unpause"] else None,
         wait=flags["wait"],
         covers=scope.covers,
     )
 
 
 async def _start(
-    context: Context,
-    caller: Caller,
-    command: str,
-    order: DeploymentOrder,
-    recorded: bool,
-    key: Any,
+    context: Context, caller: Caller, command: str, order: DeploymentOrder, origin: Origin
 ) -> Operation:
-    bundle = order.place.bundle.name
-    paths = [file.path for file in order.received.files]
-    argv = [command, "--bundle", bundle]
-    if not order.dry_run:
-        # A check takes no notice of them.
-        flags = ("overwrite", "force_invalid", "wait")
-        argv += [f"--{name.replace('_', '-')}" for name in flags if getattr(order, name)]
-    argv += paths
+    # A check takes no notice of them.
+    flags = () if order.dry_run else ("overwrite", "force_invalid", "wait")
     return await start_work(
         context,
         caller,
-        argv,
+        command,
+        [f"--{name.replace('_', '-')}" for name in flags if getattr(order, name)],
         lambda work: context.dag_files.deploy(work, order),
-        bundle=bundle,
-        paths=paths,
-        recorded=recorded,
-        key=key,
+        bundle=order.place.bundle.name,
+        paths=[file.path for file in order.received.files],
+        origin=origin,
         received=order.received,
     )

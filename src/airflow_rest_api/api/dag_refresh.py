@@ -15,7 +15,8 @@ from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.dag_processor import File
 from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.api.answers import answer_run, leaves
-from airflow_rest_api.api.context import CallerDep, Context, ContextDep
+from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
+from airflow_rest_api.api.dag_file import BundleQuery, FilePath
 from airflow_rest_api.api.models import ACCEPTED, PREFER, OperationBody, errors
 from airflow_rest_api.commands.model import Effect, Invocation
 from airflow_rest_api.commands.policy import own_command
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.security.access import Permit
     from airflow_rest_api.security.caller import Caller
 
-router = APIRouter(prefix="/v2", tags=["dag files"])
+router = APIRouter(prefix="/v2", tags=["dag files"], generate_unique_id_function=by_name)
 
 COMMAND = "refresh_dag"
 """The name of the operations, and of what the permissions and the switches know."""
@@ -48,7 +49,6 @@ RESPONSES = {**ACCEPTED, **errors(400, 403, 404, 409)}
 @router.post(
     "/dags/{dag_id}/refresh",
     response_model=OperationBody,
-    operation_id="refresh_dag",
     responses=RESPONSES,
     openapi_extra={"parameters": [PREFER]},
 )
@@ -83,11 +83,11 @@ async def refresh_dag(
 )
 @needs(Needs.COMMAND)
 async def refresh_file(
-    path: Annotated[str, Query(description="Of the file in its bundle, with slashes.")],
+    path: FilePath,
     request: Request,
     context: ContextDep,
     caller: CallerDep,
-    bundle: Annotated[str | None, Query(description="By default the one that files can be put into.")] = None,
+    bundle: BundleQuery = None,
     wait: WaitQuery = False,
 ) -> Response:
     """

@@ -11,15 +11,12 @@ from pydantic_core import PydanticSerializationError
 from typing_extensions import Self
 
 from airflow_rest_api.api.sse import MEDIA_TYPE
-from airflow_rest_api.commands.discovery import search_words
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.operations.files import MEDIA_TYPES
 from airflow_rest_api.operations.model import Cancel, State
 
 if TYPE_CHECKING:
-    from airflow_rest_api.commands.model import Command
     from airflow_rest_api.errors import Forbidden
-    from airflow_rest_api.operations.model import Operation
 
 
 class Model(BaseModel):
@@ -98,11 +95,6 @@ class OperationSummary(Model):
     started_at: datetime | None
     finished_at: datetime | None
 
-    @classmethod
-    def of(cls, operation: Operation) -> Self:
-        """Return the body for an operation."""
-        return cls.model_validate(operation)
-
 
 class OperationEnd(OperationSummary):
     """An operation that has ended, without its output: the last event of its stream."""
@@ -122,12 +114,6 @@ class CancelBody(OperationBody):
 
     cancel: Cancel = Field(description="What the request changed: with the last two, nothing.")
     cancel_message: str = Field(description="The same in words.")
-
-    @classmethod
-    def after(cls, operation: Operation, cancel: Cancel) -> CancelBody:
-        """Return the body for an operation."""
-        values = OperationBody.of(operation).model_dump()
-        return cls(**values, cancel=cancel, cancel_message=cancel.message)
 
 
 class OperationList(Model):
@@ -170,12 +156,7 @@ class CommandRefusal(Model):
         """Return the body for what was raised, None for nothing."""
         if error is None:
             return None
-        values = {
-            "message": str(error),
-            "option": error.more.get("option"),
-            "setting": error.more.get("setting"),
-        }
-        return cls.model_validate({"reason": error.reason, **values})
+        return cls.model_validate({"option": None, "setting": None, **error.detail})
 
 
 class CommandSummary(Model):
@@ -226,22 +207,120 @@ class RunBody(Model):
     )
 
 
-def summary(command: Command, refused: Forbidden | None) -> CommandSummary:
-    """
-    Return the short form of a command.
+LAST = 2**31 - 1
+"""The largest number of a version that every database has room for."""
 
-    :param refused: why the caller may not run it, None where they may
-    """
-    return CommandSummary(
-        name=command.name,
-        path="/".join(command.path),
-        help=command.help,
-        also=search_words(command),
-        effect=command.effect,
-        allowed=refused is None,
-        refusal=CommandRefusal.of(refused),
-        arguments=[ArgumentSummary.model_validate(argument) for argument in command.arguments],
+
+class BundleBody(Model):
+    """A DAG bundle."""
+
+    name: str
+    kind: str = Field(examples=["local", "git", "s3"])
+    writable: bool = Field(description="Whether files can be put into it.")
+    reason: str | None = Field(description="Why not, and where its files come from.")
+    folders: list[str] | None = Field(
+        None, description="The folders in which the caller may deploy; null for all of the bundle."
     )
+
+
+class BundleList(Model):
+    """The DAG bundles of this Airflow."""
+
+    bundles: list[BundleBody]
+
+
+class VersionShort(Model):
+    """The newest version of a file that came through us."""
+
+    id: str = Field(validation_alias="deployment", description="Of the deployment.")
+    version: int
+    user: str
+    at: datetime
+
+
+class DagFileBody(Model):
+    """A file of a bundle."""
+
+    bundle: str
+    path: str = Field(description="In the bundle, with slashes.")
+    size: int | None = Field(description="Bytes; null where the file is gone.")
+    modified_at: datetime | None
+    dag_ids: list[str] = Field(description="The DAGs that Airflow knows from it.")
+    deployed: VersionShort | None
+    changed_outside: bool = Field(description="What is there is not what was deployed last, or is gone.")
+
+
+class DagFileList(Model):
+    """Files of a bundle, by path."""
+
+    files: list[DagFileBody] = Field(description="May be fewer than `limit`: what counts is `next`.")
+    next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
+
+
+class VersionBody(Model):
+    """A version of a file."""
+
+    version: int
+    change: Literal["added", "changed", "unchanged", "deleted", "outside"] = Field(
+        description="`outside`: it did not come through us, and was found when it was replaced."
+    )
+    sha256: str | None = Field(description="Of the content; null for a file that was deleted.")
+    size: int | None
+    deployment: str
+    kind: Literal["deploy", "rollback", "delete"]
+    user: str
+    at: datetime
+
+
+class VersionList(Model):
+    """The versions of a file that are kept, the newest first."""
+
+    bundle: str
+    path: str
+    versions: list[VersionBody]
+
+
+class DeploymentBody(Model):
+    """One change of a bundle."""
+
+    id: str
+    kind: Literal["deploy", "rollback", "delete"]
+    bundle: str
+    user: str
+    at: datetime
+    operation_id: str | None
+    count: int = Field(description="Files that were sent.")
+
+
+class DeploymentList(Model):
+    """Deployments, the newest first."""
+
+    deployments: list[DeploymentBody] = Field(description="May be fewer than `limit`: what counts is `next`.")
+    next: str | None
+
+
+class DeployedFile(Model):
+    """A file of a deployment."""
+
+    path: str
+    version: int
+    change: str
+    sha256: str | None
+    size: int | None
+
+
+class DeploymentDetail(DeploymentBody):
+    """A deployment with its files; those whose version is no longer kept are left out."""
+
+    files: list[DeployedFile]
+
+
+class RollbackBody(Model):
+    """Which version to bring back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int = Field(ge=1, le=LAST)
 
 
 ERRORS = {
@@ -301,14 +380,16 @@ def event_stream(description: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": description, "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}}
 
 
+def json_answer(description: str, schema: str) -> dict[str, Any]:
+    """Return an answer for OpenAPI, in JSON of the schema of that name."""
+    reference = {"$ref": f"#/components/schemas/{schema}"}
+    return {"description": description, "content": {"application/json": {"schema": reference}}}
+
+
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the error answers of a route: these, and those of every route."""
     # Written out, because with a model FastAPI gives errors the media type of the route's good answers.
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
-    return {
-        status: {"description": ERRORS[status], "content": content}
-        for status in sorted({*statuses, *EVERYWHERE})
-    }
+    return {status: json_answer(ERRORS[status], "ErrorBody") for status in sorted({*statuses, *EVERYWHERE})}
 
 
 RUN_RESPONSES: dict[int | str, dict[str, Any]] = {

@@ -1,11 +1,13 @@
-"""Operations: see, wait for, end and repeat them, follow and fetch what they print and write."""
+"""Operations: list, see, wait for, end and repeat them, follow and fetch what they print and write."""
 
 from __future__ import annotations
 
 import asyncio
+import difflib
 import re
-from collections.abc import AsyncGenerator, Mapping
-from datetime import datetime
+from collections.abc import AsyncGenerator, Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request
@@ -15,15 +17,14 @@ from airflow_rest_api.api.answers import (
     answer_file,
     answer_model,
     answer_operation,
+    answer_part,
     answer_run,
-    key_of,
-    leaves,
     once,
+    origin_of,
     preference_of,
+    run_again,
 )
-from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.api.launch import run_again
-from airflow_rest_api.api.listing import endpoints_of, page
+from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
 from airflow_rest_api.api.models import (
     ACCEPTED,
     FILE,
@@ -42,17 +43,15 @@ from airflow_rest_api.api.models import (
 from airflow_rest_api.api.sse import TICK, EventStream, Subscription, event
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.errors import BadRequest, Forbidden, UnknownOperation, UnknownResultFile
-from airflow_rest_api.operations.model import Filter, State
-from airflow_rest_api.operations.transcript import STREAMS
+from airflow_rest_api.operations.model import Filter, Operation, State
+from airflow_rest_api.operations.transcript import STREAMS, Block, Stream
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
-    from airflow_rest_api.operations.model import Operation
-    from airflow_rest_api.operations.transcript import Block, Stream
     from airflow_rest_api.security.caller import Caller
 
 
-router = APIRouter(prefix="/v2/operations", tags=["operations"])
+router = APIRouter(prefix="/v2/operations", tags=["operations"], generate_unique_id_function=by_name)
 
 _EVENT_ID = re.compile(r"\d{1,15}(?:\.\d{1,15}){0,3}", re.ASCII)
 """The number of a block and, with dots between, the bytes of each stream up to its end."""
@@ -81,7 +80,7 @@ async def visible(context: Context, caller: Caller, identifier: str) -> Operatio
     return operation
 
 
-@router.get("", response_model=OperationList, operation_id="list_operations", responses=errors(400))
+@router.get("", response_model=OperationList, responses=errors(400))
 @needs(Needs.OPERATION)
 async def list_operations(
     context: ContextDep,
@@ -119,14 +118,13 @@ async def list_operations(
         endpoints=endpoints_of(endpoint, legacy, context.endpoints),
     )
     found, following = await page(context, caller, wanted, cursor, limit)
-    bodies = [OperationSummary.of(operation) for operation in found]
+    bodies = [OperationSummary.model_validate(operation) for operation in found]
     return answer_model(OperationList(operations=bodies, next=following))
 
 
 @router.get(
     "/{identifier}",
     response_model=OperationBody,
-    operation_id="get_operation",
     responses={**ACCEPTED, **errors(404)},
     openapi_extra={"parameters": [PREFER]},
 )
@@ -143,7 +141,6 @@ async def get_operation(
 @router.post(
     "/{identifier}/cancel",
     response_model=CancelBody,
-    operation_id="cancel_operation",
     responses={202: {**ACCEPTED[202], "model": CancelBody}, **errors(404)},
     openapi_extra={"parameters": [PREFER]},
 )
@@ -163,7 +160,6 @@ async def cancel_operation(
 
 @router.post(
     "/{identifier}/run-again",
-    operation_id="run_operation_again",
     responses=RUN_RESPONSES,
     openapi_extra={"parameters": [PREFER, IDEMPOTENCY_KEY]},
 )
@@ -177,20 +173,12 @@ async def run_operation_again(
     One with secrets or uploaded files cannot be repeated: neither are kept.
     """
     operation = await visible(context, caller, identifier)
-    recorded = leaves(context, request)
-    key = await key_of(request, caller, None)
-    again, headers = await once(
-        context, key, lambda key: run_again(context, caller, operation, recorded=recorded, key=key)
-    )
+    origin = await origin_of(context, request, caller, None)
+    again, headers = await once(context, origin, lambda: run_again(context, caller, operation, origin))
     return await answer_run(context, request, again, headers)
 
 
-@router.get(
-    "/{identifier}/output",
-    response_class=PlainTextResponse,
-    operation_id="get_output",
-    responses=errors(400, 404),
-)
+@router.get("/{identifier}/output", response_class=PlainTextResponse, responses=errors(400, 404))
 @needs(Needs.OPERATION)
 async def get_output(
     identifier: str,
@@ -213,20 +201,10 @@ async def get_output(
     start, data, complete = await context.operations.output(
         identifier, stream, offset or 0, limit or LONGEST_PIECE
     )
-    headers = {
-        "X-Output-Offset": str(start),
-        "X-Output-Next": str(start + len(data)),
-        "X-Output-End": "true" if complete else "false",
-    }
-    return PlainTextResponse(data, headers=headers)
+    return answer_part(start, data, end=complete)
 
 
-@router.get(
-    "/{identifier}/files/{name}",
-    response_class=Response,
-    operation_id="get_file",
-    responses={**FILE, **errors(404, 410)},
-)
+@router.get("/{identifier}/files/{name}", response_class=Response, responses={**FILE, **errors(404, 410)})
 @needs(Needs.OPERATION)
 async def get_file(identifier: str, name: str, context: ContextDep, caller: CallerDep) -> Response:
     """Return a file that the command wrote."""
@@ -237,12 +215,7 @@ async def get_file(identifier: str, name: str, context: ContextDep, caller: Call
     raise UnknownResultFile
 
 
-@router.get(
-    "/{identifier}/events",
-    response_class=Response,
-    operation_id="follow_operation",
-    responses={**EVENTS, **errors(400, 404, 429)},
-)
+@router.get("/{identifier}/events", response_class=Response, responses={**EVENTS, **errors(400, 404, 429)})
 @needs(Needs.OPERATION)
 async def follow_operation(
     identifier: str,
@@ -260,10 +233,8 @@ async def follow_operation(
     """
     position, received = _position(after if after is not None else last_event_id)
     await visible(context, caller, identifier)
-    context.streams.check(caller.name)
     subscription = Subscription(context.streams, caller, lambda one: visible(context, one, identifier))
-    events = _events(context, identifier, position, received, subscription)
-    return EventStream(context.streams, caller.name, events)
+    return EventStream(subscription, _events(context, identifier, position, received, subscription))
 
 
 async def _events(
@@ -281,7 +252,7 @@ async def _events(
             blocks = transcript.since(position, AT_ONCE)
             if not operation.state.ended and (state := _state(operation)) != shown:
                 shown = state
-                yield event("state", as_json(OperationSummary.of(operation)))
+                yield event("state", as_json(OperationSummary.model_validate(operation)))
                 subscription.sent()
             for block in blocks:
                 # Not before: of what another server runs, everything is still to come at first.
@@ -293,7 +264,9 @@ async def _events(
                 subscription.sent()
             if not blocks and ended:
                 if operation.state.ended:
-                    yield event("end", as_json(OperationEnd.of(operation)), _event_id(position, known))
+                    yield event(
+                        "end", as_json(OperationEnd.model_validate(operation)), _event_id(position, known)
+                    )
                 return
             if text := subscription.heartbeat:
                 yield text
@@ -327,3 +300,133 @@ def _position(text: str | None) -> tuple[int, dict[Stream, int] | None]:
         raise BadRequest("after: not the id of an event of this operation.", argument="after")
     position, *received = map(int, text.split("."))
     return position, dict(zip(STREAMS, received, strict=True)) if received else None
+
+
+BATCH = 250
+SCANNED = 1000
+"""Operations of others that are looked at for one page: who may see few of many gets short pages."""
+_CURSOR = re.compile(r"([0-9a-f]{32}|-)\.([0-9a-f]{32}|-)", re.ASCII)
+_DONE = "-"
+_FIRST = "f" * 32  # behind no id
+
+
+NOT_A_CURSOR = 'cursor: not a value that a page of this listing returned in "next".'
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """
+    Where a page ends: the last id of the reader's own operations, and of those that others ran.
+
+    None stands for the beginning, `-` for the end. The two are read apart, so that a reader finds their own
+    at once, whatever others ran since.
+    """
+
+    own: str | None = None
+    others: str | None = None
+
+    @classmethod
+    def parse(cls, text: str | None) -> Cursor:
+        """Return the cursor that a client was given; raise BadRequest for any other text."""
+        if text is None:
+            return cls()
+        match = _CURSOR.fullmatch(text)
+        if match is None:
+            raise BadRequest(NOT_A_CURSOR, argument="cursor")
+        return cls(match[1], match[2])
+
+    def __str__(self) -> str:
+        """Return the cursor as it is given to clients."""
+        return f"{self.own}.{self.others}"
+
+
+def check_endpoint(name: str | None, known: Collection[str]) -> None:
+    """Raise BadRequest where a filter names an endpoint that the 1.x plugin did not have."""
+    if name is not None and name not in known:
+        raise BadRequest(
+            f"endpoint: the 1.x plugin had no endpoint {name[:100]!r}",
+            argument="endpoint",
+            nearest=difflib.get_close_matches(name[:100], known),
+        )
+
+
+def endpoints_of(endpoint: str | None, legacy: bool | None, known: Collection[str]) -> tuple[str | None, ...]:
+    """
+    Return the endpoints of the operations that a filter wants; empty for all of them.
+
+    :param endpoint: the name of one
+    :param known: the names of the 1.x plugin's
+    :param legacy: True for all of the 1.x plugin's, False for none of them
+    :raises BadRequest: there is no such endpoint, or nothing can be both
+    """
+    check_endpoint(endpoint, known)
+    if endpoint is not None:
+        if legacy is False:
+            raise BadRequest("legacy: what came by an endpoint is not false", argument="legacy")
+        return (endpoint,)
+    if legacy is None:
+        return ()
+    return tuple(known) if legacy else (None,)
+
+
+async def page(
+    context: Context, caller: Caller, wanted: Filter, cursor: str | None, limit: int
+) -> tuple[list[Operation], str | None]:
+    """Return operations that the caller may see, the newest first, and the cursor of the next page."""
+    wanted = replace(wanted, since=_zoned(wanted.since), until=_zoned(wanted.until))
+    place = Cursor.parse(cursor)
+    if await caller.is_admin():
+        found = await context.store.list(wanted, before=place.others, limit=limit + 1)
+        more = len(found) > limit
+        return found[:limit], str(Cursor(_DONE, found[limit - 1].id)) if more else None
+    mine: list[Operation] = []
+    if place.own != _DONE and wanted.user in (None, caller.name):
+        own = replace(wanted, user=caller.name)
+        mine = await context.store.list(own, before=place.own, limit=limit + 1)
+    theirs: list[Operation] = []
+    scanned = _DONE
+    if place.others != _DONE and wanted.user != caller.name:
+        theirs, scanned = await _visible(context, caller, wanted, place.others, limit + 1)
+    shown = sorted([*mine, *theirs], key=lambda operation: operation.id, reverse=True)[:limit]
+    following = Cursor(
+        own=_after(mine, shown, place.own, _DONE), others=_after(theirs, shown, place.others, scanned)
+    )
+    return shown, None if (following.own, following.others) == (_DONE, _DONE) else str(following)
+
+
+def _zoned(moment: datetime | None) -> datetime | None:
+    """Return a moment in UTC, which it is where it says nothing else."""
+    if moment is None:
+        return None
+    try:
+        return moment.replace(tzinfo=moment.tzinfo or timezone.utc).astimezone(timezone.utc)
+    except OverflowError:
+        # At an end of the calendar, which is passed in UTC.
+        return (datetime.min if moment.year == 1 else datetime.max).replace(tzinfo=timezone.utc)
+
+
+def _after(found: list[Operation], shown: list[Operation], before: str | None, end: str) -> str:
+    """Return where to go on with one kind: behind the last one shown, or at the end where all were."""
+    ids = {operation.id for operation in found}
+    last = [operation.id for operation in shown if operation.id in ids]
+    if len(last) == len(ids):
+        return end
+    return last[-1] if last else before or _FIRST
+
+
+async def _visible(
+    context: Context, caller: Caller, wanted: Filter, before: str | None, limit: int
+) -> tuple[list[Operation], str]:
+    """Return what the caller may see of what others ran, and up to which id that was looked at."""
+    found: list[Operation] = []
+    for _ in range(SCANNED // BATCH):
+        batch = await context.store.list(wanted, before=before, limit=BATCH)
+        others = [operation for operation in batch if operation.user != caller.name]
+        seen = await context.gate.may_see(caller, others)
+        found += [operation for operation in others if operation.id in seen]
+        if len(batch) < BATCH:
+            return found, _DONE
+        before = batch[-1].id
+        if len(found) >= limit:
+            break
+    return found, before or _DONE

@@ -71,27 +71,6 @@ _SLOW_CODECS = frozenset({"punycode", "idna"})
 """Those of Python's that take time with the square of the length, and no form is written in them."""
 
 
-class LastBoundary:
-    """
-    The end of a body as it passes by: the parser silently leaves out a part that was cut off.
-
-    :param content_type: the header, which names the boundary
-    """
-
-    def __init__(self, content_type: str) -> None:
-        self._boundary = header_parameter(content_type, "boundary").encode("latin-1", "replace")
-        self._tail = b""
-
-    def add(self, chunk: bytes) -> None:
-        """Take the next bytes of the body."""
-        self._tail = (self._tail + chunk[-TAIL:])[-TAIL:]
-
-    @property
-    def complete(self) -> bool:
-        """Whether the last boundary came."""
-        return b"--" + self._boundary + b"--" in self._tail
-
-
 class BoundedParser(MultiPartParser):
     """
     Starlette's parser, with bounds of what it lets a client choose, and threads for what is long.
@@ -104,10 +83,11 @@ class BoundedParser(MultiPartParser):
     async def parse(self) -> FormData:
         """Return the form."""
         try:
-            parser = self._parser()
+            boundary, parser = self._begin()
             chunks: list[bytes] = []
-            size = 0
+            size, tail = 0, b""
             async for chunk in self.stream:
+                tail = (tail + chunk[-TAIL:])[-TAIL:]
                 chunks.append(chunk)
                 size += len(chunk)
                 if size > LARGE:
@@ -115,6 +95,9 @@ class BoundedParser(MultiPartParser):
                     chunks, size = [], 0
             await self._write(parser, chunks, size)
             parser.finalize()
+            # The parser silently leaves out a part that was cut off.
+            if b"--" + boundary + b"--" not in tail:
+                raise MultiPartException("it ends before its last boundary")
         except BaseException as error:
             for file in self._files_to_close_on_error:
                 file.close()
@@ -144,7 +127,7 @@ class BoundedParser(MultiPartParser):
         if self._of_headers > LONGEST_HEADERS:
             raise MultiPartException(f"The headers of a part have more than {LONGEST_HEADERS} bytes.")
 
-    def _parser(self) -> MultipartParser:
+    def _begin(self) -> tuple[bytes, MultipartParser]:
         import python_multipart
 
         content_type = self.headers.get("content-type", "")
@@ -154,20 +137,9 @@ class BoundedParser(MultiPartParser):
         if len(boundary) > LONGEST_BOUNDARY:
             raise MultiPartException(f"The boundary has more than {LONGEST_BOUNDARY} characters.")
         self._charset = _codec(header_parameter(content_type, "charset") or "utf-8")
-        callbacks: Any = {
-            name: getattr(self, name)
-            for name in (
-                "on_part_begin",
-                "on_part_data",
-                "on_part_end",
-                "on_header_field",
-                "on_header_value",
-                "on_header_end",
-                "on_headers_finished",
-                "on_end",
-            )
-        }
-        return python_multipart.MultipartParser(boundary.encode("latin-1"), callbacks)
+        callbacks: Any = {name: getattr(self, name) for name in dir(self) if name.startswith("on_")}
+        encoded = boundary.encode("latin-1")
+        return encoded, python_multipart.MultipartParser(encoded, callbacks)
 
     async def _write(self, parser: MultipartParser, chunks: list[bytes], size: int) -> None:
         def write() -> None:
@@ -186,7 +158,7 @@ class BoundedParser(MultiPartParser):
 
 
 async def read_multipart(
-    headers: Headers, stream: AsyncIterator[bytes], *, files: int, fields: int, part: int
+    headers: Headers, stream: AsyncGenerator[bytes, None], *, files: int, fields: int, part: int
 ) -> FormData:
     """
     Read a multipart body; the caller closes the form.
@@ -194,23 +166,10 @@ async def read_multipart(
     :param files: that it may have
     :param fields: that it may have beside them
     :param part: bytes that one field may have
-    :raises MultiPartException: it is none, or has more
+    :raises MultiPartException: it is none, has more, or ends before its last boundary
     """
-    ending = LastBoundary(headers.get("content-type", ""))
-    parser = BoundedParser(
-        headers, _watched(stream, ending), max_files=files, max_fields=fields, max_part_size=part
-    )
-    form = await parser.parse()
-    if not ending.complete:
-        await form.close()
-        raise MultiPartException("it ends before its last boundary")
-    return form
-
-
-async def _watched(stream: AsyncIterator[bytes], ending: LastBoundary) -> AsyncGenerator[bytes, None]:
-    async for chunk in stream:
-        ending.add(chunk)
-        yield chunk
+    parser = BoundedParser(headers, stream, max_files=files, max_fields=fields, max_part_size=part)
+    return await parser.parse()
 
 
 def _codec(name: str) -> str:
@@ -229,6 +188,12 @@ LONGEST_FIELD = 64 * 1024
 LONGEST_JSON = 8 * 1024 * 1024
 """Bytes of a JSON body, which is held in memory; a form may be as long as an upload."""
 MULTIPART = "multipart/form-data"
+
+SWITCH = {
+    **dict.fromkeys(("true", "on", "1", "yes"), True),
+    **dict.fromkeys(("false", "off", "0", "no"), False),
+}
+"""What a field of a form may hold for true and for false, in small letters."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -329,7 +294,7 @@ async def _form(request: Request, limit: int, files: int, part: int) -> AsyncIte
         await form.close()
 
 
-async def _limited(request: Request, limit: int) -> AsyncIterator[bytes]:
+async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
     """Yield a body as it comes, up to a limit."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared[:20]) > limit:
@@ -350,9 +315,7 @@ def _too_large(limit: int) -> ApiError:
 
 
 def _other_type(kind: str, wanted: str) -> ApiError:
-    return UnsupportedMediaType(
-        f"A body of type {kind[:100] or 'nothing'!r} is not taken: send {wanted}.",
-    )
+    return UnsupportedMediaType(f"A body of type {kind[:100] or 'nothing'!r} is not taken: send {wanted}.")
 
 
 def _from_json(content: bytes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import APIRouter, Header, Query
 from starlette.responses import PlainTextResponse, Response
 
+from airflow_rest_api.api.answers import answer_part
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.models import as_json, errors, event_stream
 from airflow_rest_api.api.services import ServiceBody, allowed_to_look
@@ -60,13 +61,7 @@ async def get_log(
     if tail is not None:
         offset = await asyncio.to_thread(logs.tail_offset, service, stream, tail, limit)
     part = await asyncio.to_thread(logs.read, service, stream, offset, limit)
-    at_end = service.state.ended and part.next >= part.size
-    headers = {
-        "X-Output-Offset": str(part.offset),
-        "X-Output-Next": str(part.next),
-        "X-Output-End": "true" if at_end else "false",
-    }
-    return Response(part.data, headers=headers, media_type="text/plain; charset=utf-8")
+    return answer_part(part.offset, part.data, end=service.state.ended and part.next >= part.size)
 
 
 @router.get(
@@ -92,9 +87,8 @@ async def follow_log(
     service = await _visible(context, caller, identifier)
     position = after if after is not None else last_event_id
     offsets = _offsets(position) if position else await asyncio.to_thread(_begin, service, tail)
-    context.streams.check(caller.name)
     subscription = Subscription(context.streams, caller, lambda one: allowed_to_look(context, one))
-    return EventStream(context.streams, caller.name, _events(context, service, offsets, subscription))
+    return EventStream(subscription, _events(context, service, offsets, subscription))
 
 
 async def _events(

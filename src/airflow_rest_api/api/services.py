@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,8 +11,8 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
-from airflow_rest_api.api.answers import Preference, answer_model, key_of, once, preference_of
-from airflow_rest_api.api.context import CallerDep, Context, ContextDep
+from airflow_rest_api.api.answers import Preference, answer_model, once, origin_of, preference_of
+from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
 from airflow_rest_api.api.models import (
     IDEMPOTENCY_KEY,
     PREFER,
@@ -22,7 +23,7 @@ from airflow_rest_api.api.models import (
 )
 from airflow_rest_api.api.requests import json_body, read_model
 from airflow_rest_api.asgi import root_path
-from airflow_rest_api.commands.model import Argument, Command, Effect
+from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import SERVICE, Ask, Resource
 from airflow_rest_api.errors import BadArgument, BadRequest, Forbidden, UnknownCommand
 from airflow_rest_api.security.decision import Attempt, granted
@@ -31,7 +32,6 @@ from airflow_rest_api.services.model import KINDS, LOG_SERVER, MANAGED, NOTHING,
 from airflow_rest_api.services.status import State
 
 if TYPE_CHECKING:
-    from airflow_rest_api.airflow.installation import AirflowJob
     from airflow_rest_api.operations.model import Key, Operation
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.services.reconcile import ServiceView
@@ -87,15 +87,10 @@ class LogNames(Model):
 class JobBody(Model):
     """A component as Airflow's own table of jobs has it."""
 
-    job_id: int
+    job_id: int = Field(validation_alias="id")
     state: str | None
     latest_heartbeat: datetime | None
     healthy: bool = Field(description="By the thresholds of Airflow's configuration.")
-
-    @classmethod
-    def of(cls, job: AirflowJob) -> JobBody:
-        """Return the body for a job."""
-        return cls(job_id=job.id, state=job.state, latest_heartbeat=job.latest_heartbeat, healthy=job.healthy)
 
 
 class ServiceBody(Model):
@@ -124,52 +119,22 @@ class ServiceBody(Model):
     @classmethod
     def of(cls, seen: ServiceView) -> ServiceBody:
         """Return the body for a component."""
-        service, job = seen.service, seen.job
-        return cls(
-            **{
-                name: getattr(service, name)
-                for name in cls.model_fields
-                if name not in ("argv", "user", "log", "operation_id", "managed", "airflow")
-            },
-            argv=list(service.argv),
-            user=service.user or None,
-            log=LogNames(stdout=service.stdout, stderr=service.stderr) if service.stdout else None,
-            operation_id=service.operation,
-            managed=seen.managed,
-            airflow=None if job is None else JobBody.of(job),
-        )
+        service = seen.service
+        values = {
+            **vars(service),
+            "user": service.user or None,
+            "log": LogNames(stdout=service.stdout, stderr=service.stderr) if service.stdout else None,
+            "operation_id": service.operation,
+            "managed": seen.managed,
+            "airflow": seen.job,
+        }
+        return cls.model_validate(values)
 
 
 class ServiceList(Model):
     """Components, the newest first; those that others have started at the end."""
 
     services: list[ServiceBody]
-
-
-def kind_body(
-    kind: Kind,
-    reason: str | None,
-    arguments: list[Argument],
-    *,
-    allowed: bool,
-    refused: Forbidden | None = None,
-) -> KindBody:
-    """
-    Return the body for a kind of component.
-
-    :param reason: why it cannot be started here
-    :param refused: why the caller may not start it
-    """
-    return KindBody(
-        kind=kind.name,
-        title=kind.title,
-        command=kind.command,
-        available=reason is None,
-        reason=reason,
-        allowed=allowed,
-        refusal=CommandRefusal.of(refused),
-        arguments=[ArgumentSummary.model_validate(argument) for argument in arguments],
-    )
 
 
 POWER = Ask(Resource.POWER, "PUT", SERVICE, None)
@@ -254,7 +219,7 @@ def _check(kind: Kind, body: StartBody) -> None:
             raise BadArgument(name, f"argument {name}: managed by this API for services; leave it out.")
 
 
-router = APIRouter(prefix="/v2/services", tags=["services"])
+router = APIRouter(prefix="/v2/services", tags=["services"], generate_unique_id_function=by_name)
 
 START_WAIT = 15.0
 STOP_WAIT = 15.0
@@ -272,21 +237,29 @@ async def list_kinds(context: ContextDep, caller: CallerDep) -> Response:
     catalog = await context.catalog.get()
     commands: dict[str, Command] = {}
     for kind in KINDS.values():
-        try:
+        with suppress(UnknownCommand):
             commands[kind.name] = own_command(kind) or catalog.get(kind.command)
-        except UnknownCommand:
-            continue
     refused = await context.gate.refusals(caller, commands.values())
-    bodies = [
-        kind_body(
-            kind,
-            _reason(kind, commands.get(kind.name)),
-            _arguments(commands.get(kind.name)),
-            allowed=kind.name in commands and kind.command not in refused,
-            refused=refused.get(kind.command),
+    bodies = []
+    for kind in KINDS.values():
+        command = commands.get(kind.name)
+        reason = None
+        if command is None:
+            reason = f"This Airflow has no command {kind.command!r}."
+            if kind.provider is not None:
+                reason = f"The {kind.provider} provider is not installed."
+        arguments = [a for a in (command.arguments if command else ()) if a.name not in MANAGED]
+        body = KindBody(
+            kind=kind.name,
+            title=kind.title,
+            command=kind.command,
+            available=command is not None,
+            reason=reason,
+            allowed=command is not None and kind.command not in refused,
+            refusal=CommandRefusal.of(refused.get(kind.command)),
+            arguments=[ArgumentSummary.model_validate(argument) for argument in arguments],
         )
-        for kind in KINDS.values()
-    ]
+        bodies.append(body)
     return answer_model(KindList(kinds=bodies))
 
 
@@ -294,7 +267,6 @@ async def list_kinds(context: ContextDep, caller: CallerDep) -> Response:
     "",
     response_model=ServiceBody,
     status_code=201,
-    operation_id="start_service",
     responses=errors(400, 408, 409, 413, 415, 429),
     openapi_extra={"requestBody": json_body(StartBody), "parameters": [PREFER, IDEMPOTENCY_KEY]},
 )
@@ -309,9 +281,11 @@ async def start_service(request: Request, context: ContextDep, caller: CallerDep
     # Also of those who only ask for the answer of a former request.
     await allowed_to_look(context, caller)
     body = await read_model(request, context.settings.max_upload, StartBody)
-    key = await key_of(request, caller, body.model_dump(mode="json"))
+    origin = await origin_of(context, request, caller, body.model_dump(mode="json"))
+    # The port on which this request has arrived.
+    _, port = request.scope.get("server") or (None, None)
     operation, headers = await once(
-        context, key, lambda key: launch_service(context, caller, body, port=_own_port(request), key=key)
+        context, origin, lambda: launch_service(context, caller, body, port=port, key=origin.key)
     )
     service = await context.services.of_operation(operation.id)
     preferred = preference_of(request, START_WAIT)
@@ -321,7 +295,7 @@ async def start_service(request: Request, context: ContextDep, caller: CallerDep
     return answer_model(ServiceBody.of(seen), 201, {**preferred.headers, **headers, "Location": location})
 
 
-@router.get("", response_model=ServiceList, operation_id="list_services", responses=errors(400))
+@router.get("", response_model=ServiceList, responses=errors(400))
 @needs(Needs.SERVICE)
 async def list_services(
     context: ContextDep,
@@ -342,7 +316,7 @@ async def list_services(
     return answer_model(ServiceList(services=bodies))
 
 
-@router.get("/{identifier}", response_model=ServiceBody, operation_id="get_service", responses=errors(404))
+@router.get("/{identifier}", response_model=ServiceBody, responses=errors(404))
 @needs(Needs.SERVICE)
 async def get_service(identifier: str, context: ContextDep, caller: CallerDep) -> Response:
     """Return a component as it is now."""
@@ -353,7 +327,6 @@ async def get_service(identifier: str, context: ContextDep, caller: CallerDep) -
 @router.post(
     "/{identifier}/stop",
     response_model=ServiceBody,
-    operation_id="stop_service",
     responses={**UNDER_WAY, **errors(400, 404, 408, 409, 413, 415)},
     openapi_extra={"requestBody": json_body(StopBody, required=False), "parameters": [PREFER]},
 )
@@ -377,7 +350,6 @@ async def stop_service(identifier: str, request: Request, context: ContextDep, c
 @router.post(
     "/{identifier}/restart",
     response_model=ServiceBody,
-    operation_id="restart_service",
     responses={**UNDER_WAY, **errors(404, 409)},
     openapi_extra={"parameters": [PREFER]},
 )
@@ -394,7 +366,7 @@ async def restart_service(
     return await _answer(context, identifier, preferred)
 
 
-@router.delete("/{identifier}", status_code=204, operation_id="forget_service", responses=errors(404, 409))
+@router.delete("/{identifier}", status_code=204, responses=errors(404, 409))
 @needs(Needs.SERVICE)
 async def forget_service(identifier: str, context: ContextDep, caller: CallerDep) -> Response:
     """Forget a component that has ended. Its log files stay."""
@@ -415,21 +387,3 @@ async def _answer(
 
 def _about(service: Any) -> dict[str, Any]:
     return {"service": service.id, "arguments": list(service.argv) or [service.command], "host": service.host}
-
-
-def _own_port(request: Request) -> int | None:
-    """Return the port on which this request has arrived."""
-    server = request.scope.get("server")
-    return server[1] if server else None
-
-
-def _reason(kind: Kind, command: Command | None) -> str | None:
-    if command is not None:
-        return None
-    if kind.provider is not None:
-        return f"The {kind.provider} provider is not installed."
-    return f"This Airflow has no command {kind.command!r}."
-
-
-def _arguments(command: Command | None) -> list[Argument]:
-    return [a for a in (command.arguments if command else ()) if a.name not in MANAGED]

@@ -33,18 +33,15 @@ TICK = 1.0
 class Streams:
     """The open streams of this process."""
 
-    def __init__(self, per_user: int = PER_USER) -> None:
-        self._per_user = per_user
+    def __init__(self) -> None:
         self._open: Counter[str] = Counter()
         self.closing = False
 
     def check(self, user: str) -> None:
         """Raise ApiError where a user may not have one more."""
-        if self._open[user] >= self._per_user:
-            raise TooManyStreams(
-                f"{user} has {self._per_user} streams of events open already.",
-                headers={"Retry-After": "5"},
-            )
+        if self._open[user] >= PER_USER:
+            message = f"{user} has {PER_USER} streams of events open already."
+            raise TooManyStreams(message, headers={"Retry-After": "5"})
 
     def opened(self, user: str) -> None:
         """Count one more."""
@@ -69,11 +66,10 @@ class Streams:
 class EventStream(StreamingResponse):
     """An answer of server-sent events that counts as open as long as it is sent."""
 
-    def __init__(self, streams: Streams, user: str, events: AsyncGenerator[str, None]) -> None:
+    def __init__(self, subscription: Subscription, events: AsyncGenerator[str, None]) -> None:
         # Between us and the client nothing may gather the events.
         super().__init__(events, headers={"X-Accel-Buffering": "no"}, media_type=MEDIA_TYPE)
-        self._streams = streams
-        self._user = user
+        self._streams, self._user = subscription.streams, subscription.caller.name
         self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,13 +92,15 @@ class Subscription:
     server stops.
 
     :param may_see: asks whether a caller may see what is streamed; may raise
+    :raises ApiError: the user may not have one more
     """
 
     def __init__(
         self, streams: Streams, caller: Caller, may_see: Callable[[Caller], Awaitable[object]]
     ) -> None:
-        self._streams = streams
-        self._caller = caller
+        streams.check(caller.name)
+        self.streams = streams
+        self.caller = caller
         self._may_see = may_see
         self._expires = caller.expires_at()
         self._next_check = time.monotonic() + CHECK
@@ -122,13 +120,13 @@ class Subscription:
 
     async def holds(self) -> bool:
         """Return whether the stream may go on."""
-        if self._streams.closing or (self._expires is not None and time.time() >= self._expires):
+        if self.streams.closing or (self._expires is not None and time.time() >= self._expires):
             return False
         if time.monotonic() < self._next_check:
             return True
         self._next_check = time.monotonic() + CHECK
         try:
-            await self._may_see(await self._caller.again())
+            await self._may_see(await self.caller.again())
         except Exception as error:
             if of_database(error) is not None:
                 return True

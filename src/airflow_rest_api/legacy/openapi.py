@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.api.models import json_answer
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
 from airflow_rest_api.legacy.model import PATH
 
@@ -82,10 +83,7 @@ def _operation(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     return {
         "tags": ["old endpoints"],
         "description": f"{DESCRIPTION.strip()}\n\n{_table(endpoints)}",
-        "responses": {
-            status: {"description": description, "content": {"application/json": _content(model)}}
-            for status, (description, model) in RESPONSES.items()
-        },
+        "responses": {status: json_answer(*said) for status, said in RESPONSES.items()},
     }
 
 

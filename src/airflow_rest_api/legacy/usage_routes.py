@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from airflow_rest_api.api.answers import answer_model
 from airflow_rest_api.api.context import CallerDep, ContextDep
-from airflow_rest_api.api.listing import check_endpoint
 from airflow_rest_api.api.models import Model, errors
+from airflow_rest_api.api.operations import check_endpoint
 from airflow_rest_api.commands.policy import own_command
 from airflow_rest_api.legacy.endpoints import BY_NAME
 from airflow_rest_api.legacy.usage import UNKNOWN, LegacyCallerBody

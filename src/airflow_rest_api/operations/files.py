@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,6 +17,7 @@ from airflow_rest_api.errors import BadArgument
 from airflow_rest_api.operations.model import OutputFile
 
 if TYPE_CHECKING:
+    from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.commands.model import Argument, Invocation
 
 
@@ -195,15 +196,8 @@ def media_type(name: str) -> str:
     return _TYPES.get(extension, OCTETS)
 
 
-class CommandParser(Protocol):
-    """What checks a command line: the catalog."""
-
-    def parse(self, argv: Sequence[str]) -> Invocation:
-        """Return what the command line means; raise BadArgument."""
-
-
 def with_files(
-    parser: CommandParser | None, invocation: Invocation, workspace: Workspace, uploads: Mapping[str, Upload]
+    parser: Catalog | None, invocation: Invocation, workspace: Workspace, uploads: Mapping[str, Upload]
 ) -> list[str]:
     """
     Return the command line of an invocation with its file arguments leading into a private folder.
@@ -229,7 +223,7 @@ def with_files(
     return argv
 
 
-def _replaced(parser: CommandParser, invocation: Invocation, argument: Argument, path: str) -> Invocation:
+def _replaced(parser: Catalog, invocation: Invocation, argument: Argument, path: str) -> Invocation:
     """
     Return the invocation with another value for one argument.
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING
@@ -50,13 +50,7 @@ def beat(connection: Connection, server: Server) -> None:
     """Write a server's heartbeat; it becomes known by its first one."""
     this = update(SERVER).where(SERVER.c.id == server.id)
     if not connection.execute(this.values(beat=server.beat)).rowcount:
-        values = {
-            "id": server.id,
-            "host": storable(server.host, LONGEST_HOST),
-            "pid": server.pid,
-            "started_at": server.started_at,
-            "beat": server.beat,
-        }
+        values = {**asdict(server), "host": storable(server.host, LONGEST_HOST)}
         connection.execute(insert(SERVER).values(values))
 
 
@@ -124,12 +118,11 @@ class Heartbeat:
     """
     Writes this server's heartbeat and marks the operations of dead servers `lost`.
 
-    A server counts as dead when its counter has not moved for ``dead_after`` seconds of our own clock in
+    A server counts as dead when its counter has not moved for `DEAD_AFTER` seconds of our own clock in
     which we could read the database, look after look: neither clock skew nor an outage of the database makes
     one dead.
 
     :param every: seconds between two heartbeats
-    :param dead_after: seconds without one after which a server is dead
     """
 
     def __init__(
@@ -138,14 +131,12 @@ class Heartbeat:
         store: Store,
         *,
         every: float = BEAT,
-        dead_after: float = DEAD_AFTER,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._operations = operations
         self._store = store
         self._run = store.database.run
         self._every = every
-        self._dead_after = dead_after
         self._clock = clock
         self._beat = 0
         self._pulses: dict[str, _Pulse] = {}
@@ -209,7 +200,7 @@ class Heartbeat:
             for identifier, beat in numbers.items()
             for old in [self._pulses.get(identifier)]
         }
-        return [identifier for identifier, pulse in self._pulses.items() if pulse.still >= self._dead_after]
+        return [identifier for identifier, pulse in self._pulses.items() if pulse.still >= DEAD_AFTER]
 
 
 def sweeper(store: Store, count: int, age: float, every: float = SWEEP_EVERY) -> Periodic:

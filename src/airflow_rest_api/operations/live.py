@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 
 from airflow_rest_api.errors import Unavailable, UnknownOperation
 from airflow_rest_api.operations import rows
-from airflow_rest_api.operations.model import State
+from airflow_rest_api.operations.model import Operation, State
 from airflow_rest_api.operations.transcript import Transcript
 
 if TYPE_CHECKING:
-    from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.recorder import Recorder, Written
     from airflow_rest_api.operations.store import Store
 

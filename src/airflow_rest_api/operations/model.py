@@ -61,7 +61,7 @@ class Operation:
     :ivar dag_id: the DAG that it was about, where it was about one
     :ivar rerun_of: the id of the operation that it repeats
     :ivar endpoint: the endpoint of the 1.x plugin by which it was asked for; None: by none
-    :ivar reveals: whether what it prints and writes may show secrets: see `encoding`
+    :ivar reveals: whether what it prints and writes may show secrets: see `tables`
     """
 
     id: str
@@ -99,17 +99,13 @@ class Cancel(str, Enum):
     ASKED_BEFORE = "asked_before"
     ENDED_BEFORE = "ended_before"
 
-    @property
-    def message(self) -> str:
-        """Return the sentence for the client."""
-        return CANCEL_MESSAGES[self]
-
 
 CANCEL_MESSAGES = {
     Cancel.ASKED: "The operation was asked to end.",
     Cancel.ASKED_BEFORE: "The operation had been asked to end before.",
     Cancel.ENDED_BEFORE: "The operation had ended before; nothing was changed.",
 }
+"""The sentences for the client."""
 
 
 @dataclass(frozen=True)

@@ -135,20 +135,14 @@ class Recorder:
     def _write(self, batch: list[Write]) -> None:
         """Write a batch; one by one where the database refuses something in it."""
         try:
-            if self._until_reached(batch):
-                _complete(batch)
-            else:
-                _give_up(batch)
+            self._until_reached(batch)
             return
         except Exception as error:
             # What is refused by itself is logged below.
             log.debug("Operations are written one by one: %s", type(error).__name__)
         for write in batch:
             try:
-                if self._until_reached([write], again=True):
-                    _complete([write])
-                else:
-                    _give_up([write])
+                self._until_reached([write], again=True)
             except Exception as error:
                 self._refused(write, error)
 
@@ -163,8 +157,8 @@ class Recorder:
         if not write.done.done():
             write.done.set_exception(error)
 
-    def _until_reached(self, batch: list[Write], *, again: bool = False) -> bool:
-        """Write, again and again while the database is away; return whether that was done in time."""
+    def _until_reached(self, batch: list[Write], *, again: bool = False) -> None:
+        """Write, again and again while the database is away; at the end of the server, give up in time."""
         work = partial(rows.execute, writes=batch, cipher=self._store.cipher, again=again)
         pause = PAUSE
         since = time.monotonic()
@@ -180,21 +174,19 @@ class Recorder:
                 if warned:
                     away = time.monotonic() - since
                     log.warning("The database is back after %.0f s: operations are written", away)
-                return True
+                for write in batch:
+                    if not write.done.done():
+                        write.done.set_result(None)
+                return
             with self._changed:
                 if self._deadline is not None and time.monotonic() + pause > self._deadline:
-                    return False
+                    break
                 # Left early at the close, to try for the last time.
                 self._changed.wait_for(lambda: self._deadline is not None, pause)
             if self._deadline is not None:
                 time.sleep(min(pause, PAUSE))
             pause = min(pause * 2, LONGEST_PAUSE)
-
-
-def _complete(batch: list[Write]) -> None:
-    for write in batch:
-        if not write.done.done():
-            write.done.set_result(None)
+        _give_up(batch)
 
 
 def _give_up(batch: list[Write]) -> None:

@@ -250,18 +250,14 @@ _VALUES: Mapping[str, Callable[[str, Mapping[str, Any]], Any]] = {
 
 def _next_bracket(text: str, position: int) -> int:
     """Return where the next line begins with a bracket, or -1."""
-    while position < len(text):
-        starts = [place for place in (text.find("[", position), text.find("{", position)) if place >= 0]
-        if not starts:
-            return -1
+    while starts := [place for place in (text.find("[", position), text.find("{", position)) if place >= 0]:
         place = min(starts)
         line = text.rfind("\n", 0, place) + 1
         if not text[line:place].strip():
             return place
-        position = place + 1
         newline = text.find("\n", place)
         if newline < 0:
-            return -1
+            break
         position = newline + 1
     return -1
 

@@ -15,17 +15,20 @@ from sqlalchemy import delete, insert, select, update
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import Ask, Resource
 from airflow_rest_api.errors import Undecryptable
-from airflow_rest_api.operations.encoding import LOCKED, Cipher, decode, encode, pack
 from airflow_rest_api.operations.model import Key, Operation, OutputFile, State
 from airflow_rest_api.operations.tables import (
     CANCEL,
     FILE,
+    LOCKED,
     LONGEST_COMMAND,
     LONGEST_DAG_ID,
     LONGEST_FILE_NAME,
     LONGEST_HOST,
     OPERATION,
     OUTPUT,
+    decode,
+    encode,
+    pack,
 )
 from airflow_rest_api.operations.transcript import STREAMS, Block, Stream
 from airflow_rest_api.storage.schema import (
@@ -42,6 +45,8 @@ from airflow_rest_api.storage.schema import Row as Columns
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
+
+    from airflow_rest_api.airflow.installation import FernetCipher
 
 Row = dict[str, Any]
 
@@ -93,7 +98,7 @@ def to_row(operation: Operation) -> Row:
     }
 
 
-def from_row(row: Mapping[str, Any], cipher: Cipher) -> Operation:
+def from_row(row: Mapping[str, Any], cipher: FernetCipher) -> Operation:
     """
     Return the operation of a row, without its output; with its result where the row has that.
 
@@ -142,12 +147,12 @@ def from_row(row: Mapping[str, Any], cipher: Cipher) -> Operation:
     return operation
 
 
-def to_result(stored: bytes, cipher: Cipher) -> Any:
+def to_result(stored: bytes, cipher: FernetCipher) -> Any:
     """Return the result of what was stored; raise ValueError where it is damaged, or Undecryptable."""
     return json.loads(decode(bytes(stored), cipher))
 
 
-def to_block(row: Mapping[str, Any], cipher: Cipher) -> Block:
+def to_block(row: Mapping[str, Any], cipher: FernetCipher) -> Block:
     """
     Return the block of a row; raise ValueError, TypeError or LookupError where it is damaged.
 
@@ -284,10 +289,7 @@ def inserted(
     write = ended(operation, blocks, files)
     assert write.row is not None
     write.new, write.ended = True, operation.state.ended
-    write.row |= {
-        "key_hash": key and key_hash(key.user, key.key),
-        "key_fingerprint": key and key.fingerprint,
-    }
+    write.row |= {"key_hash": key and key_hash(key.user, key.key), "key_fingerprint": key and key.fingerprint}
     return write
 
 
@@ -332,7 +334,9 @@ def skeleton(write: Write, message: str) -> Write:
     return Write(write.identifier, write.new, row, write.started_at, write.ended, cut=True)
 
 
-def execute(connection: Connection, writes: Sequence[Write], cipher: Cipher, *, again: bool = False) -> None:
+def execute(
+    connection: Connection, writes: Sequence[Write], cipher: FernetCipher, *, again: bool = False
+) -> None:
     """
     Write everything.
 
@@ -418,7 +422,7 @@ def _write_files(connection: Connection, identifier: str, files: Mapping[str, by
             connection.execute(insert(FILE).values(operation_id=identifier, **row))
 
 
-def _from_block(identifier: str, block: Block, cipher: Cipher | None) -> Row:
+def _from_block(identifier: str, block: Block, cipher: FernetCipher | None) -> Row:
     return {
         "operation_id": identifier,
         "seq": block.seq,

@@ -11,24 +11,19 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_rest_api.airflow.child import setup
-from airflow_rest_api.commands.model import Effect
+from airflow_rest_api.commands.model import Effect, Invocation
 from airflow_rest_api.disk_full import NO_ROOM, no_room
-from airflow_rest_api.engine.job import Ending
+from airflow_rest_api.engine.job import Ending, Job, Outcome
 from airflow_rest_api.errors import Busy
-from airflow_rest_api.operations.model import State
-from airflow_rest_api.operations.result import reason
-from airflow_rest_api.operations.transcript import Transcript
+from airflow_rest_api.operations.model import Operation, State
+from airflow_rest_api.operations.result import Read, reason
+from airflow_rest_api.operations.transcript import Stream, Transcript
 
 if TYPE_CHECKING:
-    from airflow_rest_api.commands.model import Invocation
     from airflow_rest_api.engine.engine import Engine
-    from airflow_rest_api.engine.job import Job, Outcome
     from airflow_rest_api.engine.process import Process
     from airflow_rest_api.operations.files import Renamer, Workspace
     from airflow_rest_api.operations.live import Live
-    from airflow_rest_api.operations.model import Operation
-    from airflow_rest_api.operations.result import Read
-    from airflow_rest_api.operations.transcript import Stream
 
 log = logging.getLogger(__name__)
 

@@ -19,10 +19,9 @@ from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.engine.job import Job
 from airflow_rest_api.errors import TooManyWaiting, Unavailable
 from airflow_rest_api.operations import heartbeat
-from airflow_rest_api.operations.encoding import NOT_KEPT
 from airflow_rest_api.operations.files import Removable, Upload, Workspace, with_files
-from airflow_rest_api.operations.live import STORED_WITHIN, Live, Recent, Watcher, snapshot
-from airflow_rest_api.operations.model import Cancel, Filter, Operation, Origin, Server, State, new_id
+from airflow_rest_api.operations.live import STORED_WITHIN, Followed, Live, Recent, Watcher, snapshot
+from airflow_rest_api.operations.model import Cancel, Operation, Origin, Server, State, new_id
 from airflow_rest_api.operations.recorder import Recorder
 from airflow_rest_api.operations.result import reader
 from airflow_rest_api.operations.runs import (
@@ -34,17 +33,14 @@ from airflow_rest_api.operations.runs import (
     follow,
     perform,
 )
-from airflow_rest_api.operations.transcript import joined
+from airflow_rest_api.operations.tables import NOT_KEPT
+from airflow_rest_api.operations.transcript import Stream, joined
 
 if TYPE_CHECKING:
-    import builtins
-
+    from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.commands.model import Effect, Invocation
     from airflow_rest_api.engine.engine import Engine
-    from airflow_rest_api.operations.files import CommandParser
-    from airflow_rest_api.operations.live import Followed
     from airflow_rest_api.operations.store import Store
-    from airflow_rest_api.operations.transcript import Stream
     from airflow_rest_api.security.access import OnEnd, Permit
 
 log = logging.getLogger(__name__)
@@ -57,20 +53,44 @@ REQUEST = Origin()
 """A request of which nothing more is known."""
 
 
-class Reading:
+class Operations:
     """
-    Answers for every operation: from memory for those that run here, from the database for the others.
+    Starts operations in this process, and answers for them and for those of other API servers.
 
-    Each method that takes an id raises UnknownOperation, and Unavailable where the database is away.
+    Memory answers for what runs here, the database for everything else. Each method that takes an id raises
+    UnknownOperation, and Unavailable where the database is away.
 
-    :param limit: bytes kept of each stream
+    :param folder: where the private folders of file arguments are made; the system's temporary folder by
+        default
+    :param command_timeout: seconds a command may run; None for no limit
+    :param output_limit: bytes kept of each of stdout and stderr
+    :param file_limit: bytes kept of each file that a command writes
+    :param queue_per_user: commands of one user that may wait
     """
 
-    def __init__(self, store: Store, limit: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        store: Store,
+        *,
+        folder: Path | None = None,
+        command_timeout: float | None = 3600,
+        output_limit: int = 1024 * 1024,
+        file_limit: int = 50 * 1024 * 1024,
+        queue_per_user: int = 48,
+    ) -> None:
+        self._engine = engine
         self._store = store
         self._live: dict[str, Live] = {}
         self._recent = Recent()
-        self._watcher = Watcher(store, limit)
+        self._watcher = Watcher(store, output_limit)
+        self._recorder = Recorder(store)
+        self._folder = folder
+        self._command_timeout = command_timeout
+        self._output_limit = output_limit
+        self._file_limit = file_limit
+        self._queue_per_user = queue_per_user
+        self._server: Server | None = None
 
     @property
     def running(self) -> bool:
@@ -163,50 +183,6 @@ class Reading:
             return live.files[name]
         return await self._store.file(identifier, name)
 
-    async def list(
-        self, wanted: Filter, *, before: str | None = None, limit: int = 50
-    ) -> builtins.list[Operation]:
-        """Return the newest operations that match, without their output."""
-        return await self._store.list(wanted, before=before, limit=limit)
-
-    async def find_key(self, user: str, key: str) -> tuple[str, str] | None:
-        """Return the id of the operation that a user's key led to, and the fingerprint of that request."""
-        return await self._store.find_key(user, key)
-
-
-class Operations(Reading):
-    """
-    Starts operations in this process, and answers for them and for those of other API servers.
-
-    :param folder: where the private folders of file arguments are made; the system's temporary folder by
-        default
-    :param command_timeout: seconds a command may run; None for no limit
-    :param output_limit: bytes kept of each of stdout and stderr
-    :param file_limit: bytes kept of each file that a command writes
-    :param queue_per_user: commands of one user that may wait
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        store: Store,
-        *,
-        folder: Path | None = None,
-        command_timeout: float | None = 3600,
-        output_limit: int = 1024 * 1024,
-        file_limit: int = 50 * 1024 * 1024,
-        queue_per_user: int = 48,
-    ) -> None:
-        super().__init__(store, output_limit)
-        self._engine = engine
-        self._recorder = Recorder(store)
-        self._folder = folder
-        self._command_timeout = command_timeout
-        self._output_limit = output_limit
-        self._file_limit = file_limit
-        self._queue_per_user = queue_per_user
-        self._server: Server | None = None
-
     @property
     def server(self) -> Server:
         """Return this process, as the records name it."""
@@ -221,7 +197,7 @@ class Operations(Reading):
         invocation: Invocation,
         *,
         files: Mapping[str, Upload] | None = None,
-        parser: CommandParser | None = None,
+        parser: Catalog | None = None,
         entry: EntryPoint = AIRFLOW,
         origin: Origin = REQUEST,
     ) -> Operation:

@@ -12,9 +12,18 @@ from sqlalchemy.exc import IntegrityError
 
 from airflow_rest_api.errors import Undecryptable, UnknownOperation, UnknownResultFile
 from airflow_rest_api.operations import rows
-from airflow_rest_api.operations.encoding import LOCKED, NoCipher, decode, unpack
 from airflow_rest_api.operations.model import Filter, Key, KeyTaken, Operation, State
-from airflow_rest_api.operations.tables import CANCEL, FILE, LIGHT, OPERATION, OUTPUT
+from airflow_rest_api.operations.tables import (
+    CANCEL,
+    FILE,
+    LIGHT,
+    LOCKED,
+    OPERATION,
+    OUTPUT,
+    NoCipher,
+    decode,
+    unpack,
+)
 from airflow_rest_api.operations.transcript import BLOCK, STREAMS, Block, Stream, text_of
 from airflow_rest_api.storage.schema import storable
 
@@ -22,8 +31,9 @@ if TYPE_CHECKING:
     import builtins
 
     from sqlalchemy.engine import Connection
+    from sqlalchemy.sql import ColumnElement, Select
 
-    from airflow_rest_api.operations.encoding import Cipher
+    from airflow_rest_api.airflow.installation import FernetCipher
     from airflow_rest_api.storage.database import Database
 
 ATTEMPTS = 3
@@ -42,14 +52,14 @@ class Store:
 
     Every call reaches the database and raises `errors.Unavailable` where it is away. What is given is
     read before the call gives way, so that it may change afterwards; what is returned is the caller's own.
-    All writes of one operation but `ask_cancel` and `upkeep.mark_lost` come from the process that runs it.
+    All writes of one operation but `ask_cancel` and `heartbeat.mark_lost` come from the process that runs it.
 
     :param cipher: encrypts what may show secrets; without one, that is not kept
     """
 
-    def __init__(self, database: Database, *, cipher: Cipher | None = None) -> None:
+    def __init__(self, database: Database, *, cipher: FernetCipher | None = None) -> None:
         self.database = database
-        self.cipher: Cipher = cipher or NoCipher()
+        self.cipher: FernetCipher = cipher or NoCipher()
 
     async def insert(
         self,
@@ -118,13 +128,9 @@ class Store:
         :param after: the number of the last block that the caller has
         :raises UnknownOperation: there is none
         """
-        behind = OUTPUT.c.seq > after
-
-        def work(connection: Connection) -> tuple[builtins.list[Block], State]:
-            state, blocks = _blocks(connection, identifier, behind, limit, self.cipher)
-            return [block for block in blocks if block.seq > after][:limit], state
-
-        return await self.database.run(work)
+        rows_behind = OUTPUT.c.seq > after
+        found, state = await self._blocks(identifier, rows_behind, limit)
+        return [block for block in found if block.seq > after][:limit], state
 
     async def blocks_of(
         self, identifier: str, stream: Stream, offset: int
@@ -134,11 +140,20 @@ class Store:
 
         :raises UnknownOperation: there is none
         """
-        behind = and_(OUTPUT.c.stream == STREAMS.index(stream), OUTPUT.c.byte_offset > offset - BLOCK)
+        rows_behind = and_(OUTPUT.c.stream == STREAMS.index(stream), OUTPUT.c.byte_offset > offset - BLOCK)
+        found, state = await self._blocks(identifier, rows_behind)
+        return [block for block in found if block.stream == stream and block.end > offset], state
+
+    async def _blocks(
+        self, identifier: str, wanted: ColumnElement[bool], limit: int | None = None
+    ) -> tuple[builtins.list[Block], State]:
+        """Return blocks, those of rows that match and all that are packed, and the state from before."""
 
         def work(connection: Connection) -> tuple[builtins.list[Block], State]:
-            state, blocks = _blocks(connection, identifier, behind, None, self.cipher)
-            return [block for block in blocks if block.stream == stream and block.end > offset], state
+            row = _one(connection, select(OPERATION.c.state, OPERATION.c.output), identifier)
+            found = select(OUTPUT).where(OUTPUT.c.operation_id == identifier, wanted)
+            mappings = connection.execute(found.order_by(OUTPUT.c.seq).limit(limit)).mappings()
+            return _read(mappings, row["output"], self.cipher)[0], _state(row["state"])
 
         return await self.database.run(work)
 
@@ -185,14 +200,11 @@ class Store:
         """
 
         def work(connection: Connection) -> State:
-            query = select(OPERATION.c.state, OPERATION.c.server).where(OPERATION.c.id == identifier)
-            row = connection.execute(query).first()
-            if row is None:
-                raise UnknownOperation
-            state = State(row.state)
+            row = _one(connection, select(OPERATION.c.state, OPERATION.c.server), identifier)
+            state = State(row["state"])
             asked = select(CANCEL.c.operation_id).where(CANCEL.c.operation_id == identifier)
             if not state.ended and connection.execute(asked).first() is None:
-                values = {"operation_id": identifier, "server": row.server, "reason": storable(reason)}
+                values = {"operation_id": identifier, "server": row["server"], "reason": storable(reason)}
                 connection.execute(insert(CANCEL).values(values))
             return state
 
@@ -219,19 +231,22 @@ class Store:
         return gone
 
 
-def _summary(connection: Connection, identifier: str, cipher: Cipher) -> Operation:
-    row = connection.execute(select(*LIGHT).where(OPERATION.c.id == identifier)).mappings().first()
+def _one(connection: Connection, query: Select[Any], identifier: str) -> dict[str, Any]:
+    """Return the row of an operation; raise UnknownOperation."""
+    row = connection.execute(query.where(OPERATION.c.id == identifier)).mappings().first()
     if row is None:
         raise UnknownOperation
-    return rows.from_row(dict(row), cipher)
+    return dict(row)
 
 
-def _whole(connection: Connection, identifier: str, cipher: Cipher) -> Operation:
+def _summary(connection: Connection, identifier: str, cipher: FernetCipher) -> Operation:
+    return rows.from_row(_one(connection, select(*LIGHT), identifier), cipher)
+
+
+def _whole(connection: Connection, identifier: str, cipher: FernetCipher) -> Operation:
     """Return an operation with all that belongs to it but its files."""
-    row = connection.execute(select(OPERATION).where(OPERATION.c.id == identifier)).mappings().first()
-    if row is None:
-        raise UnknownOperation
-    operation = rows.from_row(dict(row), cipher)
+    row = _one(connection, select(OPERATION), identifier)
+    operation = rows.from_row(row, cipher)
     if row["result"] is None and (large := _content(connection, identifier, rows.RESULT)) is not None:
         try:
             operation.result = rows.to_result(large, cipher)
@@ -248,20 +263,9 @@ def _whole(connection: Connection, identifier: str, cipher: Cipher) -> Operation
     return operation
 
 
-def _blocks(
-    connection: Connection, identifier: str, behind: Any, limit: int | None, cipher: Cipher
-) -> tuple[State, list[Block]]:
-    """Return the state, and blocks: those of rows that match, and all that are packed."""
-    query = select(OPERATION.c.state, OPERATION.c.output).where(OPERATION.c.id == identifier)
-    row = connection.execute(query).first()
-    if row is None:
-        raise UnknownOperation
-    found = select(OUTPUT).where(OUTPUT.c.operation_id == identifier, behind)
-    mappings = connection.execute(found.order_by(OUTPUT.c.seq).limit(limit)).mappings()
-    return _state(row.state), _read(mappings, row.output, cipher)[0]
-
-
-def _read(mappings: Iterable[Any], packed: bytes | None, cipher: Cipher) -> tuple[list[Block], list[str]]:
+def _read(
+    mappings: Iterable[Any], packed: bytes | None, cipher: FernetCipher
+) -> tuple[list[Block], list[str]]:
     """Return the blocks of rows and those packed, in order, each once; and what is wrong with the others."""
     found: dict[int, Block] = {}
     problems: dict[str, None] = {}

@@ -1,9 +1,16 @@
-"""The tables of operations, as the newest migration leaves them."""
+"""The tables of operations, as the newest migration leaves them, and bytes as their columns keep them."""
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
+
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, SmallInteger, String, Table
 
+from airflow_rest_api.airflow.installation import FernetCipher
+from airflow_rest_api.operations.transcript import STREAMS, Block
 from airflow_rest_api.storage.schema import (
     TABLE_OPTIONS,
     Utc,
@@ -99,3 +106,81 @@ SERVER = Table(
     **TABLE_OPTIONS,
 )
 """The API-server processes, each with its last heartbeat."""
+
+
+NOT_KEPT = (
+    "What this command printed can hold secrets and is not kept: the API server that ran it has it for a "
+    "minute after its end."
+)
+LOCKED = (
+    "What this command printed was kept encrypted and cannot be decrypted: its key is no longer in "
+    "[core] fernet_key."
+)
+
+_PLAIN, _ZLIB, _ENCRYPTED = b"\0", b"\1", b"\2"
+_WORTH = 512  # bytes from which compressing is worth it
+_HEADER = struct.Struct("<QBQqI")  # number, stream, offset, microseconds since 1970, length
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class NoCipher(FernetCipher):
+    """Stands for a key that there is not: what may show secrets is not kept."""
+
+    def _fernet(self) -> None:
+        return None
+
+
+def encode(data: bytes, cipher: FernetCipher | None = None) -> bytes:
+    """
+    Return bytes in the form in which they are stored, compressed where that is worth it.
+
+    :param cipher: encrypts them, where they may show secrets
+    """
+    stored = _PLAIN + data
+    if len(data) >= _WORTH:
+        stored = min(stored, _ZLIB + zlib.compress(data, 1), key=len)
+    return _ENCRYPTED + cipher.encrypt(stored) if cipher else stored
+
+
+def decode(stored: bytes, cipher: FernetCipher) -> bytes:
+    """Return the bytes of `encode`; raise ValueError where they are damaged, or Undecryptable."""
+    if stored[:1] == _ENCRYPTED:
+        stored = cipher.decrypt(stored[1:])
+    if stored[:1] != _ZLIB:
+        return stored[1:]
+    try:
+        return zlib.decompress(stored[1:])
+    except zlib.error as error:
+        raise ValueError("damaged bytes") from error
+
+
+def pack(blocks: Iterable[Block]) -> bytes:
+    """Return blocks as bytes."""
+    return b"".join(
+        _HEADER.pack(
+            block.seq,
+            STREAMS.index(block.stream),
+            block.offset,
+            (block.at - _EPOCH) // timedelta(microseconds=1),
+            len(block.data),
+        )
+        + block.data
+        for block in blocks
+    )
+
+
+def unpack(packed: bytes) -> list[Block]:
+    """Return the blocks of `pack`; raise ValueError where they are damaged."""
+    blocks, position = [], 0
+    try:
+        while position < len(packed):
+            seq, number, offset, moment, length = _HEADER.unpack_from(packed, position)
+            position += _HEADER.size
+            at = _EPOCH + timedelta(microseconds=moment)
+            blocks.append(Block(seq, STREAMS[number], offset, at, packed[position : position + length]))
+            position += length
+    except (struct.error, LookupError, OverflowError) as error:
+        raise ValueError("damaged output") from error
+    if position > len(packed):
+        raise ValueError("damaged output")
+    return blocks

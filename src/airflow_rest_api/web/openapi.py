@@ -13,13 +13,14 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from airflow_rest_api import __version__
 from airflow_rest_api.api.commands import command_schema, example
 from airflow_rest_api.api.models import (
-    ERRORS,
-    EVERYWHERE,
+    ACCEPTED,
     IDEMPOTENCY_KEY,
     PREFER,
     CommandDetail,
     ErrorBody,
     RunBody,
+    errors,
+    json_answer,
 )
 from airflow_rest_api.legacy import openapi as legacy
 from airflow_rest_api.security.access import needs_in_words
@@ -226,10 +227,9 @@ def document(routes: Iterable[BaseRoute], catalog: Catalog, root_path: str) -> d
     )
     schemas, paths = openapi["components"]["schemas"], openapi["paths"]
     # Wrong parameters are answered with 400 and our own shape.
-    for path in paths.values():
-        for operation in path.values():
-            if "HTTPValidationError" in str(operation["responses"].get("422")):
-                del operation["responses"]["422"]
+    for operation in _operations(openapi):
+        if "HTTPValidationError" in str(operation["responses"].get("422")):
+            del operation["responses"]["422"]
     schemas.update(_models())
     openapi["components"]["securitySchemes"] = {
         "bearer": {
@@ -265,7 +265,7 @@ def _path(command: Command, schemas: dict[str, Any]) -> dict[str, Any]:
             "operationId": f"get_{_identifier(command)}",
             "summary": f"About {command.name}",
             "responses": {
-                "200": _answer("The command and its arguments.", "CommandDetail"),
+                "200": json_answer("The command and its arguments.", "CommandDetail"),
                 **_errors((404,)),
             },
         },
@@ -301,22 +301,16 @@ def _request_body(command: Command, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_responses(command: Command) -> dict[str, Any]:
-    ended = _answer("The command has ended; a failed one is a successful request.", "OperationBody")
+    ended = json_answer("The command has ended; a failed one is a successful request.", "OperationBody")
     if any(argument.file == "out" for argument in command.arguments):
         ended["content"]["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
-    running = _answer("The command has not ended yet.", "OperationBody")
-    running["headers"] = {
-        "Location": {"description": "Where the operation is.", "schema": {"type": "string"}}
-    }
+    running = json_answer("The command has not ended yet.", "OperationBody")
+    running["headers"] = ACCEPTED[202]["headers"]
     return {"200": ended, "202": running, **_errors(RUN_STATUSES)}
 
 
 def _errors(statuses: Iterable[int]) -> dict[str, Any]:
-    return {str(status): _answer(ERRORS[status], "ErrorBody") for status in sorted({*statuses, *EVERYWHERE})}
-
-
-def _answer(description: str, model: str) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": _reference(model)}}}
+    return {str(status): answer for status, answer in errors(*statuses).items()}
 
 
 def _reference(model: str) -> dict[str, str]:

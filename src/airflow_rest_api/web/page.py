@@ -1,28 +1,43 @@
-"""The page: a frame that its modules fill, their files, and the way to Airflow's login and back."""
+"""What a browser opens: the page and its files, the OpenAPI document, the way to Airflow's login and back."""
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import json
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from fastapi import APIRouter, Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.datastructures import Headers
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from airflow_rest_api import __version__
+from airflow_rest_api.airflow import installation
+from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE
+from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.asgi import MOUNT, root_path
+from airflow_rest_api.errors import NotFound
+from airflow_rest_api.legacy import usage_routes
+from airflow_rest_api.legacy.endpoints import ENDPOINTS
+from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.security.sites import cookie
+from airflow_rest_api.web.openapi import document
 
 if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
     from starlette.types import Scope
+
+    from airflow_rest_api.commands.catalog import Catalog
+    from airflow_rest_api.security.caller import Caller
 
 
 FOLDER = Path(__file__).parent / "static"
@@ -143,8 +158,6 @@ def _is_version(part: str) -> bool:
     return len(part) == 13 and part[0] == "v" and part[1:].isalnum()
 
 
-_FOLDER = Path(__file__).parent / "templates"
-
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -177,6 +190,15 @@ HEADERS: Mapping[str, str] = {
 }
 
 
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
 def page(assets: Assets, facts: Mapping[str, Any], view: str = FIRST_VIEW, chosen: bool = False) -> str:
     """
     Return the page.
@@ -185,43 +207,11 @@ def page(assets: Assets, facts: Mapping[str, Any], view: str = FIRST_VIEW, chose
     :param view: that will be shown, by its name
     :param chosen: with something chosen in it
     """
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            base=f"{facts['root']}/static/{assets.version}",
-            style=STYLE,
-            modules=assets.modules(view, chosen),
-            facts=json.dumps(facts),
-        )
-    )
-
-
-def docs(assets: Assets, facts: Mapping[str, Any], reader: str) -> str:
-    """
-    Return a page that shows the OpenAPI document.
-
-    :param facts: as for the page
-    :param reader: `swagger-ui` or `redoc`
-    """
-    base = f"{facts['root']}/static/{assets.version}"
-    template = _environment().get_template("docs.html")
-    return template.render(base=base, reader=reader, facts=json.dumps(facts))
-
-
-def hop(target: str) -> str:
-    """Return a page without scripts that leads to an address of ours."""
-    return _environment().get_template("hop.html").render(target=target)
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    return _TEMPLATES.get_template("page.html").render(
+        base=f"{facts['root']}/static/{assets.version}",
+        style=STYLE,
+        modules=assets.modules(view, chosen),
+        facts=json.dumps(facts),
     )
 
 
@@ -234,45 +224,29 @@ def airflow_path(scope: Scope) -> str:
     return root_path(scope).removesuffix(MOUNT)
 
 
-@dataclass(frozen=True)
-class SignIn:
-    """
-    Answers who opens the page and is not known.
+def sign_in(scope: Scope) -> Response | None:
+    """Return the way to the login for a browser that shows a page; None for any other client."""
+    headers = Headers(scope=scope)
+    if scope["method"] != "GET" or "text/html" not in headers.get("accept", ""):
+        return None
+    here = _address(scope)
+    if _came_by_a_link(headers):
+        # A link on another site, or perhaps one: the cookie does not count for what other sites' pages
+        # ask for. From this empty page without scripts on, it is our own site that asks.
+        hop = _TEMPLATES.get_template("hop.html").render(target=here)
+        answer: Response = HTMLResponse(hop, 401, headers=dict(HEADERS))
+        answer.set_cookie(HOP, "1", max_age=10, path=root_path(scope) or "/", httponly=True, samesite="lax")
+        return answer
+    return RedirectResponse(f"{airflow_path(scope)}{LOGIN}?{urlencode({'next': here})}", 307)
 
-    :ivar login: the path of Airflow's login, below Airflow's own; it takes `next`
-    :ivar session_cookie: the name of the cookie of Airflow's session
-    """
 
-    login: str
-    session_cookie: str
-
-    def __call__(self, scope: Scope) -> Response | None:
-        """Return the way to the login for a browser that shows a page; None for any other client."""
-        headers = Headers(scope=scope)
-        if scope["method"] != "GET" or "text/html" not in headers.get("accept", ""):
-            return None
-        here = _address(scope)
-        if self._came_by_a_link(headers):
-            # A link on another site, or perhaps one: the cookie does not count for what other sites' pages
-            # ask for. From this empty page on, it is our own site that asks.
-            answer: Response = HTMLResponse(hop(here), 401, headers=dict(HEADERS))
-            answer.set_cookie(
-                HOP, "1", max_age=10, path=root_path(scope) or "/", httponly=True, samesite="lax"
-            )
-            return answer
-        login = f"{airflow_path(scope)}{self.login}?{urlencode({'next': here})}"
-        return RedirectResponse(login, 307)
-
-    def _came_by_a_link(self, headers: Headers) -> bool:
-        site = headers.get("sec-fetch-site")
-        linked = site in ("cross-site", "same-site") and headers.get("sec-fetch-dest") == "document"
-        # On plain HTTP nothing says where an address comes from that was typed; the hop adds a Referer.
-        typed = site is None and "referer" not in headers
-        return (
-            (linked or typed)
-            and cookie(headers, self.session_cookie) is not None
-            and cookie(headers, HOP) is None
-        )
+def _came_by_a_link(headers: Headers) -> bool:
+    site = headers.get("sec-fetch-site")
+    linked = site in ("cross-site", "same-site") and headers.get("sec-fetch-dest") == "document"
+    # On plain HTTP nothing says where an address comes from that was typed; the hop adds a Referer.
+    typed = site is None and "referer" not in headers
+    has_session = cookie(headers, SESSION_COOKIE) is not None
+    return (linked or typed) and has_session and cookie(headers, HOP) is None
 
 
 def _address(scope: Scope) -> str:
@@ -283,3 +257,116 @@ def _address(scope: Scope) -> str:
         path = root + path
     query = bytes(scope.get("query_string") or b"").decode("latin-1")
     return quote(path) + (f"?{query}" if query else "")
+
+
+router = APIRouter(include_in_schema=False)
+
+LARGE = 16 * 1024
+"""Bytes from which on a file is packed before it is sent."""
+
+
+@router.get("/")
+@needs(Needs.TOKEN)
+async def home(request: Request, context: ContextDep, caller: CallerDep) -> Response:
+    """Return the page."""
+    facts = {**_facts(request, context, caller), "max_upload": context.settings.max_upload}
+    view = request.query_params.get("view", FIRST_VIEW)
+    chosen = len(request.query_params) > 1
+    content = await asyncio.to_thread(lambda: page(load(), facts, view, chosen))
+    return HTMLResponse(content, headers=dict(HEADERS))
+
+
+@router.get("/docs")
+@needs(Needs.TOKEN)
+async def docs(request: Request, context: ContextDep, caller: CallerDep) -> Response:
+    """Return the OpenAPI document as Swagger UI shows it, with a form to try each request."""
+    return await _reference(_facts(request, context, caller), "swagger-ui", HEADERS)
+
+
+@router.get("/redoc")
+@needs(Needs.TOKEN)
+async def redoc(request: Request, context: ContextDep, caller: CallerDep) -> Response:
+    """Return the OpenAPI document as ReDoc shows it: to be read and searched."""
+    headers = {**HEADERS, "Content-Security-Policy": REDOC_POLICY}
+    return await _reference(_facts(request, context, caller), "redoc", headers)
+
+
+async def _reference(facts: Mapping[str, Any], reader: str, headers: Mapping[str, str]) -> Response:
+    """Return a page on which a reader (`swagger-ui` or `redoc`) shows the OpenAPI document."""
+
+    def content() -> str:
+        base = f"{facts['root']}/static/{load().version}"
+        template = _TEMPLATES.get_template("docs.html")
+        return template.render(base=base, reader=reader, facts=json.dumps(facts))
+
+    return HTMLResponse(await asyncio.to_thread(content), headers=dict(headers))
+
+
+def _facts(request: Request, context: Context, caller: Caller) -> dict[str, Any]:
+    """Return what the modules of a page start from."""
+    token_asked_for = bool(context.settings.rest_api_plugin_expected_http_token)
+    return {
+        "root": root_path(request.scope),
+        "airflow": airflow_path(request.scope),
+        "login": airflow_path(request.scope) + LOGIN,
+        "version": __version__,
+        "airflow_version": installation.version(),
+        "user": caller.name,
+        # With hyphens, which are the same: some proxies drop a name with underscores.
+        "header_token": context.settings.rest_api_plugin_http_token_header_name.replace("_", "-")
+        if token_asked_for
+        else None,
+    }
+
+
+@router.get("/static/{path:path}")
+@needs(Needs.TOKEN)
+async def static(path: str, request: Request) -> Response:
+    """Return a file of the page's."""
+    found = (await asyncio.to_thread(load)).find(path)
+    if found is None:
+        raise NotFound("The page has no such file.")
+    asset, keep = found
+    headers = {"ETag": asset.etag, "Cache-Control": keep, "Vary": "Accept-Encoding"}
+    if asset.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return await _answer(request, asset, headers)
+
+
+async def _answer(request: Request, asset: Asset, headers: dict[str, str]) -> Response:
+    """Answer with a file, packed where that is worth it and the browser takes it."""
+    content = asset.content
+    if len(content) >= LARGE and "gzip" in request.headers.get("accept-encoding", ""):
+        # Airflow packs answers too, each time anew and on the event loop.
+        headers["Content-Encoding"] = "gzip"
+        content = await asyncio.to_thread(lambda: asset.packed)
+    return Response(content, headers=headers, media_type=asset.media_type)
+
+
+@router.get("/endpoints.json")
+@needs(Needs.TOKEN)
+async def old_endpoints(request: Request, context: ContextDep, caller: CallerDep) -> Response:
+    """Return what the page tells about the endpoints of the 1.x plugin, and whether also who calls them."""
+    may_see = await context.gate.allowed(caller, [usage_routes.COMMAND])
+    root = root_path(request.scope)
+    described = [endpoint.described(root) for endpoint in ENDPOINTS]
+    return JSONResponse({"endpoints": described, "usage": bool(may_see)})
+
+
+@router.get("/openapi.json")
+@needs(Needs.TOKEN)
+async def openapi(request: Request, context: ContextDep) -> Response:
+    """Return the OpenAPI document."""
+    catalog = await context.catalog.get()
+    root = root_path(request.scope)
+    # Made once for each catalog and address: it takes some 100 ms.
+    cached: tuple[Catalog, str, Asset] | None = getattr(request.app.state, "openapi", None)
+    if cached is None or cached[0] is not catalog or cached[1] != root:
+        made = await asyncio.to_thread(lambda: _document(request.app.routes, catalog, root))
+        cached = request.app.state.openapi = (catalog, root, made)
+    return await _answer(request, cached[2], {"Vary": "Accept-Encoding"})
+
+
+def _document(routes: Iterable[BaseRoute], catalog: Catalog, root: str) -> Asset:
+    content = json.dumps(document(routes, catalog, root), default=str, separators=(",", ":")).encode()
+    return Asset("openapi.json", content, "application/json", "")

@@ -13,9 +13,8 @@ from cryptography.fernet import Fernet
 from sqlalchemy import select
 
 from airflow_rest_api.operations import live
-from airflow_rest_api.operations.encoding import LOCKED, NOT_KEPT, NoCipher, pack, unpack
 from airflow_rest_api.operations.store import Store
-from airflow_rest_api.operations.tables import OUTPUT
+from airflow_rest_api.operations.tables import LOCKED, NOT_KEPT, OUTPUT, NoCipher, pack, unpack
 from airflow_rest_api.storage.database import Database
 from tests.operations.scene import append
 from tests.standin import StandInProcess, own_database, prints, serving
