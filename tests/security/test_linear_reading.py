@@ -93,6 +93,7 @@ def body(kind: str, before: str = "", after: str = "") -> Callable[[str], Any]:
 HEADERS: dict[str, Callable[[str], Any]] = {
     "prefer": lambda text: preference([text], 30),
     "accept": _wants_file,
+    "accept-encoding": lambda text: "gzip" in header("accept-encoding", text).get("accept-encoding", ""),
     "authorization": lambda text: (
         _bearer(header("authorization", text)),
         token_of(header("authorization", text)),
