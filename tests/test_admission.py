@@ -222,6 +222,7 @@ async def turns_of_another(coroutines: list[Coroutine[Any, Any, Any]], turns: in
     return seconds
 
 
+@pytest.mark.slow
 def test_another_task_waits_for_the_budget_of_a_turn_and_not_for_all_that_is_ready():
     async def both() -> tuple[float, float]:
         share = LoopShare(budget=2 * STEP)

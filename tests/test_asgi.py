@@ -99,6 +99,7 @@ def test_a_body_in_time_is_read_to_its_end() -> None:
     asyncio.run(BodyDeadline(reads(3), 5)({"type": "http"}, every(0, MORE, MORE, LAST), None))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_waiting_for_the_client_to_hang_up_has_no_limit() -> None:
     gone = {"type": "http.disconnect"}
     asyncio.run(BodyDeadline(reads(3), 1)({"type": "http"}, every(0.6, LAST, gone, first=0), None))  # type: ignore[arg-type]

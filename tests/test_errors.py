@@ -8,6 +8,7 @@ from pathlib import Path
 import airflow_rest_api
 from airflow_rest_api.asgi import error_response
 from airflow_rest_api.errors import LONGEST, ApiError, BadRequest
+from tests.sources import nodes
 from tools import error_docs
 
 SOURCE = Path(airflow_rest_api.__file__).parent
@@ -50,7 +51,7 @@ def test_what_is_not_there_is_always_unknown() -> None:
 
 def literal_reasons(path: Path) -> Iterator[str]:
     """Yield the reasons that a module spells out, whatever it does with them."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.keyword) and node.arg == "reason" and isinstance(node.value, ast.Constant):
             yield str(node.value.value)
         elif isinstance(node, ast.Dict):
@@ -70,7 +71,7 @@ def test_an_error_that_is_raised_without_words_has_some_of_its_own() -> None:
     raised = {
         node.exc.id
         for path in SOURCE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name)
     }
     assert raised & wordless == set()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import airflow_rest_api
+from tests.sources import nodes
 from tools import module_docs
 
 SOURCE = Path(airflow_rest_api.__file__).parent
@@ -164,7 +165,7 @@ def words(name: str) -> set[str]:
 
 def defined_names(path: Path) -> Iterator[str]:
     """Yield the names that a module gives to classes, functions, parameters, variables and attributes."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             yield node.name
         elif isinstance(node, ast.arg):
@@ -190,15 +191,10 @@ def classes() -> dict[str, list[str]]:
     """Return the modules that define a class, by its name."""
     where: dict[str, list[str]] = defaultdict(list)
     for module, path in modules().items():
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef):
                 where[node.name].append(module)
     return where
-
-
-@cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def package(module: str) -> str:
@@ -210,17 +206,20 @@ def level(module: str) -> int:
     return next(number for number, names in enumerate(ORDER) if package(module) in names)
 
 
-def at_runtime(path: Path) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Yield the imports of a module but for those of types alone; those inside functions count."""
+@cache
+def at_runtime(path: Path) -> Sequence[ast.Import | ast.ImportFrom]:
+    """Return the imports of a module but for those of types alone; those inside functions count."""
     typing = {
         id(inner)
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
         for inner in ast.walk(node)
     }
-    for node in ast.walk(tree(path)):
-        if isinstance(node, (ast.Import, ast.ImportFrom)) and id(node) not in typing:
-            yield node
+    return [
+        node
+        for node in nodes(path)
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and id(node) not in typing
+    ]
 
 
 def imported_names(path: Path) -> Iterator[str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sources import nodes
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "airflow_rest_api"
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -51,6 +53,6 @@ def test_what_a_docstring_says_is_returned_is_a_noun(path: Path) -> None:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     assert [
         node.name
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes(path)
         if isinstance(node, kinds) and turned_round.match(ast.get_docstring(node) or "")
     ] == []

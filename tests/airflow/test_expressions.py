@@ -42,6 +42,7 @@ def test_an_expression_is_applied_by_the_database_in_time(
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_an_expression_over_names_is_killed_in_time() -> None:
     began = time.monotonic()
     with pytest.raises(expressions.TooSlow):
@@ -65,6 +66,7 @@ ENDLESS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("expression", ENDLESS)
 def test_an_expression_that_takes_for_ever_is_given_up(
     expression: str, monkeypatch: pytest.MonkeyPatch

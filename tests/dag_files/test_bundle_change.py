@@ -165,6 +165,7 @@ def test_what_somebody_saves_during_a_change_is_never_lost(
     run(work())
 
 
+@pytest.mark.slow
 def test_the_lock_is_kept_until_a_recovery_has_ended(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
 
@@ -304,6 +305,7 @@ def test_an_api_server_that_is_killed_leaves_the_old_state_or_the_new_with_its_h
     assert number > 10
 
 
+@pytest.mark.slow
 def test_a_process_that_has_the_lock_is_waited_for_and_then_said(bundle: Bundle) -> None:
     program = (
         "import fcntl, sys, time\n"

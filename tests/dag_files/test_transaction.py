@@ -117,6 +117,7 @@ def test_a_deployment_that_is_killed_at_any_step_leaves_the_old_state_or_the_new
     assert seen == {False, True}
 
 
+@pytest.mark.slow
 def test_a_recovery_that_is_killed_at_any_step_is_recovered_from(root: Path, files: dict[str, Path]) -> None:
     _, steps = run("change", root, files)
     middle = steps.index("placed 1") + 1
@@ -137,6 +138,7 @@ def test_a_deployment_that_fails_at_any_step_is_taken_back(root: Path, files: di
         assert (state(root), leftovers(root), folders(root)) == (OLD, set(), {"b"}), steps[number - 1]
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_while_it_is_taken_back_is_taken_back_by_the_next(
     root: Path, files: dict[str, Path]
 ) -> None:
@@ -152,6 +154,7 @@ def test_one_that_is_killed_while_it_is_taken_back_is_taken_back_by_the_next(
     assert kill - last > 3
 
 
+@pytest.mark.slow
 def test_one_is_taken_back_although_somebody_removed_a_folder_meanwhile(
     root: Path, files: dict[str, Path]
 ) -> None:

@@ -120,6 +120,7 @@ def test_what_has_ended_is_read_to_its_end_and_no_further():
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_an_outage_of_the_database_is_waited_out():
     async def main() -> None:
         store, operation = make_store(), elsewhere()

@@ -220,6 +220,7 @@ def test_connections_that_die_again_and_again_lose_nothing_and_double_nothing(fa
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_what_was_written_although_nobody_heard_of_it_is_there_once(every_database: Database):
     store = Store(Forgetful(every_database))
     honest = Store(every_database)
@@ -291,6 +292,7 @@ def test_closing_writes_what_waits(store: Store):
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_closing_does_not_wait_for_ever_for_a_database_that_is_away(far: tuple[Store, Proxy]):
     store, proxy = far
 

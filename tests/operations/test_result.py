@@ -290,6 +290,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_the_time_for_a_line_grows_as_the_line_does(kind: str) -> None:
     begin, middle, end = HOSTILE[kind]

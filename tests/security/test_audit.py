@@ -181,6 +181,7 @@ def refusals(audit: Audit, number: int, user: Any = None) -> None:
         audit.refused(user or someone(), "dags pause", why, invocation(dag_id=f"dag_{count}"))
 
 
+@pytest.mark.slow
 def test_a_flood_of_refusals_takes_no_room_of_what_was_done_and_no_memory() -> None:
     table = Slow()
     audit = Audit(table)

@@ -44,6 +44,8 @@ from airflow_rest_api.security.sites import Use, cookie, cookie_counts, refuse_o
 from airflow_rest_api.settings import networks
 from tests.attacks.test_arguments import others
 
+pytestmark = pytest.mark.slow
+
 LONG = 32_000
 TIMES = 4
 """So many times as long as the shorter one is the longer run."""

@@ -16,6 +16,7 @@ from airflow_rest_api.errors import Forbidden
 from airflow_rest_api.security.access import Gate, Permit
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.decision import Decision
+from tests.sources import nodes
 
 SOURCE = Path(airflow_rest_api.__file__).parent
 PAUSE = load_catalog().parse(["dags", "pause", "a"])
@@ -110,7 +111,7 @@ def test_what_was_authorized_before_is_brought_about_by_the_services_alone() -> 
 def calls(name: str) -> Iterator[str]:
     """Yield the modules that call something of this name."""
     for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in nodes(path):
             if isinstance(node, ast.Call) and name in (
                 getattr(node.func, "id", None),
                 getattr(node.func, "attr", None),

@@ -147,6 +147,7 @@ def test_a_login_is_small():
         assert one.post("/login", json={**GOOD, "password": "x" * 70_000}).status_code == 413
 
 
+@pytest.mark.slow
 def test_a_login_that_does_not_arrive_is_given_up():
     import asyncio
 

@@ -190,6 +190,7 @@ def test_many_right_logins_at_the_same_time_are_all_let_in():
     asyncio.run(script())
 
 
+@pytest.mark.slow
 def test_each_wrong_password_is_answered_later_and_the_right_one_at_once():
     async def script() -> None:
         one = Throttle(10, 60, first_delay=0.2)
@@ -208,6 +209,7 @@ def test_each_wrong_password_is_answered_later_and_the_right_one_at_once():
     asyncio.run(script())
 
 
+@pytest.mark.slow
 def test_a_wrong_password_takes_the_same_time_however_long_it_was_verified():
     async def script() -> None:
         one = Throttle(10, 60, first_delay=1.5)
