@@ -6,13 +6,14 @@ import atexit
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.databases import drop_templates
 from tests.shared import api_server, examples, fab, scheduled, stop_all
-from tests.timing import WORKER, note_processors, notes, summary
+from tests.timing import WORKER, note_processors, note_unit, notes, summary
 from tests.units import place, unit
 
 if TYPE_CHECKING:
@@ -50,10 +51,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: (place(item.nodeid), item.get_closest_marker("airflow") is None))
 
 
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """End what a unit shares with it."""
-    if nextitem is None or unit(nextitem.nodeid) != unit(item.nodeid):
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """End what a unit shares with it, and write down what it has used."""
+    last = nextitem is None or unit(nextitem.nodeid) != unit(item.nodeid)
+    if last:
         stop_all()
+    yield
+    if last:
+        note_unit(unit(item.nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -15,6 +15,7 @@ def test_the_summary_names_kinds_workers_and_the_slowest_files() -> None:
         {"worker": "gw0", "kind": "stacks started", "name": "one", "seconds": 20.0},
         {"worker": "gw1", "kind": "stacks started", "name": "two", "seconds": 30.0},
         {"worker": "gw0", "kind": "processor", "name": "itself", "seconds": 4.0},
+        {"worker": "gw0", "kind": "processor of a unit", "name": "tests/test_a.py", "seconds": 3.0},
     ]
 
     assert summary(tests, notes) == [
@@ -22,6 +23,7 @@ def test_the_summary_names_kinds_workers_and_the_slowest_files() -> None:
         "worker gw0: 5 s of tests; processor: itself 4 s",
         "worker gw1: 7 s of tests; processor: unknown",
         "units: test_b.py 7 s, test_a.py 5 s",
+        "units, of a processor: test_a.py 3 s",
         "   7.0 s tests/test_b.py",
         "   5.0 s tests/test_a.py",
     ]
@@ -30,5 +32,5 @@ def test_the_summary_names_kinds_workers_and_the_slowest_files() -> None:
 def test_files_that_take_no_time_are_not_named_and_of_others_only_a_few() -> None:
     tests = [("main", f"tests/test_{number}.py", float(number)) for number in range(SHOWN + 10)]
 
-    assert len(summary([("main", "tests/test_quick.py", 0.3)], [])) == 2
-    assert len(summary(tests, [])) == 2 + SHOWN
+    assert len(summary([("main", "tests/test_quick.py", 0.3)], [])) == 3
+    assert len(summary(tests, [])) == 3 + SHOWN

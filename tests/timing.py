@@ -66,6 +66,17 @@ def note_processors() -> None:
         note("processor", name, used.ru_utime + used.ru_stime)
 
 
+_noted = 0.0
+
+
+def note_unit(name: str) -> None:
+    """Write down how long a unit that is over had a processor: what it started has been waited for."""
+    global _noted
+    used = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    note("processor of a unit", name, used - _noted)
+    _noted = used
+
+
 def notes() -> list[Note]:
     """Return what all processes have written down."""
     files = sorted(SHARED.glob("times-*.jsonl"))
@@ -89,6 +100,7 @@ def summary(tests: Iterable[tuple[str, str, float]], found: Iterable[Note]) -> l
     kinds: dict[str, list[Note]] = defaultdict(list)
     for each in found:
         kinds[each["kind"]].append(each)
+    of_units = kinds.pop("processor of a unit", [])
     processors: dict[str, list[str]] = defaultdict(list)
     for each in kinds.pop("processor", []):
         processors[each["worker"]].append(f"{each['name']} {each['seconds']:.0f} s")
@@ -99,8 +111,10 @@ def summary(tests: Iterable[tuple[str, str, float]], found: Iterable[Note]) -> l
     for worker, seconds in sorted(workers.items()):
         used = ", ".join(processors[worker]) or "unknown"
         lines.append(f"worker {worker}: {seconds:.0f} s of tests; processor: {used}")
-    longest = [f"{name.removeprefix('tests/')} {seconds:.0f} s" for name, seconds in _slowest(units)]
-    lines.append(f"units: {', '.join(longest)}")
+    busy = {each["name"]: each["seconds"] for each in of_units}
+    for kind, times in (("units", units), ("units, of a processor", busy)):
+        longest = [f"{name.removeprefix('tests/')} {seconds:.0f} s" for name, seconds in _slowest(times)]
+        lines.append(f"{kind}: {', '.join(longest)}")
     return [*lines, *(f"{seconds:6.1f} s {file}" for file, seconds in _slowest(files))]
 
 
