@@ -123,6 +123,7 @@ def test_an_auth_manager_that_fails_has_answered_no(caplog: pytest.LogCaptureFix
     assert len(caplog.records) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("existing")
 def test_a_regular_expression_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(expressions, "TIME_LIMIT", 0.5)

@@ -19,6 +19,7 @@ def test_all_commands_are_listed_with_what_the_caller_may():
     assert listed["dags list"]["path"] == "dags/list"
 
 
+@pytest.mark.slow
 def test_the_catalog_says_why_a_command_cannot_be_run_as_running_it_would():
     for user in ("viewer", "op", "admin"):
         with serving(user=user) as (client, engine):
@@ -61,6 +62,7 @@ def test_a_command_is_described():
     assert body["arguments"]["properties"]["output"]["enum"] == ["table", "json", "yaml", "plain"]
 
 
+@pytest.mark.slow
 def test_every_description_is_a_json_schema_and_its_defaults_fit():
     with serving() as (client, _):
         for command in load_catalog().commands.values():

@@ -455,6 +455,7 @@ def test_who_may_not_see_an_operation_may_not_follow_it():
     assert answer.status_code == 404
 
 
+@pytest.mark.slow
 def test_a_running_operation_is_followed_until_it_ends_here_and_on_another_server(spoken: set[int]):
     database = own_database()
     with (
@@ -509,6 +510,7 @@ def test_a_stream_ends_with_the_token(monkeypatch: pytest.MonkeyPatch):
     assert [name for name, _, _ in found] == ["state", "output"]
 
 
+@pytest.mark.slow
 def test_a_stream_ends_when_its_reader_may_no_longer_see_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sse, "CHECK", 0.0)
     with serving(until_cancelled, user="viewer") as (client, _):
@@ -555,6 +557,7 @@ def test_a_user_may_not_open_streams_without_end():
     assert other.status_code == 200
 
 
+@pytest.mark.slow
 def test_streams_end_when_the_server_stops(spoken: set[int]):
     with serving(until_cancelled) as (client, _):
         made = client.post("/v2/commands/version", headers={"Prefer": "respond-async"}).json()

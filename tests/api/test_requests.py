@@ -180,6 +180,7 @@ def test_what_is_long_is_read_in_a_thread_of_its_own_and_what_is_short_at_once()
     assert long.startswith("rest-api-body")
 
 
+@pytest.mark.slow
 def test_a_flood_of_long_bodies_takes_these_threads_alone() -> None:
     at_once = 0
     most = 0

@@ -139,6 +139,7 @@ def test_a_secret_longer_than_a_piece_is_one_mask_wherever_the_text_is_cut():
     assert through([bytes([byte]) for byte in text], secret) == b"<***>"
 
 
+@pytest.mark.slow
 def test_no_more_is_held_back_than_the_beginning_of_one_pattern():
     redactor = Redactor(Secrets(["a" * 100_000, "ab" * 50_000]))
     for _ in range(50):

@@ -53,6 +53,7 @@ def test_output_state_and_end_arrive():
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_many_followers_ask_the_database_no_more_than_one():
     async def main() -> None:
         store, operation = make_store(), elsewhere()

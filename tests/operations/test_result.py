@@ -399,6 +399,7 @@ def test_a_sentence_is_bounded():
     assert (len(long), long[-1]) == (LONGEST, "…")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "character", ["a", ".", "a.", ":", ": ", " ", "\x1b[", "\x1b[0", "\n", "│", "-", "[", "{", "\u0301"]
 )

@@ -52,6 +52,7 @@ HEAVY: list[tuple[str, Any]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("column", "value"), [*DAMAGE, *HEAVY], ids=lambda given: repr(given)[:30])
 def test_a_damaged_row_is_shown_as_such_and_breaks_nothing(column: str, value: Any):
     address = own_database()

@@ -274,6 +274,7 @@ def test_a_short_command_costs_a_single_write():
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_what_runs_longer_is_in_the_database_with_what_it_printed_so_far():
     async def main() -> None:
         store = make_store()

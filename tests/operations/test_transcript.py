@@ -172,6 +172,7 @@ async def test_half_a_character_at_the_end_is_shown_as_what_it_is():
     assert transcript.last == 2
 
 
+@pytest.mark.slow
 @on_a_loop
 async def test_a_report_of_progress_is_one_block():
     transcript = Transcript(16)

@@ -99,6 +99,7 @@ def test_there_is_no_permit_where_nothing_was_decided() -> None:
         authorize(Audit(lambda events: None), admin=True, attempts=[])
 
 
+@pytest.mark.slow
 def test_permits_are_made_in_the_gate_alone() -> None:
     assert set(calls("Permit")) == {"security/access.py"}
     assert {where for where, _ in uses("_PROOF")} == {"security/access.py"}

@@ -312,6 +312,7 @@ def look(engine: Engine, patience: float = 0.6) -> list[str]:
     return running(engine, patience)
 
 
+@pytest.mark.slow
 def test_a_server_whose_counter_moves_runs_and_one_that_was_killed_does_not(made: Engine):
     server(made, 1)
     alive = server(made, 2)

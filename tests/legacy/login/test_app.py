@@ -466,6 +466,7 @@ def test_each_spelling_of_a_name_has_no_guesses_of_its_own(spellings: list[str])
     assert (right, other) == (429, 200)
 
 
+@pytest.mark.slow
 def test_a_hundred_guesses_at_once_are_as_many_as_may_be_wrong():
     async def guessed(app: Any) -> list[int]:
         transport = httpx.ASGITransport(app)
