@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
@@ -173,6 +174,21 @@ def serving(
         if user is not None:
             client.headers["Authorization"] = f"Bearer {token(user)}"
         yield client, engine
+
+
+@contextmanager
+def fernet_keys() -> Iterator[Callable[..., None]]:
+    """Yield what sets the keys of Airflow, and has them read anew; in the end they are those of before."""
+    from airflow.models.crypto import get_fernet
+
+    with pytest.MonkeyPatch.context() as patch:
+
+        def use(*keys: str) -> None:
+            patch.setenv("AIRFLOW__CORE__FERNET_KEY", ",".join(keys))
+            get_fernet.cache_clear()
+
+        yield use
+    get_fernet.cache_clear()
 
 
 @cache

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 
 from airflow_rest_api.engine.job import Ending, Outcome
 from airflow_rest_api.security.caller import MOST, Remembered
-from tests.standin import StandInEngine, StandInProcess, airflow_database, bearer, serving, token
+from tests.standin import StandInEngine, StandInProcess, airflow_database, bearer, fernet_keys, serving, token
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
@@ -96,15 +96,11 @@ def patterns() -> set[Any]:
 
 
 @pytest.fixture
-def encrypted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def encrypted() -> Iterator[None]:
     """A Fernet key: without one, what shows secrets is kept in memory alone, for a minute."""
-    from airflow.models.crypto import get_fernet
-
-    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", Fernet.generate_key().decode())
-    # Another test may have had it say that there is none.
-    get_fernet.cache_clear()
-    yield
-    get_fernet.cache_clear()
+    with fernet_keys() as use:
+        use(Fernet.generate_key().decode())
+        yield
 
 
 @pytest.mark.usefixtures("encrypted")

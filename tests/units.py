@@ -41,9 +41,9 @@ def unit(nodeid: str) -> str:
     """Return what a test belongs to: its file, its folder, or the stack that it shares."""
     file = nodeid.partition("::")[0]
     folder = Path(file).parent
-    for place in (file, str(folder)):
-        if place in _SHARING:
-            return _SHARING[place]
+    for shares in (file, str(folder)):
+        if shares in _SHARING:
+            return _SHARING[shares]
     return str(folder) if folder.name in TOGETHER and file not in _FILES else file
 
 

@@ -17,7 +17,7 @@ from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.tables import LOCKED, NOT_KEPT, OUTPUT, NoCipher, pack, unpack
 from airflow_rest_api.storage.database import Database
 from tests.operations.scene import append
-from tests.standin import StandInProcess, own_database, prints, serving
+from tests.standin import StandInProcess, fernet_keys, own_database, prints, serving
 
 SECRET = "hunter22-in-the-output"
 FILE = "hunter33-in-the-file"
@@ -26,17 +26,10 @@ EXPORTS = "connections/export"
 
 
 @pytest.fixture
-def keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Set the keys of Airflow, and have them read anew."""
-    from airflow.models.crypto import get_fernet
-
-    def use(*keys: str) -> None:
-        monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", ",".join(keys))
-        get_fernet.cache_clear()
-
-    yield use
-    monkeypatch.undo()
-    get_fernet.cache_clear()
+def keys() -> Iterator[Any]:
+    """Set the keys of Airflow."""
+    with fernet_keys() as use:
+        yield use
 
 
 def key() -> str:

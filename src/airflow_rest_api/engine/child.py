@@ -177,7 +177,7 @@ def _finish(code: int) -> int:
         ends.append(type(error))
     finally:
         sys.unraisablehook = report
-    if KeyboardInterrupt in ends:
+    if any(issubclass(kind, KeyboardInterrupt) for kind in ends):
         # What a thread was still doing is not done.
         code = code or INTERRUPTED
     return _flush(code)

@@ -122,10 +122,11 @@ class _Worker:
         sys.stdout.flush()
         sys.stderr.flush()
         self._reader, writer = os.pipe()
+        parent = os.getpid()
         self._pid = os.fork()
         if self._pid == 0:
             os.close(self._reader)
-            work(paths, order, writer)
+            work(paths, order, writer, parent)
         os.close(writer)
 
     def next(self) -> Finding:

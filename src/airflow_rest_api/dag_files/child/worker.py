@@ -7,7 +7,6 @@ or a library in C, writes wherever the user of the API server may.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import json
 import os
@@ -21,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
-PR_SET_PDEATHSIG = 1
+from airflow_rest_api import processes
+
 LONGEST_MESSAGE = 2000
 MOST_REFUSED = 20
 MOST_TASKS = 2000
@@ -105,9 +105,10 @@ def only_error(message: str) -> Finding:
     return {"dags": [], "errors": [{"line": None, "message": message}], "warnings": [], "spent": True}
 
 
-def work(paths: Sequence[str], order: CheckOrder, pipe: int) -> NoReturn:
+def work(paths: Sequence[str], order: CheckOrder, pipe: int, parent: int) -> NoReturn:
     """Parse files one after the other in this process, write what is in each as a line of JSON, and end."""
     try:
+        processes.end_with(parent, signal.SIGKILL)
         guard = _prepare(order)
         for path in paths:
             finding = _parse(path, order)
@@ -130,7 +131,6 @@ def work(paths: Sequence[str], order: CheckOrder, pipe: int) -> NoReturn:
 def _prepare(order: CheckOrder) -> WriteGuard:
     from airflow import settings as airflow_settings
 
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     # A connection of the other process must not be used by two.
     if (engine := getattr(airflow_settings, "engine", None)) is not None:
         engine.dispose(close=False)
