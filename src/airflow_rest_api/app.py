@@ -181,6 +181,7 @@ def limits(settings: Settings) -> Limits:
         parallelism=settings.parallelism,
         queue=settings.queue_size,
         spares=settings.spare_children,
+        residents=settings.resident_children,
         grace=settings.cancel_grace,
         memory=settings.memory_limit or None,
         columns=settings.columns,

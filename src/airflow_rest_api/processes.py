@@ -19,7 +19,7 @@ STATE, PARENT, SESSION, START = 0, 1, 3, 19
 Processes = dict[int, str]
 """Numbers of processes, and their starts: see `start_of`."""
 
-PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # <linux/prctl.h>
 
 MARK = "AIRFLOW_REST_API_SERVICE"
 """The variable by which all that a component has started is known: a text that no other component has."""
@@ -84,6 +84,11 @@ def end_with(parent: int, number: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         os._exit(0)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what descendants leave behind, daemons among them (prctl(2))."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def signal_all(members: Processes, number: int) -> None:

@@ -145,6 +145,11 @@ class Settings:
         48, "Commands of one user that may wait to run; one more is answered with 429.", minimum=1
     )
     spare_children: int = option(2, "Processes forked ahead, so that a command does not wait for its fork.")
+    resident_children: int = option(
+        4,
+        "Processes that run one command after another, of those whose code is Airflow's own and that read or "
+        "write nothing but its database; 0: each command has a process of its own.",
+    )
     command_timeout: int = option(3600, "Seconds a command may run before it is ended; 0 for no limit.")
     cancel_grace: int = option(
         10, "Seconds between asking a command to end (INT, at half of them TERM) and ending it (KILL)."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import signal
 import subprocess
@@ -238,6 +239,158 @@ def module_path(argv: list[str]) -> int:
     return 0
 
 
+def which(argv: list[str]) -> int:
+    """Say which process this is."""
+    print(os.getpid())
+    return 0
+
+
+def doze(argv: list[str]) -> int:
+    """Say which process this is, and take so many seconds."""
+    print(os.getpid())
+    time.sleep(float(argv[0]))
+    return 0
+
+
+def print_much(argv: list[str]) -> int:
+    """Print so many characters on each stream, without an end of line."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.write("x" * int(argv[0]))
+    return 0
+
+
+def refuse(argv: list[str]) -> int:
+    """Refuse the arguments as a parser does."""
+    import argparse
+
+    argparse.ArgumentParser(prog="acts").error("no such argument")
+
+
+def state(argv: list[str]) -> int:
+    """Say which process this is, and what of it a command can change."""
+    import json
+    import locale
+    import logging
+    import warnings
+
+    umask = os.umask(0)
+    os.umask(umask)
+    found = {
+        "argv": sys.argv,
+        "environment": dict(os.environ),
+        "folder": os.getcwd(),
+        "umask": umask,
+        "signals": {int(number): str(signal.getsignal(number)) for number in signal.Signals},
+        "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        "recursion": sys.getrecursionlimit(),
+        "path": sys.path,
+        "locale": locale.setlocale(locale.LC_ALL),
+        "loggers": {
+            name: (logger.level, logger.disabled, len(logger.handlers))
+            for name, logger in logging.root.manager.loggerDict.items()
+            if isinstance(logger, logging.Logger) and name != "left"
+        },
+        "root": (logging.root.level, len(logging.root.handlers), logging.root.manager.disable),
+        "filters": len(warnings.filters),
+        "threads": threading.active_count(),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+        "exit_handlers": atexit._ncallbacks(),
+        "streams": [type(stream).__name__ for stream in (sys.stdin, sys.stdout, sys.stderr)],
+        "left": getattr(logging.getLogger("left"), "handlers", None) == [],
+    }
+    print(json.dumps({"pid": os.getpid(), "state": found}))
+    return 0
+
+
+def change_what_is_put_back(argv: list[str]) -> int:
+    """Change whatever a resident child can put back."""
+    import io
+    import logging
+    import warnings
+
+    sys.argv = ["changed", *argv]
+    os.environ["LEFT"] = "here"
+    os.environ.pop("TERM")
+    os.chdir("/")
+    os.umask(0)
+    sys.setrecursionlimit(5000)
+    sys.path.insert(0, "/left")
+    warnings.simplefilter("error")
+    logging.disable(logging.ERROR)
+    logging.root.setLevel(1)
+    logging.root.addHandler(logging.StreamHandler(sys.stdout))
+    logging.getLogger("known").setLevel(3)
+    logging.getLogger("left").addHandler(logging.NullHandler())
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR2})
+    sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
+    return 0
+
+
+def leave_behind(argv: list[str]) -> int:
+    """Leave something in the process after which it can be no other command's; say which process it is."""
+    print(os.getpid())
+    _LEAVES[argv[0]]()
+    return 0
+
+
+def _leave_a_daemon() -> None:
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            for _ in range(600):
+                time.sleep(0.1)
+                with contextlib.suppress(OSError):
+                    os.write(1, b"late words of a daemon\n")
+        os._exit(0)
+    os.wait()
+
+
+def _leave_a_module() -> None:
+    import importlib
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "a_dag_file.py").write_text("")
+        sys.path.insert(0, folder)
+        importlib.import_module("a_dag_file")
+
+
+def _leave_a_module_exchanged() -> None:
+    import json
+
+    sys.modules["json"] = type(sys)("json")
+    sys.modules["json"].__dict__.update(vars(json))
+
+
+def _raise() -> None:
+    raise RuntimeError("not in order")
+
+
+_kept: list[object] = []
+_LEAVES: dict[str, Callable[[], object]] = {
+    "a thread": lambda: threading.Thread(target=time.sleep, args=(0.2,)).start(),
+    "a daemon thread": lambda: threading.Thread(target=time.sleep, args=(600,), daemon=True).start(),
+    "a process": lambda: _kept.append(subprocess.Popen(["sleep", "600"])),
+    "a daemon": _leave_a_daemon,
+    "a timer": lambda: signal.setitimer(signal.ITIMER_REAL, 600),
+    "a signal handler": lambda: signal.signal(signal.SIGUSR1, lambda *_: None),
+    "an interrupt handler": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    "an exit handler": lambda: atexit.register(time.time),
+    "a locale": lambda: __import__("locale").setlocale(__import__("locale").LC_ALL, "C"),
+    "a cache": lambda: _kept.append(bytes(range(256)) * (2**20)),
+    "a file": lambda: _kept.append(os.open(__file__, os.O_RDONLY)),
+    "a closed stream": lambda: sys.stdout.close(),
+    "a function": lambda: setattr(os, "getcwd", lambda: "/"),
+    "a method": lambda: setattr(Path, "exists", lambda self: True),
+    "a built-in": lambda: setattr(__import__("builtins"), "ascii", repr),
+    "another module": _leave_a_module_exchanged,
+    "a module of its own": _leave_a_module,
+    "a limit": lambda: os.nice(1),
+    "an exception": _raise,
+    "a megabyte of output": lambda: print("x" * 2**20),
+}
+
+
 def main(argv: list[str]) -> None:
     """Be what a job without an entry runs: the hook `main`."""
     print("main", *argv)
@@ -251,6 +404,16 @@ def fail_in_main(argv: list[str]) -> None:
 def warm(watch: Callable[[Sequence[str]], None], preload: Sequence[str]) -> None:
     """Be the hook `warm`: watch the file that `preload` has for a name."""
     watch(preload)
+
+
+def import_all(watch: Callable[[Sequence[str]], None], preload: Sequence[str]) -> None:
+    """Be a hook `warm` that imports what the acts import: this module, and what `state` does."""
+    import json
+    import locale
+    import logging
+    import warnings
+
+    _kept.extend((json, locale, logging.getLogger("known"), warnings))
 
 
 def learn(secrets: Sequence[str], learned: Callable[[list[str]], None] | None) -> None:

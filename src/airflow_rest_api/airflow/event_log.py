@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, func, inspect, select
 
+from airflow_rest_api.engine.patches import patch
+
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
@@ -164,7 +166,7 @@ def _shortened(value: Any, longest: int, most: int) -> Any:
 
 def shorten_command_rows() -> None:
     """
-    Have what Airflow writes down of a command cut to what a row takes, for the rest of this process.
+    Have what Airflow writes down of a command cut to what a row takes, until that is taken back.
 
     `airflow.utils.cli.action_cli` writes the whole command line, and ids as they were given: too long for
     the column, the row is lost on PostgreSQL and MySQL.
@@ -185,4 +187,4 @@ def shorten_command_rows() -> None:
                 found[name] = id_text(text, longest, room)
         return found
 
-    cli._build_metrics = build_short
+    patch(cli, "_build_metrics", build_short)

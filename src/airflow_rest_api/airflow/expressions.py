@@ -15,6 +15,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from airflow_rest_api.airflow.queries import values
+from airflow_rest_api.engine.patches import patch
 
 MATCHING = "import json,re,sys;p,n=json.load(sys.stdin);print(json.dumps([i for i in n if re.search(p,i)]))"
 TIME_LIMIT = 2.0
@@ -126,7 +127,7 @@ def try_first() -> None:
         (task_command, "get_dags", _of_clear),
     ):
         if (function := getattr(module, name, None)) is not None:
-            setattr(module, name, _trying(function, pattern_of))
+            patch(module, name, _trying(function, pattern_of))
 
 
 def _trying(function: Any, pattern_of: Any) -> Any:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from airflow_rest_api.engine.patches import patch
 from airflow_rest_api.secret_names import MASK, maskers, shortest_of
 
 PIECE = 2048
@@ -38,7 +39,7 @@ def pass_on(secrets: Iterable[str], send: Callable[[list[str]], None] | None) ->
         if send is not None:
             _send_new(masker, sent, send)
             kind = type(masker)
-            kind.add_mask = _sending(kind.add_mask, sent, send)
+            patch(kind, "add_mask", _sending(kind.add_mask, sent, send))
         for secret in secrets:
             # Its warning about short secrets would be part of what the command prints.
             if len(secret) >= shortest_of(masker):
@@ -114,7 +115,7 @@ def _send_new(masker: Any, sent: set[str], send: Callable[[list[str]], None]) ->
 
 def variables_as_shown() -> None:
     """
-    Have the values of variables read as Airflow's API shows them, for the rest of this process.
+    Have the values of variables read as Airflow's API shows them, until that is taken back.
 
     They are judged by the key of the row: for a database with a collation, as MySQL's and MariaDB's, `Key`,
     `kéy` and `key ` are the same variable, and Airflow hides values by the very letters of a key.
@@ -129,14 +130,14 @@ def variables_as_shown() -> None:
         value = read(key, *args, **options)
         return None if value is None else as_shown(value, {key, _stored_key(key)})
 
-    model.get_variable_from_secrets = staticmethod(read_as_shown)
+    patch(model, "get_variable_from_secrets", staticmethod(read_as_shown))
 
 
 def learn_within() -> None:
     """Have Airflow's secrets maskers learn what is hidden inside of a JSON text when they learn the text."""
     for module in _known_maskers():
         kind = type(module._secrets_masker())
-        kind.add_mask = _learning_within(kind.add_mask)
+        patch(kind, "add_mask", _learning_within(kind.add_mask))
 
 
 def as_shown(value: str, keys: Iterable[str]) -> str:

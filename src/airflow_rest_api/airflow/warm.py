@@ -130,6 +130,7 @@ def warm_up(watch: Callable[[Sequence[str]], None], preload: Iterable[str] = ())
     with _silence():
         parser = get_parser()
         _import_commands(parser)
+        _quietly(setup.answer_for_the_user)
         for name in (*LATE_IMPORTS, *preload):
             _quietly(importlib.import_module, name)
         for name in PRIMED:
@@ -197,10 +198,8 @@ def prepare_spare() -> None:
     with _silence(), _no_action_log():
         for argv in SPARE_DRY_RUNS:
             _dry_run(parser, argv)
-    # The pool is asked, not the configuration: local settings can make the engine in their own way.
-    pool = getattr(settings.engine, "pool", None)
-    if settings.Session is not None and getattr(pool, "_pre_ping", False):
-        _quietly(settings.Session.remove)
+    if setup.keeps_connections(settings):
+        _quietly(settings.Session.remove)  # type: ignore[union-attr]
     else:
         rest()
 
@@ -216,6 +215,8 @@ HOOKS = Hooks(
     rest=f"{__name__}:{rest.__name__}",
     masker=f"{maskers.__name__}:{maskers.pass_on.__name__}",
     main=f"{setup.__name__}:{setup.run_airflow.__name__}",
+    tidy=f"{setup.__name__}:{setup.remember.__name__}",
+    package="airflow",
 )
 """What the engine's processes do so that their commands are Airflow's."""
 

@@ -73,6 +73,7 @@ def describe(path: tuple[str, ...], leaf: argparse.ArgumentParser, help_text: st
         raised_by={name: raised for name, raised in rule.raised_by.items() if name in named},
         revealed_by=rule.revealed_by if rule.revealed_by in named else None,
         grants_access=rule.grants_access,
+        resident=rule.resident,
     )
 
 

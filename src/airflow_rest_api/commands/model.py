@@ -83,6 +83,8 @@ class Command:
     grants_access: bool = False
     """It starts another API server, or changes users or what they may: for administrators, and off until it
     is named."""
+    resident: bool = False
+    """A child may run it that runs other commands before and after."""
 
     @property
     def name(self) -> str:
@@ -116,6 +118,19 @@ class Command:
         """
         effects = [self.effect, *(self.raised_by[name] for name in given if name in self.raised_by)]
         return max(effects, key=list(Effect).index)
+
+    def may_share(self, given: Iterable[str]) -> bool:
+        """
+        Return whether a child that runs other commands too may run it with the arguments called ``given``.
+
+        It may not where one of them is a file or a place on the server, or makes the effect more severe.
+        """
+        arguments = [self.argument(name) for name in given]
+        return (
+            self.resident
+            and self.effect_of(given) is self.effect
+            and not any(one is not None and (one.file or one.server_path) for one in arguments)
+        )
 
     def off_until_named(self, given: Iterable[str]) -> bool:
         """Return whether the configuration has to name the command for it to be on with these arguments."""
@@ -152,6 +167,11 @@ class Invocation:
     def effect(self) -> Effect:
         """The effect of this invocation: the command's, or a more severe one that an argument asks for."""
         return self.command.effect_of(self.given)
+
+    @property
+    def may_share(self) -> bool:
+        """Whether a child that runs other commands too may run this very invocation."""
+        return self.command.may_share(self.given)
 
     @property
     def reveals_secrets(self) -> bool:

@@ -48,6 +48,7 @@ class Rule:
         can become any user, so that it is for administrators alone, and off until the configuration names it
     :ivar runs_dag_code: a component that runs the code of DAG authors where it is started
     :ivar own_power: its needs have the power in them, and the one of its effect is not asked for
+    :ivar alone: a process of its own runs it, though its effect would let a resident child (`Rule.resident`)
     :ivar deed: what it does, in words, where it is no command of Airflow's
     """
 
@@ -59,7 +60,17 @@ class Rule:
     grants_access: bool = False
     runs_dag_code: bool = False
     own_power: bool = False
+    alone: bool = False
     deed: str = ""
+
+    @property
+    def resident(self) -> bool:
+        """
+        Whether a child may run it that has run other commands, and runs others after it.
+
+        Its code is Airflow's own, and changes nothing but the database: no DAG author's code, no component.
+        """
+        return self.effect in (READ, WRITE) and not (self.alone or self.grants_access)
 
 
 ADMINISTRATOR = power(ADMINISTER)
@@ -130,7 +141,7 @@ CURRENT: dict[str, Rule] = {
         revealed_by="show_values",
     ),
     # --fix writes airflow.cfg; without it, the findings of lint.
-    "config update": Rule(WRITE, ADMINISTRATOR, reveals_secrets=True),
+    "config update": Rule(WRITE, ADMINISTRATOR, reveals_secrets=True, alone=True),
     "connections add": Rule(WRITE, that(CONNECTION, "conn_id", "POST")),
     "connections create-default-connections": Rule(WRITE, every(CONNECTION, "POST")),
     "connections delete": Rule(WRITE, that(CONNECTION, "conn_id", "DELETE")),
@@ -168,14 +179,14 @@ CURRENT: dict[str, Rule] = {
     "db drop-archived": Rule(DESTRUCTIVE),
     # Writes to a folder of the server, and with --drop-archives drops what it has exported.
     "db export-archived": Rule(DESTRUCTIVE, reveals_secrets=True),
-    "db migrate": Rule(WRITE, ADMINISTRATOR),
+    "db migrate": Rule(WRITE, ADMINISTRATOR, alone=True),
     "db reset": _ENDS_ACCESS,
     "db shell": Rule(DESTRUCTIVE, reveals_secrets=True, grants_access=True),
     "db-manager downgrade": _ENDS_ACCESS,
     "db-manager migrate": _ENDS_ACCESS,
     "db-manager reset": _ENDS_ACCESS,
     "fab-db downgrade": _ENDS_ACCESS,
-    "fab-db migrate": Rule(WRITE, ADMINISTRATOR),
+    "fab-db migrate": Rule(WRITE, ADMINISTRATOR, alone=True),
     "fab-db reset": _ENDS_ACCESS,
     # The database's address with its password, and the server's folders; --file-io sends them to a public
     # service.

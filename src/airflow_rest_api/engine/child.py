@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
+import contextvars
 import functools
 import os
 import resource
@@ -21,6 +22,8 @@ from typing import Any, NoReturn
 from airflow_rest_api import processes
 from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.job import Job, function
+from airflow_rest_api.engine.patches import patch
+from airflow_rest_api.engine.surroundings import Surroundings
 
 CONTROL = 3
 """Where a child keeps its socket to the engine; everything above is closed."""
@@ -66,28 +69,65 @@ def become_child(
 
 
 def serve(control: socket.socket, rest: Callable[[], object]) -> NoReturn:
-    """Wait for one job, run it, report its end; end without a report when the engine has gone."""
-    if not select.select([control], [], [], RESTS_AFTER)[0]:
-        rest()
-    order = wire.receive(control)
-    if order is None:
-        rest()
-        os._exit(0)
-    report = _work(control, order)
-    # The exit handlers close connections and change nothing of the result, which need not wait for them.
-    _send(control, report)
+    """
+    Wait for a job, run it, report its end; wait for the next where the job and what it left allow that.
+
+    Ends without a report when the engine has gone.
+    """
+    before: Surroundings | None = None
+    while True:
+        order = _next_order(control, rest)
+        if before is None and order["again"]:
+            processes.adopt_orphans()
+            before = Surroundings(order["tidy"], rest)
+        report, orderly, handlers = _work(control, order)
+        # Neither the exit handlers nor what is put back change the result, which need not wait for them.
+        _send(control, report)
+        if before is None or not orderly:
+            break
+        _say_nothing()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if (why := before.put_back()) is not None:
+            _send(control, {"leaves": why})
+            break
+        _send(control, {"again": True})
     _leave()
     os._exit(report["exit_code"])
 
 
-def _work(control: socket.socket, order: wire.Message) -> wire.Message:
+def _work(
+    control: socket.socket, order: wire.Message
+) -> tuple[wire.Message, bool, dict[signal.Signals, Any]]:
+    """Return the report of a job, whether it ended in order, and the handlers of the signals that end it."""
     _send(control, {"begun": True})
     _report_exec(lambda: _send(control, {"becomes": True}))
-    report = run(order, lambda secrets: _send(control, {"secrets": secrets}))
+    report, orderly = run(order, lambda secrets: _send(control, {"secrets": secrets}))
     # It has ended: a signal from now on comes too late.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    return report
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    return report, orderly, handlers
+
+
+def _next_order(control: socket.socket, rest: Callable[[], object]) -> wire.Message:
+    if not select.select([control], [], [], RESTS_AFTER)[0]:
+        rest()
+    order, descriptors = wire.receive_with_descriptors(control)
+    if order is None:
+        rest()
+        os._exit(0)
+    # The first job has the pipes that came with the fork.
+    for target, descriptor in zip((1, 2), descriptors, strict=False):
+        os.dup2(descriptor, target)
+        os.close(descriptor)
+    return order
+
+
+def _say_nothing() -> None:
+    """Lead the streams nowhere: what comes now is no job's."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for target in (1, 2):
+        os.dup2(nowhere, target)
+    os.close(nowhere)
 
 
 def _send(control: socket.socket, message: wire.Message) -> None:
@@ -96,13 +136,14 @@ def _send(control: socket.socket, message: wire.Message) -> None:
         wire.send(control, message)
 
 
-def run(order: wire.Message, learned: Callable[[list[str]], None]) -> wire.Message:
+def run(order: wire.Message, learned: Callable[[list[str]], None]) -> tuple[wire.Message, bool]:
     """
     Run one job in this process as a new interpreter would.
 
     :param order: the fields of the `job`, of `Hooks` its `main` and `masker`, and its `memory` in bytes
     :param learned: takes the secrets that the command comes across, where they are to be masked
-    :return: `exit_code`, and `usage` with the parser's message if the parser refused the arguments
+    :return: `exit_code`, and `usage` with the parser's message if the parser refused the arguments; and
+        whether the job returned or exited, and left no threads that had to be waited for
     """
     os.umask(UMASK)
     job = Job(**order["job"])
@@ -117,10 +158,16 @@ def run(order: wire.Message, learned: Callable[[list[str]], None]) -> wire.Messa
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     refusal = _note_refusals()
-    return {"exit_code": _finish(_call(job, order["main"])), **refusal}
+    # What the command sets in the context of its thread is gone with its own.
+    code, orderly = contextvars.copy_context().run(_call, job, order["main"])
+    orderly = orderly and threading.active_count() == 1
+    # The interpreter can be told only once that it ends: threads that are begun later are waited for no more.
+    code = _flush(code) if orderly and order["again"] else _finish(code)
+    return {"exit_code": code, **refusal}, orderly
 
 
-def _call(job: Job, main: str | None) -> int:
+def _call(job: Job, main: str | None) -> tuple[int, bool]:
+    """Return the exit code of a job, and whether it returned or exited."""
     # Airflow writes `sys.argv` to its audit log.
     sys.argv = ["airflow", *(job.argv if job.shown is None else job.shown)]
     ours: list[CodeType] = []
@@ -130,12 +177,12 @@ def _call(job: Job, main: str | None) -> int:
         run_command = function(job.entry or main)
         if job.entry is None:
             ours.append(run_command.__code__)
-        return run_command(job.argv) or 0
+        return run_command(job.argv) or 0, True
     except SystemExit as end:
-        return _exit_code(end.code)
+        return _exit_code(end.code), True
     except BaseException as error:
         sys.excepthook(type(error), error.with_traceback(_of_command(error, ours)), error.__traceback__)
-        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1
+        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1, False
 
 
 def _of_command(error: BaseException, ours: Sequence[CodeType]) -> TracebackType | None:
@@ -219,7 +266,7 @@ def _report_exec(report: Callable[[], None]) -> None:
             report()
             return becomes(*args)
 
-        setattr(os, name, note)
+        patch(os, name, note)
 
 
 def _note_refusals() -> dict[str, str]:
@@ -232,7 +279,7 @@ def _note_refusals() -> dict[str, str]:
             refusal["usage"] = message.strip()[: wire.LONGEST_USAGE]
         leave(self, status, message)
 
-    argparse.ArgumentParser.exit = note  # type: ignore[method-assign]
+    patch(argparse.ArgumentParser, "exit", note)
     return refusal
 
 
@@ -261,7 +308,7 @@ def main(descriptor: int) -> NoReturn:
     if order is None:
         os._exit(0)
     threading.Thread(target=_end_with, args=(control,), daemon=True).start()
-    report = _work(control, order)
+    report, *_ = _work(control, order)
     # Here the exit handlers come first: once the engine has the result, `_end_with` may end this process.
     _leave()
     _send(control, report)

@@ -12,8 +12,9 @@ from collections import deque
 
 from airflow_rest_api import private_folders
 from airflow_rest_api.disk_full import NO_ROOM, no_room
+from airflow_rest_api.engine.children import Child, ParentLost
 from airflow_rest_api.engine.job import Ending, Hooks, Job, Limits, Outcome
-from airflow_rest_api.engine.parent import CannotFork, Child, ParentLost, WarmParent, fresh_child
+from airflow_rest_api.engine.parent import CannotFork, WarmParent, fresh_child
 from airflow_rest_api.engine.process import Listener, Process, first
 from airflow_rest_api.errors import Busy
 
@@ -151,6 +152,8 @@ class Engine:
             if child is None:
                 return _stopped(process)
             outcome = await process.run(child, self.limits, self._hooks)
+            if process.leaves and child.take_back is not None:
+                child.take_back()
             if process.begun or outcome.ending in (Ending.CANCELLED, Ending.TIMED_OUT):
                 break
         return outcome
@@ -178,6 +181,8 @@ class Engine:
                 if threads := parent.ready.result():
                     self._go_cold(f"forking it is not safe beside its threads {', '.join(threads)}")
                     break
+                if process.job.resident and self.limits.residents:
+                    return await parent.resident()
                 return await parent.child()
             except ParentLost:
                 if not parent.warmed:

@@ -26,6 +26,7 @@ from airflow_rest_api import processes
 from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.child import become_child
 from airflow_rest_api.engine.job import Hooks, function
+from airflow_rest_api.engine.surroundings import note_code
 
 Snapshot = dict[str, list[int]]
 
@@ -185,6 +186,7 @@ def main(descriptor: int, folder: str, hooks: str, *preload: str) -> NoReturn:
     try:
         started = time.monotonic()
         function(server.hooks.warm)(watch, preload)
+        note_code(server.hooks.package)
         gc.collect()
         gc.freeze()
         ready = {

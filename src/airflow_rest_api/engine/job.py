@@ -21,6 +21,9 @@ class Hooks:
     :param masker: before a job whose output is masked; is given the secrets of the job, and a function that
         takes those that the command learns, None where these may be seen
     :param main: runs a job without an entry of its own; is given its `argv`
+    :param tidy: in a child that may take another job after its first, before that; returns a function that
+        puts back after each what is the program's, and returns None, or in some words what it could not
+    :param package: the one whose code no job may leave exchanged
     """
 
     warm: str | None = None
@@ -28,6 +31,8 @@ class Hooks:
     rest: str | None = None
     masker: str | None = None
     main: str | None = None
+    tidy: str | None = None
+    package: str | None = None
 
 
 def function(name: str | None) -> Callable[..., Any]:
@@ -46,6 +51,7 @@ class Limits:
     :param parallelism: commands that run at the same time
     :param queue: commands that may wait in the queue; one more is refused
     :param spares: children kept forked and connected ahead of the requests
+    :param residents: children that take one job after another, of those that allow it
     :param grace: seconds between the first signal (INT) and the last (KILL), with TERM half way
     :param memory: megabytes of private memory that one command may have, or None
     :param columns: width of the terminal that a command believes it prints to
@@ -56,6 +62,7 @@ class Limits:
     parallelism: int = 8
     queue: int = 64
     spares: int = 2
+    residents: int = 0
     grace: float = 10.0
     memory: int | None = None
     columns: int = 200
@@ -80,6 +87,7 @@ class Job:
     :param setup: functions, as `module:function`, that the child calls before the command, each with its
         argument, a JSON value
     :param limited: whether the engine's limit of memory holds for it
+    :param resident: whether a child that has run other jobs may run it, and others after it
     """
 
     argv: Sequence[str] = field(repr=False)
@@ -92,6 +100,7 @@ class Job:
     mask: bool = False
     setup: Mapping[str, Any] = field(default_factory=dict, repr=False)
     limited: bool = True
+    resident: bool = False
 
 
 class Ending(str, Enum):

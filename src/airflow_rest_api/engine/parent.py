@@ -14,13 +14,14 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from airflow_rest_api import private_folders, processes
 from airflow_rest_api.engine import wire
+from airflow_rest_api.engine.children import Child, ParentLost, Residents
 from airflow_rest_api.engine.forkserver import Snapshot, snapshot
 from airflow_rest_api.engine.job import Hooks, Limits
 
@@ -37,49 +38,8 @@ BOOTSTRAP = (
 """Finds this package where the API server found it, be it site-packages or the plugins folder."""
 
 
-class ParentLost(Exception):
-    """The warm parent is gone, and with it how its children end."""
-
-
 class CannotFork(Exception):
     """This machine has no room for one more process, or for its descriptors."""
-
-
-class Child:
-    """
-    A process that waits for its job.
-
-    :ivar exited: becomes its wait status (`os.waitstatus_to_exitcode`), or raises `ParentLost`
-    """
-
-    def __init__(
-        self, pid: int, control: socket.socket, stdout: int, stderr: int, send_signal: Callable[[int], None]
-    ) -> None:
-        self.pid = pid
-        self.control = control
-        self.stdout = stdout
-        self.stderr = stderr
-        self.send_signal = send_signal
-        self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        # Nothing may be waiting for it when the parent is lost.
-        self.exited.add_done_callback(lambda future: future.cancelled() or future.exception())
-        control.setblocking(False)
-        for descriptor in (stdout, stderr):
-            os.set_blocking(descriptor, False)
-
-    def has_exited(self, code: int) -> None:
-        """Note the end: its exit code, or its signal as a negative number."""
-        if not self.exited.done():
-            self.exited.set_result(code)
-
-    def close(self) -> None:
-        """Close the descriptors; a child that still waits for its job ends by that."""
-        self.control.close()
-        for name in ("stdout", "stderr"):
-            descriptor = getattr(self, name)
-            if descriptor >= 0:
-                os.close(descriptor)
-                setattr(self, name, -1)
 
 
 def environment(limits: Limits) -> dict[str, str]:
@@ -173,6 +133,7 @@ class WarmParent:
         self._asked = 0
         self._children: dict[int, Child] = {}
         """All that live, the spares too."""
+        self._residents = Residents(limits.residents)
         self._inbox = wire.Inbox(wire.LONGEST_OF_PARENT)
         self._watched: list[str] = []
         self._snapshot: Snapshot = {}
@@ -231,9 +192,31 @@ class WarmParent:
                 self._spares.append(waiter.result())
             raise
 
+    async def resident(self) -> Child:
+        """
+        Return a child that waits for a job and may take others, one that has run some where there is one.
+
+        Where all are at work and none becomes free, it is one that ends with its job.
+
+        :raises ParentLost: there will be none: the parent is gone
+        :raises CannotFork: this machine has no room for one
+        """
+        child = await self._residents.take()
+        if child is None:
+            child = await self.child()
+            self._residents.add(child)
+            return child
+        try:
+            child.open_outputs()
+        except OSError:
+            child.close()
+            raise CannotFork from None
+        return child
+
     def retire(self) -> None:
         """Give out no more children, and end as soon as those with a job have ended."""
         self._retired = True
+        self._residents.close()
         while self._spares:
             self._spares.popleft().close()
         self._close_if_done()
@@ -294,6 +277,7 @@ class WarmParent:
             with contextlib.suppress(ValueError):
                 self._spares.remove(child)
                 child.close()
+            self._residents.discard(child)
             child.has_exited(os.waitstatus_to_exitcode(message["status"]))
             self._close_if_done()
         elif "ready" in message:
@@ -352,6 +336,7 @@ class WarmParent:
                 child.exited.set_exception(ParentLost())
         for child in self._spares:
             child.close()
+        self._residents.close()
         self._children.clear()
         self._spares.clear()
         for waiter in self._wanted:

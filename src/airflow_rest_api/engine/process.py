@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,8 +15,8 @@ from functools import partial
 from typing import Any
 
 from airflow_rest_api.engine import wire
+from airflow_rest_api.engine.children import Child, ParentLost
 from airflow_rest_api.engine.job import Ending, Hooks, Job, Limits, Outcome
-from airflow_rest_api.engine.parent import Child, ParentLost
 from airflow_rest_api.engine.redaction import Redactor, Secrets
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,8 @@ LONG_JOB = 8 * 1024
 CHUNK = 64 * 1024
 DRAIN_READS = 8
 """Reads that empty any pipe: it holds 64 KiB, and each read takes all that is there. A socket holds more."""
+LARGEST_OUTPUT = 1024 * 1024
+"""Bytes of output after which a resident child takes no more jobs."""
 MOST_SENT = 32 * 1024 * 1024
 """Bytes that a child may send: all secrets that can be masked, each character written as six."""
 Listener = Callable[[str, bytes], None]
@@ -63,6 +66,9 @@ class Process:
         """What it waits for beside its place in the queue, in one sentence."""
         self.on_wait: Callable[[str], None] | None = None
         """Called when that becomes known later than it was submitted."""
+        self._printed = 0
+        self.leaves = False
+        """Whether it has left its child so that this may take another job."""
         self._secrets = Secrets()
         self._listener = listener
         self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -102,7 +108,7 @@ class Process:
         loop = asyncio.get_running_loop()
         try:
             long = sum(map(len, (*self.job.argv, *self.job.secrets))) > LONG_JOB
-            prepare = partial(self._prepare, limits, hooks)
+            prepare = partial(self._prepare, limits, hooks, child.take_back is not None)
             message = await asyncio.to_thread(prepare) if long else prepare()
         except BaseException:
             child.close()
@@ -126,15 +132,28 @@ class Process:
             for drain in drains:
                 drain()
             loop.remove_reader(child.control)
-            child.close()
+            if not self._may_go_on(child, report):
+                child.close()
 
-    def _prepare(self, limits: Limits, hooks: Hooks) -> bytes:
+    def _may_go_on(self, child: Child, report: Report) -> bool:
+        """Return whether the child may take another job, as far as this one's end and output say."""
+        self.leaves = (
+            child.take_back is not None
+            and report.done()
+            and report.result() is not None
+            and not (self.stopping.done() or self._disturbed or self._becomes or child.exited.done())
+            and self._printed <= LARGEST_OUTPUT
+        )
+        return self.leaves
+
+    def _prepare(self, limits: Limits, hooks: Hooks, again: bool) -> bytes:
         """Learn the secrets of the job, and return it as the child gets it."""
         job = self.job
         self._secrets.add(job.secrets)
         memory = limits.memory * 2**20 if limits.memory and job.limited else None
         given = {**vars(job), "env": dict(job.env), "setup": dict(job.setup)}
-        return wire.pack({"job": given, "main": hooks.main, "masker": hooks.masker, "memory": memory})
+        hooked = {"main": hooks.main, "masker": hooks.masker, "tidy": hooks.tidy}
+        return wire.pack({"job": given, **hooked, "memory": memory, "again": again})
 
     def _time_out(self) -> None:
         if not self.stopping.done():
@@ -148,8 +167,7 @@ class Process:
             # Its report may still lie in the socket, unless something it started keeps the other end open.
             await asyncio.wait({report}, timeout=1)
         if report.done() and (last := report.result()) is not None:
-            leaving = asyncio.get_running_loop().call_later(LEAVING, _kill_unless_exited, child)
-            child.exited.add_done_callback(lambda _: leaving.cancel())
+            child.end_unless_it_leaves(LEAVING)
             if last.usage is not None:
                 return Outcome(Ending.USAGE, last.exit_code, None, self._secrets.mask(last.usage))
             return Outcome(Ending.EXITED, last.exit_code)
@@ -186,11 +204,16 @@ class Process:
     async def _give(self, loop: asyncio.AbstractEventLoop, child: Child, message: bytes) -> None:
         """Send the job; a child that is gone shows in what it does not report."""
         with contextlib.suppress(OSError):
+            if child.outputs:
+                # Nothing waits in the socket of a child without a job: there is room for some bytes.
+                sent = socket.send_fds(child.control, [message], child.outputs)
+                child.outputs_given()
+                message = message[sent:]
             await loop.sock_sendall(child.control, message)
 
     def _reader(self, loop: asyncio.AbstractEventLoop, child: Child, report: Report) -> Callable[[], None]:
         """Read the messages of a child; return what reads at once all that it has sent so far."""
-        inbox = wire.Inbox()
+        inbox = child.inbox
         received = 0
 
         def read_messages() -> None:
@@ -213,7 +236,7 @@ class Process:
                 try:
                     if received > MOST_SENT:
                         raise wire.Malformed("more than a child has to send")
-                    while (message := inbox.take()) is not None:
+                    while not report.done() and (message := inbox.take()) is not None:
                         self._take(wire.read(message[0]), report)
                 except wire.Malformed as problem:
                     if not report.done():
@@ -248,6 +271,7 @@ class Process:
         redactor = Redactor(self._secrets)
 
         def pass_on(data: bytes) -> None:
+            self._printed += len(data)
             if data and self._listener is not None:
                 self._listener(stream, data)
 
@@ -274,11 +298,6 @@ class Process:
 
         loop.add_reader(descriptor, take)
         return drain
-
-
-def _kill_unless_exited(child: Child) -> None:
-    if not child.exited.done():
-        child.send_signal(signal.SIGKILL)
 
 
 async def first(*futures: asyncio.Future[Any]) -> None:

@@ -55,6 +55,19 @@ def receive(channel: socket.socket) -> Message | None:
     return None if body is None else json.loads(body)
 
 
+def receive_with_descriptors(channel: socket.socket) -> tuple[Message | None, list[int]]:
+    """Wait for one message on a blocking socket, and for the file descriptors that came with it."""
+    try:
+        begun, descriptors, _, _ = socket.recv_fds(channel, HEADER.size, DESCRIPTORS)
+    except ConnectionError:
+        return None, []
+    rest = _exactly(channel, HEADER.size - len(begun)) if begun else None
+    if rest is None:
+        return None, descriptors
+    body = _exactly(channel, HEADER.unpack(begun + rest)[0])
+    return (None if body is None else json.loads(body)), descriptors
+
+
 def _exactly(channel: socket.socket, size: int) -> bytes | None:
     parts = bytearray()
     while len(parts) < size:
@@ -126,8 +139,22 @@ class ExitReport:
     usage: str | None = None
 
 
-ChildMessage = ExitReport | tuple[str, ...] | Literal["begun", "becomes"]
-"""Its end, texts that it must not print, that it has taken its job, that it becomes another program now."""
+@dataclass(frozen=True)
+class Leaves:
+    """
+    A child's answer to whether it takes another job: it does not.
+
+    :ivar why: what its job has left behind, in some words
+    """
+
+    why: str
+
+
+ChildMessage = ExitReport | Leaves | tuple[str, ...] | Literal["begun", "becomes", "again"]
+"""Its end, texts that it must not print; that it has its job, becomes another program, takes another job."""
+
+
+SAID: tuple[Literal["begun", "becomes", "again"], ...] = ("begun", "becomes", "again")
 
 
 def read(message: Message) -> ChildMessage | None:
@@ -143,6 +170,9 @@ def read(message: Message) -> ChildMessage | None:
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             return None
         return tuple(texts)
-    if message.get("begun") is True:
-        return "begun"
-    return "becomes" if message.get("becomes") is True else None
+    if isinstance(why := message.get("leaves"), str):
+        return Leaves(why[:LONGEST_USAGE])
+    for word in SAID:
+        if message.get(word) is True:
+            return word
+    return None

@@ -264,6 +264,7 @@ class Operations:
                 )
             },
             limited=entry.limited,
+            resident=entry is AIRFLOW and invocation.may_share,
         )
 
     def check_room(self, user: str) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow_rest_api.airflow.expressions import matching
+from airflow_rest_api.engine.patches import patch
 
 NOTHING = "Nothing to clear."
 
@@ -31,7 +32,7 @@ class Cleared:
 
 
 cleared: list[Cleared] = []
-"""What this process has cleared."""
+"""What the command of this process has cleared."""
 
 quiet = False
 """Whether it is left to the caller to say that nothing was."""
@@ -67,8 +68,9 @@ def as_asked() -> None:
                 sys.stderr.write(f"{NOTHING}\n")
         return clear_dags(dags, dry_run=dry_run, **options)
 
-    dag.partial_subset = subset
-    dag.clear_dags = clear
+    cleared.clear()
+    patch(dag, "partial_subset", subset)
+    patch(dag, "clear_dags", clear)
 
 
 def _cleared(instance: Any) -> Cleared:

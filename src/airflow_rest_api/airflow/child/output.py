@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from airflow_rest_api.engine.patches import patch
+
 INSIDE = "*."
 """Begins a key that is not one of the rows, but of the objects that are mentioned inside them."""
 
@@ -36,12 +38,12 @@ def dag_files_to_stderr() -> None:
         with led_to(2, 1):
             return process_file(*args, **options)
 
-    bag.process_file = process_quietly
+    patch(bag, "process_file", process_quietly)
 
 
 def _print_rows(made: Callable[[Sequence[Any], Mapper | None], list[dict[str, Any]]]) -> None:
     """
-    Have Airflow's commands print the rows that a function makes of theirs, for the rest of this process.
+    Have Airflow's commands print the rows that a function makes of theirs, until they are taken back.
 
     All of them print rows through ``AirflowConsole.print_as`` (airflow/cli/simple_table.py).
     """
@@ -53,7 +55,7 @@ def _print_rows(made: Callable[[Sequence[Any], Mapper | None], list[dict[str, An
     def print_made(self: Any, data: Sequence[Any], output: str, mapper: Mapper | None = None) -> None:
         print_as(self, data=made(data, mapper), output=output)
 
-    console.print_as = print_made
+    patch(console, "print_as", print_made)
 
 
 def paused_as(paused: bool) -> None:
@@ -75,7 +77,7 @@ print_unpaused = functools.partial(paused_as, False)
 
 def show_only(visible: Mapping[str, Sequence[str]]) -> None:
     """
-    Have Airflow's commands print only some rows, for the rest of this process.
+    Have Airflow's commands print only some rows, until that is taken back.
 
     :param visible: by the key with which a row names its object, the names that may be seen. A row without
         any of the keys is not printed

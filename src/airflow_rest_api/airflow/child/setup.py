@@ -1,9 +1,10 @@
-"""What is set right in a child for its command, and the start of the command itself."""
+"""What is set right in a child for its command, the start of that, and what is put back after it."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypedDict
 
@@ -11,6 +12,8 @@ from airflow_rest_api import airflow as package
 from airflow_rest_api.airflow import event_log
 from airflow_rest_api.airflow.child import output
 from airflow_rest_api.engine.job import function
+from airflow_rest_api.engine.patches import patch
+from airflow_rest_api.secret_names import maskers
 
 PACKAGE = package.__name__
 _PRINTS = "child.output:dag_files_to_stderr"
@@ -34,8 +37,8 @@ BY_COMMAND: Mapping[str, tuple[str, ...]] = {
 """
 The functions of this package that set something right for a command, by its name.
 
-Nothing of it is undone: a child runs one command. They are imported when they are needed, with what they need
-of Airflow, which may be slow or lack it.
+What they replace is taken back after the command (`engine.patches`), but where its child ends with it.
+They are imported when they are needed, with what they need of Airflow, which may be slow or lack it.
 """
 
 REDACTED: Mapping[str, tuple[str, ...]] = {
@@ -54,9 +57,19 @@ ABOUT_THE_MACHINE = frozenset({f"{COMMANDS}info_command"})
 """Commands that show the operating system's user on purpose."""
 
 
+_acting: list[str] = []
+"""The user for whom this process runs a command; of the operating system where it is empty."""
+
+
 def act_as(user: str) -> None:
+    """Have Airflow's commands take `user` for the one who runs them, until another is named."""
+    answer_for_the_user()
+    _acting[:] = [user]
+
+
+def answer_for_the_user() -> None:
     """
-    Have Airflow's commands take `user` for the one who runs them, for the rest of this process.
+    Have Airflow's commands ask us who runs them; once for a process, and with it for its forks.
 
     `airflow.utils.platform.getuser` is also what task instances and jobs write down as the `unixname` of
     their process: only the commands themselves, and the decorator around them, get the other answer.
@@ -65,10 +78,12 @@ def act_as(user: str) -> None:
 
     platform: Any = airflow.utils.platform
     of_the_machine = platform.getuser
+    if getattr(of_the_machine, "__module__", "") == __name__:
+        return
 
     def getuser() -> str:
-        asks = _asks(sys._getframe(1).f_globals.get("__name__", ""))
-        return user if asks else str(of_the_machine())
+        asks = _acting and _asks(sys._getframe(1).f_globals.get("__name__", ""))
+        return _acting[0] if asks else str(of_the_machine())
 
     # A module that is imported later takes it from there.
     platform.getuser = getuser
@@ -138,5 +153,86 @@ def run_airflow(argv: Sequence[str]) -> None:
     from airflow.cli.cli_parser import get_parser
 
     parser = get_parser()
-    parser.parse_args = partial(parser.parse_args, list(argv))  # type: ignore[assignment]
+    patch(parser, "parse_args", partial(parser.parse_args, list(argv)))
     main()  # type: ignore[no-untyped-call]
+
+
+def remember() -> Callable[[], str | None]:
+    """
+    Return what puts Airflow's part of this process back as it is now.
+
+    That returns None, or in some words what it could not: a process in which a command has left a transaction
+    or a connection in use can run no other.
+    """
+    from airflow import settings
+    from airflow.utils import cli_action_loggers
+
+    before = _Maskers()
+    database = settings.engine, settings.Session
+    callbacks = [cli_action_loggers.__dict__[f"__{name}_exec_callbacks"] for name in ("pre", "post")]
+    registered = [list(one) for one in callbacks]
+
+    def put_back() -> str | None:
+        before.put_back()
+        for now, then in zip(callbacks, registered, strict=True):
+            now[:] = then
+        if (settings.engine, settings.Session) != database:
+            return "Airflow has another database"
+        return _leave_session(settings)
+
+    return put_back
+
+
+def _leave_session(settings: Any) -> str | None:
+    if settings.Session is None or settings.engine is None:
+        return None
+    registry = settings.Session.registry
+    if registry.has() and registry().in_transaction():
+        return "a transaction is open"
+    settings.Session.remove()
+    pool = settings.engine.pool
+    if callable(in_use := getattr(pool, "checkedout", None)) and in_use():
+        return "a connection is in use"
+    if not keeps_connections(settings):
+        settings.engine.dispose()
+    return None
+
+
+def keeps_connections(settings: Any) -> bool:
+    """
+    Return whether a connection can be kept for the next command: Airflow looks at it before it uses it.
+
+    The database may be restarted meanwhile. The pool is asked, not the configuration: local settings can make
+    the engine in their own way.
+    """
+    pool = getattr(settings.engine, "pool", None)
+    return settings.Session is not None and bool(getattr(pool, "_pre_ping", False))
+
+
+class _Maskers:
+    """What Airflow's secrets maskers know."""
+
+    def __init__(self) -> None:
+        self._known = [
+            (masker, {**vars(masker), "patterns": set(masker.patterns)}, _of_class(type(masker)))
+            for masker in (module._secrets_masker() for module in maskers())
+        ]
+
+    def put_back(self) -> None:
+        """Have them forget what a command has taught them."""
+        for masker, state, of_class in self._known:
+            if masker.patterns != state["patterns"]:
+                vars(masker).clear()
+                vars(masker).update({**state, "patterns": set(state["patterns"])})
+            for name, value in of_class.items():
+                if getattr(type(masker), name) != value:
+                    setattr(type(masker), name, value)
+
+
+def _of_class(kind: type) -> dict[str, Any]:
+    """Return the settings that a masker's class has: whether it masks, and has warned of a short secret."""
+    found: dict[str, Any] = {}
+    for name in ("_has_warned_short_secret", "mask_secrets_in_logs", "min_length_to_mask"):
+        with contextlib.suppress(AttributeError):
+            found[name] = getattr(kind, name)
+    return found
