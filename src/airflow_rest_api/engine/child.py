@@ -35,6 +35,8 @@ INTERRUPTED = 128 + signal.SIGINT
 RESTS_AFTER = 60.0
 """Seconds without a job after which a spare child lets go of what it holds open."""
 
+Handlers = dict[signal.Signals, Any]
+
 _sending = threading.Lock()
 
 
@@ -96,9 +98,7 @@ def serve(control: socket.socket, rest: Callable[[], object]) -> NoReturn:
     os._exit(report["exit_code"])
 
 
-def _work(
-    control: socket.socket, order: wire.Message
-) -> tuple[wire.Message, bool, dict[signal.Signals, Any]]:
+def _work(control: socket.socket, order: wire.Message) -> tuple[wire.Message, bool, Handlers]:
     """Return the report of a job, whether it ended in order, and the handlers of the signals that end it."""
     _send(control, {"begun": True})
     _report_exec(lambda: _send(control, {"becomes": True}))

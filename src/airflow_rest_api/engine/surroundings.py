@@ -126,7 +126,7 @@ class Surroundings:
         self._tidy: Callable[[], str | None] = made or (lambda: None)
         self._rest = rest
         self._argv = sys.argv
-        self._environment = dict(os.environ)
+        self._environment = dict(_environment())
         self._folder = os.getcwd()
         self._signals = {number: signal.getsignal(number) for number in _settable()}
         self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -141,6 +141,7 @@ class Surroundings:
         self._show = warnings.showwarning
         self._loggers = _Loggers()
         self._modules = set(sys.modules)
+        self._imported = _imported()
         self._roots = _installed()
         self._fixed = _fixed()
         self._descriptors = {frozenset(), _descriptors()}
@@ -184,11 +185,11 @@ class Surroundings:
         socket.setdefaulttimeout(self._timeout)
 
     def _put_back_process(self) -> bool:
-        if os.environ != self._environment:
+        if _environment() != self._environment:
             zone = os.environ.get("TZ")
-            os.environ.clear()
-            os.environ.update(self._environment)
-            if zone != self._environment.get("TZ"):
+            os.environb.clear()
+            os.environb.update(self._environment)
+            if zone != os.environ.get("TZ"):
                 time.tzset()
         signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
         try:
@@ -208,9 +209,10 @@ class Surroundings:
             return "a signal has another handler"
         if _fixed() != self._fixed:
             return "a timer, an exit handler, a limit, the locale or the user differs"
-        if any(self._is_foreign(name) for name in sys.modules.keys() - self._modules):
-            return "a module was imported that is not installed"
-        self._modules.update(sys.modules)
+        if _imported() != self._imported:
+            if any(self._is_foreign(name) for name in sys.modules.keys() - self._modules):
+                return "a module was imported that is not installed"
+            self._modules, self._imported = set(sys.modules), _imported()
         if _code.changed():
             return "code was exchanged"
         if not self._known_descriptors():
@@ -245,7 +247,7 @@ class _Loggers:
         self._factory = logging.getLogRecordFactory()
         self._raise = logging.raiseExceptions
         self._last = logging.lastResort
-        self._known = {logger: _state(logger) for logger in _loggers()}
+        self._known = {logger: _kept(_state(logger)) for logger in _loggers()}
         self._handlers = {
             handler: _handler_state(handler)
             for logger in self._known
@@ -259,8 +261,9 @@ class _Loggers:
         logging.setLogRecordFactory(self._factory)
         logging.raiseExceptions, logging.lastResort = self._raise, self._last
         cleared = False
+        known_of = self._known.get
         for logger in _loggers():
-            known = self._known.get(logger, _NEW)
+            known = known_of(logger, _NEW)
             if _state(logger) != known:
                 logger.level, logger.disabled, logger.propagate = known[:3]
                 logger.handlers[:], logger.filters[:] = known[3], known[4]
@@ -275,7 +278,10 @@ class _Loggers:
             logging.root.manager._clear_cache()  # type: ignore[attr-defined]
 
 
-_NEW: tuple[Any, ...] = (logging.NOTSET, False, True, (), ())
+_NEW: tuple[Any, ...] = (logging.NOTSET, False, True, [], [])
+_state: Callable[[logging.Logger], tuple[Any, ...]] = operator.attrgetter(
+    "level", "disabled", "propagate", "handlers", "filters"
+)
 
 
 def _loggers() -> Iterable[logging.Logger]:
@@ -285,12 +291,23 @@ def _loggers() -> Iterable[logging.Logger]:
             yield logger
 
 
-def _state(logger: logging.Logger) -> tuple[Any, ...]:
-    return logger.level, logger.disabled, logger.propagate, tuple(logger.handlers), tuple(logger.filters)
+def _kept(state: tuple[Any, ...]) -> tuple[Any, ...]:
+    *plain, handlers, filters = state
+    return *plain, list(handlers), list(filters)
 
 
 def _handler_state(handler: logging.Handler) -> tuple[Any, ...]:
     return handler.level, handler.formatter, vars(handler).get("stream"), tuple(handler.filters)
+
+
+def _environment() -> dict[bytes, bytes]:
+    # To compare it as text, all of it would be decoded.
+    return vars(os.environb)["_data"]  # type: ignore[no-any-return]
+
+
+def _imported() -> tuple[int, str]:
+    """Return what differs as soon as something was imported: the number of modules, and the last of them."""
+    return len(sys.modules), next(reversed(sys.modules))
 
 
 def _settable() -> set[signal.Signals]:
