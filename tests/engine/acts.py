@@ -416,6 +416,50 @@ def import_all(watch: Callable[[Sequence[str]], None], preload: Sequence[str]) -
     _kept.extend((json, locale, logging.getLogger("known"), warnings))
 
 
+def what_can_be_seen(argv: list[str]) -> int:
+    """Say in how many places of this process a text is, and for whom it works."""
+    import getpass
+    import json
+
+    from airflow._shared.secrets_masker import _secrets_masker
+    from airflow.cli.commands import pool_command  # noqa: F401
+    from airflow.sdk._shared.secrets_masker import _secrets_masker as masker_of_the_sdk
+    from airflow.utils.platform import getuser
+
+    [text] = argv
+    known = [pattern for masker in (_secrets_masker(), masker_of_the_sdk()) for pattern in masker.patterns]
+    found = {
+        "argv": sum(text in word for word in sys.argv[2:]),
+        "environment": sum(text in value for value in os.environ.values()),
+        "maskers": sum(
+            text.replace("-", "") in pattern.replace("\\", "").replace("-", "") for pattern in known
+        ),
+        "user": getuser() == getpass.getuser(),
+        "files": len(os.listdir(".")),
+    }
+    print(json.dumps(found))
+    return 0
+
+
+def leave_of_airflow(argv: list[str]) -> int:
+    """Leave something of Airflow in the process after which it can be no other command's."""
+    from airflow import settings
+    from airflow.models.pool import Pool
+    from sqlalchemy import text
+
+    if argv[0] == "transaction":
+        settings.Session().execute(text("SELECT 1"))  # type: ignore[misc]
+    elif argv[0] == "connection":
+        _kept.append(settings.engine.connect())  # type: ignore[union-attr]
+    elif argv[0] == "engine":
+        settings.engine = None
+    elif argv[0] == "model":
+        Pool.get_pool = staticmethod(lambda *_: None)  # type: ignore[method-assign, assignment]
+    else:
+        threading.Thread(target=time.sleep, args=(600,), daemon=True).start()
+    return 0
+
+
 def learn(secrets: Sequence[str], learned: Callable[[list[str]], None] | None) -> None:
     """Be the hook `masker`: learn one more secret for each."""
     if learned is not None:

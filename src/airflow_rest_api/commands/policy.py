@@ -120,10 +120,12 @@ CURRENT: dict[str, Rule] = {
     "assets materialize": Rule(
         WRITE, every(Resource.ASSET, "POST") + every(DAG, "POST", entity="RUN", outlet_of=True)
     ),
-    "backfill create": Rule(WRITE, dag("POST", "RUN")),
+    # Leaves a handler of a signal.
+    "backfill create": Rule(WRITE, dag("POST", "RUN"), alone=True),
     "celery add-queue": _COMPONENT,
     "celery flower": _COMPONENT,
-    "celery list-workers": Rule(READ, view("CLUSTER_ACTIVITY")),
+    # Speaks to the broker, and waits for the answers of workers.
+    "celery list-workers": Rule(READ, view("CLUSTER_ACTIVITY"), alone=True),
     "celery remove-all-queues": _COMPONENT,
     "celery remove-queue": _COMPONENT,
     "celery shutdown-all-workers": _COMPONENT,
@@ -166,14 +168,15 @@ CURRENT: dict[str, Rule] = {
     "dags pause": _PAUSE,
     "dags report": Rule(EXECUTE, every(DAG, rows="dags")),
     "dags reserialize": Rule(EXECUTE, every(DAG, "PUT")),
-    "dags show": Rule(READ, dag("GET", "TASK") + _PICTURE),
-    "dags show-dependencies": Rule(READ, every(DAG, entity="DEPENDENCIES") + _PICTURE),
+    # A program draws the picture.
+    "dags show": Rule(READ, dag("GET", "TASK") + _PICTURE, alone=True),
+    "dags show-dependencies": Rule(READ, every(DAG, entity="DEPENDENCIES") + _PICTURE, alone=True),
     "dags state": Rule(READ, dag("GET", "RUN")),
     "dags test": Rule(EXECUTE, dag("POST", "RUN") + power(ADMINISTER, when="imgcat_dagrun")),
     "dags trigger": Rule(WRITE, dag("POST", "RUN")),
     "dags unpause": _PAUSE,
     "db check": Rule(READ),
-    "db check-migrations": Rule(READ),
+    "db check-migrations": Rule(READ, alone=True),
     "db clean": Rule(DESTRUCTIVE, that(DAG, "dag_ids", "DELETE")),
     "db downgrade": _ENDS_ACCESS,
     "db drop-archived": Rule(DESTRUCTIVE),
@@ -190,7 +193,7 @@ CURRENT: dict[str, Rule] = {
     "fab-db reset": _ENDS_ACCESS,
     # The database's address with its password, and the server's folders; --file-io sends them to a public
     # service.
-    "info": Rule(READ, ADMINISTRATOR, reveals_secrets=True, raised_by={"file_io": WRITE}),
+    "info": Rule(READ, ADMINISTRATOR, reveals_secrets=True, raised_by={"file_io": WRITE}, alone=True),
     "jobs check": Rule(READ, view("JOBS")),
     "kerberos": _COMPONENT,
     "partitions clear": Rule(
@@ -208,10 +211,11 @@ CURRENT: dict[str, Rule] = {
     "pools set": Rule(
         WRITE, that(POOL, "pool", "POST", "PUT") + that(Resource.TEAM, "team_name", when="team_name")
     ),
-    "providers auth-managers": _PROVIDERS,
+    # Their imports leave exit handlers.
+    "providers auth-managers": Rule(READ, view("PROVIDERS"), alone=True),
     "providers behaviours": _PROVIDERS,
     "providers configs": _PROVIDERS,
-    "providers executors": _PROVIDERS,
+    "providers executors": Rule(READ, view("PROVIDERS"), alone=True),
     "providers get": _PROVIDERS,
     "providers hooks": _PROVIDERS,
     "providers lazy-loaded": _PROVIDERS,
@@ -227,9 +231,10 @@ CURRENT: dict[str, Rule] = {
     "roles create": _roles("POST"),
     "roles del-perms": _roles("PUT"),
     "roles delete": _roles("DELETE"),
-    "roles export": Rule(READ, accounts("Roles", "GET")),
+    # What lists them makes an application of Flask-AppBuilder in its process.
+    "roles export": Rule(READ, accounts("Roles", "GET"), alone=True),
     "roles import": _roles("POST", "PUT"),
-    "roles list": Rule(READ, accounts("Roles", "GET")),
+    "roles list": Rule(READ, accounts("Roles", "GET"), alone=True),
     "rotate-fernet-key": Rule(DESTRUCTIVE),
     "scheduler": _DAG_COMPONENT,
     # Starts an API server whose users are those of the simple auth manager, and prints the password of the
@@ -244,7 +249,8 @@ CURRENT: dict[str, Rule] = {
         dag("PUT", "TASK_INSTANCE", pattern="dag_regex"),
         raised_by={"bundle_name": EXECUTE, "dag_regex": EXECUTE, "task_regex": EXECUTE},
     ),
-    "tasks failed-deps": _INSTANCE,
+    # Leaves a transaction open.
+    "tasks failed-deps": Rule(READ, dag("GET", "TASK_INSTANCE"), alone=True),
     "tasks list": Rule(EXECUTE, dag("GET", "TASK")),
     # A template can have any variable and connection in it.
     "tasks render": Rule(
@@ -265,9 +271,9 @@ CURRENT: dict[str, Rule] = {
     "users add-role": _users("PUT"),
     "users create": _users("POST"),
     "users delete": _users("DELETE"),
-    "users export": Rule(READ, accounts("Users", "PUT"), reveals_secrets=True),
+    "users export": Rule(READ, accounts("Users", "PUT"), reveals_secrets=True, alone=True),
     "users import": _users("POST", "PUT"),
-    "users list": Rule(READ, accounts("Users", "PUT"), reveals_secrets=True),
+    "users list": Rule(READ, accounts("Users", "PUT"), reveals_secrets=True, alone=True),
     "users remove-role": _users("PUT"),
     "users reset-password": _users("PUT"),
     "variables delete": Rule(WRITE, that(VARIABLE, "key", "DELETE")),

@@ -207,8 +207,9 @@ class Surroundings:
             return "there is a process"
         if any(signal.getsignal(number) is not handler for number, handler in self._signals.items()):
             return "a signal has another handler"
-        if _fixed() != self._fixed:
-            return "a timer, an exit handler, a limit, the locale or the user differs"
+        if (now := _fixed()) != self._fixed:
+            names = [name for name, value in now.items() if value != self._fixed[name]]
+            return f"what differs: {', '.join(names)}"
         if _imported() != self._imported:
             if any(self._is_foreign(name) for name in sys.modules.keys() - self._modules):
                 return "a module was imported that is not installed"
@@ -321,19 +322,20 @@ def _installed() -> tuple[str, ...]:
     return tuple(os.path.join(folder, "") for folder in (os.path.dirname(os.__file__), ours, *packages))
 
 
-def _fixed() -> tuple[Any, ...]:
+def _fixed() -> dict[str, Any]:
     """Return what ends a resident child where it is another than before."""
-    return (
-        signal.getitimer(signal.ITIMER_REAL)[0] > 0,
-        atexit._ncallbacks(),
-        len(threading._threading_atexits),  # type: ignore[attr-defined]
-        locale.setlocale(locale.LC_ALL),
-        [resource.getrlimit(limit) for limit in _LIMITS],
-        os.getresuid(),
-        os.getresgid(),
-        os.getpriority(os.PRIO_PROCESS, 0),
-        [os.readlink(f"{_DESCRIPTORS}/{number}") for number in (0, 3)],
-    )
+    return {
+        "a timer": signal.getitimer(signal.ITIMER_REAL)[0] > 0,
+        "exit handlers": atexit._ncallbacks(),
+        "exit handlers of threads": len(threading._threading_atexits),  # type: ignore[attr-defined]
+        "the locale": locale.setlocale(locale.LC_ALL),
+        "limits": [resource.getrlimit(limit) for limit in _LIMITS],
+        "the user": (os.getresuid(), os.getresgid()),
+        "the priority": os.getpriority(os.PRIO_PROCESS, 0),
+        "standard input, or the socket to the engine": [
+            os.readlink(f"{_DESCRIPTORS}/{number}") for number in (0, 3)
+        ],
+    }
 
 
 def _descriptors() -> frozenset[tuple[str, str]]:
