@@ -31,7 +31,7 @@ from tests.stacks import Stack
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
 MODULES = {"PYTHONPATH": str(Path(__file__).parents[1] / "engine")}
-WALK = 150
+WALK = 120
 TURNS = 1000
 
 NO_LINE: dict[str, str] = {
@@ -54,14 +54,8 @@ def command_of(line: str) -> Command:
 
 def lines() -> list[str]:
     """Return the lines of the script whose commands may share a child."""
-    found = [line for lane in LANES.values() for line in lane]
-    return [
-        line
-        for line in found
-        if command_of(line).resident
-        and not set("@>") & {w[0] for w in line.split()}
-        and "--local" not in line
-    ]
+    found = [line for lane in LANES.values() for line in lane if " @" not in line and " >" not in line]
+    return [line for line in found if command_of(line).resident and "--local" not in line]
 
 
 LINES = lines()
@@ -151,7 +145,7 @@ def test_every_command_that_may_share_a_child_is_compared_or_has_a_reason_why_no
 def test_a_command_ends_again_and_again_as_in_a_process_of_its_own(sides: tuple[Side, Side], line: str):
     resident, fresh = sides
     other = LINES[LINES.index(line) - 7]
-    turns = [(line, "ada"), (other, "grace"), (line, "ada"), (other, "grace"), (line, "linus")]
+    turns = [(line, "ada"), (line, "ada"), (other, "grace"), (line, "ada")]
     before = len(resident.pids)
     there, here = ([side(shlex.split(each), user) for each, user in turns] for side in (resident, fresh))
 
@@ -229,8 +223,6 @@ def test_each_command_is_written_down_with_its_own_user(sides: tuple[Side, Side]
         resident(["pools", "set", "of", "1", f"by {user}"], user)
 
     with sqlite3.connect(resident.stack.database) as connection:
-        rows = connection.execute(
-            "SELECT owner, extra FROM log WHERE event = 'cli_pool_set' ORDER BY id"
-        ).fetchall()
-    assert [owner for owner, extra in rows if "by " in extra][-3:] == ["first", "second", "first"]
+        rows = connection.execute("SELECT owner FROM log WHERE event = 'cli_pool_set' ORDER BY id").fetchall()
+    assert [owner for (owner,) in rows][-3:] == ["first", "second", "first"]
     assert len(set(resident.pids[-3:])) == 1
