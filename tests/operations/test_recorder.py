@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -15,8 +16,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import StatementError
 
 from airflow_rest_api.errors import Unavailable
+from airflow_rest_api.operations import recorder as recorder_module
 from airflow_rest_api.operations.model import Operation, State, new_id
-from airflow_rest_api.operations.recorder import REFUSED, Recorder
+from airflow_rest_api.operations.recorder import BEHIND, REFUSED, Recorder
 from airflow_rest_api.operations.rows import appended, inserted, started
 from airflow_rest_api.operations.rows import ended as finished
 from airflow_rest_api.operations.store import Store
@@ -111,6 +113,80 @@ def test_many_operations_share_a_transaction(store: Store):
 
     asyncio.run(main())
     event.remove(engine, "commit", count_one)
+
+
+def transactions_of(store: Store) -> list[float]:
+    """Return a list that gets the time of each transaction of a store from now on."""
+    found: list[float] = []
+    event.listen(store.database.engine(), "commit", lambda _: found.append(time.monotonic()))
+    return found
+
+
+def test_what_nobody_waits_for_gathers_for_a_moment(store: Store):
+    recorder = Recorder(store)
+    commits = transactions_of(store)
+    operations = [ended(queued()) for _ in range(20)]
+
+    async def write() -> float:
+        begun = time.monotonic()
+        written = [recorder.put(inserted(one, ()), behind=True) for one in operations]
+        for each in written:
+            await recorder.done(each)
+        await recorder.close()
+        return begun
+
+    begun = asyncio.run(write())
+    assert len(commits) == 1
+    assert commits[0] - begun >= BEHIND
+    assert {one.id for one in asyncio.run(store.list(limit=50))} >= {one.id for one in operations}
+
+
+def test_what_is_waited_for_takes_along_what_is_not(store: Store):
+    recorder = Recorder(store)
+    commits = transactions_of(store)
+
+    async def write() -> None:
+        behind = recorder.put(inserted(ended(queued()), ()), behind=True)
+        await recorder.done(recorder.put(inserted(queued())))
+        assert behind.done()
+        await recorder.close()
+
+    asyncio.run(write())
+    assert len(commits) == 1
+
+
+def test_as_much_as_goes_into_one_transaction_waits_for_no_more(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(recorder_module, "BEHIND", 600.0)
+    monkeypatch.setattr(recorder_module, "TOGETHER", 5)
+    recorder = Recorder(store)
+
+    async def write() -> None:
+        written = [recorder.put(inserted(ended(queued()), ()), behind=True) for _ in range(5)]
+        for each in written:
+            await asyncio.wait_for(recorder.done(each), DEADLINE)
+        await recorder.close()
+
+    asyncio.run(write())
+
+
+@pytest.mark.parametrize("how", ["flushed", "closed"])
+def test_what_gathers_is_written_when_it_is_asked_for_and_at_the_close(
+    store: Store, monkeypatch: pytest.MonkeyPatch, how: str
+):
+    monkeypatch.setattr(recorder_module, "BEHIND", 600.0)
+    recorder = Recorder(store)
+    one = ended(queued())
+
+    async def write() -> list[Operation]:
+        recorder.put(inserted(one, ()), behind=True)
+        await (recorder.flush(DEADLINE) if how == "flushed" else recorder.close())
+        found = await store.list(limit=50)
+        await recorder.close()
+        return found
+
+    assert one.id in {found.id for found in asyncio.run(write())}
 
 
 def test_the_order_of_each_operation_is_kept(store: Store):

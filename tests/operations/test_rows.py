@@ -85,6 +85,7 @@ def test_what_is_left_of_a_damaged_row_is_shown():
     address = own_database()
     with serving(prints("printed"), operations_database=address) as (client, _):
         made = client.post("/v2/commands/version").json()
+        client.get("/v2/operations")  # it is written by now
         with sqlite3.connect(address.removeprefix("sqlite:///")) as database:
             database.execute("UPDATE rest_api_operation SET exit_code = 'x', state = 'y', created_at = 'z'")
         shown = client.get(f"/v2/operations/{made['id']}").json()
@@ -105,6 +106,7 @@ def test_a_damaged_list_of_permissions_hides_an_operation_from_others():
         made = client.post("/v2/commands/version").json()
         path = f"/v2/operations/{made['id']}"
         before = client.get(path, headers=bearer("viewer"))
+        client.get("/v2/operations")  # it is written by now
         with sqlite3.connect(address.removeprefix("sqlite:///")) as database:
             database.execute("UPDATE rest_api_operation SET details = ?", ('{"argv": [], "asks": [[]]}',))
         after, own = client.get(path, headers=bearer("viewer")), client.get(path)

@@ -266,6 +266,7 @@ def test_a_short_command_costs_a_single_write():
         before = database_of(store).calls
         started = await service.start(permit(), CATALOG.parse(["version"]))
         ended = await service.wait(started.id, 60)
+        await service.written()
         assert database_of(store).calls == before + 1
         await service.settle()
         assert await service.get(ended.id) == ended
@@ -473,5 +474,38 @@ def test_an_operation_that_repeats_another_says_so_and_names_its_dag():
         await service.settle()
         assert (ended.rerun_of, ended.dag_id, ended.endpoint) == ("0" * 32, "mine", "pause")
         assert [each.id for each in await store.list(Filter(dag_id="mine"))] == [ended.id]
+
+    asyncio.run(main())
+
+
+def test_what_only_reads_is_answered_before_it_is_written_and_found_all_the_while():
+    async def main() -> None:
+        store = make_store()
+        service, _ = operations(prints("out"), store=store)
+        await store.list()  # the tables are made
+        before = database_of(store).calls
+        started = await service.start(permit(), CATALOG.parse(["version"]))
+        ended = await service.wait(started.id, 60)
+        assert ended.state is State.SUCCEEDED
+        assert database_of(store).calls == before
+        assert await service.get(ended.id) == ended
+        await service.settle()
+        assert [one.id for one in await store.list()] == [ended.id]
+        assert await service.get(ended.id) == ended
+
+    asyncio.run(main())
+
+
+def test_what_writes_is_in_the_database_before_it_is_answered():
+    async def main() -> None:
+        store = make_store()
+        service, _ = operations(prints("out"), store=store)
+        await store.list()  # the tables are made
+        before = database_of(store).calls
+        started = await service.start(permit(), CATALOG.parse(["pools", "delete", "a"]))
+        ended = await service.wait(started.id, 60)
+        assert database_of(store).calls == before + 1
+        assert [one.id for one in await store.list()] == [ended.id]
+        await service.settle()
 
     asyncio.run(main())

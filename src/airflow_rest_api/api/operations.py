@@ -375,6 +375,7 @@ async def page(
     """Return operations that the caller may see, the newest first, and the cursor of the next page."""
     wanted = replace(wanted, since=_zoned(wanted.since), until=_zoned(wanted.until))
     place = Cursor.parse(cursor)
+    await context.operations.written()
     if await caller.is_admin():
         found = await context.store.list(wanted, before=place.others, limit=limit + 1)
         more = len(found) > limit

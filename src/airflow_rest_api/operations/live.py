@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.errors import Unavailable, UnknownOperation
 from airflow_rest_api.operations import rows
 from airflow_rest_api.operations.model import Operation, State
@@ -65,6 +66,8 @@ class Live:
         self.files: Mapping[str, bytes] = {}
         self._recorder = recorder
         self._recorded = recorded
+        self._behind = False
+        """Whether its record comes after the answer: it has only read, and ended within its wait."""
         self._inserted = asyncio.Event()
         self._flushed = 0
         self._recording: asyncio.Task[None] | None = None
@@ -128,8 +131,11 @@ class Live:
             last = rows.ended(self.operation, blocks, files, self.transcript.take_dropped())
         else:
             last = rows.inserted(self.operation, blocks, files)
-        storing = self._recorder.put(last)
+        self._behind = not self._recorded and self.operation.effect == Effect.READ.value
+        storing = self._recorder.put(last, behind=self._behind)
         self.ended.set()
+        if self._behind:
+            self.transcript.end()
         await self._done(storing)
         self.stored.set()
 
@@ -137,11 +143,13 @@ class Live:
         """
         Return once the operation has ended, or after ``seconds``.
 
-        In both cases it is in the database by then, unless that is too slow for an answer to wait.
+        In both cases it is in the database by then, unless that is too slow for an answer to wait; one that
+        has only read comes there behind the answer.
         """
         await _within(seconds, self.ended)
         if self.ended.is_set():
-            await _within(STORED_WITHIN, self.stored)
+            if not self._behind:
+                await _within(STORED_WITHIN, self.stored)
         else:
             self._begin_to_record()
             await _within(STORED_WITHIN, self._inserted)

@@ -26,6 +26,8 @@ LEAST = 16 * 1024
 TOGETHER = 200
 TOGETHER_BYTES = 4 * 1024 * 1024
 """How much goes into one transaction."""
+BEHIND = 0.05
+"""Seconds that what nobody waits for may gather before it is written."""
 PAUSE = 0.2
 LONGEST_PAUSE = 2.0
 """Seconds between two attempts to reach a database that is away: the first pause, and the longest."""
@@ -52,12 +54,19 @@ class Recorder:
         self._size = 0
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._due = 0.0
+        """When the next transaction begins, by the monotonic clock, unless it is full before."""
         self._deadline: float | None = None
         self._over = False
 
-    def put(self, write: Write) -> Written:
-        """Write all this, after what is to be written before about the same operation."""
+    def put(self, write: Write, *, behind: bool = False) -> Written:
+        """
+        Write all this, after what is to be written before about the same operation.
+
+        :param behind: nobody waits for it: it may gather for `BEHIND` seconds with what else is to be written
+        """
         with self._changed:
+            first = not self._waiting
             if self._over:
                 _give_up([write])
                 return write.done
@@ -73,8 +82,24 @@ class Recorder:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="rest-api-recorder", daemon=True)
                 self._thread.start()
-            self._changed.notify_all()
+            due = time.monotonic() + BEHIND if behind else 0.0
+            sooner = first or due < self._due
+            if sooner:
+                self._due = due
+            if sooner or len(self._waiting) == TOGETHER:
+                self._changed.notify_all()
             return write.done
+
+    async def flush(self, seconds: float) -> None:
+        """Write now what waits; return once it is written, or after so many seconds."""
+        with self._changed:
+            waiting = [
+                write.done for write in (*self._at_hand, *self._waiting.values()) if not write.done.done()
+            ]
+            self._due = 0.0
+            self._changed.notify_all()
+        if waiting:
+            await asyncio.wait([asyncio.wrap_future(done) for done in waiting], timeout=seconds)
 
     async def done(self, written: Written) -> None:
         """
@@ -115,11 +140,11 @@ class Recorder:
     def _take(self) -> list[Write]:
         """Wait for something to write and take what goes into one transaction; nothing means the end."""
         with self._changed:
-            while not self._waiting:
-                if self._deadline is not None:
+            while (left := self._left()) is None or left > 0:
+                if self._deadline is not None and not self._waiting:
                     self._over = True
                     return []
-                self._changed.wait()
+                self._changed.wait(left)
             batch: list[Write] = []
             size = 0
             for write in list(self._waiting.values())[:TOGETHER]:
@@ -130,7 +155,16 @@ class Recorder:
                 batch.append(write)
             self._size -= size
             self._at_hand = batch
+            self._due = 0.0
             return batch
+
+    def _left(self) -> float | None:
+        """Return the seconds until what waits is written, None where nothing does."""
+        if not self._waiting:
+            return None
+        if self._deadline is not None or len(self._waiting) >= TOGETHER:
+            return 0.0
+        return self._due - time.monotonic()
 
     def _write(self, batch: list[Write]) -> None:
         """Write a batch; one by one where the database refuses something in it."""

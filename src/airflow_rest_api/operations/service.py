@@ -145,6 +145,10 @@ class Operations:
                 await followed.until_ended(seconds)
         return await self._store.get(identifier)
 
+    async def written(self) -> None:
+        """Return once the database has what has ended here, unless that is too slow to be waited for."""
+        await self._recorder.flush(STORED_WITHIN)
+
     @asynccontextmanager
     async def follow(self, identifier: str) -> AsyncIterator[Live | Followed]:
         """Give what an operation prints, and how it is, wherever it runs."""
