@@ -8,17 +8,26 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from jwt import PyJWT
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from airflow_rest_api.admission import Admission, _slot
+from airflow_rest_api.api.handlers import LastResort
 from airflow_rest_api.app import create_app, limits, stopping
+from airflow_rest_api.asgi import BodyDeadline
 from airflow_rest_api.operations.store import Store
+from airflow_rest_api.security.audit import QuietQuery
+from airflow_rest_api.security.guard import Guard
 from airflow_rest_api.security.routes import UndecidedRoute, check, decision, leaves
 from airflow_rest_api.settings import Settings
 from airflow_rest_api.storage.database import Database
@@ -77,6 +86,40 @@ def test_no_method_of_any_path_answers_without_a_token():
     assert {key: answer.status_code for key, answer in refused.items() if answer.status_code != 401} == {}
     assert {answer.headers["WWW-Authenticate"] for answer in refused.values()} == {'Bearer realm="Airflow"'}
     assert engine.jobs == []
+
+
+@pytest.fixture
+def passed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Return what a request passes and has done for it, by how often."""
+    found: Counter[str] = Counter()
+
+    def count(owner: Any, name: str, what: Callable[[Any], str]) -> None:
+        function = getattr(owner, name)
+
+        def counted(self: Any, *arguments: Any, **more: Any) -> Any:
+            # What works beside the requests has no slot.
+            if _slot.get(None) is not None or owner is Admission:
+                found[what(self)] += 1
+            return function(self, *arguments, **more)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    for layer in (Admission, QuietQuery, LastResort, Guard, BodyDeadline):
+        count(layer, "__call__", lambda self: type(self).__name__)
+    count(PyJWT, "decode_complete", lambda _: "a token is decoded")
+    count(ThreadPoolExecutor, "submit", lambda self: f"into a thread of {self._thread_name_prefix}")
+    return found
+
+
+def test_a_request_passes_each_layer_once_and_goes_into_a_thread_only_for_its_token(passed: Counter[str]):
+    with serving() as (client, _):
+        layers = [layer.cls.__name__ for layer in client.app.user_middleware]  # type: ignore[attr-defined]
+        for _ in range(2):
+            passed.clear()
+            answer = client.post("/v2/commands/version", json={})
+
+    assert answer.json()["state"] == "succeeded"
+    assert passed == Counter(layers) + Counter(["a token is decoded", "into a thread of rest-api-question"])
 
 
 def test_a_web_socket_is_refused():

@@ -99,6 +99,32 @@ def test_a_body_in_time_is_read_to_its_end() -> None:
     asyncio.run(BodyDeadline(reads(3), 5)({"type": "http"}, every(0, MORE, MORE, LAST), None))  # type: ignore[arg-type]
 
 
+def test_a_body_is_waited_for_in_the_task_of_its_request() -> None:
+    tasks: list[object] = []
+
+    async def receive() -> dict[str, Any]:
+        tasks.append(asyncio.current_task())
+        return LAST
+
+    async def request() -> None:
+        await BodyDeadline(reads(1), 5)({"type": "http"}, receive, None)  # type: ignore[arg-type]
+        assert tasks == [asyncio.current_task()]
+
+    asyncio.run(request())
+
+
+def test_who_goes_away_is_not_taken_for_one_who_is_late() -> None:
+    async def request() -> None:
+        coming = BodyDeadline(reads(1), 5)({"type": "http"}, every(5, LAST), None)  # type: ignore[arg-type]
+        task = asyncio.ensure_future(coming)
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(request())
+
+
 @pytest.mark.slow
 def test_waiting_for_the_client_to_hang_up_has_no_limit() -> None:
     gone = {"type": "http.disconnect"}

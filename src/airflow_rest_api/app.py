@@ -108,10 +108,10 @@ def stopping() -> bool:
 
 log = logging.getLogger(__name__)
 
-# The first route that fits a path is taken.
+# The first route that fits a path is taken, and those before it are tried: what is asked for most is first.
 ROUTERS = (
-    page.router,
     commands.router,
+    page.router,
     operations.router,
     services.router,
     service_logs.router,

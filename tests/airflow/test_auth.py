@@ -98,23 +98,59 @@ def test_the_admin_role_of_flask_appbuilder_may_have_another_name(monkeypatch: p
     assert not asyncio.run(host.is_admin(with_roles("Admin")))
 
 
-def test_only_airflows_own_simple_auth_manager_is_asked_on_the_event_loop(monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Return what is asked about a token, each with whether that is on the event loop's thread."""
+    from airflow.models.revoked_token import RevokedToken
+
+    found: list[tuple[str, bool]] = []
+
+    def note(owner: Any, name: str) -> None:
+        question = getattr(owner, name)
+
+        def noted(*arguments: Any, **more: Any) -> Any:
+            found.append((name, threading.current_thread() is threading.main_thread()))
+            return question(*arguments, **more)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    note(users, "ask")
+    note(users, "still_there")
+    note(RevokedToken, "is_revoked")
+    return found
+
+
+def test_all_that_a_token_needs_of_the_database_is_asked_in_one_go(asked: list[tuple[str, bool]]):
+    assert user_of(token("viewer")).get_name() == "viewer"
+
+    assert asked == [("ask", True), ("is_revoked", False), ("still_there", False)]
+
+
+def test_an_auth_manager_with_a_way_of_its_own_is_asked_for_no_more_than_that_on_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch, asked: list[tuple[str, bool]]
+):
+    class Own:
+        async def get_user_from_token(self, text: str) -> str:
+            return text
+
+    text = token("viewer")
+    assert asyncio.run(with_manager(monkeypatch, Own()).user(text)) == text
+
+    assert asked == [("ask", True), ("still_there", False)]
+
+
+def test_what_an_auth_manager_takes_out_of_the_claims_is_not_missed(monkeypatch: pytest.MonkeyPatch):
     from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 
-    asked: list[tuple[type, bool]] = []
+    class Greedy(SimpleAuthManager):
+        def deserialize_user(self, token: dict[str, Any]) -> Any:
+            user = super().deserialize_user(token)
+            token.clear()
+            return user
 
-    def still_there(manager: object, user: object) -> bool:
-        asked.append((type(manager), threading.current_thread() is threading.main_thread()))
-        return True
+    host = with_manager(monkeypatch, Greedy())
 
-    class FromAFile(SimpleAuthManager):
-        pass
-
-    monkeypatch.setattr(users, "still_there", still_there)
-    for kind in (SimpleAuthManager, FromAFile, Other):
-        assert asyncio.run(users.is_still_there(object.__new__(kind), object()))
-
-    assert asked == [(SimpleAuthManager, True), (FromAFile, False), (Other, False)]
+    assert asyncio.run(host.user(token("viewer"))).get_name() == "viewer"
 
 
 class Other:

@@ -109,11 +109,11 @@ HEADERS: dict[str, Callable[[str], Any]] = {
         cookie(header("cookie", f'_token="{text}"'), "_token"),
     ),
     "host": lambda text: refuse_others(
-        Headers({"host": text.encode("ascii", "replace").decode(), "origin": "http://a"}), ()
+        Headers({"host": text.encode("ascii", "replace").decode(), "origin": "http://a"}), tuple
     ),
-    "origin": lambda text: refuse_others(header("origin", text), ()),
+    "origin": lambda text: refuse_others(header("origin", text), tuple),
     "referer": lambda text: cookie_counts(header("referer", text), "GET", Use.READ),
-    "sec-fetch-site": lambda text: refuse_others(header("sec-fetch-site", text), ()),
+    "sec-fetch-site": lambda text: refuse_others(header("sec-fetch-site", text), tuple),
     "sec-fetch-mode": lambda text: cookie_counts(header("sec-fetch-mode", text), "GET", Use.RUN),
     "sec-fetch-dest": lambda text: text == "document",
     "x-rest-api-user": lambda text: _expect(header("x-rest-api-user", text), "me"),

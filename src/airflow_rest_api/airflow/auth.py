@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import func, select
@@ -68,11 +69,10 @@ class AirflowAuth:
 
         manager = users.auth_manager()
         try:
-            user = await known_user(manager, token)
-            tokens.check(token)
+            user = await known_user(manager, token, partial(_taken, manager))
         except InvalidTokenError as error:
             raise tokens.refusal(token, error) from None
-        if user is None or not await users.is_still_there(manager, user):
+        if user is None:
             raise NoUser("The token's user does not exist or is not active.")
         return user
 
@@ -199,6 +199,12 @@ class Accounts:
             f"The auth manager {type(manager).__name__} cannot find a user by name; only the simple auth "
             "manager and Flask-AppBuilder can."
         )
+
+
+def _taken(manager: Any, user: Any, claims: Mapping[str, Any]) -> Any:
+    """Return the user of a token that Airflow takes and we take, None where they are not there any more."""
+    tokens.check(claims)
+    return user if user is not None and users.still_there(manager, user) else None
 
 
 def _fab_admin_role(manager: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 import time
@@ -54,20 +55,39 @@ class QuestionThreads:
         """
         if self._hopeless():
             raise Unavailable("The database does not answer.")
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
         context = contextvars.copy_context()
-        answer = self._threads.submit(self._timed, partial(context.run, question, *arguments))
-        waiting = asyncio.wrap_future(answer)
+
+        def settle(how: Callable[[Any], None], outcome: Any) -> None:
+            # One that is done came too late, or nobody waits for it any more.
+            if not answer.done():
+                how(outcome)
+
+        def tell(how: Callable[[Any], None], outcome: Any) -> None:
+            # The loop may have been closed meanwhile.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(settle, how, outcome)
+
+        def work() -> None:
+            try:
+                result = self._timed(partial(context.run, question, *arguments))
+            except BaseException as error:
+                tell(answer.set_exception, error)
+            else:
+                tell(answer.set_result, result)
+
+        # By ourselves: the futures of threads and `asyncio.wait` pass an answer on in two turns of the loop
+        # more, and each request waits for them.
+        begun = self._threads.submit(work)
+        late = Unavailable("The database does not answer.")
+        timer = loop.call_later(self._within, settle, answer.set_exception, late)
         try:
-            await asyncio.wait({waiting}, timeout=self._within)
+            return await answer
         finally:
-            if late := not waiting.done():
-                # Its result is of no use any more, but must not be logged as forgotten.
-                # What has not begun is not asked any more.
-                waiting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-                answer.cancel()
-        if late:
-            raise Unavailable("The database does not answer.")
-        return waiting.result()
+            timer.cancel()
+            # What has not begun is not asked any more.
+            begun.cancel()
 
     def _timed(self, question: Callable[[], T]) -> T:
         thread = threading.get_ident()

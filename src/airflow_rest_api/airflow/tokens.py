@@ -91,15 +91,14 @@ def _key() -> bytes:
     return derived(LABEL)
 
 
-def check(token: str) -> None:
+def check(claims: Mapping[str, Any]) -> None:
     """
-    Refuse a token that Airflow has verified and would never have issued itself.
+    Refuse the claims of a token that Airflow has verified and would never have issued itself.
 
     :raises jwt.InvalidTokenError: as PyJWT would
     """
     from jwt import InvalidTokenError, MissingRequiredClaimError
 
-    claims = unverified(token)
     if claims.get("type") == TYPE:
         raise InvalidTokenError(WRONG_TYPE)
     if not claims.get("jti"):

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
+from airflow_rest_api.airflow import tokens
 from airflow_rest_api.airflow.queries import ask, values
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
 
 SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
@@ -40,7 +43,9 @@ def _name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-async def known_user(manager: Any, token: str) -> Any:
+async def known_user(
+    manager: Any, token: str, then: Callable[[Any, Mapping[str, Any]], Any] | None = None
+) -> Any:
     """
     Return the user that an auth manager has for a token.
 
@@ -49,6 +54,8 @@ async def known_user(manager: Any, token: str) -> Any:
     it is, it runs in a thread here, but for what needs no database and may need the loop: the signature, with
     a key that may have to be fetched. An auth manager with another way is awaited as Airflow does.
 
+    :param then: looks at the user and the token's claims in the same thread, as going to another takes
+        longer; what it returns is returned in place of the user
     :raises jwt.InvalidTokenError: Airflow does not take the token
     :raises Unavailable: the database has no answer
     """
@@ -56,11 +63,13 @@ async def known_user(manager: Any, token: str) -> Any:
 
     kind = type(manager)
     if getattr(kind, "get_user_from_token", None) is not BaseAuthManager.get_user_from_token:
-        return await manager.get_user_from_token(token)
+        user = await manager.get_user_from_token(token)
+        return user if then is None else await ask(then, user, tokens.unverified(token))
     claims: dict[str, Any] = await kind._get_token_validator().avalidated_claims(token)
 
     async def validated(token: str) -> dict[str, Any]:
-        return claims
+        # A copy: some auth managers take out what they have read.
+        return {**claims}
 
     view = copy.copy(manager)
     view._get_token_validator = lambda: SimpleNamespace(avalidated_claims=validated)
@@ -69,7 +78,12 @@ async def known_user(manager: Any, token: str) -> Any:
         view.cache = {}
         for bound in CACHING:
             vars(view).pop(bound, None)
-    return await ask(_at_once, view, token)
+
+    def found() -> Any:
+        user = _at_once(view, token)
+        return user if then is None else then(user, claims)
+
+    return await ask(found)
 
 
 def _at_once(view: Any, token: str) -> Any:
@@ -83,13 +97,6 @@ def _at_once(view: Any, token: str) -> Any:
     raise RuntimeError("BaseAuthManager.get_user_from_token waits for something beyond the validator")
 
 
-async def is_still_there(manager: Any, user: Any) -> bool:
-    """Return what `still_there` does, from a thread unless all it needs is the configuration."""
-    if _name(type(manager)) == SIMPLE:
-        return still_there(manager, user)
-    return await ask(still_there, manager, user)
-
-
 def still_there(manager: Any, user: Any) -> bool:
     """
     Return whether the user of a good token still exists and is active.
@@ -98,7 +105,7 @@ def still_there(manager: Any, user: Any) -> bool:
     `[fab] cache_ttl`: these are looked up in the database. Other auth managers are believed.
     """
     if is_a(manager, SIMPLE):
-        return all_admins() or simple_user(manager, user.username) is not None
+        return simple_user(manager, user.username) is not None or all_admins()
     if is_a(manager, FAB):
         return fab_column(user.id, "active") is True
     return True

@@ -80,17 +80,26 @@ class Context:
         return networks(self.settings.trusted_proxies)
 
 
-# Not plain functions, which FastAPI would call in a thread each.
-async def _context(request: Request) -> Context:
+def context_of(request: Request) -> Context:
+    """Return what the route of a request works with."""
     return cast("Context", request.app.state.context)
 
 
-async def _caller(request: Request) -> Caller:
+def caller_of(request: Request) -> Caller:
+    """Return the user behind a request, with the address that it came from."""
     # No default: a request that did not come through the guard has no business here.
     caller = cast("Caller", request.scope["state"][STATE])
-    context = cast("Context", request.app.state.context)
-    caller.address = client_address(request.scope, context.trusted_proxies)
+    caller.address = client_address(request.scope, context_of(request).trusted_proxies)
     return caller
+
+
+# Not plain functions, which FastAPI would call in a thread each.
+async def _context(request: Request) -> Context:
+    return context_of(request)
+
+
+async def _caller(request: Request) -> Caller:
+    return caller_of(request)
 
 
 def by_name(route: APIRoute) -> str:

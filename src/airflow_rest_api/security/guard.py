@@ -93,7 +93,7 @@ class Guard:
             refuse_oversized(scope)
             if self.header_user:
                 await self.header_user.check()
-            refuse_others(headers, self.host.trusted_origins(), followed_link=_is_page(scope))
+            refuse_others(headers, self.host.trusted_origins, followed_link=_is_page(scope))
             user = await (
                 self._through(authenticator, scope, headers) if authenticator else self._user(scope, headers)
             )

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from airflow_rest_api.errors import CrossSite
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from starlette.datastructures import Headers
 
@@ -64,14 +64,16 @@ def cookie_counts(headers: Headers, method: str, use: Use) -> bool:
     return site == "same-origin" and headers.get("sec-fetch-mode", "cors") in ("cors", "same-origin")
 
 
-def refuse_others(headers: Headers, trusted: Collection[str], *, followed_link: bool = False) -> None:
+def refuse_others(
+    headers: Headers, trusted: Callable[[], Collection[str]], *, followed_link: bool = False
+) -> None:
     """
     Refuse what a page of another site sends, whatever it carries.
 
     A browser adds no bearer token on its own, but Airflow does with ``[core]
     simple_auth_manager_all_admins``: without this, any web page could run commands on a developer's machine.
 
-    :param trusted: origins that may
+    :param trusted: gives the origins that may; asked for a request from elsewhere alone, as few are
     :param followed_link: a link from elsewhere may lead here
     :raises ApiError: the request comes from elsewhere
     """
@@ -79,7 +81,7 @@ def refuse_others(headers: Headers, trusted: Collection[str], *, followed_link: 
         return
     if followed_link and headers.get("sec-fetch-mode") == "navigate":
         return
-    if headers.get("origin") not in trusted:
+    if headers.get("origin") not in trusted():
         raise CrossSite
 
 

@@ -145,7 +145,7 @@ def create_login_app(
 async def login(request: Request) -> Response:
     """Give out tokens for a user name and a password."""
     context = _context(request)
-    refuse_others(request.headers, context.host.trusted_origins())
+    refuse_others(request.headers, context.host.trusted_origins)
     given = await read_login(request)
     if given.provider not in context.accounts.providers():
         return JSONResponse({"message": f"Provider {given.provider} not supported"}, 400)
@@ -178,7 +178,7 @@ async def login(request: Request) -> Response:
 async def refresh(request: Request) -> Response:
     """Give out an access token for a refresh token."""
     context = _context(request)
-    refuse_others(request.headers, context.host.trusted_origins())
+    refuse_others(request.headers, context.host.trusted_origins)
     token = credentials.token_of(request.headers)
     if isinstance(token, Response):
         return token
