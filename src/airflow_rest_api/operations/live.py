@@ -12,6 +12,8 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+import anyio
+
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.errors import Unavailable, UnknownOperation
 from airflow_rest_api.operations import rows
@@ -186,8 +188,9 @@ class Live:
 async def _within(seconds: float, event: asyncio.Event) -> None:
     """Return once an event is set, or after ``seconds``."""
     if not event.is_set() and seconds > 0:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(event.wait(), seconds)
+        # In this task: `asyncio.wait_for` makes one of its own before Python 3.12.
+        with anyio.move_on_after(seconds):
+            await event.wait()
 
 
 def snapshot(operation: Operation) -> Operation:

@@ -408,11 +408,13 @@ class Operations:
             operation.finished_at = datetime.now(timezone.utc)
             if workspace is not None:
                 await asyncio.to_thread(workspace.remove)
-            if on_end is not None:
-                with contextlib.suppress(Exception):
-                    on_end(live.look())
             storing = asyncio.create_task(live.finish(files))
             try:
+                # What follows its end takes no time from who waits for it.
+                await asyncio.sleep(0)
+                if on_end is not None:
+                    with contextlib.suppress(Exception):
+                        on_end(live.look())
                 # Those who follow it get its end also while the database is away.
                 await asyncio.wait({storing}, timeout=STORED_WITHIN)
                 live.transcript.end()
