@@ -1,8 +1,8 @@
 """
 Many clients in one thread, on bare sockets.
 
-They run on the processors of what is measured: a request takes 0.08 ms of them, with `http.client` twice as much
-and more.
+They run on the processors of what is measured: a request takes 0.08 ms of them, with `http.client` twice as
+much and more.
 """
 
 from __future__ import annotations
