@@ -105,16 +105,18 @@ def measure_bundles(
     """
     found = [Bundle(files) for files in SIZES]
     # Airflow's migrations take longer than all that is measured: once is enough.
+    report("an empty database for the bundles")
     with Stack(folder / "empty", dags=folder / "empty", components=(), env=settings) as empty:
-        report("an empty database for the bundles")
+        pass
     with contextlib.ExitStack() as running:
-        stacks: list[Stack] = []
-        clients: list[Client] = []
+        stacks = []
         for bundle in found:
-            report(f"a bundle of {bundle.files:,} files")
-            stack = _start(folder, bundle.files, settings, empty.database)
-            running.callback(stack.stop)
-            stacks.append(stack)
+            report(f"starting an API server for {bundle.files:,} files")
+            stacks.append(_start(folder, bundle.files, settings, empty.database))
+            running.callback(stacks[-1].stop)
+        clients = []
+        for stack, bundle in zip(stacks, found, strict=True):
+            report(f"taking in {bundle.files:,} files")
             clients.append(_prepared(stack, bundle.files))
         for number in range(-1, runs):
             report(f"bundles: round {number + 1} of {runs}")
