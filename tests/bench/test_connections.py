@@ -101,7 +101,7 @@ def test_an_answer_is_wrong_when_it_is_not_what_was_asked_for() -> None:
 def test_each_client_gets_the_answers_to_its_own_requests(requests: Requests) -> None:
     def client(number: int) -> Iterator[Step]:
         for turn in range(20):
-            value = f"{number}-{turn}" * 5000
+            value = f"{number}-{turn}" * 2000
             expected = json.loads(json.dumps({"value": value}))
             yield Step(requests.command("x", {"value": value}), lambda body, e=expected: body == e)
 
