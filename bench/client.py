@@ -28,6 +28,11 @@ class Answer:
     seconds: float
 
 
+def command_path(name: str) -> str:
+    """Return where a command is run, below the server's address."""
+    return f"{PLUGIN}/v2/commands/{name.replace(' ', '/')}"
+
+
 class Client:
     """
     Sends requests one after the other.
@@ -73,12 +78,13 @@ class Client:
         self, name: str, arguments: Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Run a command, whatever becomes of it."""
-        path = f"{PLUGIN}/v2/commands/{name.replace(' ', '/')}"
-        return self.send("POST", path, dict(arguments), headers)
+        return self.send("POST", command_path(name), dict(arguments), headers)
 
-    def run(self, name: str, arguments: Mapping[str, Any]) -> Answer:
+    def run(
+        self, name: str, arguments: Mapping[str, Any], headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """Run a command to its end; raise `Unexpected` unless it succeeds."""
-        answer = self.command(name, arguments)
+        answer = self.command(name, arguments, headers)
         if answer.status != 200 or answer.body["state"] != "succeeded":
             raise Unexpected(f"{name}: {answer.status} {answer.body}")
         return answer

@@ -19,6 +19,7 @@ class Samples:
     :ivar function: the command's function in a warm process of its own
     :ivar process: the same `airflow …` as a new process
     :ivar own: Airflow's own REST API
+    :ivar second: the same REST call to the second server of the run
     """
 
     name: str
@@ -27,6 +28,7 @@ class Samples:
     function: list[float] = field(default_factory=list)
     process: list[float] = field(default_factory=list)
     own: list[float] = field(default_factory=list)
+    second: list[float] = field(default_factory=list)
 
     @property
     def speedup(self) -> float | None:
@@ -74,24 +76,28 @@ def mb(size: float) -> str:
     return f"{size / 2**20:.1f}"
 
 
-MAIN_HEADERS = (
-    "command",
-    "REST ms",
-    "new process ms",
-    "faster",
-    "Airflow's REST ms",
-    "of that",
-    "function ms",
-    "road ms",
-    "of which HTTP ms",
-)
+def main_headers(second: str) -> tuple[str, ...]:
+    """Return the headers; `second` is what the second server is called."""
+    return (
+        "command",
+        "REST ms",
+        f"{second} ms",
+        "new process ms",
+        "faster",
+        "Airflow's REST ms",
+        "of that",
+        "function ms",
+        "road ms",
+        "of which HTTP ms",
+    )
 
 
 def main_cells(row: Samples) -> list[str]:
-    """Return a row's cells under `MAIN_HEADERS`."""
+    """Return a row's cells under `main_headers`."""
     return [
         row.name,
         ms(median(row.rest)),
+        ms(median(row.second)) if row.second else "",
         ms(median(row.process)) if row.process else "",
         times(row.speedup),
         ms(median(row.own)) if row.own else "",

@@ -34,6 +34,7 @@ def measure(
     function: Function,
     environment: Mapping[str, str],
     *,
+    second: Client | None,
     runs: int,
     processes: int,
     report: Report,
@@ -41,10 +42,11 @@ def measure(
     """
     Return the measurements of all rows.
 
+    :param second: of another server with the same database, which is asked by turns
     :param runs: rounds, in each of which every row is measured once
     :param processes: rounds in which the new process is measured too
     """
-    lines = [_warm_up(row, client, function, environment, bool(processes), report) for row in rows]
+    lines = [_warm_up(row, client, second, function, environment, bool(processes), report) for row in rows]
     samples = [Samples(row.command) for row in rows]
     with_process = spread(processes, runs) if processes else set()
     for number in range(runs):
@@ -54,6 +56,9 @@ def measure(
             answer = client.run(row.command, row.arguments)
             found.rest.append(answer.seconds)
             found.inside.append(_inside(answer.body))
+            if second is not None:
+                _prepare(row, client)
+                found.second.append(second.run(row.command, row.arguments).seconds)
             _prepare(row, client)
             found.function.append(function.seconds(argv))
             if row.own is not None:
@@ -97,6 +102,7 @@ def process_seconds(argv: Sequence[str], environment: Mapping[str, str]) -> floa
 def _warm_up(
     row: Row,
     client: Client,
+    second: Client | None,
     function: Function,
     environment: Mapping[str, str],
     process: bool,
@@ -106,6 +112,9 @@ def _warm_up(
     report(f"warming up: {row.command}")
     _prepare(row, client)
     argv: list[str] = client.run(row.command, row.arguments).body["argv"]
+    if second is not None:
+        _prepare(row, client)
+        second.run(row.command, row.arguments)
     _prepare(row, client)
     function.seconds(argv)
     if row.own is not None:

@@ -34,15 +34,15 @@ class Memory:
     Bytes.
 
     :ivar parent: the warm parent with all that its children share with it
-    :ivar spares: how many spare children wait
-    :ivar spare: what one of them has of its own
+    :ivar waiting: how many children wait for a command: spare ones, and those that have run some
+    :ivar child: what one of them has of its own
     :ivar command: what one more running command adds
     :ivar process: what the same takes as a new process
     """
 
     parent: int
-    spares: int
-    spare: float
+    waiting: int
+    child: float
     command: float
     process: int
 
@@ -105,15 +105,15 @@ def measure_memory(server: int, client: Client, environment: Mapping[str, str]) 
     """
     time.sleep(SETTLE)
     parent = warm_parent(server)
-    spares = [private(spare) for spare in parent.children()]
+    children = [private(child) for child in parent.children()]
     before = usage(tree(parent)).pss
     with slow_commands(client, COMMANDS):
         time.sleep(SETTLE)
         after = usage(tree(parent)).pss
     return Memory(
-        parent=before - sum(spares),
-        spares=len(spares),
-        spare=sum(spares) / max(1, len(spares)),
+        parent=before - sum(children),
+        waiting=len(children),
+        child=sum(children) / max(1, len(children)),
         command=(after - before) / COMMANDS,
         process=_process_memory(environment),
     )

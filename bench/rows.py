@@ -33,10 +33,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Load:
-    """What clients do one after the other, again and again; `{client}` is the number of the client."""
+    """
+    What clients do one after the other, again and again; `{client}` is the number of the client.
+
+    :ivar own: Airflow's own REST API doing the same
+    """
 
     name: str
     steps: tuple[tuple[str, Mapping[str, str]], ...]
+    own: tuple[Call, ...]
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ EXPECTED = ("bench_109", "example_slow", "example_template")
 DAY = "2024-01-01T00:00:00+00:00"
 SETUP: tuple[Call, ...] = (
     Call("POST", "variables", {"key": "bench", "value": "of the benchmark"}),
+    Call("POST", "connections", {"connection_id": "bench", "conn_type": "http", "host": "localhost"}),
     Call("POST", "dags/example_template/dagRuns", {"dag_run_id": "bench", "logical_date": DAY}),
 )
 
@@ -80,6 +86,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("variables get", {"key": "bench"}, own=Call("GET", "variables/bench")),
     Row("pools list", own=Call("GET", "pools")),
+    Row("connections list", own=Call("GET", "connections")),
     Row("dags list", own=Call("GET", "dags?limit=1000")),
     Row(
         "dags pause",
@@ -102,16 +109,35 @@ ROWS: tuple[Row, ...] = (
     Row("tasks test", {**TOTAL, "logical_date_or_run_id": "2024-02-01"}),
 )
 
+_ITS_DAG = "bench_{client:03}"
 LOADS: tuple[Load, ...] = (
-    Load("version", (("version", {}),)),
-    Load("variables get", (("variables get", {"key": "bench"}),)),
+    Load("version", (("version", {}),), (Call("GET", "version"),)),
+    Load("variables get", (("variables get", {"key": "bench"}),), (Call("GET", "variables/bench"),)),
+    Load("pools list", (("pools list", {}),), (Call("GET", "pools"),)),
     Load(
         "dags pause, unpause",
-        (("dags pause", {"dag_id": "bench_{client:03}"}), ("dags unpause", {"dag_id": "bench_{client:03}"})),
+        (("dags pause", {"dag_id": _ITS_DAG}), ("dags unpause", {"dag_id": _ITS_DAG})),
+        (
+            Call("PATCH", f"dags/{_ITS_DAG}", {"is_paused": True}),
+            Call("PATCH", f"dags/{_ITS_DAG}", {"is_paused": False}),
+        ),
     ),
 )
 CLIENTS = (1, 4, 16)
+MANY = 16
 
+_ONE = {"dag_id": "{dag}"}
+BUNDLE_ROWS: tuple[Row, ...] = (
+    Row("tasks list", _ONE),
+    Row("tasks render", {**_ONE, "task_id": "day", "logical_date_or_run_id": "bench"}),
+    Row("tasks test", {**_ONE, "task_id": "total", "logical_date_or_run_id": "2024-02-01"}),
+)
+"""`{dag}` is the id of one of the DAGs."""
+SIZES = (10, 100, 1000)
+"""Files, of one DAG each."""
+
+SOAK_TEST: Mapping[str, str] = TOTAL
+"""`tasks test` of these arguments, and a date, is done in a moment."""
 SLOW: Mapping[str, str] = {"dag_id": "example_slow", "task_id": "work", "task_params": '{"seconds": 600}'}
 """`tasks test` of these arguments, and a date, runs until it is cancelled."""
 

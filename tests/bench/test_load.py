@@ -4,8 +4,7 @@ from collections import Counter
 
 import pytest
 
-from bench.client import Answer
-from bench.load import HEADERS, Tally, describe, kind, percentile
+from bench.load import HEADERS, Comparison, Tally, comparison_headers, describe, percentile
 
 
 @pytest.mark.parametrize(("percent", "value"), [(0, 1), (50, 3), (95, 5), (100, 5), (61, 4)])
@@ -31,15 +30,43 @@ def test_answers_are_described_by_frequency() -> None:
     assert describe(Counter({"429": 1, "200": 2})) == "2 × 200, 1 × 429"
 
 
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        (Answer(200, {"state": "succeeded"}, 0.1), "200"),
-        (Answer(200, {"state": "failed"}, 0.1), "200 failed"),
-        (Answer(202, {"state": "running"}, 0.1), "202 running"),
-        (Answer(429, {"detail": {"reason": "busy"}}, 0.1), "429"),
-        (Answer(502, "Bad gateway", 0.1), "502"),
-    ],
-)
-def test_a_command_that_failed_is_no_good_answer(answer: Answer, expected: str) -> None:
-    assert kind(answer) == expected
+def tally(rate: int, *latencies: float, **bad: int) -> Tally:
+    return Tally(4, 1.0, Counter({"200": rate, **bad}), list(latencies))
+
+
+def test_what_is_measured_by_turns_is_added_up() -> None:
+    found = tally(2, 0.1, 0.3, other=1)
+    found.add(tally(4, 0.2, 0.4))
+
+    assert (found.seconds, found.latencies) == (2.0, [0.1, 0.3, 0.2, 0.4])
+    assert found.answers == {"200": 6, "other": 1}
+    assert found.rate == 3.0
+    assert found.middle == pytest.approx(0.25)
+    assert found.high == 0.4
+
+
+def test_each_figure_of_the_second_server_stands_beside_that_of_the_first() -> None:
+    found = Comparison("version", 4, tally(30, 0.1), tally(10, 0.3, busy=2), tally(60, 0.05, busy=1))
+    headers = comparison_headers("isolated")
+
+    assert dict(zip(headers, found.cells(), strict=True)) == {
+        "commands": "version",
+        "clients": "4",
+        "requests/s": "30.0",
+        "requests/s, isolated": "10.0",
+        "requests/s, Airflow's own": "60.0",
+        "median ms": "100",
+        "median ms, isolated": "300",
+        "median ms, Airflow's own": "50.0",
+        "95th percentile ms": "100",
+        "95th percentile ms, isolated": "300",
+        "95th percentile ms, Airflow's own": "50.0",
+        "other answers than 200": "3 × busy",
+    }
+
+
+def test_without_a_second_server_it_has_no_columns() -> None:
+    found = Comparison("version", 1, tally(30, 0.1), None, tally(60, 0.05))
+
+    assert len(found.cells()) == len(comparison_headers(None)) == 9
+    assert found.cells()[-1] == "none"

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from bench.__main__ import parse
 from bench.measure import spread
 from bench.rows import ROWS
+
+SOURCES = Path(__file__).resolve().parents[2] / "src"
 
 
 def test_processes_are_spread_over_the_rounds() -> None:
@@ -26,6 +30,8 @@ def test_quick_is_less_of_all_and_can_be_overridden() -> None:
     assert 0 < quick.deployments < full.deployments
     assert 0 < quick.first_lines < full.first_lines
     assert 0 < quick.stored < full.stored
+    assert 0 < quick.requests < full.requests
+    assert 0 < quick.bundles < full.bundles
     assert parse(["--quick", "--runs", "7"]).runs == 7
 
 
@@ -38,11 +44,26 @@ def test_rows_are_chosen_by_name() -> None:
     assert [row.command for row in chosen] == ["version", "pools list"]
 
 
-@pytest.mark.parametrize("wrong", [["--rows", "pool list"], ["--runs", "0"]])
+def test_the_second_server_is_the_isolated_one_unless_told_otherwise() -> None:
+    assert (parse([]).isolated, parse([]).before) == (True, None)
+    assert parse(["--no-isolated"]).isolated is False
+    assert parse(["--before", str(SOURCES)]).before == SOURCES
+    assert parse(["--no-command-line"]).command_line is False
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--rows", "pool list"],
+        ["--runs", "0"],
+        ["--before", "nowhere"],
+        ["--before", str(SOURCES), "--no-isolated"],
+    ],
+)
 def test_a_wrong_option_is_refused_before_anything_is_started(
     wrong: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as refused:
         parse(wrong)
     assert refused.value.code == 2
-    assert wrong[1] in capsys.readouterr().err or "--runs" in wrong
+    assert wrong[1] in (said := capsys.readouterr().err) or wrong[0] in said

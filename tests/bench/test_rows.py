@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from bench.rows import LEGACY, LOADS, ROWS, Load, Row
+from bench.bundles import chosen
+from bench.rows import BUNDLE_ROWS, LEGACY, LOADS, ROWS, Load, Row
 
 ISSUE = [
-    "version", "config get-value", "variables get", "pools list", "dags list", "dags pause", "dags trigger",
-    "tasks state", "tasks list", "tasks render", "tasks test",
+    "version", "config get-value", "variables get", "pools list", "connections list", "dags list",
+    "dags pause", "dags trigger", "tasks state", "tasks list", "tasks render", "tasks test",
 ]  # fmt: skip
 
 
@@ -23,6 +24,21 @@ def test_the_arguments_of_a_row_are_those_of_its_command(row: Row) -> None:
     catalog = load_catalog()
     bound = catalog.bind(catalog.get(row.command), row.arguments, json_output=True)
     assert bound.command.name == row.command
+
+
+@pytest.mark.airflow
+@pytest.mark.parametrize("row", BUNDLE_ROWS, ids=lambda row: row.command)
+def test_of_a_bundle_the_dag_in_the_midst_is_asked_for(row: Row) -> None:
+    from airflow_rest_api.commands.catalog import load_catalog
+
+    catalog = load_catalog()
+    bound = catalog.bind(catalog.get(row.command), chosen(row, 100), json_output=True)
+    assert bound.values["dag_id"] == "one_of_many_0050"
+
+
+@pytest.mark.parametrize("load", LOADS, ids=lambda load: load.name)
+def test_airflow_s_own_api_is_asked_for_as_much_as_ours(load: Load) -> None:
+    assert len(load.own) == len(load.steps)
 
 
 @pytest.mark.airflow
