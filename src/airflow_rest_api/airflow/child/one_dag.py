@@ -12,7 +12,7 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,10 +20,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_rest_api.airflow.dag_processor import file_of
-
-CLI = "airflow.utils.cli"
-HOLDERS = (CLI, "airflow.cli.commands.dag_command", "airflow.cli.commands.task_command")
-"""The modules of Airflow that have `get_bagged_dag`, each under a name of its own."""
 
 PARAMETERS = ["bundle_names", "dag_id", "dagfile_path"]
 """Those of the `get_bagged_dag` that is known here."""
@@ -110,137 +106,124 @@ class Search:
         if not self.found:
             yield from (file for file in registry.list_dag_files(folder, **options) if file not in first)
 
-    @contextmanager
-    def bundle_first(self) -> Iterator[None]:
-        """Have Airflow go through the bundles as it does, but begin with that of the DAG."""
-        from airflow.dag_processing.bundles.manager import DagBundlesManager
+    def bundles(self, manager: Any, in_order: Callable[[Any], Iterable[Any]]) -> Iterator[Any]:
+        """Yield the bundles in which Airflow looks for the DAG one after the other: the DAG's own first."""
+        if not self.open(manager):
+            yield from in_order(manager)
+            return
+        # It has just been, which for a remote repository takes its time.
+        self.bundle.initialize = lambda: None
+        self.begin()
+        yield self.bundle
+        yield from (bundle for bundle in in_order(manager) if bundle.name != self.bundle_name)
 
-        owner: Any = DagBundlesManager
-        in_order = owner.get_all_dag_bundles
-
-        def get_all_dag_bundles(manager: Any) -> Iterator[Any]:
-            owner.get_all_dag_bundles = in_order
-            if not self.open(manager):
-                yield from in_order(manager)
-                return
-            # It has just been, which for a remote repository takes its time.
-            self.bundle.initialize = lambda: None
-            self.begin()
-            yield self.bundle
-            yield from (bundle for bundle in in_order(manager) if bundle.name != self.bundle_name)
-
-        with replaced(owner, "get_all_dag_bundles", get_all_dag_bundles):
-            yield
-
-    @contextmanager
-    def file_first(self) -> Iterator[None]:
-        """Have the bag begin with the file, and nothing but the DAG written where it was found there."""
+    def fill(self, bag: Any, collect: Callable[[], Any]) -> Any:
+        """Have Airflow fill a bag, beginning with the file if this is the bag for that."""
+        if not self.begins or bag.bundle_name != self.bundle_name:
+            return collect()
         from airflow.dag_processing import dagbag
 
+        self.begins, self.bag = False, bag
         module: Any = dagbag
-        collect, write = module.DagBag.collect_dags, module.sync_bag_to_db
+        get_registry = module.get_importer_registry
 
-        @functools.wraps(collect)
-        def collect_dags(bag: Any, *args: Any, **kwargs: Any) -> Any:
-            if not self.begins or bag.bundle_name != self.bundle_name:
-                return collect(bag, *args, **kwargs)
-            self.begins, self.bag = False, bag
-            get_registry = module.get_importer_registry
+        def get_once() -> Any:
+            # What is asked for later is the importer of a file.
+            module.get_importer_registry = get_registry
+            return SimpleNamespace(list_dag_files=functools.partial(self.files, get_registry()))
 
-            def get_once() -> Any:
-                # What is asked for later is the importer of a file.
-                module.get_importer_registry = get_registry
-                return SimpleNamespace(list_dag_files=functools.partial(self.files, get_registry()))
+        with replaced(module, "get_importer_registry", get_once):
+            return collect()
 
-            with replaced(module, "get_importer_registry", get_once):
-                return collect(bag, *args, **kwargs)
-
-        @functools.wraps(write)
-        def sync_bag_to_db(bag: Any, name: str, version: Any, **kwargs: Any) -> Any:
-            if bag is not self.bag or not self.found:
-                return write(bag, name, version, **kwargs)
-            if version is None:
-                # Without it later runs would no longer be of the version that the DAG processor has stored.
-                version, data = self.version
-                kwargs.update({"version_data": data} if data is not None else {})
-            with replaced(bag, "dags", {self.dag_id: bag.dags[self.dag_id]}):
-                return write(bag, name, version, **kwargs)
-
-        bags = replaced(module.DagBag, "collect_dags", collect_dags)
-        with bags, replaced(module, "sync_bag_to_db", sync_bag_to_db):
-            yield
+    def write(
+        self, bag: Any, write: Callable[..., Any], bundle_name: str, bundle_version: Any, **more: Any
+    ) -> Any:
+        """Have Airflow write the DAG to its database, and nothing else of the bag in which it was found."""
+        if bundle_version is None:
+            # Without it later runs would no longer be of the version that the DAG processor has stored.
+            bundle_version, data = self.version
+            more.update({"version_data": data} if data is not None else {})
+        with replaced(bag, "dags", {self.dag_id: bag.dags[self.dag_id]}):
+            return write(bag, bundle_name, bundle_version, **more)
 
 
 def parse_its_file() -> None:
-    """Have a command that asks for one DAG do so; where this Airflow is another one, it stays as it is."""
-    from airflow.sdk.definitions.dag import DAG
-    from airflow.utils import cli
+    """
+    Have commands that ask for one DAG do so, for the rest of this process; another Airflow stays as it is.
 
-    airflows: Any = getattr(cli, "get_bagged_dag", None)
-    if not _is_known(airflows):
+    What they call is not wrapped, but what that calls: a traceback of theirs stays what it is.
+    """
+    if not _is_known():
         return
-    searches: dict[str, Search] = {}
+    from airflow.dag_processing import dagbag
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.sdk.definitions.dag import DAG
+    from airflow.utils.cli import get_bagged_dag
 
-    @functools.wraps(airflows)
-    def get_bagged_dag(bundle_names: Any, dag_id: str, dagfile_path: str | None = None) -> Any:
-        search = None if bundle_names or dagfile_path else search_for(dag_id)
-        if search is None:
-            return airflows(bundle_names, dag_id, dagfile_path)
-        with search.bundle_first(), search.file_first():
-            dag = airflows(bundle_names, dag_id, dagfile_path)
-        if search.found:
-            searches[dag_id] = search
-        return dag
+    module: Any = dagbag
+    owner: Any = DagBundlesManager
+    in_order, collect, write = owner.get_all_dag_bundles, module.DagBag.collect_dags, module.sync_bag_to_db
+    looks_up, tests = inspect.unwrap(get_bagged_dag).__code__, inspect.unwrap(DAG.test).__code__
+    last: Search | None = None
 
-    owner: Any = DAG
-    test_of_dag = owner.test
+    @functools.wraps(in_order)
+    def get_all_dag_bundles(manager: Any) -> Iterable[Any]:
+        nonlocal last
+        caller = sys._getframe(1)
+        if caller.f_code is looks_up:
+            last = search_for(*(caller.f_locals[name] for name in PARAMETERS))
+            if last is not None:
+                return last.bundles(manager, in_order)
+        elif caller.f_code is tests and last and last.found and caller.f_locals["self"].dag_id == last.dag_id:
+            # It fills one more bag from the bundle of its DAG, and writes that.
+            last.begin()
+        found: Iterable[Any] = in_order(manager)
+        return found
 
-    @functools.wraps(test_of_dag)
-    def test(dag: Any, *args: Any, **kwargs: Any) -> Any:
-        search = searches.get(dag.dag_id)
-        if search is None:
-            return test_of_dag(dag, *args, **kwargs)
-        # It fills one more bag from the bundle, and writes that.
-        search.begin()
-        with search.file_first():
-            return test_of_dag(dag, *args, **kwargs)
+    @functools.wraps(collect)
+    def collect_dags(bag: Any, *args: Any, **kwargs: Any) -> Any:
+        fill = functools.partial(collect, bag, *args, **kwargs)
+        return last.fill(bag, fill) if last else fill()
 
-    owner.test = test
-    for name in HOLDERS:
-        # A module that is imported later takes it from there.
-        module: Any = sys.modules.get(name)
-        if getattr(module, "get_bagged_dag", None) is airflows:
-            module.get_bagged_dag = get_bagged_dag
+    @functools.wraps(write)
+    def sync_bag_to_db(bag: Any, *args: Any, **kwargs: Any) -> Any:
+        if last is None or not last.found or bag is not last.bag:
+            return write(bag, *args, **kwargs)
+        return last.write(bag, write, *args, **kwargs)
+
+    owner.get_all_dag_bundles = get_all_dag_bundles
+    module.DagBag.collect_dags, module.sync_bag_to_db = collect_dags, sync_bag_to_db
 
 
-def search_for(dag_id: str) -> Search | None:
-    """Return the search for a DAG; None where the database names no file inside a bundle for it."""
+def search_for(bundle_names: Any, dag_id: str, dagfile_path: Any) -> Search | None:
+    """Return the search for a DAG; None where a client chose the place, or the database names none."""
+    if bundle_names or dagfile_path:
+        return None
     try:
         file = file_of(dag_id)
     except Exception:
         # Airflow finds out what it is, a database that is away included.
         return None
-    if file is None:
+    path = PurePosixPath(file[1] if file else "")
+    if file is None or path.is_absolute() or not path.parts or ".." in path.parts:
         return None
-    bundle_name, path = file[0], PurePosixPath(file[1])
-    if path.is_absolute() or not path.parts or ".." in path.parts:
-        return None
-    return Search(dag_id, bundle_name, path)
+    return Search(dag_id, file[0], path)
 
 
-def _is_known(get_bagged_dag: Any) -> bool:
-    """Return whether an Airflow looks for a DAG in the way that is changed here, and not so already."""
+def _is_known() -> bool:
+    """Return whether this Airflow looks for a DAG in the way that is changed here, and not so already."""
     try:
         from airflow.dag_processing import dagbag
+        from airflow.dag_processing.bundles.manager import DagBundlesManager
+        from airflow.utils.cli import get_bagged_dag
     except ImportError:
         return False
     module: Any = dagbag
     return (
-        get_bagged_dag is not None
-        and not hasattr(get_bagged_dag, "__wrapped__")
-        and list(inspect.signature(get_bagged_dag).parameters) == PARAMETERS
+        list(inspect.signature(get_bagged_dag).parameters) == PARAMETERS
         and all(hasattr(module, name) for name in ("BundleDagBag", "get_importer_registry", "sync_bag_to_db"))
         and hasattr(module.DagBag, "collect_dags")
+        and not hasattr(DagBundlesManager.get_all_dag_bundles, "__wrapped__")
     )
 
 
