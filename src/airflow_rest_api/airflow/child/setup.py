@@ -19,6 +19,7 @@ PACKAGE = package.__name__
 _PRINTS = "child.output:dag_files_to_stderr"
 _TRIES = "expressions:try_first"
 _TEST_OF_DAG = "child.dag_test:test_unseen"
+_ONE_DAG = "child.one_dag:parse_its_file"
 
 BY_COMMAND: Mapping[str, tuple[str, ...]] = {
     "dags list": (_PRINTS,),
@@ -27,12 +28,12 @@ BY_COMMAND: Mapping[str, tuple[str, ...]] = {
     "dags report": (_PRINTS,),
     "dags reserialize": (_PRINTS,),
     "dags show": (_PRINTS,),
-    "dags test": (_PRINTS, _TEST_OF_DAG),
+    "dags test": (_PRINTS, _ONE_DAG, _TEST_OF_DAG),
     "dags unpause": (_TRIES, "child.output:print_unpaused"),
     "tasks clear": (_PRINTS, _TRIES, "child.clearing:as_asked"),
-    "tasks list": (_PRINTS,),
-    "tasks render": (_PRINTS,),
-    "tasks test": (_PRINTS, "child.task_test:test_in_memory"),
+    "tasks list": (_PRINTS, _ONE_DAG),
+    "tasks render": (_PRINTS, _ONE_DAG),
+    "tasks test": (_PRINTS, _ONE_DAG, "child.task_test:test_in_memory"),
 }
 """
 The functions of this package that set something right for a command, by its name.
