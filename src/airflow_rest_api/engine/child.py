@@ -100,9 +100,22 @@ def serve(control: socket.socket, rest: Callable[[], object]) -> NoReturn:
 
 def _work(control: socket.socket, order: wire.Message) -> tuple[wire.Message, bool, Handlers]:
     """Return the report of a job, whether it ended in order, and the handlers of the signals that end it."""
-    _send(control, {"begun": True})
+    # What is known before the command begins is one message to the engine, which wakes up for each.
+    first: list[wire.Message] = [{"begun": True}]
+
+    def learned(secrets: list[str]) -> None:
+        message = {"secrets": secrets}
+        if first:
+            first.append(message)
+        else:
+            _send(control, message)
+
+    def begin() -> None:
+        _send(control, *first)
+        first.clear()
+
     _report_exec(lambda: _send(control, {"becomes": True}))
-    report, orderly = run(order, lambda secrets: _send(control, {"secrets": secrets}))
+    report, orderly = run(order, learned, begin)
     # It has ended: a signal from now on comes too late.
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     return report, orderly, handlers
@@ -130,18 +143,21 @@ def _say_nothing() -> None:
     os.close(nowhere)
 
 
-def _send(control: socket.socket, message: wire.Message) -> None:
+def _send(control: socket.socket, *messages: wire.Message) -> None:
     # The engine may be gone; what is left to do then is to end. Threads may learn secrets at the same time.
     with contextlib.suppress(OSError), _sending:
-        wire.send(control, message)
+        control.sendall(b"".join(map(wire.pack, messages)))
 
 
-def run(order: wire.Message, learned: Callable[[list[str]], None]) -> tuple[wire.Message, bool]:
+def run(
+    order: wire.Message, learned: Callable[[list[str]], None], begin: Callable[[], None]
+) -> tuple[wire.Message, bool]:
     """
     Run one job in this process as a new interpreter would.
 
     :param order: the fields of the `job`, of `Hooks` its `main` and `masker`, and its `memory` in bytes
     :param learned: takes the secrets that the command comes across, where they are to be masked
+    :param begin: called when all is ready for the command, and nothing of it has been done
     :return: `exit_code`, and `usage` with the parser's message if the parser refused the arguments; and
         whether the job returned or exited, and left no threads that had to be waited for
     """
@@ -158,6 +174,7 @@ def run(order: wire.Message, learned: Callable[[list[str]], None]) -> tuple[wire
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     refusal = _note_refusals()
+    begin()
     # What the command sets in the context of its thread is gone with its own.
     code, orderly = contextvars.copy_context().run(_call, job, order["main"])
     orderly = orderly and threading.active_count() == 1

@@ -172,8 +172,8 @@ class Residents:
 
         It has to be given its job, or closed.
         """
-        if self._idle:
-            return self._taken(self._idle.pop())
+        if (child := self.take_idle()) is not None:
+            return child
         if len(self._all) < self._most or self._closed:
             return None
         loop = asyncio.get_running_loop()
@@ -185,12 +185,16 @@ class Residents:
             while not waiter.done() and (left := max(began, self._freed_at) + FREE_WITHIN - loop.time()) > 0:
                 await asyncio.wait({waiter}, timeout=left)
         except asyncio.CancelledError:
-            if waiter.done() and (child := waiter.result()) is not None:
-                self._wait(child)
+            if waiter.done() and (given := waiter.result()) is not None:
+                self._wait(given)
             raise
         if not waiter.done():
             waiter.set_result(None)
         return waiter.result()
+
+    def take_idle(self) -> Child | None:
+        """Return one that waits for a job, None where there is none now."""
+        return self._taken(self._idle.pop()) if self._idle else None
 
     def add(self, child: Child) -> None:
         """Have a new child take more than its first job, where there may be one more."""

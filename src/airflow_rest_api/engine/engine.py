@@ -160,6 +160,8 @@ class Engine:
 
     async def _child(self, process: Process) -> Child | None:
         """Return a child for a command, None when the command is cancelled before there is one."""
+        if not process.stopping.done() and (child := self._idle_child(process)) is not None:
+            return child
         getting = asyncio.ensure_future(self._any_child(process))
         await first(getting, process.stopping)
         if process.stopping.done():
@@ -167,6 +169,18 @@ class Engine:
             getting.cancel()
             return None
         return getting.result()
+
+    def _idle_child(self, process: Process) -> Child | None:
+        """Return a resident child that waits for a job, where this may be its next."""
+        if not (process.job.resident and self.limits.residents) or self.waits_for is not None:
+            return None
+        if time.monotonic() < self._cold_until or not self.limits.fork:
+            return None
+        parent = self._current_parent()
+        # One that could not be had is waited for with all others.
+        with contextlib.suppress(CannotFork):
+            return parent.idle_resident()
+        return None
 
     async def _any_child(self, process: Process) -> Child:
         for _ in range(ATTEMPTS):

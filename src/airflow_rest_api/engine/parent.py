@@ -206,12 +206,12 @@ class WarmParent:
             child = await self.child()
             self._residents.add(child)
             return child
-        try:
-            child.open_outputs()
-        except OSError:
-            child.close()
-            raise CannotFork from None
-        return child
+        return _with_outputs(child)
+
+    def idle_resident(self) -> Child | None:
+        """Return a resident child that waits for a job, None where there is none; raise CannotFork."""
+        child = self._residents.take_idle()
+        return None if child is None else _with_outputs(child)
 
     def retire(self) -> None:
         """Give out no more children, and end as soon as those with a job have ended."""
@@ -353,3 +353,12 @@ class WarmParent:
             self._process.kill()
             self._process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _with_outputs(child: Child) -> Child:
+    try:
+        child.open_outputs()
+    except OSError:
+        child.close()
+        raise CannotFork from None
+    return child

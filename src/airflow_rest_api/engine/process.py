@@ -119,16 +119,18 @@ class Process:
             self._pump(loop, child.stdout, "stdout", read_messages),
             self._pump(loop, child.stderr, "stderr", read_messages),
         ]
-        order = loop.create_task(self._give(loop, child, message))
+        left = _give(child, message)
+        order = loop.create_task(self._give_rest(loop, child, left)) if left else None
         timer = loop.call_later(self.job.timeout, self._time_out) if self.job.timeout else None
         try:
             return await self._follow(child, report, limits.grace)
         finally:
             if timer is not None:
                 timer.cancel()
-            order.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await order
+            if order is not None:
+                order.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await order
             for drain in drains:
                 drain()
             loop.remove_reader(child.control)
@@ -201,14 +203,8 @@ class Process:
         ending, reason = self.stopping.result()
         return Outcome(ending, how.exit_code, how.signal, reason)
 
-    async def _give(self, loop: asyncio.AbstractEventLoop, child: Child, message: bytes) -> None:
-        """Send the job; a child that is gone shows in what it does not report."""
+    async def _give_rest(self, loop: asyncio.AbstractEventLoop, child: Child, message: bytes) -> None:
         with contextlib.suppress(OSError):
-            if child.outputs:
-                # Nothing waits in the socket of a child without a job: there is room for some bytes.
-                sent = socket.send_fds(child.control, [message], child.outputs)
-                child.outputs_given()
-                message = message[sent:]
             await loop.sock_sendall(child.control, message)
 
     def _reader(self, loop: asyncio.AbstractEventLoop, child: Child, report: Report) -> Callable[[], None]:
@@ -298,6 +294,21 @@ class Process:
 
         loop.add_reader(descriptor, take)
         return drain
+
+
+def _give(child: Child, message: bytes) -> bytes:
+    """
+    Send what goes into the socket of a child now, with the pipes that it has not got yet; return the rest.
+
+    A child that is gone shows in what it does not report.
+    """
+    try:
+        # Nothing waits in the socket of a child without a job: there is room for some bytes.
+        sent = socket.send_fds(child.control, [message], child.outputs)
+    except OSError:
+        return b""
+    child.outputs_given()
+    return message[sent:]
 
 
 async def first(*futures: asyncio.Future[Any]) -> None:

@@ -119,8 +119,8 @@ class Live:
         found.truncated = self.transcript.truncated
         return found
 
-    async def finish(self, files: Mapping[str, bytes]) -> None:
-        """Have the end of the operation stored; return once it is, or when everything was done for it."""
+    def finish(self, files: Mapping[str, bytes]) -> Written:
+        """Have the end of the operation written; return what `finished` waits for."""
         if self._timer is not None:
             self._timer.cancel()
         if self._recording is not None:
@@ -138,6 +138,10 @@ class Live:
         self.ended.set()
         if self._behind:
             self.transcript.end()
+        return storing
+
+    async def finished(self, storing: Written) -> None:
+        """Return once the end of the operation is stored, or when everything was done for it."""
         await self._done(storing)
         self.stored.set()
 

@@ -408,7 +408,7 @@ class Operations:
             operation.finished_at = datetime.now(timezone.utc)
             if workspace is not None:
                 await asyncio.to_thread(workspace.remove)
-            storing = asyncio.create_task(live.finish(files))
+            storing = asyncio.create_task(live.finished(live.finish(files)))
             try:
                 # What follows its end takes no time from who waits for it.
                 await asyncio.sleep(0)
