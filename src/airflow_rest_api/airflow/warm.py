@@ -113,6 +113,16 @@ database's revision only, the second with the configuration too, for which the p
 """
 
 
+OF_OTHER_PROCESSES = tuple(
+    f"airflow.{name}"
+    for name in (
+        *("api_fastapi", "dag_processing", "executors", "jobs", "partition_mappers", "providers", "sdk"),
+        *("ti_deps", "triggers"),
+    )
+)
+"""What the API server, the scheduler, the DAG processor and workers run, and commands hardly do."""
+
+
 def warm_up(watch: Callable[[Sequence[str]], None], preload: Iterable[str] = ()) -> None:
     """
     Import Airflow with all commands, check the database's migrations, do dry runs, leave no connection open.
@@ -217,6 +227,7 @@ HOOKS = Hooks(
     main=f"{setup.__name__}:{setup.run_airflow.__name__}",
     tidy=f"{setup.__name__}:{setup.remember.__name__}",
     package="airflow",
+    elsewhere=OF_OTHER_PROCESSES,
 )
 """What the engine's processes do so that their commands are Airflow's."""
 

@@ -186,7 +186,7 @@ def main(descriptor: int, folder: str, hooks: str, *preload: str) -> NoReturn:
     try:
         started = time.monotonic()
         function(server.hooks.warm)(watch, preload)
-        note_code(server.hooks.package)
+        note_code(server.hooks.package, server.hooks.elsewhere)
         gc.collect()
         gc.freeze()
         ready = {

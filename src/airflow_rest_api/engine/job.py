@@ -24,6 +24,7 @@ class Hooks:
     :param tidy: in a child that may take another job after its first, before that; returns a function that
         puts back after each what is the program's, and returns None, or in some words what it could not
     :param package: the one whose code no job may leave exchanged
+    :param elsewhere: the beginnings of its modules that are not looked at, as jobs hardly use them
     """
 
     warm: str | None = None
@@ -33,6 +34,7 @@ class Hooks:
     main: str | None = None
     tidy: str | None = None
     package: str | None = None
+    elsewhere: Sequence[str] = ()
 
 
 def function(name: str | None) -> Callable[..., Any]:

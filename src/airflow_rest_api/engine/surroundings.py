@@ -22,7 +22,7 @@ import threading
 import time
 import types
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from airflow_rest_api.engine.job import function
@@ -49,6 +49,7 @@ _CODE = (
     property,
 )
 _DESCRIPTORS = "/proc/self/fd"
+_HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _OURS = frozenset("0123")
 _THREADS = "/proc/self/task"
 _PAGE = resource.getpagesize()
@@ -67,13 +68,15 @@ class Code:
     The functions and classes of modules as they are now: in the warm parent, for all its children.
 
     :param package: the package whose modules are looked at beside `WATCHED_LIBRARIES`
+    :param elsewhere: the beginnings of its modules that are not looked at: commands hardly run them
     """
 
-    def __init__(self, package: str | None) -> None:
+    def __init__(self, package: str | None, elsewhere: Sequence[str] = ()) -> None:
         self._modules: dict[str, Any] = {}
-        self._known: list[tuple[Any, Callable[[Any], Any], Any]] = []
+        self._known: list[_Names] = []
         for name, module in list(sys.modules.items()):
-            if name in WATCHED_LIBRARIES or (package and name.partition(".")[0] == package):
+            ours = name.partition(".")[0] == package and not name.startswith(tuple(elsewhere))
+            if ours or name in WATCHED_LIBRARIES:
                 self._note_module(name, module)
 
     def _note_module(self, name: str, module: Any) -> None:
@@ -83,34 +86,57 @@ class Code:
         self._modules[name] = module
         self._note(names)
         for value in list(names.values()):
-            if isinstance(value, type) and value.__module__ == name:
+            # No attribute of a built-in class can be set.
+            if isinstance(value, type) and value.__module__ == name and value.__flags__ & _HEAP_TYPE:
                 self._note(vars(value))
 
-    def _note(self, names: Any) -> None:
+    def _note(self, names: Mapping[str, Any]) -> None:
         kept = [name for name, value in names.items() if isinstance(value, _CODE)]
         if kept:
-            # All in one step, which compares by identity first: a look has to cost next to nothing.
-            get = operator.itemgetter(*kept)
-            self._known.append((names, get, get(names)))
+            self._known.append(_Names(names, kept))
 
     def changed(self) -> bool:
         """Return whether a module was exchanged, or one of its functions or classes."""
         modules = sys.modules
         if any(modules.get(name) is not module for name, module in self._modules.items()):
             return True
+        return any(names.all != tuple(names.now.values()) and names.changed() for names in self._known)
+
+
+class _Names:
+    """
+    The names of a module or a class that stand for code.
+
+    A look at them has to cost next to nothing, although there are some ten thousand: the values of all names
+    are compared in one step, which is by identity, and those that stand for code where there is a difference.
+    """
+
+    __slots__ = ("_code", "_get", "all", "now")
+
+    def __init__(self, names: Mapping[str, Any], code: Sequence[str]) -> None:
+        self.now = names
+        self.all = tuple(names.values())
+        self._get = operator.itemgetter(*code)
+        self._code = self._get(names)
+
+    def changed(self) -> bool:
+        """Return whether one of the names stands for something else, or for nothing."""
         try:
-            return any(get(names) != values for names, get, values in self._known)
+            if self._get(self.now) != self._code:
+                return True
         except KeyError:
             return True
+        self.all = tuple(self.now.values())
+        return False
 
 
 _code = Code(None)
 
 
-def note_code(package: str | None) -> None:
-    """Note the code of a package as it is now, for this process and its forks."""
+def note_code(package: str | None, elsewhere: Sequence[str] = ()) -> None:
+    """Note the code of a package as it is now, for this process and its forks: see `Code`."""
     global _code
-    _code = Code(package)
+    _code = Code(package, elsewhere)
 
 
 class Surroundings:
