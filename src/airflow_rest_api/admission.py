@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-BUDGET = 0.008
+BUDGET = 0.0005
 """Seconds of one turn of the event loop for all of our requests together; one step may exceed it."""
 
-WOKEN = 8
+WOKEN = 1
 """How many of those that wait for a turn are woken at once: more would only find it used up again."""
 
 

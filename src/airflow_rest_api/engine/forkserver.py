@@ -1,5 +1,5 @@
 """
-The warm parent: a single-threaded process that has imported everything and forks a child for each command.
+The warm parent: a single-threaded process that has imported everything and forks the children for commands.
 
 It is no part of the web server: it has no HTTP, no users and no event loop of anyone else. It obeys one
 socket, and when that closes, because the API server stopped or died, it ends its children, removes its
