@@ -13,7 +13,7 @@ from airflow_rest_api.operations.files import Upload
 from airflow_rest_api.operations.model import Cancel, Filter, Key, KeyTaken, Operation, Origin, State
 from tests.operations.scene import CATALOG, database_of, make_store, operations, until
 from tests.permits import permit
-from tests.standin import Script, StandInProcess, prints, until_cancelled
+from tests.standin import Script, StandInProcess, own_database, prints, until_cancelled
 
 
 def run(script: Script, *argv: str, **options: Any) -> Operation:
@@ -507,5 +507,32 @@ def test_what_writes_is_in_the_database_before_it_is_answered():
         assert database_of(store).calls == before + 1
         assert [one.id for one in await store.list()] == [ended.id]
         await service.settle()
+
+    asyncio.run(main())
+
+
+def test_what_another_server_writes_in_a_moment_is_waited_for():
+    async def main() -> None:
+        address = own_database()
+        here, _ = operations(prints("out"), store=make_store(address))
+        there, _ = operations(prints(), store=make_store(address))
+        await there.written()
+        ended = await here.wait((await here.start(permit(), CATALOG.parse(["version"]))).id, 60)
+        assert await there.get(ended.id) == ended
+        await here.settle()
+
+    asyncio.run(main())
+
+
+def test_a_command_whose_file_is_still_to_be_fetched_is_written_before_its_answer(tmp_path: Path):
+    async def main() -> None:
+        address = own_database()
+        here, _ = operations(copies, tmp_path, store=make_store(address))
+        there, _ = operations(prints(), store=make_store(address))
+        invocation = CATALOG.parse(["pools", "export", "p.json"])
+        ended = await here.wait((await here.start(permit(), invocation, parser=CATALOG)).id, 60)
+        assert [file.name for file in ended.files] == ["p.json"]
+        assert await there.file(ended.id, "p.json")
+        await here.settle()
 
     asyncio.run(main())

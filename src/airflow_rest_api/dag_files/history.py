@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import io
 import logging
+import random
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -40,7 +42,7 @@ log = logging.getLogger(__name__)
 LEFT = timedelta(days=7)
 """After it a deployment that is being written is none: one with a trace in its bundle has been settled."""
 
-ATTEMPTS = 3
+ATTEMPTS = 10
 
 MOST_LINES = 10_000
 """Of each version: comparing takes the product of the two, in the worst case."""
@@ -104,6 +106,8 @@ class History:
                 # The same DAG was deployed into another bundle at this moment: the next attempt replaces it.
                 if attempt == ATTEMPTS:
                     raise
+                # Not all at the same moment once more.
+                await asyncio.sleep(random.uniform(0, 0.02 * attempt))
 
     async def dag(self, dag_id: str) -> DeployedDag | None:
         """Return the file that a DAG was deployed in last, None where none was or it is there no more."""

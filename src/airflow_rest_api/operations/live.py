@@ -133,7 +133,8 @@ class Live:
             last = rows.ended(self.operation, blocks, files, self.transcript.take_dropped())
         else:
             last = rows.inserted(self.operation, blocks, files)
-        self._behind = not self._recorded and self.operation.effect == Effect.READ.value
+        # A file is fetched by another request, maybe from another server.
+        self._behind = not (self._recorded or files) and self.operation.effect == Effect.READ.value
         storing = self._recorder.put(last, behind=self._behind)
         self.ended.set()
         if self._behind:

@@ -190,6 +190,14 @@ class Server:
     beat: int = 0
 
 
+def made_within(identifier: str, seconds: float) -> bool:
+    """Return whether an id says that it was made less than so many seconds ago; see `new_id`."""
+    try:
+        return abs(time.time() - int(identifier[:12], 16) / 1000) < seconds
+    except ValueError:
+        return False
+
+
 def new_id() -> str:
     """Return an id that sorts by time and cannot be guessed: UUID version 7 (RFC 9562), as 32 hex digits."""
     milliseconds = time.time_ns() // 1_000_000

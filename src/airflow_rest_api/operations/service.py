@@ -17,11 +17,19 @@ from typing import TYPE_CHECKING, Any
 from airflow_rest_api.admission import while_waiting
 from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.engine.job import Job
-from airflow_rest_api.errors import TooManyWaiting, Unavailable
+from airflow_rest_api.errors import TooManyWaiting, Unavailable, UnknownOperation
 from airflow_rest_api.operations import heartbeat
 from airflow_rest_api.operations.files import Removable, Upload, Workspace, with_files
-from airflow_rest_api.operations.live import STORED_WITHIN, Followed, Live, Recent, Watcher, snapshot
-from airflow_rest_api.operations.model import Cancel, Operation, Origin, Server, State, new_id
+from airflow_rest_api.operations.live import (
+    RECORDED_AFTER,
+    STORED_WITHIN,
+    Followed,
+    Live,
+    Recent,
+    Watcher,
+    snapshot,
+)
+from airflow_rest_api.operations.model import Cancel, Operation, Origin, Server, State, made_within, new_id
 from airflow_rest_api.operations.recorder import Recorder
 from airflow_rest_api.operations.result import reader
 from airflow_rest_api.operations.runs import (
@@ -48,6 +56,9 @@ log = logging.getLogger(__name__)
 UNBEGUN_AFTER = timedelta(minutes=5)
 """Longer than any attempt to write a row may take, with all its retries."""
 
+
+ON_ITS_WAY = 0.2
+"""Seconds after which the database has what another server has answered: some times `recorder.BEHIND`."""
 
 REQUEST = Origin()
 """A request of which nothing more is known."""
@@ -104,13 +115,23 @@ class Operations:
         """Return an operation as it is now."""
         if live := self._here(identifier):
             return live.look()
-        return await self._store.get(identifier)
+        return await self._recorded_one(identifier)
 
     async def peek(self, identifier: str) -> Operation:
         """Return an operation without its output; one that has ended may lack its result too."""
         if live := self._here(identifier):
             return snapshot(live.operation)
-        return await self._store.get(identifier, output=False)
+        return await self._recorded_one(identifier, output=False)
+
+    async def _recorded_one(self, identifier: str, *, output: bool = True) -> Operation:
+        """Return an operation from the database, which may get that of another server in a moment."""
+        try:
+            return await self._store.get(identifier, output=output)
+        except UnknownOperation:
+            if not made_within(identifier, RECORDED_AFTER + ON_ITS_WAY):
+                raise
+        await asyncio.sleep(ON_ITS_WAY)
+        return await self._store.get(identifier, output=output)
 
     async def output(
         self, identifier: str, stream: Stream, offset: int, limit: int
