@@ -362,6 +362,13 @@ def _leave_a_module_exchanged() -> None:
     sys.modules["json"].__dict__.update(vars(json))
 
 
+def _leave_a_limit() -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+
+
 def _raise() -> None:
     raise RuntimeError("not in order")
 
@@ -385,7 +392,7 @@ _LEAVES: dict[str, Callable[[], object]] = {
     "a built-in": lambda: setattr(__import__("builtins"), "ascii", repr),
     "another module": _leave_a_module_exchanged,
     "a module of its own": _leave_a_module,
-    "a limit": lambda: os.nice(1),
+    "a limit": _leave_a_limit,
     "an exception": _raise,
     "a megabyte of output": lambda: print("x" * 2**20),
 }

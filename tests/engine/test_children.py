@@ -11,6 +11,7 @@ from airflow_rest_api.engine import children
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.job import Ending, Hooks
 from tests.engine.conftest import Run, act, alive, first_line, gone, outcome
+from tests.engine.conftest import at_rest as spares_are_ready
 
 HOOKS = Hooks(warm="acts:import_all")
 
@@ -209,8 +210,10 @@ def test_stopping_the_engine_ends_them(run: Run[Any], new_engine: Callable[..., 
 
 def test_hundreds_of_jobs_leave_neither_descriptors_nor_processes(run: Run[Any], resident_engine: Engine):
     run(one_after_another(resident_engine, 2))
+    run(spares_are_ready(resident_engine))
     before = len(os.listdir("/proc/self/fd"))
     pids = run(one_after_another(resident_engine, 300))
+    run(spares_are_ready(resident_engine))
 
     assert len(set(pids)) == 1
     assert len(os.listdir("/proc/self/fd")) == before

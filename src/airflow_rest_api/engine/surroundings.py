@@ -63,6 +63,11 @@ _HOOKS = ("excepthook", "unraisablehook", "displayhook", "breakpointhook", "dont
 _LISTS = ("path", "meta_path", "path_hooks", "warnoptions")
 
 
+def _is_of(kind: type, module: str) -> bool:
+    # Python 3.13 has the classes of `pathlib` in `pathlib._local`.
+    return kind.__module__ == module or kind.__module__.startswith(f"{module}._")
+
+
 class Code:
     """
     The functions and classes of modules as they are now: in the warm parent, for all its children.
@@ -87,7 +92,7 @@ class Code:
         self._note(names)
         for value in list(names.values()):
             # No attribute of a built-in class can be set.
-            if isinstance(value, type) and value.__module__ == name and value.__flags__ & _HEAP_TYPE:
+            if isinstance(value, type) and value.__flags__ & _HEAP_TYPE and _is_of(value, name):
                 self._note(vars(value))
 
     def _note(self, names: Mapping[str, Any]) -> None:
@@ -126,6 +131,11 @@ class _Names:
                 return True
         except KeyError:
             return True
+        # A method that hides an inherited one; modules get new names also by an import.
+        if len(self.now) != len(self.all) and not isinstance(self.now, dict):
+            code = sum(isinstance(value, _CODE) for value in self.now.values())
+            if code > (len(self._code) if isinstance(self._code, tuple) else 1):
+                return True
         self.all = tuple(self.now.values())
         return False
 
