@@ -92,17 +92,14 @@ class Child:
                 found = self._says_again() if data else False
             except BlockingIOError:
                 return
-            except (OSError, wire.Malformed):
+            except OSError:
                 found = False
             if found is not None:
                 loop.remove_reader(self.control)
                 ready(found)
 
-        try:
-            # It may have been read with the report before it.
-            found = self._says_again()
-        except wire.Malformed:
-            found = False
+        # It may have been read with the report before it.
+        found = self._says_again()
         if found is None:
             loop.add_reader(self.control, read)
         else:
@@ -110,7 +107,10 @@ class Child:
 
     def _says_again(self) -> bool | None:
         """Return whether it has said that it takes another job, None while it says nothing."""
-        taken = self.inbox.take()
+        try:
+            taken = self.inbox.take()
+        except wire.Malformed:
+            return False
         if taken is None:
             return None
         message = wire.read(taken[0])

@@ -102,10 +102,18 @@ class Engine:
     @property
     def waits_for(self) -> str | None:
         """What the next command has to wait for beside its place in the queue, in one sentence."""
-        if not self.limits.fork or time.monotonic() < self._cold_until:
+        if self._cold:
             return None
         warm = self._parent is not None and not self._parent.lost and self._parent.ready.done()
         return None if warm else WARMING_UP
+
+    @property
+    def _cold(self) -> bool:
+        """Whether commands run in new interpreters."""
+        return not self.limits.fork or time.monotonic() < self._cold_until
+
+    def _may_share(self, job: Job) -> bool:
+        return job.resident and self.limits.residents > 0
 
     @property
     def _full(self) -> bool:
@@ -152,8 +160,6 @@ class Engine:
             if child is None:
                 return _stopped(process)
             outcome = await process.run(child, self.limits, self._hooks)
-            if process.leaves and child.take_back is not None:
-                child.take_back()
             if process.begun or outcome.ending in (Ending.CANCELLED, Ending.TIMED_OUT):
                 break
         return outcome
@@ -172,9 +178,7 @@ class Engine:
 
     def _idle_child(self, process: Process) -> Child | None:
         """Return a resident child that waits for a job, where this may be its next."""
-        if not (process.job.resident and self.limits.residents) or self.waits_for is not None:
-            return None
-        if time.monotonic() < self._cold_until or not self.limits.fork:
+        if not self._may_share(process.job) or self._cold or self.waits_for is not None:
             return None
         parent = self._current_parent()
         # One that could not be had is waited for with all others.
@@ -184,7 +188,7 @@ class Engine:
 
     async def _any_child(self, process: Process) -> Child:
         for _ in range(ATTEMPTS):
-            if not self.limits.fork or time.monotonic() < self._cold_until:
+            if self._cold:
                 break
             parent = self._current_parent()
             try:
@@ -195,7 +199,7 @@ class Engine:
                 if threads := parent.ready.result():
                     self._go_cold(f"forking it is not safe beside its threads {', '.join(threads)}")
                     break
-                if process.job.resident and self.limits.residents:
+                if self._may_share(process.job):
                     return await parent.resident()
                 return await parent.child()
             except ParentLost:

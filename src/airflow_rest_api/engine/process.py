@@ -67,8 +67,6 @@ class Process:
         self.on_wait: Callable[[str], None] | None = None
         """Called when that becomes known later than it was submitted."""
         self._printed = 0
-        self.leaves = False
-        """Whether it has left its child so that this may take another job."""
         self._secrets = Secrets()
         self._listener = listener
         self._outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -134,19 +132,19 @@ class Process:
             for drain in drains:
                 drain()
             loop.remove_reader(child.control)
-            if not self._may_go_on(child, report):
+            if child.take_back is not None and self._may_go_on(child, report):
+                child.take_back()
+            else:
                 child.close()
 
     def _may_go_on(self, child: Child, report: Report) -> bool:
         """Return whether the child may take another job, as far as this one's end and output say."""
-        self.leaves = (
-            child.take_back is not None
-            and report.done()
+        return (
+            report.done()
             and report.result() is not None
             and not (self.stopping.done() or self._disturbed or self._becomes or child.exited.done())
             and self._printed <= LARGEST_OUTPUT
         )
-        return self.leaves
 
     def _prepare(self, limits: Limits, hooks: Hooks, again: bool) -> bytes:
         """Learn the secrets of the job, and return it as the child gets it."""
