@@ -429,7 +429,6 @@ def what_can_be_seen(argv: list[str]) -> int:
     import json
 
     from airflow._shared.secrets_masker import _secrets_masker
-    from airflow.cli.commands import pool_command  # noqa: F401
     from airflow.sdk._shared.secrets_masker import _secrets_masker as masker_of_the_sdk
     from airflow.utils.platform import getuser
 

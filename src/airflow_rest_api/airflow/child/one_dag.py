@@ -20,6 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from airflow_rest_api.airflow.dag_processor import file_of
+from airflow_rest_api.engine.patches import patch
 
 PARAMETERS = ["bundle_names", "dag_id", "dagfile_path"]
 """Those of the `get_bagged_dag` that is known here."""
@@ -149,7 +150,7 @@ class Search:
 
 def parse_its_file() -> None:
     """
-    Have commands that ask for one DAG do so, for the rest of this process; another Airflow stays as it is.
+    Have commands that ask for one DAG do so, until that is taken back; another Airflow stays as it is.
 
     What they call is not wrapped, but what that calls: a traceback of theirs stays what it is.
     """
@@ -191,8 +192,9 @@ def parse_its_file() -> None:
             return write(bag, *args, **kwargs)
         return last.write(bag, write, *args, **kwargs)
 
-    owner.get_all_dag_bundles = get_all_dag_bundles
-    module.DagBag.collect_dags, module.sync_bag_to_db = collect_dags, sync_bag_to_db
+    patch(owner, "get_all_dag_bundles", get_all_dag_bundles)
+    patch(module.DagBag, "collect_dags", collect_dags)
+    patch(module, "sync_bag_to_db", sync_bag_to_db)
 
 
 def search_for(bundle_names: Any, dag_id: str, dagfile_path: Any) -> Search | None:
