@@ -8,8 +8,10 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3.10 python3; do \
 	"$$name" -c 'import ensurepip, venv, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' \
 	>/dev/null 2>&1 && { echo "$$name"; break; }; done)
-VENV ?= .venv
-PINS ?= requirements/airflow-3.3.txt
+# The version of Airflow that everything runs on: 3.0, 3.1, 3.2 or 3.3, which has the environment of the developer.
+AIRFLOW ?= 3.3
+VENV ?= $(if $(filter 3.3,$(AIRFLOW)),.venv,.venvs/airflow-$(AIRFLOW))
+PINS ?= requirements/airflow-$(AIRFLOW).txt
 WORKERS ?= 2
 ARGS ?=
 BIN := $(VENV)/bin

@@ -62,6 +62,7 @@ def describe(path: tuple[str, ...], leaf: argparse.ArgumentParser, help_text: st
         if not isinstance(action, argparse._HelpAction) and action.dest != argparse.SUPPRESS:
             named.setdefault(action.dest, _argument(path, leaf, action))
     rule = policy.COMMANDS.get(" ".join(path), policy.UNKNOWN)
+    revealed_by = rule.revealed_by if rule.revealed_by in named else None
     return Command(
         path=path,
         help=_text(help_text, {}),
@@ -69,9 +70,9 @@ def describe(path: tuple[str, ...], leaf: argparse.ArgumentParser, help_text: st
         arguments=tuple(named.values()),
         effect=rule.effect,
         known=rule is not policy.UNKNOWN,
-        reveals_secrets=rule.reveals_secrets,
+        reveals_secrets=rule.reveals_secrets and (revealed_by is not None or not rule.hidden_before),
         raised_by={name: raised for name, raised in rule.raised_by.items() if name in named},
-        revealed_by=rule.revealed_by if rule.revealed_by in named else None,
+        revealed_by=revealed_by,
         grants_access=rule.grants_access,
         resident=rule.resident,
     )

@@ -8,7 +8,7 @@ packages, as of Airflow 3.3.2); needs follow what Airflow's own REST API asks fo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import (
@@ -43,7 +43,9 @@ class Rule:
     :ivar reveals_secrets: its output or its file can hold passwords, keys, connection strings, or personal
         data in clear
     :ivar raised_by: arguments that make the effect a more severe one
-    :ivar revealed_by: where the installed command has this argument, secrets are shown only when it is given
+    :ivar revealed_by: where the installed command has this argument, secrets are shown only when it is given;
+        where it has none, they always are, unless they are `hidden_before`
+    :ivar hidden_before: no version shows secrets that lacks the argument `revealed_by`
     :ivar grants_access: it starts another API server, or changes users, roles, or what they may: who runs it
         can become any user, so that it is for administrators alone, and off until the configuration names it
     :ivar runs_dag_code: a component that runs the code of DAG authors where it is started
@@ -57,6 +59,7 @@ class Rule:
     reveals_secrets: bool = False
     raised_by: Mapping[str, Effect] = field(default_factory=dict)
     revealed_by: str | None = None
+    hidden_before: bool = False
     grants_access: bool = False
     runs_dag_code: bool = False
     own_power: bool = False
@@ -106,10 +109,12 @@ def _users(*methods: str) -> Rule:
     return Rule(WRITE, accounts("Users", *methods), grants_access=True)
 
 
-def _listed(resource: Resource, key: str) -> Rule:
+def _listed(resource: Resource, key: str, hidden_before: bool = False) -> Rule:
     """Return the rule of a listing that shows values only when asked to: of what the caller may edit."""
     needs = every(resource, rows=key) + every(resource, "PUT", rows=key, when="show_values")
-    return Rule(READ, needs, reveals_secrets=True, revealed_by="show_values")
+    return Rule(
+        READ, needs, reveals_secrets=True, revealed_by="show_values", hidden_before=hidden_before
+    )
 
 
 # Airflow 3.3 with its own commands and those of the Celery and FAB providers.
@@ -283,7 +288,8 @@ CURRENT: dict[str, Rule] = {
         READ, that(VARIABLE, "key") + that(VARIABLE, "key", "PUT", to_reveal=True), reveals_secrets=True
     ),
     "variables import": Rule(WRITE, every(VARIABLE, "POST", "PUT")),
-    "variables list": _listed(VARIABLE, "key"),
+    # Before Airflow 3.2 it prints keys alone.
+    "variables list": _listed(VARIABLE, "key", hidden_before=True),
     "variables set": Rule(WRITE, that(VARIABLE, "key", "POST", "PUT")),
     "version": Rule(READ),
 }
@@ -339,9 +345,20 @@ def own_command(name: str, effect: Effect | None = None) -> Command:
 
 
 def needs_of(command: Command) -> Needed:
-    """Return what a command needs beside what its effect asks for; of an unknown one, an administrator."""
+    """
+    Return what a command needs beside what its effect asks for; of an unknown one, an administrator.
+
+    What is needed for secrets to be shown is needed always where the installed command lacks the argument that
+    shows them: before Airflow 3.2, `config list` and `connections list` show them to whoever may run them.
+    """
     rule = RULES.get(command.name)
-    return ADMINISTRATOR if rule is None or not command.known else rule.needs
+    if rule is None or not command.known:
+        return ADMINISTRATOR
+    if rule.revealed_by is None or command.revealed_by is not None or not command.reveals_secrets:
+        return rule.needs
+    return tuple(
+        replace(need, when=None) if need.when == rule.revealed_by else need for need in rule.needs
+    )
 
 
 def of_effect(command: Command, given: frozenset[str] = frozenset()) -> Needed:
