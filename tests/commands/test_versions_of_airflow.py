@@ -1,4 +1,4 @@
-"""The table of policy beside the parsers of all supported versions of Airflow, which `tools.arguments` wrote."""
+"""The table of policy beside the parsers of all supported versions, which `tools.arguments` wrote down."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ LACKING = {
     ("config list", "show_values"): "it always shows values: what they need is needed always",
     ("connections list", "show_values"): "it always shows values: what they need is needed always",
     ("variables list", "show_values"): "it shows keys alone (`hidden_before`)",
-    ("db clean", "dag_ids"): "it cleans what is of every DAG, and the need is of every DAG where none is named",
+    (
+        "db clean",
+        "dag_ids",
+    ): "it cleans what is of every DAG, and the need is of every DAG where none is named",
     ("pools set", "team_name"): "a pool is of no team, so that none can be named",
 }
 """Arguments that a row of the table names and a supported version has not, and why nothing is lost by it."""

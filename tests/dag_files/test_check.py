@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +15,7 @@ from airflow_rest_api.dag_files.bundles import BundleFolder, BundleInfo
 from airflow_rest_api.dag_files.check import LONGEST_TEXT, CheckLimits, Findings, check, findings
 from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.engine.job import Ending, Outcome
-from airflow_rest_api.errors import ApiError
+from airflow_rest_api.errors import ApiError, CheckFailed
 from airflow_rest_api.operations.runs import Finished
 from tests.small_disk import FULL, small_disk
 
@@ -48,9 +49,19 @@ def test_a_check_without_room_is_told_why(tmp_path: Path, how: str) -> None:
         assert (caught.value.status, caught.value.detail["reason"]) == (507, "no_space")
 
 
-def test_a_check_that_ends_for_another_reason_is_a_file_that_cannot_be_read(tmp_path: Path) -> None:
-    found = looked_into(tmp_path, tmp_path, lambda: None)
-    assert "exit code 1" in found.errors[0].message
+def test_a_check_that_did_not_come_to_its_end_is_no_finding(tmp_path: Path) -> None:
+    with pytest.raises(CheckFailed, match="exit code 1"):
+        looked_into(tmp_path, tmp_path, lambda: None)
+
+
+@pytest.mark.parametrize("said", [{}, {"files": {}, "ignored": []}, {"files": {"b.py": {}}}, [], None])
+def test_a_file_about_which_a_check_says_nothing_is_not_a_good_one(tmp_path: Path, said: Any) -> None:
+    def write() -> None:
+        [folder] = tmp_path.rglob("found")
+        (folder / "result.json").write_text(json.dumps(said))
+
+    with pytest.raises(CheckFailed):
+        looked_into(tmp_path, tmp_path, write)
 
 
 @pytest.mark.parametrize(

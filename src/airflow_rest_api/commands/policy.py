@@ -112,9 +112,7 @@ def _users(*methods: str) -> Rule:
 def _listed(resource: Resource, key: str, hidden_before: bool = False) -> Rule:
     """Return the rule of a listing that shows values only when asked to: of what the caller may edit."""
     needs = every(resource, rows=key) + every(resource, "PUT", rows=key, when="show_values")
-    return Rule(
-        READ, needs, reveals_secrets=True, revealed_by="show_values", hidden_before=hidden_before
-    )
+    return Rule(READ, needs, reveals_secrets=True, revealed_by="show_values", hidden_before=hidden_before)
 
 
 # Airflow 3.3 with its own commands and those of the Celery and FAB providers.
@@ -348,17 +346,15 @@ def needs_of(command: Command) -> Needed:
     """
     Return what a command needs beside what its effect asks for; of an unknown one, an administrator.
 
-    What is needed for secrets to be shown is needed always where the installed command lacks the argument that
-    shows them: before Airflow 3.2, `config list` and `connections list` show them to whoever may run them.
+    What is needed for secrets to be shown is needed always where the installed command lacks the argument
+    that shows them: before Airflow 3.2, `config list` and `connections list` show them unasked.
     """
     rule = RULES.get(command.name)
     if rule is None or not command.known:
         return ADMINISTRATOR
     if rule.revealed_by is None or command.revealed_by is not None or not command.reveals_secrets:
         return rule.needs
-    return tuple(
-        replace(need, when=None) if need.when == rule.revealed_by else need for need in rule.needs
-    )
+    return tuple(replace(need, when=None) if need.when == rule.revealed_by else need for need in rule.needs)
 
 
 def of_effect(command: Command, given: frozenset[str] = frozenset()) -> Needed:

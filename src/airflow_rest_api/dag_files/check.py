@@ -15,7 +15,7 @@ from airflow_rest_api.dag_files.child import check as child
 from airflow_rest_api.dag_files.child.worker import MOST_TASKS, CheckOrder, FileWords
 from airflow_rest_api.disk_full import has_room
 from airflow_rest_api.engine.job import Ending, Job
-from airflow_rest_api.errors import NoSpace
+from airflow_rest_api.errors import CheckFailed, NoSpace
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
@@ -74,20 +74,29 @@ class Duplicate:
 
 @dataclass
 class Findings:
-    """What a check found; `files` are those that were parsed."""
+    """What a check found; `files` are those that were parsed, `ignored` those that Airflow passes over."""
 
     files: list[str] = field(default_factory=list)
+    ignored: list[str] = field(default_factory=list)
     dags: list[FoundDag] = field(default_factory=list)
     errors: list[BrokenFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def seen(self) -> frozenset[str]:
+        """The files about which the check says something."""
+        return frozenset((*self.files, *self.ignored))
 
 
 async def check(work: WorkContext, place: BundleFolder, received: Received, limits: CheckLimits) -> Findings:
     """
     Parse the files as if they were in their bundle already.
 
-    What they print becomes the operation's output. Whatever they do, there is an answer: a file that ends its
-    process, or does not come to an end, has an error.
+    What they print becomes the operation's output. A file that ends its process, or does not come to an end,
+    has an error.
+
+    :raises CheckFailed: there is no answer for every file: none may be taken for a good one
+    :raises NoSpace: because the disk is full
     """
     # The last part of the bundle's path is all of it that code often asks for.
     view = received.private_folder("view") / (place.root.name or "bundle")
@@ -115,8 +124,11 @@ async def check(work: WorkContext, place: BundleFolder, received: Received, limi
     if found is None:
         if not await asyncio.to_thread(has_room, received.path):
             raise NoSpace
-        return Findings(errors=[BrokenFile(paths[0], None, _why(finished))])
-    return findings(found, paths)
+        raise CheckFailed(f"{_why(finished)} Nothing was written.")
+    answer = findings(found, paths)
+    if unanswered := [path for path in paths if child.is_parsed(path) and path not in answer.seen]:
+        raise CheckFailed(f"The check says nothing about {unanswered[0]}. Nothing was written.")
+    return answer
 
 
 async def duplicates(
@@ -165,8 +177,8 @@ def findings(result: Any, paths: Iterable[str]) -> Findings:
         found.dags += [_dag(path, _mapping(dag)) for dag in _items(finding.get("dags"), MOST_DAGS)]
         found.errors += [_error(path, _mapping(error)) for error in _items(finding.get("errors"), MOST_DAGS)]
         found.warnings += _texts(finding.get("warnings"), MOST_WARNINGS)
-    ignored = [path for path in _texts(_mapping(result).get("ignored"), len(known)) if path in known]
-    found.warnings += [f"{path}: an .airflowignore has Airflow pass over it." for path in ignored]
+    found.ignored = [path for path in _texts(_mapping(result).get("ignored"), len(known)) if path in known]
+    found.warnings += [f"{path}: an .airflowignore has Airflow pass over it." for path in found.ignored]
     del found.warnings[MOST_WARNINGS:]
     return found
 
@@ -214,4 +226,5 @@ def _read(result: Path) -> Any:
 def _why(finished: Finished) -> str:
     if finished.outcome.ending is not Ending.EXITED:
         return f"The check did not come to its end: {finished.outcome.message}"
-    return f"The check did not come to its end (exit code {finished.outcome.exit_code})."
+    code = finished.outcome.exit_code
+    return f"The check did not come to its end (exit code {code}); the operation's output says more."

@@ -28,6 +28,7 @@ from airflow_rest_api.disk_full import of_disk
 from airflow_rest_api.errors import (
     ApiError,
     Busy,
+    CheckFailed,
     DuplicateDags,
     FilesExist,
     Forbidden,
@@ -73,7 +74,7 @@ ROUND = 3600.0
 """Seconds of one wait for an operation, after which comes another: what ends it is its own timeout."""
 
 NOT_SET = "Failed to set the state (pause, unpause) of the DAG: "
-INVALID = frozenset({ImportErrors.reason, DuplicateDags.reason})
+INVALID = frozenset({CheckFailed.reason, ImportErrors.reason, DuplicateDags.reason})
 """The reasons for which files themselves are refused: 400, as any wrong value that a client of 1.x sends."""
 
 router = APIRouter(tags=["old endpoints"])

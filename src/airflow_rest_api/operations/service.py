@@ -382,7 +382,7 @@ class Operations:
     def _check_queue(self, user: str) -> None:
         waiting = sum(live.queued and live.operation.user == user for live in self._live.values())
         if waiting >= self._queue_per_user:
-            raise TooManyWaiting()
+            raise TooManyWaiting(option="queue_per_user")
 
     @asynccontextmanager
     async def _recorded(self, operation: Operation, origin: Origin) -> AsyncIterator[Live]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from airflow_rest_api.dag_files.child.worker import CheckOrder, CheckResult, Finding, only_error, work
+from airflow_rest_api.dag_files.child.worker import READY, CheckOrder, CheckResult, Finding, only_error, work
 
 ENTRY = f"{__name__}:main"
 
@@ -39,7 +39,7 @@ def main(argv: Sequence[str]) -> int:
     view, root = Path(order.view), Path(order.root)
     _put_files(view, order.files)
     _link(view, root, lambda entry: entry.name == IGNORE_FILE and entry.is_file())
-    candidates = [path for path in order.files if path.lower().endswith(PARSED)]
+    candidates = [path for path in order.files if is_parsed(path)]
     seen = _not_ignored(view)
     _link(view, root, lambda entry: entry.name not in (CACHE, CONTROL))
     _stand_in(view, root)
@@ -49,6 +49,11 @@ def main(argv: Sequence[str]) -> int:
     draft.write_text(json.dumps(result), encoding="utf-8")
     draft.rename(order.result)
     return 0
+
+
+def is_parsed(path: str) -> bool:
+    """Return whether a file is of a kind in which Airflow may find DAGs."""
+    return path.lower().endswith(PARSED)
 
 
 def _put_files(view: Path, files: Mapping[str, str]) -> None:
@@ -128,6 +133,20 @@ class _Worker:
             os.close(self._reader)
             work(paths, order, writer, parent)
         os.close(writer)
+        self._begin()
+
+    def _begin(self) -> None:
+        """
+        Wait until it is about to look at its first file.
+
+        :raises RuntimeError: it cannot, which says nothing about the files
+        """
+        while b"\n" not in self._received:
+            if not self._read() and (ended := self._ended()) is not None and not self._read():
+                raise RuntimeError(f"The worker that parses the files could not begin: it ended {ended}")
+        begun, _, self._received = self._received.partition(b"\n")
+        if begun + b"\n" != READY:
+            raise RuntimeError("The worker that parses the files did not begin as it should")
 
     def next(self) -> Finding:
         """Return the finding of the next file; or what became of the worker instead."""
