@@ -19,7 +19,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # What shares an Airflow stays with one worker, and what takes long comes first: tests/units.py has both.
 OPTIONS := -n $(WORKERS) --no-loadscope-reorder
 
-.PHONY: help install run test check lint style format test-interpreters parity bench screenshots dist clean
+.PHONY: help install run test check lint style format test-versions test-interpreters parity bench screenshots dist clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -34,11 +34,19 @@ $(VENV)/.pins: $(PINS) | $(BIN)/python
 	$(PIP) install --quiet --require-hashes --no-deps -r $(PINS)
 	@touch $@
 
-$(VENV)/.installed: $(VENV)/.pins pyproject.toml
-	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+# What is developed on is the source itself; another Airflow has the wheel, as its users.
+ifeq ($(AIRFLOW),3.3)
+PLUGIN := -e .
+else
+PLUGIN := --force-reinstall $(or $(WHEEL),.)
+SOURCES := $(shell find src -type f -not -name '*.pyc')
+endif
+
+$(VENV)/.installed: $(VENV)/.pins pyproject.toml $(SOURCES)
+	$(PIP) install --quiet --no-deps --no-build-isolation $(PLUGIN)
 	@touch $@
 
-run: install ## Start Airflow with the plugin and example DAGs (PORT=8080, AIRFLOW_HOME=.airflow); Ctrl-C ends it
+run: install ## Start Airflow with the plugin and example DAGs (PORT=8080, AIRFLOW=3.3, AIRFLOW_HOME); Ctrl-C ends it
 	@exec $(BIN)/python -m demo
 
 test: style ## Lint, all tests, and quick ones on the oldest and the newest other interpreter at hand
@@ -58,6 +66,9 @@ style: install
 format: install ## Put the code into the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+test-versions: install ## What sees the plugin from outside, on Airflow 3.0, 3.1 and 3.2
+	$(BIN)/python -m tools.versions $(ARGS)
 
 test-interpreters: install ## The tests without Airflow processes on every other interpreter at hand
 	$(BIN)/python -m tools.interpreters

@@ -127,7 +127,7 @@ def run(stack: Stack, words: Sequence[str], given: str = "") -> None:
     done = subprocess.run(
         words, env=stack.environment, input=given, capture_output=True, text=True, timeout=300, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
 
 
 def airflow(stack: Stack, *arguments: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
+from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_2_PLUS
 from airflow_rest_api.app import create_app
 from airflow_rest_api.engine.engine import WARMING_UP, Engine
 from airflow_rest_api.engine.job import Ending, Job, Outcome
@@ -179,16 +180,23 @@ def serving(
 @contextmanager
 def fernet_keys() -> Iterator[Callable[..., None]]:
     """Yield what sets the keys of Airflow, and has them read anew; in the end they are those of before."""
-    from airflow.models.crypto import get_fernet
-
     with pytest.MonkeyPatch.context() as patch:
 
         def use(*keys: str) -> None:
             patch.setenv("AIRFLOW__CORE__FERNET_KEY", ",".join(keys))
-            get_fernet.cache_clear()
+            _forget_keys()
 
         yield use
-    get_fernet.cache_clear()
+    _forget_keys()
+
+
+def _forget_keys() -> None:
+    from airflow.models import crypto
+
+    if AIRFLOW_V_3_2_PLUS:
+        crypto.get_fernet.cache_clear()
+    else:
+        crypto._fernet = None  # type: ignore[attr-defined]
 
 
 @cache
@@ -196,9 +204,11 @@ def auth_manager() -> Any:
     """Return Airflow's simple auth manager, with the one table it looks into."""
     from airflow import settings
     from airflow.api_fastapi.app import init_auth_manager
-    from airflow.models.revoked_token import RevokedToken
 
-    RevokedToken.__table__.create(settings.engine, checkfirst=True)  # type: ignore[attr-defined]
+    if AIRFLOW_V_3_2_PLUS:
+        from airflow.models.revoked_token import RevokedToken
+
+        RevokedToken.__table__.create(settings.engine, checkfirst=True)  # type: ignore[attr-defined]
     return init_auth_manager()
 
 

@@ -80,7 +80,7 @@ def test_the_changelog_knows_the_version() -> None:
 
 
 def test_the_only_dependency_is_airflow() -> None:
-    assert PROJECT["project"]["dependencies"] == ["apache-airflow>=3.1"]
+    assert PROJECT["project"]["dependencies"] == ["apache-airflow>=3.0"]
 
 
 def test_the_licence_is_there_in_full() -> None:

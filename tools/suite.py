@@ -1,4 +1,4 @@
-"""All tests on this interpreter, and meanwhile the types, and quick tests on two others."""
+"""All tests on this interpreter, meanwhile types and quick ones on two others, and then other Airflows."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ from pathlib import Path
 
 import pytest
 
+from airflow_rest_api.airflow.compat.version_compat import SUPPORTED, base_version
+from tools import versions
 from tools.runs import Run, beside
+from tools.versions import run
 
 
 def main(options: Sequence[str]) -> int:
     """
-    Run pytest with some options, and mypy and `tools.interpreters` beside it; return an exit code.
+    Run pytest with some options, and mypy and `tools.interpreters` beside it; then `tools.versions`.
+
+    On another Airflow than the newest that is supported: the part of the tests that is for all of them.
 
     What these print comes when all have ended. A few tests that failed are then run once more, with the
     machine to themselves: one that passes now is named in a line of its own, one that fails again has failed.
     """
     # Whoever ends this one ends the others with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    if base_version()[:2] != SUPPORTED[-1]:
+        return run(Path(sys.prefix))
     tests = Run(sys.executable, options, Path(".pytest_cache"))
     with (
         beside(sys.executable, "-m", "mypy") as types,
@@ -31,7 +38,7 @@ def main(options: Sequence[str]) -> int:
         there = [each.result() for each in (types, others)]
     if here == pytest.ExitCode.TESTS_FAILED:
         here = tests.again()
-    return here or max(there)
+    return here or max(there) or versions.main()
 
 
 if __name__ == "__main__":

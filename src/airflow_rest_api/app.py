@@ -17,6 +17,7 @@ from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow import installation, permissions
 from airflow_rest_api.airflow.auth import Accounts, AirflowAuth
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
+from airflow_rest_api.airflow.compat.version_compat import warn_of_unknown_version
 from airflow_rest_api.airflow.installation import FernetCipher
 from airflow_rest_api.airflow.warm import HOOKS
 from airflow_rest_api.api import (
@@ -246,6 +247,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Warm up and look after everything in the background; end every command when the server stops."""
     context: Context = app.state.context
     settings, upkeep = context.settings, context.services.local.upkeep
+    warn_of_unknown_version()
     await app.state.header_user.begin()
     await context.engine.start()
     context.catalog.begin().add_done_callback(_log_failure)

@@ -14,9 +14,9 @@ from typing import Any
 MASK = "***"
 
 MASKERS = (
-    # Airflow's core and its task SDK have one each (3.2 and later).
+    # Airflow's core and its task SDK have one each (3.1 and later).
     ("airflow._shared.secrets_masker", "airflow.sdk._shared.secrets_masker"),
-    ("airflow.sdk.execution_time.secrets_masker",),  # 3.1
+    ("airflow.sdk.execution_time.secrets_masker",),  # 3.0
 )
 """Where Airflow keeps its secrets maskers, its core's first: the first of these that can be imported."""
 

@@ -169,3 +169,43 @@ def test_a_fresh_home_has_its_configuration_before_the_parent_is_made_from_it(
     assert engine._retired == []
     assert engine._parent is not None
     assert not engine._parent.outdated()
+
+
+SAVEPOINT = """
+import sqlite3, sys
+from sqlalchemy import create_engine, text
+from sqlalchemy.orm import Session
+from airflow import settings
+from airflow_rest_api.airflow.warm import begin_before_savepoints
+settings.engine = create_engine(f"sqlite:///{sys.argv[1]}")
+if sys.argv[2] == "waits":
+    begin_before_savepoints()
+other = sqlite3.connect(sys.argv[1], timeout=0.2)
+other.execute("PRAGMA journal_mode=WAL")
+other.execute("CREATE TABLE IF NOT EXISTS t (n)")
+other.commit()
+with Session(settings.engine) as session:
+    with session.begin_nested():
+        session.execute(text("SELECT count(*) FROM t")).all()
+        try:
+            other.execute("INSERT INTO t VALUES (1)")
+            other.commit()
+            print("another wrote")
+        except sqlite3.OperationalError as error:
+            print("another waits")
+        session.execute(text("INSERT INTO t VALUES (2)"))
+    session.commit()
+print("written")
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "said"), [("waits", "another waits\nwritten\n"), ("as it is", "another wrote\n")]
+)
+def test_what_is_read_and_written_behind_a_savepoint_is_not_locked_out(
+    tmp_path: Path, how: str, said: str
+) -> None:
+    words = [sys.executable, "-c", SAVEPOINT, str(tmp_path / "some.db"), how]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout.endswith(said), done.stderr
+    assert ("database is locked" in done.stderr) is (how == "as it is")

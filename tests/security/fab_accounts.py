@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+from airflow.providers_manager import ProvidersManager
 
 
 def main() -> None:
     """Make the roles, with pairs of action and resource, and the users that lack, with role and password."""
     wanted = json.load(sys.stdin)
+    # Of itself Airflow knows the provider's options since 3.2.
+    manager: Any = ProvidersManager
+    manager().initialize_providers_configuration()
     with get_application_builder() as appbuilder:
         security = appbuilder.sm
         security.sync_roles()

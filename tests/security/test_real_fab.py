@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import httpx
 import pytest
@@ -26,6 +23,7 @@ from tests.security.real import (
     sign_in,
 )
 from tests.security.real import client as client_of
+from tests.shared import add_accounts, airflow
 from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
@@ -37,26 +35,6 @@ ENV = {
     "AIRFLOW__REST_API_PLUGIN__SPARE_CHILDREN": "1",
 }
 WITH = {NAME: HEADER_TOKEN}
-
-
-def airflow(stack: Stack, *arguments: str) -> None:
-    script = str(Path(sys.executable).with_name("airflow"))
-    subprocess.run(
-        [sys.executable, script, *arguments], env=stack.environment, check=True, capture_output=True
-    )
-
-
-def create_user(stack: Stack, client: httpx.Client, token: str, name: str, role: str) -> None:
-    stack.passwords[name] = f"{name}-password"
-    body = {
-        "username": name,
-        "password": stack.passwords[name],
-        "email": f"{name}@example.org",
-        "first_name": name,
-        "last_name": name,
-        "roles": [{"name": role}],
-    }
-    client.post("/auth/fab/v1/users", json=body, headers=bearer(token)).raise_for_status()
 
 
 def change_user(stack: Stack, name: str, change: str) -> None:
@@ -79,12 +57,18 @@ def client(stack: Stack) -> Iterator[httpx.Client]:
         # The user of the header token is not there yet: the plugin is off, and the log says why.
         assert client.post(RUN, headers=WITH).status_code == 503
         assert "http_token_username names no user" in logged(stack)
-        names = ("--firstname", "a", "--lastname", "b", "--email", "a@example.org")
-        password = stack.passwords["admin"]
-        airflow(stack, "users", "create", "-u", "admin", "-r", "Admin", "--password", password, *names)
-        token = stack.token()
-        for name, role in (("viewer", "Viewer"), ("leaver", "Op"), ("changer", "Op"), ("gone", "Op")):
-            create_user(stack, client, token, name, role)
+        add_accounts(
+            stack,
+            {},
+            {
+                "admin": "Admin",
+                "viewer": "Viewer",
+                "leaver": "Op",
+                "changer": "Op",
+                "gone": "Op",
+                "guessed": "Op",
+            },
+        )
         yield client
 
 
@@ -112,7 +96,7 @@ def test_a_refresh_token_is_good_for_nothing_but_a_new_access_token(
     headers = bearer(tokens["refresh_token"], **WITH)
     session = {"Cookie": f"_token={tokens['refresh_token']}", **WITH}
 
-    for path in ("/api/v2/variables", "/auth/fab/v1/users", "/ui/auth/me", "/admin/rest_api/v2/commands"):
+    for path in ("/api/v2/variables", "/auth/fab/v1/users", "/ui/auth/menus", "/admin/rest_api/v2/commands"):
         assert client.get(path, headers=headers).status_code in (401, 403)
         assert client.get(path, headers=session).status_code in (401, 403)
     assert client.get(LEGACY, headers=headers).json() == {"msg": "Only access tokens are allowed"}
@@ -153,11 +137,10 @@ def test_a_user_who_is_deactivated_is_out_at_once(stack: Stack, client: httpx.Cl
 
 
 def test_a_user_who_is_deleted_is_out_at_once(stack: Stack, client: httpx.Client):
-    admin = stack.token()
     tokens = sign_in(client, stack, "gone").json()
     headers = bearer(tokens["access_token"], **WITH)
     assert client.get(LEGACY, headers=headers).status_code == 200
-    client.delete("/auth/fab/v1/users/gone", headers=bearer(admin)).raise_for_status()
+    airflow(stack, "users", "delete", "--username", "gone")
 
     answer = client.get(LEGACY, headers=headers)
     assert (answer.status_code, answer.json()) == (
@@ -203,7 +186,6 @@ def test_no_secret_is_in_the_log(stack: Stack, client: httpx.Client):
 def test_all_spellings_of_a_user_have_the_guesses_of_one(
     stack: Stack, client: httpx.Client, tokens: dict[str, str]
 ):
-    create_user(stack, client, tokens["access_token"], "guessed", "Op")
     names = ["guessed", "GUESSED", "Guessed", "guessed@example.org"]
     with ThreadPoolExecutor(20) as threads:
         tried = list(

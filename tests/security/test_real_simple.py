@@ -74,7 +74,7 @@ def test_a_refresh_token_is_good_for_nothing_but_a_new_access_token(
     headers = bearer(tokens["refresh_token"], **WITH)
     session = {"Cookie": f"_token={tokens['refresh_token']}"}
 
-    for path in ("/api/v2/variables", "/api/v2/dags", "/ui/auth/me", "/admin/rest_api/v2/commands"):
+    for path in ("/api/v2/variables", "/api/v2/dags", "/ui/auth/menus", "/admin/rest_api/v2/commands"):
         assert client.get(path, headers=headers).status_code in (401, 403)
         assert client.get(path, headers={**session, **WITH}).status_code in (401, 403)
     assert client.get(LEGACY, headers=headers).json() == {"msg": "Only access tokens are allowed"}

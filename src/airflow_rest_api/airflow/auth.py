@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import func, select
 
 from airflow_rest_api.airflow import tokens, users
+from airflow_rest_api.airflow.compat import accounts
 from airflow_rest_api.airflow.queries import ask, ask_for_login, rows, values
 from airflow_rest_api.airflow.users import FAB, SIMPLE, is_a, known_user
 from airflow_rest_api.errors import InvalidToken, NoUser, Revoked
@@ -106,7 +107,8 @@ class AirflowAuth:
         """Return the origins whose pages may call us too: ``[api] access_control_allow_origins``."""
         from airflow.configuration import conf
 
-        return frozenset(conf.getlist("api", "access_control_allow_origins", fallback=[]) or ())
+        # Before Airflow 3.2 nothing is a list of one empty text.
+        return frozenset(filter(None, conf.getlist("api", "access_control_allow_origins", fallback=[]) or ()))
 
 
 class NoNames(Exception):
@@ -119,8 +121,9 @@ class Accounts:
     def providers(self) -> tuple[str, ...]:
         """Return what `provider` may be in a login of the 1.x plugin's contract."""
         manager = users.auth_manager()
-        if is_a(manager, FAB) and _flask_app(manager).config.get("AUTH_TYPE") == AUTH_LDAP:
-            return ("db", "ldap")
+        if is_a(manager, FAB):
+            with accounts.fab_application(manager) as app:
+                return ("db", "ldap") if app.config.get("AUTH_TYPE") == AUTH_LDAP else ("db",)
         return ("db",)
 
     async def sign_in(self, username: str, password: str, endpoint: TokenEndpoint) -> Any:
@@ -179,7 +182,7 @@ class Accounts:
             claims = tokens.read_refresh_token(token)
         except InvalidTokenError as error:
             raise InvalidToken("The refresh token is not valid.", error) from None
-        if await ask(users.is_revoked, claims["jti"]):
+        if await ask(accounts.is_revoked, claims["jti"]):
             raise Revoked("The token has been revoked.")
         manager = users.auth_manager()
         return await ask(_user_of, manager, claims)
@@ -208,8 +211,7 @@ def _taken(manager: Any, user: Any, claims: Mapping[str, Any]) -> Any:
 
 
 def _fab_admin_role(manager: Any) -> str:
-    config = getattr(getattr(manager, "flask_app", None), "config", None) or {}
-    return str(config.get("AUTH_ROLE_ADMIN") or FAB_ADMIN)
+    return str(accounts.fab_config(manager).get("AUTH_ROLE_ADMIN") or FAB_ADMIN)
 
 
 def _administers(manager: Any, user: Any) -> bool:
@@ -241,13 +243,13 @@ def _user_of(manager: Any, claims: Mapping[str, Any]) -> Any:
     if claims.get("credential") != tokens.fingerprint(subject, _credential(manager, subject)):
         raise gone
     # Auth managers whose users are somewhere else ask there now.
-    return manager.refresh_user(user=user) or user
+    return accounts.refreshed(manager, user)
 
 
 def _credential(manager: Any, subject: str) -> str:
     """Return what changes with a user's password; nothing where the auth manager keeps none."""
     if is_a(manager, SIMPLE) and not users.all_admins():
-        return str(manager.get_passwords().get(subject, ""))
+        return str(accounts.simple_passwords(manager).get(subject, ""))
     if is_a(manager, FAB):
         return str(users.fab_column(subject, "password") or "")
     return ""
@@ -273,17 +275,13 @@ def _simple_login(username: str, password: str) -> str | None:
 
 def _fab_login(manager: Any, username: str, password: str) -> str | None:
     from airflow import settings
-    from airflow.providers.fab.auth_manager.api_fastapi.services.login import FABAuthManagerLogin
 
-    body = {"username": username, "password": password}
-    with _flask_app(manager).app_context():
-        try:
-            answer = _unless_refused(lambda: FABAuthManagerLogin.create_token(headers={}, body=body))
-        finally:
-            # This thread's session, as Airflow does after each request of the auth manager's app.
-            if settings.Session:
-                settings.Session.remove()
-    return None if answer is None else str(answer.access_token)
+    try:
+        return _unless_refused(lambda: accounts.fab_login(manager, username, password))
+    finally:
+        # This thread's session, as Airflow does after each request of the auth manager's app.
+        if settings.Session:
+            settings.Session.remove()
 
 
 def _unless_refused(login: Callable[[], Result]) -> Result | None:
@@ -294,16 +292,6 @@ def _unless_refused(login: Callable[[], Result]) -> Result | None:
         if getattr(error, "status_code", None) == 401:
             return None
         raise
-
-
-def _flask_app(manager: Any) -> Any:
-    if manager.flask_app is None:
-        # The API server has made it by now, unless it serves without the auth manager's own pages.
-        from airflow.providers.fab.auth_manager.api_fastapi.routes import login
-
-        make: Callable[[], Any] = login._get_flask_app
-        return make()
-    return manager.flask_app
 
 
 def _fab_user_named(manager: Any, name: str) -> Any:

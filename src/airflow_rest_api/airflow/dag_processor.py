@@ -95,9 +95,11 @@ def look(files: Collection[File]) -> dict[File, FileState]:
     from airflow.models.dag import DagModel
     from airflow.models.errors import ParseImportError
 
+    from airflow_rest_api.airflow.compat.dags import parse_duration
+
     seen = {file: FileState() for file in files}
     dag, failed = DagModel, ParseImportError
-    result = (dag.dag_id, dag.last_parsed_time, dag.last_parse_duration)
+    result = (dag.dag_id, dag.last_parsed_time, parse_duration())
     for bundle, path, dag_id, at, seconds in _rows(files, dag.bundle_name, dag.relative_fileloc, *result):
         file = (bundle, container(path))
         if file in seen and at is not None:

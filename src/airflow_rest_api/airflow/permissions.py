@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import column, delete, inspect, or_, select, table
 
+from airflow_rest_api.airflow.compat.accounts import DETAILS_HAVE_TEAM, authorized_names
 from airflow_rest_api.airflow.expressions import dags_matching
 from airflow_rest_api.airflow.queries import rows, values
 from airflow_rest_api.airflow.users import FAB, SIMPLE, auth_manager, is_a
@@ -171,7 +172,7 @@ class Permissions:
         if entity:
             asked["access_entity"] = details.DagAccessEntity[entity]
         if (kind := NAMED.get(resource)) is not None:
-            of_team = {} if resource == "team" else {"team_name": team}
+            of_team = {"team_name": team} if DETAILS_HAVE_TEAM and resource != "team" else {}
             asked["details"] = getattr(details, kind.details)(**{kind.argument: name}, **of_team)
         question = getattr(self._manager, f"is_authorized_{resource.lower().replace(' ', '_')}")
         return question(**asked) is True
@@ -189,7 +190,10 @@ class Permissions:
         if (self._fab and resource != "DAG") or (self._simple and not self._teams):
             # It tells none of them apart; that of Flask-AppBuilder lists them all to every user.
             return _existing(resource) if self.may(resource, method, None, None) else ()
-        found: Iterable[str] = getattr(self._manager, NAMED[resource].names)(user=self._user, method=method)
+        ask = authorized_names(self._manager, NAMED[resource].names)
+        if ask is None:
+            return [name for name in _existing(resource) if self.may(resource, method, None, name)]
+        found: Iterable[str] = ask(user=self._user, method=method)
         return found
 
     def _team_of(self, resource: str, name: str) -> str | None:

@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from airflow_rest_api.airflow.compat.accounts import TOKENS_HAVE_ID
 from airflow_rest_api.airflow.installation import derived
 from airflow_rest_api.errors import InvalidToken, NotAnAccessToken, NoUser, Revoked
 
@@ -101,7 +102,7 @@ def check(claims: Mapping[str, Any]) -> None:
 
     if claims.get("type") == TYPE:
         raise InvalidTokenError(WRONG_TYPE)
-    if not claims.get("jti"):
+    if TOKENS_HAVE_ID and not claims.get("jti"):
         # Airflow's own have one, and only such a one can be revoked.
         raise MissingRequiredClaimError("jti")
 

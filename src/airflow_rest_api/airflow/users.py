@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from airflow_rest_api.airflow import tokens
+from airflow_rest_api.airflow.compat.accounts import simple_users
 from airflow_rest_api.airflow.queries import ask, values
 
 if TYPE_CHECKING:
@@ -111,18 +112,9 @@ def still_there(manager: Any, user: Any) -> bool:
     return True
 
 
-def is_revoked(identifier: str) -> bool:
-    """Return whether a token of this `jti` was taken back; Airflow remembers them since 3.2."""
-    try:
-        from airflow.models.revoked_token import RevokedToken
-    except ImportError:
-        return False
-    return bool(RevokedToken.is_revoked(identifier))
-
-
 def simple_user(manager: Any, name: str) -> Any:
     """Return the simple auth manager's user of a name, None where it has none."""
-    return next((user for user in manager.get_users() if user.username == name), None)
+    return next((user for user in simple_users(manager) if user.username == name), None)
 
 
 def all_admins() -> bool:

@@ -143,6 +143,7 @@ def warm_up(watch: Callable[[Sequence[str]], None], preload: Iterable[str] = ())
         _quietly(setup.answer_for_the_user)
         for name in (*LATE_IMPORTS, *preload):
             _quietly(importlib.import_module, name)
+        _quietly(begin_before_savepoints)
         for name in PRIMED:
             _quietly(_prime, name)
         for name in SHARED:
@@ -263,11 +264,33 @@ def _build_execution_api() -> None:
     """
     Build ahead the API that a task run by `tasks test` or `dags test` talks to inside its own process.
 
-    Airflow keeps it for the life of the process; to generate its routes takes most of such a command.
+    To generate its routes takes most of such a command.
     """
-    from airflow.sdk.execution_time import supervisor
+    from airflow_rest_api.airflow.compat import tasks
 
-    supervisor.in_process_api_server().app._cadwyn_initialize()
+    tasks.keep_execution_api().app._cadwyn_initialize()
+
+
+def begin_before_savepoints() -> None:
+    """
+    Have a command on SQLite wait for its turn before it sets a savepoint outside of a transaction.
+
+    Such a one begins a transaction that only reads. Where another process writes before it does, SQLite
+    says at once that the database is locked, however long it may wait (https://sqlite.org/isolation.html):
+    `backfill create` reads and writes so, and what it prints is recorded beside it, in the same file.
+    """
+    from airflow import settings
+    from sqlalchemy import event
+
+    engine = settings.engine
+    if engine is None or engine.dialect.name != "sqlite":
+        return
+
+    def begin(connection: Any, name: str) -> None:
+        if not connection.connection.dbapi_connection.in_transaction:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    event.listen(engine, "savepoint", begin)
 
 
 def _once_per_database(name: str) -> None:

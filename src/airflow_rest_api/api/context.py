@@ -13,6 +13,7 @@ from fastapi import Depends, Request
 from airflow_rest_api.api.sse import Streams
 from airflow_rest_api.asgi import client_address
 from airflow_rest_api.security.audit import Audit
+from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.guard import STATE
 from airflow_rest_api.settings import Networks, networks
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.operations.service import Operations
     from airflow_rest_api.operations.store import Store
     from airflow_rest_api.security.access import Gate
-    from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.services.service import Services
     from airflow_rest_api.settings import Settings
     from airflow_rest_api.storage.database import Database
@@ -108,4 +108,4 @@ def by_name(route: APIRoute) -> str:
 
 
 ContextDep = Annotated[Context, Depends(_context)]
-CallerDep = Annotated["Caller", Depends(_caller)]
+CallerDep = Annotated[Caller, Depends(_caller)]

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlunparse
 
+from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow_rest_api.legacy.model import LegacyRequest
 from airflow_rest_api.secret_names import MASK
 
@@ -214,9 +215,11 @@ def triggered(printed: Printed) -> str:
 
 
 def rendered(printed: Printed) -> str:
-    """Return the fields with a blank line behind each, which today's command leaves out."""
+    """Return the fields with a blank line behind each, which today's command leaves out since Airflow 3.1."""
     if not printed.done:
         return ""
+    if not AIRFLOW_V_3_1_PLUS:
+        return printed.stdout
     starts = [match.start() for match in _PROPERTY.finditer(printed.stdout)]
     ends = [*starts[1:], len(printed.stdout)] if starts else []
     return "".join(f"{printed.stdout[start:end]}\n" for start, end in zip(starts, ends, strict=True))

@@ -313,3 +313,26 @@ def test_a_component_carries_the_user_who_started_it_in_the_event_log(scene: Sce
     scene.client.post(f"/services/{started.json()['id']}/stop", headers={"Prefer": "wait=60"})
     rows = scene.rows("SELECT owner FROM log WHERE event = 'cli_triggerer' AND extra LIKE '%capacity=7%'")
     assert rows == [("admin",)]
+
+
+def test_fifty_backfills_in_a_row_are_created_while_others_write(scene: Scene) -> None:
+    headers = {"Authorization": f"Bearer {scene.stack.token()}"}
+    api = f"{scene.stack.url}/api/v2/backfills"
+    for number in range(50):
+        day = number % 27 + 1
+        ended = scene.ended(
+            scene.client.command(
+                "backfill/create",
+                dag_id="filled",
+                from_date=f"2024-01-{day:02}",
+                to_date=f"2024-01-{day + 1:02}",
+                reprocess_behavior="completed",
+            )
+        )
+        assert ended["state"] == "succeeded", (number, ended["stderr"][-2000:])
+        # Airflow takes one at a time of a DAG.
+        open_ones = httpx.get(api, params={"dag_id": "filled", "active": True}, headers=headers, timeout=60)
+        for one in open_ones.json()["backfills"]:
+            if one["completed_at"] is None:
+                gone = httpx.put(f"{api}/{one['id']}/cancel", headers=headers, timeout=60)
+                assert gone.status_code in (200, 409), gone.text

@@ -7,9 +7,9 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+from airflow.exceptions import AirflowSkipException
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import DAG, Asset, BaseOperator, get_current_context, task, task_group
-from airflow.sdk.exceptions import AirflowSkipException
 
 ACTIVE = {"schedule": None, "is_paused_upon_creation": False}
 
@@ -133,6 +133,9 @@ with DAG("consumer", **{**ACTIVE, "schedule": MADE}):
 
 with DAG("whole", **ACTIVE):
     sees.expand(value=numbers()) >> Deferring(task_id="deferring") >> plain() >> sibling()
+
+with DAG("filled", schedule="@daily", is_paused_upon_creation=True):
+    sibling()
 
 with DAG("broken", **ACTIVE):
     plain() >> fails() >> sibling()

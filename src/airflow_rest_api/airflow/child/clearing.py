@@ -13,6 +13,9 @@ from airflow_rest_api.engine.patches import patch
 
 NOTHING = "Nothing to clear."
 
+NOT_SELECTING = ("dag_run_state", "confirm_prompt")
+"""Arguments of `clear_dags` that say nothing about which task instances are cleared."""
+
 
 @dataclass(frozen=True)
 class Cleared:
@@ -42,14 +45,14 @@ def as_asked() -> None:
     """
     Have `--task-regex` select the tasks in whose id the expression is found, and remember what is cleared.
 
-    Airflow 3.3.2 looks for the expression's text in the id (`SerializedDAG.partial_subset`), where its help
+    Airflow 3 looks for the expression's text in the id (`SerializedDAG.partial_subset`), where its help
     and every former version say regular expression. Where nothing is to clear, which the command does not
     mention, standard error says so.
     """
-    from airflow.serialization.definitions.dag import SerializedDAG
+    from airflow_rest_api.airflow.compat.dags import CLEARS
 
-    dag: Any = SerializedDAG
-    partial_subset, clear_dags = dag.partial_subset, dag.clear_dags
+    selects, clears = CLEARS
+    partial_subset, clear_dags = selects.partial_subset, clears.clear_dags
 
     @functools.wraps(partial_subset)
     def subset(self: Any, task_ids: Any, *args: Any, **options: Any) -> Any:
@@ -61,7 +64,7 @@ def as_asked() -> None:
     def clear(dags: Any, *, dry_run: bool = False, **options: Any) -> Any:
         dags = list(dags)
         if not dry_run:
-            selecting = {name: value for name, value in options.items() if name != "dag_run_state"}
+            selecting = {name: value for name, value in options.items() if name not in NOT_SELECTING}
             instances = clear_dags(dags, dry_run=True, **selecting)
             cleared.extend(map(_cleared, instances))
             if not instances and not quiet:
@@ -69,8 +72,8 @@ def as_asked() -> None:
         return clear_dags(dags, dry_run=dry_run, **options)
 
     cleared.clear()
-    patch(dag, "partial_subset", subset)
-    patch(dag, "clear_dags", clear)
+    patch(selects, "partial_subset", subset)
+    patch(clears, "clear_dags", clear)
 
 
 def _cleared(instance: Any) -> Cleared:

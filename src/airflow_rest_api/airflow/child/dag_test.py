@@ -20,19 +20,26 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, NoReturn
 
-from airflow.models import dagrun
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.sdk.api.client import TaskInstanceOperations
 from airflow.sdk.definitions import dag as definitions
 from airflow.sdk.definitions.dag import DAG
-from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 from airflow.utils import net
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, State, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType
 from sqlalchemy import and_, event, exists, or_, select, update
 from sqlalchemy.orm.attributes import set_committed_value
+
+from airflow_rest_api.airflow.compat.dates import coerce_datetime
+from airflow_rest_api.airflow.compat.tasks import (
+    CREATES_RUN,
+    RUNS_NAME_USER,
+    client_class,
+    creator,
+    use_client,
+)
 
 TASK_ENDS_WITHIN = 2.0
 """Seconds that the task which runs has to end when the test is asked to end."""
@@ -98,14 +105,14 @@ def test_unseen(user: str) -> None:
     for owner, name in (
         (DAG, "test"),
         (definitions, "_run_task"),
-        (dagrun, "get_or_create_dagrun"),
-        (InProcessTestSupervisor, "_Client"),
+        (creator, CREATES_RUN),
     ):
         if not hasattr(owner, name):
             raise SystemExit(f"The dags test of this Airflow is not known here: it has no {name}.")
     run = Run()
     airflows: Any = DAG.test
-    create = dagrun.get_or_create_dagrun
+    create = getattr(creator, CREATES_RUN)
+    named = {"triggering_user_name": user} if RUNS_NAME_USER else {}
 
     @functools.wraps(airflows)
     def test(dag: Any, *args: Any, **kwargs: Any) -> Any:
@@ -121,16 +128,16 @@ def test_unseen(user: str) -> None:
 
     @functools.wraps(create)
     def get_or_create_dagrun(*, session: Any, **kwargs: Any) -> Any:
-        made = create(session=session, **{**kwargs, "triggering_user_name": user})
+        made = create(session=session, **{**kwargs, **named})
         # Nothing of it is committed yet: as running, no other process will have seen it.
         session.flush()
         run.id = made.id
-        session.execute(dagrun.DagRun.__table__.update().where(_row(run)).values(state="failed"))
+        session.execute(DagRun.__table__.update().where(_row(run)).values(state="failed"))
         return made
 
     DAG.test = test  # type: ignore[assignment, method-assign]
-    dagrun.get_or_create_dagrun = get_or_create_dagrun
-    InProcessTestSupervisor._Client = _client()  # type: ignore[misc]
+    setattr(creator, CREATES_RUN, get_or_create_dagrun)
+    use_client(_client())
     _show_running(run)
 
 
@@ -160,7 +167,9 @@ def _client() -> Any:
         def defer(self, id: Any, msg: Any) -> None:
             """Leave it to Airflow's loop, which runs the trigger itself and then the task's next part."""
 
-    class Client(InProcessTestSupervisor._Client):
+    base: Any = client_class()
+
+    class Client(base):  # type: ignore[misc]
         @property
         def task_instances(self) -> TaskInstanceOperations:
             return InlineDeferral(self)
@@ -170,8 +179,6 @@ def _client() -> Any:
 
 def _refuse_to_replace_what_runs(dag_id: str, logical_date: Any) -> None:
     """Raise SystemExit where the run of a date is active, or is that of another test at work."""
-    from airflow._shared.timezones.timezone import coerce_datetime
-
     active = DagRun.state.in_((DagRunState.QUEUED, DagRunState.RUNNING))
     tested = and_(
         DagRun.triggered_by == DagRunTriggeredByType.TEST,

@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from types import SimpleNamespace
 from typing import Any
 
+from airflow_rest_api.airflow.compat import dags
 from airflow_rest_api.airflow.dag_processor import file_of
 from airflow_rest_api.engine.patches import patch
 
 PARAMETERS = ["bundle_names", "dag_id", "dagfile_path"]
-"""Those of the `get_bagged_dag` that is known here."""
+"""Those of the function by which Airflow looks for a DAG (`dags.lookup`) that are known here."""
 
 
 @dataclass
@@ -55,9 +55,7 @@ class Search:
     def open(self, manager: Any) -> bool:
         """Return whether its bundle is there, and the file in it one that Airflow parses."""
         from airflow.configuration import conf
-        from airflow.dag_processing import dagbag
 
-        module: Any = dagbag
         try:
             bundle = manager.get_bundle(self.bundle_name)
             bundle.initialize()
@@ -65,17 +63,18 @@ class Search:
                 current = bundle.get_current_version()
                 self.version = getattr(current, "version", current), getattr(current, "data", None)
             safe_mode = conf.getboolean("core", "dag_discovery_safe_mode")
-            if self.listed(module.get_importer_registry(), bundle.path, safe_mode=safe_mode):
+            if self.listed(dags.list_files(), bundle.path, safe_mode=safe_mode):
                 self.bundle = bundle
         except Exception:
             # Airflow comes across it as well, where it needs this bundle, and has the words for it.
             return False
         return self.bundle is not None
 
-    def listed(self, registry: Any, folder: Any, **options: Any) -> list[str]:
+    def listed(self, list_files: dags.ListFiles, folder: Any, **options: Any) -> list[str]:
         """
         Return the file as Airflow lists it, asking nothing about any other.
 
+        :param list_files: Airflow's function for a folder
         :return: empty where Airflow would not list it, because of an .airflowignore or what it looks like
         """
         *folders, name = self.path.parts
@@ -97,15 +96,15 @@ class Search:
             yield at, [], [name]
 
         with replaced(os, "walk", walk):
-            return [file for file in registry.list_dag_files(folder, **options) if Path(file) == wanted]
+            return [file for file in list_files(folder, **options) if Path(file) == wanted]
 
-    def files(self, registry: Any, folder: Any, **options: Any) -> Iterator[str]:
+    def files(self, list_files: dags.ListFiles, folder: Any, **options: Any) -> Iterator[str]:
         """Yield what a bag is filled from: the file, and all others where that does not have the DAG."""
-        first = self.listed(registry, folder, **options)
+        first = self.listed(list_files, folder, **options)
         yield from first
         self.found = self.dag_id in self.bag.dags
         if not self.found:
-            yield from (file for file in registry.list_dag_files(folder, **options) if file not in first)
+            yield from (file for file in list_files(folder, **options) if file not in first)
 
     def bundles(self, manager: Any, in_order: Callable[[Any], Iterable[Any]]) -> Iterator[Any]:
         """Yield the bundles in which Airflow looks for the DAG one after the other: the DAG's own first."""
@@ -120,20 +119,10 @@ class Search:
 
     def fill(self, bag: Any, collect: Callable[[], Any]) -> Any:
         """Have Airflow fill a bag, beginning with the file if this is the bag for that."""
-        if not self.begins or bag.bundle_name != self.bundle_name:
+        if not self.begins or not dags.is_of_bundle(bag, self.bundle):
             return collect()
-        from airflow.dag_processing import dagbag
-
         self.begins, self.bag = False, bag
-        module: Any = dagbag
-        get_registry = module.get_importer_registry
-
-        def get_once() -> Any:
-            # What is asked for later is the importer of a file.
-            module.get_importer_registry = get_registry
-            return SimpleNamespace(list_dag_files=functools.partial(self.files, get_registry()))
-
-        with replaced(module, "get_importer_registry", get_once):
+        with dags.listed_once_by(self.files):
             return collect()
 
     def write(
@@ -156,15 +145,13 @@ def parse_its_file() -> None:
     """
     if not _is_known():
         return
-    from airflow.dag_processing import dagbag
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.sdk.definitions.dag import DAG
-    from airflow.utils.cli import get_bagged_dag
 
-    module: Any = dagbag
+    module: Any = dags.dagbag
     owner: Any = DagBundlesManager
-    in_order, collect, write = owner.get_all_dag_bundles, module.DagBag.collect_dags, module.sync_bag_to_db
-    looks_up, tests = inspect.unwrap(get_bagged_dag).__code__, inspect.unwrap(DAG.test).__code__
+    in_order, collect = owner.get_all_dag_bundles, module.DagBag.collect_dags
+    looks_up, tests = inspect.unwrap(dags.lookup()).__code__, inspect.unwrap(DAG.test).__code__
     last: Search | None = None
 
     @functools.wraps(in_order)
@@ -186,15 +173,18 @@ def parse_its_file() -> None:
         fill = functools.partial(collect, bag, *args, **kwargs)
         return last.fill(bag, fill) if last else fill()
 
+    patch(owner, "get_all_dag_bundles", get_all_dag_bundles)
+    patch(module.DagBag, "collect_dags", collect_dags)
+    if (write := dags.WRITES_PARSED) is None:
+        return
+
     @functools.wraps(write)
     def sync_bag_to_db(bag: Any, *args: Any, **kwargs: Any) -> Any:
         if last is None or not last.found or bag is not last.bag:
             return write(bag, *args, **kwargs)
         return last.write(bag, write, *args, **kwargs)
 
-    patch(owner, "get_all_dag_bundles", get_all_dag_bundles)
-    patch(module.DagBag, "collect_dags", collect_dags)
-    patch(module, "sync_bag_to_db", sync_bag_to_db)
+    patch(module, write.__name__, sync_bag_to_db)
 
 
 def search_for(bundle_names: Any, dag_id: str, dagfile_path: Any) -> Search | None:
@@ -214,17 +204,12 @@ def search_for(bundle_names: Any, dag_id: str, dagfile_path: Any) -> Search | No
 
 def _is_known() -> bool:
     """Return whether this Airflow looks for a DAG in the way that is changed here, and not so already."""
-    try:
-        from airflow.dag_processing import dagbag
-        from airflow.dag_processing.bundles.manager import DagBundlesManager
-        from airflow.utils.cli import get_bagged_dag
-    except ImportError:
-        return False
-    module: Any = dagbag
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
     return (
-        list(inspect.signature(get_bagged_dag).parameters) == PARAMETERS
-        and all(hasattr(module, name) for name in ("BundleDagBag", "get_importer_registry", "sync_bag_to_db"))
-        and hasattr(module.DagBag, "collect_dags")
+        set(PARAMETERS) <= set(inspect.signature(dags.lookup()).parameters)
+        and hasattr(dags.dagbag, dags.LISTS_FILES)
+        and hasattr(dags.dagbag.DagBag, "collect_dags")
         and not hasattr(DagBundlesManager.get_all_dag_bundles, "__wrapped__")
     )
 

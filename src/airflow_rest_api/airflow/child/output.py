@@ -28,9 +28,9 @@ def dag_files_to_stderr() -> None:
     The answer of a command is its standard output: the ids of tasks, a state, JSON. Whatever a file runs
     while it is parsed, a shell command included, prints beside that.
     """
-    from airflow.dag_processing.dagbag import DagBag
+    from airflow_rest_api.airflow.compat.dags import dagbag
 
-    bag: Any = DagBag
+    bag: Any = dagbag.DagBag
     process_file = bag.process_file
 
     @functools.wraps(process_file)

@@ -23,6 +23,7 @@ from uuid6 import uuid7
 
 from airflow_rest_api.airflow.child.dag_test import Interruption
 from airflow_rest_api.airflow.child.task_test_api import client_of
+from airflow_rest_api.airflow.compat.tasks import event_of, trigger_of, use_client
 
 NEEDED = ("task_test", "_get_ti", "_run_task", "_generate_temporary_run_id")
 """What of `airflow.cli.commands.task_command` is replaced or used here."""
@@ -107,20 +108,21 @@ def test_in_memory() -> None:
     command.task_test, command._get_ti, command._run_task = task_test, find, run_task
 
 
-def run_task(*, ti: Tested, task: Any, run_triggerer: bool = False) -> Any:
+def run_task(*, ti: Tested, task: Any = None, run_triggerer: bool = False) -> Any:
     """
     Run a task as Airflow's function of that name, without its row; the log lines are those of that one.
 
+    :param task: that of the instance where it is not named, as Airflow 3.0 does not
     :return: Airflow's result, None where the task could not be run
     """
-    supervisor.InProcessTestSupervisor._Client = client_of(ti)  # type: ignore[assignment, misc]
+    use_client(client_of(ti))
     instance = models.TaskInstance.model_validate(ti, from_attributes=True)
     result: Any = None
     log.info("[DAG TEST] starting task_id=%s map_index=%s", ti.task_id, ti.map_index)
     try:
         while True:
             log.info("[DAG TEST] running task %s", ti)
-            result = supervisor.run_task_in_process(ti=instance, task=task)
+            result = supervisor.run_task_in_process(ti=instance, task=task or ti.task)
             ti.state = _name(result.ti.state)
             if ti.state != "deferred" or not run_triggerer:
                 break
@@ -136,15 +138,9 @@ def run_task(*, ti: Tested, task: Any, run_triggerer: bool = False) -> Any:
 
 def _trigger(tested: Tested, instance: Any, deferral: Any) -> None:
     """Run the trigger that a task waits for; its event is for the task's next part."""
-    from airflow.sdk._shared.module_loading import import_string
-    from airflow.sdk.serde import deserialize, serialize
-
-    arguments: Any = deserialize(deferral.trigger_kwargs)
-    trigger = import_string(deferral.classpath)(**arguments)
-    here: Any = supervisor.InProcessTestSupervisor
-    event = here.run_trigger_in_process(trigger=trigger, ti=instance)
+    event = event_of(trigger_of(deferral), instance)
     tested.next_method = deferral.next_method
-    tested.next_kwargs = {"event": serialize(event.payload)} if event else deferral.next_kwargs
+    tested.next_kwargs = deferral.next_kwargs if event is None else event
 
 
 def _look(get_ti: Any, run_id: str, task: Any, map_index: int, **more: Any) -> Tested:

@@ -21,8 +21,9 @@ from airflow.sdk.definitions.asset import Asset
 from airflow.sdk.exceptions import ErrorType
 from airflow.sdk.execution_time import comms
 from airflow.sdk.execution_time.comms import ErrorResponse, OKResponse, TICount
-from airflow.sdk.execution_time.supervisor import InProcessTestSupervisor
 from airflow.utils.session import create_session
+
+from airflow_rest_api.airflow.compat.tasks import HITLOperations, client_class
 
 if TYPE_CHECKING:
     from airflow_rest_api.airflow.child.task_test import Key, Tested
@@ -145,6 +146,7 @@ class XComs(OfTest, sdk.XComOperations):
         key: str,
         value: Any,
         map_index: int | None = None,
+        *args: Any,
         **more: Any,
     ) -> OKResponse:
         # As it comes back from the database.
@@ -299,7 +301,7 @@ class StateStore:
         return OK
 
 
-class HumanInput(sdk.HITLOperations):
+class HumanInput(HITLOperations):
     """A question to a human, which is shown to none: the task then waits for an answer, and the test ends."""
 
     def add_response(self, *, ti_id: Any, **question: Any) -> Any:
@@ -319,7 +321,9 @@ PARTS: dict[str, Callable[[Any], Any]] = {
 def client_of(test: Tested) -> type[sdk.Client]:
     """Return the class of clients for the test of a task."""
 
-    class TestClient(InProcessTestSupervisor._Client):
+    base: Any = client_class()
+
+    class TestClient(base):  # type: ignore[misc]
         tested = test
 
     for name, part in PARTS.items():

@@ -83,8 +83,9 @@ def _link(view: Path, root: Path, wanted: Callable[[os.DirEntry[str]], bool]) ->
 
 def _not_ignored(view: Path) -> set[str]:
     """Return the files that Airflow would look at: that no `.airflowignore` names."""
-    from airflow._shared.module_loading.file_discovery import find_path_from_directory
     from airflow.configuration import conf
+
+    from airflow_rest_api.airflow.compat.dags import find_path_from_directory
 
     syntax = conf.get("core", "dag_ignore_file_syntax", fallback="glob")
     return {os.path.relpath(path, view) for path in find_path_from_directory(view, IGNORE_FILE, syntax)}

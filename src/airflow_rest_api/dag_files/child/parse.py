@@ -27,8 +27,9 @@ def parse_files(files: Sequence[tuple[str, str]]) -> None:
 
 def _parse(name: str, paths: Sequence[str]) -> None:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
     from airflow.utils.session import create_session
+
+    from airflow_rest_api.airflow.compat import dags
 
     bundles: Any = DagBundlesManager
     manager = bundles()
@@ -37,8 +38,10 @@ def _parse(name: str, paths: Sequence[str]) -> None:
     bundle = manager.get_bundle(name)
     bundle.initialize()
     root, version = Path(bundle.path), bundle.get_current_version()
+    # Since 3.3 a bundle can say more than its name of a version.
+    version = getattr(version, "version", version)
     for path in paths:
         # Without safe mode, which passes over files that do not look like DAG files, broken ones among them.
-        bag = BundleDagBag(str(root / path), bundle_path=root, bundle_name=name, safe_mode=False)
+        bag = dags.filled_bag(str(root / path), root, name, safe_mode=False)
         with create_session() as session:
-            sync_bag_to_db(bag, name, version, session=session)
+            dags.store(bag, name, version, session)

@@ -141,6 +141,9 @@ def work(paths: Sequence[str], order: CheckOrder, pipe: int, parent: int) -> NoR
 def _prepare(order: CheckOrder) -> WriteGuard:
     from airflow import settings as airflow_settings
 
+    # Everything of Airflow's that the files are looked into with: what lacks there is no fault of theirs.
+    from airflow_rest_api.airflow.compat import dags  # noqa: F401
+
     # A connection of the other process must not be used by two.
     if (engine := getattr(airflow_settings, "engine", None)) is not None:
         engine.dispose(close=False)
@@ -155,8 +158,9 @@ def _prepare(order: CheckOrder) -> WriteGuard:
 
 def _parse(path: str, order: CheckOrder) -> Finding:
     from airflow.configuration import conf
-    from airflow.dag_processing.dagbag import DagBag
     from airflow.utils.file import might_contain_dag
+
+    from airflow_rest_api.airflow.compat.dags import empty_bag
 
     view = Path(order.view)
     file = str(view / path)
@@ -167,7 +171,7 @@ def _parse(path: str, order: CheckOrder) -> Finding:
         if path.endswith(".py") and (error := _not_python(file)) is not None:
             finding["errors"].append(words.of_exception(error))
         elif might_contain_dag(file, safe):
-            bag: Any = DagBag(file, collect_dags=False, bundle_path=view, bundle_name=order.bundle)
+            bag = empty_bag(file, view, order.bundle)
             found = bag.process_file(file, only_if_updated=False, safe_mode=safe)
             _look(bag, found, finding, words, path)
     except BaseException as error:
@@ -197,13 +201,12 @@ def _look(bag: Any, found: Sequence[Any], finding: Finding, words: FileWords, pa
 
 
 def _described(dag: Any) -> DagFinding:
-    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+    from airflow_rest_api.airflow.compat.dags import schedule_of
 
-    lazy = LazyDeserializedDAG.from_dag(dag)
     return {
         "dag_id": str(dag.dag_id),
         "tasks": [str(task.task_id) for task in dag.tasks][:MOST_TASKS],
-        "schedule": str(lazy.timetable.summary),
+        "schedule": schedule_of(dag),
         "tags": sorted(map(str, dag.tags or ())),
     }
 

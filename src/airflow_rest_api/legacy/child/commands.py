@@ -9,7 +9,6 @@ import traceback
 from datetime import datetime, timezone
 from typing import Any
 
-from airflow._shared.timezones.timezone import coerce_datetime
 from airflow.cli.cli_parser import get_parser
 from airflow.cli.simple_table import AirflowConsole
 from airflow.configuration import conf
@@ -24,6 +23,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from airflow_rest_api.airflow.child import clearing
+from airflow_rest_api.airflow.compat.dags import parsed_dag
+from airflow_rest_api.airflow.compat.dates import coerce_datetime
 from airflow_rest_api.legacy.child import dags
 from airflow_rest_api.legacy.child.messages import OrderRefused, ordered, warn
 from airflow_rest_api.services.child_start import StartRefused, start
@@ -153,9 +154,7 @@ def _show_dry_run(arguments: Any, order: dict[str, Any]) -> None:
 
 
 def _load(arguments: Any, place: dags.BundlePath | None, params: dict[str, Any] | None) -> Any:
-    from airflow.utils.cli import get_bagged_dag
-
-    dag = dags.load(place, arguments.dag_id) if place else get_bagged_dag(None, arguments.dag_id)
+    dag = dags.load(place, arguments.dag_id) if place else parsed_dag(arguments.dag_id)
     if params:
         dag.get_task(arguments.task_id).params.update(params)
     return dag

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from airflow import settings
-from airflow._shared.timezones.timezone import parse as parse_date
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
@@ -22,6 +21,8 @@ from sqlalchemy.orm import Session
 
 from airflow_rest_api.airflow import expressions
 from airflow_rest_api.airflow.child import output
+from airflow_rest_api.airflow.compat.dags import filled_bag
+from airflow_rest_api.airflow.compat.dates import parse as parse_date
 from airflow_rest_api.legacy.child.messages import OrderRefused, unknown_dag
 
 SECOND = timedelta(seconds=1)
@@ -106,10 +107,8 @@ def in_order(dag: Any) -> list[str]:
 
 def parse(place: BundlePath, **more: Any) -> Any:
     """Import the DAG files of a place, here and now; return Airflow's bag of DAGs, made with `more`."""
-    from airflow.dag_processing.dagbag import BundleDagBag
-
     output.dag_files_to_stderr()
-    return BundleDagBag(str(place.path), bundle_path=place.root, bundle_name=place.bundle, **more)
+    return filled_bag(str(place.path), place.root, place.bundle, **more)
 
 
 def load(place: BundlePath, dag_id: str) -> Any:

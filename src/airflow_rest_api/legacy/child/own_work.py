@@ -194,12 +194,12 @@ def hand_over(instance: Any, order: dict[str, Any], session: Session) -> tuple[s
 
 def run_here(workload: Any, instance_id: Any) -> str:
     """Run a task instance in this process as a worker would; return its state afterwards."""
-    from airflow.executors.base_executor import BaseExecutor
+    from airflow_rest_api.airflow.compat.tasks import run_workload
 
     print(f"Running on host {socket.gethostname()}", flush=True)
     failure: Exception | None = None
     try:
-        BaseExecutor.run_workload(workload, subprocess_logs_to_stdout=True)
+        run_workload(workload)
     except Exception as error:
         failure = error
     with create_session() as session:

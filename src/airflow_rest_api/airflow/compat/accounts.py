@@ -1,0 +1,142 @@
+"""
+Users, passwords, tokens and logins of the auth managers.
+
+The simple auth manager is part of Airflow and differs with it. Flask-AppBuilder's comes with a provider, of
+which several versions fit an Airflow: there it is looked at what the provider has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from inspect import signature
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_1_PLUS, AIRFLOW_V_3_2_PLUS
+
+TOKENS_HAVE_ID = AIRFLOW_V_3_1_PLUS
+"""Whether each token that Airflow issues has a `jti`, by which it could be taken back."""
+
+_found: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+"""The application of each auth manager that does not keep it itself."""
+
+DETAILS_HAVE_TEAM = AIRFLOW_V_3_1_PLUS
+"""Whether an auth manager is told the team of an object (`team_name` of `resource_details`)."""
+
+
+def simple_users(manager: Any) -> list[Any]:
+    """Return the users of the simple auth manager, each with `username` and `role`."""
+    if AIRFLOW_V_3_2_PLUS:
+        return list(manager.get_users())
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    return [SimpleAuthManagerUser(**user) for user in manager.get_users()]
+
+
+def simple_passwords(manager: Any) -> Mapping[str, str]:
+    """Return the passwords of the simple auth manager's users, by name."""
+    passwords: Mapping[str, str]
+    passwords = manager.get_passwords() if AIRFLOW_V_3_2_PLUS else manager.get_passwords(manager.get_users())
+    return passwords
+
+
+def refreshed(manager: Any, user: Any) -> Any:
+    """Return a user as the auth manager has them now, where it looks elsewhere and has something new."""
+    return (manager.refresh_user(user=user) or user) if AIRFLOW_V_3_1_PLUS else user
+
+
+def is_revoked(identifier: str) -> bool:
+    """Return whether a token of this `jti` was taken back; Airflow remembers them since 3.2."""
+    if not AIRFLOW_V_3_2_PLUS:
+        return False
+    from airflow.models.revoked_token import RevokedToken
+
+    return bool(RevokedToken.is_revoked(identifier))
+
+
+def authorized_names(manager: Any, question: str) -> Callable[..., Any] | None:
+    """
+    Return the auth manager's own way to list what a user may see of a kind.
+
+    :param question: `get_authorized_…`, which all have for DAGs, and for the other kinds since Airflow 3.2
+    :return: None where each object has to be asked about by itself
+    """
+    ask: Callable[..., Any] | None = getattr(manager, question, None)
+    return ask
+
+
+def fab_config(manager: Any) -> Mapping[str, Any]:
+    """Return the configuration of Flask-AppBuilder's application; empty where there is none yet."""
+    app = _existing_app(manager)
+    config: Mapping[str, Any] = getattr(app, "config", None) or {}
+    return config
+
+
+@contextmanager
+def fab_application(manager: Any) -> Iterator[Any]:
+    """Have the application of Flask-AppBuilder current in this thread, as its security manager needs it."""
+    app = _existing_app(manager)
+    if app is not None:
+        with app.app_context():
+            yield app
+        return
+    # The API server serves without the auth manager's own pages.
+    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+    from flask import current_app
+
+    with get_application_builder():
+        yield current_app
+
+
+def fab_login(manager: Any, username: str, password: str) -> str:
+    """
+    Return an access token for a user of Flask-AppBuilder, by its provider's own service.
+
+    :raises fastapi.HTTPException: as that does, with 401 where name or password are wrong
+    """
+    from airflow.providers.fab.auth_manager.api_fastapi.services.login import FABAuthManagerLogin
+
+    login: Any = FABAuthManagerLogin
+    body: Any = {"username": username, "password": password}
+    with fab_application(manager) as app:
+        if "headers" in signature(login.create_token).parameters:
+            answer = login.create_token(headers={}, body=body)
+        else:
+            # Before 2.5 or so: a model, and a security manager that looks at the request for the session.
+            from airflow.providers.fab.auth_manager.api_fastapi.datamodels import login as datamodels
+
+            models: Any = datamodels
+            with app.test_request_context():
+                answer = login.create_token(body=models.LoginBody(**body))
+    return str(answer.access_token)
+
+
+def _existing_app(manager: Any) -> Any:
+    """Return the application that the API server has made for the auth manager, None where it has not."""
+    if (app := getattr(manager, "flask_app", None)) is not None:
+        # Since 3.6 of the provider.
+        return app
+    builder = getattr(manager, "appbuilder", None)
+    if builder is not None and "app" in vars(builder):
+        # Flask-AppBuilder 4.
+        return builder.app
+    if manager not in _found:
+        from airflow.api_fastapi import app as api
+
+        mounted = _mounted_flask(getattr(api, "app", None))
+        if mounted is None:
+            return None
+        _found[manager] = mounted
+    return _found[manager]
+
+
+def _mounted_flask(app: Any, depth: int = 4) -> Any:
+    """Return the first application of Flask that is mounted below an application, however it is wrapped."""
+    from flask import Flask
+
+    if app is None or isinstance(app, Flask) or not depth:
+        return app if isinstance(app, Flask) else None
+    mounted = [route.app for route in getattr(app, "routes", ()) if hasattr(route, "app")]
+    wrapped = [app.app] if hasattr(app, "app") else []
+    return next(filter(None, (_mounted_flask(one, depth - 1) for one in (*wrapped, *mounted))), None)

@@ -1,0 +1,156 @@
+"""
+DAG files and bags of DAGs: found, parsed, stored, and what is in them.
+
+Imported in children and threads only: most of it takes a while to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_1_PLUS, AIRFLOW_V_3_2_PLUS
+
+if TYPE_CHECKING or AIRFLOW_V_3_2_PLUS:
+    from airflow._shared.module_loading.file_discovery import find_path_from_directory
+    from airflow.dag_processing import dagbag
+    from airflow.serialization.definitions.dag import SerializedDAG
+else:
+    from airflow.models import dagbag
+    from airflow.serialization.serialized_objects import SerializedDAG
+    from airflow.utils.file import find_path_from_directory
+
+__all__ = ["dagbag", "find_path_from_directory"]
+
+ListFiles = Callable[..., list[str]]
+"""Lists the DAG files of a folder, with `safe_mode`."""
+
+_module: Any = dagbag
+
+if AIRFLOW_V_3_1_PLUS:
+    CLEARS: tuple[Any, Any] = (SerializedDAG, SerializedDAG)
+else:
+    from airflow.models.dag import DAG as SCHEDULER_DAG
+    from airflow.sdk.definitions.dag import DAG
+
+    CLEARS = (DAG, SCHEDULER_DAG)
+"""The classes with `partial_subset` and `clear_dags`, of which `tasks clear` makes use."""
+
+
+LISTS_FILES = "get_importer_registry" if AIRFLOW_V_3_2_PLUS else "list_py_file_paths"
+"""What of the module `dagbag` a bag gets its files from."""
+
+WRITES_PARSED: Callable[..., Any] | None = _module.sync_bag_to_db if AIRFLOW_V_3_1_PLUS else None
+"""What of that module writes all that was parsed in the search for a DAG, which 3.0 does not."""
+
+
+def empty_bag(file: str, bundle_path: Path, bundle_name: str) -> Any:
+    """Return a `DagBag` that has parsed nothing yet."""
+    return _module.DagBag(
+        file, collect_dags=False, bundle_path=bundle_path, **_of_bundle(bundle_name), **_without_examples()
+    )
+
+
+def filled_bag(path: str, bundle_path: Path, bundle_name: str, **more: Any) -> Any:
+    """Return a bag of what the files of a bundle at a path define, made with `more`."""
+    if AIRFLOW_V_3_1_PLUS:
+        return _module.BundleDagBag(path, bundle_path=bundle_path, **_of_bundle(bundle_name), **more)
+    return _module.DagBag(path, bundle_path=bundle_path, **_without_examples(), **more)
+
+
+def store(bag: Any, bundle_name: str, bundle_version: str | None, session: Any) -> None:
+    """Write what a bag holds to Airflow's database, as the DAG processor does."""
+    if AIRFLOW_V_3_1_PLUS:
+        _module.sync_bag_to_db(bag, bundle_name, bundle_version, session=session)
+    else:
+        bag.sync_to_db(bundle_name, bundle_version, session=session)
+
+
+def schedule_of(dag: Any) -> str:
+    """
+    Return in words when a DAG runs, as Airflow's page shows it.
+
+    The DAG is serialized for that; an error of it is one that the DAG processor would show.
+    """
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+
+    lazy: Any = LazyDeserializedDAG
+    if AIRFLOW_V_3_1_PLUS:
+        return str(lazy.from_dag(dag).timetable.summary)
+    serialized: Any = SerializedDAG
+    return str(serialized.from_dict(serialized.to_dict(dag)).timetable.summary)
+
+
+def parsed_dag(dag_id: str) -> Any:
+    """Return a DAG from its file, as the commands have it that run code of it."""
+    return lookup()(None, dag_id)
+
+
+def lookup() -> Callable[..., Any]:
+    """Return the function by which commands look for the file of a DAG, and parse it."""
+    from airflow.utils import cli
+
+    found: Callable[..., Any] = getattr(cli, "get_bagged_dag" if AIRFLOW_V_3_1_PLUS else "get_dag")
+    return found
+
+
+def parse_duration() -> Any:
+    """Return the column with the seconds that the last parse of a DAG's file took; of nothing before 3.1."""
+    from airflow.models.dag import DagModel
+    from sqlalchemy import literal_column
+
+    model: Any = DagModel
+    return model.last_parse_duration if AIRFLOW_V_3_1_PLUS else literal_column("NULL")
+
+
+def list_files() -> ListFiles:
+    """Return what lists the DAG files of a folder."""
+    found: ListFiles
+    found = (
+        _module.get_importer_registry().list_dag_files if AIRFLOW_V_3_2_PLUS else _module.list_py_file_paths
+    )
+    return found
+
+
+@contextmanager
+def listed_once_by(files: Callable[..., Iterator[str]]) -> Iterator[None]:
+    """
+    Have the next bag that is filled take its files from a function, while that is being done.
+
+    :param files: called with Airflow's own function, the folder, and `safe_mode`
+    """
+    airflows = getattr(_module, LISTS_FILES)
+
+    def registry_once() -> Any:
+        # What is asked for later is the importer of a file.
+        setattr(_module, LISTS_FILES, airflows)
+        of_all = airflows().list_dag_files
+        return SimpleNamespace(list_dag_files=lambda folder, **options: files(of_all, folder, **options))
+
+    def list_once(folder: Any, **options: Any) -> Iterator[str]:
+        setattr(_module, LISTS_FILES, airflows)
+        return files(airflows, folder, **options)
+
+    setattr(_module, LISTS_FILES, registry_once if AIRFLOW_V_3_2_PLUS else list_once)
+    try:
+        yield
+    finally:
+        setattr(_module, LISTS_FILES, airflows)
+
+
+def is_of_bundle(bag: Any, bundle: Any) -> bool:
+    """Return whether a bag is one of a bundle, which it knows by name since 3.2."""
+    if AIRFLOW_V_3_2_PLUS:
+        return bool(bag.bundle_name == bundle.name)
+    return str(bag.bundle_path) == str(bundle.path)
+
+
+def _of_bundle(name: str) -> dict[str, Any]:
+    return {"bundle_name": name} if AIRFLOW_V_3_2_PLUS else {}
+
+
+def _without_examples() -> dict[str, Any]:
+    return {"include_examples": False}
