@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_rest_api.airflow.compat.version_compat import base_version
 from tests.databases import drop_templates
 from tests.shared import api_server, examples, fab, scheduled, stop_all
 from tests.timing import WORKER, note_processors, note_unit, notes, summary
@@ -43,6 +42,9 @@ DATABASE_SERVERS = {"postgresql", "mariadb"}
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what runs once more on a database server: `make check` is content with SQLite."""
+    # It imports Airflow, which takes its places from the environment then.
+    from airflow_rest_api.airflow.compat.version_compat import base_version
+
     for item in items:
         parameters = getattr(item, "callspec", None)
         if parameters is not None and DATABASE_SERVERS & {str(value) for value in parameters.params.values()}:

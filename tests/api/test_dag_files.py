@@ -601,7 +601,7 @@ def test_the_history_knows_who_did_what_and_brings_it_back(site: Site, folder: s
     assert site.client.get(about(path, "content", version=1)).content == b"x = 1\n"
     answer = site.client.get(about(path, "diff", from_version=1))
     assert answer.headers["content-type"].startswith("text/x-diff")
-    assert answer.text.splitlines()[2:] == [" -1 +1 ", "-x = 1", "+x = 2"]
+    assert answer.text.splitlines()[2:] == ["@@ -1 +1 @@", "-x = 1", "+x = 2"]
     back = site.client.post(about(path, "rollback"), json={"version": 1}, headers={"Prefer": "wait=200"})
     assert back.json()["state"] == "succeeded", back.text
     assert inside(site, folder) == {"a.py": b"x = 1\n"}

@@ -49,16 +49,14 @@ WRITES_PARSED: Callable[..., Any] | None = _module.sync_bag_to_db if AIRFLOW_V_3
 
 def empty_bag(file: str, bundle_path: Path, bundle_name: str) -> Any:
     """Return a `DagBag` that has parsed nothing yet."""
-    return _module.DagBag(
-        file, collect_dags=False, bundle_path=bundle_path, **_of_bundle(bundle_name), **_without_examples()
-    )
+    return _module.DagBag(file, collect_dags=False, bundle_path=bundle_path, **_of_bundle(bundle_name))
 
 
 def filled_bag(path: str, bundle_path: Path, bundle_name: str, **more: Any) -> Any:
     """Return a bag of what the files of a bundle at a path define, made with `more`."""
     if AIRFLOW_V_3_1_PLUS:
         return _module.BundleDagBag(path, bundle_path=bundle_path, **_of_bundle(bundle_name), **more)
-    return _module.DagBag(path, bundle_path=bundle_path, **_without_examples(), **more)
+    return _module.DagBag(path, bundle_path=bundle_path, include_examples=False, **more)
 
 
 def store(bag: Any, bundle_name: str, bundle_version: str | None, session: Any) -> None:
@@ -150,7 +148,3 @@ def is_of_bundle(bag: Any, bundle: Any) -> bool:
 
 def _of_bundle(name: str) -> dict[str, Any]:
     return {"bundle_name": name} if AIRFLOW_V_3_2_PLUS else {}
-
-
-def _without_examples() -> dict[str, Any]:
-    return {"include_examples": False}

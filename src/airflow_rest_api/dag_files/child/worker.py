@@ -141,8 +141,10 @@ def work(paths: Sequence[str], order: CheckOrder, pipe: int, parent: int) -> NoR
 def _prepare(order: CheckOrder) -> WriteGuard:
     from airflow import settings as airflow_settings
 
-    # Everything of Airflow's that the files are looked into with: what lacks there is no fault of theirs.
-    from airflow_rest_api.airflow.compat import dags  # noqa: F401
+    from airflow_rest_api.airflow.compat.dags import empty_bag
+
+    # What the files are looked into with: that it cannot be made is no fault of theirs.
+    empty_bag(order.view, Path(order.view), order.bundle)
 
     # A connection of the other process must not be used by two.
     if (engine := getattr(airflow_settings, "engine", None)) is not None:
