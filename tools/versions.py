@@ -19,8 +19,10 @@ from tools.dist import build_wheel
 from tools.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
+NEWEST = "3.3"
+"""The version on which everything runs."""
 OTHERS = ("3.0", "3.1", "3.2")
-"""The versions beside the one on which everything runs."""
+"""The versions beside it."""
 OPTIONS = ("-n", "2", "--no-loadscope-reorder")
 
 
