@@ -481,7 +481,7 @@ def test_an_airflow_that_looks_for_dags_in_another_way_stays_as_it_is(scene: Sce
     scene.put("one/before.py", "before")
     scene.put("one/its.py", "wanted")
     scene.know()
-    lacking = "from airflow.dag_processing import dagbag; one_dag.PARAMETERS = ['dag_id']"
+    lacking = "from airflow.dag_processing import dagbag; one_dag.PARAMETERS = ['another']"
     ended = scene.run("tasks", "list", "wanted", before=lacking)
     assert ended.stdout == "a\nb\n"
     assert sorted(ended.parsed) == ["before.py", "its.py"]
