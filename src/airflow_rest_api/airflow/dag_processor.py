@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, literal_column, or_, select
 
+from airflow_rest_api.airflow.compat.version_compat import PARSES_ARE_TIMED
 from airflow_rest_api.airflow.queries import rows, values
 from airflow_rest_api.storage.schema import storable
 
@@ -95,11 +96,10 @@ def look(files: Collection[File]) -> dict[File, FileState]:
     from airflow.models.dag import DagModel
     from airflow.models.errors import ParseImportError
 
-    from airflow_rest_api.airflow.compat.dags import parse_duration
-
     seen = {file: FileState() for file in files}
     dag, failed = DagModel, ParseImportError
-    result = (dag.dag_id, dag.last_parsed_time, parse_duration())
+    seconds_of = dag.last_parse_duration if PARSES_ARE_TIMED else literal_column("NULL")
+    result = (dag.dag_id, dag.last_parsed_time, seconds_of)
     for bundle, path, dag_id, at, seconds in _rows(files, dag.bundle_name, dag.relative_fileloc, *result):
         file = (bundle, container(path))
         if file in seen and at is not None:

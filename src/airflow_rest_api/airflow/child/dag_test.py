@@ -167,6 +167,7 @@ def _client() -> Any:
         def defer(self, id: Any, msg: Any) -> None:
             """Leave it to Airflow's loop, which runs the trigger itself and then the task's next part."""
 
+    # Which class that is depends on the version: it is known when this runs.
     base: Any = client_class()
 
     class Client(base):  # type: ignore[misc]

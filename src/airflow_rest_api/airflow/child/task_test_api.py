@@ -321,6 +321,7 @@ PARTS: dict[str, Callable[[Any], Any]] = {
 def client_of(test: Tested) -> type[sdk.Client]:
     """Return the class of clients for the test of a task."""
 
+    # Which class that is depends on the version: it is known when this runs.
     base: Any = client_class()
 
     class TestClient(base):  # type: ignore[misc]

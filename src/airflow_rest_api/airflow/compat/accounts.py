@@ -77,6 +77,12 @@ def fab_config(manager: Any) -> Mapping[str, Any]:
 def fab_application(manager: Any) -> Iterator[Any]:
     """Have the application of Flask-AppBuilder current in this thread, as its security manager needs it."""
     app = _existing_app(manager)
+    if app is None and hasattr(manager, "flask_app"):
+        # Since 3.6 the provider makes it where the API server has not, and keeps it.
+        from airflow.providers.fab.auth_manager.api_fastapi.routes import login
+
+        make: Callable[[], Any] = login._get_flask_app
+        app = make()
     if app is not None:
         with app.app_context():
             yield app

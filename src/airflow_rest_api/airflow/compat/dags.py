@@ -95,15 +95,6 @@ def lookup() -> Callable[..., Any]:
     return found
 
 
-def parse_duration() -> Any:
-    """Return the column with the seconds that the last parse of a DAG's file took; of nothing before 3.1."""
-    from airflow.models.dag import DagModel
-    from sqlalchemy import literal_column
-
-    model: Any = DagModel
-    return model.last_parse_duration if AIRFLOW_V_3_1_PLUS else literal_column("NULL")
-
-
 def list_files() -> ListFiles:
     """Return what lists the DAG files of a folder."""
     found: ListFiles

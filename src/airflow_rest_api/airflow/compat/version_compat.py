@@ -26,6 +26,9 @@ AIRFLOW_V_3_1_PLUS = _VERSION >= (3, 1, 0)
 AIRFLOW_V_3_2_PLUS = _VERSION >= (3, 2, 0)
 AIRFLOW_V_3_3_PLUS = _VERSION >= (3, 3, 0)
 
+PARSES_ARE_TIMED = AIRFLOW_V_3_1_PLUS
+"""Whether the row of a DAG has the seconds that the last parse of its file took."""
+
 
 def is_known() -> bool:
     """Return whether the installed version is one of those that the plugin was tried with."""
