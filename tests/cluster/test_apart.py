@@ -54,6 +54,9 @@ def outlived(cluster: Cluster) -> tuple[str, str]:
     """An operation that ended longer ago than is kept, and one that ended now."""
     with Client(cluster.b) as client:
         old, young = (client.run("version")["id"] for _ in range(2))
+    # The answer of a command that only reads may come before its record.
+    recorded = "SELECT id FROM rest_api_operation WHERE id IN (:old, :young)"
+    assert wait_until(lambda: len(cluster.query(recorded, old=old, young=young)) == 2)
     statement = "UPDATE rest_api_operation SET finished_at = finished_at - INTERVAL '8 days' WHERE id = :id"
     cluster.query(statement, id=old)
     return old, young
