@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.databases import drop_templates
+from tests.databases import drop_databases
 from tests.shared import api_server, examples, fab, scheduled, stop_all
 from tests.timing import WORKER, note_processors, note_unit, notes, summary
 from tests.units import place, unit
@@ -89,7 +89,7 @@ def pytest_sessionfinish() -> None:
     """Write down what this process has used; the last one removes what the run's processes shared."""
     note_processors()
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        drop_templates()
+        drop_databases()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -10,8 +10,11 @@ from pathlib import Path
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL, make_url
 
-from tests.servers import POSTGRESQL, require_mariadb, require_postgresql
+from tests.servers import MARIADB, POSTGRESQL, require_mariadb, require_mysqlclient, require_postgresql
 from tests.timing import SHARED
+
+MADE = SHARED / "databases"
+"""A file for each database that is there until the end of the run, named after its kind and itself."""
 
 KINDS = ("sqlite", "postgresql", "mariadb")
 PREFIX = "rest_api_test_"
@@ -32,13 +35,33 @@ def database_of_our_own(kind: str, folder: Path) -> Iterator[str]:
         execute(server, f"DROP DATABASE {name}{' WITH (FORCE)' if kind == 'postgresql' else ''}")
 
 
+def database_of_this_run(kind: str) -> str:
+    """Make an empty database on a server, gone at the end of the run; return its address, for Airflow."""
+    name = f"{PREFIX}{secrets.token_hex(6)}"
+    MADE.mkdir(exist_ok=True)
+    if kind == "postgresql":
+        server = require_postgresql()
+        execute(server, f"CREATE DATABASE {name}")
+    else:
+        require_mysqlclient()
+        server = require_mariadb()
+        execute(server, f"CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
+        server = server.set(drivername="mysql+mysqldb", query={"charset": "utf8mb4"})
+    (MADE / f"{kind}.{name}").touch()
+    return server.set(database=name).render_as_string(hide_password=False)
+
+
 def template(name: str) -> str:
     """Return the name of a database of this run on PostgreSQL, of which others are copies."""
     return f"{PREFIX}{SHARED.name.rpartition('-')[2].lower()}_{name}"
 
 
-def drop_templates() -> None:
-    """Remove the databases that are there to be copied, at the end of the run."""
+def drop_databases() -> None:
+    """Remove the databases that are there until the end of the run, and those to be copied."""
+    for made in MADE.glob("*.*"):
+        kind, _, name = made.name.partition(".")
+        server, end = (POSTGRESQL, " WITH (FORCE)") if kind == "postgresql" else (MARIADB, "")
+        execute(make_url(server), f"DROP DATABASE IF EXISTS {name}{end}")
     for made in SHARED.glob(f"{template('')}*"):
         if not made.suffix:
             execute(make_url(POSTGRESQL), f"DROP DATABASE IF EXISTS {made.name} WITH (FORCE)")

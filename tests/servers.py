@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -63,6 +64,12 @@ def require_mariadb(url: str = MARIADB) -> URL:
     except pymysql.Error as error:
         _lacking(f"MariaDB at {address.host}:{address.port}: {error}")
     return address
+
+
+def require_mysqlclient() -> None:
+    """Make sure of the driver with which Airflow runs on MySQL and MariaDB: it is built from C."""
+    if importlib.util.find_spec("MySQLdb") is None:
+        _lacking("mysqlclient, which is installed where its library is (Debian package libmariadb-dev)")
 
 
 def require_program(name: str, package: str) -> str:

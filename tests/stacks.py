@@ -1,22 +1,28 @@
-"""Stacks of the tests: their databases are copies of one that Airflow has migrated, made once in a run."""
+"""Stacks of the tests: their databases are copies of one that Airflow has migrated, made once in a run.
+
+What `TEST_DATABASE` names, `postgresql` or `mariadb`, is Airflow's own database in place of SQLite.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sqlalchemy import MetaData, create_engine, select, text
 from sqlalchemy.engine import URL, make_url
 
 from demo import stack
-from tests.databases import PREFIX, execute, template
+from tests.databases import PREFIX, database_of_this_run, execute, template
 from tests.servers import require_postgresql
 from tests.timing import SHARED, note, noted
 
+DATABASE = os.environ.get("TEST_DATABASE", "sqlite")
 _READY = re.compile(r"The warm parent \d+ is ready after ([\d.]+) s")
 
 
@@ -28,6 +34,8 @@ class Stack(stack.Stack):
     """
 
     def start(self) -> None:
+        if DATABASE != "sqlite" and self._database is None and self._like is None:
+            self._database = database_of_this_run(DATABASE)
         name = self.home.parent.name if self.home.name in ("home", "airflow") else self.home.name
         with noted("stacks started", name):
             super().start()
@@ -38,6 +46,28 @@ class Stack(stack.Stack):
             for seconds in _READY.findall(output.read_text(errors="replace")):
                 note("warm parents of stacks", self.home.parent.name, float(seconds))
         super().stop()
+
+    def execute(self, statement: str, **values: object) -> int:
+        """Run a statement in its database, past Airflow; return how many rows it has changed."""
+        engine = create_engine(self.database_address)
+        try:
+            with engine.begin() as connection:
+                return int(connection.execute(text(statement), values).rowcount)
+        finally:
+            engine.dispose()
+
+    def stores(self, words: str) -> bool:
+        """Return whether a text is in its database, anywhere."""
+        if make_url(self.database_address).drivername.startswith("sqlite"):
+            return words.encode() in self.database.read_bytes()
+        engine, tables = create_engine(self.database_address), MetaData()
+        try:
+            tables.reflect(engine)
+            with engine.connect() as connection:
+                rows = (row for table in tables.tables.values() for row in connection.execute(select(table)))
+                return any(words in str(row) for row in rows)
+        finally:
+            engine.dispose()
 
     def _migrate(self) -> None:
         address = make_url(self.environment.get("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", self.database_address))

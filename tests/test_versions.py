@@ -5,21 +5,24 @@ from pathlib import Path
 import pytest
 
 from airflow_rest_api.airflow.compat.version_compat import SUPPORTED
-from tests.versions import BLACK_BOX, DIFFERENCES, Difference, differs
-from tools.versions import NEWEST, OTHERS
+from tests.databases import KINDS
+from tests.versions import BLACK_BOX, DIFFERENCES, NEWEST, SITES, Difference, differs
+from tools.site_docs import AUTH_MANAGERS, PAGE, PARTS, with_table
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_every_supported_version_is_tested() -> None:
-    assert [*OTHERS, NEWEST] == [".".join(map(str, version)) for version in SUPPORTED]
-    for version in OTHERS:
+def test_every_supported_version_is_tested_and_the_newest_on_every_database() -> None:
+    versions = [site.airflow for site in SITES if site.database == "sqlite"]
+    assert [*versions, NEWEST] == [".".join(map(str, version)) for version in SUPPORTED]
+    for version in versions:
         assert (ROOT / "requirements" / f"airflow-{version}.txt").is_file()
+    assert {"sqlite", *(site.database for site in SITES if site.airflow == NEWEST)} == set(KINDS)
 
 
 @pytest.mark.parametrize("place", BLACK_BOX)
 def test_what_runs_on_all_versions_is_there(place: str) -> None:
-    assert (ROOT / place).exists()
+    assert (ROOT / place.partition("::")[0]).exists()
 
 
 @pytest.mark.parametrize("one", DIFFERENCES, ids=lambda one: one.reason[:40])
@@ -35,3 +38,12 @@ def test_a_difference_ends_with_the_version_that_has_none() -> None:
     test = one.tests[0].replace("*", "x").replace("?", "x")
     assert differs(test, (3, 1)) == one.reason
     assert differs(test, (3, 2)) is None
+
+
+def test_the_page_has_the_table_of_what_is_run_where() -> None:
+    assert PAGE.read_text("utf-8") == with_table(PAGE.read_text("utf-8")), "run python -m tools.site_docs"
+
+
+@pytest.mark.parametrize("place", [*AUTH_MANAGERS, *PARTS])
+def test_what_the_table_names_is_run_everywhere(place: str) -> None:
+    assert any(one.partition("::")[0] == place for one in BLACK_BOX)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -27,15 +27,19 @@ class Run:
     :param python: the interpreter
     :param options: pytest's
     :param record: the folder in which pytest keeps what has failed; another one for each interpreter
+    :param env: variables beside those that are set
     """
 
-    def __init__(self, python: str, options: Sequence[str], record: Path) -> None:
+    def __init__(
+        self, python: str, options: Sequence[str], record: Path, env: Mapping[str, str] | None = None
+    ) -> None:
+        self._env = {**os.environ, **(env or {})}
         self._command = [python, "-m", "pytest", "-o", f"cache_dir={record.absolute()}", *options]
         self._failed = record / "v" / "cache" / "lastfailed"
 
     def once(self) -> int:
         """Run them; return pytest's exit code."""
-        return subprocess.call(self._command)
+        return subprocess.call(self._command, env=self._env)
 
     def again(self) -> int:
         """Run those that failed, if they are few, in one process; name what passes; return an exit code."""
@@ -43,7 +47,7 @@ class Run:
         if not 0 < len(failed) <= FEW:
             return pytest.ExitCode.TESTS_FAILED
         print(f"\nOnce more, alone: {', '.join(failed)}", flush=True)
-        code = subprocess.call([*self._command, "-n", "0", "--last-failed"])
+        code = subprocess.call([*self._command, "-n", "0", "--last-failed"], env=self._env)
         if code == pytest.ExitCode.OK:
             print(f"Passed only alone: {', '.join(failed)}", flush=True)
         return code

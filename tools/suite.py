@@ -1,4 +1,4 @@
-"""All tests on this interpreter, and meanwhile the types, and quick tests on two others."""
+"""All tests here, meanwhile the types and quick tests on two other interpreters; then the other Airflows."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.versions import NEWEST, SITES
+from tools import versions
 from tools.runs import Run, beside
-from tools.versions import NEWEST, run
 
 
 def main(options: Sequence[str]) -> int:
     """
     Run pytest with some options, and mypy and `tools.interpreters` beside it; return an exit code.
 
-    On another Airflow than the newest that is supported: the part of the tests that is for all of them.
+    Where all that holds, `tools.versions` follows. On another Airflow than the newest that is supported: the
+    part of the tests that is for all of them, and nothing else.
 
     What these print comes when all have ended. A few tests that failed are then run once more, with the
     machine to themselves: one that passes now is named in a line of its own, one that fails again has failed.
@@ -26,8 +28,10 @@ def main(options: Sequence[str]) -> int:
     # Whoever ends this one ends the others with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Not by importing it, which makes an AIRFLOW_HOME where there is none.
-    if not version("apache-airflow").startswith(f"{NEWEST}."):
-        return run(Path(sys.prefix))
+    airflow = ".".join(version("apache-airflow").split(".")[:2])
+    if airflow != NEWEST:
+        site = next(site for site in SITES if site.airflow == airflow)
+        return versions.run(site, Path(sys.prefix))
     tests = Run(sys.executable, options, Path(".pytest_cache"))
     with (
         beside(sys.executable, "-m", "mypy") as types,
@@ -38,7 +42,7 @@ def main(options: Sequence[str]) -> int:
         there = [each.result() for each in (types, others)]
     if here == pytest.ExitCode.TESTS_FAILED:
         here = tests.again()
-    return here or max(there)
+    return here or max(there) or versions.main()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Run what sees the plugin from outside on the other supported versions of Airflow: one wheel, built once.
+"""Run what sees the plugin from outside on the other supported versions of Airflow, and on other databases.
 
-Each has an environment of its own under .venvs, made from the pins of its version.
+The wheel is built once. Each version has an environment of its own under .venvs, made from its pins.
 """
 
 from __future__ import annotations
@@ -14,54 +14,60 @@ from pathlib import Path
 
 import pytest
 
-from tests.versions import BLACK_BOX
+from tests.versions import NEWEST, SITES, Site
 from tools.dist import build_wheel
 from tools.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
-NEWEST = "3.3"
-"""The version on which everything runs."""
-OTHERS = ("3.0", "3.1", "3.2")
-"""The versions beside it."""
+DRIVERS = ROOT / "requirements" / "mysql.txt"
 OPTIONS = ("-n", "2", "--no-loadscope-reorder")
 
 
 def main(options: Sequence[str] = ()) -> int:
     """
-    Test the other versions; return 1 if one failed.
+    Test the sites; return 1 if one failed.
 
-    :param options: the versions to test, of `OTHERS`; all of them where none is named
+    :param options: the names of those to test, `3.1` or `3.3-mariadb`; all of them where none is named
     """
+    sites = [site for site in SITES if not options or site.name in options]
     failed: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         wheel = build_wheel(Path(folder))
-        for version in options or OTHERS:
-            print(f"Airflow {version}:", flush=True)
+        for site in sites:
+            print(f"Airflow {site.name}:", flush=True)
             try:
-                code = run(environment(version, wheel))
+                code = run(site, environment(site, wheel))
             except subprocess.CalledProcessError as error:
                 print(error, flush=True)
                 code = 1
-            print(f"Airflow {version}: {'failed' if code else 'passed'}", flush=True)
+            print(f"Airflow {site.name}: {'failed' if code else 'passed'}", flush=True)
             if code:
-                failed.append(version)
+                failed.append(site.name)
     return int(bool(failed))
 
 
-def environment(version: str, wheel: Path) -> Path:
-    """Make or update the environment of a version, with a wheel in it, and return its folder."""
-    folder = ROOT / ".venvs" / f"airflow-{version}"
+def environment(site: Site, wheel: Path) -> Path:
+    """Make or update the environment of a site, with a wheel in it, and return its folder."""
+    if site.airflow == NEWEST:
+        if site.database == "mariadb":
+            # Where the driver cannot be built, the tests say what they miss.
+            pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+            subprocess.run([*pip, "--require-hashes", "--no-deps", "-r", str(DRIVERS)], check=False)
+        return Path(sys.prefix)
+    folder = ROOT / ".venvs" / f"airflow-{site.airflow}"
     (folder / ".installed").unlink(missing_ok=True)
-    make = ["make", "--no-print-directory", "install", f"AIRFLOW={version}", f"WHEEL={wheel}"]
+    make = ["make", "--no-print-directory", "install", f"AIRFLOW={site.airflow}", f"WHEEL={wheel}"]
     # Whatever calls this may have been called by make, with variables of its own.
     env = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
     subprocess.run(make, cwd=ROOT, env=env, check=True)
     return folder
 
 
-def run(folder: Path) -> int:
-    """Run the tests in an environment; return an exit code."""
-    tests = Run(str(folder / "bin" / "python"), ["-q", *OPTIONS, *BLACK_BOX], folder / ".pytest_cache")
+def run(site: Site, folder: Path) -> int:
+    """Run the tests of a site in an environment; return an exit code."""
+    options = ["-q", *OPTIONS, *site.places]
+    env = {"TEST_DATABASE": site.database}
+    tests = Run(str(folder / "bin" / "python"), options, folder / f".pytest_cache_{site.database}", env)
     code = tests.once()
     return tests.again() if code == pytest.ExitCode.TESTS_FAILED else code
 

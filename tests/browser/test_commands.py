@@ -38,8 +38,8 @@ def test_a_command_is_found_by_its_name_its_help_and_its_arguments(visit: Visit)
         expect(entries.get_by_text("config lint", exact=True)).to_have_count(0)
     # By what everybody calls it, which is said.
     for text, found, because in (
-        ("rerun", "dags clear", "“rerun”"),
-        ("kill worker", "celery shutdown-worker", "“kill”"),
+        ("rerun", "tasks clear", "“rerun”"),
+        ("drop pool", "pools delete", "“drop”"),
     ):
         page.get_by_role("searchbox").fill(text)
         entry = page.locator("a.entry", has=page.get_by_text(found, exact=True))

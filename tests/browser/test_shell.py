@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
-from tests.browser.visitor import PATIENCE, PLUGIN, Visitor, violations
+from tests.browser.visitor import PATIENCE, PLUGIN, violations
 from tests.stacks import Stack
 
 pytestmark = pytest.mark.airflow
@@ -29,15 +29,6 @@ FORM = "?view=commands&command=variables/get&a.key=my%20key"
 SESSION_ENDED = "401 (Unauthorized)"
 
 expect.set_options(timeout=PATIENCE)
-
-
-def test_a_stranger_is_led_over_airflows_login_back_to_the_same_place(visit: Visit, stack: Stack):
-    visitor = visit(None)
-    visitor.page.goto(stack.url + PLUGIN + FORM)
-    visitor.sign_in("viewer")
-
-    expect(visitor.page.get_by_label("key")).to_have_value("my key")
-    expect(visitor.page.locator(".user")).to_have_text("viewer")
 
 
 def test_the_menu_entry_leads_to_a_command_whose_run_airflow_knows(visit: Visit, stack: Stack):
@@ -166,106 +157,6 @@ def test_a_link_from_another_site_opens_the_page_for_who_is_signed_in(visit: Vis
 
     expect(visitor.page.get_by_label("key")).to_have_value("my key")
     expect(visitor.page.locator(".user")).to_have_text("viewer")
-
-
-def about_to_set(visit: Visit, user: str, key: str) -> Visitor:
-    """Return somebody who has filled in a form, and whose session is about to end."""
-    visitor = visit(user)
-    visitor.allow(SESSION_ENDED)
-    page = visitor.open("?view=commands&command=variables/set")
-    page.get_by_label("key").fill(key)
-    page.get_by_label("value").fill("kept")
-    return visitor
-
-
-def test_when_the_session_ends_nothing_typed_is_lost_and_the_request_goes_on(visit: Visit, stack: Stack):
-    visitor = about_to_set(visit, "admin", "typed_before")
-    page = visitor.page
-    visitor.context.clear_cookies()
-    page.get_by_role("button", name="Run", exact=True).click()
-    dialog = page.get_by_role("dialog", name="Your session has ended")
-    expect(dialog).to_be_visible()
-
-    with page.expect_popup() as popup:
-        dialog.get_by_role("button", name="Sign in").click()
-    visitor.sign_in("admin", popup.value)
-
-    expect(page.locator("section.operation")).to_contain_text("succeeded")
-    expect(dialog).to_have_count(0)
-    assert stack.get("variables/typed_before")["value"] == "kept"
-
-
-def test_a_request_is_never_sent_as_another_user_who_signs_in(visit: Visit, stack: Stack):
-    visitor = about_to_set(visit, "op", "asked_by_op")
-    page = visitor.page
-    visitor.context.clear_cookies()
-    page.get_by_role("button", name="Run", exact=True).click()
-    with page.expect_popup() as popup:
-        page.get_by_role("button", name="Sign in").click()
-    visitor.sign_in("admin", popup.value)
-
-    dialog = page.get_by_role("dialog", name="You are signed in as admin")
-    dialog.get_by_role("button", name="Load the page as admin").click()
-    expect(page.locator(".user")).to_have_text("admin")
-    expect(page.get_by_label("key")).to_have_value("asked_by_op")
-    keys = [variable["key"] for variable in stack.get("variables?limit=100")["variables"]]
-    assert "asked_by_op" not in keys
-
-
-def test_nothing_is_done_as_who_has_signed_in_in_another_tab(visit: Visit, stack: Stack):
-    visitor = about_to_set(visit, "op", "typed_by_op")
-    page = visitor.page
-    session = {"name": "_token", "value": stack.token("admin"), "url": f"{stack.url}/"}
-    visitor.context.add_cookies([session])  # type: ignore[list-item]
-    page.get_by_role("button", name="Run", exact=True).click()
-
-    dialog = page.get_by_role("dialog", name="You are signed in as admin")
-    expect(dialog).to_be_visible()
-    # It cannot be closed: everything waits for it.
-    for _ in range(3):
-        page.keyboard.press("Escape")
-    expect(dialog).to_be_visible()
-    keys = [variable["key"] for variable in stack.get("variables?limit=100")["variables"]]
-    assert "typed_by_op" not in keys
-
-
-def test_in_airflows_frame_the_login_opens_in_a_tab_as_well(visit: Visit, stack: Stack):
-    visitor = visit("admin")
-    visitor.allow(SESSION_ENDED)
-    page = visitor.page
-    page.goto(f"{stack.url}/plugin/rest-api")
-    frame = page.frame_locator("iframe[title='REST API']")
-    expect(frame.get_by_role("link", name="dags list", exact=True)).to_be_visible()
-    visitor.context.clear_cookies()
-    frame.get_by_role("link", name="dags list", exact=True).click()
-
-    with page.expect_popup() as popup:
-        frame.get_by_role("button", name="Sign in").click()
-    visitor.sign_in("admin", popup.value)
-
-    expect(frame.get_by_role("button", name="Run", exact=True)).to_be_visible()
-
-
-def test_a_header_token_that_is_asked_for_is_given_once(visit: Visit, stack: Stack, tmp_path):
-    option = {"AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN": "sésame"}
-    with Stack(tmp_path, components=("api-server",), like=stack, prefix="/airflow", env=option) as closed:
-        visitor = visit("admin", stack=closed)
-        visitor.allow("403 (Forbidden)")
-        page = visitor.open()
-        dialog = page.get_by_role("dialog", name="A header token is asked for")
-        dialog.get_by_label("Token").fill("wrong")
-        dialog.get_by_role("button", name="Continue").click()
-        expect(dialog).to_contain_text("is not right")
-        dialog.get_by_label("Token").fill("sésame")
-        dialog.get_by_role("button", name="Continue").click()
-        expect(page.get_by_role("link", name="dags list", exact=True)).to_be_visible()
-        page.reload()
-        expect(page.get_by_role("link", name="dags list", exact=True)).to_be_visible()
-        page.goto(f"{closed.url}{PLUGIN}?view=endpoints&api=version")
-        page.get_by_role("button", name="Submit").click()
-        expect(page.locator("section.operation")).to_contain_text("HTTP 200")
-
-        assert "sésame" not in page.evaluate("JSON.stringify(localStorage) + location.href")
 
 
 def test_the_address_has_the_arguments_and_never_a_secret(visit: Visit):

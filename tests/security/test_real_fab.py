@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 
 import httpx
 import pytest
+from werkzeug.security import generate_password_hash
 
 from tests.security.real import (
     HEADER_TOKEN,
@@ -37,10 +36,9 @@ ENV = {
 WITH = {NAME: HEADER_TOKEN}
 
 
-def change_user(stack: Stack, name: str, change: str) -> None:
+def change_user(stack: Stack, name: str, column: str, value: object) -> None:
     """Change a row of the users, as an administrator does on Airflow's page."""
-    with closing(sqlite3.connect(stack.database, timeout=30)) as database, database:
-        assert database.execute(f"UPDATE ab_user SET {change} WHERE username = ?", (name,)).rowcount == 1
+    assert stack.execute(f"UPDATE ab_user SET {column} = :v WHERE username = :name", v=value, name=name) == 1
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +121,7 @@ def test_a_user_who_is_deactivated_is_out_at_once(stack: Stack, client: httpx.Cl
     tokens = sign_in(client, stack, "leaver").json()
     headers = bearer(tokens["access_token"], **WITH)
     assert client.post(RUN, headers=headers).json()["user"] == "leaver"
-    change_user(stack, "leaver", "active = 0")
+    change_user(stack, "leaver", "active", False)
 
     gone = {"msg": f"Error loading the user {claims(tokens['access_token'])['sub']}"}
     legacy, renewed = (
@@ -153,7 +151,7 @@ def test_a_user_who_is_deleted_is_out_at_once(stack: Stack, client: httpx.Client
 def test_a_refresh_token_does_not_outlive_its_password(stack: Stack, client: httpx.Client):
     token = sign_in(client, stack, "changer").json()["refresh_token"]
     assert client.post(REFRESH, headers=bearer(token)).status_code == 200
-    change_user(stack, "changer", "password = (SELECT password FROM ab_user WHERE username = 'viewer')")
+    change_user(stack, "changer", "password", generate_password_hash("another"))
 
     assert client.post(REFRESH, headers=bearer(token)).status_code == 401
 
@@ -163,12 +161,12 @@ def test_the_header_token_alone_acts_as_its_user_until_they_are_deactivated(
 ):
     assert client.post(RUN, headers=WITH).json()["user"] == "viewer"
     assert client.post(RUN).status_code == 403
-    change_user(stack, "viewer", "active = 0")
+    change_user(stack, "viewer", "active", False)
     try:
         assert client.post(RUN, headers=WITH).status_code == 401
         assert client.get(LEGACY, headers=WITH).status_code == 401
     finally:
-        change_user(stack, "viewer", "active = 1")
+        change_user(stack, "viewer", "active", True)
 
 
 def test_many_logins_leave_no_database_connection_behind(stack: Stack, client: httpx.Client):

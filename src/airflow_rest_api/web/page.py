@@ -23,6 +23,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from airflow_rest_api import __version__
 from airflow_rest_api.airflow import installation
 from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE
+from airflow_rest_api.airflow.compat.version_compat import LOGIN_QUOTES_NEXT, TOKEN_STORAGE
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.asgi import MOUNT, root_path
 from airflow_rest_api.errors import NotFound
@@ -237,7 +238,8 @@ def sign_in(scope: Scope) -> Response | None:
         answer: Response = HTMLResponse(hop, 401, headers=dict(HEADERS))
         answer.set_cookie(HOP, "1", max_age=10, path=root_path(scope) or "/", httponly=True, samesite="lax")
         return answer
-    return RedirectResponse(f"{airflow_path(scope)}{LOGIN}?{urlencode({'next': here})}", 307)
+    back = here if LOGIN_QUOTES_NEXT else quote(here, safe="/")
+    return RedirectResponse(f"{airflow_path(scope)}{LOGIN}?{urlencode({'next': back})}", 307)
 
 
 def _came_by_a_link(headers: Headers) -> bool:
@@ -316,6 +318,7 @@ def _facts(request: Request, context: Context, caller: Caller) -> dict[str, Any]
         "header_token": context.settings.rest_api_plugin_http_token_header_name.replace("_", "-")
         if token_asked_for
         else None,
+        "token_storage": TOKEN_STORAGE,
     }
 
 

@@ -29,6 +29,16 @@ AIRFLOW_V_3_3_PLUS = _VERSION >= (3, 3, 0)
 PARSES_ARE_TIMED = AIRFLOW_V_3_1_PLUS
 """Whether the row of a DAG has the seconds that the last parse of its file took."""
 
+TOKEN_STORAGE = None if AIRFLOW_V_3_1_PLUS else "token"
+"""
+Where Airflow's page keeps the session's token in a browser, as its own API takes no cookie; None if it does.
+
+Airflow 3.0: `TOKEN_STORAGE_KEY` of `airflow/ui/src/utils/tokenHandler.ts`, a name in the `localStorage`.
+"""
+
+LOGIN_QUOTES_NEXT = AIRFLOW_V_3_2_PLUS
+"""Whether Airflow's way to the login quotes the address to come back to when it hands it on."""
+
 
 def is_known() -> bool:
     """Return whether the installed version is one of those that the plugin was tried with."""

@@ -1,9 +1,9 @@
 /**
  * Requests to the plugin and to Airflow, as the user of the session. Scripts of this site may use Airflow's cookie
- * (docs/authentication.md); nothing here reads it.
+ * (docs/authentication.md); nothing here reads it but where Airflow's own API takes none.
  */
 import { facts } from "./facts.js";
-import { headerToken, headerTokenGiven, sessionEnded, signedInAgain } from "./session.js";
+import { authorization, headerToken, headerTokenGiven, sessionEnded, signedInAgain } from "./session.js";
 import { size } from "./text.js";
 
 /** An answer that is an error: `message` is for people, `reason` for programs, `detail` all there is. */
@@ -29,13 +29,14 @@ export class ApiError extends Error {
  */
 export async function send(path, options = {}) {
   const { method = "GET", json, form, headers = {}, signal, airflow = false, patient = true } = options;
+  let again = false;
   for (;;) {
     // Whoever signs in meanwhile may be somebody else.
     if (sessionEnded()) {
       if (!patient) throw new ApiError(401, { reason: "unauthenticated", message: "The session has ended." });
       await signedInAgain();
     }
-    const request = { method, headers: { Accept: "application/json", ...headers }, signal, cache: "no-store" };
+    const request = { method, headers: { Accept: "application/json", ...authorization(), ...headers }, signal, cache: "no-store" };
     // Whoever signed in since, in another tab: nothing is done in their name.
     if (!airflow) request.headers["X-Rest-Api-User"] = encodeURIComponent(facts.user);
     if (json !== undefined) {
@@ -54,7 +55,9 @@ export async function send(path, options = {}) {
       throw new ApiError(0, { reason: "unreachable", message: (form && (await whatIsWrong(form))) || "The API server cannot be reached." });
     }
     if (answer.ok) return answer;
-    if (answer.status === 401 && patient) {
+    // Once: where there is a session and it does not count, asking on and on would not help.
+    if (answer.status === 401 && patient && !again) {
+      again = true;
       await signedInAgain();
       continue;
     }

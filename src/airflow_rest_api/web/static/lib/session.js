@@ -66,6 +66,24 @@ export function giveHeaderToken(token) {
   over("tokenAsked");
 }
 
+/**
+ * The header that stands for the session where Airflow's own API takes no cookie (3.0): Airflow's page moves the token
+ * from the cookie to its own storage, and sends it like this. Nothing where the cookie is enough.
+ */
+export function authorization() {
+  if (!facts.token_storage) return {};
+  const token = /(?:^|;\s*)_token=([^;]+)/.exec(document.cookie)?.[1] ?? stored(facts.token_storage);
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
+function stored(name) {
+  try {
+    return localStorage.getItem(name);
+  } catch {
+    return null;
+  }
+}
+
 /** Open Airflow's login in a tab of its own, and return it. */
 export function openLogin() {
   const target = `${facts.login}?${new URLSearchParams({ next: `${facts.root}/static/signed-in.svg` })}`;
@@ -95,7 +113,7 @@ let looking = false;
 /** The user of the session, as the page names them; null where there is none. */
 async function whoIsSignedIn() {
   try {
-    const answer = await fetch(`${facts.root}/`, { headers: { Accept: "*/*" }, cache: "no-store" });
+    const answer = await fetch(`${facts.root}/`, { headers: { Accept: "*/*", ...authorization() }, cache: "no-store" });
     if (!answer.ok) return null;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     return JSON.parse(page.body.dataset.facts).user;
