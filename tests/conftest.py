@@ -13,6 +13,7 @@ import pytest
 
 from tests.databases import drop_databases
 from tests.shared import api_server, examples, fab, scheduled, stop_all
+from tests.stacks import DATABASE
 from tests.timing import WORKER, note_processors, note_unit, notes, summary
 from tests.units import place, unit
 from tests.versions import differs
@@ -49,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parameters = getattr(item, "callspec", None)
         if parameters is not None and DATABASE_SERVERS & {str(value) for value in parameters.params.values()}:
             item.add_marker("server")
-        if (reason := differs(item.nodeid, base_version()[:2])) is not None:
+        if (reason := differs(item.nodeid, base_version()[:2], DATABASE)) is not None:
             item.add_marker(pytest.mark.skip(reason=reason))
         # The first test of a file or folder waits for its Airflow, which counts as its own time.
         if item.get_closest_marker("airflow") and not item.get_closest_marker("timeout"):

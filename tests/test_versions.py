@@ -28,7 +28,9 @@ def test_what_runs_on_all_versions_is_there(place: str) -> None:
 @pytest.mark.parametrize("one", DIFFERENCES, ids=lambda one: one.reason[:40])
 def test_a_difference_is_one_of_tests_that_run_there_and_has_its_reason(one: Difference) -> None:
     assert one.reason
-    assert SUPPORTED[0] < one.below <= SUPPORTED[-1]
+    assert one.database in (None, *KINDS)
+    assert one.below is not None or one.database is not None
+    assert one.below is None or SUPPORTED[0] < one.below <= SUPPORTED[-1]
     for pattern in one.tests:
         assert pattern.partition("::")[0].startswith(BLACK_BOX)
 
@@ -38,6 +40,13 @@ def test_a_difference_ends_with_the_version_that_has_none() -> None:
     test = one.tests[0].replace("*", "x").replace("?", "x")
     assert differs(test, (3, 1)) == one.reason
     assert differs(test, (3, 2)) is None
+
+
+def test_a_difference_of_a_database_is_none_of_the_others() -> None:
+    [one] = [one for one in DIFFERENCES if one.database == "mariadb"]
+    test = one.tests[0].replace("*", "x")
+    assert differs(test, (3, 3), "mariadb") == one.reason
+    assert differs(test, (3, 3)) is None
 
 
 def test_the_page_has_the_table_of_what_is_run_where() -> None:
