@@ -67,7 +67,7 @@ format: install ## Put the code into the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test-versions: install ## What sees the plugin from outside, on Airflow 3.0, 3.1 and 3.2
+test-versions: install ## What sees the plugin from outside, on Airflow 3.0 to 3.2 and on other databases
 	$(BIN)/python -m tools.versions $(ARGS)
 
 test-interpreters: install ## The tests without Airflow processes on every other interpreter at hand

@@ -89,6 +89,28 @@ def require_chromium() -> str:
     return found
 
 
+def require_keycloak() -> Path:
+    """Return the folder of Keycloak's auth manager and what it needs, which no other test has."""
+    root = Path(__file__).resolve().parent.parent
+    pins = root / "requirements" / "keycloak.txt"
+    folder = root / ".venvs" / f"keycloak-{sys.version_info[0]}.{sys.version_info[1]}"
+    stamp, wanted = folder / ".installed", hashlib.sha256(pins.read_bytes()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    done = subprocess.run(
+        [*pip, "--require-hashes", "--no-deps", "--target", str(folder), "-r", str(pins)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        _lacking(f"the packages of requirements/keycloak.txt: {done.stderr.strip()[-500:]}")
+    stamp.write_text(wanted)
+    return folder
+
+
 def require_generators() -> Path:
     """
     Return the folder of the programs that make clients of an OpenAPI document.

@@ -41,7 +41,7 @@ PARTS: Mapping[str, str] = {
 def table() -> str:
     """Return the table: a row for each site, the newest Airflow first."""
     lines = ["| Airflow | with | its database | auth managers | what is run there |", "|---|---|---|---|---|"]
-    lines.append(_row(NEWEST, "sqlite", tuple(AUTH_MANAGERS.values()), "everything"))
+    lines.append(_row(NEWEST, "sqlite", (*AUTH_MANAGERS.values(), "Keycloak ¹"), "everything"))
     for site in sorted(SITES, key=lambda site: site.airflow, reverse=True):
         lines.append(_row(site.airflow, site.database, _auth_managers(site), _parts(site)))
     return "\n".join(lines)

@@ -30,8 +30,11 @@ class Host:
         self.admin = admin
         self.blocking = False
 
-    async def user(self, token: str) -> Any:
+    async def user(self, token: str, session: Any = None) -> Any:
         return "somebody"
+
+    def session_user(self, scope: Any) -> None:
+        return None
 
     def user_name(self, user: Any) -> str:
         return "somebody"

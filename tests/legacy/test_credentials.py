@@ -28,7 +28,10 @@ class Host:
 
     session_cookie = "_token"
 
-    async def user(self, given: str) -> str:
+    def session_user(self, scope: Any) -> None:
+        return None
+
+    async def user(self, given: str, session: Any = None) -> str:
         try:
             name = jwt.decode(given, KEY, algorithms=["HS256"])["sub"]
         except jwt.InvalidTokenError:

@@ -93,7 +93,7 @@ def test_while_nobody_can_be_asked_the_commands_are_still_listed(monkeypatch: py
     user = AirflowAuth.user
     silent = False
 
-    async def asked(self: AirflowAuth, token: str) -> Any:
+    async def asked(self: AirflowAuth, token: str, session: Any = None) -> Any:
         if silent:
             await asyncio.sleep(0)
             raise Unavailable
@@ -120,7 +120,7 @@ def test_a_token_that_was_taken_back_is_forgotten_at_once(monkeypatch: pytest.Mo
     user = AirflowAuth.user
     how: list[type[Exception]] = []
 
-    async def asked(self: AirflowAuth, token: str) -> Any:
+    async def asked(self: AirflowAuth, token: str, session: Any = None) -> Any:
         if how:
             raise how[0]("no")
         return await user(self, token)

@@ -123,7 +123,7 @@ class Roles(AirflowAuth):
     def __init__(self, users: dict[str, Any]) -> None:
         self._users = users
 
-    async def user(self, token: str) -> Any:
+    async def user(self, token: str, session: Any = None) -> Any:
         return self._users[token]
 
 

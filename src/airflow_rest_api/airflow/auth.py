@@ -18,6 +18,8 @@ from airflow_rest_api.errors import InvalidToken, NoUser, Revoked
 from airflow_rest_api.storage.transient import away
 
 if TYPE_CHECKING:
+    from starlette.types import Scope
+
     from airflow_rest_api.airflow.permissions import Permissions
 
 log = logging.getLogger(__name__)
@@ -57,12 +59,14 @@ class AirflowAuth:
 
     session_cookie = SESSION_COOKIE
 
-    async def user(self, token: str) -> Any:
+    async def user(self, token: str, session: Any = None) -> Any:
         """
         Return the user that an access token stands for.
 
         Beyond what Airflow looks at: the token can be revoked (it has a ``jti``), and the user still exists.
 
+        :param session: the user whom Airflow has found by the cookies that the token came with; counts where
+            the token is good and not enough for an auth manager that has further cookies, as Keycloak's
         :raises InvalidToken: a kind of it that says why
         :raises Unavailable: the database has no answer
         """
@@ -70,12 +74,16 @@ class AirflowAuth:
 
         manager = users.auth_manager()
         try:
-            user = await known_user(manager, token, partial(_taken, manager))
+            user = await known_user(manager, token, partial(_taken, manager, session))
         except InvalidTokenError as error:
             raise tokens.refusal(token, error) from None
         if user is None:
             raise NoUser("The token's user does not exist or is not active.")
         return user
+
+    def session_user(self, scope: Scope) -> Any:
+        """Return the user whom Airflow has found by the cookies of a request, None where it has not."""
+        return accounts.session_user(scope.get("state") or {})
 
     def user_name(self, user: Any) -> str:
         """Return the name by which operations are recorded as this user's."""
@@ -204,9 +212,11 @@ class Accounts:
         )
 
 
-def _taken(manager: Any, user: Any, claims: Mapping[str, Any]) -> Any:
+def _taken(manager: Any, session: Any, user: Any, claims: Mapping[str, Any]) -> Any:
     """Return the user of a token that Airflow takes and we take, None where they are not there any more."""
     tokens.check(claims)
+    if user is None and not (is_a(manager, SIMPLE) or is_a(manager, FAB)):
+        user = session
     return user if user is not None and users.still_there(manager, user) else None
 
 

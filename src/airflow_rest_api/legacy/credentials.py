@@ -71,7 +71,7 @@ class LegacyCredentials:
         if isinstance(token, Response):
             return token
         try:
-            return await host.user(token)
+            return await host.user(token, host.session_user(scope) if token == cookie else None)
         except InvalidToken as error:
             return token_refusal(token, error)
 

@@ -87,12 +87,14 @@ class Caller:
     An authenticated user, for the time of one request.
 
     :param token: by which they were known, where it was one
+    :param session: whom Airflow has found by the cookies that the token came with
     """
 
-    def __init__(self, host: AirflowAuth, user: Any, token: str | None = None) -> None:
+    def __init__(self, host: AirflowAuth, user: Any, token: str | None = None, session: Any = None) -> None:
         self._host = host
         self._user = user
         self._token = token
+        self._session = session
         self._admin: bool | None = None
         self._permissions: Permissions | None = None
         self.name = host.user_name(user)
@@ -105,8 +107,9 @@ class Caller:
 
     async def again(self) -> Caller:
         """Return the caller as they are now, for what lasts longer than a request; raise InvalidToken."""
-        user = self._user if self._token is None else await self._host.user(self._token)
-        caller = Caller(self._host, user, self._token)
+        known = self._token is None
+        user = self._user if known else await self._host.user(str(self._token), self._session)
+        caller = Caller(self._host, user, self._token, self._session)
         caller.address = self.address
         return caller
 

@@ -53,8 +53,8 @@ class Guard:
     well.
 
     It looks at the configured header token, the ``Authorization`` header and the session cookie, nothing
-    else: what Airflow's own middlewares found out about the request does not count. The caller is left in
-    the scope's state.
+    else: what Airflow's own middlewares found out about the request does not count, but for a session whose
+    cookie is good and has not all. The caller is left in the scope's state.
 
     :param authenticators: by path, what asks for the credentials there instead
     :param header_token: asked for everywhere but at the pages
@@ -108,7 +108,10 @@ class Guard:
             await user(scope, receive, send)
             return
         scope.setdefault("state", {})[STATE] = Caller(
-            self.host, user, self._token(scope, headers, authenticator)
+            self.host,
+            user,
+            self._token(scope, headers, authenticator),
+            self._session(scope, headers),
         )
         await self.app(scope, receive, send)
 
@@ -127,20 +130,20 @@ class Guard:
         if token is None:
             raise NotAuthenticated
         try:
-            return await self._user_of(token, scope)
+            return await self._user_of(token, scope, self._session(scope, headers))
         except InvalidToken:
             self._remembered.forget(token)
             raise
 
-    async def _user_of(self, token: str, scope: Scope) -> object:
+    async def _user_of(self, token: str, scope: Scope, session: object) -> object:
         """Return the user of a token, as of a moment ago where the database is away and that is enough."""
         known = self._remembered.get(token) if needs_no_database(scope["method"], _path(scope)) else None
         expires = None if known is None else expires_at(token)
         if known is None or (expires is not None and time.time() >= expires):
-            user = await self.host.user(token)
+            user = await self.host.user(token, session)
         else:
             try:
-                user = await asyncio.wait_for(self.host.user(token), WAIT)
+                user = await asyncio.wait_for(self.host.user(token, session), WAIT)
             except asyncio.TimeoutError:
                 return known
             except Exception as error:
@@ -186,6 +189,10 @@ class Guard:
         if "authorization" in headers or not cookie_counts(headers, scope["method"], self._use(scope)):
             return None
         return cookie(headers, self.host.session_cookie)
+
+    def _session(self, scope: Scope, headers: Headers) -> object:
+        """Return whom Airflow has found by the cookies of the request, where it may use them."""
+        return None if self._cookie(scope, headers) is None else self.host.session_user(scope)
 
     def _use(self, scope: Scope) -> Use:
         if _is_page(scope):

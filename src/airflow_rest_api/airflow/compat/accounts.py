@@ -46,6 +46,21 @@ def refreshed(manager: Any, user: Any) -> Any:
     return (manager.refresh_user(user=user) or user) if AIRFLOW_V_3_1_PLUS else user
 
 
+def session_user(state: Mapping[str, Any]) -> Any:
+    """
+    Return the user whom a middleware of Airflow's or of its auth manager has found by a request's cookies.
+
+    None where there is none, or where nothing shows that it was one of these
+    (`airflow.api_fastapi.core_api.security.get_user`, since Airflow 3.2).
+
+    :param state: that of the request's scope
+    """
+    from airflow.api_fastapi.core_api import security
+
+    marker = getattr(security, "USER_INJECTED_BY_TRUSTED_MIDDLEWARE", None)
+    return state.get("user") if marker is not None and state.get("user_authenticated_via") is marker else None
+
+
 def is_revoked(identifier: str) -> bool:
     """Return whether a token of this `jti` was taken back; Airflow remembers them since 3.2."""
     if not AIRFLOW_V_3_2_PLUS:
