@@ -107,8 +107,9 @@ class Caller:
 
     async def again(self) -> Caller:
         """Return the caller as they are now, for what lasts longer than a request; raise InvalidToken."""
-        known = self._token is None
-        user = self._user if known else await self._host.user(str(self._token), self._session)
+        user = self._user
+        if self._token is not None:
+            user = await self._host.user(self._token, self._session)
         caller = Caller(self._host, user, self._token, self._session)
         caller.address = self.address
         return caller
