@@ -7,6 +7,7 @@ import pytest
 from airflow_rest_api.airflow.compat.version_compat import SUPPORTED
 from tests.databases import KINDS
 from tests.versions import BLACK_BOX, DIFFERENCES, NEWEST, SITES, Difference, differs
+from tools import versions
 from tools.site_docs import AUTH_MANAGERS, PAGE, PARTS, with_table
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,3 +57,8 @@ def test_the_page_has_the_table_of_what_is_run_where() -> None:
 @pytest.mark.parametrize("place", [*AUTH_MANAGERS, *PARTS])
 def test_what_the_table_names_is_run_everywhere(place: str) -> None:
     assert any(one.partition("::")[0] == place for one in BLACK_BOX)
+
+
+def test_a_site_that_there_is_not_is_an_error_and_not_a_pass() -> None:
+    with pytest.raises(SystemExit, match=r"No such site: 3\.4; there are 3\.0, 3\.1,"):
+        versions.main(["3.4"])

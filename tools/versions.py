@@ -28,8 +28,12 @@ def main(options: Sequence[str] = ()) -> int:
     Test the sites; return 1 if one failed.
 
     :param options: the names of those to test, `3.1` or `3.3-mariadb`; all of them where none is named
+    :raises SystemExit: one of the names is none of theirs
     """
-    sites = [site for site in SITES if not options or site.name in options]
+    known = {site.name: site for site in SITES}
+    if unknown := [name for name in options if name not in known]:
+        sys.exit(f"No such site: {', '.join(unknown)}; there are {', '.join(known)}")
+    sites = [known[name] for name in options or known]
     failed: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         wheel = build_wheel(Path(folder))
