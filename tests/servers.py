@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -17,6 +18,10 @@ import pymysql
 import pytest
 import redis
 from sqlalchemy.engine import URL, make_url
+
+ROOT = Path(__file__).resolve().parent.parent
+VENVS = ROOT / ".venvs"
+PIP = ("-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--require-hashes", "--no-deps")
 
 REDIS = "redis://127.0.0.1:6379/13"
 """Not the database that others use by default."""
@@ -91,24 +96,13 @@ def require_chromium() -> str:
 
 def require_keycloak() -> Path:
     """Return the folder of Keycloak's auth manager and what it needs, which no other test has."""
-    root = Path(__file__).resolve().parent.parent
-    pins = root / "requirements" / "keycloak.txt"
-    folder = root / ".venvs" / f"keycloak-{sys.version_info[0]}.{sys.version_info[1]}"
-    stamp, wanted = folder / ".installed", hashlib.sha256(pins.read_bytes()).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted:
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    done = subprocess.run(
-        [*pip, "--require-hashes", "--no-deps", "--target", str(folder), "-r", str(pins)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        _lacking(f"the packages of requirements/keycloak.txt: {done.stderr.strip()[-500:]}")
-    stamp.write_text(wanted)
-    return folder
+    folder = VENVS / f"keycloak-{sys.version_info[0]}.{sys.version_info[1]}"
+
+    def install(pins: Path) -> list[str]:
+        shutil.rmtree(folder, ignore_errors=True)
+        return [sys.executable, *PIP, "--target", str(folder), "-r", str(pins)]
+
+    return _made(folder, "keycloak.txt", install)
 
 
 def require_generators() -> Path:
@@ -119,21 +113,26 @@ def require_generators() -> Path:
     """
     if sys.version_info < (3, 11):
         _lacking("Python 3.11, for which the generated clients are written")
-    root = Path(__file__).resolve().parent.parent
-    pins = root / "requirements" / "clients.txt"
-    folder = root / ".venvs" / "clients"
+    folder = VENVS / "clients"
+
+    def install(pins: Path) -> list[str]:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        return [str(folder / "bin" / "python"), *PIP, "-r", str(pins)]
+
+    return _made(folder, "clients.txt", install) / "bin"
+
+
+def _made(folder: Path, name: str, install: Callable[[Path], list[str]]) -> Path:
+    """Return a folder with what a file of pins names; made anew, by a command of pip's, where it has not."""
+    pins = ROOT / "requirements" / name
     stamp, wanted = folder / ".installed", hashlib.sha256(pins.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
-        return folder / "bin"
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    done = subprocess.run(
-        [*pip, "--require-hashes", "--no-deps", "-r", str(pins)], capture_output=True, text=True, check=False
-    )
+        return folder
+    done = subprocess.run(install(pins), capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        _lacking(f"the packages of requirements/clients.txt: {done.stderr.strip()[-500:]}")
+        _lacking(f"the packages of requirements/{name}: {done.stderr.strip()[-500:]}")
     stamp.write_text(wanted)
-    return folder / "bin"
+    return folder
 
 
 def _lacking(what: str) -> NoReturn:
