@@ -68,7 +68,7 @@ EXPECTED = ("bench_109", "example_slow", "example_template")
 
 DAY = "2024-01-01T00:00:00+00:00"
 UNRUN = "2024-02-01"
-"""A date without a run: Airflow 3.1 cannot render for a run that is queued, and takes one of its own for this."""
+"""A date without a run: Airflow 3.1 cannot render for a run that is queued."""
 SETUP: tuple[Call, ...] = (
     Call("POST", "variables", {"key": "bench", "value": "of the benchmark"}),
     Call("POST", "connections", {"connection_id": "bench", "conn_type": "http", "host": "localhost"}),

@@ -21,6 +21,7 @@ from airflow_rest_api.airflow.compat.version_compat import warn_of_unknown_versi
 from airflow_rest_api.airflow.installation import FernetCipher
 from airflow_rest_api.airflow.warm import HOOKS
 from airflow_rest_api.api import (
+    catalog,
     commands,
     dag_file,
     dag_files,
@@ -114,6 +115,7 @@ ROUTERS = (
     commands.router,
     page.router,
     operations.router,
+    catalog.router,
     services.router,
     service_logs.router,
     dag_refresh.router,

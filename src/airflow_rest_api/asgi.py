@@ -252,3 +252,8 @@ class SlashRedirect:
         headers = [(b"location", location), (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 307, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
+
+
+def names_tag(if_none_match: str, etag: str) -> bool:
+    """Return whether an `If-None-Match` names an entity tag (RFC 9110, 13.1.2)."""
+    return any(one.strip().removeprefix("W/") in (etag, "*") for one in if_none_match.split(","))

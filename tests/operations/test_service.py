@@ -191,7 +191,7 @@ def test_a_file_goes_in_by_upload_and_the_folder_is_gone_afterwards(tmp_path: Pa
         return await service.wait(started.id, 60)
 
     operation = asyncio.run(main())
-    assert operation.stdout == "read mine.json: content"
+    assert operation.stdout == "read ../mine.json: content"
     assert operation.argv[-1] == "mine.json"
     assert list(tmp_path.iterdir()) == []
 
@@ -205,7 +205,7 @@ def test_a_file_comes_out_and_the_folder_is_gone_afterwards(tmp_path: Path):
         ended = await service.wait(started.id, 60)
         assert [(f.argument, f.name, f.size) for f in ended.files] == [("file", "p.json", 8)]
         assert await service.file(ended.id, "p.json") == b'{"a": 1}'
-        assert ended.stdout == "written p.json"
+        assert ended.stdout == "written /x/p.json"
 
     asyncio.run(main())
     assert list(tmp_path.iterdir()) == []

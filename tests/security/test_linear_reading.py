@@ -19,11 +19,12 @@ from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartException
 
 import airflow_rest_api
-from airflow_rest_api.api.answers import _wants_file, preference
+from airflow_rest_api.api.answers import _accepts, preference
 from airflow_rest_api.api.commands import from_form
-from airflow_rest_api.api.operations import Cursor, _position
+from airflow_rest_api.api.following import _position
+from airflow_rest_api.api.operations import Cursor
 from airflow_rest_api.api.service_logs import _offsets
-from airflow_rest_api.asgi import client_address
+from airflow_rest_api.asgi import client_address, names_tag
 from airflow_rest_api.commands import argument_kinds
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.commands.masking import masked_text
@@ -36,7 +37,7 @@ from airflow_rest_api.legacy.login.throttle import network
 from airflow_rest_api.legacy.names import _SAFE_NAME, base_name
 from airflow_rest_api.legacy.request import parse_pairs, read_body
 from airflow_rest_api.legacy.translate import dates
-from airflow_rest_api.operations.files import safe_name
+from airflow_rest_api.operations.files import OCTETS, safe_name
 from airflow_rest_api.security.audit import quiet
 from airflow_rest_api.security.guard import _bearer, _expect
 from airflow_rest_api.security.header_token import HeaderToken
@@ -94,7 +95,7 @@ def body(kind: str, before: str = "", after: str = "") -> Callable[[str], Any]:
 
 HEADERS: dict[str, Callable[[str], Any]] = {
     "prefer": lambda text: preference([text], 30),
-    "accept": _wants_file,
+    "accept": lambda text: _accepts(text, OCTETS),
     "accept-encoding": lambda text: "gzip" in header("accept-encoding", text).get("accept-encoding", ""),
     "authorization": lambda text: (
         _bearer(header("authorization", text)),
@@ -104,6 +105,7 @@ HEADERS: dict[str, Callable[[str], Any]] = {
         read_body(header("content-type", f"multipart/form-data;{text}"), coming(b"x"), 100)
     ),
     "content-length": lambda text: text.isdigit() and int(text[:20]),
+    "if-none-match": lambda text: names_tag(text, '"a"'),
     "cookie": lambda text: (
         cookie(header("cookie", text), "_token"),
         cookie(header("cookie", f'_token="{text}"'), "_token"),
@@ -118,7 +120,6 @@ HEADERS: dict[str, Callable[[str], Any]] = {
     "sec-fetch-dest": lambda text: text == "document",
     "x-rest-api-user": lambda text: _expect(header("x-rest-api-user", text), "me"),
     "idempotency-key": lambda text: re.fullmatch(r"[\x21-\x7e]{1,255}", text.strip()),
-    "if-none-match": lambda text: '"abc"' in text,
     "last-event-id": lambda text: (_position(text),),
     "x-forwarded-for": lambda text: client_address(
         {"client": ("::1", 1), "headers": header("x-forwarded-for", f"{text},::1").raw}, networks("::1")

@@ -8,6 +8,7 @@ import hmac
 import json
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,11 @@ from pydantic import BaseModel
 from starlette.responses import PlainTextResponse, Response
 
 from airflow_rest_api.airflow.installation import derived
+from airflow_rest_api.api.catalog import CATALOG, etag
+from airflow_rest_api.api.context import caller_of
+from airflow_rest_api.api.following import follow
 from airflow_rest_api.api.models import CancelBody, OperationBody, as_json
+from airflow_rest_api.api.sse import MEDIA_TYPE as EVENT_STREAM
 from airflow_rest_api.asgi import header_parts, local_path, name_and_value, root_path
 from airflow_rest_api.commands.masking import LONGEST_SHOWN
 from airflow_rest_api.commands.model import STDOUT, Command, Invocation
@@ -29,6 +34,7 @@ from airflow_rest_api.errors import (
     IdempotencyConflict,
     NoFile,
     RefusedByCommand,
+    TooManyStreams,
     UnknownCommand,
     UnknownOperation,
 )
@@ -319,12 +325,23 @@ def leaves(context: Context, request: Request) -> bool:
 async def answer_run(
     context: Context, request: Request, operation: Operation, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Wait as long as the client wants to, and answer with the operation, or with the file it asked for."""
+    """
+    Answer with what the client accepts: the operation, as soon as it ends or the client has waited long
+    enough for that; the file that it wrote; or its events, from the beginning.
+    """
+    headers = {**(headers or {}), CATALOG: etag(await context.catalog.get())}
+    accept = request.headers.get("accept", "")
+    if _accepts(accept, EVENT_STREAM):
+        # Before it ends the stream is on its way, so that a client which is cut off knows what to follow.
+        headers["Location"] = _location(request, operation)
+        # It has begun: with one stream too many it is answered as if none had been asked for.
+        with suppress(TooManyStreams):
+            return await follow(context, caller_of(request), operation.id, headers=headers)
     preferred = preference_of(request, context.settings.default_wait)
     operation = await context.operations.wait(operation.id, preferred.wait)
     if operation.refused is not None:
         raise RefusedByCommand(operation.refused, id=operation.id)
-    if operation.state.ended and _wants_file(request.headers.get("accept", "")):
+    if operation.state.ended and _accepts(accept, OCTETS):
         return await _only_file(context, operation)
     return answer_operation(request, operation, preferred, headers)
 
@@ -339,8 +356,7 @@ def answer_operation(
     """Answer with an operation: 200 when it has ended, 202 when not."""
     headers = {**preferred.headers, **(more or {})}
     if not operation.state.ended:
-        # A path without a host is right behind every proxy.
-        headers["Location"] = f"{root_path(request.scope)}/v2/operations/{operation.id}"
+        headers["Location"] = _location(request, operation)
     body = OperationBody.model_validate(operation)
     if cancel is not None:
         body = CancelBody(**body.model_dump(), cancel=cancel, cancel_message=CANCEL_MESSAGES[cancel])
@@ -374,11 +390,16 @@ def answer_file(file: OutputFile, content: bytes, media_type: str | None = None)
     )
 
 
-def _wants_file(accept: str) -> bool:
-    """Return whether the file itself was asked for; `q=0` is the way to ask for anything else (RFC 9110)."""
+def _location(request: Request, operation: Operation) -> str:
+    """Return where an operation is: a path without a host, which is right behind every proxy."""
+    return f"{root_path(request.scope)}/v2/operations/{operation.id}"
+
+
+def _accepts(accept: str, media_type: str) -> bool:
+    """Return whether this very type was asked for; `q=0` is the way to ask for anything else (RFC 9110)."""
     for entry in accept.split(","):
         kind, *parameters = (part.strip().lower() for part in entry.split(";"))
-        if kind == OCTETS:
+        if kind == media_type:
             return not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
     return False
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import re
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -25,6 +24,7 @@ from airflow_rest_api.api.answers import (
     run_again,
 )
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
+from airflow_rest_api.api.following import follow, visible
 from airflow_rest_api.api.models import (
     ACCEPTED,
     FILE,
@@ -33,18 +33,14 @@ from airflow_rest_api.api.models import (
     RUN_RESPONSES,
     CancelBody,
     OperationBody,
-    OperationEnd,
     OperationList,
     OperationSummary,
-    as_json,
     errors,
     event_stream,
 )
-from airflow_rest_api.api.sse import TICK, EventStream, Subscription, event
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.errors import BadRequest, Forbidden, UnknownOperation, UnknownResultFile
+from airflow_rest_api.errors import BadRequest, Forbidden, UnknownResultFile
 from airflow_rest_api.operations.model import Filter, Operation, State
-from airflow_rest_api.operations.transcript import STREAMS, Block, Stream
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
@@ -53,31 +49,11 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/v2/operations", tags=["operations"], generate_unique_id_function=by_name)
 
-_EVENT_ID = re.compile(r"\d{1,15}(?:\.\d{1,15}){0,3}", re.ASCII)
-"""The number of a block and, with dots between, the bytes of each stream up to its end."""
-AT_ONCE = 256 * 1024
-"""Bytes of output between two looks at whether the stream may go on."""
-PACE = 0.02
-"""Seconds in which output gathers after what was just sent: one event for each line would be slower."""
 EVENTS = event_stream("`output`, `progress`, `gap` and `state` as they come, at last `end`.")
 CANCEL_WAIT = 5.0
 """Seconds that a cancel waits for the end of the command, when the client does not say."""
 LONGEST_PIECE = 4 * 1024 * 1024
 """Bytes of output in one answer, when the client asks for a part."""
-
-
-_ID = re.compile(r"[0-9a-f]{32}")
-
-
-async def visible(context: Context, caller: Caller, identifier: str) -> Operation:
-    """Return an operation that the caller may see, without its output; for others there is none."""
-    if not _ID.fullmatch(identifier):
-        # Not every database takes every text.
-        raise UnknownOperation
-    operation = await context.operations.peek(identifier)
-    if not await context.gate.may_see(caller, [operation]):
-        raise UnknownOperation
-    return operation
 
 
 @router.get("", response_model=OperationList, responses=errors(400))
@@ -231,75 +207,7 @@ async def follow_operation(
     Both streams come in the order in which they were printed. The answer ends after `end`, with the token,
     and when the server stops; a client that saw no `end` asks again.
     """
-    position, received = _position(after if after is not None else last_event_id)
-    await visible(context, caller, identifier)
-    subscription = Subscription(context.streams, caller, lambda one: visible(context, one, identifier))
-    return EventStream(subscription, _events(context, identifier, position, received, subscription))
-
-
-async def _events(
-    context: Context,
-    identifier: str,
-    position: int,
-    received: dict[Stream, int] | None,
-    subscription: Subscription,
-) -> AsyncGenerator[str, None]:
-    async with context.operations.follow(identifier) as followed:
-        transcript, shown = followed.transcript, None
-        known = received
-        while await subscription.holds():
-            version, ended, operation = transcript.version, transcript.ended, followed.operation
-            blocks = transcript.since(position, AT_ONCE)
-            if not operation.state.ended and (state := _state(operation)) != shown:
-                shown = state
-                yield event("state", as_json(OperationSummary.model_validate(operation)))
-                subscription.sent()
-            for block in blocks:
-                # Not before: of what another server runs, everything is still to come at first.
-                known = transcript.ends(position) if known is None else known
-                if missing := block.offset - known[block.stream]:
-                    yield event("gap", {"stream": block.stream, "missing": missing})
-                position, known[block.stream] = block.seq, block.end
-                yield _output(block, _event_id(position, known))
-                subscription.sent()
-            if not blocks and ended:
-                if operation.state.ended:
-                    yield event(
-                        "end", as_json(OperationEnd.model_validate(operation)), _event_id(position, known)
-                    )
-                return
-            if text := subscription.heartbeat:
-                yield text
-            if blocks:
-                await asyncio.sleep(PACE)
-            await transcript.changed(version, TICK)
-
-
-def _output(block: Block, identifier: str) -> str:
-    text = block.data.decode(errors="replace")
-    if block.stream == "progress":
-        return event("progress", text, identifier)
-    data = {"stream": block.stream, "offset": block.offset, "at": block.at.isoformat(), "text": text}
-    return event("output", data, identifier)
-
-
-def _state(operation: Operation) -> tuple[object, ...]:
-    return operation.state, operation.started_at, operation.message
-
-
-def _event_id(position: int, known: Mapping[Stream, int] | None) -> str:
-    received = [known[stream] for stream in STREAMS] if known else []
-    return ".".join(map(str, (position, *received)))
-
-
-def _position(text: str | None) -> tuple[int, dict[Stream, int] | None]:
-    """Return the number of the last received block, and the bytes of each stream if the id has them."""
-    if not text:
-        return 0, None
-    if _EVENT_ID.fullmatch(text) is None or text.count(".") not in (0, len(STREAMS)):
-        raise BadRequest("after: not the id of an event of this operation.", argument="after")
-    position, *received = map(int, text.split("."))
-    return position, dict(zip(STREAMS, received, strict=True)) if received else None
+    return await follow(context, caller, identifier, after if after is not None else last_event_id)
 
 
 BATCH = 250

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import StreamingResponse
@@ -66,9 +66,16 @@ class Streams:
 class EventStream(StreamingResponse):
     """An answer of server-sent events that counts as open as long as it is sent."""
 
-    def __init__(self, subscription: Subscription, events: AsyncGenerator[str, None]) -> None:
+    def __init__(
+        self,
+        subscription: Subscription,
+        events: AsyncGenerator[str, None],
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         # Between us and the client nothing may gather the events.
-        super().__init__(events, headers={"X-Accel-Buffering": "no"}, media_type=MEDIA_TYPE)
+        super().__init__(
+            events, headers={**(headers or {}), "X-Accel-Buffering": "no"}, media_type=MEDIA_TYPE
+        )
         self._streams, self._user = subscription.streams, subscription.caller.name
         self._events = events
 

@@ -329,6 +329,14 @@ OWN: dict[str, Rule] = {
 
 RULES: dict[str, Rule] = {**COMMANDS, **OWN}
 
+ASKS: Mapping[str, tuple[str, ...]] = dict.fromkeys(
+    ("users create", "users reset-password"), ("password", "use_random_password")
+)
+"""
+Arguments of which one has to be given, as no question can be answered here: the command would ask for the
+first (``airflow/providers/fab/auth_manager/cli_commands/user_command.py``).
+"""
+
 RUN_DAG_CODE = frozenset(name for name, rule in RULES.items() if rule.runs_dag_code)
 
 

@@ -83,11 +83,15 @@ class Workspace:
         return path
 
     def place(self, argument: str, name: str) -> Path:
-        """Return the path at which the file of an argument goes; only the last part of ``name`` counts."""
+        """
+        Return the path at which the file of an argument goes; only the last part of ``name`` counts.
+
+        What the command prints has the name as it was given.
+        """
         folder = self.path / _UNSAFE.sub("_", argument)
         folder.mkdir(mode=0o700, exist_ok=True)
         path = folder / safe_name(name)
-        self._names[str(path)] = path.name
+        self._names[str(path)] = name
         return path
 
     def renamer(self) -> Renamer:

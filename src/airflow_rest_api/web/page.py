@@ -25,7 +25,7 @@ from airflow_rest_api.airflow import installation
 from airflow_rest_api.airflow.auth import LOGIN, SESSION_COOKIE
 from airflow_rest_api.airflow.compat.version_compat import LOGIN_QUOTES_NEXT, TOKEN_STORAGE
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
-from airflow_rest_api.asgi import MOUNT, root_path
+from airflow_rest_api.asgi import MOUNT, names_tag, root_path
 from airflow_rest_api.errors import NotFound
 from airflow_rest_api.legacy import usage_routes
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
@@ -331,7 +331,7 @@ async def static(path: str, request: Request) -> Response:
         raise NotFound("The page has no such file.")
     asset, keep = found
     headers = {"ETag": asset.etag, "Cache-Control": keep, "Vary": "Accept-Encoding"}
-    if asset.etag in request.headers.get("if-none-match", ""):
+    if names_tag(request.headers.get("if-none-match", ""), asset.etag):
         return Response(status_code=304, headers=headers)
     return await _answer(request, asset, headers)
 
