@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -18,6 +21,8 @@ import pymysql
 import pytest
 import redis
 from sqlalchemy.engine import URL, make_url
+
+from tools.dist import CLIENT, build_wheel
 
 ROOT = Path(__file__).resolve().parent.parent
 VENVS = ROOT / ".venvs"
@@ -122,6 +127,58 @@ def require_generators() -> Path:
     return _made(folder, "clients.txt", install) / "bin"
 
 
+def require_client() -> Path:
+    """
+    Return the folder of an environment with the client's wheel, and nothing of Airflow's.
+
+    It has pytest beside it, for the client's own tests.
+    """
+    folder = VENVS / "client"
+
+    def install(pins: Path) -> list[str]:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        return [str(folder / "bin" / "python"), *PIP, "-r", str(pins)]
+
+    with one_at_a_time(VENVS / "client.lock"):
+        _made(folder, "client.txt", install)
+        _install_wheel(folder)
+    return folder
+
+
+def require_typescript() -> Path:
+    """Return the folder of the programs that make a client for TypeScript, and check it."""
+    npm = require_program("npm", "npm")
+    folder = VENVS / "typescript"
+    pins = ROOT / "requirements" / "typescript"
+    wanted = hashlib.sha256((pins / "package-lock.json").read_bytes()).hexdigest()
+    stamp = folder / ".installed"
+    with one_at_a_time(VENVS / "typescript.lock"):
+        if not stamp.exists() or stamp.read_text() != wanted:
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(pins, folder)
+            install = [npm, "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]
+            done = subprocess.run(install, cwd=folder, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                _lacking(f"the packages of requirements/typescript: {done.stderr.strip()[-500:]}")
+            stamp.write_text(wanted)
+    return folder / "node_modules" / ".bin"
+
+
+def _install_wheel(folder: Path) -> None:
+    """Install the client as it is now, where another one is installed."""
+    sources = sorted(path for path in (ROOT / "client").rglob("*") if path.suffix in (".py", ".toml", ".md"))
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    stamp = folder / ".wheel"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    with tempfile.TemporaryDirectory() as built:
+        wheel = build_wheel(Path(built), CLIENT)
+        python = str(folder / "bin" / "python")
+        options = ["--quiet", "--no-deps", "--force-reinstall"]
+        subprocess.run([python, "-m", "pip", "install", *options, str(wheel)], check=True)
+    stamp.write_text(wanted)
+
+
 def _made(folder: Path, name: str, install: Callable[[Path], list[str]]) -> Path:
     """Return a folder with what a file of pins names; made anew, by a command of pip's, where it has not."""
     pins = ROOT / "requirements" / name
@@ -133,6 +190,15 @@ def _made(folder: Path, name: str, install: Callable[[Path], list[str]]) -> Path
         _lacking(f"the packages of requirements/{name}: {done.stderr.strip()[-500:]}")
     stamp.write_text(wanted)
     return folder
+
+
+@contextmanager
+def one_at_a_time(lock: Path) -> Iterator[None]:
+    """Let one process of this machine at a time do what follows."""
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _lacking(what: str) -> NoReturn:

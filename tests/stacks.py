@@ -5,13 +5,10 @@ What `TEST_DATABASE` names, `postgresql` or `mariadb`, is Airflow's own database
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import MetaData, create_engine, select, text
@@ -19,7 +16,7 @@ from sqlalchemy.engine import URL, make_url
 
 from demo import stack
 from tests.databases import PREFIX, database_of_this_run, execute, template
-from tests.servers import require_postgresql
+from tests.servers import one_at_a_time, require_postgresql
 from tests.timing import SHARED, note, noted
 
 DATABASE = os.environ.get("TEST_DATABASE", "sqlite")
@@ -84,7 +81,7 @@ class Stack(stack.Stack):
 
     def _migrate_sqlite(self, file: Path) -> None:
         kept = SHARED / f"{self._flavour}.db"
-        with _one_at_a_time(kept.name):
+        with one_at_a_time(SHARED / f"{kept.name}.lock"):
             if kept.exists():
                 shutil.copyfile(kept, file)
                 return
@@ -97,7 +94,7 @@ class Stack(stack.Stack):
     def _migrate_postgresql(self, address: URL) -> None:
         server, kept = require_postgresql(), template(self._flavour)
         done = SHARED / kept
-        with _one_at_a_time(kept):
+        with one_at_a_time(SHARED / f"{kept}.lock"):
             if done.exists():
                 # It is there, and empty.
                 execute(server, f"DROP DATABASE {address.database}")
@@ -112,10 +109,3 @@ class Stack(stack.Stack):
         """What the tables depend on: an auth manager may have some of its own."""
         manager = self.environment.get("AIRFLOW__CORE__AUTH_MANAGER", "")
         return f"migrated_{hashlib.sha256(manager.encode()).hexdigest()[:8]}"
-
-
-@contextmanager
-def _one_at_a_time(name: str) -> Iterator[None]:
-    with (SHARED / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -19,7 +20,7 @@ else:
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PINS = sorted((ROOT / "requirements").iterdir())
+PINS = sorted(path for path in (ROOT / "requirements").rglob("*") if path.is_file())
 
 
 def targets() -> list[str]:
@@ -64,6 +65,13 @@ def test_every_pin_has_hashes(path: Path) -> None:
     for entry in requirements:
         assert re.match(r"[\w.-]+(\[[\w,-]+\])?==\S+", entry), entry
         assert "--hash=sha256:" in entry, entry
+
+
+def test_every_package_of_npm_has_a_hash() -> None:
+    lock = json.loads((ROOT / "requirements" / "typescript" / "package-lock.json").read_text())
+    packages = {name: entry for name, entry in lock["packages"].items() if name}
+    assert packages
+    assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
 
 
 def test_the_version_has_one_source() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-TOGETHER = ("legacy", "cluster", "airflow", "attacks")
+TOGETHER = ("legacy", "cluster", "airflow", "attacks", "client")
 """Folders whose files share an Airflow, or an engine: one worker has them all, and starts it once."""
 
 SHARING = {
@@ -25,6 +25,8 @@ LONG = (
     "scheduled",
     "fab",
     "parity/test_parity.py",
+    "client",
+    "client/test_parity.py",
     "dist/test_standalone.py",
     "api_server",
     "demo/test_demo.py",

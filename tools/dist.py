@@ -1,4 +1,4 @@
-"""Build the wheel, and the zip that is unpacked into Airflow's plugins folder, into dist/.
+"""Build the wheels of plugin and client, and the zip for Airflow's plugins folder, into dist/.
 
 Airflow imports every Python file below its plugins folder. So the zip has one small module at the top, and
 the package beside it brings an .airflowignore that hides it from that search: nothing at the top of the
@@ -15,6 +15,7 @@ from pathlib import Path
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).resolve().parent.parent
+CLIENT = ROOT / "client"
 TEMPLATE = ROOT / "tools" / "plugins_folder"
 PACKAGE = "airflow_rest_api"
 # The earliest date a zip can hold: the same source gives the same bytes.
@@ -22,16 +23,17 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def main(target: Path = ROOT / "dist") -> int:
-    """Build both and print their paths."""
+    """Build all of them and print their paths."""
     wheel = build_wheel(target)
     print(wheel)
     print(build_zip(wheel, target))
+    print(build_wheel(target, CLIENT))
     return 0
 
 
-def build_wheel(target: Path) -> Path:
-    """Build the wheel and return its path."""
-    return Path(next(WheelBuilder(str(ROOT)).build(directory=str(target), versions=["standard"])))
+def build_wheel(target: Path, source: Path = ROOT) -> Path:
+    """Build the wheel of a distribution and return its path."""
+    return Path(next(WheelBuilder(str(source)).build(directory=str(target), versions=["standard"])))
 
 
 def build_zip(wheel: Path, target: Path) -> Path:

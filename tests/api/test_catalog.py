@@ -63,3 +63,14 @@ def test_another_airflow_has_another_catalog():
     parser.add_subparsers().add_parser("version", help="Show the version")
 
     assert etag(Catalog(parser)) != etag(load_catalog())
+
+
+def test_the_commands_that_ask_whether_one_is_sure_are_those_with_yes():
+    with serving() as (client, _):
+        commands = client.get("/v2/catalog").json()["commands"]
+
+    for command in commands:
+        names = {argument["name"] for argument in command["arguments"]}
+        assert command["confirms"] is ("yes" in names), command["name"]
+        assert command["confirms_with"] is None or command["confirms_with"] in names
+    assert {one["name"] for one in commands if one["confirms_with"]} == {"dags pause", "dags unpause"}

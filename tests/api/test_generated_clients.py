@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from tests.servers import require_generators, require_program
+from tests.servers import require_generators, require_program, require_typescript
 from tests.standin import StandInEngine, prints, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -193,6 +193,28 @@ def test_an_error_has_its_reason(generated: Generated):
     module = importlib.import_module(f"{generated.package}.api.operations.get_operation")
     answer = module.sync_detailed("0" * 32, client=generated.client)
     assert (answer.status_code, answer.parsed.detail.reason) == (404, "unknown_operation")
+
+
+USES = """
+import type { components, paths } from "./airflow";
+type Run = paths["/v2/commands/dags/list"]["post"];
+const body: components["schemas"]["DagsListArguments"] = { columns: ["dag_id"] };
+const state: components["schemas"]["OperationBody"]["state"] = "succeeded";
+export { body, state, type Run };
+"""
+"""A program that has the types of a command and of its answer."""
+
+
+def test_openapi_typescript_makes_types_that_a_program_can_use(document: Path, tmp_path: Path):
+    programs = require_typescript()
+    (tmp_path / "uses.ts").write_text(USES)
+    for words in (
+        [programs / "openapi-typescript", document, "-o", tmp_path / "airflow.d.ts"],
+        [programs / "tsc", "--noEmit", "--strict", tmp_path / "uses.ts"],
+    ):
+        done = subprocess.run([*map(str, words)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "warn" not in (done.stdout + done.stderr).lower()
 
 
 @pytest.mark.parametrize("language", ["python", "java", "typescript-fetch"])

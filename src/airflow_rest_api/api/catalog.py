@@ -18,7 +18,7 @@ from airflow_rest_api.api.context import ContextDep, by_name
 from airflow_rest_api.api.models import Model, errors
 from airflow_rest_api.asgi import names_tag
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.commands.policy import ASKS
+from airflow_rest_api.commands.policy import ASKS, CONFIRMS_WITH
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
@@ -63,6 +63,11 @@ class CatalogCommand(Model):
         description="Arguments of which one has to be given: the command would ask a person for the first.",
         examples=[["password", "use_random_password"]],
     )
+    confirms: bool = Field(
+        description="It would ask a person whether they are sure, but for `yes` or `dry_run`; here it is "
+        "never asked, and done."
+    )
+    confirms_with: str | None = Field(description="The argument without which it does not ask either.")
     arguments: list[CatalogArgument]
 
     @classmethod
@@ -75,6 +80,8 @@ class CatalogCommand(Model):
             description=command.description,
             effect=command.effect,
             asks=asked,
+            confirms=command.argument("yes") is not None,
+            confirms_with=CONFIRMS_WITH.get(command.name),
             arguments=[CatalogArgument.model_validate(argument) for argument in command.arguments],
         )
 

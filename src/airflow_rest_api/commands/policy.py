@@ -337,6 +337,12 @@ Arguments of which one has to be given, as no question can be answered here: the
 first (``airflow/providers/fab/auth_manager/cli_commands/user_command.py``).
 """
 
+CONFIRMS_WITH: Mapping[str, str] = dict.fromkeys(("dags pause", "dags unpause"), "treat_dag_id_as_regex")
+"""
+Arguments without which a command that has `yes` does not ask whether one is sure
+(``airflow/cli/commands/dag_command.py``); each other command that has it does.
+"""
+
 RUN_DAG_CODE = frozenset(name for name, rule in RULES.items() if rule.runs_dag_code)
 
 

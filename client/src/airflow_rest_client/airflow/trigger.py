@@ -1,0 +1,43 @@
+"""The trigger: waits for the end of an operation on another Airflow."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_rest_client.airflow.hook import RestApiHook
+from airflow_rest_client.errors import RestError
+
+
+class OperationTrigger(BaseTrigger):
+    """
+    Fires when an operation has ended.
+
+    :param conn_id: the connection: see `RestApiHook`
+    :param operation_id: of the operation
+    """
+
+    def __init__(self, conn_id: str, operation_id: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call] # Airflow's has no annotations
+        self.conn_id = conn_id
+        self.operation_id = operation_id
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return how it is made again, in another process."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {"conn_id": self.conn_id, "operation_id": self.operation_id},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event: the id and the state, or why nobody knows how it ended."""
+        try:
+            async with await RestApiHook(self.conn_id).get_async_conn() as client:
+                operation = await (await client.operation(self.operation_id)).wait()
+        except (RestError, ValueError) as error:
+            said = {"error": str(error)}
+        else:
+            said = {"id": operation.id, "state": operation.state}
+        yield TriggerEvent(said)  # type: ignore[no-untyped-call] # Airflow's has no annotations

@@ -1,0 +1,106 @@
+"""What carries requests: httpx, waiting or awaited."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx
+
+from airflow_rest_client.http import CONNECT_TIMEOUT, ConnectionLost, Request, Response, lost, streams
+
+
+def _arguments(request: Request) -> dict[str, Any]:
+    """Return the request for httpx."""
+    found: dict[str, Any] = {
+        "method": request.method,
+        "url": request.path,
+        "headers": dict(request.headers),
+        "timeout": httpx.Timeout(request.timeout, connect=CONNECT_TIMEOUT),
+    }
+    if request.params:
+        found["params"] = dict(request.params)
+    if request.files:
+        found["data"] = dict(request.fields)
+        found["files"] = [(name, (upload.name, upload.content)) for name, upload in request.files]
+    elif request.fields:
+        # As multipart all the same, which is the form that the server reads.
+        found["files"] = [(name, (None, str(value))) for name, value in request.fields.items()]
+    elif request.json is not None:
+        found["json"] = request.json
+    return found
+
+
+def _lost(error: httpx.TransportError | httpx.InvalidURL, url: str) -> ConnectionLost:
+    sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
+    return lost(url, error, sent=sent)
+
+
+def _verify(url: str) -> bool:
+    """Return False where no certificate will ever be looked at, as making ready for it takes 20 ms."""
+    return not url.lower().startswith("http:")
+
+
+class Carrier:
+    """Carries requests to a server, and waits."""
+
+    def __init__(self, url: str, http: httpx.Client | None = None) -> None:
+        self._url = url
+        self._http = http or httpx.Client(base_url=url, verify=_verify(url))
+
+    def send(self, request: Request) -> Response:
+        """Return the answer to a request; raise ConnectionLost."""
+        try:
+            answer = self._http.request(**_arguments(request))
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise _lost(error, self._url) from error
+        return Response(answer.status_code, answer.headers, answer.content)
+
+    @contextmanager
+    def stream(self, request: Request) -> Iterator[tuple[Response, Iterator[bytes]]]:
+        """Give an answer and its body as it comes; that of an error, or of another type, has been read."""
+        try:
+            with self._http.stream(**_arguments(request)) as answer:
+                content = b"" if _streams(answer) else answer.read()
+                yield Response(answer.status_code, answer.headers, content), answer.iter_bytes()
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise _lost(error, self._url) from error
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+
+class AsyncCarrier:
+    """Carries requests to a server, and is awaited."""
+
+    def __init__(self, url: str, http: httpx.AsyncClient | None = None) -> None:
+        self._url = url
+        self._http = http or httpx.AsyncClient(base_url=url, verify=_verify(url))
+
+    async def send(self, request: Request) -> Response:
+        """Return the answer to a request; raise ConnectionLost."""
+        try:
+            answer = await self._http.request(**_arguments(request))
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise _lost(error, self._url) from error
+        return Response(answer.status_code, answer.headers, answer.content)
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncIterator[tuple[Response, AsyncIterator[bytes]]]:
+        """Give an answer and its body as it comes; that of an error, or of another type, has been read."""
+        try:
+            async with self._http.stream(**_arguments(request)) as answer:
+                content = b"" if _streams(answer) else await answer.aread()
+                yield Response(answer.status_code, answer.headers, content), answer.aiter_bytes()
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise _lost(error, self._url) from error
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+
+def _streams(answer: httpx.Response) -> bool:
+    return streams(answer.status_code, answer.headers.get("content-type", ""))

@@ -1,0 +1,173 @@
+"""`airflow-rest`: the words of a command line, and who takes them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import import_module
+from types import FrameType
+
+OWN = {
+    "login": "Sign in at an Airflow, and remember it",
+    "logout": "Forget the tokens of an Airflow",
+    "instances": "The Airflows that are known here",
+    "operations": "What was run: list, show, follow, cancel, run again",
+    "deploy": "Put DAG files into a bundle, with a check, and wait until they are DAGs",
+    "services": "Start, stop and look at schedulers, workers and their like",
+    "completion": "Completion for bash, zsh or fish",
+}
+"""The words of our own: no group or command of Airflow's is called so."""
+COMPLETE = "__complete"
+_MODULES = {"logout": "login", "instances": "login", COMPLETE: "completion"}
+
+USAGE = """\
+usage: airflow-rest [options] <any airflow command line>
+       airflow-rest [options] <word of its own> …
+
+The command runs at the Airflow that you have signed in at, and prints and ends here as it does there.
+
+options, before the command:
+  -i, --instance NAME   the Airflow to use, in place of the default one
+  --detach              print the id of the operation, and leave
+  --overwrite           files that the command writes here may be there already
+  --ask ARGUMENT        ask for the value of an argument, such as conn-password;
+                        it is read from standard input where that is no terminal
+  --version             the version of airflow-rest
+  -h, --help            this
+"""
+
+
+class Terminated(BaseException):
+    """A signal TERM came."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run a command line; return its exit code.
+
+    :param argv: without the name of the program; None for that of this process
+    """
+    from airflow_rest_client.cli.exits import BROKEN_PIPE, CANCELLED, TERMINATED, code_of, say
+    from airflow_rest_client.errors import RestError
+    from airflow_rest_client.instances import UnknownInstance
+
+    words = list(sys.argv[1:] if argv is None else argv)
+    if hasattr(signal, "SIGTERM"):
+        with suppress(ValueError):
+            signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _dispatch(words)
+    except (RestError, UnknownInstance, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            _close_output()
+            return BROKEN_PIPE
+        return code_of(error)
+    except KeyboardInterrupt:
+        say("interrupted")
+        return CANCELLED
+    except Terminated:
+        return TERMINATED
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _close_output() -> None:
+    """Keep Python from complaining at its end that nobody reads its output."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _dispatch(words: list[str]) -> int:
+    from airflow_rest_client.cli.exits import USAGE as USAGE_CODE
+    from airflow_rest_client.cli.exits import say
+    from airflow_rest_client.cli.session import Options
+
+    options = Options()
+    try:
+        rest = _take_options(words, options)
+    except ValueError as error:
+        say(str(error))
+        return USAGE_CODE
+    if not rest or rest[0] in ("-h", "--help"):
+        return _help(options, bool(rest))
+    if rest[0] == "--version":
+        from airflow_rest_client import __version__
+
+        print(__version__)
+        return 0
+    if rest[0].startswith("-"):
+        say(f"there is no option {rest[0]}; airflow-rest --help has them")
+        return USAGE_CODE
+    if rest[0] in OWN or rest[0] == COMPLETE:
+        module = import_module(f"airflow_rest_client.cli.{_MODULES.get(rest[0], rest[0])}")
+        take: Callable[[list[str], Options], int] = module.main
+        return take(rest, options)
+    from airflow_rest_client.cli.run import run
+
+    return run(rest, options)
+
+
+def _take_options(words: list[str], options: object) -> list[str]:
+    """Set what stands before the first word of the command, and return the rest; raise ValueError."""
+    from airflow_rest_client.cli.session import Options
+
+    assert isinstance(options, Options)
+    rest = list(words)
+    while rest and rest[0].startswith("-"):
+        flag, equals, value = rest[0].partition("=")
+        if flag in ("--detach", "--overwrite") and not equals:
+            setattr(options, flag[2:], True)
+            del rest[0]
+        elif flag in ("-i", "--instance", "--ask"):
+            if not equals:
+                if len(rest) < 2:
+                    raise ValueError(f"{flag} takes a value")
+                value = rest.pop(1)
+            if flag == "--ask":
+                options.ask.append(value.lstrip("-").replace("-", "_"))
+            else:
+                options.instance = value
+            del rest[0]
+        else:
+            break
+    return rest
+
+
+def _help(options: object, asked: bool) -> int:
+    from airflow_rest_client.cli.exits import USAGE as USAGE_CODE
+
+    print(USAGE)
+    print("words of its own:")
+    for name, text in OWN.items():
+        print(f"  {name:<20}  {text}")
+    groups = _known_groups(options)
+    print(
+        "\ncommands of Airflow:"
+        if groups
+        else "\nSign in to see the commands of an Airflow: airflow-rest login URL"
+    )
+    for name, text in groups.items():
+        print(f"  {name:<20}  {text}")
+    return 0 if asked else USAGE_CODE
+
+
+def _known_groups(options: object) -> dict[str, str]:
+    """Return the groups and commands of the server as they were last seen; nothing is asked for."""
+    from airflow_rest_client.cache import CatalogCache
+    from airflow_rest_client.cli.session import Options
+    from airflow_rest_client.instances import Instances, UnknownInstance
+
+    assert isinstance(options, Options)
+    try:
+        catalog = CatalogCache(Instances().get(options.instance).url).read()
+    except UnknownInstance:
+        return {}
+    if catalog is None:
+        return {}
+    alone = {name: command.help for name in catalog if " " not in name and (command := catalog.get(name))}
+    return dict(sorted({**catalog.groups, **alone}.items()))

@@ -1,0 +1,64 @@
+"""Exit codes that are the client's own, and the line that goes with each."""
+
+from __future__ import annotations
+
+import sys
+
+from airflow_rest_client.errors import ApiError, Busy, NotAllowed, NotSignedIn, RestError, Unreachable
+from airflow_rest_client.instances import UnknownInstance
+
+USAGE = 2
+"""As every command of Airflow's that is given wrong arguments."""
+NO_FILE = 66
+UNREACHABLE = 69
+SERVER_ERROR = 70
+EXISTS = 73
+NOT_WRITTEN = 74
+BUSY = 75
+NOT_SIGNED_IN = 77
+TIMED_OUT = 124
+NOT_ALLOWED = 126
+CANCELLED = 130
+BROKEN_PIPE = 141
+TERMINATED = 143
+
+MEANINGS = {
+    NO_FILE: "a file that the command reads is not there, or cannot be read",
+    UNREACHABLE: "the server does not answer, or the connection could not be taken up again",
+    SERVER_ERROR: "an error of the server, or the operation was lost with it",
+    EXISTS: "a file that the command writes is there already, and `--overwrite` was not given",
+    NOT_WRITTEN: "the command wrote no file, or it could not be written here",
+    BUSY: "the server is busy, or its database is away: the same may do a little later",
+    NOT_SIGNED_IN: "not signed in, or no longer",
+    TIMED_OUT: "the command took longer than the server lets it",
+    NOT_ALLOWED: "the user may not, or the command is switched off",
+    CANCELLED: "cancelled, with Ctrl-C or by somebody else",
+    BROKEN_PIPE: "who read the output went away, as `head` does",
+    TERMINATED: "ended by a signal TERM",
+}
+"""The codes that no command uses (but 2, which says the same there), by their numbers."""
+
+
+def say(text: str) -> None:
+    """Print a line of our own on standard error."""
+    print(f"airflow-rest: {text}", file=sys.stderr, flush=True)
+
+
+def code_of(error: Exception) -> int:
+    """Return the exit code for an error, and say what it is."""
+    if isinstance(error, UnknownInstance):
+        say(str(error))
+        return NOT_SIGNED_IN
+    if isinstance(error, NotSignedIn):
+        say(f"not signed in: {error.message} Sign in with: airflow-rest login")
+        return NOT_SIGNED_IN
+    say(str(error))
+    if isinstance(error, NotAllowed):
+        return NOT_ALLOWED
+    if isinstance(error, Busy) or (isinstance(error, ApiError) and error.status in (503, 504)):
+        return BUSY
+    if isinstance(error, Unreachable):
+        return UNREACHABLE
+    if isinstance(error, ApiError):
+        return SERVER_ERROR if error.status >= 500 else USAGE
+    return 1 if isinstance(error, RestError) else NO_FILE

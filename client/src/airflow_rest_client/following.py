@@ -1,0 +1,116 @@
+"""An operation followed from its request to its end, through every connection that breaks on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from airflow_rest_client.errors import ApiError
+from airflow_rest_client.events import MEDIA_TYPE, EventParser
+from airflow_rest_client.exchanges import AGAIN_FOR, Retries, followed, once
+from airflow_rest_client.http import ConnectionLost, Request, Response
+from airflow_rest_client.model import End, Event, OperationData, Output
+
+PASSING = (429, 502, 503, 504)
+"""Statuses of a server that starts or stops, of a proxy before it, and of one stream too many."""
+SOON = 0.1
+"""Seconds after which a stream is asked for again that ended in order: its server stops."""
+
+
+class Following:
+    """
+    Where one that follows stands: what to ask for next, and what has come.
+
+    :param start: the request that runs the command, None where it runs already
+    :param reads: it only reads, so that it may run twice
+    :param identifier: of the operation, where it runs already
+    :param after: the id of the last event that was received before
+    :ivar done: the end has come
+    """
+
+    def __init__(
+        self,
+        start: Request | None = None,
+        *,
+        reads: bool = False,
+        identifier: str | None = None,
+        after: str | None = None,
+        seconds: float = AGAIN_FOR,
+    ) -> None:
+        self.identifier = identifier
+        self.done = False
+        self.catalog_etag: str | None = None
+        self._parser = EventParser(after)
+        self._retries = Retries(seconds)
+        self._renewed = False
+        if start is not None:
+            start = start if reads else once(start)
+            start = start.with_headers(Accept=f"{MEDIA_TYPE}, application/json")
+        self._start = start
+
+    @property
+    def last_id(self) -> str | None:
+        """The id of the last event: where another one could go on."""
+        return self._parser.last_id
+
+    def request(self) -> Request:
+        """Return what to ask for now."""
+        if self.identifier is not None:
+            return followed(self.identifier, self._parser.last_id)
+        assert self._start is not None
+        return self._start
+
+    def may_renew(self, answer: Response) -> bool:
+        """Return whether a new token may help; it is asked for once between two answers that were good."""
+        if answer.status != 401 or self._renewed:
+            return False
+        self._renewed = True
+        return True
+
+    def opened(self, answer: Response) -> Iterator[Event]:
+        """
+        Take the beginning of an answer, and yield what an answer that is no stream says.
+
+        :raises ConnectionLost: it passes, and may be asked for again
+        :raises ApiError: it does not
+        """
+        if answer.status in PASSING and self.identifier is not None:
+            raise ConnectionLost(f"The server answers with status {answer.status}.", sent=True)
+        answer.checked()
+        self._retries.reset()
+        self._renewed = False
+        self.catalog_etag = answer.headers.get("airflow-catalog", self.catalog_etag)
+        if location := answer.headers.get("location"):
+            self.identifier = location.rstrip("/").rsplit("/", 1)[-1]
+        if not answer.headers.get("content-type", "").startswith(MEDIA_TYPE):
+            yield from self._whole(answer.body)
+
+    def _whole(self, body: Any) -> Iterator[Event]:
+        """Yield the events of an operation that came as one."""
+        if not isinstance(body, Mapping) or "id" not in body:
+            raise ApiError(200, "unknown", "The answer is not of the REST API plugin.", {})
+        operation = OperationData(body)
+        self.identifier = operation.id
+        if operation.ended:
+            for stream in ("stdout", "stderr"):
+                if text := str(body.get(stream) or ""):
+                    yield Output(stream, text, 0)
+            self.done = True
+            yield End(operation)
+
+    def feed(self, data: bytes) -> Iterator[Event]:
+        """Yield the events that are whole now."""
+        for event in self._parser.feed(data):
+            self._retries.reset()
+            self.done = self.done or isinstance(event, End)
+            yield event
+
+    def lost(self, error: ConnectionLost | None = None) -> float:
+        """Return the seconds after which to ask again; raise the error where that is no use any more."""
+        self._parser.broken()
+        if error is None:
+            return SOON
+        # Nothing has answered yet: who waits for a server that is not there wants to know.
+        if self.identifier is None and not error.sent:
+            raise error
+        return self._retries.pause(error)

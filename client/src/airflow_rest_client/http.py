@@ -1,0 +1,135 @@
+"""Requests and answers, as all of the client sees them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol, TypeVar
+
+from airflow_rest_client.errors import Unreachable, error_of
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds until a server that does not answer is unreachable."""
+READ_TIMEOUT = 60.0
+"""Seconds without a byte; a stream of events sends a comment every 15."""
+
+
+class ConnectionLost(Unreachable):
+    """
+    The connection could not be made, or broke.
+
+    :ivar sent: the request may have reached the server
+    """
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that goes along: `name` as the user calls it, and its content."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    A request to the server.
+
+    :ivar path: below the address of the API server, such as `/admin/rest_api/v2/run`
+    :ivar json: the body, in place of fields and files
+    :ivar fields: of a form
+    :ivar files: of a form, several may have one name
+    :ivar signed: the credentials go along
+    """
+
+    method: str
+    path: str
+    json: Any = None
+    params: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str | list[str]] = field(default_factory=dict)
+    files: Sequence[tuple[str, Upload]] = ()
+    timeout: float = READ_TIMEOUT
+    signed: bool = True
+
+    def with_headers(self, **headers: str) -> Request:
+        """Return the request with further headers; `_` stands for `-`."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return replace(self, headers={**self.headers, **named})
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer that was read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @cached_property
+    def body(self) -> Any:
+        """What its JSON says; its text where it is none."""
+        try:
+            return json.loads(self.content)
+        except ValueError:
+            return self.content.decode(errors="replace")
+
+    def checked(self) -> Response:
+        """Return the answer; raise ApiError where it is one."""
+        if self.status >= 400:
+            raise error_of(self.status, self.body)
+        if self.status >= 300 and self.status != 304:
+            raise error_of(self.status, f"redirected to {self.headers.get('location')}")
+        return self
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A while to wait, in seconds."""
+
+    seconds: float
+
+
+Exchange = Generator[Request | Pause, Response | None, T]
+"""
+What is to be asked of the server, one request after the other, and what comes of it.
+
+It is the same whether somebody waits for the answers or awaits them: each request is yielded, its answer is
+sent back, and ConnectionLost is thrown in where there is none.
+"""
+
+
+class Carries(Protocol):
+    """Carries requests to a server, and waits for the answers."""
+
+    def send(self, request: Request) -> Response:
+        """Return the answer to a request; raise ConnectionLost."""
+
+    def stream(self, request: Request) -> AbstractContextManager[tuple[Response, Iterator[bytes]]]:
+        """
+        Give an answer, and its body as it comes; one that is no stream of events has been read.
+
+        :raises ConnectionLost: there is no answer, or it breaks
+        """
+
+    def close(self) -> None:
+        """Close the connections."""
+
+
+def lost(url: str, error: Exception, *, sent: bool) -> ConnectionLost:
+    """Return what is raised for an error of the library underneath."""
+    return ConnectionLost(f"{url} does not answer: {error or type(error).__name__}", sent=sent)
+
+
+def streams(status: int, content_type: str) -> bool:
+    """Return whether an answer is a stream of events."""
+    return status == 200 and content_type.startswith("text/event-stream")

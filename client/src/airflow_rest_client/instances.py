@@ -1,0 +1,247 @@
+"""The Airflows that a user knows: one file in the configuration folder, or the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airflow_rest_client.credentials import HEADER, Credentials
+
+HOME = "AIRFLOW_REST_HOME"
+"""Names a folder for the file and the cache, in place of the user's own."""
+URL = "AIRFLOW_REST_URL"
+TOKEN = "AIRFLOW_REST_TOKEN"
+USER = "AIRFLOW_REST_USER"
+PASSWORD = "AIRFLOW_REST_PASSWORD"
+PROVIDER = "AIRFLOW_REST_PROVIDER"
+HEADER_TOKEN = "AIRFLOW_REST_HEADER_TOKEN"
+INSTANCE = "AIRFLOW_REST_INSTANCE"
+VARIABLES: Mapping[str, str] = {
+    URL: "the API server; with it nothing of the file is used",
+    TOKEN: "a token of Airflow's",
+    USER: "with the password, in place of a token",
+    PASSWORD: "of the user",
+    PROVIDER: "`db` or `ldap`, where Flask-AppBuilder verifies the password",
+    HEADER_TOKEN: "the shared token, where the site asks for one",
+    INSTANCE: "the instance to use, as `--instance`",
+    HOME: "a folder for the file of the instances and the cache",
+}
+"""All that is read from the environment."""
+
+SECRETS = ("token", "refresh_token", "header_token")
+KEYRING = "airflow-rest"
+
+
+class UnknownInstance(Exception):
+    """No instance is called so, or there is none at all; the message says what to do."""
+
+
+@dataclass
+class Instance:
+    """
+    An Airflow and who asks there.
+
+    :ivar name: None where it is the environment's
+    :ivar keyring: its secrets are in the keyring of the system, and not in the file
+    """
+
+    name: str | None
+    url: str
+    username: str | None = None
+    token: str | None = field(default=None, repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
+    header_token: str | None = field(default=None, repr=False)
+    header_name: str = HEADER
+    provider: str = "db"
+    keyring: bool = False
+    password: str | None = field(default=None, repr=False)
+    """Of the environment; it is never kept."""
+
+    def credentials(self, store: Instances) -> Credentials:
+        """Return what says who asks; a new token is kept."""
+
+        def keep(changed: Credentials) -> None:
+            self.token, self.refresh_token = changed.token, changed.refresh_token
+            if self.name is not None:
+                # Without a place to write, as in a container, it is had again the next time.
+                with suppress(OSError):
+                    store.save(self)
+
+        return Credentials(
+            self.token,
+            self.refresh_token,
+            self.username,
+            self.password,
+            self.provider,
+            self.header_token,
+            self.header_name,
+            keep,
+        )
+
+
+def _home(variable: str, below: str) -> Path:
+    if own := os.environ.get(HOME):
+        return Path(own)
+    if sys.platform == "win32":
+        return Path(os.environ.get("APPDATA", Path.home() / "AppData" / "Roaming")) / "airflow-rest"
+    return Path(os.environ.get(variable) or Path.home() / below) / "airflow-rest"
+
+
+def configuration_folder() -> Path:
+    """Return where the file is."""
+    return _home("XDG_CONFIG_HOME", ".config")
+
+
+def cache_folder() -> Path:
+    """Return where what can be had again is kept."""
+    return _home("XDG_CACHE_HOME", ".cache")
+
+
+def write_privately(path: Path, text: str) -> None:
+    """Write a file that only its user can read, whole or not at all."""
+    import tempfile
+
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+class Instances:
+    """The instances in the file: `instances.json`, mode 0600."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or configuration_folder() / "instances.json"
+
+    def all(self) -> tuple[dict[str, Instance], str | None]:
+        """Return the instances by name, without what is in a keyring, and the name of the default one."""
+        kept = self._read()
+        found = {name: _instance(name, one) for name, one in kept.get("instances", {}).items()}
+        return found, kept.get("default")
+
+    def get(self, name: str | None = None) -> Instance:
+        """
+        Return an instance, or the default one; the environment goes before.
+
+        :raises UnknownInstance: there is none
+        """
+        if name is None and (url := os.environ.get(URL)):
+            return _of_environment(url)
+        name = name or os.environ.get(INSTANCE)
+        found, default = self.all()
+        if not found:
+            raise UnknownInstance("No Airflow is known here yet. Sign in: airflow-rest login <URL>")
+        wanted = name or default
+        if wanted is None or wanted not in found:
+            known = ", ".join(found)
+            raise UnknownInstance(f"There is no instance {wanted or 'to use by default'}. There are: {known}")
+        instance = found[wanted]
+        if instance.keyring:
+            for key, value in json.loads(_keyring().get_password(KEYRING, wanted) or "{}").items():
+                if key in SECRETS:
+                    setattr(instance, key, value)
+        return instance
+
+    def save(self, instance: Instance, *, default: bool = False) -> None:
+        """Keep an instance; the first one is the default."""
+        assert instance.name is not None
+        said = {name: getattr(instance, name) for name in Instance.__dataclass_fields__ if name != "name"}
+        del said["password"]
+        if instance.keyring:
+            secrets = {name: said.pop(name) for name in SECRETS}
+            _keyring().set_password(KEYRING, instance.name, json.dumps(secrets))
+        kept = self._read()
+        known = kept.setdefault("instances", {})
+        known[instance.name] = {name: value for name, value in said.items() if value}
+        if default or kept.get("default") not in known:
+            kept["default"] = instance.name
+        self._write(kept)
+
+    def set_default(self, name: str) -> None:
+        """Make an instance the default one; raise UnknownInstance."""
+        self.get(name)
+        self._write({**self._read(), "default": name})
+
+    def remove(self, name: str) -> None:
+        """Forget an instance; raise UnknownInstance."""
+        instance = self.get(name)
+        self._forget_secrets(instance)
+        kept = self._read()
+        del kept["instances"][name]
+        if kept.get("default") == name:
+            kept["default"] = next(iter(kept["instances"]), None)
+        self._write(kept)
+
+    def sign_out(self, name: str | None) -> Instance:
+        """Forget the tokens of an instance, and return it; raise UnknownInstance."""
+        instance = self.get(name)
+        if instance.name is None:
+            raise UnknownInstance(f"{URL} names the server: take it out of the environment to sign out.")
+        self._forget_secrets(instance)
+        instance.token = instance.refresh_token = instance.header_token = None
+        instance.keyring = False
+        self.save(instance)
+        return instance
+
+    def _forget_secrets(self, instance: Instance) -> None:
+        if instance.keyring and instance.name is not None:
+            with suppress(Exception):
+                _keyring().delete_password(KEYRING, instance.name)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            kept = json.loads(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except ValueError:
+            raise UnknownInstance(
+                f"{self.path} is damaged: mend it, or remove it and sign in again."
+            ) from None
+        return kept if isinstance(kept, dict) else {}
+
+    def _write(self, kept: Mapping[str, Any]) -> None:
+        write_privately(self.path, json.dumps(kept, indent=2) + "\n")
+
+
+def _instance(name: str, kept: Mapping[str, Any]) -> Instance:
+    known = {key: value for key, value in kept.items() if key in Instance.__dataclass_fields__}
+    return Instance(**{**known, "name": name})
+
+
+def _of_environment(url: str) -> Instance:
+    from airflow_rest_client.exchanges import address
+
+    try:
+        url = address(url)
+    except ValueError as error:
+        raise UnknownInstance(f"{URL}: {error}") from None
+    return Instance(
+        None,
+        url,
+        username=os.environ.get(USER),
+        password=os.environ.get(PASSWORD),
+        token=os.environ.get(TOKEN),
+        header_token=os.environ.get(HEADER_TOKEN),
+        provider=os.environ.get(PROVIDER, "db"),
+    )
+
+
+def _keyring() -> Any:
+    try:
+        import keyring
+    except ImportError:
+        raise UnknownInstance(
+            "The keyring is not installed: pip install 'airflow-rest-api-client[keyring]'"
+        ) from None
+    return keyring

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from airflow_rest_client.archive import packed, parts
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    for name in ("a.py", "lib/b.py", ".git/config", "lib/__pycache__/b.pyc", ".airflowignore"):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    os.mkfifo(folder / "pipe")
+    return folder
+
+
+def test_a_folder_is_packed_without_what_is_no_part_of_it(project: Path):
+    with tarfile.open(fileobj=io.BytesIO(packed(project).content)) as archive:
+        assert archive.getnames() == [".airflowignore", "a.py", "lib/b.py"]
+
+
+def test_the_same_files_give_the_same_bytes_so_that_a_retry_is_one(project: Path):
+    first = packed(project).content
+    os.utime(project / "a.py", (0, 0))
+    assert packed(project).content == first
+
+
+def test_files_and_archives_go_as_they_are(project: Path, tmp_path: Path):
+    archive = tmp_path / "x.zip"
+    archive.write_bytes(b"zip")
+    assert [(name, one.name) for name, one in parts([project / "a.py", project / "lib/b.py"])] == [
+        ("file", "a.py"),
+        ("file", "b.py"),
+    ]
+    assert [(name, one.content) for name, one in parts([archive])] == [("archive", b"zip")]
+    assert [(name, one.name) for name, one in parts([project])] == [("archive", "project.tgz")]
+
+
+def test_what_cannot_be_sent_together_is_refused(project: Path):
+    with pytest.raises(ValueError, match="one folder, or one archive"):
+        parts([project, project / "a.py"])
+    with pytest.raises(ValueError, match="one folder"):
+        parts([])
+    with pytest.raises(FileNotFoundError, match=r"nothing\.py"):
+        parts([project / "nothing.py"])

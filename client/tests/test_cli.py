@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_rest_client.cli import OWN, exits, main
+from airflow_rest_client.cli.deploy import findings
+
+from .conftest import ETAG, Reply, Server, event, events, operation, output
+
+RUN = "/admin/rest_api/v2/run"
+FILES = f"/admin/rest_api/v2/operations/{'0' * 32}/files"
+
+
+@pytest.fixture
+def signed_in(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    monkeypatch.setenv("AIRFLOW_REST_URL", server.url)
+    monkeypatch.setenv("AIRFLOW_REST_TOKEN", "t")
+    return server
+
+
+def ends(exit_code: int | None = 0, *before: bytes, state: str | None = None, **more: Any) -> Reply:
+    state = state or ("succeeded" if exit_code == 0 else "failed")
+    return events(*before, event("end", operation(state, exit_code, **more)))
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+
+
+def test_each_stream_and_the_exit_code_are_the_commands(signed_in: Server, capfd: pytest.CaptureFixture[str]):
+    signed_in.on("POST", RUN, ends(3, output("é\n"), output("err\n", "stderr", 2)))
+
+    assert main(["version"]) == 3
+    assert capfd.readouterr() == ("é\n", "err\n")
+    assert signed_in.sent(RUN)[0].json == {"argv": ["version"]}
+
+
+def test_a_command_costs_one_request_once_the_commands_are_known(signed_in: Server):
+    signed_in.on("POST", RUN, ends())
+    main(["version"])
+    before = len(signed_in.asked)
+    main(["version"])
+
+    assert (before, len(signed_in.asked)) == (2, 3)
+
+
+def test_another_catalog_is_fetched_for_the_next_command(signed_in: Server):
+    signed_in.on("POST", RUN, ends())
+    main(["version"])
+    signed_in.on("POST", RUN, events(event("end", operation()), **{"Airflow-Catalog": '"two"'}))
+    main(["version"])
+
+    catalogs = [asked for asked in signed_in.asked if asked.path.endswith("/catalog")]
+    assert [asked.headers.get("if-none-match") for asked in catalogs] == [None, ETAG]
+
+
+def test_the_servers_parser_decides(signed_in: Server, capfd: pytest.CaptureFixture[str]):
+    said = {"detail": {"reason": "bad_argument", "message": "unrecognized arguments: --x", "argument": None}}
+    signed_in.on("POST", RUN, Reply(400, said))
+
+    assert main(["dags", "list", "--x"]) == exits.USAGE
+    assert capfd.readouterr().err == "airflow dags list command error: unrecognized arguments: --x\n"
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (Reply(401, {"detail": {"reason": "invalid_token", "message": "Expired."}}), exits.NOT_SIGNED_IN),
+        (Reply(403, {"detail": {"reason": "forbidden", "message": "No."}}), exits.NOT_ALLOWED),
+        (Reply(429, {"detail": {"reason": "busy", "message": "Full."}}), exits.BUSY),
+        (Reply(503, {"detail": {"reason": "database_unavailable", "message": "Away."}}), exits.BUSY),
+        (Reply(500, {"detail": {"reason": "internal_error", "message": "Oh."}}), exits.SERVER_ERROR),
+        (ends(None, state="cancelled", message="Cancelled by ada."), exits.CANCELLED),
+        (ends(None, state="timed_out", message="Too long."), exits.TIMED_OUT),
+        (ends(None, state="lost", message="Gone."), exits.SERVER_ERROR),
+        (ends(-9, message="Killed."), 137),
+        (ends(7), 7),
+    ],
+)
+def test_every_end_has_an_exit_code_and_one_line(
+    signed_in: Server, capfd: pytest.CaptureFixture[str], reply: Reply, code: int
+):
+    signed_in.on("POST", RUN, reply)
+
+    assert main(["version"]) == code
+    assert len(capfd.readouterr().err.splitlines()) <= 1
+
+
+def test_without_an_airflow_it_says_how_to_sign_in(capfd: pytest.CaptureFixture[str]):
+    assert main(["version"]) == exits.NOT_SIGNED_IN
+    assert "airflow-rest login <URL>" in capfd.readouterr().err
+
+
+def test_a_server_that_does_not_answer_is_one_line(
+    signed_in: Server, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    signed_in.close()
+    assert main(["version"]) == exits.UNREACHABLE
+    assert len(capfd.readouterr().err.splitlines()) == 1
+
+
+def test_a_file_that_is_read_goes_along(signed_in: Server, tmp_path: Path):
+    signed_in.on("POST", RUN, ends())
+    path = tmp_path / "vars.json"
+    path.write_text('{"a": 1}')
+
+    assert main(["variables", "import", str(path)]) == 0
+    body = signed_in.sent(RUN)[0].body.decode()
+    assert json.dumps(["variables", "import", str(path)]) in body
+    assert 'name="file"' in body
+    assert '{"a": 1}' in body
+    assert main(["variables", "import", str(tmp_path / "nothing.json")]) == exits.NO_FILE
+
+
+def test_a_file_that_is_written_comes_back(signed_in: Server, tmp_path: Path):
+    path = tmp_path / "vars.json"
+    written = [{"argument": "file", "name": "vars.json", "size": 2, "media_type": "application/json"}]
+    signed_in.on("POST", RUN, ends(files=written))
+    signed_in.on("GET", f"{FILES}/vars.json", Reply(body={}))
+
+    assert main(["variables", "export", str(path)]) == 0
+    assert path.read_text() == "{}"
+
+
+def test_a_file_that_is_there_is_not_overwritten_without_being_told_to(signed_in: Server, tmp_path: Path):
+    path = tmp_path / "vars.json"
+    path.write_text("mine")
+    written = [{"argument": "file", "name": "vars.json", "size": 2, "media_type": "application/json"}]
+    signed_in.on("POST", RUN, ends(files=written))
+    signed_in.on("GET", f"{FILES}/vars.json", Reply(body={}))
+
+    assert main(["variables", "export", str(path)]) == exits.EXISTS
+    assert (path.read_text(), signed_in.sent(RUN)) == ("mine", [])
+    assert main(["--overwrite", "variables", "export", str(path)]) == 0
+    assert path.read_text() == "{}"
+    assert main(["variables", "export", str(tmp_path / "no" / "folder.json")]) == exits.NOT_WRITTEN
+
+
+def test_a_file_that_did_not_come_is_said(
+    signed_in: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    signed_in.on("POST", RUN, ends(warnings=["x.json has 9 bytes, more than max_upload."]))
+
+    assert main(["variables", "export", str(tmp_path / "x.json")]) == exits.NOT_WRITTEN
+    assert "more than max_upload" in capfd.readouterr().err
+
+
+def test_a_dash_is_standard_output(signed_in: Server):
+    signed_in.on("POST", RUN, ends())
+    assert main(["connections", "export", "-"]) == 0
+    assert signed_in.sent(RUN)[0].json == {"argv": ["connections", "export", "-"]}
+
+
+@pytest.mark.parametrize(("typed", "runs"), [("y\n", True), ("Y\n", True), ("n\n", False), ("", False)])
+def test_a_question_is_asked_here(signed_in: Server, monkeypatch: pytest.MonkeyPatch, typed: str, runs: bool):
+    signed_in.on("POST", RUN, ends())
+    answers(monkeypatch, typed)
+
+    assert main(["dags", "delete", "d"]) == (0 if runs else 1)
+    assert bool(signed_in.sent(RUN)) is runs
+
+
+def test_with_yes_or_a_dry_run_nothing_is_asked(signed_in: Server, monkeypatch: pytest.MonkeyPatch):
+    signed_in.on("POST", RUN, ends())
+    answers(monkeypatch, "")
+    assert main(["dags", "delete", "d", "--yes"]) == 0
+    assert main(["db", "clean", "--clean-before-timestamp", "2020-01-01", "--dry-run"]) == 0
+    assert main(["dags", "pause", "d"]) == 0
+    assert main(["dags", "pause", "d", "--treat-dag-id-as-regex"]) == 1
+
+
+def test_a_password_is_read_where_the_command_would_ask(signed_in: Server, monkeypatch: pytest.MonkeyPatch):
+    signed_in.on("POST", RUN, ends())
+    answers(monkeypatch, "hunter2\n")
+    words = ["users", "create", "-u", "a", "-e", "a@b", "-f", "a", "-l", "b", "-r", "Viewer"]
+
+    assert main(words) == 0
+    assert signed_in.sent(RUN)[0].json == {"argv": [*words[:2], "--password=hunter2", *words[2:]]}
+    answers(monkeypatch, "")
+    assert main([*words, "--use-random-password"]) == 0
+
+
+def test_any_argument_can_be_asked_for(signed_in: Server, monkeypatch: pytest.MonkeyPatch):
+    signed_in.on("POST", RUN, ends())
+    answers(monkeypatch, "hunter2\n")
+
+    assert main(["--ask", "conn-password", "connections", "add", "c", "--conn-type", "http"]) == 0
+    assert "--conn-password=hunter2" in signed_in.sent(RUN)[0].json["argv"]
+    answers(monkeypatch, "hunter2\n")
+    assert main(["--ask", "nothing", "connections", "add", "c"]) == exits.USAGE
+
+
+def test_detached_it_prints_the_id_and_leaves(signed_in: Server, capfd: pytest.CaptureFixture[str]):
+    signed_in.on("POST", RUN, Reply(202, operation("running", None)))
+
+    assert main(["--detach", "version"]) == 0
+    assert capfd.readouterr().out == "0" * 32 + "\n"
+    assert signed_in.sent(RUN)[0].headers["prefer"] == "respond-async"
+
+
+def test_help_is_made_here(signed_in: Server, capfd: pytest.CaptureFixture[str]):
+    assert main(["dags", "list", "--help"]) == 0
+    assert "usage: airflow-rest dags list" in capfd.readouterr().out
+    assert main(["dags"]) == exits.USAGE
+    assert "trigger" in capfd.readouterr().out
+    assert main(["--help"]) == 0
+    out = capfd.readouterr().out
+    assert all(name in out for name in (*OWN, "variables"))
+    assert signed_in.sent(RUN) == []
+
+
+def test_an_option_that_there_is_not_is_said(capfd: pytest.CaptureFixture[str]):
+    assert main(["--nothing", "version"]) == exits.USAGE
+    assert main(["--instance"]) == exits.USAGE
+
+
+def test_signing_in_keeps_tokens_and_no_password(
+    server: Server, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    server.on("POST", "/api/v1/security/login", Reply(201, {"access_token": "t", "refresh_token": "r"}))
+    server.on("POST", RUN, ends())
+    answers(monkeypatch, "hunter2\n")
+
+    assert main(["login", f"{server.url}/admin/rest_api/", "--username", "ada", "--name", "here"]) == 0
+    assert "Airflow 3.3.2" in capfd.readouterr().out
+    kept = (home / "instances.json").read_text()
+    assert ('"r"' in kept, "hunter2" in kept) == (True, False)
+    assert main(["version"]) == 0
+    assert main(["-i", "here", "version"]) == 0
+    assert main(["logout"]) == 0
+    assert server.sent(RUN)[-1].headers["authorization"] == "Bearer t"
+
+
+def test_a_sign_in_that_fails_keeps_nothing(server: Server, home: Path, monkeypatch: pytest.MonkeyPatch):
+    server.on("POST", "/api/v1/security/login", Reply(401, {"message": "Not authorized"}))
+    answers(monkeypatch, "wrong\n")
+
+    assert main(["login", server.url, "--username", "ada"]) == exits.NOT_SIGNED_IN
+    assert not (home / "instances.json").exists()
+
+
+def test_findings_have_file_and_line_as_compilers_and_github_write_them():
+    report = {
+        "errors": [{"file": "team/a.py", "line": 2, "message": "ZeroDivisionError: 1%\n2"}],
+        "duplicates": [{"dag_id": "d", "file": "team/b.py", "owner": "dags-folder:c.py"}],
+        "warnings": ["odd"],
+    }
+    assert list(findings(report, "text", "dags", "team")) == [
+        "dags/a.py:2: ZeroDivisionError: 1%\n2",
+        "dags/b.py: The DAG d is defined in dags-folder:c.py as well",
+        "warning: odd",
+    ]
+    assert list(findings(report, "github", "dags", "team")) == [
+        "::error file=dags/a.py,line=2::ZeroDivisionError: 1%25%0A2",
+        "::error file=dags/b.py::The DAG d is defined in dags-folder:c.py as well",
+        "::warning::odd",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["da"], ["dags"]),
+        (["dags", "tr"], ["trigger"]),
+        (["variables", ""], ["export", "import"]),
+        (["dags", "list", "-o", "j"], ["json"]),
+        (["dags", "list", "--bun"], ["--bundle-name"]),
+        (["dags", "trigger", "da"], ["daily"]),
+        (["tasks", "test", "daily", ""], ["greet"]),
+        (["pools", "get", ""], ["default_pool"]),
+        (["operations", "f"], ["follow"]),
+    ],
+)
+def test_completion_knows_commands_flags_and_objects(
+    signed_in: Server, capfd: pytest.CaptureFixture[str], words: list[str], found: list[str]
+):
+    signed_in.on("GET", "/api/v2/dags", Reply(body={"dags": [{"dag_id": "daily"}], "total_entries": 1}))
+    signed_in.on("GET", "/api/v2/dags/daily/tasks", Reply(body={"tasks": [{"task_id": "greet"}]}))
+    signed_in.on("GET", "/api/v2/pools", Reply(body={"pools": [{"name": "default_pool"}]}))
+
+    assert main(["__complete", *words]) == 0
+    assert capfd.readouterr().out.split() == found
+
+
+def test_every_exit_code_of_our_own_has_a_meaning():
+    own = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
+    assert own - {exits.USAGE} == set(exits.MEANINGS)

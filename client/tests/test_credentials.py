@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+import pytest
+
+from airflow_rest_client import Client, NotSignedIn
+from airflow_rest_client.credentials import Credentials, expires_at
+
+from .conftest import Reply, Server, operation
+
+LOGIN, REFRESH = "/api/v1/security/login", "/api/v1/security/refresh"
+RUN = "/admin/rest_api/v2/commands/version"
+REFUSED = Reply(401, {"detail": {"reason": "invalid_token", "message": "The token has expired."}})
+
+
+def token(seconds: float) -> str:
+    payload = (
+        base64.urlsafe_b64encode(json.dumps({"exp": time.time() + seconds}).encode()).decode().rstrip("=")
+    )
+    return f"head.{payload}.signature"
+
+
+def test_a_token_says_itself_when_it_ends():
+    assert expires_at(token(100)) == pytest.approx(time.time() + 100, abs=5)
+    assert [expires_at(text) for text in ("", "a.b", "a.e30.c")] == [float("inf")] * 3
+
+
+def test_with_a_name_and_a_password_there_is_a_token_before_the_first_request(server: Server):
+    server.on("POST", LOGIN, Reply(201, {"access_token": "new", "refresh_token": "r"}))
+    server.on("POST", RUN, Reply(body=operation()))
+    Client(server.url, username="ada", password="p").run("version")
+
+    assert server.sent(LOGIN)[0].json == {
+        "username": "ada",
+        "password": "p",
+        "provider": "db",
+        "refresh": True,
+    }
+    assert server.sent(RUN)[0].headers["authorization"] == "Bearer new"
+
+
+def test_a_token_is_renewed_before_it_ends(server: Server):
+    server.on("POST", REFRESH, Reply(200, {"access_token": token(900)}))
+    server.on("POST", RUN, Reply(body=operation()))
+    changed: list[Credentials] = []
+    credentials = Credentials(token(10), "refresh", changed=changed.append)
+    Client(server.url, credentials=credentials).run("version")
+
+    assert server.sent(REFRESH)[0].headers["authorization"] == "Bearer refresh"
+    assert server.sent(RUN)[0].headers["authorization"] == f"Bearer {credentials.token}"
+    assert changed == [credentials]
+
+
+def test_a_token_that_was_taken_back_is_renewed_once(server: Server):
+    server.on("POST", REFRESH, Reply(200, {"access_token": "second"}))
+    server.on("POST", RUN, REFUSED)
+    client = Client(server.url, "first", refresh_token="refresh")
+    with pytest.raises(NotSignedIn, match="expired"):
+        client.run("version")
+
+    assert [asked.headers["authorization"] for asked in server.sent(RUN)] == ["Bearer first", "Bearer second"]
+
+
+def test_a_wrong_password_is_said_as_such(server: Server):
+    server.on("POST", LOGIN, Reply(401, {"message": "Not authorized"}))
+    with pytest.raises(NotSignedIn, match="does not take this password for ada"):
+        Client(server.url, username="ada", password="no").run("version")
+
+
+def test_an_airflow_without_the_login_of_old_is_asked_by_its_own(server: Server):
+    server.on("POST", "/auth/token", Reply(201, {"access_token": "own"}))
+    server.on("POST", RUN, Reply(body=operation()))
+    Client(server.url, username="ada", password="p").run("version")
+
+    assert server.sent(RUN)[0].headers["authorization"] == "Bearer own"
+
+
+def test_the_token_of_the_site_goes_along_everywhere(server: Server):
+    server.on("POST", LOGIN, Reply(201, {"access_token": "new"}))
+    server.on("POST", RUN, Reply(body=operation()))
+    Client(server.url, username="ada", password="p", header_token="shared").run("version")
+
+    assert {asked.headers.get("rest-api-plugin-http-token") for asked in server.asked} == {"shared"}

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from airflow_rest_client.events import EventParser, Lines
+from airflow_rest_client.model import Gap, Line, Output, Progress
+
+from .conftest import event, output
+
+STREAM = (
+    output("a\n", number=1)
+    + b": \n\n"
+    + event("gap", {"stream": "stderr", "missing": 3})
+    + output("é", number=2)
+)
+
+
+def test_events_are_whole_wherever_the_pieces_end():
+    whole = list(EventParser().feed(STREAM))
+    parser, cut = EventParser(), []
+    for place in range(len(STREAM)):
+        cut += list(parser.feed(STREAM[place : place + 1]))
+
+    assert whole == cut == [Output("stdout", "a\n", 0), Gap("stderr", 3), Output("stdout", "é", 0)]
+    assert parser.last_id == "2"
+
+
+def test_what_a_broken_connection_cut_off_is_forgotten():
+    parser = EventParser()
+    assert list(parser.feed(output("a") + b"event: out")) == [Output("stdout", "a", 0)]
+    parser.broken()
+
+    assert list(parser.feed(output("b", number=2))) == [Output("stdout", "b", 0)]
+
+
+def test_an_event_that_is_not_known_yet_is_passed_over():
+    parser = EventParser()
+    assert list(parser.feed(event("later", {"a": 1}, "7"))) == []
+    assert parser.last_id == "7"
+    assert list(parser.feed(event("progress", {"step": "ready"}))) == [Progress("ready", {"step": "ready"})]
+
+
+def test_lines_are_made_of_each_stream_apart():
+    lines = Lines()
+    found = [
+        *lines.feed(Output("stdout", "a\nb", 0)),
+        *lines.feed(Output("stderr", "x\n", 0)),
+        *lines.feed(Output("stdout", "c\nd", 3)),
+        *lines.finish(),
+    ]
+
+    assert found == [Line("stdout", "a"), Line("stderr", "x"), Line("stdout", "bc"), Line("stdout", "d")]

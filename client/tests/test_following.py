@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_rest_client import Client, Unreachable
+from airflow_rest_client.errors import ApiError
+from airflow_rest_client.exchanges import line
+from airflow_rest_client.following import Following
+from airflow_rest_client.model import End, Output
+
+from .conftest import Reply, Server, event, events, operation, output
+
+RUN = "/admin/rest_api/v2/run"
+EVENTS = f"/admin/rest_api/v2/operations/{'0' * 32}/events"
+STARTED = event("state", operation("running", None))
+ENDED = event("end", operation(), "9")
+
+
+def followed(server: Server, following: Following) -> list[object]:
+    return list(Client(server.url, "t").stream(following))
+
+
+def texts(found: list[object]) -> list[str]:
+    return [one.text for one in found if isinstance(one, Output)]
+
+
+def test_one_request_runs_a_command_and_brings_its_output(server: Server):
+    server.on("POST", RUN, events(STARTED, output("a"), output("b", number=2), ENDED))
+    found = followed(server, Following(line(["version"]), reads=True))
+
+    assert texts(found) == ["a", "b"]
+    assert isinstance(found[-1], End)
+    assert [asked.path for asked in server.asked] == [RUN]
+
+
+def test_a_stream_that_breaks_is_taken_up_where_it_stopped(server: Server):
+    server.on("POST", RUN, events(STARTED, output("a"), output("b", number=2), cut=True))
+    server.on(
+        "GET",
+        EVENTS,
+        events(output("c", number=3), b"event: out", cut=True),
+        events(output("d", number=4), ENDED),
+    )
+    found = followed(server, Following(line(["version"])))
+
+    assert texts(found) == ["a", "b", "c", "d"]
+    assert [asked.headers["last-event-id"] for asked in server.sent(EVENTS)] == ["2", "3"]
+
+
+def test_a_request_without_an_answer_is_sent_again_as_the_same(server: Server):
+    server.on("POST", RUN, Reply(0), events(ENDED))
+    followed(server, Following(line(["dags", "trigger", "d"])))
+
+    first, second = server.sent(RUN)
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+
+
+def test_what_only_reads_is_sent_again_without_a_key(server: Server):
+    server.on("POST", RUN, Reply(0), events(ENDED))
+    followed(server, Following(line(["version"]), reads=True))
+
+    assert ["idempotency-key" in asked.headers for asked in server.sent(RUN)] == [False, False]
+
+
+def test_a_server_that_stops_is_waited_for(server: Server):
+    starting = Reply(503, {"detail": {"reason": "database_unavailable", "message": "Away."}})
+    server.on("POST", RUN, events(STARTED, output("a")))
+    server.on("GET", EVENTS, starting, Reply(502), Reply(0), events(output("b", number=2), ENDED))
+
+    assert texts(followed(server, Following(line(["version"])))) == ["a", "b"]
+
+
+def test_it_is_given_up_after_a_while(server: Server):
+    server.on("POST", RUN, events(STARTED))
+    server.on("GET", EVENTS, Reply(502))
+    with pytest.raises(Unreachable, match="502"):
+        followed(server, Following(line(["version"]), seconds=0.5))
+
+
+def test_a_server_that_is_not_there_is_said_at_once(server: Server):
+    server.close()
+    with pytest.raises(Unreachable):
+        followed(server, Following(line(["version"])))
+
+
+def test_an_operation_that_is_known_no_more_is_an_error(server: Server):
+    server.on("POST", RUN, events(STARTED))
+    gone = {"detail": {"reason": "unknown_operation", "message": "There is no such operation."}}
+    server.on("GET", EVENTS, Reply(404, gone))
+    with pytest.raises(ApiError, match="no such operation"):
+        followed(server, Following(line(["version"])))
+
+
+def test_an_answer_that_is_no_stream_is_taken_as_well(server: Server):
+    server.on("POST", RUN, Reply(body=operation(stdout="a", stderr="b")))
+    assert texts(followed(server, Following(line(["version"])))) == ["a", "b"]
+
+    server.on("POST", RUN, Reply(202, operation("running", None)))
+    server.on("GET", EVENTS, events(output("c"), ENDED))
+    assert texts(followed(server, Following(line(["version"])))) == ["c"]
+
+
+def test_a_page_of_somebody_else_is_no_operation(server: Server):
+    server.on("POST", RUN, Reply(body={"hello": "world"}))
+    with pytest.raises(ApiError, match="not of the REST API plugin"):
+        followed(server, Following(line(["version"])))

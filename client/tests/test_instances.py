@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from airflow_rest_client.instances import Instance, Instances, UnknownInstance
+
+
+def test_an_instance_is_kept_in_a_file_that_only_its_user_reads(home: Path):
+    Instances().save(Instance("prod", "https://a.example", username="ada", token="t", refresh_token="r"))
+    path = home / "instances.json"
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    found = Instances().get()
+    assert (found.name, found.url, found.token, found.refresh_token) == (
+        "prod",
+        "https://a.example",
+        "t",
+        "r",
+    )
+
+
+def test_a_password_is_never_kept(home: Path):
+    Instances().save(Instance("prod", "https://a.example", password="hunter2"))
+    assert "hunter2" not in (home / "instances.json").read_text()
+    assert "hunter2" not in repr(Instance("prod", "https://a.example", password="hunter2", token="hunter2"))
+
+
+def test_a_new_token_is_kept(home: Path):
+    store = Instances()
+    store.save(Instance("prod", "https://a.example", token="old"))
+    credentials = store.get().credentials(store)
+    credentials._take("new")
+
+    assert store.get().token == "new"
+
+
+def test_one_of_several_is_chosen_by_name_by_variable_or_by_default(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = Instances()
+    store.save(Instance("one", "https://one.example"))
+    store.save(Instance("two", "https://two.example"))
+    assert store.get().name == "one"
+    assert store.get("two").name == "two"
+    monkeypatch.setenv("AIRFLOW_REST_INSTANCE", "two")
+    assert store.get().name == "two"
+    monkeypatch.delenv("AIRFLOW_REST_INSTANCE")
+    store.set_default("two")
+    assert store.get().name == "two"
+    store.remove("two")
+    assert store.get().name == "one"
+    with pytest.raises(UnknownInstance, match="no instance two"):
+        store.get("two")
+
+
+def test_the_environment_goes_before_the_file(home: Path, monkeypatch: pytest.MonkeyPatch):
+    Instances().save(Instance("one", "https://one.example"))
+    monkeypatch.setenv("AIRFLOW_REST_URL", "https://ci.example/airflow/admin/rest_api/")
+    monkeypatch.setenv("AIRFLOW_REST_TOKEN", "t")
+
+    found = Instances().get()
+    assert (found.name, found.url, found.token) == (None, "https://ci.example/airflow", "t")
+    assert Instances().get("one").url == "https://one.example"
+    monkeypatch.setenv("AIRFLOW_REST_URL", "nowhere")
+    with pytest.raises(UnknownInstance, match="AIRFLOW_REST_URL"):
+        Instances().get()
+
+
+def test_signing_out_forgets_what_lets_in(home: Path):
+    Instances().save(Instance("one", "https://one.example", token="t", refresh_token="r", header_token="h"))
+    Instances().sign_out(None)
+
+    kept = json.loads((home / "instances.json").read_text())["instances"]["one"]
+    assert set(kept) & {"token", "refresh_token", "header_token"} == set()
+
+
+def test_a_damaged_file_is_said_and_left_alone(home: Path):
+    home.mkdir()
+    (home / "instances.json").write_text("{")
+    with pytest.raises(UnknownInstance, match="damaged"):
+        Instances().get()
+    assert (home / "instances.json").read_text() == "{"
+
+
+def test_tokens_can_lie_in_the_keyring(home: Path, monkeypatch: pytest.MonkeyPatch):
+    keyring: Any = pytest.importorskip(
+        "keyring", reason="the extra keyring is installed in the client's environment"
+    )
+    from keyring.backend import KeyringBackend
+
+    class Memory(KeyringBackend):
+        priority = 1  # type: ignore[assignment]
+        kept: ClassVar[dict[tuple[str, str], str]] = {}
+
+        def get_password(self, service: str, username: str) -> str | None:
+            return self.kept.get((service, username))
+
+        def set_password(self, service: str, username: str, password: str) -> None:
+            self.kept[service, username] = password
+
+        def delete_password(self, service: str, username: str) -> None:
+            del self.kept[service, username]
+
+    keyring.set_keyring(Memory())
+    Instances().save(Instance("one", "https://one.example", token="secret-t", keyring=True))
+
+    assert "secret-t" not in (home / "instances.json").read_text()
+    assert Instances().get().token == "secret-t"
+    Instances().sign_out("one")
+    assert Memory.kept == {}

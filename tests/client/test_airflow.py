@@ -1,0 +1,109 @@
+"""The hook and the operator, in an Airflow that runs commands on another one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.stacks import Stack
+from tools.dist import CLIENT
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+
+DAG = """
+from airflow.sdk import DAG
+from airflow_rest_client.airflow.operator import AirflowCommandOperator
+
+with DAG("client_operator", schedule=None):
+    for deferrable in (False, True):
+        kind = "deferred" if deferrable else "waiting"
+        options = {"conn_id": "other", "deferrable": deferrable}
+        AirflowCommandOperator(task_id=f"{kind}_lists", command="dags list -o json", **options)
+        command = ["variables", "get", "client_nothing"]
+        AirflowCommandOperator(task_id=f"{kind}_fails", command=command, **options)
+"""
+
+
+class Here:
+    """An Airflow with nothing but a database, whose tasks are tested on the command line."""
+
+    def __init__(self, stack: Stack, other: Stack) -> None:
+        connection = {
+            "conn_type": "airflow_rest_api",
+            "host": other.url,
+            "login": "admin",
+            "password": other.passwords["admin"],
+        }
+        self.environment = {
+            **stack.environment,
+            "PYTHONPATH": str(CLIENT / "src"),
+            "AIRFLOW_CONN_OTHER": json.dumps(connection),
+        }
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        program = str(Path(sys.executable).with_name("airflow"))
+        return subprocess.run(
+            [program, *words], env=self.environment, capture_output=True, text=True, timeout=300, check=False
+        )
+
+
+@pytest.fixture(scope="module")
+def here(examples: Stack, tmp_path_factory: pytest.TempPathFactory) -> Here:
+    folder = tmp_path_factory.mktemp("here")
+    (folder / "dags").mkdir()
+    (folder / "dags" / "client_operator.py").write_text(DAG)
+    stack = Stack(folder / "home", components=(), dags=folder / "dags")
+    with stack:
+        found = Here(stack, examples)
+        assert found.run("dags", "reserialize").returncode == 0
+        return found
+
+
+@pytest.mark.parametrize("kind", ["waiting", "deferred"])
+def test_a_command_runs_on_the_other_airflow_with_its_output_in_the_log(here: Here, kind: str):
+    done = here.run("tasks", "test", "client_operator", f"{kind}_lists", "2024-01-01")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "is operation" in done.stdout
+    assert "example_template" in done.stdout
+
+
+@pytest.mark.parametrize("kind", ["waiting", "deferred"])
+def test_a_command_that_fails_there_fails_the_task_here(here: Here, kind: str):
+    done = here.run("tasks", "test", "client_operator", f"{kind}_fails", "2024-01-01")
+
+    # On the command line Airflow exits with 0 all the same.
+    assert "airflow variables get: exit code 1: Variable client_nothing does not exist." in done.stdout
+    assert "CommandFailed" in done.stdout
+
+
+def test_the_connection_can_be_tried():
+    code = """
+import json, os
+from airflow_rest_client.airflow.hook import RestApiHook, url_of, credentials_of
+from airflow.sdk import Connection
+for fields, url in (
+    ({"host": "https://a.example/airflow/"}, "https://a.example/airflow"),
+    ({"host": "a.example"}, "https://a.example"),
+    ({"host": "a.example/x", "schema": "http", "port": 8080}, "http://a.example:8080/x"),
+):
+    assert url_of(Connection(conn_id="c", conn_type="airflow_rest_api", **fields)) == url, fields
+extra = json.dumps({"header_token": "h"})
+found = credentials_of(Connection(conn_id="c", conn_type="x", password="t", extra=extra))
+assert (found.token, found.username, found.header_token) == ("t", None, "h")
+assert RestApiHook.get_ui_field_behaviour()["relabeling"]["host"] == "API server"
+"""
+    environment = {**__import__("os").environ, "PYTHONPATH": str(CLIENT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
