@@ -182,6 +182,7 @@ def limits(settings: Settings) -> Limits:
     """Return what the settings say about the engine."""
     return Limits(
         parallelism=settings.parallelism,
+        share=settings.running_per_user,
         queue=settings.queue_size,
         spares=settings.spare_children,
         residents=settings.resident_children,

@@ -140,6 +140,12 @@ class Settings:
     """The options as read: the one place where each has its default and its description."""
 
     parallelism: int = option(8, "Commands that run at the same time in one API-server process.", minimum=1)
+    running_per_user: int = option(
+        6,
+        "Of them those of one user that run none of DAG authors' code (effects `read` and `write`); "
+        "the next ones wait.",
+        minimum=1,
+    )
     queue_size: int = option(64, "Commands that may wait to run; one more is answered with 429.")
     queue_per_user: int = option(
         48, "Commands of one user that may wait to run; one more is answered with 429.", minimum=1

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from airflow_rest_api.commands import argument_kinds, binding
-from airflow_rest_api.commands.catalog import Catalog
+from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.commands.model import Argument, Command
 from airflow_rest_api.errors import BadArgument
 
@@ -408,3 +408,39 @@ def test_a_date_that_is_longer_than_any_is_refused_unread(catalog: Catalog) -> N
             catalog.bind(catalog.get("dags test"), {"dag_id": "a", "logical_date": text})
         assert error.value.argument == "logical_date"
         assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "blamed"),
+    [
+        ("pools set", {"pool": "p", "slots": -7, "description": "d"}, "slots"),
+        ("pools set", {"pool": "p", "slots": 10**20, "description": "d"}, "slots"),
+        ("connections add", {"conn_id": "c", "conn_type": "http", "conn_port": 99999}, "conn_port"),
+        ("dags next-execution", {"dag_id": "d", "num_executions": 1_000_000_000}, "num_executions"),
+        ("dags list-jobs", {"limit": "x"}, "limit"),
+        ("dags list-jobs", {"limit": 10**30}, "limit"),
+        ("dags details", {"dag_id": ["a"]}, "dag_id"),
+        ("dags details", {"dag_id": {"a": 1}}, "dag_id"),
+    ],
+)
+def test_what_no_command_can_take_is_refused_before_it_runs(
+    command: str, arguments: dict[str, Any], blamed: str
+):
+    catalog = load_catalog()
+    with pytest.raises(BadArgument) as refused:
+        catalog.bind(catalog.get(command), arguments)
+    assert refused.value.detail["argument"] == blamed
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("pools set", {"pool": "p", "slots": -1, "description": "d"}),
+        ("connections add", {"conn_id": "c", "conn_type": "http", "conn_port": 65535}),
+        ("dags trigger", {"dag_id": "d", "conf": {"a": [1]}}),
+        ("variables set", {"key": "k", "value": {"a": 1}}),
+    ],
+)
+def test_what_a_command_can_take_is_left_to_it(command: str, arguments: dict[str, Any]):
+    catalog = load_catalog()
+    assert catalog.bind(catalog.get(command), arguments).command.name == command

@@ -356,6 +356,26 @@ def test_beyond_the_limits_a_command_waits_and_then_is_refused(run: Run[Any], en
     run(crowd())
 
 
+def test_one_owner_does_not_have_all_of_the_engine(run: Run[Any], new_engine: Callable[..., Engine]):
+    engine = new_engine(parallelism=3, share=2, queue=4)
+
+    async def crowd() -> None:
+        theirs = [engine.submit(act("sleep", owner="zoe")) for _ in range(3)]
+        for process in theirs[:2]:
+            await first_line(process)
+        ours = engine.submit(act("echo", "at once", owner="ada"))
+        nobodys = engine.submit(act("echo", "at once"))
+        assert (await ours.wait()).exit_code == (await nobodys.wait()).exit_code == 0
+        assert theirs[2].started_at is None
+        theirs[0].cancel()
+        await first_line(theirs[2])
+        for process in theirs:
+            process.cancel()
+        await asyncio.gather(*(process.wait() for process in theirs))
+
+    run(crowd())
+
+
 def test_when_the_parent_is_killed_the_caller_hears_of_it_and_the_next_command_works(
     run: Run[Any], new_engine: Callable[..., Engine]
 ):

@@ -76,7 +76,20 @@ PATTERNS: dict[str, tuple[str, ...]] = {
 }
 
 # Text to Airflow's parser, and a number to its database.
-NUMBERS = frozenset({"conn_port"})
+NUMBERS = frozenset({"conn_port", "limit"})
+
+LARGEST = 2**31 - 1
+"""What every database has room for as an integer."""
+
+# Of what is a number: what Airflow's own API takes, as another one breaks its pages for everybody; and how
+# often a command goes round.
+RANGES: dict[str, tuple[int, int]] = {
+    "conn_port": (0, 65_535),
+    "limit": (0, LARGEST),
+    "num_executions": (1, 10_000),
+    "slots": (-1, LARGEST),
+}
+
 # Addresses that Airflow takes apart: what it says of one that it cannot read quotes a part of it.
 ADDRESSES = frozenset({"conn_uri"})
 

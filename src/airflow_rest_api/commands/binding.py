@@ -31,6 +31,7 @@ MAX_NAME = 1000
 WIDEST = 1_200_000
 WIDEST_IGNORING_CASE = 100_000
 """Characters in all ranges of a regular expression."""
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 _IGNORES_CASE = re.compile(r"\(\?[a-zA-Z]*i")
 _parser = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
 
@@ -204,11 +205,15 @@ def _too_wide(pattern: str) -> bool:
 
 
 def check_parts(values: Mapping[str, Any]) -> None:
-    """Raise BadArgument where a number is none or an address cannot be taken apart, and quote neither."""
+    """Raise BadArgument where a number is none, or an address cannot be taken apart, and quote neither."""
     for name in argument_kinds.NUMBERS:
         value = values.get(name)
         if isinstance(value, str) and value and not (value.isascii() and value.isdecimal()):
             raise BadArgument(name, f"argument {name}: takes an integer")
+    for name, (low, high) in argument_kinds.RANGES.items():
+        number = str(values.get(name)).strip()
+        if _INTEGER.fullmatch(number) and not (len(number) < 20 and low <= int(number) <= high):
+            raise BadArgument(name, f"argument {name}: takes an integer from {low} to {high}")
     for name in argument_kinds.ADDRESSES:
         value = values.get(name)
         try:
@@ -267,6 +272,8 @@ def _word(argument: Argument, value: Any) -> str:
     if argument.type == "list" and isinstance(value, (list, tuple)):
         return _comma_separated(argument, value)
     # Python takes true and false for numbers.
+    if argument_kinds.is_name(name) and isinstance(value, (dict, list)):
+        raise BadArgument(name, f"argument {name}: takes text")
     numbers: dict[str, tuple[type, ...]] = {
         "integer": (int,),
         "number": (int, float),

@@ -25,6 +25,10 @@ class Effect(str, Enum):
     """Can lose data, or hands out the database itself."""
 
 
+PLAIN = (Effect.READ, Effect.WRITE)
+"""What commands do that run none of DAG authors' code, and start and lose nothing."""
+
+
 @dataclass(frozen=True)
 class Argument:
     """One argument of a command, as a client sees it."""

@@ -95,6 +95,7 @@ class Engine:
 
     def check_room(self) -> None:
         """Raise Busy where a job would be refused now."""
+        # Not where there is room beside what waits for its owner's share: that keeps nobody else out.
         if self._stopping or (self._full and len(self._queue) >= self.limits.queue):
             seconds = (len(self._queue) + 1) * self._typical_seconds / self.limits.parallelism
             raise Busy(retry_after=max(1, min(60, math.ceil(seconds))))
@@ -119,9 +120,21 @@ class Engine:
     def _full(self) -> bool:
         return len(self._running) >= self.limits.parallelism
 
+    def _has_share(self, owner: str | None) -> bool:
+        """Return whether a command of an owner may run beside those that run."""
+        if owner is None or self.limits.share is None:
+            return True
+        return sum(process.job.owner == owner for process in self._running) < self.limits.share
+
+    def _next(self) -> Process | None:
+        """Take the first command from the queue whose owner has not got their share; None for none."""
+        found = next((process for process in self._queue if self._has_share(process.job.owner)), None)
+        if found is not None:
+            self._queue.remove(found)
+        return found
+
     def _advance(self) -> None:
-        while self._queue and not self._full:
-            process = self._queue.popleft()
+        while not self._full and (process := self._next()) is not None:
             self._running.add(process)
             task = asyncio.ensure_future(self._drive(process))
             self._tasks.add(task)

@@ -51,6 +51,7 @@ class Limits:
     What all commands of one engine share.
 
     :param parallelism: commands that run at the same time
+    :param share: of them those of one owner, or None
     :param queue: commands that may wait in the queue; one more is refused
     :param spares: children kept forked and connected ahead of the requests
     :param residents: children that take one job after another, of those that allow it
@@ -62,6 +63,7 @@ class Limits:
     """
 
     parallelism: int = 8
+    share: int | None = None
     queue: int = 64
     spares: int = 2
     residents: int = 0
@@ -90,6 +92,7 @@ class Job:
         argument, a JSON value
     :param limited: whether the engine's limit of memory holds for it
     :param resident: whether a child that has run other jobs may run it, and others after it
+    :param owner: whose share of the engine it counts to, None where it counts to nobody's
     """
 
     argv: Sequence[str] = field(repr=False)
@@ -103,6 +106,7 @@ class Job:
     setup: Mapping[str, Any] = field(default_factory=dict, repr=False)
     limited: bool = True
     resident: bool = False
+    owner: str | None = None
 
 
 class Ending(str, Enum):
