@@ -222,12 +222,15 @@ def test_an_archive_is_unpacked_into_a_folder(visit: Visit, stack: Stack, tmp_pa
     expect(detail).to_contain_text("from_zip")
 
 
-def test_who_may_not_deploy_reads_a_sentence(visit: Visit):
-    visitor = visit("viewer")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_who_may_not_deploy_reads_a_sentence(visit: Visit, width: int):
+    visitor = visit("viewer", width=width)
     visitor.allow("403")
     page = visitor.open("?view=dag-files")
 
-    expect(page.locator(".pane-detail").get_by_role("alert")).to_contain_text("You may not look at DAG files")
+    notice = page.locator(".pane-detail").get_by_role("alert")
+    expect(notice).to_contain_text("You may not look at DAG files")
+    expect(notice).to_be_visible()
     expect(page.get_by_role("button", name="Deploy", exact=True)).to_have_count(0)
 
 

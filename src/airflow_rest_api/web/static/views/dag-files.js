@@ -58,7 +58,7 @@ export function View({ params }) {
     return bundles && html`<${Deploy} key=${bundle} bundles=${bundles} bundle=${bundle} files=${files.files ?? []} folder=${params.get("folder") ?? ""} onDone=${files.look} />`;
   };
   return html`<h1 class="away">DAG files</h1>
-    <${Panes} name="dag-files" chosen=${path || shown} onBack=${() => go("dag-files", { bundle })} list=${html`<${FileList} bundles=${bundles} bundle=${bundle} files=${files} chosen=${path} shown=${shown} />`}>
+    <${Panes} name="dag-files" chosen=${path || shown || error} onBack=${() => go("dag-files", { bundle })} list=${html`<${FileList} bundles=${bundles} bundle=${bundle} files=${files} chosen=${path} shown=${shown} />`}>
       <div class="page">
         <${Link} class="back" view="dag-files" params=${{ bundle }}><${Icon} name="left" />All files<//>
         ${main()}
