@@ -29,6 +29,9 @@ from bench.rows import CLIENTS, EXPECTED, LEGACY, LOADS, MANY, ROWS, SETTINGS, S
 from bench.soak import HEADERS as SOAK_HEADERS
 from bench.soak import conclusion, soak
 from bench.table import render
+from bench.typed import HEADERS as TYPED_HEADERS
+from bench.typed import goals as typed_goals
+from bench.typed import measure_typed
 from demo.examples import renew
 from demo.stack import Stack, StackError
 
@@ -175,6 +178,10 @@ def _bench(stack: Stack, folder: Path, options: argparse.Namespace) -> list[str]
         rows = _main_table(stack, first, second, options)
         lines = list(goals.of_rows(rows))
         _legacy_table(first.client, options.runs)
+        if options.processes:
+            typed = measure_typed(stack, folder / "client", options.runs, options.processes, report)
+            print("\n" + render(TYPED_HEADERS, [each.cells() for each in typed]))
+            lines += typed_goals(typed)
         if options.requests:
             lines += goals.of_costs(_costs_table(first, second, options.requests))
         if options.seconds:
