@@ -8,6 +8,7 @@ import pytest
 
 from airflow_rest_client import Client, NotSignedIn
 from airflow_rest_client.credentials import Credentials, expires_at
+from airflow_rest_client.http import Request, Upload
 
 from .conftest import Reply, Server, operation
 
@@ -84,3 +85,14 @@ def test_the_token_of_the_site_goes_along_everywhere(server: Server):
     Client(server.url, username="ada", password="p", header_token="shared").run("version")
 
     assert {asked.headers.get("rest-api-plugin-http-token") for asked in server.asked} == {"shared"}
+
+
+def test_no_secret_is_in_what_is_shown_of_an_object(server: Server):
+    credentials = Credentials("hush-t", "hush-r", "ada", "hush-p", header_token="hush-h")
+    client = Client(server.url, credentials=credentials)
+    signed = client.server.signed(Request("POST", "/x", json={"argv": ["hush-a"]}, fields={"argv": "hush-f"}))
+
+    assert "hush" not in "".join(
+        map(repr, (credentials, client, client.server, signed, Upload("a", b"hush")))
+    )
+    assert signed.headers["Authorization"] == "Bearer hush-t"

@@ -6,7 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_rest_client.errors import NotSignedIn
@@ -35,12 +35,12 @@ class Credentials:
     :ivar changed: called when there is a new token
     """
 
-    token: str | None = None
-    refresh_token: str | None = None
+    token: str | None = field(default=None, repr=False)
+    refresh_token: str | None = field(default=None, repr=False)
     username: str | None = None
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
     provider: str = "db"
-    header_token: str | None = None
+    header_token: str | None = field(default=None, repr=False)
     header_name: str = HEADER
     changed: Callable[[Credentials], None] | None = None
 

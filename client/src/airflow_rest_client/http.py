@@ -36,7 +36,7 @@ class Upload:
     """A file that goes along: `name` as the user calls it, and its content."""
 
     name: str
-    content: bytes
+    content: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class Request:
 
     method: str
     path: str
-    json: Any = None
+    json: Any = field(default=None, repr=False)
     params: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    fields: Mapping[str, str | list[str]] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    fields: Mapping[str, str | list[str]] = field(default_factory=dict, repr=False)
     files: Sequence[tuple[str, Upload]] = ()
     timeout: float = READ_TIMEOUT
     signed: bool = True

@@ -55,6 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from airflow_rest_client.instances import UnknownInstance
 
     words = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            # A terminal that cannot show a character shows its number.
+            stream.reconfigure(errors="backslashreplace")
     if hasattr(signal, "SIGTERM"):
         with suppress(ValueError):
             signal.signal(signal.SIGTERM, _terminate)

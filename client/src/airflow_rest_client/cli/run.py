@@ -129,13 +129,29 @@ def prepare(command: Command, words: Sequence[str], rest: Sequence[str], options
     for argument in command.arguments:
         value = given.get(argument.name)
         if argument.file == "in" and isinstance(value, str):
-            prepared.files[argument.name] = Upload(value, Path(value).read_bytes())
+            prepared.files[argument.name] = read(value)
         elif argument.file == "out" and isinstance(value, str) and not (argument.dash and value == STDOUT):
             _check_free(value, options)
             prepared.written[argument.name] = value
     if _confirms(command, given):
         _confirm(words)
     return prepared
+
+
+def read(name: str) -> Upload:
+    """
+    Return a file that goes along.
+
+    :raises Refused: it is no file, or has a name that cannot be sent
+    :raises OSError: it cannot be read
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise Refused(f"{name!r} is not valid Unicode text", exits.NO_FILE) from None
+    if Path(name).is_dir():
+        raise Refused(f"{name} is a folder", exits.NO_FILE)
+    return Upload(name, Path(name).read_bytes())
 
 
 def _confirms(command: Command, given: Mapping[str, Any]) -> bool:
