@@ -17,7 +17,6 @@ def project(tmp_path: Path) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
-    os.mkfifo(folder / "pipe")
     return folder
 
 
@@ -50,3 +49,37 @@ def test_what_cannot_be_sent_together_is_refused(project: Path):
         parts([])
     with pytest.raises(FileNotFoundError, match=r"nothing\.py"):
         parts([project / "nothing.py"])
+
+
+def test_nothing_is_left_out_without_a_word(project: Path, tmp_path: Path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    for name, make, why in (
+        ("pipe", os.mkfifo, "no file"),
+        ("link.py", lambda path: path.symlink_to("nothing.py"), "link to nothing"),
+        ("package", lambda path: path.symlink_to(outside), "link to a folder"),
+    ):
+        make(project / name)
+        with pytest.raises(ValueError, match=why):
+            packed(project)
+        (project / name).unlink()
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(project: Path, monkeypatch: pytest.MonkeyPatch):
+    def scandir(path: object) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(PermissionError):
+        packed(project)
+
+
+def test_an_empty_name_is_not_the_current_folder():
+    with pytest.raises(ValueError, match="empty"):
+        parts([""])
+
+
+def test_a_folder_that_is_no_project_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("airflow_rest_client.archive.MOST_BYTES", 10)
+    with pytest.raises(ValueError, match="is it a project"):
+        packed(project)

@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import io
 import json
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import pytest
 
 from airflow_rest_client.cli import OWN, exits, main
 from airflow_rest_client.cli.deploy import findings
+from airflow_rest_client.exchanges import address
 
 from .conftest import ETAG, Reply, Server, event, events, operation, output
 
@@ -291,3 +296,140 @@ def test_completion_knows_commands_flags_and_objects(
 def test_every_exit_code_of_our_own_has_a_meaning():
     own = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
     assert own - {exits.USAGE} == set(exits.MEANINGS)
+
+
+@pytest.mark.parametrize("name", ["/tmp/evil", "../evil", "..", "a\\evil", "C:evil"])
+def test_where_files_go_is_said_here_and_not_by_the_server(signed_in: Server, tmp_path: Path, name: str):
+    (tmp_path / "below").mkdir()
+    files = [{"argument": "file", "name": one, "size": 2, "media_type": "x/y"} for one in ("ok.json", name)]
+    signed_in.on("POST", RUN, ends(files=files))
+    signed_in.on("GET", f"{FILES}/ok.json", Reply(body={}))
+
+    assert main(["variables", "export", str(tmp_path / "below" / "out.json")]) == exits.NOT_WRITTEN
+    assert [path.name for path in (tmp_path / "below").iterdir()] == ["ok.json"]
+    assert not (tmp_path / "evil").exists()
+    assert not Path("/tmp/evil").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-i", "", "version"],
+        ["--instance=", "version"],
+        ["deploy", ""],
+        ["operations", "show", ""],
+        ["instances", "default", ""],
+        ["operations", "list", "--limit", "-5"],
+        ["dags", "details", "\udcff"],
+    ],
+)
+def test_an_argument_that_is_empty_or_no_text_is_refused(signed_in: Server, words: list[str]):
+    try:
+        code = main(words)
+    except SystemExit as end:
+        code = int(str(end.code))
+    assert code == exits.USAGE
+    assert [asked for asked in signed_in.asked if asked.method == "POST"] == []
+
+
+def test_a_file_without_a_name_or_at_the_end_of_a_dangling_link_is_refused(signed_in: Server, tmp_path: Path):
+    signed_in.on("POST", RUN, ends())
+    (tmp_path / "link").symlink_to("nothing")
+    assert main(["variables", "import", ""]) == exits.NO_FILE
+    for name in ("", f"{tmp_path}/", f"{tmp_path}/new/", f"{tmp_path}/link"):
+        assert main(["variables", "export", name]) == exits.EXISTS
+    assert main(["variables", "export", "x" * 300]) == exits.NOT_WRITTEN
+    assert signed_in.sent(RUN) == []
+
+
+@pytest.mark.parametrize("reply", [Reply(body=[1]), Reply(body={"a": 1}), Reply(body="page"), Reply(302)])
+def test_another_server_is_said_to_be_one(server: Server, monkeypatch: pytest.MonkeyPatch, reply: Reply):
+    server.on("GET", "/admin/rest_api/v2/catalog", reply)
+    server.on("GET", "/admin/rest_api/v2/operations", reply)
+    monkeypatch.setenv("AIRFLOW_REST_URL", server.url)
+    monkeypatch.setenv("AIRFLOW_REST_TOKEN", "t")
+    for words in (["version"], ["operations", "list"]):
+        assert main(words) == exits.USAGE
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://[::1", "http://a:99999", "http://a:b", "http://a..b", "http://ä", "ftp://a", "http://u:p@a", ""],
+)
+def test_what_is_no_address_is_refused(url: str):
+    with pytest.raises(ValueError, match=r"is no address|user or a password"):
+        address(url)
+
+
+def test_what_a_server_says_does_not_steer_a_terminal(signed_in: Server, capfd: pytest.CaptureFixture[str]):
+    evil = "\x1b[31mred\x1b]0;title\x07"
+    signed_in.on("POST", RUN, Reply(500, {"detail": {"reason": "x", "message": evil}}))
+    main(["version"])
+    shown = f"/admin/rest_api/v2/operations/{'0' * 32}"
+    more = {"user": evil, "host": "h", "created_at": "x", "finished_at": None}
+    signed_in.on("GET", shown, Reply(body=operation(message=evil, **more)))
+    main(["operations", "show", "0" * 32])
+
+    out, err = capfd.readouterr()
+    assert "\x1b" not in out + err
+    assert "red" in out
+
+
+PROGRAM = "import sys; from airflow_rest_client.cli import main; sys.exit(main())"
+
+
+def held(*pieces: bytes) -> Reply:
+    """Return a stream that goes on and says nothing more."""
+
+    def stream() -> Iterator[bytes]:
+        yield from pieces
+        time.sleep(20)
+
+    return Reply(headers=dict(events().headers), pieces=stream(), cut=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [([signal.SIGTERM], 143), ([signal.SIGHUP], 129), ([signal.SIGINT, signal.SIGINT], 130)],
+)
+@pytest.mark.parametrize("words", [["version"], ["deploy", "d.py"]])
+def test_a_signal_cancels_at_the_server(
+    signed_in: Server, tmp_path: Path, words: list[str], signals: list[signal.Signals], code: int
+):
+    path = f"/admin/rest_api/v2/operations/{'0' * 32}"
+    running = operation("running", None, cancel_message="")
+    signed_in.on("POST", RUN, held(event("state", running), output("begun\n")))
+    signed_in.on("POST", "/admin/rest_api/v2/dag-files", Reply(202, running))
+    signed_in.on("GET", f"{path}/events", held(event("progress", {"step": "begun"}, "1")))
+    signed_in.on("POST", f"{path}/cancel", Reply(202, running))
+    (tmp_path / "d.py").touch()
+    begun = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=tmp_path,
+    )
+    assert begun.stdout is not None
+    while b"begun" not in begun.stdout.readline():
+        assert begun.poll() is None
+    for number in signals if words[0] == "version" else signals[:1]:
+        begun.send_signal(number)
+        time.sleep(0.3)
+    begun.wait(10)
+    begun.stdout.close()
+
+    assert begun.returncode == code
+    assert signed_in.sent(f"{path}/cancel")
+
+
+def test_a_closed_or_a_full_output_is_no_traceback(signed_in: Server):
+    signed_in.on("POST", RUN, ends(0, output("text\n")))
+    for shell, code in (
+        (f"{sys.executable} -c '{PROGRAM}' version > /dev/full", exits.NOT_WRITTEN),
+        (f"{sys.executable} -c '{PROGRAM}' version >&-", 0),
+        (f"{sys.executable} -c '{PROGRAM}' version 2>&-", 0),
+    ):
+        done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False, timeout=30)
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from airflow_rest_client import Client, NotSignedIn
+from airflow_rest_client import ApiError, Client, NotSignedIn
 from airflow_rest_client.credentials import Credentials, expires_at
 from airflow_rest_client.http import Request, Upload
 
@@ -96,3 +96,23 @@ def test_no_secret_is_in_what_is_shown_of_an_object(server: Server):
         map(repr, (credentials, client, client.server, signed, Upload("a", b"hush")))
     )
     assert signed.headers["Authorization"] == "Bearer hush-t"
+
+
+@pytest.mark.parametrize("token", ["hush\nhush", "hush hush", "hüsh", "hush\x07"])
+def test_a_token_that_cannot_be_sent_is_refused_at_once_and_not_shown(server: Server, token: str):
+    with pytest.raises(NotSignedIn) as refused:
+        Client(server.url, token).run("version")
+    assert "hush" not in str(refused.value)
+    assert server.asked == []
+
+
+def test_what_stands_around_a_token_is_left_away(server: Server):
+    server.on("POST", RUN, Reply(body=operation()))
+    Client(server.url, " token\r\n").run("version")
+    assert server.sent(RUN)[0].headers["authorization"] == "Bearer token"
+
+
+def test_a_place_without_a_login_is_said_to_be_none(server: Server):
+    server.on("POST", LOGIN, Reply(405))
+    with pytest.raises(ApiError, match="no place to sign in"):
+        Client(server.url, username="ada", password="p").run("version")

@@ -102,5 +102,5 @@ def test_an_answer_that_is_no_stream_is_taken_as_well(server: Server):
 
 def test_a_page_of_somebody_else_is_no_operation(server: Server):
     server.on("POST", RUN, Reply(body={"hello": "world"}))
-    with pytest.raises(ApiError, match="not of the REST API plugin"):
+    with pytest.raises(ApiError, match="is not the REST API plugin"):
         followed(server, Following(line(["version"])))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -55,7 +56,7 @@ def test_one_of_several_is_chosen_by_name_by_variable_or_by_default(
     assert store.get().name == "two"
     store.remove("two")
     assert store.get().name == "one"
-    with pytest.raises(UnknownInstance, match="no instance two"):
+    with pytest.raises(UnknownInstance, match="no instance 'two'"):
         store.get("two")
 
 
@@ -82,10 +83,11 @@ def test_signing_out_forgets_what_lets_in(home: Path):
 
 def test_a_damaged_file_is_said_and_left_alone(home: Path):
     home.mkdir()
-    (home / "instances.json").write_text("{")
-    with pytest.raises(UnknownInstance, match="damaged"):
-        Instances().get()
-    assert (home / "instances.json").read_text() == "{"
+    for text in ("{", "null", '{"instances": []}', '{"instances": {"a": {}}}', '{"default": []}'):
+        (home / "instances.json").write_text(text)
+        with pytest.raises(UnknownInstance, match="damaged"):
+            Instances().get()
+        assert (home / "instances.json").read_text() == text
 
 
 def test_tokens_can_lie_in_the_keyring(home: Path, monkeypatch: pytest.MonkeyPatch):
@@ -114,3 +116,54 @@ def test_tokens_can_lie_in_the_keyring(home: Path, monkeypatch: pytest.MonkeyPat
     assert Instances().get().token == "secret-t"
     Instances().sign_out("one")
     assert Memory.kept == {}
+
+
+def test_an_empty_name_is_no_name(home: Path):
+    store = Instances()
+    store.save(Instance("one", "https://one.example"))
+    for act in (store.get, store.set_default, store.remove, store.sign_out):
+        with pytest.raises(UnknownInstance, match="no instance ''"):
+            act("")
+    assert store.get().name == "one"
+
+
+def test_who_has_signed_out_stays_so_when_a_token_is_renewed(home: Path):
+    store = Instances()
+    store.save(Instance("one", "https://one.example", token="old", refresh_token="r"))
+    credentials = store.get().credentials(store)
+    store.sign_out("one")
+    credentials._take("new")
+
+    assert store.get().token is None
+
+
+def test_many_sign_in_at_once_and_none_is_lost(home: Path):
+    names = [f"number-{number}" for number in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: Instances().save(Instance(name, "https://a.example")), names))
+
+    assert set(Instances().all()[0]) == set(names)
+    assert [path.name for path in home.iterdir()] == ["instances.json"]
+
+
+def test_a_lock_that_was_left_behind_holds_nobody_up_for_long(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("airflow_rest_client.instances.LOCKED_FOR", 0.1)
+    home.mkdir()
+    (home / "instances.lock").touch()
+    Instances().save(Instance("one", "https://one.example"))
+    assert Instances().get().name == "one"
+
+
+def test_a_user_without_a_home_knows_no_airflow_and_may_have_one_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def nowhere() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("AIRFLOW_REST_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", nowhere)
+    with pytest.raises(UnknownInstance, match="No Airflow is known"):
+        Instances().get()
+    monkeypatch.setenv("AIRFLOW_REST_URL", "https://ci.example")
+    assert Instances().get().url == "https://ci.example"

@@ -24,6 +24,8 @@ LEFT_OUT = frozenset(
     }
 )
 """Folders that are no part of a project."""
+MOST_BYTES = 512 * 2**20
+"""Of the files of a folder, which are packed in memory."""
 
 
 def parts(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[str, Upload]]:
@@ -31,8 +33,12 @@ def parts(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[str, Upload]]:
     Return the parts of a form that deploys some files, one folder, or one archive.
 
     :raises FileNotFoundError: one of them is not there
-    :raises ValueError: they are of several kinds, or none
+    :raises ValueError: they are of several kinds, or none, or a folder has something that cannot be sent
+    :raises OSError: one of them cannot be read
     """
+    paths = list(paths)
+    if not all(map(os.fspath, paths)):
+        raise ValueError("The name of a file is empty")
     found = [Path(path) for path in paths]
     for path in found:
         if not path.exists():
@@ -50,11 +56,14 @@ def packed(folder: Path) -> Upload:
     """Return an archive of what is in a folder; the same files give the same bytes."""
     import tarfile
 
-    buffer = io.BytesIO()
+    buffer, size = io.BytesIO(), 0
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=6) as archive:
         for path in _files(folder):
             entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
             content = path.read_bytes()
+            size += len(content)
+            if size > MOST_BYTES:
+                raise ValueError(f"{folder} has more than {MOST_BYTES // 2**20} MB: is it a project of DAGs?")
             entry.size, entry.mode = len(content), 0o644
             archive.addfile(entry, io.BytesIO(content))
     # The header of gzip has the time in bytes 4 to 8 (RFC 1952, 2.3).
@@ -63,10 +72,20 @@ def packed(folder: Path) -> Upload:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
+    # Nothing is left out without a word: what is not sent would be missing there.
+    for place, folders, names in os.walk(folder, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if name not in LEFT_OUT)
+        for name in folders:
+            if Path(place, name).is_symlink():
+                raise ValueError(f"{Path(place, name)} is a link to a folder, which is not followed")
         for name in sorted(names):
             path = Path(place, name)
-            # A pipe would never end.
-            if path.is_file() and name != ".DS_Store":
-                yield path
+            if name == ".DS_Store":
+                continue
+            if not path.is_file():
+                raise ValueError(f"{path} is no file, or a link to nothing")
+            yield path
+
+
+def _unreadable(error: OSError) -> None:
+    raise error

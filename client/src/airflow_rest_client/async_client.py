@@ -315,7 +315,8 @@ class AsyncClient:
         return (await operation.wait()).check()
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
+        # Before it is made there is nobody to ask.
+        if name.startswith("_") or "_carrier" not in self.__dict__:
             raise AttributeError(name)
         from airflow_rest_client.commands import AwaitedGroup
 

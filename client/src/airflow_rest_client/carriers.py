@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
-from airflow_rest_client.http import CONNECT_TIMEOUT, ConnectionLost, Request, Response, lost, streams
+from airflow_rest_client.errors import RestError
+from airflow_rest_client.http import (
+    CONNECT_TIMEOUT,
+    ConnectionLost,
+    Request,
+    Response,
+    lost,
+    streams,
+    unsendable,
+)
+
+Made = TypeVar("Made", httpx.Client, httpx.AsyncClient)
 
 
 def _arguments(request: Request) -> dict[str, Any]:
@@ -42,17 +53,28 @@ def _verify(url: str) -> bool:
     return not url.lower().startswith("http:")
 
 
+def _made(kind: type[Made], url: str) -> Made:
+    """Return a client of httpx; raise RestError where it lacks what the environment asks for."""
+    try:
+        return kind(base_url=url, verify=_verify(url))
+    except (ImportError, ValueError, OSError) as error:
+        # Such as a SOCKS proxy, for which httpx needs one more package, or certificates that are not there.
+        raise RestError(f"The proxy or the certificates of the environment cannot be used: {error}") from None
+
+
 class Carrier:
     """Carries requests to a server, and waits."""
 
     def __init__(self, url: str, http: httpx.Client | None = None) -> None:
         self._url = url
-        self._http = http or httpx.Client(base_url=url, verify=_verify(url))
+        self._http = http or _made(httpx.Client, url)
 
     def send(self, request: Request) -> Response:
         """Return the answer to a request; raise ConnectionLost."""
         try:
             answer = self._http.request(**_arguments(request))
+        except httpx.LocalProtocolError:
+            raise unsendable() from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise _lost(error, self._url) from error
         return Response(answer.status_code, answer.headers, answer.content)
@@ -64,6 +86,8 @@ class Carrier:
             with self._http.stream(**_arguments(request)) as answer:
                 content = b"" if _streams(answer) else answer.read()
                 yield Response(answer.status_code, answer.headers, content), answer.iter_bytes()
+        except httpx.LocalProtocolError:
+            raise unsendable() from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise _lost(error, self._url) from error
 
@@ -77,12 +101,14 @@ class AsyncCarrier:
 
     def __init__(self, url: str, http: httpx.AsyncClient | None = None) -> None:
         self._url = url
-        self._http = http or httpx.AsyncClient(base_url=url, verify=_verify(url))
+        self._http = http or _made(httpx.AsyncClient, url)
 
     async def send(self, request: Request) -> Response:
         """Return the answer to a request; raise ConnectionLost."""
         try:
             answer = await self._http.request(**_arguments(request))
+        except httpx.LocalProtocolError:
+            raise unsendable() from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise _lost(error, self._url) from error
         return Response(answer.status_code, answer.headers, answer.content)
@@ -94,6 +120,8 @@ class AsyncCarrier:
             async with self._http.stream(**_arguments(request)) as answer:
                 content = b"" if _streams(answer) else await answer.aread()
                 yield Response(answer.status_code, answer.headers, content), answer.aiter_bytes()
+        except httpx.LocalProtocolError:
+            raise unsendable() from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise _lost(error, self._url) from error
 

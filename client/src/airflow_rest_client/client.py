@@ -13,7 +13,7 @@ from airflow_rest_client import arguments as asked
 from airflow_rest_client.archive import parts
 from airflow_rest_client.catalog import Catalog, Command
 from airflow_rest_client.credentials import Credentials
-from airflow_rest_client.errors import CommandFailed, DeploymentFailed
+from airflow_rest_client.errors import CommandFailed, DeploymentFailed, RestError
 from airflow_rest_client.events import Lines
 from airflow_rest_client.exchanges import WAIT, Component, Components, Server, address, deployment
 from airflow_rest_client.following import Following
@@ -308,7 +308,8 @@ class Client:
         return operation.wait().check()
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
+        # Before it is made there is nobody to ask.
+        if name.startswith("_") or "_carrier" not in self.__dict__:
             raise AttributeError(name)
         from airflow_rest_client.commands import find
 
@@ -320,7 +321,11 @@ class Client:
     def __dir__(self) -> list[str]:
         from airflow_rest_client.commands import names_below
 
-        return sorted({*object.__dir__(self), *names_below(self.catalog)})
+        own = object.__dir__(self)
+        try:
+            return sorted({*own, *names_below(self.catalog)})
+        except RestError:
+            return sorted(own)
 
     def close(self) -> None:
         """Close the connections."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_rest_client.errors import NotSignedIn
+from airflow_rest_client.errors import ApiError, NotSignedIn
 from airflow_rest_client.http import Exchange, Request, Response
 
 LOGIN = "/api/v1/security/login"
@@ -46,12 +46,12 @@ class Credentials:
 
     def headers(self) -> dict[str, str]:
         """Return the headers that say who asks."""
-        found = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        found = {"Authorization": f"Bearer {_sendable(self.token)}"} if self.token else {}
         return found | self.site_headers()
 
     def site_headers(self) -> dict[str, str]:
         """Return those that are asked for at the login as well."""
-        return {self.header_name: self.header_token} if self.header_token else {}
+        return {self.header_name: _sendable(self.header_token)} if self.header_token else {}
 
     @property
     def renewable(self) -> bool:
@@ -67,7 +67,7 @@ class Credentials:
     def renew(self) -> Exchange[bool]:
         """Get a new token; return whether there is one."""
         if self.refresh_token:
-            signed = {"Authorization": f"Bearer {self.refresh_token}", **self.site_headers()}
+            signed = {"Authorization": f"Bearer {_sendable(self.refresh_token)}", **self.site_headers()}
             answer = yield Request("POST", REFRESH, headers=signed, signed=False)
             if (token := _token(answer)) is not None:
                 self._take(token)
@@ -96,6 +96,9 @@ class Credentials:
         if answer.status in (404, 405):
             answer = yield Request("POST", OWN_LOGIN, json=said, headers=self.site_headers(), signed=False)
             assert answer is not None
+        if answer.status in (404, 405):
+            message = "There is no place to sign in at this address: is it that of an API server of Airflow?"
+            raise ApiError(answer.status, "unknown", message, {})
         if answer.status == 401:
             message = f"The server does not take this password for {self.username}."
             raise NotSignedIn(401, "not_authenticated", message, {})
@@ -109,6 +112,14 @@ class Credentials:
         self.token = token
         if self.changed is not None:
             self.changed(self)
+
+
+def _sendable(token: str) -> str:
+    """Return a token without what stands around it; raise NotSignedIn where it cannot be sent."""
+    token = token.strip()
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise NotSignedIn(401, "invalid_token", "The token has characters that no token has.", {})
+    return token
 
 
 def _token(answer: Response | None) -> str | None:

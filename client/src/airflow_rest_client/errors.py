@@ -95,6 +95,12 @@ class DeploymentFailed(CommandFailed):
         return result if isinstance(result, Mapping) else {}
 
 
+def not_ours(status: int) -> ApiError:
+    """Return the error for an answer that the plugin does not give."""
+    message = "What answers is not the REST API plugin: is it the address of an API server that has it?"
+    return ApiError(status, "unknown", message, {})
+
+
 def error_of(status: int, body: Any) -> ApiError:
     """
     Return the error that an answer stands for.

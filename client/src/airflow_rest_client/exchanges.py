@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from airflow_rest_client.catalog import Catalog
 from airflow_rest_client.credentials import Credentials
@@ -35,7 +35,18 @@ def address(url: str) -> str:
     :raises ValueError: it is none
     """
     url = _PASTED.sub("", url.strip().split("?")[0].split("#")[0]).rstrip("/")
-    if not re.match(r"https?://[^/]", url, re.IGNORECASE):
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host, parts = "", urlsplit("")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(
+            "the URL has a user or a password in it: sign in with them, and leave them out of it"
+        )
+    labels = host.strip(".").split(".")
+    good = url.isascii() and url.isprintable() and " " not in url and all(0 < len(one) < 64 for one in labels)
+    if parts.scheme.lower() not in ("http", "https") or not good:
         raise ValueError(f"{url!r} is no address of an API server, such as https://airflow.example.org")
     return url
 
@@ -102,7 +113,13 @@ class Server:
         :raises ApiError: it is an error
         """
         yield from self.renewed()
-        answer = yield self.signed(request)
+        try:
+            answer = yield self.signed(request)
+        except ConnectionLost as error:
+            # A look may be had twice.
+            if not error.sent or request.method != "GET":
+                raise
+            answer = yield self.signed(request)
         assert answer is not None
         if answer.status == 401 and (yield from self.credentials.renew()):
             answer = yield self.signed(request)
@@ -131,7 +148,8 @@ class Server:
         answer = yield from self.ask(Request("GET", f"{API}/catalog", headers=headers))
         if known is not None and answer.status == 304:
             return known
-        return Catalog(answer.body, answer.headers.get("etag", ""))
+        body = answer.members("airflow_version", "groups", "commands")
+        return Catalog(body, answer.headers.get("etag", ""))
 
     def started(self, request: Request, *, wait: int = 0, reads: bool = False) -> Exchange[dict[str, Any]]:
         """
@@ -149,7 +167,7 @@ class Server:
                 raise
             # It may have begun: by its key it is the same.
             answer = yield from self.insist(keyed)
-        return dict(answer.body)
+        return answer.members("id", "state", "command")
 
     def ended(self, data: Mapping[str, Any], seconds: float | None = None) -> Exchange[dict[str, Any]]:
         """
@@ -169,12 +187,12 @@ class Server:
         """Return an operation, with its output."""
         headers = {"Prefer": f"wait={wait}"}
         answer = yield from self.insist(Request("GET", operation_path(identifier), headers=headers))
-        return dict(answer.body)
+        return answer.members("id", "state", "command")
 
     def operations(self, params: Mapping[str, str | Sequence[str]]) -> Exchange[dict[str, Any]]:
         """Return a page of operations, the newest first: `operations`, and `next` of the next page."""
         answer = yield from self.ask(Request("GET", f"{API}/operations", params=params))
-        return dict(answer.body)
+        return answer.members("operations", "next")
 
     def cancel(self, identifier: str, *, wait: int = 5) -> Exchange[dict[str, Any]]:
         """End an operation; return it as it is then, or after some seconds."""
@@ -182,7 +200,7 @@ class Server:
         answer = yield from self.insist(
             Request("POST", f"{operation_path(identifier)}/cancel", headers=headers), 30
         )
-        return dict(answer.body)
+        return answer.members("id", "state", "cancel_message")
 
     def rerun(self, identifier: str) -> Exchange[dict[str, Any]]:
         """Run the command of an operation once more; return the new one while it runs."""
@@ -199,23 +217,23 @@ class Server:
     def services(self, filters: Mapping[str, str]) -> Exchange[Components]:
         """Return the components, the newest first."""
         answer = yield from self.ask(Request("GET", SERVICES, params=filters))
-        return list(answer.body["services"])
+        return list(answer.members("services")["services"])
 
     def service_kinds(self) -> Exchange[Components]:
         """Return what can be started."""
         answer = yield from self.ask(Request("GET", f"{SERVICES}/kinds"))
-        return list(answer.body["kinds"])
+        return list(answer.members("kinds")["kinds"])
 
     def service(self, identifier: str) -> Exchange[Component]:
         """Return a component."""
         answer = yield from self.ask(Request("GET", service_path(identifier)))
-        return dict(answer.body)
+        return answer.members("id", "state")
 
     def start_service(self, body: Component, wait: int = WAIT) -> Exchange[Component]:
         """Start a component; return it when it is ready or has failed."""
         headers = {"Prefer": f"wait={wait}"}
         answer = yield from self.ask(once(Request("POST", SERVICES, json=body, headers=headers)))
-        return dict(answer.body)
+        return answer.members("id", "state")
 
     def change_service(
         self, identifier: str, how: str, body: Component | None = None, wait: int = WAIT
@@ -223,7 +241,7 @@ class Server:
         """Stop or restart a component; return it as it is then, or after some seconds."""
         request = Request("POST", f"{service_path(identifier)}/{how}", json=body or {})
         answer = yield from self.ask(request.with_headers(Prefer=f"wait={wait}"))
-        return dict(answer.body)
+        return answer.members("id", "state")
 
     def forget_service(self, identifier: str) -> Exchange[None]:
         """Forget a component that has ended."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_rest_client.errors import ApiError
+from airflow_rest_client.errors import not_ours
 from airflow_rest_client.events import MEDIA_TYPE, EventParser
 from airflow_rest_client.exchanges import AGAIN_FOR, Retries, followed, once
 from airflow_rest_client.http import ConnectionLost, Request, Response
@@ -87,8 +87,8 @@ class Following:
 
     def _whole(self, body: Any) -> Iterator[Event]:
         """Yield the events of an operation that came as one."""
-        if not isinstance(body, Mapping) or "id" not in body:
-            raise ApiError(200, "unknown", "The answer is not of the REST API plugin.", {})
+        if not isinstance(body, Mapping) or not {"id", "state", "command"} <= set(body):
+            raise not_ours(200)
         operation = OperationData(body)
         self.identifier = operation.id
         if operation.ended:

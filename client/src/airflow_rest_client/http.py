@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
-from airflow_rest_client.errors import Unreachable, error_of
+from airflow_rest_client.errors import RestError, Unreachable, error_of, not_ours
 
 T = TypeVar("T")
 
@@ -88,8 +88,18 @@ class Response:
         if self.status >= 400:
             raise error_of(self.status, self.body)
         if self.status >= 300 and self.status != 304:
-            raise error_of(self.status, f"redirected to {self.headers.get('location')}")
+            message = (
+                f"The server leads to another address, which is not followed: {self.headers.get('location')}"
+            )
+            raise error_of(self.status, {"detail": {"reason": "redirected", "message": message}})
         return self
+
+    def members(self, *names: str) -> dict[str, Any]:
+        """Return the object of an answer that has these members; raise ApiError where it is another one."""
+        body = self.body
+        if not isinstance(body, dict) or not all(name in body for name in names):
+            raise not_ours(self.status)
+        return body
 
 
 @dataclass(frozen=True)
@@ -123,6 +133,11 @@ class Carries(Protocol):
 
     def close(self) -> None:
         """Close the connections."""
+
+
+def unsendable() -> RestError:
+    """Return what is raised where the library underneath takes no part of a request, maybe a secret."""
+    return RestError("The request cannot be sent: a header has characters that none may have.")
 
 
 def lost(url: str, error: Exception, *, sent: bool) -> ConnectionLost:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ VARIABLES: Mapping[str, str] = {
 
 SECRETS = ("token", "refresh_token", "header_token")
 KEYRING = "airflow-rest"
+LOCKED_FOR = 5.0
+"""Seconds after which the lock of another process is taken for one that it has left behind."""
 
 
 class UnknownInstance(Exception):
@@ -71,7 +74,7 @@ class Instance:
             if self.name is not None:
                 # Without a place to write, as in a container, it is had again the next time.
                 with suppress(OSError):
-                    store.save(self)
+                    store.renew(self)
 
         return Credentials(
             self.token,
@@ -89,8 +92,14 @@ def _home(variable: str, below: str) -> Path:
     if own := os.environ.get(HOME):
         return Path(own)
     if sys.platform == "win32":
-        return Path(os.environ.get("APPDATA", Path.home() / "AppData" / "Roaming")) / "airflow-rest"
-    return Path(os.environ.get(variable) or Path.home() / below) / "airflow-rest"
+        variable, below = "APPDATA", "AppData/Roaming"
+    if not (folder := os.environ.get(variable)):
+        try:
+            folder = str(Path.home() / below)
+        except RuntimeError:
+            # As in a container whose user has no name: nothing is found there, and nothing can be kept.
+            folder = "/nonexistent"
+    return Path(folder) / "airflow-rest"
 
 
 def configuration_folder() -> Path:
@@ -138,14 +147,16 @@ class Instances:
         """
         if name is None and (url := os.environ.get(URL)):
             return _of_environment(url)
-        name = name or os.environ.get(INSTANCE)
+        if name is None:
+            name = os.environ.get(INSTANCE) or None
         found, default = self.all()
         if not found:
             raise UnknownInstance("No Airflow is known here yet. Sign in: airflow-rest login <URL>")
-        wanted = name or default
+        wanted = default if name is None else name
         if wanted is None or wanted not in found:
             known = ", ".join(found)
-            raise UnknownInstance(f"There is no instance {wanted or 'to use by default'}. There are: {known}")
+            which = "to use by default" if wanted is None else repr(wanted)
+            raise UnknownInstance(f"There is no instance {which}. There are: {known}")
         instance = found[wanted]
         if instance.keyring:
             for key, value in json.loads(_keyring().get_password(KEYRING, wanted) or "{}").items():
@@ -155,6 +166,19 @@ class Instances:
 
     def save(self, instance: Instance, *, default: bool = False) -> None:
         """Keep an instance; the first one is the default."""
+        assert instance.name is not None
+        with self._alone():
+            self._save(instance, default=default)
+
+    def renew(self, instance: Instance) -> None:
+        """Keep the new token of an instance, unless somebody has signed out there meanwhile."""
+        assert instance.name is not None
+        with self._alone():
+            kept = self._read().get("instances", {}).get(instance.name)
+            if kept is not None and (kept.get("keyring") or kept.get("token")):
+                self._save(instance)
+
+    def _save(self, instance: Instance, *, default: bool = False) -> None:
         assert instance.name is not None
         said = {name: getattr(instance, name) for name in Instance.__dataclass_fields__ if name != "name"}
         del said["password"]
@@ -170,28 +194,34 @@ class Instances:
 
     def set_default(self, name: str) -> None:
         """Make an instance the default one; raise UnknownInstance."""
-        self.get(name)
-        self._write({**self._read(), "default": name})
+        with self._alone():
+            self.get(name)
+            self._write({**self._read(), "default": name})
 
     def remove(self, name: str) -> None:
         """Forget an instance; raise UnknownInstance."""
-        instance = self.get(name)
-        self._forget_secrets(instance)
-        kept = self._read()
-        del kept["instances"][name]
-        if kept.get("default") == name:
-            kept["default"] = next(iter(kept["instances"]), None)
-        self._write(kept)
+        with self._alone():
+            instance = self.get(name)
+            self._forget_secrets(instance)
+            kept = self._read()
+            del kept["instances"][name]
+            if kept.get("default") == name:
+                kept["default"] = next(iter(kept["instances"]), None)
+            self._write(kept)
 
     def sign_out(self, name: str | None) -> Instance:
         """Forget the tokens of an instance, and return it; raise UnknownInstance."""
+        with self._alone():
+            return self._sign_out(name)
+
+    def _sign_out(self, name: str | None) -> Instance:
         instance = self.get(name)
         if instance.name is None:
             raise UnknownInstance(f"{URL} names the server: take it out of the environment to sign out.")
         self._forget_secrets(instance)
         instance.token = instance.refresh_token = instance.header_token = None
         instance.keyring = False
-        self.save(instance)
+        self._save(instance)
         return instance
 
     def _forget_secrets(self, instance: Instance) -> None:
@@ -199,19 +229,49 @@ class Instances:
             with suppress(Exception):
                 _keyring().delete_password(KEYRING, instance.name)
 
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let one process at a time change the file; one that was killed holds nobody up for long."""
+        lock = self.path.with_suffix(".lock")
+        lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        until = time.monotonic() + LOCKED_FOR
+        while True:
+            try:
+                os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                break
+            except FileExistsError:
+                if time.monotonic() > until:
+                    break
+                time.sleep(0.01)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
     def _read(self) -> dict[str, Any]:
         try:
             kept = json.loads(self.path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except ValueError:
-            raise UnknownInstance(
-                f"{self.path} is damaged: mend it, or remove it and sign in again."
-            ) from None
-        return kept if isinstance(kept, dict) else {}
+            kept = None
+        if not _is_sound(kept):
+            message = f"{self.path} is damaged: mend it, or remove it and sign in again."
+            raise UnknownInstance(message)
+        return dict(kept)
 
     def _write(self, kept: Mapping[str, Any]) -> None:
         write_privately(self.path, json.dumps(kept, indent=2) + "\n")
+
+
+def _is_sound(kept: Any) -> bool:
+    """Return whether what a file says can be what was written into it."""
+    if not isinstance(kept, dict) or not isinstance(kept.get("default", ""), (str, type(None))):
+        return False
+    instances = kept.get("instances", {})
+    return isinstance(instances, dict) and all(
+        isinstance(one, dict) and isinstance(one.get("url"), str) for one in instances.values()
+    )
 
 
 def _instance(name: str, kept: Mapping[str, Any]) -> Instance:

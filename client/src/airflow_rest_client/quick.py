@@ -18,7 +18,8 @@ from urllib.parse import urlencode
 
 import httpcore
 
-from airflow_rest_client.http import CONNECT_TIMEOUT, Carries, Request, Response, lost, streams
+from airflow_rest_client.errors import RestError
+from airflow_rest_client.http import CONNECT_TIMEOUT, Carries, Request, Response, lost, streams, unsendable
 
 _BEFORE = (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout, httpcore.UnsupportedProtocol)
 """Errors before anything was sent."""
@@ -100,6 +101,8 @@ class QuickCarrier:
                 extensions={"timeout": limits},
             ) as answer:
                 yield answer
+        except httpcore.LocalProtocolError:
+            raise unsendable() from None
         except _ERRORS as error:
             raise lost(self._url, error, sent=not isinstance(error, _BEFORE)) from error
 
@@ -107,10 +110,15 @@ class QuickCarrier:
 def _certificates(url: str) -> ssl.SSLContext | None:
     """Return what certificates are checked with, as httpx does (its docs, Environment Variables)."""
     if url.lower().startswith("https:"):
-        if file := os.environ.get("SSL_CERT_FILE"):
-            return ssl.create_default_context(cafile=file)
-        if folder := os.environ.get("SSL_CERT_DIR"):
-            return ssl.create_default_context(capath=folder)
+        try:
+            if file := os.environ.get("SSL_CERT_FILE"):
+                return ssl.create_default_context(cafile=file)
+            if folder := os.environ.get("SSL_CERT_DIR"):
+                return ssl.create_default_context(capath=folder)
+        except OSError as error:
+            raise RestError(
+                f"The certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}"
+            ) from None
     return None
 
 

@@ -41,7 +41,15 @@ options, before the command:
 
 
 class Terminated(BaseException):
-    """A signal TERM came."""
+    """
+    A signal came that ends a process: TERM, or HUP of a terminal that goes away.
+
+    :ivar code: the exit code that stands for it
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.code = 128 + number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,20 +58,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     :param argv: without the name of the program; None for that of this process
     """
-    from airflow_rest_client.cli.exits import BROKEN_PIPE, CANCELLED, TERMINATED, code_of, say
+    from airflow_rest_client.cli.exits import BROKEN_PIPE, CANCELLED, code_of, say
     from airflow_rest_client.errors import RestError
     from airflow_rest_client.instances import UnknownInstance
 
     words = list(sys.argv[1:] if argv is None else argv)
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             # A terminal that cannot show a character shows its number.
             stream.reconfigure(errors="backslashreplace")
-    if hasattr(signal, "SIGTERM"):
-        with suppress(ValueError):
-            signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGTERM", "SIGHUP"):
+        # Not beside the main thread, nor where whoever started us has it ignored, as nohup does.
+        if (number := getattr(signal, name, None)) and signal.getsignal(number) is not signal.SIG_IGN:
+            with suppress(ValueError):
+                signal.signal(number, _terminate)
     try:
-        return _dispatch(words)
+        code = _dispatch(words)
+        sys.stdout.flush()
+        return code
     except (RestError, UnknownInstance, OSError) as error:
         if isinstance(error, BrokenPipeError):
             _close_output()
@@ -72,12 +85,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("interrupted")
         return CANCELLED
-    except Terminated:
-        return TERMINATED
+    except Terminated as terminated:
+        return terminated.code
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise Terminated(number)
+
+
+def _open_streams() -> None:
+    """Give a place to read from and to write to where a stream was closed before we began."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - until the end
 
 
 def _close_output() -> None:
@@ -92,6 +112,9 @@ def _dispatch(words: list[str]) -> int:
     from airflow_rest_client.cli.session import Options
 
     options = Options()
+    if any(not _is_text(word) for word in words):
+        say("the command line is not valid Unicode text")
+        return USAGE_CODE
     try:
         rest = _take_options(words, options)
     except ValueError as error:
@@ -116,6 +139,13 @@ def _dispatch(words: list[str]) -> int:
     return run(rest, options)
 
 
+def _is_text(word: str) -> bool:
+    try:
+        return "\0" not in word and bool(word.encode() or True)
+    except UnicodeEncodeError:
+        return False
+
+
 def _take_options(words: list[str], options: object) -> list[str]:
     """Set what stands before the first word of the command, and return the rest; raise ValueError."""
     from airflow_rest_client.cli.session import Options
@@ -132,6 +162,8 @@ def _take_options(words: list[str], options: object) -> list[str]:
                 if len(rest) < 2:
                     raise ValueError(f"{flag} takes a value")
                 value = rest.pop(1)
+            if not value:
+                raise ValueError(f"{flag} takes a value, and none was given")
             if flag == "--ask":
                 options.ask.append(value.lstrip("-").replace("-", "_"))
             else:

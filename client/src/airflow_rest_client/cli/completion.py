@@ -12,15 +12,17 @@ from airflow_rest_client.cli import COMPLETE, OWN
 from airflow_rest_client.cli.session import Options, Session
 from airflow_rest_client.errors import RestError
 from airflow_rest_client.http import Request
-from airflow_rest_client.instances import UnknownInstance
+from airflow_rest_client.instances import Instances, UnknownInstance
 
 BASH = """\
 _airflow_rest() {
-    local IFS=$'\\n'
-    COMPREPLY=($(airflow-rest __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
-    [[ ${#COMPREPLY[@]} -gt 0 ]] || COMPREPLY=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]}"))
+    local found
+    COMPREPLY=()
+    while IFS= read -r found; do
+        [[ -n "$found" ]] && COMPREPLY+=("$found")
+    done < <(airflow-rest __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
 }
-complete -o filenames -F _airflow_rest airflow-rest
+complete -o default -F _airflow_rest airflow-rest
 """
 ZSH = """\
 #compdef airflow-rest
@@ -60,7 +62,7 @@ INNER = {
 def main(words: list[str], options: Options) -> int:
     """Print a script, or what may come next; return the exit code."""
     if words[0] == COMPLETE:
-        with suppress(RestError, UnknownInstance, OSError):
+        with suppress(RestError, UnknownInstance, OSError, ValueError):
             print(*complete(words[1:], options), sep="\n")
         return 0
     parser = argparse.ArgumentParser(
@@ -82,6 +84,8 @@ def complete(words: Sequence[str], options: Options) -> list[str]:
     :raises RestError: the server was asked, and does not say
     """
     *before, begun = words or [""]
+    if before and before[-1] in ("-i", "--instance"):
+        return sorted(name for name in Instances().all()[0] if name.startswith(begun))
     from airflow_rest_client.cli import _take_options
 
     before = _take_options(list(before), options)
@@ -93,7 +97,7 @@ def complete(words: Sequence[str], options: Options) -> list[str]:
         found = _of_airflow(session, session.catalog(), before, begun)
         if not before:
             found = [*found, *OWN, *(OPTIONS if begun.startswith("-") else ())]
-    return sorted({word for word in found if word.startswith(begun)})
+    return sorted({word for word in found if word.startswith(begun) and word.isprintable()})
 
 
 def _of_airflow(session: Session, catalog: Catalog, before: Sequence[str], begun: str) -> Iterable[str]:

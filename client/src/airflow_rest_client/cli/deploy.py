@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from airflow_rest_client.archive import parts
-from airflow_rest_client.cli import exits
-from airflow_rest_client.cli.printing import as_json
-from airflow_rest_client.cli.run import exit_code
+from airflow_rest_client.cli import Terminated, exits
+from airflow_rest_client.cli.printing import as_json, plain
+from airflow_rest_client.cli.run import call_off, exit_code
 from airflow_rest_client.cli.session import Options, Session
+from airflow_rest_client.events import Lines
 from airflow_rest_client.exchanges import deployment
 from airflow_rest_client.following import Following
 from airflow_rest_client.model import End, OperationData, Output, Progress
@@ -75,25 +76,26 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _follow(session: Session, started: OperationData, given: argparse.Namespace) -> int:
-    ended = started
+    ended, lines = started, Lines()
     try:
         for event in session.client.stream(Following(identifier=started.id)):
             if isinstance(event, Progress):
-                print(_step(event), file=sys.stderr, flush=True)
+                print(plain(_step(event)), file=sys.stderr, flush=True)
             elif isinstance(event, Output):
-                # What the files print while they are parsed.
-                print(event.text, end="", file=sys.stderr)
+                for line in lines.feed(event):
+                    # What the files print while they are parsed: to a pipeline no command of theirs.
+                    print(f"| {plain(line.text)}", file=sys.stderr, flush=True)
             elif isinstance(event, End):
                 ended = event.operation
-    except KeyboardInterrupt:
-        session.client.do(session.client.server.cancel(started.id))
+    except (KeyboardInterrupt, BrokenPipeError, Terminated):
+        call_off(session, started.id)
         raise
     report = ended.result if isinstance(ended.result, Mapping) else {}
     if given.format == "json":
         as_json(report)
     else:
-        for line in findings(report, given.format, given.root or _root(given.paths), given.folder):
-            print(line)
+        for finding in findings(report, given.format, given.root or _root(given.paths), given.folder):
+            print(plain(finding, "\n"))
         if ended.succeeded:
             print(_summary(report, given))
     if not ended.succeeded and not report.get("errors") and not report.get("duplicates"):

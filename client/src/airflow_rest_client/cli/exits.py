@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from airflow_rest_client.errors import ApiError, Busy, NotAllowed, NotSignedIn, RestError, Unreachable
+from airflow_rest_client.cli.printing import plain
+from airflow_rest_client.errors import ApiError, Busy, NotAllowed, NotSignedIn, Unreachable
 from airflow_rest_client.instances import UnknownInstance
 
 USAGE = 2
@@ -18,6 +19,7 @@ BUSY = 75
 NOT_SIGNED_IN = 77
 TIMED_OUT = 124
 NOT_ALLOWED = 126
+HUNG_UP = 129
 CANCELLED = 130
 BROKEN_PIPE = 141
 TERMINATED = 143
@@ -32,6 +34,7 @@ MEANINGS = {
     NOT_SIGNED_IN: "not signed in, or no longer",
     TIMED_OUT: "the command took longer than the server lets it",
     NOT_ALLOWED: "the user may not, or the command is switched off",
+    HUNG_UP: "ended as its terminal went away",
     CANCELLED: "cancelled, with Ctrl-C or by somebody else",
     BROKEN_PIPE: "who read the output went away, as `head` does",
     TERMINATED: "ended by a signal TERM",
@@ -41,7 +44,7 @@ MEANINGS = {
 
 def say(text: str) -> None:
     """Print a line of our own on standard error."""
-    print(f"airflow-rest: {text}", file=sys.stderr, flush=True)
+    print(f"airflow-rest: {plain(text)}", file=sys.stderr, flush=True)
 
 
 def code_of(error: Exception) -> int:
@@ -61,4 +64,7 @@ def code_of(error: Exception) -> int:
         return UNREACHABLE
     if isinstance(error, ApiError):
         return SERVER_ERROR if error.status >= 500 else USAGE
-    return 1 if isinstance(error, RestError) else NO_FILE
+    if isinstance(error, OSError):
+        # Without a name it is one of the streams, such as standard output into a full disk.
+        return NO_FILE if error.filename is not None else NOT_WRITTEN
+    return 1

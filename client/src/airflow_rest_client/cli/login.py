@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from airflow_rest_client.cache import CatalogCache
 from airflow_rest_client.cli import exits
+from airflow_rest_client.cli.kinds import word
 from airflow_rest_client.cli.printing import table
 from airflow_rest_client.cli.run import Refused, secret
 from airflow_rest_client.cli.session import Options, Session
@@ -30,6 +31,10 @@ def main(words: list[str], options: Options) -> int:
     except (Refused, ValueError) as error:
         exits.say(str(error))
         return error.code if isinstance(error, Refused) else exits.USAGE
+    except OSError as error:
+        # There is nothing that is read here but the file of the instances, which is written then.
+        exits.say(f"the file of the instances cannot be written: {error}")
+        return exits.NOT_WRITTEN
 
 
 def _login_parser() -> argparse.ArgumentParser:
@@ -41,8 +46,8 @@ def _login_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "url", nargs="?", help="of the API server, or of the page; by default that of the instance"
     )
-    parser.add_argument("--name", help="what to call it here; by default the host")
-    parser.add_argument("--username", "-u")
+    parser.add_argument("--name", type=word, help="what to call it here; by default the host")
+    parser.add_argument("--username", "-u", type=word)
     parser.add_argument("--provider", choices=("db", "ldap"), default="db", help="of Flask-AppBuilder")
     parser.add_argument(
         "--token", action="store_true", help="ask for a token of Airflow's in place of a password"
@@ -149,7 +154,7 @@ def _instances_parser() -> argparse.ArgumentParser:
         ("remove", "forget one"),
         ("test", "ask one who answers"),
     ):
-        what.add_parser(name, help=text).add_argument("name")
+        what.add_parser(name, help=text).add_argument("name", type=word)
     return parser
 
 

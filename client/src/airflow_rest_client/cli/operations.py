@@ -6,7 +6,8 @@ import argparse
 from typing import Any
 
 from airflow_rest_client.cli import exits
-from airflow_rest_client.cli.printing import as_json, moment, table
+from airflow_rest_client.cli.kinds import number, word
+from airflow_rest_client.cli.printing import as_json, moment, plain, table
 from airflow_rest_client.cli.run import exit_code, follow
 from airflow_rest_client.cli.session import Options, Session
 from airflow_rest_client.following import Following
@@ -39,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--command", help="such as 'dags list'")
     listing.add_argument("--user")
     listing.add_argument("--dag-id")
-    listing.add_argument("--limit", type=int, default=20)
+    listing.add_argument("--limit", type=number, default=20)
     for name, text in (
         ("show", "one, without its output"),
         ("follow", "print its output, and exit as it does"),
@@ -48,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
         ("rerun", "run the same again, and follow that"),
     ):
         one = what.add_parser(name, help=text)
-        one.add_argument("id")
+        one.add_argument("id", type=word)
         if name == "output":
             one.add_argument("--stream", choices=("stdout", "stderr"), default="stdout")
     for one in (listing, what.choices["show"]):
@@ -77,8 +78,8 @@ def _show(session: Session, given: argparse.Namespace) -> int:
         as_json(data)
     else:
         for name in SHOWN:
-            print(f"{name.replace('_', ' ')}: {_row(data).get(name)}")
-        print(f"airflow {' '.join(data['argv'])}")
+            print(plain(f"{name.replace('_', ' ')}: {_row(data).get(name)}"))
+        print(plain(f"airflow {' '.join(data['argv'])}"))
     return 0
 
 

@@ -28,8 +28,16 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    # What somebody else wrote does not steer a terminal.
-    return "".join(character if character.isprintable() else " " for character in str(value))
+    return plain(str(value))
+
+
+def plain(text: str, kept: str = "") -> str:
+    """
+    Return a text that does not steer a terminal, as what somebody else wrote may.
+
+    :param kept: characters that stay although they are none to be shown, such as ends of lines
+    """
+    return "".join(one if one.isprintable() or one in kept else " " for one in text)
 
 
 def moment(value: Any) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import Any
 
 from airflow_rest_client.catalog import STDOUT, Command
 from airflow_rest_client.cli import Terminated, exits
+from airflow_rest_client.cli.printing import plain
 from airflow_rest_client.cli.session import Options, Session
 from airflow_rest_client.errors import ApiError, RestError
 from airflow_rest_client.exchanges import line
@@ -61,7 +63,7 @@ def _run(session: Session, words: list[str], *, again: bool = True) -> int:
     if command is None and (code := _group_help(session, words)) is not None:
         return code
     if command is not None and _asks_for_help(rest):
-        print(command.parser(f"airflow-rest {command.name}").format_help(), end="")
+        print(plain(command.parser(f"airflow-rest {command.name}").format_help(), "\n"), end="")
         return 0
     if session.options.ask and command is None:
         raise Refused(f"there is no command {' '.join(words)}", exits.USAGE)
@@ -97,9 +99,10 @@ def _group_help(session: Session, words: Sequence[str]) -> int | None:
     below = session.catalog().below(name)
     if not below:
         return None
-    print(f"usage: airflow-rest {name} <command> …\n\n{session.catalog().groups.get(name, '')}\n")
+    said = plain(session.catalog().groups.get(name, ""))
+    print(f"usage: airflow-rest {name} <command> …\n\n{said}\n")
     for command in below:
-        print(f"  {command.name.removeprefix(name).strip():<24}  {command.help}")
+        print(f"  {command.name.removeprefix(name).strip():<24}  {plain(command.help)}")
     return 0 if asked else exits.USAGE
 
 
@@ -109,7 +112,7 @@ def _wrong(words: Sequence[str], error: ApiError) -> int:
     if error.reason == "unknown_command":
         exits.say(error.message)
     else:
-        print(f"airflow {name} command error: {error.message}", file=sys.stderr)
+        print(f"airflow {name} command error: {plain(error.message)}", file=sys.stderr)
     return exits.USAGE
 
 
@@ -149,8 +152,8 @@ def read(name: str) -> Upload:
         name.encode()
     except UnicodeEncodeError:
         raise Refused(f"{name!r} is not valid Unicode text", exits.NO_FILE) from None
-    if Path(name).is_dir():
-        raise Refused(f"{name} is a folder", exits.NO_FILE)
+    if not name or Path(name).is_dir():
+        raise Refused(f"{name or 'an empty name'} is none of a file", exits.NO_FILE)
     return Upload(name, Path(name).read_bytes())
 
 
@@ -210,9 +213,17 @@ def _confirm(words: Sequence[str]) -> None:
 def _check_free(name: str, options: Options) -> None:
     """Raise Refused where a file would be overwritten, or has no folder, before anything is run."""
     path = Path(name)
-    if path.is_dir():
-        raise Refused(f"{name} is a folder", exits.EXISTS)
-    if path.is_file() and not options.overwrite:
+    try:
+        if not name or name.endswith("/") or path.is_dir():
+            raise Refused(f"{name or 'an empty name'} is none of a file", exits.EXISTS)
+        if _is_device(path):
+            return
+        there = path.lstat() if os.path.lexists(path) else None
+    except OSError as error:
+        raise Refused(f"{name} cannot be written: {error.strerror}", exits.NOT_WRITTEN) from None
+    if there is not None and not path.exists():
+        raise Refused(f"{name} is a link to nothing", exits.EXISTS)
+    if there is not None and not options.overwrite:
         raise Refused(f"{name} is there already; airflow-rest --overwrite … writes it anew", exits.EXISTS)
     if not path.parent.is_dir():
         raise Refused(f"there is no folder {path.parent}", exits.NOT_WRITTEN)
@@ -241,12 +252,13 @@ def follow(session: Session, following: Following, prepared: Prepared | None = N
             if cancelled or following.identifier is None:
                 return _left(following)
             cancelled = True
-            _cancel(session, following)
+            try:
+                _cancel(session, following)
+            except KeyboardInterrupt:
+                return _left(following)
         except (BrokenPipeError, Terminated):
             # Nobody reads any more, or this job was called off.
-            if following.identifier is not None:
-                with suppress(RestError):
-                    session.client.do(session.client.server.cancel(following.identifier, wait=0))
+            call_off(session, following.identifier)
             raise
 
 
@@ -261,6 +273,13 @@ def _events(session: Session, following: Following) -> Iterator[Any]:
         elif isinstance(event, Gap):
             exits.say(f"{event.missing} bytes of {event.stream} are not kept by the server any more")
         yield event
+
+
+def call_off(session: Session, identifier: str | None) -> None:
+    """Cancel an operation, where there is one already, without a word and without waiting."""
+    if identifier is not None:
+        with suppress(RestError):
+            session.client.do(session.client.server.cancel(identifier, wait=0))
 
 
 def _cancel(session: Session, following: Following) -> None:
@@ -309,15 +328,25 @@ def _fetch(session: Session, operation: OperationData, written: Mapping[str, str
             code = exits.NOT_WRITTEN
         for file in files:
             # A command may make up names of its own beside the one that it was given.
+            if not _is_name(file.name):
+                exits.say(f"the server names a file {file.name!r}, which was not fetched")
+                code = exits.NOT_WRITTEN
+                continue
             path = Path(name) if len(files) == 1 else Path(name).parent / file.name
             content = session.client.do(session.client.server.file(operation.id, file.name))
             code = _write(path, content, overwrite=session.options.overwrite) or code
     return code
 
 
+def _is_name(name: str) -> bool:
+    """Return whether a name is one of a file alone: where it goes is said here."""
+    return name not in ("", ".", "..") and not set(name) & set("/\\:\0")
+
+
 def _write(path: Path, content: bytes, *, overwrite: bool) -> int:
     try:
-        with path.open("xb" if not overwrite and not _is_device(path) else "wb") as file:
+        mode = "ab" if _is_device(path) else "wb" if overwrite else "xb"
+        with path.open(mode) as file:
             file.write(content)
     except FileExistsError:
         exits.say(f"{path} came into being meanwhile, and was left alone")
@@ -329,4 +358,7 @@ def _write(path: Path, content: bytes, *, overwrite: bool) -> int:
 
 
 def _is_device(path: Path) -> bool:
-    return path.exists() and not path.is_file()
+    # What standard output leads to may be a file, behind what stands in it already.
+    return (
+        path.is_relative_to("/dev") or path.is_relative_to("/proc") or (path.exists() and not path.is_file())
+    )

@@ -8,7 +8,8 @@ import time
 from typing import Any
 
 from airflow_rest_client.cli import exits
-from airflow_rest_client.cli.printing import as_json, moment, table
+from airflow_rest_client.cli.kinds import number, word
+from airflow_rest_client.cli.printing import as_json, moment, plain, table
 from airflow_rest_client.cli.session import Options, Session
 from airflow_rest_client.errors import RestError
 
@@ -61,11 +62,11 @@ def _parser() -> argparse.ArgumentParser:
         ("forget", "forget one that has ended"),
         ("log", "what it has written"),
     ):
-        what.add_parser(name, help=text).add_argument("id")
+        what.add_parser(name, help=text).add_argument("id", type=word)
     what.choices["stop"].add_argument("--force", action="store_true", help="kill it")
     log = what.choices["log"]
     log.add_argument("--stream", choices=("stdout", "stderr"), default="stdout")
-    log.add_argument("--tail", type=int, default=100, help="lines")
+    log.add_argument("--tail", type=number, default=100, help="lines")
     log.add_argument("-f", "--follow", action="store_true", help="go on with what is written now")
     for name in ("kinds", "list", "start", "show", "stop", "restart"):
         what.choices[name].add_argument("-o", "--output", choices=("table", "json"), default="table")
@@ -125,7 +126,7 @@ def _log(session: Session, given: argparse.Namespace) -> int:
     text, following = session.client.do(
         server.service_log(given.id, {"stream": given.stream, "tail": str(given.tail)})
     )
-    print(text, end="", flush=True)
+    print(plain(text, "\n\t"), end="", flush=True)
     while given.follow:
         time.sleep(POLL)
         try:
@@ -135,5 +136,5 @@ def _log(session: Session, given: argparse.Namespace) -> int:
         except RestError as error:
             exits.say(str(error))
             return exits.UNREACHABLE
-        print(more, end="", flush=True)
+        print(plain(more, "\n\t"), end="", flush=True)
     return 0
