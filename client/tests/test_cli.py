@@ -147,6 +147,15 @@ def test_a_file_that_is_there_is_not_overwritten_without_being_told_to(signed_in
     assert main(["variables", "export", str(tmp_path / "no" / "folder.json")]) == exits.NOT_WRITTEN
 
 
+def test_what_a_command_wrote_that_failed_comes_back_as_well(signed_in: Server, tmp_path: Path):
+    written = [{"argument": "file", "name": "x.json", "size": 2, "media_type": "application/json"}]
+    signed_in.on("POST", RUN, ends(3, files=written))
+    signed_in.on("GET", f"{FILES}/x.json", Reply(body={}))
+
+    assert main(["variables", "export", str(tmp_path / "x.json")]) == 3
+    assert (tmp_path / "x.json").read_text() == "{}"
+
+
 def test_a_file_that_did_not_come_is_said(
     signed_in: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ):

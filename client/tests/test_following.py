@@ -104,3 +104,17 @@ def test_a_page_of_somebody_else_is_no_operation(server: Server):
     server.on("POST", RUN, Reply(body={"hello": "world"}))
     with pytest.raises(ApiError, match="is not the REST API plugin"):
         followed(server, Following(line(["version"])))
+
+
+def test_what_was_left_of_a_stream_that_somebody_interrupted_is_no_part_of_the_next(server: Server):
+    server.on("POST", RUN, events(STARTED, output("a"), b"event: output\nda"))
+    server.on("GET", EVENTS, events(output("b", number=2), ENDED))
+    following = Following(line(["version"]))
+    client = Client(server.url, "t")
+    for one in client.stream(following):
+        if isinstance(one, Output):
+            # As Ctrl-C does: the rest of the piece is not looked at.
+            following._parser._buffer = b"event: output\nda"
+            break
+
+    assert texts(list(client.stream(following))) == ["b"]

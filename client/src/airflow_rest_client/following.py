@@ -77,6 +77,8 @@ class Following:
         if answer.status in PASSING and self.identifier is not None:
             raise ConnectionLost(f"The server answers with status {answer.status}.", sent=True)
         answer.checked()
+        # Whoever interrupts a stream may have left the beginning of an event.
+        self._parser.broken()
         self._retries.reset()
         self._renewed = False
         self.catalog_etag = answer.headers.get("airflow-catalog", self.catalog_etag)

@@ -301,9 +301,10 @@ def _left(following: Following) -> int:
 
 def _end(session: Session, operation: OperationData, prepared: Prepared | None) -> int:
     code = exit_code(operation)
-    if code == 0 and prepared is not None and prepared.written:
-        return _fetch(session, operation, prepared.written)
-    return code
+    if prepared is None or not prepared.written:
+        return code
+    fetched = _fetch(session, operation, prepared.written)
+    return code or fetched
 
 
 def exit_code(operation: OperationData) -> int:
@@ -323,7 +324,7 @@ def _fetch(session: Session, operation: OperationData, written: Mapping[str, str
     code = 0
     for argument, name in written.items():
         files = [file for file in operation.files if file.argument == argument]
-        if not files:
+        if not files and operation.succeeded:
             exits.say(" ".join([f"{name} was not written.", *operation.warnings]))
             code = exits.NOT_WRITTEN
         for file in files:
