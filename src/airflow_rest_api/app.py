@@ -8,6 +8,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -232,7 +233,7 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         settings,
         engine,
         service,
-        CatalogLoader(load),
+        CatalogLoader(partial(catalog.prepared, load)),
         gate,
         tables,
         store,

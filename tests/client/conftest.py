@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -54,8 +54,14 @@ class CommandLine:
         self, *words: str, stdin: str = "", cwd: Path | None = None, **env: str
     ) -> subprocess.CompletedProcess[str]:
         """Return how a command line ended."""
+        return self.run([str(self.program), *words], stdin, cwd, env)
+
+    def run(
+        self, words: Sequence[str], stdin: str, cwd: Path | None, env: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Return how any command ended that may use it."""
         return subprocess.run(
-            [str(self.program), *words],
+            words,
             input=stdin,
             cwd=cwd,
             env={**self.environment, **env},
@@ -77,9 +83,6 @@ class CommandLine:
         )
 
 
-Make = Callable[..., CommandLine]
-
-
 @pytest.fixture
 def airflow_rest(examples: Stack, tmp_path: Path) -> CommandLine:
     """The command line of somebody who is the administrator of the stack with the examples."""
@@ -99,8 +102,3 @@ def counted(text: str, seconds: int) -> list[str]:
 def expected(seconds: int) -> list[str]:
     """Return what `counted` is of all of them, in order."""
     return [f"{number} of {seconds} seconds" for number in range(1, seconds + 1)]
-
-
-def variables(stack: Stack) -> Mapping[str, str]:
-    """Return the environment for a script that uses the client."""
-    return {"AIRFLOW_REST_URL": stack.url, "AIRFLOW_REST_TOKEN": stack.token()}

@@ -16,15 +16,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "ci"
 
 
 def run(airflow_rest: CommandLine, script: str, folder: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["sh", "-euc", script],
-        cwd=folder,
-        env={**airflow_rest.environment, **env},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return airflow_rest.run(["sh", "-euc", script], "", folder, env)
 
 
 @pytest.fixture

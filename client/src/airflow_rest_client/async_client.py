@@ -299,7 +299,8 @@ class AsyncClient:
                 else:
                     asking = exchange.send(answer)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            value: T = end.value
+            return value
 
     async def _answer(self, asking: Request | Pause) -> Response | None:
         if isinstance(asking, Pause):

@@ -294,7 +294,8 @@ class Client:
                 else:
                     asking = exchange.send(answer)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            value: T = end.value
+            return value
 
     def _answer(self, asking: Request | Pause) -> Response | None:
         if isinstance(asking, Pause):

@@ -199,6 +199,7 @@ def function(command: Command, run: Run) -> Callable[..., Any]:
     call.__qualname__ = ".".join(map(python_name, command.name.split()))
     call.__doc__ = documentation(command)
     call.__module__ = __name__
+    # It is what `inspect.signature` and `help` look for, and no attribute of every callable.
     call.__signature__ = signature(command)  # type: ignore[attr-defined]
     return call
 

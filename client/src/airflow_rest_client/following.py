@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from airflow_rest_client.errors import not_ours
 from airflow_rest_client.events import MEDIA_TYPE, EventParser
 from airflow_rest_client.exchanges import AGAIN_FOR, Retries, followed, once
 from airflow_rest_client.http import ConnectionLost, Request, Response
@@ -85,12 +84,10 @@ class Following:
         if location := answer.headers.get("location"):
             self.identifier = location.rstrip("/").rsplit("/", 1)[-1]
         if not answer.headers.get("content-type", "").startswith(MEDIA_TYPE):
-            yield from self._whole(answer.body)
+            yield from self._whole(answer.members("id", "state", "command"))
 
-    def _whole(self, body: Any) -> Iterator[Event]:
+    def _whole(self, body: Mapping[str, Any]) -> Iterator[Event]:
         """Yield the events of an operation that came as one."""
-        if not isinstance(body, Mapping) or not {"id", "state", "command"} <= set(body):
-            raise not_ours(200)
         operation = OperationData(body)
         self.identifier = operation.id
         if operation.ended:

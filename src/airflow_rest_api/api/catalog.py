@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
@@ -114,6 +114,13 @@ def _encoded(catalog: Catalog) -> _Encoded:
     return _Encoded(content, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
 
 
+def prepared(load: Callable[[], Catalog]) -> Catalog:
+    """Return the catalog that a function reads, encoded: no command has the event loop wait for that."""
+    catalog = load()
+    _encoded(catalog)
+    return catalog
+
+
 def etag(catalog: Catalog) -> str:
     """Return the entity tag of the commands, in quotes (RFC 9110, 8.8.3)."""
     return _encoded(catalog).etag
@@ -132,7 +139,7 @@ async def get_catalog(request: Request, context: ContextDep) -> Response:
     The answer to a command names its `ETag` in `Airflow-Catalog`, so a client that keeps it knows without a
     request of its own when there is another.
     """
-    encoded = await asyncio.to_thread(_encoded, await context.catalog.get())
+    encoded = _encoded(await context.catalog.get())
     headers = {"ETag": encoded.etag, "Cache-Control": "private, no-cache"}
     if names_tag(request.headers.get("if-none-match", ""), encoded.etag):
         return Response(status_code=304, headers=headers)

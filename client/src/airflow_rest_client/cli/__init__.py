@@ -9,6 +9,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from importlib import import_module
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_rest_client.cli.session import Options
 
 OWN = {
     "login": "Sign in at an Airflow, and remember it",
@@ -141,16 +145,14 @@ def _dispatch(words: list[str]) -> int:
 
 def _is_text(word: str) -> bool:
     try:
-        return "\0" not in word and bool(word.encode() or True)
+        word.encode()
     except UnicodeEncodeError:
         return False
+    return "\0" not in word
 
 
-def _take_options(words: list[str], options: object) -> list[str]:
+def _take_options(words: list[str], options: Options) -> list[str]:
     """Set what stands before the first word of the command, and return the rest; raise ValueError."""
-    from airflow_rest_client.cli.session import Options
-
-    assert isinstance(options, Options)
     rest = list(words)
     while rest and rest[0].startswith("-"):
         flag, equals, value = rest[0].partition("=")
@@ -174,7 +176,7 @@ def _take_options(words: list[str], options: object) -> list[str]:
     return rest
 
 
-def _help(options: object, asked: bool) -> int:
+def _help(options: Options, asked: bool) -> int:
     from airflow_rest_client.cli.exits import USAGE as USAGE_CODE
 
     print(USAGE)
@@ -192,13 +194,11 @@ def _help(options: object, asked: bool) -> int:
     return 0 if asked else USAGE_CODE
 
 
-def _known_groups(options: object) -> dict[str, str]:
+def _known_groups(options: Options) -> dict[str, str]:
     """Return the groups and commands of the server as they were last seen; nothing is asked for."""
     from airflow_rest_client.cache import CatalogCache
-    from airflow_rest_client.cli.session import Options
     from airflow_rest_client.instances import Instances, UnknownInstance
 
-    assert isinstance(options, Options)
     try:
         catalog = CatalogCache(Instances().get(options.instance).url).read()
     except UnknownInstance:

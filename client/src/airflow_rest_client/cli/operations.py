@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from airflow_rest_client.cli import exits
 from airflow_rest_client.cli.kinds import number, word
-from airflow_rest_client.cli.printing import as_json, moment, plain, table
+from airflow_rest_client.cli.printing import as_json, listing, plain, shown
 from airflow_rest_client.cli.run import exit_code, follow
 from airflow_rest_client.cli.session import Options, Session
 from airflow_rest_client.following import Following
@@ -61,15 +60,8 @@ def _list(session: Session, given: argparse.Namespace) -> int:
     wanted = ("state", "command", "user", "dag_id")
     filters = {name: getattr(given, name) for name in wanted if getattr(given, name)}
     found = [operation.data for operation in session.client.operations(given.limit, **filters)]
-    if given.output == "json":
-        as_json(found)
-    else:
-        table([_row(data) for data in found], COLUMNS)
+    listing(found, COLUMNS, given.output)
     return 0
-
-
-def _row(data: dict[str, Any]) -> dict[str, Any]:
-    return {**data, **{name: moment(data.get(name)) for name in ("created_at", "finished_at")}}
 
 
 def _show(session: Session, given: argparse.Namespace) -> int:
@@ -78,7 +70,7 @@ def _show(session: Session, given: argparse.Namespace) -> int:
         as_json(data)
     else:
         for name in SHOWN:
-            print(plain(f"{name.replace('_', ' ')}: {_row(data).get(name)}"))
+            print(plain(f"{name.replace('_', ' ')}: {shown(name, data.get(name))}"))
         print(plain(f"airflow {' '.join(data['argv'])}"))
     return 0
 

@@ -9,9 +9,9 @@ from typing import Any
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Print rows under the names of their columns."""
+    """Print rows under the names of their columns; what is called `…_at` is a time of the server's."""
     lines = [[column.upper().replace("_", " ") for column in columns]]
-    lines += [[_cell(row.get(column)) for column in columns] for row in rows]
+    lines += [[_cell(shown(column, row.get(column))) for column in columns] for row in rows]
     widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
@@ -21,6 +21,19 @@ def as_json(value: Any) -> None:
     """Print a value as JSON."""
     json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
     print()
+
+
+def listing(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: str) -> None:
+    """Print what a server listed: as a `table` of some columns, or all of it as `json`."""
+    if form == "json":
+        as_json(rows)
+    else:
+        table(rows, columns)
+
+
+def shown(name: str, value: Any) -> Any:
+    """Return a member of an object for people: a time of the server's to the second."""
+    return f"{str(value)[:19].replace('T', ' ')}Z" if value and name.endswith("_at") else value
 
 
 def _cell(value: Any) -> str:
@@ -38,8 +51,3 @@ def plain(text: str, kept: str = "") -> str:
     :param kept: characters that stay although they are none to be shown, such as ends of lines
     """
     return "".join(one if one.isprintable() or one in kept else " " for one in text)
-
-
-def moment(value: Any) -> str | None:
-    """Return a time of the server's to the second."""
-    return f"{str(value)[:19].replace('T', ' ')}Z" if value else None

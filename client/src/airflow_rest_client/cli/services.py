@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_rest_client.cli import exits
 from airflow_rest_client.cli.kinds import number, word
-from airflow_rest_client.cli.printing import as_json, moment, plain, table
+from airflow_rest_client.cli.printing import as_json, listing, plain, table
 from airflow_rest_client.cli.session import Options, Session
 from airflow_rest_client.errors import RestError
 
@@ -80,15 +80,8 @@ def _list(session: Session, given: argparse.Namespace) -> int:
     else:
         filters = {name: getattr(given, name) for name in ("state", "kind", "host") if getattr(given, name)}
         found = session.client.services.list(**filters)
-    if given.output == "json":
-        as_json(found)
-    else:
-        table([_row(one) for one in found], columns)
+    listing(found, columns, given.output)
     return 0
-
-
-def _row(one: dict[str, Any]) -> dict[str, Any]:
-    return {**one, "started_at": moment(one.get("started_at"))}
 
 
 def _start(session: Session, given: argparse.Namespace) -> int:
@@ -115,7 +108,7 @@ def _said(found: dict[str, Any], given: argparse.Namespace) -> int:
     if given.output == "json":
         as_json(found)
     else:
-        table([_row(found)], COLUMNS)
+        table([found], COLUMNS)
         if found.get("message"):
             exits.say(found["message"])
     return 1 if given.what in ("start", "restart") and found["state"] in ("failed", "lost") else 0
