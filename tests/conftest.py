@@ -87,7 +87,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_sessionfinish() -> None:
-    """Write down what this process has used; the last one removes what the run's processes shared."""
+    """End what still runs, write down what this process has used; the last one removes what all have shared."""
+    stop_all()
     note_processors()
     if "PYTEST_XDIST_WORKER" not in os.environ:
         drop_databases()

@@ -1,4 +1,9 @@
-"""Stacks that several files share, each of which makes what it needs under names of its own."""
+"""
+Stacks that several files share, each of which makes what it needs under names of its own.
+
+They end with the unit that uses them (`stop_all`). A worker may get two units that use the same one: what is of
+a module starts it again, what is of the session would be a stack that has been stopped.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,37 +28,41 @@ RAN = "ran"
 """The file beside the DAGs folder of the scheduled stack into which its tasks write."""
 
 
-@pytest.fixture(scope="session")
-def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """An API server below a path and a DAG processor, with the examples."""
+    return _shared("examples", lambda: _of_examples(tmp_path_factory))
+
+
+def _of_examples(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     env = {
         # The first command of a server has the warm parent to wait for.
         "AIRFLOW__REST_API_PLUGIN__DEFAULT_WAIT": "110",
         # A DAG that changes twice is stored twice, at once.
         "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
     }
-    stack = Stack(
+    return Stack(
         tmp_path_factory.mktemp("examples") / "home",
         components=("api-server", "dag-processor"),
         prefix="/airflow",
         expect=("example_template", "example_slow"),
         env=env,
     )
-    with _running(stack):
-        yield stack
 
 
-@pytest.fixture(scope="session")
-def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def api_server(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """An API server below a path, and nothing else: no DAG, and nobody who would parse one."""
+    return _shared("api-server", lambda: _of_api_server(tmp_path_factory))
+
+
+def _of_api_server(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     folder = tmp_path_factory.mktemp("api-server")
     (folder / "dags").mkdir()
-    with _running(
-        Stack(folder / "home", components=("api-server",), dags=folder / "dags", prefix="/airflow")
-    ) as stack:
-        yield stack
+    return Stack(folder / "home", components=("api-server",), dags=folder / "dags", prefix="/airflow")
 
 
+# One after the other, which a fixture of a module would not be: of one unit alone.
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def scheduled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A whole Airflow with the DAGs of `tests_of_dags`."""
@@ -66,13 +74,17 @@ def scheduled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     with database_of_our_own(request.param, folder) as address:
         database = None if request.param == "sqlite" else address
         stack = Stack(folder / "home", dags=folder / "dags", env=env, expect=expect, database=database)
-        with _running(stack):
-            yield stack
+        yield _shared(f"scheduled-{request.param}", lambda: stack)
+        _running.pop(f"scheduled-{request.param}", stack).stop()
 
 
-@pytest.fixture(scope="session")
-def fab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def fab(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """An API server with Flask-AppBuilder and the DAGs of `permissions`; some destructive commands are on."""
+    return _shared("fab", lambda: _of_fab(tmp_path_factory))
+
+
+def _of_fab(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     folder = tmp_path_factory.mktemp("fab")
     shutil.copytree(
         DATA / "permissions" / "dags", folder / "dags", ignore=shutil.ignore_patterns("__pycache__")
@@ -85,24 +97,28 @@ def fab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "AIRFLOW__REST_API_PLUGIN__ENABLED_COMMANDS": "*,dags delete,db clean,roles *-perms",
         "AIRFLOW__REST_API_PLUGIN__DEPLOY_FOLDERS": "dags-folder/team_a, dags-folder/team_b",
     }
-    with _running(Stack(folder / "home", components=("api-server",), dags=folder / "dags", env=env)) as stack:
-        yield stack
+    return Stack(folder / "home", components=("api-server",), dags=folder / "dags", env=env)
 
 
-_stacks: list[Stack] = []
+_running: dict[str, Stack] = {}
 
 
-@contextmanager
-def _running(stack: Stack) -> Iterator[Stack]:
-    with stack:
-        _stacks.append(stack)
-        yield stack
+def _shared(name: str, make: Callable[[], Stack]) -> Stack:
+    if name not in _running:
+        stack = make()
+        try:
+            stack.start()
+        except BaseException:
+            stack.stop()
+            raise
+        _running[name] = stack
+    return _running[name]
 
 
 def stop_all() -> None:
     """Stop the stacks: the tests that share them are over, which may be long before the session is."""
-    while _stacks:
-        _stacks.pop().stop()
+    while _running:
+        _running.popitem()[1].stop()
 
 
 def _copy(source: Path, to: Path) -> None:

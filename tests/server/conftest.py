@@ -42,12 +42,12 @@ class Client(httpx.Client):
         raise TimeoutError(str(said))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stack(examples: Stack) -> Stack:
     return examples
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def admin(stack: Stack) -> Iterator[Client]:
     with Client(stack) as client:
         yield client
