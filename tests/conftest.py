@@ -87,7 +87,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 def pytest_sessionfinish() -> None:
-    """End what still runs, write down what this process has used; the last one removes what all have shared."""
+    """End what runs, write down what this process has used; the last one removes what all have shared."""
     stop_all()
     note_processors()
     if "PYTEST_XDIST_WORKER" not in os.environ:

@@ -1,8 +1,8 @@
 """
 Stacks that several files share, each of which makes what it needs under names of its own.
 
-They end with the unit that uses them (`stop_all`). A worker may get two units that use the same one: what is of
-a module starts it again, what is of the session would be a stack that has been stopped.
+They end with the unit that uses them (`stop_all`). A worker may get two units that use the same one: a
+fixture of a module starts it again, one of the session would give a stack that has been stopped.
 """
 
 from __future__ import annotations

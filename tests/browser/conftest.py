@@ -13,7 +13,7 @@ from tests.servers import require_chromium
 from tests.stacks import Stack
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def stack(request: pytest.FixtureRequest) -> Stack:
     require_chromium()
     found: Stack = request.getfixturevalue("examples")
