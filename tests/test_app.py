@@ -23,7 +23,7 @@ from starlette.testclient import TestClient
 
 from airflow_rest_api.admission import Admission, _slot
 from airflow_rest_api.api.handlers import LastResort
-from airflow_rest_api.app import create_app, limits, stopping
+from airflow_rest_api.app import create_app, stopping
 from airflow_rest_api.asgi import BodyDeadline
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.security.audit import QuietQuery
@@ -143,16 +143,6 @@ def test_the_lifespan_starts_the_engine_and_stops_what_runs():
     assert engine.stopped
     ended = asyncio.run(Store(Database(store.database.engine)).get(running["id"]))
     assert (ended.state.value, ended.message) == ("cancelled", "The API server was stopped.")
-
-
-def test_the_settings_become_the_limits_of_the_engine():
-    made = limits(
-        Settings(parallelism=3, queue_size=4, spare_children=1, cancel_grace=6, columns=99, fork=False)
-    )
-
-    assert (made.parallelism, made.queue, made.spares, made.grace, made.columns) == (3, 4, 1, 6, 99)
-    assert (made.memory, made.fork) == (4096, False)
-    assert limits(Settings(memory_limit=0)).memory is None
 
 
 @pytest.mark.slow

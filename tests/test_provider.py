@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.resources import files
 from typing import Any
@@ -59,3 +60,18 @@ def test_what_is_shown_of_the_settings_has_no_secret():
 
     assert settings.shown()["rest_api_plugin_expected_http_token"] == "***"
     assert settings.shown()["parallelism"] == 8
+
+
+def test_our_commands_are_airflows_where_it_asks_its_providers_for_them():
+    [path] = get_provider_info()["cli"]
+    module, _, name = path.rpartition(".")
+    [group] = getattr(import_module(module), name)()
+    [runner] = group.subcommands
+
+    assert (group.name, runner.name) == ("rest-api", "runner")
+    assert [flag for argument in runner.args for flag in argument.flags if flag.startswith("--")] == [
+        "--queues",
+        "--name",
+        "--concurrency",
+        "--loglevel",
+    ]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from airflow_rest_api import __version__, uninstall
+from airflow_rest_api.runners import command as runner
 
 DESCRIPTION = "What is done with the REST API plugin on the machine itself."
 
@@ -19,6 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = commands.add_parser("uninstall", help=uninstall.HELP)
     uninstall.add_arguments(command)
     command.set_defaults(run=uninstall.main)
+    command = commands.add_parser("runner", help=runner.HELP)
+    runner.add_arguments(command)
+    command.set_defaults(run=runner.main)
     options = parser.parse_args(arguments)
     code: int = options.run(options)
     return code

@@ -15,11 +15,9 @@ from fastapi import FastAPI
 
 from airflow_rest_api import __version__, private_folders
 from airflow_rest_api.admission import Admission
-from airflow_rest_api.airflow import installation, permissions
+from airflow_rest_api.airflow import permissions
 from airflow_rest_api.airflow.auth import Accounts, AirflowAuth
-from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
 from airflow_rest_api.airflow.compat.version_compat import warn_of_unknown_version
-from airflow_rest_api.airflow.installation import FernetCipher
 from airflow_rest_api.airflow.warm import HOOKS
 from airflow_rest_api.api import (
     catalog,
@@ -28,6 +26,7 @@ from airflow_rest_api.api import (
     dag_files,
     dag_refresh,
     operations,
+    runners,
     service_logs,
     services,
 )
@@ -35,17 +34,14 @@ from airflow_rest_api.api.context import CatalogLoader, Context
 from airflow_rest_api.api.handlers import LastResort, add_handlers
 from airflow_rest_api.asgi import BodyDeadline
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
-from airflow_rest_api.commands.needs import POWERS
+from airflow_rest_api.commands.needs import POWERS, queue_power
 from airflow_rest_api.dag_files.check import CheckLimits
-from airflow_rest_api.dag_files.child import MODULES as DAG_FILES
 from airflow_rest_api.dag_files.deployment import DagFiles
 from airflow_rest_api.dag_files.grants import Grants, entity
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.upload import Bounds
 from airflow_rest_api.engine.engine import Engine
-from airflow_rest_api.engine.job import Limits
 from airflow_rest_api.legacy import usage_routes
-from airflow_rest_api.legacy.child import MODULES
 from airflow_rest_api.legacy.credentials import LegacyCredentials, not_let_in
 from airflow_rest_api.legacy.endpoints import BY_NAME as ENDPOINTS_BY_NAME
 from airflow_rest_api.legacy.endpoints import ENDPOINT_COMMANDS
@@ -53,21 +49,18 @@ from airflow_rest_api.legacy.model import PATH as LEGACY
 from airflow_rest_api.legacy.routes import Legacy
 from airflow_rest_api.legacy.routes import router as legacy
 from airflow_rest_api.legacy.usage import Usage
-from airflow_rest_api.operations.heartbeat import Heartbeat, sweeper
-from airflow_rest_api.operations.service import Operations
-from airflow_rest_api.operations.store import Store
-from airflow_rest_api.operations.tables import NoCipher
+from airflow_rest_api.operations.heartbeat import sweeper
+from airflow_rest_api.placement import Placement, placement_rules
+from airflow_rest_api.runners import assembly
 from airflow_rest_api.security.access import Gate, Switches
 from airflow_rest_api.security.audit import Audit, QuietQuery
 from airflow_rest_api.security.guard import Guard
 from airflow_rest_api.security.header_token import HeaderToken, HeaderUser
 from airflow_rest_api.security.routes import check
-from airflow_rest_api.services.child_start import MODULE as SERVICES
 from airflow_rest_api.services.local import Local
 from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.store import ServiceStore
 from airflow_rest_api.settings import folders
-from airflow_rest_api.storage.database import Database, own_engine
 from airflow_rest_api.web import page
 
 if TYPE_CHECKING:
@@ -117,6 +110,7 @@ ROUTERS = (
     page.router,
     operations.router,
     catalog.router,
+    runners.router,
     services.router,
     service_logs.router,
     dag_refresh.router,
@@ -142,7 +136,7 @@ def create_app(
     :param host: in place of the Airflow in whose API server we run
     :raises UndecidedRoute: a route does not say who may use it
     """
-    context = _context(settings, engine or Engine(limits(settings), HOOKS), load_catalog)
+    context = _context(settings, engine or Engine(assembly.limits(settings), HOOKS), load_catalog)
     # Without FastAPI's own documentation pages: they load scripts from another host.
     app = FastAPI(
         # As they are: `include_router` would analyse and make each of them once more.
@@ -179,46 +173,20 @@ def create_app(
     return app
 
 
-def limits(settings: Settings) -> Limits:
-    """Return what the settings say about the engine."""
-    return Limits(
-        parallelism=settings.parallelism,
-        share=settings.running_per_user,
-        queue=settings.queue_size,
-        spares=settings.spare_children,
-        residents=settings.resident_children,
-        grace=settings.cancel_grace,
-        memory=settings.memory_limit or None,
-        columns=settings.columns,
-        preload=(*SET_RIGHT, *MODULES, *DAG_FILES, SERVICES),
-        fork=settings.fork,
-    )
-
-
-def database(settings: Settings) -> Database:
-    """Return the database of our tables; nothing is opened before its first use."""
-    address = settings.operations_database
-    return Database((lambda: own_engine(address)) if address else installation.database_engine)
-
-
 def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) -> Context:
-    tables = database(settings)
-    cipher = FernetCipher() if settings.keep_revealed == "encrypted" else NoCipher()
-    store = Store(tables, cipher=cipher)
-    service = Operations(
-        engine,
-        store,
-        command_timeout=settings.command_timeout or None,
-        output_limit=settings.output_limit,
-        file_limit=settings.max_upload,
-        queue_per_user=settings.queue_per_user,
-    )
+    audit = Audit()
+    tables = assembly.database(settings)
+    store = assembly.store(settings, tables)
+    dispatcher = assembly.dispatcher(settings, store, audit)
+    service = assembly.operations(settings, engine, store, dispatcher)
+    placement = Placement(placement_rules(settings.placement))
     switches = Switches(
         enabled=settings.enabled_commands,
         disabled=settings.disabled_commands,
         read_only=settings.read_only,
         run_dag_code=settings.run_dag_code,
         aliases=ENDPOINT_COMMANDS,
+        placement=placement,
     )
     rows = ServiceStore(tables)
     local = Local(rows, service, grace=settings.service_grace, kept=settings.services_kept)
@@ -227,7 +195,6 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         Bounds(settings.dag_files_count, settings.dag_files_size),
         CheckLimits(settings.dag_check_timeout, settings.dag_check_memory),
     )
-    audit = Audit()
     gate = Gate(switches, audit)
     return Context(
         settings,
@@ -242,6 +209,8 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         Grants(gate, folders(settings.deploy_folders)),
         Usage(tables),
         ENDPOINTS_BY_NAME,
+        placement,
+        dispatcher,
         audit,
     )
 
@@ -255,16 +224,22 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await app.state.header_user.begin()
     await context.engine.start()
     context.catalog.begin().add_done_callback(_log_failure)
-    powers = (*POWERS, *(entity(*folder) for folder in folders(settings.deploy_folders)))
+    powers = (
+        *POWERS,
+        *(entity(*folder) for folder in folders(settings.deploy_folders)),
+        *map(queue_power, context.placement.queues),
+    )
     grants = asyncio.create_task(asyncio.to_thread(permissions.create_resources, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
     context.dag_files.recovery.start()
-    heartbeat = Heartbeat(context.operations, context.store)
+    heartbeat = context.heartbeat
     old = sweeper(context.store, settings.operations_kept, settings.operations_kept_for)
     heartbeat.start()
     old.start()
     upkeep.start()
     context.usage.start()
+    if context.dispatcher.can_send:
+        context.dispatcher.watch.start()
     watch = asyncio.create_task(end_with_server(context))
     try:
         yield
@@ -275,6 +250,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         context.streams.close()
         await old.stop()
         await upkeep.stop()
+        await context.dispatcher.watch.stop()
         context.operations.stop(STOPPED)
         await context.engine.stop(STOPPED)
         # Until their ends are in the database, or that has taken too long.

@@ -39,6 +39,8 @@ class ApiError(Exception):
     def __init_subclass__(cls, **attributes: Any) -> None:
         """Take attributes in the class's first line: ``class X(ApiError, status=400, reason="x")``."""
         super().__init_subclass__()
+        if attributes.get("message", "") is None:  # It is what the class says of itself.
+            attributes["message"] = cls.__doc__
         for name, value in attributes.items():
             setattr(cls, name, value)
 
@@ -251,16 +253,12 @@ class UnknownCommand(ApiError, status=404, reason="unknown_command"):
         super().__init__(f"There is no command {name!r}.{hint}", nearest=self.nearest)
 
 
-class UnknownOperation(ApiError, status=404, reason="unknown_operation"):
+class UnknownOperation(ApiError, status=404, reason="unknown_operation", message=None):
     """There is no such operation, or it is no longer kept."""
 
-    message = "There is no such operation, or it is no longer kept."
 
-
-class UnknownResultFile(ApiError, status=404, reason="unknown_file"):
+class UnknownResultFile(ApiError, status=404, reason="unknown_file", message=None):
     """The operation has no file of this name."""
-
-    message = "The operation has no file of this name."
 
 
 class NoFile(ApiError, status=409, reason="no_file"):
@@ -301,10 +299,14 @@ class TooManyStreams(ApiError, status=429, reason="too_many_streams"):
     retry_after = 5
 
 
-class UnknownService(ApiError, status=404, reason="unknown_service"):
-    """There is no such service, or it was forgotten."""
+class NoRunner(ApiError, status=503, reason="no_runner"):
+    """No runner serves the queue `queue`; with `Prefer: respond-async` the command waits for one."""
 
-    message = "There is no such service, or it was forgotten."
+    retry_after = 30
+
+
+class UnknownService(ApiError, status=404, reason="unknown_service", message=None):
+    """There is no such service, or it was forgotten."""
 
 
 class NoLog(ApiError, status=404, reason="no_log"):
@@ -391,10 +393,8 @@ class UnknownVersion(ApiError, status=404, reason="unknown_version"):
         super().__init__(f"{path!r} {words}, or it is no longer kept.", path=path)
 
 
-class UnknownDeployment(ApiError, status=404, reason="unknown_deployment"):
+class UnknownDeployment(ApiError, status=404, reason="unknown_deployment", message=None):
     """There is no such deployment, or it is no longer kept."""
-
-    message = "There is no such deployment."
 
 
 class BundleNotWritable(ApiError, status=409, reason="bundle_not_writable"):

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from airflow_rest_api.placement import placement_rules
 from airflow_rest_api.secret_names import MASK
 
 if TYPE_CHECKING:
@@ -285,6 +286,20 @@ class Settings:
         True,
         "Off, no command runs the code of DAG authors on the API server's host: the effect `execute`, DAG "
         "deployment, and the components that would be started there.",
+    )
+    placement: str = option(
+        "",
+        "Which commands run on [runners](deployment.md#runners) instead of in the API server: rules on lines "
+        "of their own, or with commas between them, each a glob over names of commands or an effect, `=` "
+        "and a queue (`tasks test = heavy`, `execute = dags`). The first that fits counts; `local` is the "
+        "API server.",
+        check=placement_rules,
+    )
+    runner_broker: str = option(
+        "",
+        "The Celery broker between API servers and runners, a secret: an address such as "
+        "`redis://redis:6379/1`; empty: `[celery] broker_url`.",
+        secret=True,
     )
     fork: bool = option(
         True, "Run commands in forks of one warm process; off, each one is a new process: slower."

@@ -173,6 +173,7 @@ NOT_RUN: dict[str, str] = {
     "celery shutdown-all-workers": "needs a Celery worker",
     "celery shutdown-worker": "needs a Celery worker",
     "celery worker": SERVICE,
+    "rest-api runner": SERVICE,
     "dag-processor": SERVICE,
     "db downgrade": DESTROYS,
     "db export-archived": "writes into a folder of the server, which is no argument of a request",

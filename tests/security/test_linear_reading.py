@@ -38,6 +38,7 @@ from airflow_rest_api.legacy.names import _SAFE_NAME, base_name
 from airflow_rest_api.legacy.request import parse_pairs, read_body
 from airflow_rest_api.legacy.translate import dates
 from airflow_rest_api.operations.files import OCTETS, safe_name
+from airflow_rest_api.placement import queue_name
 from airflow_rest_api.security.audit import quiet
 from airflow_rest_api.security.guard import _bearer, _expect
 from airflow_rest_api.security.header_token import HeaderToken
@@ -124,6 +125,7 @@ HEADERS: dict[str, Callable[[str], Any]] = {
     "x-forwarded-for": lambda text: client_address(
         {"client": ("::1", 1), "headers": header("x-forwarded-for", f"{text},::1").raw}, networks("::1")
     ),
+    "airflow-queue": lambda text: queue_name(text.strip()),
     "(the header token)": lambda text: HeaderToken("a", "b").is_carried(header("a", text).raw),
 }  # fmt: skip
 """What reads each header that anything of ours reads."""
@@ -235,7 +237,7 @@ def test_what_takes_time_with_the_square_is_found(expression: str, run: str) -> 
 
 def test_each_header_that_is_read_stands_here() -> None:
     # Written as text, or as a constant with a name of its own.
-    constants = {"HEADER": "idempotency-key", "EXPECTED": "x-rest-api-user"}
+    constants = {"HEADER": "idempotency-key", "EXPECTED": "x-rest-api-user", "QUEUE": "airflow-queue"}
     read = set()
     for file in Path(airflow_rest_api.__file__).parent.rglob("*.py"):
         source = file.read_text()

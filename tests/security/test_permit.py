@@ -12,8 +12,10 @@ import pytest
 
 import airflow_rest_api
 from airflow_rest_api.commands.catalog import load_catalog
+from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.errors import Forbidden
-from airflow_rest_api.security.access import Gate, Permit
+from airflow_rest_api.placement import LOCAL, Placement, placement_rules
+from airflow_rest_api.security.access import Gate, Permit, Switches
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.decision import Decision
 from tests.sources import nodes
@@ -126,3 +128,54 @@ def uses(name: str) -> Iterator[tuple[str, int]]:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if name in line:
                 yield path.relative_to(SOURCE).as_posix(), number
+
+
+def test_a_permit_says_where_it_runs():
+    placement = Placement(placement_rules("dags pause = dags, write = rest"))
+    gate = Gate(Switches(placement=placement))
+    admin: Any = Someone(True)
+
+    assert authorize(Audit(lambda _: None), admin=True).queue == LOCAL
+    assert asyncio.run(gate.authorize(admin, PAUSE)).queue == "dags"
+    assert asyncio.run(gate.authorize(admin, PAUSE, queue="local")).queue == LOCAL
+    assert asyncio.run(gate.authorize(admin, PAUSE, queue="heavy")).queue == "heavy"
+    assert asyncio.run(gate.authorize(admin, PAUSE, queue="heavy")).done_here().queue == LOCAL
+    assert Gate.standing("u").queue == LOCAL
+
+
+class OfQueues(Someone):
+    """Who may do everything but name queues, of which they may name one."""
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+    def may(self, *arguments: object) -> bool:
+        return not str(arguments[2]).startswith("Queue: ") or arguments[2] == "Queue: heavy"
+
+
+def test_who_names_another_queue_needs_the_permission_for_it():
+    gate = Gate(Switches(placement=Placement(placement_rules("write = dags"))))
+    caller: Any = OfQueues()
+
+    assert asyncio.run(gate.authorize(caller, PAUSE, queue="heavy")).queue == "heavy"
+    # Where it leads anyway may be named.
+    assert asyncio.run(gate.authorize(caller, PAUSE, queue="dags")).queue == "dags"
+    for queue in ("local", "other"):
+        with pytest.raises(Forbidden, match=f"REST API Queue: {queue}"):
+            asyncio.run(gate.authorize(caller, PAUSE, queue=queue))
+
+
+@pytest.mark.parametrize(
+    "name", ["deploy_dag", "check_dag_files", "refresh_dag", "scheduler", "rest-api runner"]
+)
+def test_components_and_work_on_dag_files_are_done_here_whatever_the_rules_say(name: str):
+    switches = Switches(run_dag_code=False, placement=Placement(placement_rules("* = dags")))
+    command = Command((name,), "", None, (), Effect.EXECUTE)
+
+    assert switches.queue_of([command], Effect.EXECUTE) == LOCAL
+    # So they are off where no code of DAG authors may run here.
+    assert switches.option(command) == "run_dag_code"
+    assert switches.option(Command(("tasks", "test"), "", None, (), Effect.EXECUTE)) is None
+    assert (
+        switches.option(Command(("tasks", "test"), "", None, (), Effect.EXECUTE), (), LOCAL) == "run_dag_code"
+    )

@@ -75,6 +75,20 @@ def configured(section: str, option: str) -> str | None:
     return value
 
 
+_OF_CONNECTION = ("broker_use_ssl", "broker_transport_options")
+
+
+def celery_options() -> dict[str, Any]:
+    """
+    Return what `[celery]` says about the connection to the broker, as the Celery provider reads it.
+
+    Its certificates and its transport (``airflow.providers.celery.executors.default_celery``).
+    """
+    from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG as found
+
+    return {name: found[name] for name in _OF_CONNECTION if found.get(name)}
+
+
 def database_engine() -> Engine:
     """
     Return the engine of Airflow's metadata database in this process, with its pool.

@@ -40,6 +40,7 @@ from airflow_rest_api.errors import (
 )
 from airflow_rest_api.operations.files import OCTETS, Upload, safe_name
 from airflow_rest_api.operations.model import CANCEL_MESSAGES, Key, KeyTaken, Origin, State
+from airflow_rest_api.placement import queue_name
 from airflow_rest_api.secret_names import MASK
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 
 HEADER = "Idempotency-Key"
+QUEUE = "Airflow-Queue"
 REPLAYED = "Idempotency-Replayed"
 LABEL = b"airflow_rest_api idempotency key 1"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -64,15 +66,17 @@ async def origin_of(
     caller: Caller,
     what: object,
     files: Mapping[str, Upload] | None = None,
+    queue: object = None,
 ) -> Origin:
     """
     Return what an operation has of its request: whether the client waits, and the key where there is one.
 
     :param what: the arguments, good for JSON
     :param files: what was uploaded; each is read, and left as if it had not been
-    :raises ApiError: the key is no key
+    :param queue: what was sent as its argument `queue`, in place of the header
+    :raises ApiError: the key is no key, or the queue no queue
     """
-    origin = Origin(leaves(context, request))
+    origin = Origin(leaves(context, request), queue=queue_of(request, queue))
     found = request.headers.getlist(HEADER)
     if not found:
         return origin
@@ -86,6 +90,27 @@ async def origin_of(
     path = local_path(request.scope)
     fingerprint = await asyncio.to_thread(_fingerprint, path, what, files or {})
     return replace(origin, key=Key(caller.name, text, fingerprint))
+
+
+def queue_of(request: Request, argument: object = None) -> str | None:
+    """
+    Return the queue that a request names, None where it names none.
+
+    :param argument: what it names beside its headers
+    :raises BadRequest: it cannot be a queue, or there are several
+    """
+    found: list[object] = [*request.headers.getlist(QUEUE)]
+    blamed = QUEUE
+    if argument is not None:
+        found, blamed = [argument], "queue"
+    if not found:
+        return None
+    try:
+        if len(found) > 1 or not isinstance(found[0], str):
+            raise ValueError("the name of one queue")
+        return queue_name(found[0].strip())
+    except ValueError as error:
+        raise BadRequest(f"{blamed}: {error}", argument=blamed) from None
 
 
 async def once(
@@ -156,7 +181,7 @@ async def launch(
 ) -> Operation:
     """Start a command with its arguments by name; JSON is asked for where the command can print it."""
     # First of all, so that those who may not learn nothing about their arguments.
-    await context.gate.precheck(caller, command)
+    await context.gate.precheck(caller, command, queue=origin.queue)
     catalog = await context.catalog.get()
     named = _with_file_names(command, arguments, files)
     bind = partial(catalog.bind, command, named, json_output=True)
@@ -170,7 +195,7 @@ async def launch_line(
     """Start a command by its command line, as it is."""
     catalog = await context.catalog.get()
     invocation = await _checked(partial(catalog.parse, argv), argv)
-    await context.gate.precheck(caller, invocation.command, invocation)
+    await context.gate.precheck(caller, invocation.command, invocation, queue=origin.queue)
     _refuse_stray_files(invocation.command, files)
     return await _start(context, caller, catalog, invocation, files, origin)
 
@@ -184,7 +209,7 @@ async def _start(
     origin: Origin,
 ) -> Operation:
     """Start a checked command that the caller may run; raise Forbidden where they may not."""
-    permit = await context.gate.authorize(caller, invocation)
+    permit = await context.gate.authorize(caller, invocation, queue=origin.queue)
     return await context.operations.start(permit, invocation, files=files, parser=catalog, origin=origin)
 
 
@@ -250,8 +275,9 @@ async def run_again(context: Context, caller: Caller, operation: Operation, orig
     """
     catalog = await context.catalog.get()
     invocation = await asyncio.to_thread(_invocation, catalog, operation)
-    await context.gate.precheck(caller, invocation.command, invocation)
-    return await _start(context, caller, catalog, invocation, {}, replace(origin, rerun_of=operation.id))
+    origin = replace(origin, rerun_of=operation.id, queue=origin.queue or operation.queue)
+    await context.gate.precheck(caller, invocation.command, invocation, queue=origin.queue)
+    return await _start(context, caller, catalog, invocation, {}, origin)
 
 
 def _invocation(catalog: Catalog, operation: Operation) -> Invocation:

@@ -23,6 +23,7 @@ from airflow_rest_api.api.context import CallerDep, ContextDep, by_name, caller_
 from airflow_rest_api.api.models import (
     IDEMPOTENCY_KEY,
     PREFER,
+    QUEUE,
     RUN_RESPONSES,
     ArgumentSummary,
     CommandDetail,
@@ -129,8 +130,10 @@ async def run_command(request: Request) -> Response:
     command = _command(await context.catalog.get(), request.path_params["name"])
     check_room(context, request, caller)
     async with read_body(request, context.settings.max_upload) as body:
-        arguments = from_form(command, body.values) if body.form else body.values
-        origin = await origin_of(context, request, caller, arguments, body.files)
+        arguments = dict(from_form(command, body.values) if body.form else body.values)
+        # Beside those of the command: none has one of this name.
+        queue = arguments.pop("queue", None) if command.argument("queue") is None else None
+        origin = await origin_of(context, request, caller, arguments, body.files, queue)
         operation, headers = await once(
             context, origin, lambda: launch(context, caller, command, arguments, body.files, origin)
         )
@@ -147,7 +150,7 @@ router.add_route(
 @router.post(
     "/run",
     responses=RUN_RESPONSES,
-    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY]},
+    openapi_extra={"requestBody": _BODY, "parameters": [PREFER, IDEMPOTENCY_KEY, QUEUE]},
 )
 @needs(Needs.COMMAND)
 async def run(request: Request, context: ContextDep, caller: CallerDep) -> Response:
@@ -159,8 +162,8 @@ async def run(request: Request, context: ContextDep, caller: CallerDep) -> Respo
     """
     check_room(context, request, caller)
     async with read_body(request, context.settings.max_upload) as body:
-        argv = await _argv(body)
-        origin = await origin_of(context, request, caller, argv, body.files)
+        argv, queue = await _line(body)
+        origin = await origin_of(context, request, caller, argv, body.files, queue)
         operation, headers = await once(
             context, origin, lambda: launch_line(context, caller, argv, body.files, origin)
         )
@@ -175,18 +178,21 @@ def _command(catalog: Catalog, path: str) -> Command:
     return command
 
 
-async def _argv(body: Body) -> list[str]:
+async def _line(body: Body) -> tuple[list[str], str | None]:
+    """Return the words of a command line, and the queue that is named for it."""
     values = body.values
     if body.form:
         fields = values.get("argv", [])
-        if set(values) - {"argv"} or len(fields) != 1:
+        queues = values.get("queue", [])
+        if set(values) - {"argv", "queue"} or len(fields) != 1 or len(queues) > 1:
             raise BadRequest("argv: one field with the JSON text of the list of words", argument="argv")
         try:
             words = await read_in_thread(len(fields[0]), partial(json_text.loads, fields[0]))
-            values = {"argv": words}
+            values = {"argv": words, "queue": queues[0] if queues else None}
         except ValueError:
             raise BadJson("argv: the field is no JSON", argument="argv") from None
-    return validated(RunBody, values, strict=True).argv
+    found = validated(RunBody, values, strict=True)
+    return found.argv, found.queue
 
 
 LONGEST_SWITCH = 100

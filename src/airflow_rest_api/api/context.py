@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 
 from airflow_rest_api.api.sse import Streams
 from airflow_rest_api.asgi import client_address
+from airflow_rest_api.operations.heartbeat import Heartbeat
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.guard import STATE
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from airflow_rest_api.dag_files.grants import Grants
     from airflow_rest_api.engine.engine import Engine
     from airflow_rest_api.legacy.usage import Usage
+    from airflow_rest_api.operations.dispatch import Dispatcher
     from airflow_rest_api.operations.service import Operations
     from airflow_rest_api.operations.store import Store
+    from airflow_rest_api.placement import Placement
     from airflow_rest_api.security.access import Gate
     from airflow_rest_api.services.service import Services
     from airflow_rest_api.settings import Settings
@@ -71,8 +74,15 @@ class Context:
     grants: Grants
     usage: Usage
     endpoints: Collection[str]
+    placement: Placement
+    dispatcher: Dispatcher
     audit: Audit = field(default_factory=Audit)
     streams: Streams = field(default_factory=Streams)
+
+    @cached_property
+    def heartbeat(self) -> Heartbeat:
+        """Return what writes the heartbeat of this API server, and sees those of the others."""
+        return Heartbeat(self.operations, self.store)
 
     @cached_property
     def trusted_proxies(self) -> Networks:

@@ -84,7 +84,11 @@ class OperationSummary(Model):
     warnings: list[str]
     files: list[FileBody] = Field(description="To be had at `/v2/operations/{id}/files/{name}`.")
     user: str
-    host: str = Field(description="The host of the API server that runs it.")
+    host: str = Field(
+        description="The host of the API server or runner that runs it; empty while it waits for a runner."
+    )
+    queue: str | None = Field(description="The queue whose runners run it; null: an API server does.")
+    runner: str | None = Field(description="The runner that runs it.")
     dag_id: str | None = Field(description="The DAG that it is about, where its arguments name one.")
     rerun_of: str | None = Field(description="The operation that it repeats.")
     endpoint: str | None = Field(
@@ -205,6 +209,7 @@ class RunBody(Model):
     argv: Annotated[list[str], FailFast()] = Field(
         min_length=1, max_length=10_000, description="The words after `airflow`.", examples=[["dags", "list"]]
     )
+    queue: str | None = Field(None, description="As the header `Airflow-Queue`.", examples=["dags"])
 
 
 LAST = 2**31 - 1
@@ -347,6 +352,15 @@ PREFER: dict[str, Any] = {
     "required": False,
     "description": "RFC 7240: `wait=30` waits up to 30 seconds for the end, `respond-async` not at all.",
     # Without an example, which Swagger UI would send.
+    "schema": {"type": "string"},
+}
+
+QUEUE: dict[str, Any] = {
+    "name": "Airflow-Queue",
+    "in": "header",
+    "required": False,
+    "description": "The queue whose runners are to run it, or `local`: in place of where the rules of "
+    "`[rest_api_plugin] placement` lead, with the permission for it.",
     "schema": {"type": "string"},
 }
 

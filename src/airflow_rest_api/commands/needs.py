@@ -200,6 +200,11 @@ def resource_of(power: str) -> str:
     return f"REST API {power}"
 
 
+def queue_power(queue: str) -> str:
+    """Return the power of who may name a queue where the rules lead elsewhere."""
+    return f"Queue: {queue}"
+
+
 def named(kind: str, names: Sequence[str] | None) -> str:
     """
     Return objects by their names: `the DAGs 'a', 'b'`.

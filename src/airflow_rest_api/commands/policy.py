@@ -230,6 +230,7 @@ CURRENT: dict[str, Rule] = {
     "providers secrets": _PROVIDERS,
     "providers triggers": _PROVIDERS,
     "providers widgets": _PROVIDERS,
+    "rest-api runner": _DAG_COMPONENT,
     "roles add-perms": _roles("PUT"),
     "roles create": _roles("POST"),
     "roles del-perms": _roles("PUT"),
@@ -314,6 +315,7 @@ OWN: dict[str, Rule] = {
         raised_by={"report": EXECUTE},
         deed="list DAGs",
     ),
+    "list_runners": Rule(READ, view("CLUSTER_ACTIVITY"), deed="see the runners"),
     "list_tasks": Rule(READ, dag("GET", "TASK"), deed="list the tasks of this DAG"),
     "refresh_all_dags": Rule(WRITE, every(DAG, "PUT"), deed="have all DAG files parsed"),
     "read_dag_files": Rule(READ, power(DEPLOY), deed="look at DAG files"),
@@ -344,6 +346,12 @@ Arguments without which a command that has `yes` does not ask whether one is sur
 """
 
 RUN_DAG_CODE = frozenset(name for name, rule in RULES.items() if rule.runs_dag_code)
+
+RUNS_IN_CHILD = frozenset({"list_dags", "list_tasks", "rest_api_plugin_version", "run"})
+"""What of `OWN` is run as a command is, in a child of the engine: it can run where a command can."""
+
+DONE_HERE = (RUN_DAG_CODE | OWN.keys()) - RUNS_IN_CHILD
+"""What is done by the API server itself: components are started, and work on DAG files is conducted."""
 
 
 def own_command(name: str, effect: Effect | None = None) -> Command:

@@ -63,6 +63,13 @@ class Engine:
         if self.limits.fork:
             self._current_parent()
 
+    async def warm(self, seconds: float) -> None:
+        """Return when the next command has nothing to wait for, or after so many seconds."""
+        parent = self._parent
+        if self.limits.fork and parent is not None:
+            with contextlib.suppress(ParentLost, asyncio.TimeoutError):
+                await asyncio.wait_for(asyncio.shield(parent.ready), seconds)
+
     async def stop(self, reason: str = "The API server was stopped.") -> None:
         """End every command and every process of the engine."""
         self._stopping = True

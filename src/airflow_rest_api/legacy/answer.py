@@ -18,14 +18,14 @@ from airflow_rest_api.legacy.endpoints import ENDPOINTS
 from airflow_rest_api.legacy.model import StartService
 from airflow_rest_api.legacy.printed import FIELD, Printed, masked_address, more_of, printed_text
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.operations.result import SILENT, alarms, documents, reader, without_log_lines
+from airflow_rest_api.operations.result import SILENT, alarms, documents, without_log_lines
+from airflow_rest_api.operations.work_orders import Reading
 from airflow_rest_api.secret_names import MASK, is_secret, shortest_secret, value_is_secret
 
 if TYPE_CHECKING:
     from airflow_rest_api.errors import ApiError
     from airflow_rest_api.legacy.model import LegacyRequest, LegacyWork, RunChild
     from airflow_rest_api.operations.model import Operation
-    from airflow_rest_api.operations.result import Read
     from airflow_rest_api.settings import Settings
 
 SECRET_ARGUMENTS = {
@@ -140,12 +140,12 @@ def as_1x(settings: Settings) -> bool:
     return settings.legacy_output == "1.10"
 
 
-def reader_of(request: LegacyRequest, work: RunChild) -> Read:
-    """Return the reader of a work's result: that of its one command, or of the JSON in its output."""
+def reading_of(request: LegacyRequest, work: RunChild) -> Reading:
+    """Return how a work's result is read: as that of its one command, or as the JSON in its output."""
     if not request.endpoint.has_result:
-        return lambda stdout, done: None
+        return Reading()
     only = work.invocations[0] if work.invocations and len(work.attempts) == 1 else None
-    return (only and reader(only)) or _documents
+    return Reading(only, documents=True)
 
 
 def fill(
@@ -258,11 +258,6 @@ def _masked(name: str, value: Any, *, secret: bool) -> Any:
     if secret or is_secret(name):
         return MASK
     return masked_text(_USER_IN_ADDRESS.sub(MASK, value)) if isinstance(value, str) else value
-
-
-def _documents(stdout: str, done: bool) -> Any:
-    found = list(documents(without_log_lines(stdout)))
-    return found if len(found) > 1 else found[0] if found else None
 
 
 def _in_the_second_of(logical_date: str | None) -> datetime | None:

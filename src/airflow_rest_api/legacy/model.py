@@ -138,6 +138,7 @@ class LegacyRequest:
     :ivar checked: the check boxes that were checked
     :ivar ignored: the names of arguments that have no effect, whatever becomes of the request
     :ivar leaves: whether the client does not wait for the command; no command sees anything of that
+    :ivar queue: the queue whose runners are to run it, where the client names one
     """
 
     endpoint: Endpoint
@@ -147,6 +148,7 @@ class LegacyRequest:
     warnings: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
     leaves: bool = False
+    queue: str | None = None
 
     def get(self, name: str) -> str | None:
         """Return the value of a text argument, None where it was not given."""

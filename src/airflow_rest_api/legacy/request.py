@@ -22,6 +22,7 @@ from airflow_rest_api.disk_full import no_room
 from airflow_rest_api.errors import ApiError, Refusal
 from airflow_rest_api.legacy.endpoints import ASYNC, BY_NAME
 from airflow_rest_api.legacy.model import Endpoint, LegacyRequest
+from airflow_rest_api.placement import queue_name
 
 UNCHECKED = frozenset({"false", "off", "0", "no"})
 """The values that leave a check box unchecked; the 1.x plugin took them for checked."""
@@ -47,6 +48,10 @@ _DENSE = 0.9
 
 _ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _FILES = 1000
+
+QUEUE = "queue"
+OF_ALL = ("api", QUEUE)
+"""The arguments that every endpoint takes."""
 
 
 @dataclass
@@ -296,6 +301,7 @@ def understand(sent: Sent) -> LegacyRequest:
         (*sent.body.warnings, *ignored),
         (*without_effect, *unknown),
         leaves=ASYNC.name in checked,
+        queue=_queue(sources),
     )
 
 
@@ -333,4 +339,13 @@ def _is_checked(name: str, sources: Sequence[Mapping[str, str | None]]) -> bool:
 
 def _unknown(endpoint: Endpoint, sent: Sent) -> list[str]:
     names = [name for name, _ in (*sent.query, *sent.body.fields)] + list(sent.body.files)
-    return sorted({name for name in names if name != "api" and endpoint.argument(name) is None})
+    return sorted({name for name in names if name not in OF_ALL and endpoint.argument(name) is None})
+
+
+def _queue(sources: Sequence[Mapping[str, str | None]]) -> str | None:
+    """Return the queue that a request names, None where it names none."""
+    name = _value(QUEUE, sources)
+    try:
+        return None if name is None else queue_name(name.strip())
+    except ValueError as error:
+        raise Refusal(f"Argument '{QUEUE}': {error}") from None

@@ -53,7 +53,7 @@ from airflow_rest_api.legacy.model import (
 from airflow_rest_api.legacy.request import Sent, endpoint_of, is_complete, read_body, understand
 from airflow_rest_api.legacy.translate import CHILD, translate
 from airflow_rest_api.operations.model import Origin, State
-from airflow_rest_api.operations.runs import EntryPoint
+from airflow_rest_api.operations.work_orders import EntryPoint
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.storage.transient import foreseen
 
@@ -215,8 +215,9 @@ class Launch:
                 await self._fill(action, operation, key, await self._import_error(action, operation))
 
     async def _permit(self, work: LegacyWork, *, recorded: bool = True) -> Permit:
-        gate = self.context.gate
-        return await gate.authorize(self.caller, work.recorded, work.attempts, recorded=recorded)
+        return await self.context.gate.authorize(
+            self.caller, work.recorded, work.attempts, recorded=recorded, queue=self.request.queue
+        )
 
     async def _permitted(self, work: RunChild) -> tuple[RunChild, Permit]:
         """Return what the caller may do of a work, with the permit for it."""
@@ -245,7 +246,7 @@ class Launch:
         operation = await self.context.operations.start(
             permit,
             replace(work.recorded, argv=[messages.write({**work.order}, key)]),
-            entry=EntryPoint(f"{CHILD}.{work.entry}", work.commands, answer.reader_of(self.request, work)),
+            entry=EntryPoint(f"{CHILD}.{work.entry}", work.commands, answer.reading_of(self.request, work)),
             origin=Origin(
                 recorded=self.request.leaves, endpoint=self.request.endpoint.name, warnings=work.warnings
             ),

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING
@@ -42,6 +42,7 @@ UNBEGUN_EVERY = 12
 SWEEP_EVERY = 60.0
 """Seconds between two removals of old operations, by each API server."""
 LOST = "The API server that ran the command is gone."
+RUNNER_LOST = "The runner that ran the command is gone."
 
 _UNFINISHED = tuple(state.value for state in State if not state.ended)
 
@@ -51,18 +52,22 @@ def beat(connection: Connection, server: Server) -> None:
     this = update(SERVER).where(SERVER.c.id == server.id)
     if not connection.execute(this.values(beat=server.beat)).rowcount:
         values = {**asdict(server), "host": storable(server.host, LONGEST_HOST)}
+        values["runner"] = storable(server.runner, LONGEST_HOST)
         connection.execute(insert(SERVER).values(values))
 
 
 def known(connection: Connection) -> list[Server]:
     """Return all servers that have a row."""
     found = connection.execute(select(SERVER).order_by(SERVER.c.id)).mappings()
-    return [Server(**dict(row)) for row in found]
+    names = {field.name for field in fields(Server)}
+    return [Server(**{name: row[name] for name in names}) for row in found]
 
 
 def orphans(connection: Connection) -> set[str]:
     """Return the ids of servers without a row that have operations which have not ended."""
-    unfinished = select(OPERATION.c.server).where(OPERATION.c.state.in_(_UNFINISHED)).distinct()
+    # Without a server: it waits for a runner.
+    theirs = (OPERATION.c.state.in_(_UNFINISHED), OPERATION.c.server != "")
+    unfinished = select(OPERATION.c.server).where(*theirs).distinct()
     alive = select(SERVER.c.id)
     # Two queries in this order: a server that comes in between has its row first.
     named = set(connection.execute(unfinished).scalars())
@@ -90,15 +95,17 @@ def mark_lost(connection: Connection, server: str) -> list[str]:
     """
     now = datetime.now(timezone.utc)
     theirs = (OPERATION.c.server == server, OPERATION.c.state.in_(_UNFINISHED))
-    found = select(OPERATION.c.id).where(*theirs).order_by(OPERATION.c.id).with_for_update()
-    identifiers = [row.id for row in connection.execute(found)]
+    wanted = select(OPERATION.c.id, OPERATION.c.runner).where(*theirs)
+    found = list(connection.execute(wanted.order_by(OPERATION.c.id).with_for_update()))
     lost = [
-        identifier
-        for identifier in identifiers
+        row.id
+        for row in found
         if connection.execute(
             update(OPERATION)
-            .where(OPERATION.c.id == identifier, *theirs)
-            .values(state=State.LOST.value, finished_at=now, message=LOST)
+            .where(OPERATION.c.id == row.id, *theirs)
+            .values(
+                state=State.LOST.value, finished_at=now, message=LOST if row.runner is None else RUNNER_LOST
+            )
         ).rowcount
     ]
     connection.execute(delete(CANCEL).where(CANCEL.c.server == server))
@@ -175,11 +182,16 @@ class Heartbeat:
         for identifier in self._dead(servers, without_row, last):
             lost = await self._run(partial(mark_lost, server=identifier))
             log.warning(
-                "The API server %s has no heartbeat any more; its unfinished operations are lost: %s",
+                "The server %s has no heartbeat any more; its unfinished operations are lost: %s",
                 identifier,
                 ", ".join(lost) or "it had none",
             )
             self._pulses.pop(identifier, None)
+
+    def still(self, identifier: str) -> float | None:
+        """Return the seconds for which we saw another server's counter not move; None: not seen yet."""
+        pulse = self._pulses.get(identifier)
+        return None if pulse is None else pulse.still
 
     async def apply_cancels(self) -> None:
         """End what another server was asked to end here."""

@@ -37,8 +37,11 @@ KEPT_FOR = 60.0
 """Seconds after its end in which the output of an operation can be had that is not kept in the database."""
 ROOM = 64 * 1024 * 1024
 """Bytes of all of them together; beyond it the oldest are dropped."""
+FIRST_LOOK = 0.004
 LOOK_EVERY = 0.1
-"""Seconds between two looks at an operation of another server."""
+"""Seconds between two looks at an operation of another server: the first of them, and at most."""
+SLOWER = 1.3
+"""How many times as long each pause is as the one before: what has just begun may end at once."""
 LOOK_EVERY_WITHOUT_DATABASE = 1.0
 AT_ONCE = 1000
 """Blocks of output in one look."""
@@ -286,6 +289,7 @@ class Watcher:
             followed.transcript.end()
 
     async def _watch(self, followed: Followed) -> None:
+        pause = FIRST_LOOK
         try:
             while not followed.transcript.ended and not self._stopped:
                 try:
@@ -294,7 +298,8 @@ class Watcher:
                     await asyncio.sleep(LOOK_EVERY_WITHOUT_DATABASE)
                     continue
                 if not more:
-                    await asyncio.sleep(LOOK_EVERY)
+                    await asyncio.sleep(pause)
+                    pause = min(LOOK_EVERY, pause * SLOWER)
         except UnknownOperation:
             log.info("Operation %s is no longer kept", followed.operation.id)
         except Exception:

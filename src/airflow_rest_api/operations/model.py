@@ -57,11 +57,13 @@ class Operation:
     :ivar truncated: whether output is missing from ``stdout`` or ``stderr``
     :ivar message: one sentence on an end that is no success, or on what it waits for beside a free place
     :ivar quotes: whether the message is read off what the command printed
-    :ivar server: the id of the API-server process that runs it
+    :ivar server: the id of the process that runs it, an API server or a runner; empty while it waits for one
     :ivar dag_id: the DAG that it was about, where it was about one
     :ivar rerun_of: the id of the operation that it repeats
     :ivar endpoint: the endpoint of the 1.x plugin by which it was asked for; None: by none
     :ivar reveals: whether what it prints and writes may show secrets: see `tables`
+    :ivar queue: the queue whose runners run it; None: an API server does
+    :ivar runner: the name of the runner that runs it
     """
 
     id: str
@@ -90,6 +92,8 @@ class Operation:
     rerun_of: str | None = None
     endpoint: str | None = None
     reveals: bool = False
+    queue: str | None = None
+    runner: str | None = None
 
 
 class Cancel(str, Enum):
@@ -152,6 +156,7 @@ class Origin:
     :ivar rerun_of: the id of the operation that is repeated
     :ivar endpoint: the endpoint of the 1.x plugin
     :ivar warnings: of the operation, about the request
+    :ivar queue: that the request names
     """
 
     recorded: bool = False
@@ -159,6 +164,7 @@ class Origin:
     rerun_of: str | None = None
     endpoint: str | None = None
     warnings: Sequence[str] = ()
+    queue: str | None = None
 
 
 class KeyTaken(Exception):
@@ -178,9 +184,13 @@ class KeyTaken(Exception):
 @dataclass(frozen=True)
 class Server:
     """
-    One API-server process.
+    One process that runs operations: an API server or a runner.
 
     :ivar beat: the number of its last heartbeat
+    :ivar runner: the name of a runner; None for an API server
+    :ivar queues: those that it serves, with blanks between them
+    :ivar concurrency: operations that it runs at the same time
+    :ivar version: of the plugin, and of its Airflow
     """
 
     id: str
@@ -188,6 +198,11 @@ class Server:
     pid: int
     started_at: datetime
     beat: int = 0
+    runner: str | None = None
+    queues: str | None = None
+    concurrency: int | None = None
+    version: str | None = None
+    airflow_version: str | None = None
 
 
 def made_within(identifier: str, seconds: float) -> bool:

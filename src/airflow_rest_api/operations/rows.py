@@ -88,6 +88,8 @@ def to_row(operation: Operation) -> Row:
         "state": operation.state.value,
         "dag_id": storable(operation.dag_id, LONGEST_DAG_ID),
         "endpoint": operation.endpoint,
+        "queue": operation.queue,
+        "runner": storable(operation.runner, LONGEST_HOST),
         "exit_code": operation.exit_code,
         "message": storable(operation.message, LONGEST_MESSAGE),
         "truncated": operation.truncated,
@@ -118,6 +120,8 @@ def from_row(row: Mapping[str, Any], cipher: FernetCipher) -> Operation:
         state=columns.take("state", State, State.LOST),
         dag_id=columns.text_or_none("dag_id"),
         endpoint=columns.text_or_none("endpoint"),
+        queue=columns.text_or_none("queue"),
+        runner=columns.text_or_none("runner"),
         exit_code=columns.take("exit_code", exit_code, None),
         message=columns.text_or_none("message"),
         truncated=columns.take("truncated", truth, True),
@@ -363,7 +367,7 @@ def execute(
                     files[RESULT] = stored
             if write.ended and blocks and sum(len(block.data) for block in blocks) <= PACKED:
                 row["output"], blocks = encode(pack(blocks), encrypting), []
-        if write.new and row is not None and not (again and _exists(connection, write.identifier)):
+        if write.new and row is not None and not (again and exists(connection, write.identifier)):
             new.append({"key_hash": None, "key_fingerprint": None, **row})
         else:
             _update(connection, write, row)
@@ -378,7 +382,8 @@ def execute(
         connection.execute(delete(CANCEL).where(CANCEL.c.operation_id.in_(gone)))
 
 
-def _exists(connection: Connection, identifier: str) -> bool:
+def exists(connection: Connection, identifier: str) -> bool:
+    """Return whether an operation has a row."""
     query = select(OPERATION.c.id).where(OPERATION.c.id == identifier)
     return connection.execute(query).first() is not None
 

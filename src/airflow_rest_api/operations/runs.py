@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,27 +42,6 @@ CHILD_OUTPUT = 1024 * 1024
 """Bytes kept of each stream of a child that a coroutine runs."""
 PAUSE = 0.2
 """Seconds between the attempts to find a place in the engine's queue."""
-
-
-@dataclass(frozen=True)
-class EntryPoint:
-    """
-    What runs in place of Airflow's own entry point.
-
-    :ivar function: `module:function` of this package
-    :ivar commands: the names of the commands that it runs; by default that of the invocation
-    :ivar read: reads the result off what it prints; by default what fits the invocation
-    :ivar limited: whether the engine's limit of memory holds for it
-    """
-
-    function: str
-    commands: Sequence[str] = ()
-    read: Read | None = None
-    limited: bool = True
-
-
-AIRFLOW = EntryPoint("")
-"""Airflow's own entry point."""
 
 
 class OutputListener:

@@ -15,9 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.admission import while_waiting
-from airflow_rest_api.airflow.child import setup
-from airflow_rest_api.commands.model import PLAIN
-from airflow_rest_api.engine.job import Job
 from airflow_rest_api.errors import TooManyWaiting, Unavailable, UnknownOperation
 from airflow_rest_api.operations import heartbeat
 from airflow_rest_api.operations.files import Removable, Upload, Workspace, with_files
@@ -32,23 +29,17 @@ from airflow_rest_api.operations.live import (
 )
 from airflow_rest_api.operations.model import Cancel, Operation, Origin, Server, State, made_within, new_id
 from airflow_rest_api.operations.recorder import Recorder
-from airflow_rest_api.operations.result import reader
-from airflow_rest_api.operations.runs import (
-    AIRFLOW,
-    UNREAD,
-    EntryPoint,
-    OutputListener,
-    Work,
-    follow,
-    perform,
-)
+from airflow_rest_api.operations.runs import UNREAD, OutputListener, Work, follow, perform
 from airflow_rest_api.operations.tables import NOT_KEPT
 from airflow_rest_api.operations.transcript import Stream, joined
+from airflow_rest_api.operations.work_orders import AIRFLOW, EntryPoint, WorkOrder
+from airflow_rest_api.placement import LOCAL
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.commands.model import Effect, Invocation
     from airflow_rest_api.engine.engine import Engine
+    from airflow_rest_api.operations.dispatch import Dispatcher
     from airflow_rest_api.operations.store import Store
     from airflow_rest_api.security.access import OnEnd, Permit
 
@@ -56,8 +47,6 @@ log = logging.getLogger(__name__)
 
 UNBEGUN_AFTER = timedelta(minutes=5)
 """Longer than any attempt to write a row may take, with all its retries."""
-
-
 ON_ITS_WAY = 0.2
 """Seconds after which the database has what another server has answered: some times `recorder.BEHIND`."""
 
@@ -78,6 +67,8 @@ class Operations:
     :param output_limit: bytes kept of each of stdout and stderr
     :param file_limit: bytes kept of each file that a command writes
     :param queue_per_user: commands of one user that may wait
+    :param dispatcher: sends to runners what is permitted for a queue of theirs
+    :param runner: the fields of `Server` by which this process is known as a runner
     """
 
     def __init__(
@@ -90,6 +81,8 @@ class Operations:
         output_limit: int = 1024 * 1024,
         file_limit: int = 50 * 1024 * 1024,
         queue_per_user: int = 48,
+        dispatcher: Dispatcher | None = None,
+        runner: Mapping[str, Any] | None = None,
     ) -> None:
         self._engine = engine
         self._store = store
@@ -102,6 +95,8 @@ class Operations:
         self._output_limit = output_limit
         self._file_limit = file_limit
         self._queue_per_user = queue_per_user
+        self._dispatcher = dispatcher
+        self._as_runner = dict(runner or {})
         self._server: Server | None = None
 
     @property
@@ -159,9 +154,8 @@ class Operations:
             with while_waiting():
                 await live.until_ended(seconds)
             return live.look()
-        found = await self._store.get(identifier)
-        if found.state.ended or seconds <= 0:
-            return found
+        if seconds <= 0:
+            return await self._store.get(identifier)
         async with self._watcher.follow(identifier) as followed:
             with while_waiting():
                 await followed.until_ended(seconds)
@@ -190,6 +184,9 @@ class Operations:
             if live.ask(reason):
                 return Cancel.ASKED
             return Cancel.ENDED_BEFORE if live.operation.state.ended else Cancel.ASKED_BEFORE
+        # First what no runner has yet: it is ended here.
+        if self._dispatcher is not None and await self._dispatcher.cancel(identifier, reason):
+            return Cancel.ASKED
         operation = await self._store.get(identifier, output=False)
         before = identifier in await self._store.cancels(operation.server)
         if (await self._store.ask_cancel(identifier, reason)).ended:
@@ -214,7 +211,8 @@ class Operations:
         """Return this process, as the records name it."""
         if self._server is None or self._server.pid != os.getpid():
             now = datetime.now(timezone.utc)
-            self._server = Server(new_id(), socket.gethostname(), os.getpid(), now)
+            host = socket.gethostname()
+            self._server = Server(new_id(), host, os.getpid(), now, **self._as_runner)
         return self._server
 
     async def start(
@@ -241,59 +239,60 @@ class Operations:
         :raises Busy: too many commands wait already, or TooManyWaiting: too many of this user
         :raises KeyTaken: the key was used before
         :raises Unavailable: it was to be recorded first, and the database is away
+        :raises NoRunner: nobody serves the queue of the permit
         """
-        self._check_queue(permit.user)
-        workspace = None
-        argv = invocation.argv
         operation = self._operation(
             permit, invocation.command.name, invocation.effect, invocation.masked, origin
         )
         named = invocation.values.get("dag_id")
         operation.dag_id = named if isinstance(named, str) and named else None
-        operation.message = self._engine.waits_for
         operation.reveals = invocation.reveals_secrets
         if operation.reveals and not self._store.cipher.available:
             operation.warnings.append(NOT_KEPT)
+        order = WorkOrder.of(permit, invocation, entry, files or {})
+        if permit.queue != LOCAL and self._dispatcher is not None:
+            operation.queue, operation.server, operation.host = permit.queue, "", ""
+            await self._dispatcher.send(order, operation, origin, permit.on_end)
+            return snapshot(operation)
+        self._check_queue(permit.user)
+        operation.message = self._engine.waits_for
+        async with self._recorded(operation, origin) as live:
+            return await self._begin(live, order, parser, permit.on_end)
+
+    async def run_claimed(
+        self, operation: Operation, order: WorkOrder, parser: Catalog, on_end: OnEnd | None
+    ) -> Operation:
+        """
+        Run an operation that this process has claimed; return it at once, without output.
+
+        :param on_end: records its end
+        :raises ApiError: it cannot begin
+        """
+        live = Live(operation, self._recorder, self._output_limit, recorded=True)
+        return await self._begin(live, order, parser, on_end)
+
+    async def _begin(
+        self, live: Live, order: WorkOrder, parser: Catalog | None, on_end: OnEnd | None
+    ) -> Operation:
+        invocation, workspace = order.invocation, None
+        argv = invocation.argv
         try:
             if invocation.command.files(invocation.values, invocation.given):
                 workspace = await asyncio.to_thread(Workspace, self._folder)
-                argv = await asyncio.to_thread(with_files, parser, invocation, workspace, files or {})
-            job = self._job(permit, invocation, argv, entry)
-            async with self._recorded(operation, origin) as live:
-                listener = OutputListener(live.transcript, workspace)
+                argv = await asyncio.to_thread(with_files, parser, invocation, workspace, order.uploads)
+            listener = OutputListener(live.transcript, workspace)
+            if live.queued:
                 # Again: others of this user may have come in between. From here to `_follow` none does.
-                self._check_queue(permit.user)
-                process = self._engine.submit(job, listener)
+                self._check_queue(order.user)
+            process = self._engine.submit(order.job(argv, self._command_timeout), listener)
         except BaseException:
             if workspace is not None:
                 await asyncio.to_thread(workspace.remove)
             raise
         process.on_start, process.on_wait = live.begin, live.wait_for
         live.stop = process.cancel
-        read = entry.read or reader(invocation)
-        work = follow(live, process, listener, invocation, workspace, self._file_limit, read)
-        return self._follow(live, work, workspace, permit.on_end)
-
-    def _job(self, permit: Permit, invocation: Invocation, argv: list[str], entry: EntryPoint) -> Job:
-        commands = entry.commands or [invocation.command.name]
-        return Job(
-            argv,
-            shown=invocation.masked,
-            entry=entry.function or None,
-            timeout=self._command_timeout,
-            secrets=invocation.secrets,
-            # What shows secrets on purpose would show nothing.
-            mask=permit.redacted or not invocation.reveals_secrets,
-            setup={
-                setup.PREPARE: setup.order(
-                    permit.user, commands, redacted=permit.redacted, visible=permit.visible
-                )
-            },
-            limited=entry.limited,
-            resident=entry is AIRFLOW and invocation.may_share,
-            # What DAG authors' code does takes long by right, and needs a power of its own.
-            owner=permit.user if invocation.effect in PLAIN else None,
-        )
+        work = follow(live, process, listener, invocation, workspace, self._file_limit, order.reader())
+        return self._follow(live, work, workspace, on_end)
 
     def check_room(self, user: str) -> None:
         """

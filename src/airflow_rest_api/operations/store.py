@@ -20,6 +20,8 @@ from airflow_rest_api.operations.tables import (
     LOCKED,
     OPERATION,
     OUTPUT,
+    WORK,
+    WORK_PART,
     NoCipher,
     decode,
     unpack,
@@ -67,24 +69,31 @@ class Store:
         blocks: Iterable[Block] = (),
         files: Mapping[str, bytes] | None = None,
         key: Key | None = None,
+        also: Callable[[Connection], None] | None = None,
     ) -> None:
         """
         Keep a new operation: one that has ended with all it printed and wrote in one go, or one that begins.
 
         Its output is that of the blocks, not of its fields `stdout` and `stderr`.
 
+        :param also: done in the same transaction, before
+
         :raises KeyTaken: its user has used the key before
         """
         write = rows.inserted(operation, blocks, files, key)
-        if key is None:
+        if key is None and also is None:
             await self.write(write)
             return
 
         def work(connection: Connection) -> None:
-            if found := _key(connection, key.user, key.key):
+            if key is not None and (found := _key(connection, key.user, key.key)):
                 if found[0] == operation.id:
                     return  # by an attempt of which we do not know the end
                 raise KeyTaken(*found)
+            if also is not None:
+                if rows.exists(connection, operation.id):
+                    return  # as above
+                also(connection)
             rows.execute(connection, [write], self.cipher)
 
         for attempt in range(1, ATTEMPTS + 1):
@@ -353,7 +362,7 @@ def _first_id(moment: datetime, shift: timedelta) -> str:
 
 def _remove(connection: Connection, identifiers: list[str]) -> None:
     """Delete operations with everything that belongs to them."""
-    for table in (OUTPUT, FILE, CANCEL):
+    for table in (OUTPUT, FILE, CANCEL, WORK, WORK_PART):
         connection.execute(delete(table).where(table.c.operation_id.in_(identifiers)))
     connection.execute(delete(OPERATION).where(OPERATION.c.id.in_(identifiers)))
 

@@ -21,6 +21,7 @@ from airflow_rest_api.storage.schema import (
     name_text,
 )
 
+LONGEST_QUEUE = 128
 LONGEST_COMMAND = LONGEST_DAG_ID = LONGEST_HOST = LONGEST_FILE_NAME = 255
 
 OPERATION = Table(
@@ -46,6 +47,8 @@ OPERATION = Table(
     Column("key_hash", ascii_text(64)),
     Column("key_fingerprint", ascii_text(64)),
     Column("endpoint", ascii_text(32)),
+    Column("queue", name_text(LONGEST_QUEUE)),
+    Column("runner", name_text(LONGEST_HOST)),
     **TABLE_OPTIONS,
 )
 """One row for each operation. The id sorts by time, and ends every index by which lists are read."""
@@ -103,9 +106,37 @@ SERVER = Table(
     Column("pid", Integer, nullable=False),
     Column("started_at", Utc, nullable=False),
     Column("beat", BigInteger, nullable=False),
+    Column("runner", name_text(LONGEST_HOST)),
+    Column("queues", long_text()),
+    Column("concurrency", Integer),
+    Column("version", String(64)),
+    Column("airflow_version", String(64)),
     **TABLE_OPTIONS,
 )
-"""The API-server processes, each with its last heartbeat."""
+"""The processes that run operations, API servers and runners, each with its last heartbeat."""
+
+WORK = Table(
+    "rest_api_work",
+    metadata,
+    Column("operation_id", ascii_text(32), primary_key=True),
+    Column("queue", name_text(LONGEST_QUEUE), nullable=False),
+    Column("user", name_text(), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("published_at", Utc, nullable=False),
+    Column("published", Integer, nullable=False),
+    **TABLE_OPTIONS,
+)
+"""What waits for a runner: a row until one has claimed it."""
+
+WORK_PART = Table(
+    "rest_api_work_part",
+    metadata,
+    Column("operation_id", ascii_text(32), primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("data", binary(), nullable=False),
+    **TABLE_OPTIONS,
+)
+"""What is to be run, encrypted, in parts that every database takes: see `work_orders`."""
 
 
 NOT_KEPT = (

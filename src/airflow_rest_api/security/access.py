@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import nullcontext
+from copy import copy
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.commands.model import Effect
-from airflow_rest_api.commands.policy import RUN_DAG_CODE, described, refusal
+from airflow_rest_api.commands.needs import Ask, Resource, queue_power
+from airflow_rest_api.commands.policy import DONE_HERE, RUN_DAG_CODE, described, refusal
 from airflow_rest_api.errors import Forbidden, SwitchedOff
+from airflow_rest_api.placement import LOCAL, Placement
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decide, granted, possible
 
@@ -20,8 +23,8 @@ if TYPE_CHECKING:
 
     from airflow_rest_api.airflow.permissions import Permissions
     from airflow_rest_api.commands.model import Command, Invocation
-    from airflow_rest_api.commands.needs import Ask
     from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.security.audit import EndRecord
     from airflow_rest_api.security.caller import Caller
 
 
@@ -39,6 +42,7 @@ class Switches:
     :param run_dag_code: whether the code of DAG authors may run in processes of the API server's host
     :param aliases: the names of the 1.x endpoints with those of the commands that do their work; a glob that
         matches one of the former counts for the latter
+    :param placement: says what does not run on the API server's host
     """
 
     def __init__(
@@ -49,20 +53,30 @@ class Switches:
         read_only: bool = False,
         run_dag_code: bool = True,
         aliases: Mapping[str, Collection[str]] | None = None,
+        placement: Placement | None = None,
     ) -> None:
         self._enabled, self._disabled = _globs(enabled), _globs(disabled)
         self._read_only = read_only
         self._run_dag_code = run_dag_code
+        self._placement = placement or Placement()
         self._names: dict[str, list[str]] = {}
         for alias, commands in (aliases or {}).items():
             for command in commands:
                 self._names.setdefault(command, []).append(alias)
 
-    def option(self, command: Command, given: Collection[str] = ()) -> str | None:
+    def queue_of(self, commands: Iterable[Command], effect: Effect) -> str:
+        """Return the queue of what runs commands; what we do ourselves and components are done here."""
+        names = [command.name for command in commands]
+        if any(name in DONE_HERE for name in names):
+            return LOCAL
+        return self._placement.queue_of(names, effect.value)
+
+    def option(self, command: Command, given: Collection[str] = (), queue: str | None = None) -> str | None:
         """
         Return the option because of which a command is off, None where it is on.
 
         :param given: the names of the arguments that the caller chose
+        :param queue: where it is to run; by default where the rules say
         """
         names = [command.name, *self._names.get(command.name, ())]
         effect = command.effect_of(given)
@@ -71,7 +85,9 @@ class Switches:
         if self._read_only and effect is not Effect.READ:
             return "read_only"
         if not self._run_dag_code and (effect is Effect.EXECUTE or command.name in RUN_DAG_CODE):
-            return "run_dag_code"
+            where = self.queue_of([command], effect) if queue is None else queue
+            if where == LOCAL:
+                return "run_dag_code"
         enabling = self._enabled
         if command.off_until_named(given):
             enabling = [glob for glob in enabling if _SAYS_SOMETHING.search(glob)]
@@ -120,10 +136,16 @@ class Permit:
     :ivar visible: the rows that may be printed, None for all
     :ivar redacted: secrets are masked, although the command is there to show them
     :ivar on_end: records the end, None for a plain read
+    :ivar queue: whose runners run it; `LOCAL`: this API server
     """
 
     def __init__(
-        self, proof: object, user: str, decision: Decision | None = None, on_end: OnEnd | None = None
+        self,
+        proof: object,
+        user: str,
+        decision: Decision | None = None,
+        on_end: EndRecord | None = None,
+        queue: str = LOCAL,
     ) -> None:
         if proof is not _PROOF:
             raise TypeError("only the gate gives permits")
@@ -132,6 +154,13 @@ class Permit:
         self.visible = None if decision is None else decision.visible
         self.redacted = decision is not None and decision.redacted
         self.on_end = on_end
+        self.queue = queue
+
+    def done_here(self) -> Permit:
+        """Return the same for what is done by this API server, whatever the rules say."""
+        found = copy(self)
+        found.queue = LOCAL
+        return found
 
 
 class Gate:
@@ -150,14 +179,23 @@ class Gate:
         if (off := self._off(command)) is not None:
             raise off
 
-    async def precheck(self, caller: Caller, command: Command, invocation: Invocation | None = None) -> None:
+    async def precheck(
+        self,
+        caller: Caller,
+        command: Command,
+        invocation: Invocation | None = None,
+        *,
+        queue: str | None = None,
+    ) -> None:
         """
         Raise Forbidden unless the caller may run a command on something, with some arguments.
 
         For the moment before the arguments are looked at. A refusal is recorded.
+
+        :param queue: that the caller has named
         """
         with self._audit.refusals(caller, command.name, invocation):
-            if (refusal := (await self.refusals(caller, [command])).get(command.name)) is not None:
+            if (refusal := (await self.refusals(caller, [command], queue)).get(command.name)) is not None:
                 raise refusal
 
     async def authorize(
@@ -168,28 +206,36 @@ class Gate:
         *,
         rule: Rule | None = None,
         recorded: bool = True,
+        queue: str | None = None,
     ) -> Permit:
         """
-        Return the permit for an operation.
+        Return the permit for an operation, which says as well where it runs.
 
         :param invocation: as which it is recorded
         :param attempts: all that it comes to, by default the invocation itself; none where there is a rule
         :param rule: decides besides
         :param recorded: whether a refusal is; not where the same request has another way
+        :param queue: that the caller has named, in place of that of the rules
         :raises Forbidden: the caller may not
         :raises Unavailable: its end could not be recorded
         """
         if attempts is None:
             own = Attempt(invocation.command, invocation.values, invocation.given)
             attempts = [own] if rule is None else []
+        attempts = list(attempts)
+        commands = [invocation.command, *(attempt.command for attempt in attempts)]
+        usual = self._switches.queue_of(commands, invocation.effect)
         refusals = self._audit.refusals(caller, invocation.command.name, invocation)
         with refusals if recorded else nullcontext():
-            decisions = [await self._decision(caller, attempt) for attempt in attempts]
+            if queue is not None and queue != usual:
+                await self._check_queue(caller, queue)
+            where = queue or usual
+            decisions = [await self._decision(caller, attempt, where) for attempt in attempts]
             if rule is not None:
                 decisions.append(rule(None) if await caller.is_admin() else await caller.ask(rule))
         if not decisions:
             raise ValueError("there is nothing to decide")
-        return Permit(_PROOF, caller.name, _joined(decisions), self._audit.ended(caller, invocation))
+        return Permit(_PROOF, caller.name, _joined(decisions), self._audit.ended(caller, invocation), where)
 
     @staticmethod
     def standing(user: str) -> Permit:
@@ -200,9 +246,15 @@ class Gate:
         """Raise Forbidden unless the caller may run all of some commands; say what may be seen of them."""
         return _joined([await self._decision(caller, attempt) for attempt in attempts])
 
-    async def _decision(self, caller: Caller, attempt: Attempt) -> Decision:
+    async def _check_queue(self, caller: Caller, queue: str) -> None:
+        """Raise Forbidden where a caller may not name a queue."""
+        needed = Ask(Resource.POWER, "PUT", queue_power(queue), None)
+        if not await caller.is_admin() and not await caller.ask(lambda held: granted(held, needed)):
+            raise Forbidden(f"You may not use the queue {queue!r}: that takes {needed}.")
+
+    async def _decision(self, caller: Caller, attempt: Attempt, queue: str | None = None) -> Decision:
         command = attempt.command
-        if (off := self._off(command, attempt.given)) is not None:
+        if (off := self._off(command, attempt.given, queue)) is not None:
             raise off
         if await caller.is_admin():
             return Decision(None, asks_of(attempt))
@@ -217,12 +269,18 @@ class Gate:
         refused = await self.refusals(caller, found)
         return {command.name for command in found if command.name not in refused}
 
-    async def refusals(self, caller: Caller, commands: Iterable[Command]) -> dict[str, Forbidden]:
-        """Return, by name, why the caller may not run a command on anything; it may run the others."""
+    async def refusals(
+        self, caller: Caller, commands: Iterable[Command], queue: str | None = None
+    ) -> dict[str, Forbidden]:
+        """
+        Return, by name, why the caller may not run a command on anything; it may run the others.
+
+        :param queue: that the caller has named
+        """
         refused: dict[str, Forbidden] = {}
         on: list[Command] = []
         for command in commands:
-            if (off := self._off(command)) is not None:
+            if (off := self._off(command, (), queue)) is not None:
                 refused[command.name] = off
             else:
                 on.append(command)
@@ -254,8 +312,10 @@ class Gate:
         """Return whether the caller may end a command: their own, or any as an administrator."""
         return operation.user == caller.name or await caller.is_admin()
 
-    def _off(self, command: Command, given: Collection[str] = ()) -> SwitchedOff | None:
-        option = self._switches.option(command, given)
+    def _off(
+        self, command: Command, given: Collection[str] = (), queue: str | None = None
+    ) -> SwitchedOff | None:
+        option = self._switches.option(command, given, queue)
         if option is None:
             return None
         return SwitchedOff(command.name, option, self._switches.setting(option, command))

@@ -196,6 +196,40 @@ class Refusals:
         self._different[event.owner] += 1
 
 
+@dataclass(frozen=True)
+class EndRecord:
+    """
+    Records the end of a command, when it is called with its operation.
+
+    :ivar owner: the user who asked for it
+    :ivar address: where the request came from
+    :ivar objects: what it is about, by the columns of Airflow's event log
+    """
+
+    audit: Audit
+    owner: str
+    address: str | None
+    objects: Mapping[str, str | None]
+
+    def __call__(self, operation: Operation) -> None:
+        """Have the end of an operation recorded; returns at once."""
+        extra: dict[str, Any] = {
+            "operation_id": operation.id,
+            "state": operation.state.value,
+            "exit_code": operation.exit_code,
+            "arguments": list(operation.argv[:MOST_WORDS]),
+            "address": self.address,
+        }
+        if operation.runner is not None:
+            extra["runner"] = operation.runner
+        if operation.started_at and operation.finished_at:
+            extra["duration"] = round((operation.finished_at - operation.started_at).total_seconds(), 3)
+        # What it printed is for those who may see the operation.
+        if operation.message and not operation.quotes:
+            extra["message"] = operation.message
+        self.audit.record(_event(operation.command, self.owner, self.objects, extra))
+
+
 class Audit:
     """
     Writes events in a thread of its own: no request waits for it.
@@ -217,7 +251,7 @@ class Audit:
         if len(self._done) >= ROOM:
             raise AuditBacklog("Too much waits to be written to the event log.")
 
-    def ended(self, caller: Caller, invocation: Invocation) -> Callable[[Operation], None] | None:
+    def ended(self, caller: Caller, invocation: Invocation) -> EndRecord | None:
         """
         Return what records the end of a command; None for a plain read, which is not recorded.
 
@@ -226,23 +260,7 @@ class Audit:
         if invocation.effect is Effect.READ and not invocation.reveals_secrets:
             return None
         self.admit()
-
-        def record(operation: Operation) -> None:
-            extra: dict[str, Any] = {
-                "operation_id": operation.id,
-                "state": operation.state.value,
-                "exit_code": operation.exit_code,
-                "arguments": list(operation.argv[:MOST_WORDS]),
-                "address": caller.address,
-            }
-            if operation.started_at and operation.finished_at:
-                extra["duration"] = round((operation.finished_at - operation.started_at).total_seconds(), 3)
-            # What it printed is for those who may see the operation.
-            if operation.message and not operation.quotes:
-                extra["message"] = operation.message
-            self.record(_event(operation.command, caller, invocation.values, extra))
-
-        return record
+        return EndRecord(self, caller.name, caller.address, _objects(invocation.values))
 
     @contextlib.contextmanager
     def refusals(self, caller: Caller, command: str, invocation: Invocation | None = None) -> Iterator[None]:
@@ -268,14 +286,14 @@ class Audit:
         extra: dict[str, Any] = {"state": "refused", "message": str(why), "address": caller.address}
         if invocation is not None:
             extra["arguments"] = list(invocation.masked[:MOST_WORDS])
-        event = fitted(_event(command, caller, invocation.values if invocation else {}, extra))
+        event = fitted(_event(command, caller.name, _objects(invocation.values if invocation else {}), extra))
         with self._changed:
             self._refusals.add(event)
             self._wake()
 
     def did(self, caller: Caller, what: str, **extra: Any) -> None:
         """Record what a user has done that was no command: `extra` says to what."""
-        self.record(_event(what, caller, {}, {**extra, "address": caller.address}))
+        self.record(_event(what, caller.name, {}, {**extra, "address": caller.address}))
 
     def record(self, event: Event) -> None:
         """Have an event written that tells of something done; returns at once, whatever the database does."""
@@ -362,15 +380,25 @@ def _of_all(event: Event) -> dict[str, object]:
     return {name: event.extra[name] for name in ("state", "address", "via") if name in event.extra}
 
 
-def _event(command: str, caller: Caller, values: Mapping[str, Any], extra: dict[str, Any]) -> Event:
+def _objects(values: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return what the arguments of a command name, by the columns of the event log."""
+
     def text(*names: str) -> str | None:
         return next((value for name in names if isinstance(value := values.get(name), str) and value), None)
 
+    return {
+        "dag_id": text("dag_id"),
+        "task_id": text("task_id"),
+        "run_id": text("run_id", "logical_date_or_run_id"),
+    }
+
+
+def _event(command: str, owner: str, objects: Mapping[str, str | None], extra: dict[str, Any]) -> Event:
     return Event(
-        name=PREFIX + command,
-        owner=caller.name,
-        dag_id=text("dag_id"),
-        task_id=text("task_id"),
-        run_id=text("run_id", "logical_date_or_run_id"),
-        extra={**extra, "via": "REST API"},
+        PREFIX + command,
+        owner,
+        objects.get("dag_id"),
+        objects.get("task_id"),
+        objects.get("run_id"),
+        {**extra, "via": "REST API"},
     )

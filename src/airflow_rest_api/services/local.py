@@ -20,7 +20,7 @@ from airflow_rest_api.airflow.installation import Places, places
 from airflow_rest_api.errors import AlreadyRunning, Busy, Unavailable, UnknownService
 from airflow_rest_api.operations.model import Origin, new_id
 from airflow_rest_api.operations.model import State as OperationState
-from airflow_rest_api.operations.runs import EntryPoint
+from airflow_rest_api.operations.work_orders import EntryPoint
 from airflow_rest_api.periodic import Periodic
 from airflow_rest_api.security.access import Gate
 from airflow_rest_api.services import reconcile
@@ -182,7 +182,9 @@ class Local:
         )
         # A component would inherit the limit of one command, for as long as it runs.
         entry = EntryPoint(plan.entry, limited=False)
-        operation = await self._operations.start(permit, invocation, entry=entry, origin=Origin(**more))
+        operation = await self._operations.start(
+            permit.done_here(), invocation, entry=entry, origin=Origin(**more)
+        )
         task = asyncio.create_task(self._settle(service.id, operation))
         self._starts[service.id] = task
         task.add_done_callback(lambda _: self._starts.pop(service.id, None))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SCHEMA = 6
+SCHEMA = 7
 """The version of the tables, to be raised with every change of a declaration: one that has it is ready."""
 
 DECLARED_IN = (

@@ -1,0 +1,249 @@
+"""All that a command needs to run, here or where it is sent: as one object, and as bytes for the database."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from airflow_rest_api.airflow.child import setup
+from airflow_rest_api.commands.model import PLAIN, Argument, Command, Effect, Invocation
+from airflow_rest_api.engine.job import Job
+from airflow_rest_api.operations.files import Upload
+from airflow_rest_api.operations.result import Read, documents, reader, without_log_lines
+
+if TYPE_CHECKING:
+    from airflow_rest_api.security.access import Permit
+
+FORM = 1
+"""The version of the bytes: a runner of another version of the plugin takes none that it does not know."""
+
+
+class NotTaken(Exception):
+    """A work order cannot be carried out here; the message is one sentence."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """
+    How the result is read off what a command prints, where that is not as fits its invocation.
+
+    :ivar of: as fits another invocation
+    :ivar documents: as the JSON documents in it, one as it is and several as a list; else there is no result
+    """
+
+    of: Invocation | None = None
+    documents: bool = False
+
+    def reader(self) -> Read | None:
+        """Return the reader."""
+        if self.of is not None and (found := reader(self.of)) is not None:
+            return found
+        return _documents if self.documents else lambda stdout, done: None
+
+
+def _documents(stdout: str, done: bool) -> Any:
+    found = list(documents(without_log_lines(stdout)))
+    return found if len(found) > 1 else found[0] if found else None
+
+
+@dataclass(frozen=True)
+class EntryPoint:
+    """
+    What runs in place of Airflow's own entry point.
+
+    :ivar function: `module:function` of this package
+    :ivar commands: the names of the commands that it runs; by default that of the invocation
+    :ivar reading: how the result is read off what it prints; by default as fits the invocation
+    :ivar limited: whether the engine's limit of memory holds for it
+    """
+
+    function: str
+    commands: Sequence[str] = ()
+    reading: Reading | None = None
+    limited: bool = True
+
+
+AIRFLOW = EntryPoint("")
+"""Airflow's own entry point."""
+
+
+@dataclass(frozen=True)
+class WorkOrder:
+    """
+    One command to be run.
+
+    :ivar user: as whom
+    :ivar redacted: see `Permit`, as `visible`
+    :ivar uploads: the files of its arguments
+    :ivar ended: what its end is recorded with; None where that is not
+    :ivar airflow_version: of the one who has checked the arguments
+    """
+
+    invocation: Invocation
+    entry: EntryPoint
+    user: str
+    redacted: bool = False
+    visible: Mapping[str, Sequence[str]] | None = None
+    uploads: Mapping[str, Upload] = field(default_factory=dict)
+    ended: Mapping[str, Any] | None = None
+    airflow_version: str = ""
+
+    @classmethod
+    def of(
+        cls, permit: Permit, invocation: Invocation, entry: EntryPoint, uploads: Mapping[str, Upload]
+    ) -> WorkOrder:
+        """Return the order for what was permitted."""
+        return cls(invocation, entry, permit.user, permit.redacted, permit.visible, uploads)
+
+    def job(self, argv: list[str], timeout: float | None) -> Job:
+        """
+        Return the job of the engine.
+
+        :param argv: with the places of its files on this host
+        """
+        invocation, entry = self.invocation, self.entry
+        commands = entry.commands or [invocation.command.name]
+        return Job(
+            argv,
+            shown=invocation.masked,
+            entry=entry.function or None,
+            timeout=timeout,
+            secrets=invocation.secrets,
+            # What shows secrets on purpose would show nothing.
+            mask=self.redacted or not invocation.reveals_secrets,
+            setup={
+                setup.PREPARE: setup.order(self.user, commands, redacted=self.redacted, visible=self.visible)
+            },
+            limited=entry.limited,
+            resident=entry == AIRFLOW and invocation.may_share,
+            # What DAG authors' code does takes long by right, and needs a power of its own.
+            owner=self.user if invocation.effect in PLAIN else None,
+        )
+
+    def reader(self) -> Read | None:
+        """Return what reads the result off what is printed."""
+        return reader(self.invocation) if self.entry.reading is None else self.entry.reading.reader()
+
+
+def to_bytes(order: WorkOrder) -> bytes:
+    """Return a work order as bytes; reads its uploads."""
+    reading = order.entry.reading
+    return json.dumps(
+        {
+            "form": FORM,
+            "airflow_version": order.airflow_version,
+            "invocation": _from_invocation(order.invocation),
+            "entry": {
+                "function": order.entry.function,
+                "commands": list(order.entry.commands),
+                "limited": order.entry.limited,
+                "reading": reading
+                and {"of": reading.of and _from_invocation(reading.of), "documents": reading.documents},
+            },
+            "user": order.user,
+            "redacted": order.redacted,
+            "visible": order.visible and {key: list(names) for key, names in order.visible.items()},
+            "uploads": {name: _from_upload(upload) for name, upload in order.uploads.items()},
+            "ended": order.ended,
+        }
+    ).encode()
+
+
+def from_bytes(data: bytes, airflow_version: str) -> WorkOrder:
+    """
+    Return the work order of `to_bytes`.
+
+    :raises NotTaken: it is of another version of Airflow or of the plugin
+    """
+    found = json.loads(data)
+    theirs = found.get("airflow_version")
+    if theirs != airflow_version:
+        raise NotTaken(f"This runner has Airflow {airflow_version}, and the API server has Airflow {theirs}.")
+    if found.get("form") != FORM:
+        raise NotTaken("This runner has another version of the REST API plugin than the API server.")
+    entry, reading = found["entry"], found["entry"]["reading"]
+    return WorkOrder(
+        _to_invocation(found["invocation"]),
+        EntryPoint(
+            entry["function"],
+            entry["commands"] or (),
+            reading and Reading(reading["of"] and _to_invocation(reading["of"]), reading["documents"]),
+            entry["limited"],
+        ),
+        found["user"],
+        found["redacted"],
+        found["visible"],
+        {
+            name: Upload(upload["filename"], BytesIO(base64.b85decode(upload["content"])))
+            for name, upload in found["uploads"].items()
+        },
+        found["ended"],
+        theirs,
+    )
+
+
+def _from_upload(upload: Upload) -> dict[str, str]:
+    upload.content.seek(0)
+    return {
+        "filename": upload.filename,
+        "content": base64.b85encode(upload.content.read()).decode(),
+    }
+
+
+def _from_invocation(invocation: Invocation) -> dict[str, Any]:
+    return {
+        "command": _from_command(invocation.command),
+        "argv": invocation.argv,
+        "values": invocation.values,
+        "given": sorted(invocation.given),
+        "masked": invocation.masked,
+        "secrets": list(invocation.secrets),
+    }
+
+
+def _to_invocation(found: Mapping[str, Any]) -> Invocation:
+    return Invocation(
+        _to_command(found["command"]),
+        list(found["argv"]),
+        dict(found["values"]),
+        frozenset(found["given"]),
+        list(found["masked"]),
+        tuple(found["secrets"]),
+    )
+
+
+def _from_command(command: Command) -> dict[str, Any]:
+    """Return a command as JSON knows it: an endpoint of 1.x is in no catalog, so the whole of it is sent."""
+    found = {name: getattr(command, name) for name in _OF_COMMAND}
+    found["effect"] = command.effect.value
+    found["raised_by"] = {name: effect.value for name, effect in command.raised_by.items()}
+    # What is filled in has been.
+    found["arguments"] = [{**dataclasses.asdict(argument), "default": None} for argument in command.arguments]
+    return found
+
+
+def _to_command(found: dict[str, Any]) -> Command:
+    return Command(
+        **{
+            **found,
+            "path": tuple(found["path"]),
+            "effect": Effect(found["effect"]),
+            "raised_by": {name: Effect(effect) for name, effect in found["raised_by"].items()},
+            "arguments": tuple(_to_argument(argument) for argument in found["arguments"]),
+        }
+    )
+
+
+def _to_argument(found: dict[str, Any]) -> Argument:
+    choices = found["choices"]
+    return Argument(
+        **{**found, "flags": tuple(found["flags"]), "choices": None if choices is None else tuple(choices)}
+    )
+
+
+_OF_COMMAND = tuple(part.name for part in dataclasses.fields(Command))

@@ -1,0 +1,1 @@
+"""Runners: processes on other hosts that run operations, over Celery."""

@@ -1,0 +1,219 @@
+"""A runner: a Celery worker whose task runs operations in the warm engine of its host."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_rest_api import __version__, private_folders
+from airflow_rest_api.airflow import installation
+from airflow_rest_api.airflow.warm import HOOKS
+from airflow_rest_api.commands.catalog import load_catalog
+from airflow_rest_api.engine.engine import WARM_WITHIN, Engine
+from airflow_rest_api.errors import ApiError, Undecryptable
+from airflow_rest_api.operations import rows, work_queue
+from airflow_rest_api.operations.heartbeat import Heartbeat
+from airflow_rest_api.operations.model import Operation, State
+from airflow_rest_api.operations.work_orders import NotTaken, WorkOrder
+from airflow_rest_api.placement import LOCAL, queue_name, queue_of_host
+from airflow_rest_api.runners import assembly, broker
+from airflow_rest_api.security.audit import Audit
+
+if TYPE_CHECKING:
+    from airflow_rest_api.settings import Settings
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+STOPPED = "The runner was stopped."
+ROUND = 600.0
+"""Seconds of one wait for the end of an operation."""
+AGAIN = 1.0
+"""Seconds after which an operation is asked for again whose user has their share of this runner."""
+UNCLEAR = "The database lost the connection while the runner claimed it: whether it can be run is not known."
+FOREIGN = "What was to be run could not be decrypted: the runner has another [core] fernet_key."
+
+
+class Runner:
+    """
+    Runs operations in this process, on an event loop of its own in a thread.
+
+    :param name: under which it is known
+    :param queues: those that it serves, beside that of its host
+    :param concurrency: operations that it runs at the same time
+    :raises ValueError: a queue has no name that can be
+    """
+
+    def __init__(self, settings: Settings, name: str, queues: Sequence[str], concurrency: int) -> None:
+        self.host = socket.gethostname()
+        if LOCAL in queues:
+            raise ValueError(f"{LOCAL!r} is no queue: it stands for the API server")
+        names = [*map(queue_name, queues), queue_of_host(self.host)]
+        self.name, self.queues, self.concurrency = name, list(dict.fromkeys(names)), concurrency
+        self._settings = settings
+        self._share = settings.running_per_user
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="rest-api-runner", daemon=True)
+        self._claimed: set[str] = set()
+        self._audit = Audit()
+        self._database = assembly.database(settings)
+        self._store = assembly.store(settings, self._database)
+        self._dispatcher = assembly.dispatcher(settings, self._store, self._audit)
+        # The share of one user is seen to when an operation is claimed.
+        self._engine = Engine(replace(assembly.limits(settings), parallelism=concurrency, share=None), HOOKS)
+        self._operations = assembly.operations(
+            settings,
+            self._engine,
+            self._store,
+            self._dispatcher,
+            {
+                "runner": name,
+                "queues": " ".join(self.queues),
+                "concurrency": concurrency,
+                "version": __version__,
+                "airflow_version": installation.version(),
+            },
+        )
+        self._heartbeat = Heartbeat(self._operations, self._store)
+
+    def start(self) -> None:
+        """Warm up, and be known as a runner; returns when commands can run."""
+        self._thread.start()
+        self._await(self._start())
+
+    async def _start(self) -> None:
+        await asyncio.to_thread(private_folders.sweep)
+        await self._engine.start()
+        await asyncio.to_thread(load_catalog)
+        await self._engine.warm(WARM_WITHIN)
+        self._heartbeat.start()
+        self._dispatcher.watch.start()
+
+    def run(self, identifier: object) -> None:
+        """Run an operation to its end, if it still waits for a runner; blocks."""
+        if not broker.is_operation(identifier):
+            log.warning("A message without the id of an operation was dropped")
+            return
+        self._await(self._run(str(identifier)))
+
+    def retire(self) -> None:
+        """Serve no queue any more: what runs goes on."""
+        with contextlib.suppress(Exception):
+            self._await(self._database.run(partial(work_queue.retire, server=self._operations.server.id)))
+
+    def stop(self) -> None:
+        """End what still runs, and everything else."""
+        self._await(self._stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    async def _stop(self) -> None:
+        await self._dispatcher.watch.stop()
+        self._operations.stop(STOPPED)
+        await self._engine.stop(STOPPED)
+        await self._operations.settle()
+        await self._heartbeat.stop()
+        await asyncio.to_thread(self._audit.close)
+        self._database.close()
+
+    def _await(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _run(self, identifier: str) -> None:
+        if identifier in self._claimed:
+            return  # The same message came twice.
+        self._claimed.add(identifier)
+        try:
+            server = self._operations.server
+            claiming = partial(work_queue.claim, identifier=identifier, server=server, share=self._share)
+            try:
+                data = await self._database.run(claiming)
+            except work_queue.ShareUsedUp as full:
+                await self._dispatcher.send_later(full.queue, identifier, AGAIN)
+                return
+            if data is None:
+                log.info("Operation %s is not run: another runner has it, or it has ended", identifier)
+                return
+            await self._perform(identifier, data)
+        finally:
+            self._claimed.discard(identifier)
+
+    async def _perform(self, identifier: str, data: bytes) -> None:
+        operation = await self._store.get(identifier, output=False)
+        order: WorkOrder | None = None
+        try:
+            if not data:
+                raise NotTaken(UNCLEAR)
+            order = await asyncio.to_thread(self._dispatcher.opened, data)
+            catalog = await asyncio.to_thread(load_catalog)
+            record = self._dispatcher.end_record(order)
+            await self._operations.run_claimed(operation, order, catalog, record)
+        except (NotTaken, ApiError) as error:
+            words = FOREIGN if isinstance(error, Undecryptable) else str(error)
+            await self._refuse(operation, order, State.FAILED if data else State.LOST, words)
+            return
+        except Exception:
+            log.exception("Operation %s could not be begun", identifier)
+            words = "Something went wrong in the runner; its log says more."
+            await self._refuse(operation, order, State.LOST, words)
+            return
+        while not (await self._operations.wait(identifier, ROUND)).state.ended:
+            pass
+
+    async def _refuse(
+        self, operation: Operation, order: WorkOrder | None, state: State, message: str
+    ) -> None:
+        """Give an operation its end that was claimed and cannot be run."""
+        log.warning("Operation %s cannot be run here: %s", operation.id, message)
+        operation.state, operation.message = state, message
+        operation.finished_at = datetime.now(timezone.utc)
+        await self._store.write(rows.ended(operation))
+        if order is not None:
+            await self._dispatcher.record_end(order, operation)
+
+
+def serve(settings: Settings, name: str, queues: Sequence[str], concurrency: int, level: str) -> int:
+    """
+    Be a runner until Celery's worker ends: TERM lets what runs come to its end, QUIT does not.
+
+    :raises ValueError: a queue has no name that can be
+    """
+    from celery.signals import worker_shutting_down  # type: ignore[import-untyped]
+
+    app = broker.celery_app(settings)
+    runner = Runner(settings, name, queues, concurrency)
+
+    @app.task(name=broker.TASK)  # type: ignore[untyped-decorator]
+    def run(identifier: object) -> None:
+        runner.run(identifier)
+
+    def retire(**_: object) -> None:
+        threading.Thread(target=runner.retire, daemon=True).start()
+
+    worker_shutting_down.connect(retire, weak=False)
+    runner.start()
+    try:
+        app.worker_main(
+            [
+                "worker",
+                "--pool=threads",
+                f"--concurrency={concurrency}",
+                f"--hostname={name}",
+                f"--queues={','.join(map(broker.broker_queue, runner.queues))}",
+                f"--loglevel={level}",
+            ]
+        )
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        runner.stop()
+    return 0

@@ -1,0 +1,418 @@
+"""Operations for runners: what is put into the queue, what takes it out, and what is given up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from airflow_rest_api.airflow.event_log import Event
+from airflow_rest_api.airflow.installation import FernetCipher
+from airflow_rest_api.commands.catalog import load_catalog
+from airflow_rest_api.errors import Busy, Misconfigured, NoRunner, TooManyWaiting, Undecryptable
+from airflow_rest_api.operations import heartbeat, work_queue
+from airflow_rest_api.operations.dispatch import UNSERVED_FOR, Dispatcher, QueueLimits
+from airflow_rest_api.operations.model import Cancel, Key, KeyTaken, Operation, Origin, Server, State, new_id
+from airflow_rest_api.operations.store import Store
+from airflow_rest_api.operations.tables import OPERATION, WORK, WORK_PART, NoCipher
+from airflow_rest_api.security.audit import Audit, EndRecord
+from tests.operations.scene import make_store, operations
+from tests.permits import permit
+from tests.standin import prints
+
+CATALOG = load_catalog()
+WAITS = Origin(recorded=True)
+
+
+class OwnCipher(FernetCipher):
+    """With a key of its own."""
+
+    def __init__(self) -> None:
+        from cryptography.fernet import Fernet
+
+        self._key = Fernet(Fernet.generate_key())
+        self._key.is_encrypted = True  # type: ignore[attr-defined]
+
+    def _fernet(self) -> Any:
+        return self._key
+
+
+@dataclass
+class Scene:
+    """An API server that sends, what it has sent, and what was recorded."""
+
+    store: Store = field(default_factory=make_store)
+    cipher: FernetCipher = field(default_factory=OwnCipher)
+    limits: QueueLimits = field(default_factory=QueueLimits)
+    sent: list[tuple[str, str]] = field(default_factory=list)
+    recorded: list[Event] = field(default_factory=list)
+    now: float = 0.0
+    broken: bool = False
+
+    def __post_init__(self) -> None:
+        self.audit = Audit(self.recorded.extend)
+        self.dispatcher = Dispatcher(
+            self.store, self.audit, self._publish, self.limits, cipher=self.cipher, clock=lambda: self.now
+        )
+        self.api, _ = operations(prints("here"), store=self.store, dispatcher=self.dispatcher)
+
+    def _publish(self, queue: str, identifier: str, *, after: float = 0.0) -> None:
+        if self.broken:
+            raise ConnectionError("redis://:password@host")
+        self.sent.append((queue, identifier))
+
+    async def start(
+        self, queue: str = "dags", origin: Origin = WAITS, user: str = "u", **more: Any
+    ) -> Operation:
+        allowed = permit(user)
+        allowed.queue = queue
+        allowed.on_end = EndRecord(self.audit, user, "::1", {"dag_id": None})
+        invocation = CATALOG.bind(CATALOG.get("variables set"), {"key": "k", "value": "hunter22", **more})
+        return await self.api.start(allowed, invocation, parser=CATALOG, origin=origin)
+
+    async def runner(self, *queues: str) -> Server:
+        now = datetime.now(timezone.utc)
+        server = Server(new_id(), "worker", 7, now, 0, "one@worker", " ".join(queues), 4, "2", "3")
+        await self.store.database.run(lambda connection: heartbeat.beat(connection, server))
+        return server
+
+    async def claim(self, operation: Operation, server: Server, share: int = 6) -> bytes | None:
+        run = self.store.database.run
+        return await run(lambda connection: work_queue.claim(connection, operation.id, server, share))
+
+    async def age(self, operation: Operation, seconds: float) -> None:
+        """Have an operation wait for so many seconds more."""
+
+        def work(connection: Any) -> None:
+            row = connection.execute(select(WORK).where(WORK.c.operation_id == operation.id)).one()
+            moments = {
+                name: getattr(row, name) - timedelta(seconds=seconds)
+                for name in ("created_at", "published_at")
+            }
+            connection.execute(update(WORK).where(WORK.c.operation_id == operation.id).values(moments))
+
+        await self.store.database.run(work)
+
+    async def left(self) -> int:
+        """Return the rows of what is to be run."""
+
+        def work(connection: Any) -> int:
+            return sum(len(connection.execute(select(table)).all()) for table in (WORK, WORK_PART))
+
+        return await self.store.database.run(work)
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)
+
+
+def test_it_waits_encrypted_and_only_its_id_is_sent():
+    async def main() -> None:
+        scene = Scene()
+        operation = await scene.start()
+        stored = await scene.api.get(operation.id)
+
+        assert (stored.state, stored.queue, stored.server, stored.host) == (State.QUEUED, "dags", "", "")
+        assert scene.sent == [("dags", operation.id)]
+        server = await scene.runner("dags")
+        data = await scene.claim(operation, server)
+        assert data is not None
+        assert b"hunter22" not in data
+        assert scene.dispatcher.opened(data).invocation.values["value"] == "hunter22"
+
+    run(main())
+
+
+def test_of_all_that_claim_it_one_gets_it():
+    async def main() -> None:
+        scene = Scene()
+        operation = await scene.start()
+        runners = [await scene.runner("dags") for _ in range(8)]
+        got = await asyncio.gather(*(scene.claim(operation, one) for one in runners))
+
+        [winner] = [one for one, data in zip(runners, got, strict=True) if data is not None]
+        stored = await scene.store.get(operation.id)
+        assert (stored.server, stored.runner, stored.host) == (winner.id, "one@worker", "worker")
+        assert stored.state is State.RUNNING
+        assert await scene.left() == 0
+
+    run(main())
+
+
+def test_what_this_runner_claimed_and_does_not_know_is_told_apart():
+    async def main() -> None:
+        scene = Scene()
+        operation, server = await scene.start(), await scene.runner("dags")
+
+        assert await scene.claim(operation, server)
+        assert await scene.claim(operation, server) == b""
+        assert await scene.claim(operation, await scene.runner("dags")) is None
+        assert await scene.claim(replace(operation, id=new_id()), server) is None
+
+    run(main())
+
+
+def test_a_user_has_a_share_of_a_runner():
+    async def main() -> None:
+        scene = Scene()
+        server = await scene.runner("dags")
+        first, second, third = [await scene.start(user=user) for user in ("u", "u", "v")]
+
+        assert await scene.claim(first, server, share=1)
+        with pytest.raises(work_queue.ShareUsedUp) as full:
+            await scene.claim(second, server, share=1)
+        assert full.value.queue == "dags"
+        assert await scene.claim(third, server, share=1)
+        assert await scene.claim(second, await scene.runner("dags"), share=1)
+
+    run(main())
+
+
+def test_without_a_runner_a_client_that_waits_is_told_so():
+    async def main() -> None:
+        scene = Scene()
+        with pytest.raises(NoRunner) as told:
+            await scene.start("heavy", Origin())
+        assert told.value.detail["queue"] == "heavy"
+        await scene.runner("dags", "heavy")
+        await scene.start("heavy", Origin())
+        assert [queue for queue, _ in scene.sent] == ["heavy"]
+
+    run(main())
+
+
+def test_only_so_many_wait():
+    async def main() -> None:
+        scene = Scene(limits=QueueLimits(size=3, per_user=2))
+        await scene.start()
+        await scene.start()
+        with pytest.raises(TooManyWaiting):
+            await scene.start()
+        await scene.start(user="v")
+        with pytest.raises(Busy):
+            await scene.start(user="w")
+        # Each runner makes room for as many.
+        for _ in range(2):
+            await scene.runner("dags")
+        await scene.start()
+        assert len(scene.sent) == 4
+
+    run(main())
+
+
+def test_a_key_leads_to_what_was_sent_before():
+    async def main() -> None:
+        scene = Scene()
+        origin = Origin(True, Key("u", "key", "f" * 64))
+        operation = await scene.start(origin=origin)
+        with pytest.raises(KeyTaken) as taken:
+            await scene.start(origin=origin)
+        assert taken.value.identifier == operation.id
+        assert len(scene.sent) == 1
+
+    run(main())
+
+
+def test_without_a_broker_or_a_key_nothing_is_sent():
+    async def main() -> None:
+        store = make_store()
+        api, _ = operations(prints("x"), store=store, dispatcher=Dispatcher(store, Audit(lambda _: None)))
+        allowed = permit()
+        allowed.queue = "dags"
+        with pytest.raises(Misconfigured, match="runner_broker"):
+            await api.start(allowed, CATALOG.parse(["version"]), parser=CATALOG)
+        with pytest.raises(Misconfigured, match="fernet_key"):
+            await Scene(cipher=NoCipher()).start()
+
+    run(main())
+
+
+def test_a_broker_that_is_away_loses_nothing(caplog: pytest.LogCaptureFixture):
+    async def main() -> None:
+        scene = Scene(broken=True)
+        await scene.runner("dags")
+        operation = await scene.start()
+        assert "password" not in caplog.text
+        scene.broken = False
+        await scene.dispatcher.look()
+        assert scene.sent == []
+        await scene.age(operation, 21)
+        await scene.dispatcher.look()
+        await scene.dispatcher.look()
+        assert scene.sent == [("dags", operation.id)]
+        # The next one twice as late.
+        await scene.age(operation, 30)
+        await scene.dispatcher.look()
+        assert len(scene.sent) == 1
+        await scene.age(operation, 11)
+        await scene.dispatcher.look()
+        assert len(scene.sent) == 2
+
+    run(main())
+
+
+def test_of_several_that_look_one_sends_again():
+    async def main() -> None:
+        scene = Scene()
+        others = [Scene(store=scene.store, cipher=scene.cipher) for _ in range(4)]
+        await scene.runner("dags")
+        operation = await scene.start()
+        await scene.age(operation, 21)
+        await asyncio.gather(*(one.dispatcher.look() for one in others))
+        assert sum(len(one.sent) for one in others) == 1
+
+    run(main())
+
+
+def test_what_no_runner_asks_for_is_lost_with_a_sentence_and_recorded():
+    async def main() -> None:
+        scene = Scene()
+        operation = await scene.start("heavy")
+        await scene.dispatcher.look()
+        await scene.age(operation, UNSERVED_FOR + 1)
+        await scene.dispatcher.look()
+        # Not before this server itself has seen nobody for as long.
+        assert (await scene.store.get(operation.id)).state is State.QUEUED
+        scene.now += UNSERVED_FOR + 1
+        await scene.dispatcher.look()
+        ended = await scene.store.get(operation.id)
+        assert ended.state is State.LOST
+        assert ended.message == "No runner has asked for the queue 'heavy' for 60 seconds."
+        assert await scene.left() == 0
+        scene.audit.close()
+        assert [event.extra["state"] for event in scene.recorded] == ["lost"]
+
+    run(main())
+
+
+def test_a_runner_that_comes_in_time_saves_it():
+    async def main() -> None:
+        scene = Scene()
+        operation = await scene.start("heavy")
+        await scene.age(operation, UNSERVED_FOR + 1)
+        for _ in range(3):
+            scene.now += UNSERVED_FOR / 2
+            await scene.dispatcher.look()
+            server = await scene.runner("heavy")
+            await scene.dispatcher.look()
+            await scene.store.database.run(lambda c, one=server: heartbeat.leave(c, one.id))
+        assert (await scene.store.get(operation.id)).state is State.QUEUED
+
+    run(main())
+
+
+def test_what_waits_for_too_long_is_timed_out():
+    async def main() -> None:
+        scene = Scene(limits=QueueLimits(seconds=100))
+        await scene.runner("dags")
+        operation = await scene.start()
+        await scene.age(operation, 101)
+        await scene.dispatcher.look()
+        ended = await scene.store.get(operation.id)
+        assert ended.state is State.TIMED_OUT
+        assert ended.message == "No runner of the queue 'dags' has taken it for 100 seconds."
+
+    run(main())
+
+
+def test_what_waits_is_cancelled_by_any_server_and_recorded():
+    async def main() -> None:
+        scene = Scene()
+        operation = await scene.start()
+        other = Scene(store=scene.store, cipher=scene.cipher)
+
+        assert await other.api.cancel(operation.id, "Enough.") is Cancel.ASKED
+        ended = await scene.store.get(operation.id)
+        assert (ended.state, ended.message) == (State.CANCELLED, "Enough.")
+        assert await scene.claim(operation, await scene.runner("dags")) is None
+        assert await other.api.cancel(operation.id, "Again.") is Cancel.ENDED_BEFORE
+        other.audit.close()
+        assert [event.owner for event in other.recorded] == ["u"]
+
+    run(main())
+
+
+def test_what_runs_on_a_runner_is_cancelled_there():
+    async def main() -> None:
+        scene = Scene()
+        operation, server = await scene.start(), await scene.runner("dags")
+        await scene.claim(operation, server)
+
+        assert await scene.api.cancel(operation.id, "Enough.") is Cancel.ASKED
+        assert await scene.store.cancels(server.id) == {operation.id: "Enough."}
+
+    run(main())
+
+
+def test_an_api_server_that_ends_takes_nothing_along_that_waits():
+    async def main() -> None:
+        scene = Scene()
+        operation = await scene.start()
+        assert await scene.store.database.run(heartbeat.orphans) == set()
+        await scene.store.database.run(lambda c: heartbeat.mark_lost(c, scene.api.server.id))
+        assert (await scene.store.get(operation.id)).state is State.QUEUED
+
+    run(main())
+
+
+def test_what_a_dead_runner_ran_says_so():
+    async def main() -> None:
+        scene = Scene()
+        operation, server = await scene.start(), await scene.runner("dags")
+        await scene.claim(operation, server)
+        await scene.store.database.run(lambda c: heartbeat.mark_lost(c, server.id))
+        ended = await scene.store.get(operation.id)
+        assert (ended.state, ended.message) == (State.LOST, "The runner that ran the command is gone.")
+
+    run(main())
+
+
+def test_what_is_left_of_an_operation_that_is_gone_is_removed():
+    async def main() -> None:
+        scene = Scene()
+        operation, kept = await scene.start(), await scene.start()
+
+        def ended(connection: Any) -> None:
+            this = update(OPERATION).where(OPERATION.c.id == operation.id)
+            connection.execute(this.values(state="lost"))
+
+        await scene.store.database.run(ended)
+        await scene.dispatcher.look()
+        assert [one.id for one in await scene.store.database.run(work_queue.waiting)] == [kept.id]
+        await scene.store.discard(kept.id)
+        assert await scene.left() == 0
+
+    run(main())
+
+
+def test_what_another_key_encrypted_is_not_opened():
+    async def main() -> None:
+        scene = Scene()
+        operation = await scene.start()
+        data = await scene.claim(operation, await scene.runner("dags"))
+        assert data is not None
+        with pytest.raises(Undecryptable):
+            Scene().dispatcher.opened(data)
+        with suppress(Undecryptable):
+            scene.dispatcher.opened(data[:-1])
+            raise AssertionError("it was damaged")
+
+    run(main())
+
+
+def test_a_large_upload_is_kept_in_parts():
+    async def main() -> None:
+        scene = Scene()
+        operation = await scene.start(value="x" * 3_000_000)
+        assert await scene.left() >= 4
+        data = await scene.claim(operation, await scene.runner("dags"))
+        assert data is not None
+        assert len(scene.dispatcher.opened(data).invocation.values["value"]) == 3_000_000
+
+    run(main())

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import argparse
+
+import pytest
+
+from airflow_rest_api.__main__ import main
+from airflow_rest_api.runners import worker
+from airflow_rest_api.runners.command import add_arguments
+from airflow_rest_api.settings import SECTION
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def test_what_is_not_given_is_what_is_usual():
+    assert vars(parsed()) == {"queues": "default", "name": None, "concurrency": None, "loglevel": "INFO"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--queues", "a b"), "the name of a queue"),
+        (("--queues", "dags,local"), "stands for the API server"),
+        (("--concurrency", "0"), "--concurrency must be at least 1"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line(
+    words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as end:
+        main(["runner", *words])
+
+    assert end.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_the_settings_and_the_arguments_are_handed_on(monkeypatch: pytest.MonkeyPatch):
+    seen: list[tuple[object, ...]] = []
+
+    def serve(settings: object, *arguments: object) -> int:
+        seen.append(arguments)
+        return 0
+
+    monkeypatch.setattr(worker, "serve", serve)
+    monkeypatch.setattr("socket.gethostname", lambda: "here")
+    monkeypatch.setenv(f"AIRFLOW__{SECTION.upper()}__PARALLELISM", "3")
+
+    assert main(["runner", "--queues", " a, b ,"]) == 0
+    assert main(["runner", "-n", "x@y", "-c", "9", "-l", "ERROR"]) == 0
+    assert seen == [("runner@here", ["a", "b"], 3, "INFO"), ("x@y", ["default"], 9, "ERROR")]

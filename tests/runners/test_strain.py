@@ -1,0 +1,115 @@
+"""Three runners, many operations, and what dies in the middle: each runs at most once, and none is left."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from demo.component import stop
+from tests.databases import database_of_our_own
+from tests.runners.brokers import RabbitMQ, Redis
+from tests.runners.conftest import Split, until
+from tests.server.conftest import Client
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1200)]
+
+NUMBER = 300
+
+
+@pytest.mark.parametrize("kind", [Redis, RabbitMQ], ids=["redis", "rabbitmq"])
+def test_each_runs_at_most_once_and_none_is_left_whatever_dies(
+    tmp_path: Path, kind: type[Redis] | type[RabbitMQ], record_property
+):
+    broker = kind(tmp_path / "broker")
+    broker.start()
+    env = {
+        "AIRFLOW__REST_API_PLUGIN__QUEUE_SIZE": str(NUMBER),
+        "AIRFLOW__REST_API_PLUGIN__QUEUE_PER_USER": str(NUMBER),
+    }
+    with database_of_our_own("postgresql", tmp_path) as database:
+        split = Split(tmp_path / "split", broker, database, env)
+        try:
+            split.stack.start()
+            split.stack.wait_for_commands()
+            runners = [split.runner(f"runner{number}", "dags") for number in range(3)]
+            began = time.monotonic()
+            with Client(split.stack) as client, ThreadPoolExecutor(8) as threads:
+                begun = list(threads.map(lambda number: ask(client, number), range(NUMBER)))
+
+                def ended() -> Counter[str]:
+                    found: Counter[str] = Counter()
+                    for state in (
+                        "queued",
+                        "running",
+                        "succeeded",
+                        "failed",
+                        "lost",
+                        "timed_out",
+                        "cancelled",
+                    ):
+                        cursor = None
+                        while True:
+                            query = {"state": state, "limit": 200, **({"cursor": cursor} if cursor else {})}
+                            page = client.get("/operations", params=query).json()
+                            found[state] += sum(one["id"] in begun for one in page["operations"])
+                            if not (cursor := page.get("next")):
+                                break
+                    return found
+
+                until(lambda: ended()["succeeded"] > NUMBER // 10, 200)
+                runners[0].kill()
+                until(lambda: ended()["succeeded"] > NUMBER // 5, 200)
+                broker.kill()
+                time.sleep(3)
+                broker.start()
+                until(lambda: ended()["succeeded"] > NUMBER // 3, 300)
+                stop(split.stack.components)
+                split.stack.components.clear()
+                split.stack.components.append(split.stack._launch("api-server", "api-server"))
+                until(lambda: answers(client), 120)
+
+                def none_left() -> bool:
+                    counted = ended()
+                    return not (counted["queued"] or counted["running"])
+
+                until(none_left, 600, lambda: f"{ended()} {runners[1].log()}")
+                counted = ended()
+            record_property(
+                "measured", f"{kind.__name__}: {dict(counted)} in {time.monotonic() - began:.0f} s"
+            )
+            assert counted["succeeded"] + counted["lost"] == NUMBER, counted
+            # What the one that was killed ran at that moment.
+            assert counted["lost"] <= 4
+            ran = Counter(file.name.partition("-")[0] for file in split.ran.iterdir())
+            assert max(ran.values()) == 1
+            assert len(ran) >= counted["succeeded"]
+        finally:
+            split.close()
+
+
+def ask(client: Client, number: int) -> str:
+    argv = [
+        "tasks",
+        "test",
+        "on_runners",
+        "work",
+        "2024-01-01",
+        "-t",
+        json.dumps({"number": number, "seconds": 1}),
+    ]
+    answer = client.post("/run", json={"argv": argv}, headers={"Prefer": "respond-async"})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def answers(client: Client) -> bool:
+    try:
+        return client.get("/operations?limit=1").status_code == 200
+    except httpx.HTTPError:
+        return False
