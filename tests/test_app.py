@@ -22,14 +22,16 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from airflow_rest_api.admission import Admission, _slot
+from airflow_rest_api.airflow.installation import FernetCipher
 from airflow_rest_api.api.handlers import LastResort
 from airflow_rest_api.app import create_app, stopping
 from airflow_rest_api.asgi import BodyDeadline
 from airflow_rest_api.operations.store import Store
+from airflow_rest_api.runners import broker
 from airflow_rest_api.security.audit import QuietQuery
 from airflow_rest_api.security.guard import Guard
 from airflow_rest_api.security.routes import UndecidedRoute, check, decision, leaves
-from airflow_rest_api.settings import Settings
+from airflow_rest_api.settings import BadSetting, Settings
 from airflow_rest_api.storage.database import Database
 from demo.ports import free_port
 from tests.keeping import wait_for
@@ -143,6 +145,22 @@ def test_the_lifespan_starts_the_engine_and_stops_what_runs():
     assert engine.stopped
     ended = asyncio.run(Store(Database(store.database.engine)).get(running["id"]))
     assert (ended.state.value, ended.message) == ("cancelled", "The API server was stopped.")
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ((broker, "find_spec", lambda name: None), "Celery is missing"),
+        ((FernetCipher, "_fernet", lambda self: None), "no .core. fernet_key"),
+    ],
+)
+def test_queues_that_nothing_can_be_sent_to_keep_the_plugin_off(
+    monkeypatch: pytest.MonkeyPatch, broken: tuple[Any, str, Any], words: str
+):
+    monkeypatch.setattr(*broken)
+    with pytest.raises(BadSetting, match=f"placement names queues.*{words}"):
+        create_app(Settings(placement="execute = dags", runner_broker="redis://x"))
+    create_app(Settings(placement="execute = local"))
 
 
 @pytest.mark.slow

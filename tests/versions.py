@@ -17,6 +17,7 @@ BLACK_BOX = (
     "tests/services/test_real.py",
     "tests/client/test_python.py",
     "tests/client/test_airflow.py",
+    "tests/runners/test_worker.py",
     # Before what runs every command on the same Airflow, and leaves it so.
     "tests/browser/test_commands.py",
     "tests/browser/test_sessions.py",
@@ -30,7 +31,8 @@ BLACK_BOX = (
 The part that sees the plugin from outside, or asks the installed Airflow something.
 
 All commands once, the old endpoints with the recorded exchanges, permissions on both auth managers,
-deployment, services, page and login; the zip; the client for Python, and its operator in that Airflow.
+deployment, services, page and login; the zip; the client for Python, and its operator in that Airflow; a
+runner.
 """
 
 
@@ -54,7 +56,15 @@ class Site:
         return self.airflow if self.database == "sqlite" else f"{self.airflow}-{self.database}"
 
 
-_WITHOUT_DATABASE = ("tests/airflow", "tests/commands", "tests/browser", "tests/dist", "tests/client")
+_WITHOUT_DATABASE = (
+    "tests/airflow",
+    "tests/commands",
+    "tests/browser",
+    "tests/dist",
+    "tests/client",
+    # They are on PostgreSQL as well, and on SQLite: `test_strain`.
+    "tests/runners",
+)
 OF_A_DATABASE = tuple(place for place in BLACK_BOX if not place.startswith(_WITHOUT_DATABASE))
 """Of the black-box part, what another database than SQLite has a part in."""
 

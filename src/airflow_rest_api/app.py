@@ -60,7 +60,7 @@ from airflow_rest_api.security.routes import check
 from airflow_rest_api.services.local import Local
 from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.store import ServiceStore
-from airflow_rest_api.settings import folders
+from airflow_rest_api.settings import BadSetting, folders
 from airflow_rest_api.web import page
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ def create_app(
     :param load_catalog: in place of reading the commands of the installed Airflow
     :param host: in place of the Airflow in whose API server we run
     :raises UndecidedRoute: a route does not say who may use it
+    :raises BadSetting: commands are to run on runners, and nothing can be sent to them
     """
     context = _context(settings, engine or Engine(assembly.limits(settings), HOOKS), load_catalog)
     # Without FastAPI's own documentation pages: they load scripts from another host.
@@ -180,6 +181,8 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
     dispatcher = assembly.dispatcher(settings, store, audit)
     service = assembly.operations(settings, engine, store, dispatcher)
     placement = Placement(placement_rules(settings.placement))
+    if placement.queues and (why := dispatcher.cannot_send) is not None:
+        raise BadSetting(f"[rest_api_plugin] placement names queues. {why}")
     switches = Switches(
         enabled=settings.enabled_commands,
         disabled=settings.disabled_commands,
@@ -238,7 +241,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     old.start()
     upkeep.start()
     context.usage.start()
-    if context.dispatcher.can_send:
+    if context.dispatcher.cannot_send is None:
         context.dispatcher.watch.start()
     watch = asyncio.create_task(end_with_server(context))
     try:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from airflow_rest_api import private_folders, processes
 from airflow_rest_api.airflow import event_log, installation, permissions
-from airflow_rest_api.commands.needs import DEPLOY, POWERS
+from airflow_rest_api.commands.needs import DEPLOY, POWERS, QUEUE
 from airflow_rest_api.dag_files.bundles import bundles
 from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.errors import ApiError
@@ -205,7 +205,7 @@ def in_airflows(engine: Engine) -> Iterable[Leftover]:
             f"{rows} rows of Airflow's event log (Audit Log) whose event begins with {PREFIX!r}",
             partial(event_log.remove, engine, PREFIX),
         )
-    if names := permissions.existing_resources(engine, POWERS, DEPLOY):
+    if names := permissions.existing_resources(engine, POWERS, (DEPLOY, QUEUE)):
         yield Leftover(
             f"resources of Flask-AppBuilder, with what roles may do to them: {', '.join(names)}",
             partial(permissions.remove_resources, engine, names),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -21,6 +20,7 @@ from airflow_rest_api.operations.dispatch import UNSERVED_FOR, Dispatcher, Queue
 from airflow_rest_api.operations.model import Cancel, Key, KeyTaken, Operation, Origin, Server, State, new_id
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.tables import OPERATION, WORK, WORK_PART, NoCipher
+from airflow_rest_api.operations.work_orders import NotTaken
 from airflow_rest_api.security.audit import Audit, EndRecord
 from tests.operations.scene import make_store, operations
 from tests.permits import permit
@@ -124,7 +124,7 @@ def test_it_waits_encrypted_and_only_its_id_is_sent():
         data = await scene.claim(operation, server)
         assert data is not None
         assert b"hunter22" not in data
-        assert scene.dispatcher.opened(data).invocation.values["value"] == "hunter22"
+        assert scene.dispatcher.opened(data, operation.id).invocation.values["value"] == "hunter22"
 
     run(main())
 
@@ -222,7 +222,7 @@ def test_a_key_leads_to_what_was_sent_before():
 def test_without_a_broker_or_a_key_nothing_is_sent():
     async def main() -> None:
         store = make_store()
-        api, _ = operations(prints("x"), store=store, dispatcher=Dispatcher(store, Audit(lambda _: None)))
+        api, _ = operations(prints("x"), store=store)
         allowed = permit()
         allowed.queue = "dags"
         with pytest.raises(Misconfigured, match="runner_broker"):
@@ -398,10 +398,12 @@ def test_what_another_key_encrypted_is_not_opened():
         data = await scene.claim(operation, await scene.runner("dags"))
         assert data is not None
         with pytest.raises(Undecryptable):
-            Scene().dispatcher.opened(data)
-        with suppress(Undecryptable):
-            scene.dispatcher.opened(data[:-1])
-            raise AssertionError("it was damaged")
+            Scene().dispatcher.opened(data, operation.id)
+        with pytest.raises(Undecryptable):
+            scene.dispatcher.opened(data[:-9], operation.id)
+        # What was made for one operation is run as no other.
+        with pytest.raises(NotTaken, match="another operation"):
+            scene.dispatcher.opened(data, new_id())
 
     run(main())
 
@@ -413,6 +415,6 @@ def test_a_large_upload_is_kept_in_parts():
         assert await scene.left() >= 4
         data = await scene.claim(operation, await scene.runner("dags"))
         assert data is not None
-        assert len(scene.dispatcher.opened(data).invocation.values["value"]) == 3_000_000
+        assert len(scene.dispatcher.opened(data, operation.id).invocation.values["value"]) == 3_000_000
 
     run(main())

@@ -84,6 +84,22 @@ def test_what_cannot_be_a_queue_is_refused_by_its_name(admin: Client, queue: str
     assert refused.json()["detail"]["argument"] == "queue"
 
 
+def test_a_key_with_another_queue_is_another_request(admin: Client):
+    headers = {"Idempotency-Key": "queues-1"}
+    first = admin.post("/commands/version", json={}, headers=headers)
+    second = admin.post("/commands/version", json={"queue": "dags"}, headers=headers)
+
+    assert (first.status_code, second.status_code) == (200, 409)
+
+
+def test_what_the_api_server_does_itself_takes_no_queue(split: Split, admin: Client):
+    old = split.stack.url + "/admin/rest_api/api?api=scheduler&queue=dags"
+    envelope = admin.get(old).json()
+
+    assert envelope["http_response_code"] == 400
+    assert "queue" in envelope["output"]
+
+
 def test_who_was_not_allowed_to_names_no_queue(split: Split):
     with Client(split.stack, "viewer") as viewer:
         refused = viewer.post("/commands/version", json={"queue": "dags"})

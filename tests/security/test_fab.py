@@ -355,8 +355,8 @@ def test_uninstalling_takes_our_powers_from_every_role_and_leaves_all_others(sta
 
     before = admin.output("roles/list", permission=True)
     engine = own_engine(stack.database_address)
-    permissions.remove_resources(engine, permissions.existing_resources(engine, POWERS, "Deploy"))
-    assert permissions.existing_resources(engine, POWERS, "Deploy") == []
+    permissions.remove_resources(engine, permissions.existing_resources(engine, POWERS, ["Deploy"]))
+    assert permissions.existing_resources(engine, POWERS, ["Deploy"]) == []
     engine.dispose()
     after = admin.output("roles/list", permission=True)
     assert "REST API" in before

@@ -272,11 +272,11 @@ def create_resources(powers: Iterable[str]) -> None:
         log.exception("The permissions %r could not be created", resource_of("…"))
 
 
-def existing_resources(engine: Engine, powers: Iterable[str], folders_of: str) -> list[str]:
+def existing_resources(engine: Engine, powers: Iterable[str], beginnings: Iterable[str]) -> list[str]:
     """
     Return the resources that are there for powers, by name; none where Flask-AppBuilder was never in use.
 
-    :param folders_of: a power that is granted for folders too: `<power> <folder>`
+    :param beginnings: of powers that are granted for each of something: `<power> <folder>`
     """
     resources = _fab_tables()[0]
     with engine.connect() as connection:
@@ -284,7 +284,7 @@ def existing_resources(engine: Engine, powers: Iterable[str], folders_of: str) -
             return []
         ours = or_(
             resources.c.name.in_([resource_of(power) for power in powers]),
-            resources.c.name.startswith(f"{resource_of(folders_of)} ", autoescape=True),
+            *(resources.c.name.startswith(f"{resource_of(one)} ", autoescape=True) for one in beginnings),
         )
         return list(connection.execute(select(resources.c.name).where(ours)).scalars())
 

@@ -25,7 +25,7 @@ from airflow_rest_api.api.models import CancelBody, OperationBody, as_json
 from airflow_rest_api.api.sse import MEDIA_TYPE as EVENT_STREAM
 from airflow_rest_api.asgi import header_parts, local_path, name_and_value, root_path
 from airflow_rest_api.commands.masking import LONGEST_SHOWN
-from airflow_rest_api.commands.model import STDOUT, Command, Invocation
+from airflow_rest_api.commands.model import STDOUT, Command, Effect, Invocation
 from airflow_rest_api.errors import (
     ApiError,
     BadArgument,
@@ -76,7 +76,8 @@ async def origin_of(
     :param queue: what was sent as its argument `queue`, in place of the header
     :raises ApiError: the key is no key, or the queue no queue
     """
-    origin = Origin(leaves(context, request), queue=queue_of(request, queue))
+    named = queue_of(request, queue)
+    origin = Origin(leaves(context, request), queue=named)
     found = request.headers.getlist(HEADER)
     if not found:
         return origin
@@ -88,7 +89,8 @@ async def origin_of(
             f"{HEADER}: one key of up to 255 visible ASCII characters, without spaces", argument=HEADER
         )
     path = local_path(request.scope)
-    fingerprint = await asyncio.to_thread(_fingerprint, path, what, files or {})
+    asked = what if named is None else [what, named]
+    fingerprint = await asyncio.to_thread(_fingerprint, path, asked, files or {})
     return replace(origin, key=Key(caller.name, text, fingerprint))
 
 
@@ -161,13 +163,18 @@ SHORT = 200
 """Arguments, and characters of one, that are checked in less time than a thread takes to begin."""
 
 
-def check_room(context: Context, request: Request, caller: Caller) -> None:
+def check_room(context: Context, request: Request, caller: Caller, command: Command | None = None) -> None:
     """
     Raise Busy where no command could begin anyway, before the body is read and the arguments are looked at.
 
-    A request with a key may be one that was answered before.
+    A request with a key may be one that was answered before, and what runners run finds its room there.
+
+    :param command: where the address names it
     """
-    if HEADER not in request.headers:
+    commands = [] if command is None else [command]
+    effect = Effect.READ if command is None else command.effect
+    here = context.gate.runs_here(commands, effect, queue_of(request))
+    if here and HEADER not in request.headers:
         context.operations.check_room(caller.name)
 
 

@@ -128,7 +128,7 @@ async def run_command(request: Request) -> Response:
     """Run a command with its arguments by name."""
     context, caller = context_of(request), caller_of(request)
     command = _command(await context.catalog.get(), request.path_params["name"])
-    check_room(context, request, caller)
+    check_room(context, request, caller, command)
     async with read_body(request, context.settings.max_upload) as body:
         arguments = dict(from_form(command, body.values) if body.form else body.values)
         # Beside those of the command: none has one of this name.

@@ -59,6 +59,8 @@ EXECUTE, SERVICE, DESTRUCTIVE, DEPLOY, ADMINISTER = (
     "Administration",
 )
 POWERS = (EXECUTE, SERVICE, DESTRUCTIVE, DEPLOY, ADMINISTER)
+QUEUE = "Queue:"
+"""What the power begins with that is for one queue of runners."""
 OF_EFFECT = {Effect.EXECUTE: EXECUTE, Effect.SERVICE: SERVICE, Effect.DESTRUCTIVE: DESTRUCTIVE}
 
 
@@ -202,7 +204,7 @@ def resource_of(power: str) -> str:
 
 def queue_power(queue: str) -> str:
     """Return the power of who may name a queue where the rules lead elsewhere."""
-    return f"Queue: {queue}"
+    return f"{QUEUE} {queue}"
 
 
 def named(kind: str, names: Sequence[str] | None) -> str:

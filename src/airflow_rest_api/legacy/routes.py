@@ -196,7 +196,9 @@ class Launch:
 
         :raises ApiError: nothing was done
         """
-        if not isinstance(action, Answer):
+        if self.request.queue is not None and not isinstance(action, RunChild):
+            raise Refusal("Argument 'queue' is not taken here: the API server does this itself")
+        if not isinstance(action, Answer) and self._runs_here(action):
             # Before anything is looked up for what could not begin anyway.
             self.context.operations.check_room(self.caller.name)
         match action:
@@ -213,6 +215,13 @@ class Launch:
                 key = token_hex(8)
                 operation = await self._run(action, permit, key)
                 await self._fill(action, operation, key, await self._import_error(action, operation))
+
+    def _runs_here(self, action: Action) -> bool:
+        """Return whether this API server runs what a request became, and no runner."""
+        if not isinstance(action, RunChild):
+            return True
+        commands = [action.recorded.command, *(attempt.command for attempt in action.attempts)]
+        return self.context.gate.runs_here(commands, action.recorded.effect, self.request.queue)
 
     async def _permit(self, work: LegacyWork, *, recorded: bool = True) -> Permit:
         return await self.context.gate.authorize(

@@ -34,6 +34,7 @@ AGAIN_AFTER = 20.0
 LONGEST_PAUSE = 320.0
 UNSERVED_FOR = 60.0
 """Seconds without a runner for its queue after which an operation is given up."""
+NO_BROKER = "There are no runners: [rest_api_plugin] runner_broker names no broker, or Celery is missing."
 NO_KEY = "What is sent to a runner is encrypted, and there is no [core] fernet_key."
 
 
@@ -72,7 +73,7 @@ class Dispatcher:
     def __init__(
         self,
         store: Store,
-        audit: Audit,
+        audit: Audit | None = None,
         publish: Publish | None = None,
         limits: QueueLimits | None = None,
         *,
@@ -81,7 +82,7 @@ class Dispatcher:
     ) -> None:
         self._run = store.database.run
         self._store = store
-        self._audit = audit
+        self._audit = audit or Audit()
         self._publish = publish
         self._limits = limits or QueueLimits()
         self._cipher = cipher or FernetCipher()
@@ -90,9 +91,11 @@ class Dispatcher:
         self.watch = Periodic("The look at what waits for runners", LOOK_EVERY, self.look, jitter=0.2)
 
     @property
-    def can_send(self) -> bool:
-        """Whether there is a broker."""
-        return self._publish is not None
+    def cannot_send(self) -> str | None:
+        """Why nothing can be sent to runners, in one sentence; None where it can."""
+        if self._publish is None:
+            return NO_BROKER
+        return None if self._cipher.available else NO_KEY
 
     async def send(self, order: WorkOrder, operation: Operation, origin: Origin, ended: object) -> None:
         """
@@ -105,11 +108,9 @@ class Dispatcher:
         :raises Misconfigured: there is no broker, or no key to encrypt with
         :raises Unavailable: the database is away
         """
-        if self._publish is None:
-            raise Misconfigured("There are no runners: [rest_api_plugin] runner_broker names no broker.")
-        if not self._cipher.available:
-            raise Misconfigured(NO_KEY)
-        order = replace(order, airflow_version=version(), ended=_fields(ended))
+        if (why := self.cannot_send) is not None:
+            raise Misconfigured(why)
+        order = replace(order, operation=operation.id, airflow_version=version(), ended=_fields(ended))
         data = await asyncio.to_thread(lambda: self._cipher.encrypt(to_bytes(order)))
 
         def also(connection: Connection) -> None:
@@ -196,21 +197,24 @@ class Dispatcher:
             return False
         log.info("Operation %s ended before a runner had it: %s", identifier, state.value)
         try:
-            order = await asyncio.to_thread(self.opened, data)
+            order = await asyncio.to_thread(self.opened, data, identifier)
         except (NotTaken, Undecryptable):
             log.warning("The end of operation %s is not in the event log", identifier)
             return True
         await self.record_end(order, await self._store.get(identifier, output=False))
         return True
 
-    def opened(self, data: bytes) -> WorkOrder:
+    def opened(self, data: bytes, identifier: str) -> WorkOrder:
         """
-        Return what is to be run.
+        Return what is to be run as an operation.
 
         :raises Undecryptable: it was not made by an API server of this Airflow
-        :raises NotTaken: it is of another version
+        :raises NotTaken: it is of another version, or was made for another operation
         """
-        return from_bytes(self._cipher.decrypt(data), version())
+        order = from_bytes(self._cipher.decrypt(data), version())
+        if order.operation != identifier:
+            raise NotTaken("What was to be run belongs to another operation.")
+        return order
 
     def end_record(self, order: WorkOrder) -> EndRecord | None:
         """Return what records the end of a work order in Airflow's event log."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_rest_api.admission import while_waiting
 from airflow_rest_api.errors import TooManyWaiting, Unavailable, UnknownOperation
 from airflow_rest_api.operations import heartbeat
+from airflow_rest_api.operations.dispatch import Dispatcher
 from airflow_rest_api.operations.files import Removable, Upload, Workspace, with_files
 from airflow_rest_api.operations.live import (
     RECORDED_AFTER,
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.commands.model import Effect, Invocation
     from airflow_rest_api.engine.engine import Engine
-    from airflow_rest_api.operations.dispatch import Dispatcher
     from airflow_rest_api.operations.store import Store
     from airflow_rest_api.security.access import OnEnd, Permit
 
@@ -95,7 +95,7 @@ class Operations:
         self._output_limit = output_limit
         self._file_limit = file_limit
         self._queue_per_user = queue_per_user
-        self._dispatcher = dispatcher
+        self._dispatcher = dispatcher or Dispatcher(store)
         self._as_runner = dict(runner or {})
         self._server: Server | None = None
 
@@ -185,7 +185,7 @@ class Operations:
                 return Cancel.ASKED
             return Cancel.ENDED_BEFORE if live.operation.state.ended else Cancel.ASKED_BEFORE
         # First what no runner has yet: it is ended here.
-        if self._dispatcher is not None and await self._dispatcher.cancel(identifier, reason):
+        if await self._dispatcher.cancel(identifier, reason):
             return Cancel.ASKED
         operation = await self._store.get(identifier, output=False)
         before = identifier in await self._store.cancels(operation.server)
@@ -250,7 +250,7 @@ class Operations:
         if operation.reveals and not self._store.cipher.available:
             operation.warnings.append(NOT_KEPT)
         order = WorkOrder.of(permit, invocation, entry, files or {})
-        if permit.queue != LOCAL and self._dispatcher is not None:
+        if permit.queue != LOCAL:
             operation.queue, operation.server, operation.host = permit.queue, "", ""
             await self._dispatcher.send(order, operation, origin, permit.on_end)
             return snapshot(operation)

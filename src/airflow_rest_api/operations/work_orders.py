@@ -81,6 +81,7 @@ class WorkOrder:
     :ivar redacted: see `Permit`, as `visible`
     :ivar uploads: the files of its arguments
     :ivar ended: what its end is recorded with; None where that is not
+    :ivar operation: the id of the operation for which it was made, and for no other
     :ivar airflow_version: of the one who has checked the arguments
     """
 
@@ -91,6 +92,7 @@ class WorkOrder:
     visible: Mapping[str, Sequence[str]] | None = None
     uploads: Mapping[str, Upload] = field(default_factory=dict)
     ended: Mapping[str, Any] | None = None
+    operation: str = ""
     airflow_version: str = ""
 
     @classmethod
@@ -137,6 +139,7 @@ def to_bytes(order: WorkOrder) -> bytes:
         {
             "form": FORM,
             "airflow_version": order.airflow_version,
+            "operation": order.operation,
             "invocation": _from_invocation(order.invocation),
             "entry": {
                 "function": order.entry.function,
@@ -183,6 +186,7 @@ def from_bytes(data: bytes, airflow_version: str) -> WorkOrder:
             for name, upload in found["uploads"].items()
         },
         found["ended"],
+        found["operation"],
         theirs,
     )
 

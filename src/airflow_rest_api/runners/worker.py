@@ -153,7 +153,7 @@ class Runner:
         try:
             if not data:
                 raise NotTaken(UNCLEAR)
-            order = await asyncio.to_thread(self._dispatcher.opened, data)
+            order = await asyncio.to_thread(self._dispatcher.opened, data, identifier)
             catalog = await asyncio.to_thread(load_catalog)
             record = self._dispatcher.end_record(order)
             await self._operations.run_claimed(operation, order, catalog, record)

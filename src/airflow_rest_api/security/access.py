@@ -174,6 +174,14 @@ class Gate:
         self._switches = switches or Switches()
         self._audit = audit or Audit()
 
+    def runs_here(self, commands: Iterable[Command], effect: Effect, queue: str | None = None) -> bool:
+        """
+        Return whether this API server runs commands, and no runner.
+
+        :param queue: that the caller has named
+        """
+        return (queue or self._switches.queue_of(commands, effect)) == LOCAL
+
     def on(self, command: Command) -> None:
         """Raise SwitchedOff where an option switches a command off; says nothing about who may run it."""
         if (off := self._off(command)) is not None:

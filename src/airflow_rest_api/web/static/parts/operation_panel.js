@@ -153,6 +153,8 @@ function Facts({ operation }) {
     ["Old endpoint", operation.endpoint && html`<${Link} view="operations" params=${{ endpoint: operation.endpoint }} title="Operations by this old endpoint">${operation.endpoint}<//>`],
     ["User", operation.user],
     ["Host", operation.host],
+    ["Runner", operation.runner],
+    ["Queue", operation.queue],
     ["Asked", moment(operation.created_at)],
     ["Began", moment(operation.started_at)],
     ["Ended", moment(operation.finished_at)],
