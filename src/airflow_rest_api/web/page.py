@@ -319,6 +319,7 @@ def _facts(request: Request, context: Context, caller: Caller) -> dict[str, Any]
         if token_asked_for
         else None,
         "token_storage": TOKEN_STORAGE,
+        "queues": list(context.placement.queues),
     }
 
 

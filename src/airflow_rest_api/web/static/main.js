@@ -9,14 +9,15 @@ import { lazy } from "./parts/lazy.js";
 import { SessionOverlay } from "./parts/session.js";
 import { Toasts } from "./parts/toast.js";
 
-// `id`: what the address calls it; `View` gets the parameters of the address.
+// `id`: what the address calls it; `View` gets the parameters of the address; `there`: whether there is anything to show.
 const VIEWS = [
   { id: "commands", title: "Commands", View: lazy(() => import("./views/commands.js"), "View") },
   { id: "operations", title: "Operations", View: lazy(() => import("./views/operations.js"), "View") },
+  { id: "runners", title: "Runners", View: lazy(() => import("./views/runners.js"), "View"), there: facts.queues.length > 0 },
   { id: "services", title: "Services", View: lazy(() => import("./views/services.js"), "View") },
   { id: "dag-files", title: "DAG files", View: lazy(() => import("./views/dag-files.js"), "View") },
   { id: "endpoints", title: "Old endpoints", View: lazy(() => import("./views/endpoints.js"), "View") },
-];
+].filter((one) => one.there ?? true);
 
 function Shell() {
   const route = useRoute();

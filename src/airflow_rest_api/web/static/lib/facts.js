@@ -1,4 +1,4 @@
-/** What the server told with the page: root, airflow, login, version, airflow_version, user, header_token, token_storage, max_upload. */
+/** What the server told with the page: root, airflow, login, version, airflow_version, user, header_token, token_storage, max_upload, queues (those that commands are placed on). */
 export const facts = Object.freeze(JSON.parse(document.body.dataset.facts));
 
 /** Whether Airflow shows the page inside its own, which keeps it from opening windows. */

@@ -30,10 +30,11 @@ function values(args, given) {
 const url = (command) => `${location.origin}${facts.root}/v2/commands/${command.path}`;
 
 /** A line for curl. */
-export function curl(command, args, given) {
+export function curl(command, args, given, queue = "") {
   const { json, files } = values(args, given);
   const parts = [`curl -X POST ${quoted(url(command))}`, `-H "Authorization: Bearer $TOKEN"`];
   if (facts.header_token) parts.push(`-H "${facts.header_token}: $HEADER_TOKEN"`);
+  if (queue) parts.push(`-H ${quoted(`Airflow-Queue: ${queue}`)}`);
   if (Object.keys(files).length) {
     for (const [name, value] of Object.entries(json)) for (const one of [value].flat()) parts.push(`--form-string ${quoted(`${name}=${one}`)}`);
     for (const [name, file] of Object.entries(files)) parts.push(`-F ${quoted(`${name}=@${/[,;"\\]/.test(file) ? curlFile(file) : file}`)}`);
@@ -44,10 +45,11 @@ export function curl(command, args, given) {
 }
 
 /** A few lines of Python. */
-export function python(command, args, given) {
+export function python(command, args, given, queue = "") {
   const { json, files } = values(args, given);
   const headers = [`"Authorization": f"Bearer {token}"`];
   if (facts.header_token) headers.push(`${literal(facts.header_token)}: header_token`);
+  if (queue) headers.push(`"Airflow-Queue": ${literal(queue)}`);
   const parts = [`    ${literal(url(command))},`, `    headers={${headers.join(", ")}},`];
   if (Object.keys(files).length) {
     if (Object.keys(json).length) parts.push(`    data=${literal(json, 4)},`);

@@ -2,9 +2,11 @@
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
 import { call } from "../lib/api.js";
 import { argumentsOf, body, fault, form, fromAddress, isGiven, isHidden, toAddress } from "../lib/arguments.js";
+import { facts } from "../lib/facts.js";
 import { note } from "../lib/router.js";
 import { Button, EffectBadge, ErrorNotice, Link, Loading, Name } from "../parts/basic.js";
 import { ask } from "../parts/dialog.js";
+import { SelectField } from "../parts/fields.js";
 import { Icon } from "../parts/icons.js";
 import { OperationPanel } from "../parts/operation_panel.js";
 import { RefusalNotice } from "../parts/refusal.js";
@@ -12,6 +14,9 @@ import { Arguments } from "./command-arguments.js";
 import { Elsewhere } from "./command-elsewhere.js";
 
 const GRAVITY = ["read", "write", "execute", "service", "destructive"];
+
+/** Where a command can be sent, beside where the rules lead. */
+const QUEUES = [["", "as the rules say"], ...facts.queues, ["local", "local: the API server"]];
 
 /** Long enough for what is quick to be answered at once; what takes longer is followed as it prints. */
 const WAIT = "wait=1";
@@ -41,6 +46,7 @@ function Prepared({ summary, detail, params }) {
   const [error, setError] = useState(null);
   const [operation, setOperation] = useState(null);
   const [busy, setBusy] = useState(false);
+  const [queue, setQueue] = useState("");
   const result = useRef();
   const latest = useRef(values);
   // Arguments that were found to hold a secret: they do not get into the address.
@@ -73,7 +79,7 @@ function Prepared({ summary, detail, params }) {
     setBusy(true);
     try {
       const sends = Object.keys(request.files).length ? { form: form(request) } : { json: request.json };
-      setOperation(await call(`/v2/commands/${summary.path}`, { method: "POST", headers: { Prefer: WAIT }, ...sends }));
+      setOperation(await call(`/v2/commands/${summary.path}`, { method: "POST", headers: { Prefer: WAIT, ...(queue && { "Airflow-Queue": queue }) }, ...sends }));
       requestAnimationFrame(() => result.current?.scrollIntoView({ block: "nearest", behavior: "smooth" }));
     } catch (problem) {
       const named = args.find((one) => one.name === problem.argument);
@@ -94,12 +100,13 @@ function Prepared({ summary, detail, params }) {
         ${args.some((one) => isGiven(one, values[one.name])) && html`<${Button} kind="quiet" onClick=${clear}>Clear<//>`}
         ${effect !== summary.effect && html`<span class="muted small-text row">With these arguments: <${EffectBadge} effect=${effect} /></span>`}
         <span class="grow"></span>
+        ${facts.queues.length > 0 && html`<${SelectField} label="Queue" value=${queue} onInput=${setQueue} options=${QUEUES} />`}
         ${detail.allowed && html`<span class="muted small-text needs" title=${needs}>${needs}</span>`}
       </div>
       <${ErrorNotice} error=${error} />
     </form>
     <div ref=${result}>${operation && html`<${OperationPanel} id=${operation.id} initial=${operation} onAgain=${setOperation} />`}</div>
-    <${Elsewhere} command=${summary} args=${args} values=${values} />`;
+    <${Elsewhere} command=${summary} args=${args} values=${values} queue=${queue} />`;
 }
 
 /** The effect with the arguments that are given: some make it a more severe one. */
@@ -109,7 +116,7 @@ function effectOf(detail, args, values) {
 }
 
 const WHAT = {
-  execute: "This runs the code of DAG authors, now, on the host of the API server.",
+  execute: facts.queues.length ? "This runs the code of DAG authors, now." : "This runs the code of DAG authors, now, on the host of the API server.",
   service: "This starts, stops or steers a component of Airflow.",
   destructive: "This can lose data, and cannot be undone.",
 };

@@ -1,0 +1,49 @@
+"""The page where commands run on runners: who there is, and the queue in the form of a command."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.conftest import Visit, axe, browser, visit  # noqa: F401 - fixtures
+from tests.runners.conftest import Split
+from tests.stacks import Stack
+
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def stack(split: Split) -> Stack:
+    return split.stack
+
+
+def test_runners_and_queues_are_shown(visit: Visit):  # noqa: F811
+    page = visit().open("?view=runners")
+
+    runners = page.get_by_label("Runners", exact=True).last
+    runners.get_by_text("one@").first.wait_for()
+    assert runners.get_by_text("healthy").count() == 1
+    assert page.get_by_label("Queues", exact=True).get_by_text("dags", exact=True).count() == 1
+    assert page.get_by_role("link", name="Runners").get_attribute("aria-current") == "page"
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+def test_everybody_can_read_it(visit: Visit, axe: str, theme: str, width: int):  # noqa: F811
+    visitor = visit(theme=theme, width=width)
+    page = visitor.open("?view=runners")
+    page.get_by_text("one@").first.wait_for()
+    page.evaluate(axe)
+    found = page.evaluate("async () => (await axe.run()).violations.map((one) => one.id)")
+
+    assert found == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_command_is_sent_to_a_queue_and_says_where_it_ran(visit: Visit):  # noqa: F811
+    page = visit().open("?view=commands&command=version")
+    page.get_by_label("Queue").select_option("dags")
+
+    assert "Airflow-Queue: dags" in page.get_by_label("The same from elsewhere").first.inner_text()
+    page.get_by_role("button", name="Run", exact=True).click()
+    facts = page.locator("dl.facts")
+    facts.get_by_text("one@").wait_for()
+    assert "dags" in facts.inner_text()
