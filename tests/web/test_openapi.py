@@ -173,7 +173,7 @@ def test_tags_are_declared_and_grouped_as_on_the_page(document: Any):
     assert used == set(declared)
     assert all(declared.values())
     assert sorted(tag for tags in groups.values() for tag in tags) == sorted(declared)
-    assert list(groups) == ["Commands", "Operations", "Services", "DAG files", "Old endpoints"]
+    assert list(groups) == ["Commands", "Operations", "Runners", "Services", "DAG files", "Old endpoints"]
     assert groups["Commands"][-1] == "other"
     assert declared["dags"] == "Manage DAGs"
     assert document["paths"]["/v2/commands/version"]["post"]["tags"] == ["other"]

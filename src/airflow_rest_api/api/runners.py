@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_rest_api.operations.model import Server
 
-router = APIRouter(prefix="/v2/runners", tags=["operations"])
+router = APIRouter(prefix="/v2/runners", tags=["runners"])
 
 COMMAND = own_command("list_runners")
 HEALTHY_FOR = 15.0

@@ -202,6 +202,7 @@ ALONE = "other"
 LARGE = (
     ("commands", "Commands", "What there is, and running a command line."),
     ("operations", "Operations", "What was run: see it, follow it, end it, run it again, fetch its files."),
+    ("runners", "Runners", "Which there are, what they serve and run, and what waits for them."),
     ("services", "Services", "The components: start, look at, follow and stop them."),
     ("dag files", "DAG files", "Deploy, check, compare, bring back and delete the files of DAG bundles."),
     (
