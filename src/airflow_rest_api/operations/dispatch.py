@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -97,7 +97,9 @@ class Dispatcher:
             return NO_BROKER
         return None if self._cipher.available else NO_KEY
 
-    async def send(self, order: WorkOrder, operation: Operation, origin: Origin, ended: object) -> None:
+    async def send(
+        self, order: WorkOrder, operation: Operation, origin: Origin, ended: EndRecord | None
+    ) -> None:
         """
         Have an operation run by a runner of its queue.
 
@@ -110,7 +112,12 @@ class Dispatcher:
         """
         if (why := self.cannot_send) is not None:
             raise Misconfigured(why)
-        order = replace(order, operation=operation.id, airflow_version=version(), ended=_fields(ended))
+        order = replace(
+            order,
+            operation=operation.id,
+            airflow_version=version(),
+            ended=None if ended is None else ended.fields,
+        )
         data = await asyncio.to_thread(lambda: self._cipher.encrypt(to_bytes(order)))
 
         def also(connection: Connection) -> None:
@@ -148,7 +155,7 @@ class Dispatcher:
         if gone:
             await self._run(partial(work_queue.drop, identifiers=gone))
         unserved = self._unserved_queues(
-            {one.queue for one in waiting}, work_queue.served(await self._run(work_queue.runners)).keys()
+            {one.queue for one in waiting}, work_queue.served(await self._run(work_queue.runners))
         )
         for one in waiting:
             if one.id in gone:
@@ -170,10 +177,10 @@ class Dispatcher:
             log.info("Operation %s is sent to the queue %s again", one.id, one.queue)
             await self._send(one.queue, one.id)
 
-    def _unserved_queues(self, wanted: set[str], there: object) -> set[str]:
+    def _unserved_queues(self, wanted: set[str], there: Iterable[str]) -> set[str]:
         """Return the queues that nobody has served for `UNSERVED_FOR` seconds of our own clock."""
         now = self._clock()
-        missing = wanted - set(there)  # type: ignore[call-overload]
+        missing = wanted.difference(there)
         self._unserved = {queue: self._unserved.get(queue, now) for queue in missing}
         return {queue for queue, since in self._unserved.items() if now - since >= UNSERVED_FOR}
 
@@ -201,7 +208,7 @@ class Dispatcher:
         except (NotTaken, Undecryptable):
             log.warning("The end of operation %s is not in the event log", identifier)
             return True
-        await self.record_end(order, await self._store.get(identifier, output=False))
+        self.record_end(order, await self._store.get(identifier, output=False))
         return True
 
     def opened(self, data: bytes, identifier: str) -> WorkOrder:
@@ -220,16 +227,10 @@ class Dispatcher:
         """Return what records the end of a work order in Airflow's event log."""
         return None if order.ended is None else EndRecord(self._audit, **order.ended)
 
-    async def record_end(self, order: WorkOrder, operation: Operation) -> None:
+    def record_end(self, order: WorkOrder, operation: Operation) -> None:
         """Record the end of an operation that never began."""
         if (record := self.end_record(order)) is not None:
             record(operation)
-
-
-def _fields(ended: object) -> dict[str, object] | None:
-    if not isinstance(ended, EndRecord):
-        return None
-    return {"owner": ended.owner, "address": ended.address, "objects": dict(ended.objects)}
 
 
 def _unserved(queue: str) -> str:

@@ -154,8 +154,9 @@ class Operations:
             with while_waiting():
                 await live.until_ended(seconds)
             return live.look()
-        if seconds <= 0:
-            return await self._store.get(identifier)
+        found = await self._store.get(identifier)
+        if found.state.ended or seconds <= 0:
+            return found
         async with self._watcher.follow(identifier) as followed:
             with while_waiting():
                 await followed.until_ended(seconds)

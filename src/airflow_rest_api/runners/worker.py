@@ -154,7 +154,8 @@ class Runner:
             if not data:
                 raise NotTaken(UNCLEAR)
             order = await asyncio.to_thread(self._dispatcher.opened, data, identifier)
-            catalog = await asyncio.to_thread(load_catalog)
+            # Read at the start, and kept since.
+            catalog = load_catalog()
             record = self._dispatcher.end_record(order)
             await self._operations.run_claimed(operation, order, catalog, record)
         except (NotTaken, ApiError) as error:
@@ -178,7 +179,7 @@ class Runner:
         operation.finished_at = datetime.now(timezone.utc)
         await self._store.write(rows.ended(operation))
         if order is not None:
-            await self._dispatcher.record_end(order, operation)
+            self._dispatcher.record_end(order, operation)
 
 
 def serve(settings: Settings, name: str, queues: Sequence[str], concurrency: int, level: str) -> int:

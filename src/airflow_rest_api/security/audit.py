@@ -211,6 +211,11 @@ class EndRecord:
     address: str | None
     objects: Mapping[str, str | None]
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What another process needs in order to make the same, beside an audit of its own; good for JSON."""
+        return {"owner": self.owner, "address": self.address, "objects": dict(self.objects)}
+
     def __call__(self, operation: Operation) -> None:
         """Have the end of an operation recorded; returns at once."""
         extra: dict[str, Any] = {
