@@ -35,11 +35,8 @@ from airflow_rest_api.api.handlers import LastResort, add_handlers
 from airflow_rest_api.asgi import BodyDeadline
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.commands.needs import POWERS, queue_power
-from airflow_rest_api.dag_files.check import CheckLimits
-from airflow_rest_api.dag_files.deployment import DagFiles
 from airflow_rest_api.dag_files.grants import Grants, entity
-from airflow_rest_api.dag_files.history import History
-from airflow_rest_api.dag_files.upload import Bounds
+from airflow_rest_api.dag_files.works import DagFileWorks
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.legacy import usage_routes
 from airflow_rest_api.legacy.credentials import LegacyCredentials, not_let_in
@@ -57,9 +54,6 @@ from airflow_rest_api.security.audit import Audit, QuietQuery
 from airflow_rest_api.security.guard import Guard
 from airflow_rest_api.security.header_token import HeaderToken, HeaderUser
 from airflow_rest_api.security.routes import check
-from airflow_rest_api.services.local import Local
-from airflow_rest_api.services.service import Services
-from airflow_rest_api.services.store import ServiceStore
 from airflow_rest_api.settings import BadSetting, folders
 from airflow_rest_api.web import page
 
@@ -191,13 +185,7 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         aliases=ENDPOINT_COMMANDS,
         placement=placement,
     )
-    rows = ServiceStore(tables)
-    local = Local(rows, service, grace=settings.service_grace, kept=settings.services_kept)
-    deployments = DagFiles(
-        History(tables, settings.dag_versions_kept),
-        Bounds(settings.dag_files_count, settings.dag_files_size),
-        CheckLimits(settings.dag_check_timeout, settings.dag_check_memory),
-    )
+    deployments = assembly.dag_files(settings, tables)
     gate = Gate(switches, audit)
     return Context(
         settings,
@@ -207,8 +195,9 @@ def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) ->
         gate,
         tables,
         store,
-        Services(rows, local),
+        assembly.services(settings, tables, service),
         deployments,
+        DagFileWorks(deployments, service, settings.dag_files_size),
         Grants(gate, folders(settings.deploy_folders)),
         Usage(tables),
         ENDPOINTS_BY_NAME,

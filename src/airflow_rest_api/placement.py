@@ -13,6 +13,9 @@ LOCAL = "local"
 HOST = "host:"
 """What the name of the queue begins with that each runner serves for its own host."""
 
+DAG_FILES = "dag-files"
+"""What a rule calls all work on DAG files: deployment, check, refresh, history, what lies in the bundles."""
+
 LONGEST_QUEUE = 100
 # What a header, a path and every broker take as it is.
 _QUEUE = re.compile(rf"(?:{HOST})?[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
@@ -80,12 +83,13 @@ class Placement:
         """The queues that the rules name, each once, without `LOCAL`."""
         return tuple(dict.fromkeys(rule.queue for rule in self._rules if rule.queue != LOCAL))
 
-    def queue_of(self, names: Iterable[str], effect: str) -> str:
+    def queue_of(self, names: Iterable[str], effect: str = "") -> str:
         """
         Return the queue of what runs commands.
 
-        :param names: all names that it has: of an endpoint of 1.x, and of the commands that this runs
-        :param effect: what it may do at most
+        :param names: all names that it has: of an endpoint of 1.x, and of the commands that this runs; or
+            `DAG_FILES`
+        :param effect: what it may do at most; none for work on DAG files, which no rule for effects is about
         """
         found = list(names)
         return next((rule.queue for rule in self._rules if rule.matches(found, effect)), LOCAL)

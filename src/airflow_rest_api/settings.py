@@ -291,8 +291,8 @@ class Settings:
         "",
         "Which commands run on [runners](deployment.md#runners) instead of in the API server: rules on lines "
         "of their own, or with commas between them, each a glob over names of commands or an effect, `=` "
-        "and a queue (`tasks test = heavy`, `execute = dags`). The first that fits counts; `local` is the "
-        "API server.",
+        "and a queue (`tasks test = heavy`, `execute = dags`); `dag-files` stands for all work on DAG files. "
+        "The first that fits counts; `local` is the API server.",
         check=placement_rules,
     )
     runner_broker: str = option(

@@ -10,12 +10,10 @@ from typing import Any, cast
 
 import pytest
 
-from airflow_rest_api.dag_files.check import BrokenFile, CheckLimits, FoundDag
-from airflow_rest_api.dag_files.deployment import DagFiles, DeploymentRefused, DeploymentReport, refusal
-from airflow_rest_api.dag_files.history_tables import now
+from airflow_rest_api.dag_files.check import CheckLimits, FoundDag
+from airflow_rest_api.dag_files.deployment import DagFiles, DeploymentReport
 from airflow_rest_api.dag_files.upload import Bounds, Received
-from airflow_rest_api.errors import BadPath, FilesExist
-from airflow_rest_api.operations.model import Operation, State
+from airflow_rest_api.errors import BadPath
 
 
 def dag_files() -> DagFiles:
@@ -73,29 +71,3 @@ def test_a_report_is_good_for_json() -> None:
         "duplicates",
         "warnings",
     }
-
-
-def ended(error: DeploymentRefused) -> Operation:
-    operation = Operation("id", "deploy_dag", "execute", [], "u", "h", now(), state=State.FAILED)
-    operation.result = json.loads(json.dumps(error.result))
-    return operation
-
-
-def test_an_error_comes_back_from_the_result_of_its_operation() -> None:
-    report = DeploymentReport(bundle="b", dry_run=False, errors=[BrokenFile("a.py", 3, "SyntaxError")])
-    found = refusal(ended(DeploymentRefused(FilesExist("It is there."), report)))
-    assert found is not None
-    assert (found.status, found.detail["reason"], found.detail["id"]) == (409, "exists", "id")
-    assert found.detail["message"] == "It is there."
-    assert found.detail["report"] == json.loads(json.dumps(report.result()))
-    without = refusal(ended(DeploymentRefused(FilesExist("It is there."), None)))
-    assert without is not None
-    assert "report" not in without.detail
-
-
-def test_another_end_is_no_refusal() -> None:
-    operation = ended(DeploymentRefused(FilesExist("It is there."), None))
-    operation.state = State.SUCCEEDED
-    assert refusal(operation) is None
-    operation.state, operation.result = State.FAILED, None
-    assert refusal(operation) is None

@@ -2,24 +2,30 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 
 from airflow_rest_api.airflow.child import setup
-from airflow_rest_api.commands.model import Effect
+from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.engine.job import Job
+from airflow_rest_api.errors import FilesExist
 from airflow_rest_api.operations.model import Key, KeyTaken, Operation, Origin, State
-from airflow_rest_api.operations.runs import Failed, Work, WorkContext
+from airflow_rest_api.operations.runs import Failed, Refused, Work, WorkContext, refusal
 from airflow_rest_api.operations.service import Operations
+from airflow_rest_api.operations.work_orders import NamedWork
 from tests.operations.scene import make_store, operations, until
 from tests.permits import permit
 from tests.standin import prints, until_cancelled
 
 
 async def begun(service: Operations, work: Work, user: str = "u", **options: Any) -> Operation:
-    settings: dict[str, Any] = {"effect": Effect.WRITE, "argv": ["deploy", "a.py"]}
-    return await service.start_work(permit(user), "deploy", work, **{**settings, **options})
+    values = {"dag_id": options.pop("dag_id")} if "dag_id" in options else {}
+    command = Command(("deploy",), "", None, (), Effect.WRITE)
+    shown = Invocation(command, [], values, frozenset(), ["deploy", "a.py"])
+    named = NamedWork("deploy", {}, work, options.pop("workspace", None))
+    return await service.start_work(permit(user), shown, named, **options)
 
 
 def worked(work: Work, command_timeout: float | None = 3600, **options: Any) -> Operation:
@@ -220,3 +226,31 @@ def test_what_it_works_on_is_removed_however_it_ends(cancelled: bool):
     assert files.removed
     assert ended.state is (State.CANCELLED if cancelled else State.SUCCEEDED)
     assert ended.result is (None if cancelled else True)
+
+
+def ended(error: Refused) -> Operation:
+    operation = Operation(
+        "id", "deploy_dag", "execute", [], "u", "h", datetime.now(timezone.utc), state=State.FAILED
+    )
+    operation.result = json.loads(json.dumps(error.result))
+    return operation
+
+
+def test_an_error_comes_back_from_the_result_of_its_operation() -> None:
+    report = {"bundle": "b", "errors": [{"file": "a.py", "line": 3, "message": "SyntaxError"}]}
+    found = refusal(ended(Refused(FilesExist("It is there.", argument="file"), report)))
+    assert found is not None
+    assert (found.status, found.detail["reason"], found.detail["id"]) == (409, "exists", "id")
+    assert found.detail["message"] == "It is there."
+    assert (found.detail["argument"], found.detail["report"]) == ("file", report)
+    without = refusal(ended(Refused(FilesExist("It is there."), None)))
+    assert without is not None
+    assert "report" not in without.detail
+
+
+def test_another_end_is_no_refusal() -> None:
+    operation = ended(Refused(FilesExist("It is there."), None))
+    operation.state = State.SUCCEEDED
+    assert refusal(operation) is None
+    operation.state, operation.result = State.FAILED, None
+    assert refusal(operation) is None

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from demo.component import kill
+from demo.component import kill, on_host
 from tests.runners.brokers import Broker, Redis
 from tests.server.conftest import Client
 from tests.stacks import Stack
@@ -40,11 +40,11 @@ with DAG("on_runners", schedule=None, params={"number": 0, "seconds": 1}):
 """Each process that imports it writes who it is; its task writes a file of its own, and sleeps."""
 
 
-PLACEMENT = "execute = dags, variables * = dags, connections * = dags"
+PLACEMENT = "execute = dags, dag-files = dags, service = dags, variables * = dags, connections * = dags"
 
 
 class Runner:
-    """A runner of a stack, with an AIRFLOW_HOME and a DAGs folder of its own."""
+    """A runner of a stack, with an AIRFLOW_HOME, a DAGs folder and a host name of its own."""
 
     def __init__(self, stack: Stack, name: str, home: Path, *queues: str, concurrency: int = 4) -> None:
         self.name = name
@@ -55,13 +55,18 @@ class Runner:
         env = {
             **stack.environment,
             "AIRFLOW_HOME": str(home),
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
             "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
             "RUNNER": name,
         }
         words = ["runner", "--queues", ",".join(queues), "--name", name, "--concurrency", str(concurrency)]
         with self.output.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "airflow_rest_api", *words], env=env, stdout=out, stderr=out, cwd=home
+                on_host(f"host-{name}", [sys.executable, "-m", "airflow_rest_api", *words]),
+                env=env,
+                stdout=out,
+                stderr=out,
+                cwd=home,
             )
 
     def kill(self) -> None:
@@ -106,6 +111,7 @@ class Split:
                 "AIRFLOW__REST_API_PLUGIN__PLACEMENT": PLACEMENT,
                 "AIRFLOW__REST_API_PLUGIN__DEFAULT_WAIT": "110",
                 "AIRFLOW__REST_API_PLUGIN__RUN_DAG_CODE": "False",
+                "AIRFLOW__REST_API_PLUGIN__ENABLED_COMMANDS": "*, dags delete",
                 **env,
             },
         )

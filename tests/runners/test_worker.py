@@ -93,7 +93,7 @@ def test_a_key_with_another_queue_is_another_request(admin: Client):
 
 
 def test_what_the_api_server_does_itself_takes_no_queue(split: Split, admin: Client):
-    old = split.stack.url + "/admin/rest_api/api?api=scheduler&queue=dags"
+    old = split.stack.url + "/admin/rest_api/api?api=rest_api_plugin_version&queue=dags"
     envelope = admin.get(old).json()
 
     assert envelope["http_response_code"] == 400

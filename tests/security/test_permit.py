@@ -13,6 +13,7 @@ import pytest
 import airflow_rest_api
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Command, Effect
+from airflow_rest_api.commands.policy import WITH_DAG_FILES
 from airflow_rest_api.errors import Forbidden
 from airflow_rest_api.placement import LOCAL, Placement, placement_rules
 from airflow_rest_api.security.access import Gate, Permit, Switches
@@ -108,7 +109,8 @@ def test_permits_are_made_in_the_gate_alone() -> None:
 
 
 def test_what_was_authorized_before_is_brought_about_by_the_services_alone() -> None:
-    assert set(calls("standing")) == {"services/local.py"}
+    # And what decides about a file is looked up.
+    assert set(calls("standing")) == {"services/local.py", "api/dag_refresh.py"}
 
 
 def calls(name: str) -> Iterator[str]:
@@ -139,7 +141,6 @@ def test_a_permit_says_where_it_runs():
     assert asyncio.run(gate.authorize(admin, PAUSE)).queue == "dags"
     assert asyncio.run(gate.authorize(admin, PAUSE, queue="local")).queue == LOCAL
     assert asyncio.run(gate.authorize(admin, PAUSE, queue="heavy")).queue == "heavy"
-    assert asyncio.run(gate.authorize(admin, PAUSE, queue="heavy")).done_here().queue == LOCAL
     assert Gate.standing("u").queue == LOCAL
 
 
@@ -165,17 +166,26 @@ def test_who_names_another_queue_needs_the_permission_for_it():
             asyncio.run(gate.authorize(caller, PAUSE, queue=queue))
 
 
-@pytest.mark.parametrize(
-    "name", ["deploy_dag", "check_dag_files", "refresh_dag", "scheduler", "rest-api runner"]
-)
-def test_components_and_work_on_dag_files_are_done_here_whatever_the_rules_say(name: str):
-    switches = Switches(run_dag_code=False, placement=Placement(placement_rules("* = dags")))
+@pytest.mark.parametrize("name", sorted(WITH_DAG_FILES))
+def test_all_work_on_dag_files_is_done_in_the_queue_that_they_are_placed_in(name: str):
     command = Command((name,), "", None, (), Effect.EXECUTE)
 
-    assert switches.queue_of([command], Effect.EXECUTE) == LOCAL
-    # So they are off where no code of DAG authors may run here.
-    assert switches.option(command) == "run_dag_code"
-    assert switches.option(Command(("tasks", "test"), "", None, (), Effect.EXECUTE)) is None
-    assert (
-        switches.option(Command(("tasks", "test"), "", None, (), Effect.EXECUTE), (), LOCAL) == "run_dag_code"
-    )
+    def queue_of(rules: str) -> str:
+        switches = Switches(run_dag_code=False, placement=Placement(placement_rules(rules)))
+        found = switches.queue_of([command], Effect.EXECUTE)
+        # Where it is done here, it is off where no code of DAG authors may run here.
+        assert (switches.option(command) is None) == (found != LOCAL)
+        return found
+
+    assert queue_of("dag-files = dags") == queue_of("execute = heavy, * = dags") == "dags"
+    # Reading, writing and checking belong together, whatever the effect of each.
+    assert queue_of("execute = dags, write = dags, read = dags, deploy_dag = dags") == LOCAL
+
+
+def test_components_are_placed_by_their_effect():
+    switches = Switches(run_dag_code=False, placement=Placement(placement_rules("service = host:a")))
+    scheduler = Command(("scheduler",), "", None, (), Effect.SERVICE)
+
+    assert switches.queue_of([scheduler], Effect.SERVICE) == "host:a"
+    assert switches.option(scheduler) is None
+    assert switches.option(scheduler, (), LOCAL) == "run_dag_code"

@@ -110,7 +110,7 @@ class Server:
             find_places=lambda: Places(str(home), str(home / "logs"), "airflow-says"),
             **{"grace": 30, "every": 0.1, **values},
         )
-        self.services = Services(self.store, self.local, find_jobs=find_jobs)
+        self.services = Services(self.store, self.local, cast("Operations", operations), find_jobs=find_jobs)
         self.upkeep = self.local.upkeep
 
     async def start(self, **values: Any) -> Service:

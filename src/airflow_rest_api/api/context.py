@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.dag_files.deployment import DagFiles
     from airflow_rest_api.dag_files.grants import Grants
+    from airflow_rest_api.dag_files.works import DagFileWorks
     from airflow_rest_api.engine.engine import Engine
     from airflow_rest_api.legacy.usage import Usage
     from airflow_rest_api.operations.dispatch import Dispatcher
@@ -71,6 +72,7 @@ class Context:
     store: Store
     services: Services
     dag_files: DagFiles
+    dag_file_works: DagFileWorks
     grants: Grants
     usage: Usage
     endpoints: Collection[str]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import stat
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -21,6 +20,7 @@ from airflow_rest_api.api.answers import (
     once,
     origin_of,
     preference_of,
+    queue_of,
 )
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.models import (
@@ -32,31 +32,25 @@ from airflow_rest_api.api.models import (
     DagFileBody,
     OperationBody,
     RollbackBody,
-    VersionBody,
     VersionList,
     errors,
 )
 from airflow_rest_api.api.requests import json_body, read_model
 from airflow_rest_api.commands.model import Invocation
 from airflow_rest_api.commands.policy import own_command
-from airflow_rest_api.dag_files.deployment import DeploymentOrder, refusal
-from airflow_rest_api.dag_files.grants import COMMANDS, Scope
-from airflow_rest_api.dag_files.history import diff
-from airflow_rest_api.dag_files.listing import describe
+from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.upload import Received, clean
-from airflow_rest_api.errors import TooLarge, UnknownDagFile
+from airflow_rest_api.dag_files.works import READ
 from airflow_rest_api.operations.files import media_type
 from airflow_rest_api.operations.model import Operation, Origin, OutputFile
+from airflow_rest_api.operations.runs import refusal
 from airflow_rest_api.security.decision import Attempt
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
-    from airflow_rest_api.dag_files.bundles import BundleFolder
-    from airflow_rest_api.operations.runs import Work
+    from airflow_rest_api.dag_files.reading import DagFileAnswer
+    from airflow_rest_api.operations.work_orders import NamedWork
     from airflow_rest_api.security.caller import Caller
-
-READ = "read_dag_files"
-"""The command of reading them: see `grants.COMMANDS`."""
 
 MOST_WORDS = 50
 """Of what is shown as run: an archive can have thousands of files."""
@@ -67,9 +61,9 @@ async def start_work(
     caller: Caller,
     command: str,
     flags: Sequence[str],
-    work: Work,
+    work: NamedWork,
     *,
-    bundle: str,
+    bundle: str | None,
     paths: Collection[str],
     origin: Origin,
     attempts: Iterable[Attempt] = (),
@@ -80,16 +74,17 @@ async def start_work(
 
     :param command: one of `grants.COMMANDS`
     :param flags: shown as if they were given on its command line
+    :param bundle: None where a runner is to find the default
     :param attempts: of commands that it runs besides
     :param received: belongs to the operation from then on
     """
-    argv = [command, "--bundle", bundle, *flags, *paths]
+    argv = [command, *(["--bundle", bundle] if bundle is not None else []), *flags, *paths]
     shown = [*argv[:MOST_WORDS], "…"] if len(argv) > MOST_WORDS else argv
     invocation = Invocation(own_command(command), [], {}, frozenset(), masked=shown)
-    permit = await context.grants.authorize(caller, invocation, bundle, paths, attempts=attempts)
-    operation = await context.operations.start_work(
-        permit, command, work, effect=COMMANDS[command], argv=shown, origin=origin, workspace=received
+    permit = await context.grants.authorize(
+        caller, invocation, bundle or "", paths, attempts=attempts, queue=origin.queue
     )
+    operation = await context.operations.start_work(permit, invocation, work, origin=origin)
     if received is not None:
         received.release()
     return operation
@@ -116,12 +111,61 @@ async def scope_of(context: Context, caller: Caller, command: str) -> Scope:
         return await context.grants.scope(caller, command)
 
 
-async def place_of(
-    context: Context, caller: Caller, command: str, scope: Scope, bundle: str | None, folder: str
-) -> BundleFolder:
-    """Return the place that a client names: see `Scope.place`."""
+@dataclass(frozen=True)
+class Target:
+    """
+    What a client names among the DAG files, which they may read or change.
+
+    :ivar bundle: None where a runner is to find the default
+    :ivar folder: of the bundle
+    """
+
+    scope: Scope
+    bundle: str | None
+    folder: str
+
+
+async def target_of(
+    context: Context,
+    request: Request,
+    caller: Caller,
+    command: str,
+    bundle: str | None,
+    folder: str,
+    name: str | None = None,
+) -> Target:
+    """
+    Return the folder that a client names, or one of its files that has to be there.
+
+    :raises Forbidden: see `Scope.target`, of which a refusal is recorded
+    :raises ApiError: see `DagFileWorks.located`
+    """
     with context.audit.refusals(caller, command):
-        return await asyncio.to_thread(scope.place, command, bundle, folder)
+        scope = await context.grants.scope(caller, command)
+        bundle, folder = await asyncio.to_thread(scope.target, command, bundle, folder)
+        queue = await context.gate.queue_for(caller, own_command(command), queue_of(request))
+        bundle = await context.dag_file_works.located(queue, bundle, folder, name)
+    return Target(scope, bundle, folder)
+
+
+async def read(
+    context: Context,
+    request: Request,
+    caller: Caller,
+    what: str,
+    paths: Collection[str] = (),
+    **values: Any,
+) -> DagFileAnswer:
+    """
+    Return what is read of DAG files, on the host that has them: see `DagFileWorks.read`.
+
+    :param paths: of files that the caller has to be allowed to read
+    :raises Forbidden: they are not
+    """
+    invocation = Invocation(own_command(READ), [], {}, frozenset(), masked=[READ, what])
+    bundle = values.get("bundle") or ""
+    permit = await context.grants.authorize(caller, invocation, bundle, paths, queue=queue_of(request))
+    return await context.dag_file_works.read(permit, what, **values)
 
 
 # The path is in the query: in the address, a file called `history` or a folder called `deployments` would be
@@ -143,17 +187,15 @@ TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/x-diff": {"sche
 @needs(Needs.COMMAND)
 async def get_content(
     path: FilePath,
+    request: Request,
     context: ContextDep,
     caller: CallerDep,
     bundle: BundleQuery = None,
     version: Annotated[int | None, Query(ge=1, le=LAST, description="By default what is there now.")] = None,
 ) -> Response:
     """Return the content of a file."""
-    _, place, path = await _file(context, caller, READ, bundle, path)
-    content = await _content(context, place, path, version)
-    if content is None:
-        raise UnknownDagFile(path, place.bundle.name)
-    name = path.rpartition("/")[2]
+    found = await _read_file(context, request, caller, "content", bundle, path, version=version)
+    content, name = found.content or b"", path.rpartition("/")[2]
     return answer_file(OutputFile("", name, len(content), media_type(name)), content)
 
 
@@ -165,15 +207,11 @@ async def get_content(
 )
 @needs(Needs.COMMAND)
 async def get_history(
-    path: FilePath, context: ContextDep, caller: CallerDep, bundle: BundleQuery = None
+    path: FilePath, request: Request, context: ContextDep, caller: CallerDep, bundle: BundleQuery = None
 ) -> Response:
     """Return the versions of a file that are kept."""
-    _, place, path = await _file(context, caller, READ, bundle, path)
-    found = await context.dag_files.history.versions(place.bundle.name, path)
-    if not found and not await asyncio.to_thread(_exists, place, path):
-        raise UnknownDagFile(path, place.bundle.name)
-    versions = [VersionBody.model_validate(version) for version in found]
-    return answer_model(VersionList(bundle=place.bundle.name, path=path, versions=versions))
+    found = await _read_file(context, request, caller, "versions", bundle, path)
+    return answer_model(VersionList.model_validate({**found.value, "path": clean(path, "path")}))
 
 
 @router.get(
@@ -185,6 +223,7 @@ async def get_history(
 @needs(Needs.COMMAND)
 async def get_diff(
     path: FilePath,
+    request: Request,
     context: ContextDep,
     caller: CallerDep,
     bundle: BundleQuery = None,
@@ -194,12 +233,9 @@ async def get_diff(
     ] = None,
 ) -> Response:
     """Return the difference between two versions of a file, or between one and what is there now."""
-    _, place, path = await _file(context, caller, READ, bundle, path)
-    before = await _content(context, place, path, from_version)
-    after = await _content(context, place, path, to_version)
-    newer = "now" if to_version is None else f"version {to_version}"
-    names = f"{path} (version {from_version})", f"{path} ({newer})"
-    return PlainTextResponse(await asyncio.to_thread(diff, before, after, *names), media_type="text/x-diff")
+    versions = {"from_version": from_version, "to_version": to_version}
+    found = await _read_file(context, request, caller, "difference", bundle, path, **versions)
+    return PlainTextResponse(found.content or b"", media_type="text/x-diff")
 
 
 @router.post(
@@ -219,22 +255,24 @@ async def rollback(
     wait: Annotated[bool, Query(description="End only when Airflow has parsed the file.")] = False,
 ) -> Response:
     """Bring back a version of a file: a deployment like any other, with its check."""
-    scope, place, path = await _file(context, caller, "rollback_dag_file", bundle, path)
+    command = "rollback_dag_file"
+    target, path = await _file(context, request, caller, command, bundle, path)
     version = (await read_model(request, context.settings.max_upload, RollbackBody, strict=True)).version
-    service = context.dag_files
-    origin = await origin_of(context, request, caller, [place.bundle.name, version, wait])
-    async with service.receive() as received:
-        order = DeploymentOrder(place, received, caller.name, wait=wait, covers=scope.covers)
+    origin = await origin_of(context, request, caller, [target.bundle, version, wait])
+    async with context.dag_files.receive() as received:
+        work = context.dag_file_works.rollback(
+            target.bundle, path, version, received, user=caller.name, wait=wait, scope=target.scope
+        )
         operation, headers = await once(
             context,
             origin,
             lambda: start_work(
                 context,
                 caller,
-                "rollback_dag_file",
+                command,
                 ["--version", str(version)],
-                lambda work: service.rollback(work, order, path, version),
-                bundle=place.bundle.name,
+                work,
+                bundle=target.bundle,
                 paths=[path],
                 origin=origin,
                 received=received,
@@ -246,14 +284,11 @@ async def rollback(
 @router.get("", response_model=DagFileBody, operation_id="get_dag_file", responses=errors(400, 403, 404, 409))
 @needs(Needs.COMMAND)
 async def get_file(
-    path: FilePath, context: ContextDep, caller: CallerDep, bundle: BundleQuery = None
+    path: FilePath, request: Request, context: ContextDep, caller: CallerDep, bundle: BundleQuery = None
 ) -> Response:
     """Return what is known of a file."""
-    _, place, path = await _file(context, caller, READ, bundle, path)
-    [found] = await describe(context.dag_files.history, place, [path])
-    if found.size is None and found.deployed is None:
-        raise UnknownDagFile(path, place.bundle.name)
-    return answer_model(DagFileBody.model_validate(found))
+    found = await _read_file(context, request, caller, "file", bundle, path)
+    return answer_model(DagFileBody.model_validate(found.value))
 
 
 @router.delete(
@@ -280,73 +315,63 @@ async def delete(
     Its DAGs go stale when the DAG processor notices. `records` needs, for each of them, what `dags delete`
     needs, and cannot be taken back.
     """
-    _, place, path = await _file(context, caller, "delete_dag_file", bundle, path)
-    if not await asyncio.to_thread(_exists, place, path):
-        raise UnknownDagFile(path, place.bundle.name)
+    command = "delete_dag_file"
+    target, path = await _file(context, request, caller, command, bundle, path, there=True)
+    bundle = target.bundle
     attempts: list[Attempt] = []
     dag_ids: list[str] = []
     if records:
-        found = await ask(dag_processor.dags_by_file, place.bundle.name, [path])
+        if bundle is None:
+            bundle = (await _read_file(context, request, caller, "exists", None, path)).value["bundle"]
+        found = await ask(dag_processor.dags_by_file, bundle, [path])
         dag_ids = found.get(path, [])
-        command = (await context.catalog.get()).get("dags delete")
-        attempts = [Attempt(command, {"dag_id": dag_id}, frozenset({"dag_id"})) for dag_id in dag_ids]
-    service = context.dag_files
+        deletes = (await context.catalog.get()).get("dags delete")
+        attempts = [Attempt(deletes, {"dag_id": dag_id}, frozenset({"dag_id"})) for dag_id in dag_ids]
     operation = await start_work(
         context,
         caller,
-        "delete_dag_file",
+        command,
         ["--records"] if records else [],
-        lambda work: service.delete(work, place, path, caller.name, dag_ids),
-        bundle=place.bundle.name,
+        context.dag_file_works.deletion(bundle, path, dag_ids, user=caller.name),
+        bundle=bundle,
         paths=[path],
-        origin=Origin(leaves(context, request)),
+        origin=Origin(leaves(context, request), queue=queue_of(request)),
         attempts=attempts,
     )
     return await answer(context, request, operation, {})
 
 
 async def _file(
-    context: Context, caller: Caller, command: str, bundle: str | None, path: str
-) -> tuple[Scope, BundleFolder, str]:
+    context: Context,
+    request: Request,
+    caller: Caller,
+    command: str,
+    bundle: str | None,
+    path: str,
+    *,
+    there: bool = False,
+) -> tuple[Target, str]:
     """Return the place of a file and its path, for who may do something to it; raise Forbidden."""
-    scope = await scope_of(context, caller, command)
+    await scope_of(context, caller, command)
     path = clean(path, "path")
-    place = await place_of(context, caller, command, scope, bundle, path.rpartition("/")[0])
+    folder, _, name = path.rpartition("/")
+    target = await target_of(context, request, caller, command, bundle, folder)
     with context.audit.refusals(caller, command):
-        await context.grants.check(caller, command, place.bundle.name, [path])
-    return scope, place, path
+        await context.grants.check(caller, command, target.bundle or "", [path])
+    if there:
+        await target_of(context, request, caller, command, target.bundle, folder, name)
+    return target, path
 
 
-async def _content(context: Context, place: BundleFolder, path: str, version: int | None) -> bytes | None:
-    """Return the content of a version, or of what is there; None where there is none."""
-    if version is None:
-        return await asyncio.to_thread(_read, place, path, context.settings.dag_files_size)
-    found = await context.dag_files.history.version(place.bundle.name, path, version)
-    if found.sha256 is None:
-        return None
-    _bounded(found.size or 0, context.settings.dag_files_size)
-    return await context.dag_files.history.content(found)
-
-
-def _bounded(size: int, limit: int) -> None:
-    """Refuse what did not come through us and is larger than anything that could: it goes through memory."""
-    if size > limit:
-        raise TooLarge(f"The file has more than {limit} bytes ([rest_api_plugin] dag_files_size).")
-
-
-def _read(place: BundleFolder, path: str, limit: int) -> bytes | None:
-    try:
-        # Not what a link leads to; and a pipe must not hold us up.
-        descriptor = os.open(place.root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        _bounded(status.st_size, limit)
-        return file.read(limit)
-
-
-def _exists(place: BundleFolder, path: str) -> bool:
-    return os.path.lexists(place.root / path)
+async def _read_file(
+    context: Context,
+    request: Request,
+    caller: Caller,
+    what: str,
+    bundle: str | None,
+    path: str,
+    **values: Any,
+) -> DagFileAnswer:
+    """Return what is read of one file; raise Forbidden."""
+    target, path = await _file(context, request, caller, READ, bundle, path)
+    return await read(context, request, caller, what, [path], bundle=target.bundle, path=path, **values)

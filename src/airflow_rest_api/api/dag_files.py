@@ -13,14 +13,21 @@ from starlette.responses import Response
 
 from airflow_rest_api.api.answers import answer_model, once, origin_of
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
-from airflow_rest_api.api.dag_file import READ, BundleQuery, answer, place_of, scope_of, start_work
+from airflow_rest_api.api.dag_file import (
+    BundleQuery,
+    Target,
+    answer,
+    read,
+    scope_of,
+    start_work,
+    target_of,
+)
 from airflow_rest_api.api.models import (
     ACCEPTED,
     IDEMPOTENCY_KEY,
     PREFER,
     BundleBody,
     BundleList,
-    DagFileBody,
     DagFileList,
     DeployedFile,
     DeploymentBody,
@@ -31,12 +38,11 @@ from airflow_rest_api.api.models import (
 )
 from airflow_rest_api.api.operations import NOT_A_CURSOR
 from airflow_rest_api.api.requests import SWITCH, read_form
-from airflow_rest_api.dag_files import bundles, listing
 from airflow_rest_api.dag_files.archive import ENDINGS, unpack
-from airflow_rest_api.dag_files.bundles import BundleFolder
-from airflow_rest_api.dag_files.deployment import DeploymentOrder
+from airflow_rest_api.dag_files.deployment import DeploymentOptions
 from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.upload import Received
+from airflow_rest_api.dag_files.works import READ
 from airflow_rest_api.errors import ApiError, BadArgument, BadRequest, UnknownDeployment
 from airflow_rest_api.operations.files import Upload
 from airflow_rest_api.operations.model import Operation, Origin
@@ -156,14 +162,15 @@ DEPLOYED = {**ACCEPTED, **errors(400, 403, 404, 408, 409, 413, 415, 422, 507)}
 
 @router.get("/bundles", response_model=BundleList, responses=errors(403))
 @needs(Needs.COMMAND)
-async def list_bundles(context: ContextDep, caller: CallerDep) -> Response:
+async def list_bundles(request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """List the DAG bundles in which the caller may deploy, and why nothing can be put into the others."""
     scope = await scope_of(context, caller, READ)
+    answered = await read(context, request, caller, "bundles")
     found = []
-    for bundle in await asyncio.to_thread(bundles.bundles):
+    for bundle in answered.value:
         body = BundleBody.model_validate(bundle)
         if not scope.everywhere:
-            folders = [folder for name, folder in scope.folders if name == bundle.name]
+            folders = [folder for name, folder in scope.folders if name == body.name]
             if not folders:
                 continue
             body.folders = None if "" in folders else folders
@@ -176,6 +183,7 @@ async def list_bundles(context: ContextDep, caller: CallerDep) -> Response:
 )
 @needs(Needs.COMMAND)
 async def list_files(
+    request: Request,
     context: ContextDep,
     caller: CallerDep,
     bundle: BundleQuery = None,
@@ -184,18 +192,19 @@ async def list_files(
     cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
 ) -> Response:
     """List the files of a bundle or of a folder in it: those that are there, and those gone since."""
-    scope = await scope_of(context, caller, READ)
-    place = await place_of(context, caller, READ, scope, bundle, folder)
-    found, following = await listing.list_files(
-        context.dag_files.history,
-        place,
+    target = await target_of(context, request, caller, READ, bundle, folder)
+    found = await read(
+        context,
+        request,
+        caller,
+        "files",
+        bundle=target.bundle,
+        folder=target.folder,
         after=cursor,
         limit=limit,
-        mine=lambda path: scope.covers(place.bundle.name, path),
+        scope=target.scope.values,
     )
-    return answer_model(
-        DagFileList(files=[DagFileBody.model_validate(file) for file in found], next=following)
-    )
+    return answer_model(DagFileList.model_validate(found.value))
 
 
 @router.post(
@@ -274,56 +283,58 @@ async def get_deployment(identifier: str, context: ContextDep, caller: CallerDep
 async def _receive(request: Request, context: Context, caller: Caller, command: str) -> Response:
     """Take the files of a request and start what is wanted of them."""
     # First of all, so that those who may not learn nothing, and send nothing.
-    scope = await scope_of(context, caller, command)
+    await scope_of(context, caller, command)
     settings = context.settings
     async with read_form(request, settings.max_upload, settings.dag_files_count) as parts:
         form = from_form(parts)
-        place = await place_of(context, caller, command, scope, form.bundle, form.folder)
+        target = await target_of(context, request, caller, command, form.bundle, form.folder)
         fields = {"bundle": form.bundle, "folder": form.folder, **form.flags}
         origin = await origin_of(context, request, caller, fields, form.uploads())
-        async with context.dag_files.receive(place.folder) as received:
+        options = _options(command, form, target.scope)
+        async with context.dag_files.receive(target.folder) as received:
             await asyncio.to_thread(take, form, received)
-            order = _order(command, form, place, received, caller, scope)
             operation, headers = await once(
-                context, origin, lambda: _start(context, caller, command, order, origin)
+                context, origin, lambda: _start(context, caller, command, target, received, options, origin)
             )
     return await answer(context, request, operation, headers)
 
 
-def _order(
-    command: str, form: DeployForm, place: BundleFolder, received: Received, caller: Caller, scope: Scope
-) -> DeploymentOrder:
+def _options(command: str, form: DeployForm, scope: Scope) -> DeploymentOptions:
     flags = form.flags
     if not flags["validate"] or flags["force_invalid"]:
         scope.require_everywhere()
     only = command == "check_dag_files"
-    return DeploymentOrder(
-        place,
-        received,
-        caller.name,
+    return DeploymentOptions(
         overwrite=flags["overwrite"] or only,
         validate=flags["validate"] or only or flags["dry_run"],
         dry_run=flags["dry_run"] or only,
         force_invalid=flags["force_invalid"],
         paused=True if flags["pause"] else False if flags["unpause"] else None,
         wait=flags["wait"],
-        covers=scope.covers,
     )
 
 
 async def _start(
-    context: Context, caller: Caller, command: str, order: DeploymentOrder, origin: Origin
+    context: Context,
+    caller: Caller,
+    command: str,
+    target: Target,
+    received: Received,
+    options: DeploymentOptions,
+    origin: Origin,
 ) -> Operation:
     # A check takes no notice of them.
-    flags = () if order.dry_run else ("overwrite", "force_invalid", "wait")
+    flags = () if options.dry_run else ("overwrite", "force_invalid", "wait")
     return await start_work(
         context,
         caller,
         command,
-        [f"--{name.replace('_', '-')}" for name in flags if getattr(order, name)],
-        lambda work: context.dag_files.deploy(work, order),
-        bundle=order.place.bundle.name,
-        paths=[file.path for file in order.received.files],
+        [f"--{name.replace('_', '-')}" for name in flags if getattr(options, name)],
+        context.dag_file_works.deployment(
+            target.bundle, target.folder, received, options, user=caller.name, scope=target.scope
+        ),
+        bundle=target.bundle,
+        paths=[file.path for file in received.files],
         origin=origin,
-        received=order.received,
+        received=received,
     )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -14,17 +12,24 @@ from starlette.responses import Response
 from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.dag_processor import File
 from airflow_rest_api.airflow.queries import ask
-from airflow_rest_api.api.answers import answer_run, leaves
+from airflow_rest_api.api.answers import answer_run, leaves, queue_of
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
 from airflow_rest_api.api.dag_file import BundleQuery, FilePath
 from airflow_rest_api.api.models import ACCEPTED, PREFER, OperationBody, errors
 from airflow_rest_api.commands.model import Effect, Invocation
 from airflow_rest_api.commands.policy import own_command
-from airflow_rest_api.dag_files import bundles, refresh
+from airflow_rest_api.dag_files import bundles
 from airflow_rest_api.dag_files.upload import clean
-from airflow_rest_api.errors import Forbidden, NoFile, SwitchedOff, UnknownBundle, UnknownDag, UnknownDagFile
+from airflow_rest_api.errors import (
+    ApiError,
+    Forbidden,
+    NoFile,
+    SwitchedOff,
+    UnknownBundle,
+    UnknownDag,
+    UnknownDagFile,
+)
 from airflow_rest_api.operations.model import Origin
-from airflow_rest_api.operations.runs import Failed, WorkContext
 from airflow_rest_api.security.decision import Attempt
 from airflow_rest_api.security.routes import Needs, needs
 
@@ -63,7 +68,7 @@ async def refresh_dag(
     version that runs from now on. Where no DAG processor is alive the file is parsed by the API server, for
     those who may run the code of DAG authors there; the operation says so in its warnings.
     """
-    wanted = Refresh(COMMAND, [COMMAND, dag_id], wait, dag_id)
+    wanted = Refresh(COMMAND, [COMMAND, dag_id], wait, dag_id, queue=queue_of(request))
     locally, permit = await _authorize_dags(context, caller, wanted, [dag_id])
     try:
         file = await ask(dag_processor.file_of, dag_id)
@@ -99,20 +104,24 @@ async def refresh_file(
     with context.audit.refusals(caller, FILE):
         await _precheck(context, caller)
     path = clean(path, "path")
+    with context.audit.refusals(caller, FILE):
+        queue = await context.gate.queue_for(caller, own_command(FILE), queue_of(request))
+    look = context.gate.standing(caller.name, queue)
     try:
-        info = await asyncio.to_thread(bundles.named, bundle)
-    except UnknownBundle:
-        # Which bundles there are is only for those who may deploy.
-        with context.audit.refusals(caller, FILE):
-            await context.grants.check(caller, FILE, bundle or bundles.DAGS_FOLDER, [path])
+        found = (await context.dag_file_works.read(look, "exists", bundle=bundle, path=path)).value
+    except ApiError as error:
+        if error.reason == UnknownBundle.reason:
+            # Which bundles there are is only for those who may deploy.
+            with context.audit.refusals(caller, FILE):
+                await context.grants.check(caller, FILE, bundle or bundles.DAGS_FOLDER, [path])
         raise
-    file = (info.name, path)
+    file = (found["bundle"], path)
     dag_ids = sorted(await ask(dag_processor.dags_of, [file]))
-    wanted = Refresh(FILE, [FILE, "--bundle", info.name, path], wait)
+    wanted = Refresh(FILE, [FILE, "--bundle", file[0], path], wait, queue=queue)
     with context.audit.refusals(caller, FILE, wanted.invocation(Effect.WRITE)):
         locally, permit = await _authorize_file(context, caller, wanted, file, dag_ids)
-    if not dag_ids and not await ask(_exists, info, file):
-        raise UnknownDagFile(path, info.name)
+    if not dag_ids and not found["exists"]:
+        raise UnknownDagFile(path, file[0])
     return await _run(context, permit, request, wanted, file, locally)
 
 
@@ -124,6 +133,7 @@ class Refresh:
     argv: list[str]
     wait: bool
     dag_id: str | None = None
+    queue: str | None = None
 
     def invocation(self, effect: Effect) -> Invocation:
         """Return it as the event log records a command."""
@@ -134,20 +144,11 @@ class Refresh:
 async def _run(
     context: Context, permit: Permit, request: Request, wanted: Refresh, file: File, locally: bool
 ) -> Response:
-    async def parse(work: WorkContext) -> Any:
-        parsed = await refresh.bring_up_to_date(work, [file], wait=wanted.wait, locally=locally)
-        if (wanted.wait or locally) and parsed.failure is not None:
-            raise Failed(parsed.failure, result=parsed.result())
-        return parsed.result()
-
     operation = await context.operations.start_work(
         permit,
-        wanted.command,
-        parse,
-        effect=Effect.EXECUTE if locally else Effect.WRITE,
-        argv=wanted.argv,
-        dag_id=wanted.dag_id,
-        origin=Origin(leaves(context, request)),
+        wanted.invocation(Effect.EXECUTE if locally else Effect.WRITE),
+        context.dag_file_works.refresh([file], wait=wanted.wait, locally=locally),
+        origin=Origin(leaves(context, request), queue=wanted.queue),
     )
     return await answer_run(context, request, operation)
 
@@ -171,7 +172,10 @@ async def _authorize_file(
     locally = await _may_run_locally(context)
     invocation = wanted.invocation(Effect.EXECUTE if locally else Effect.WRITE)
     try:
-        return locally, await context.grants.authorize(caller, invocation, file[0], [file[1]], recorded=False)
+        permit = await context.grants.authorize(
+            caller, invocation, file[0], [file[1]], recorded=False, queue=wanted.queue
+        )
+        return locally, permit
     except SwitchedOff:
         raise
     except Forbidden as refusal:
@@ -206,7 +210,9 @@ async def _authorize_dags(
     async def authorize(effect: Effect, recorded: bool) -> Permit:
         command = own_command(COMMAND, effect)
         attempts = [Attempt(command, {"dag_id": dag_id}, frozenset({"dag_id"})) for dag_id in dag_ids]
-        return await context.gate.authorize(caller, wanted.invocation(effect), attempts, recorded=recorded)
+        return await context.gate.authorize(
+            caller, wanted.invocation(effect), attempts, recorded=recorded, queue=wanted.queue
+        )
 
     if not await ask(dag_processor.processor_alive):
         try:
@@ -215,12 +221,3 @@ async def _authorize_dags(
             # The DAG processor can still be asked, for when it comes back.
             pass
     return False, await authorize(Effect.WRITE, recorded=recorded)
-
-
-def _exists(bundle: bundles.BundleInfo, file: File) -> bool:
-    """Return whether there is such a file; of a bundle that is no folder, whether Airflow knows it."""
-    if bundle.root is None:
-        return dag_processor.look([file])[file].error_at is not None
-    root = Path(bundle.root).resolve()
-    path = (root / file[1]).resolve()
-    return path.is_relative_to(root) and path.is_file()

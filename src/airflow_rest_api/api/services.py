@@ -26,13 +26,14 @@ from airflow_rest_api.asgi import root_path
 from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import SERVICE, Ask, Resource
 from airflow_rest_api.errors import BadArgument, BadRequest, Forbidden, UnknownCommand
+from airflow_rest_api.placement import LOCAL, queue_of_host
 from airflow_rest_api.security.decision import Attempt, granted
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.services.model import KINDS, LOG_SERVER, MANAGED, NOTHING, Kind, Restart, StartRequest
 from airflow_rest_api.services.status import State
 
 if TYPE_CHECKING:
-    from airflow_rest_api.operations.model import Key, Operation
+    from airflow_rest_api.operations.model import Operation, Origin
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.services.reconcile import ServiceView
 
@@ -47,7 +48,11 @@ class StartBody(Model):
         default_factory=dict, description="By name, as `GET /v2/services/kinds` lists them."
     )
     restart: Restart = Field(Restart.NEVER, description="What to do when it fails.")
-    another: bool = Field(False, description="Start it although the same runs on this host already.")
+    another: bool = Field(False, description="Start it although the same runs on the host already.")
+    host: str | None = Field(
+        None, description="Start it by the runner of this host; by default where `placement` says."
+    )
+    queue: str | None = Field(None, description="Start it by a runner of this queue.")
 
 
 class StopBody(Model):
@@ -146,19 +151,19 @@ def own_command(kind: Kind) -> Command | None:
 
 
 async def launch_service(
-    context: Context, caller: Caller, body: StartBody, *, port: int | None, key: Key | None
+    context: Context, caller: Caller, body: StartBody, *, port: int | None, origin: Origin
 ) -> Operation:
     """
     Start a component; return the operation that does.
 
-    :param port: on which we are reached, and nothing else may listen
+    :param port: on which we are reached, and nothing else on this host may listen
     """
     if (kind := KINDS.get(body.kind)) is None:
         known = ", ".join(KINDS)
         raise BadRequest(f"kind: one of {known}", argument="kind")
     catalog = await context.catalog.get()
     command = own_command(kind) or catalog.get(kind.command)
-    await context.gate.precheck(caller, command)
+    await context.gate.precheck(caller, command, queue=origin.queue)
     _check(kind, body)
     if own_command(kind):
         if body.arguments:
@@ -166,12 +171,12 @@ async def launch_service(
         invocation = NOTHING
     else:
         invocation = await asyncio.to_thread(catalog.bind, command, body.arguments)
+    permit = await context.gate.authorize(caller, invocation, queue=origin.queue)
     own_port = isinstance(kind.port, str) and invocation.values.get(kind.port) == port
-    if own_port and port is not None:
+    if own_port and port is not None and permit.queue == LOCAL:
         raise BadArgument(str(kind.port), f"argument {kind.port}: this API server itself listens on {port}")
-    permit = await context.gate.authorize(caller, invocation)
     plan = StartRequest(kind, invocation, restart=body.restart, another=body.another)
-    _, operation = await context.services.start(plan, permit, key=key)
+    _, operation = await context.services.start(plan, permit, key=origin.key, recorded=origin.recorded)
     return operation
 
 
@@ -205,9 +210,25 @@ async def allowed_to_steer(
         invocation = await asyncio.to_thread(catalog.parse, seen.service.argv)
         attempt = Attempt(command, invocation.values, invocation.given)
     with context.audit.refusals(caller, command.name):
-        await context.gate.check(caller, [attempt])
+        # It is steered by whoever looks after the components of its host.
+        mine = context.services.local.is_mine(seen.service)
+        await context.gate.check(caller, [attempt], LOCAL if mine else queue_of_host(seen.service.host))
     context.audit.admit()
     return seen
+
+
+def _queue(context: Context, body: StartBody) -> str | None:
+    """Return the queue that a request names by itself, or by a host; raise BadRequest."""
+    if body.host is None:
+        return body.queue
+    if body.queue is not None:
+        raise BadRequest("host: a host or a queue, not both", argument="host")
+    if body.host == context.services.local.host:
+        return LOCAL
+    try:
+        return queue_of_host(body.host)
+    except ValueError as error:
+        raise BadRequest(f"host: {error}", argument="host") from None
 
 
 def _check(kind: Kind, body: StartBody) -> None:
@@ -221,6 +242,8 @@ def _check(kind: Kind, body: StartBody) -> None:
 
 router = APIRouter(prefix="/v2/services", tags=["services"], generate_unique_id_function=by_name)
 
+TAKEN_WITHIN = 5.0
+"""Seconds that an answer waits at least for a runner to begin a start: before that there is no component."""
 START_WAIT = 15.0
 STOP_WAIT = 15.0
 """Seconds that an answer waits for the start or the end, when the client does not say."""
@@ -273,7 +296,7 @@ async def list_kinds(context: ContextDep, caller: CallerDep) -> Response:
 @needs(Needs.SERVICE)
 async def start_service(request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """
-    Start a component on the host that answers.
+    Start a component on the host that answers, or by a runner on another one.
 
     It is answered when it is ready, or has failed, or after the time that `Prefer: wait=N` gives it: `state`
     says which.
@@ -281,14 +304,15 @@ async def start_service(request: Request, context: ContextDep, caller: CallerDep
     # Also of those who only ask for the answer of a former request.
     await allowed_to_look(context, caller)
     body = await read_model(request, context.settings.max_upload, StartBody)
-    origin = await origin_of(context, request, caller, body.model_dump(mode="json"))
+    asked = body.model_dump(mode="json", exclude={"host", "queue"})
+    origin = await origin_of(context, request, caller, asked, queue=_queue(context, body))
     # The port on which this request has arrived.
     _, port = request.scope.get("server") or (None, None)
     operation, headers = await once(
-        context, origin, lambda: launch_service(context, caller, body, port=port, key=origin.key)
+        context, origin, lambda: launch_service(context, caller, body, port=port, origin=origin)
     )
-    service = await context.services.of_operation(operation.id)
     preferred = preference_of(request, START_WAIT)
+    service = await context.services.begun(operation, max(preferred.wait, TAKEN_WITHIN))
     await context.services.wait(service.id, preferred.wait)
     seen = await context.services.get(service.id)
     location = f"{root_path(request.scope)}/v2/services/{service.id}"

@@ -347,11 +347,19 @@ Arguments without which a command that has `yes` does not ask whether one is sur
 
 RUN_DAG_CODE = frozenset(name for name, rule in RULES.items() if rule.runs_dag_code)
 
-RUNS_IN_CHILD = frozenset({"list_dags", "list_tasks", "rest_api_plugin_version", "run"})
-"""What of `OWN` is run as a command is, in a child of the engine: it can run where a command can."""
-
-DONE_HERE = (RUN_DAG_CODE | OWN.keys()) - RUNS_IN_CHILD
-"""What is done by the API server itself: components are started, and work on DAG files is conducted."""
+WITH_DAG_FILES = frozenset(
+    {
+        "check_dag_files",
+        "delete_dag_file",
+        "deploy_dag",
+        "read_dag_files",
+        "refresh_all_dags",
+        "refresh_dag",
+        "refresh_dag_file",
+        "rollback_dag_file",
+    }
+)
+"""What of `OWN` needs the DAG files: all of it is done on the same host."""
 
 
 def own_command(name: str, effect: Effect | None = None) -> Command:

@@ -27,16 +27,8 @@ from airflow_rest_api.dag_files.check import (
 from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.disk_full import of_disk
 from airflow_rest_api.engine.job import Ending, Job
-from airflow_rest_api.errors import (
-    ApiError,
-    DuplicateDags,
-    ImportErrors,
-    Recorded,
-    Unavailable,
-    UnknownVersion,
-)
-from airflow_rest_api.operations.model import State
-from airflow_rest_api.operations.runs import Failed
+from airflow_rest_api.errors import ApiError, DuplicateDags, ImportErrors, Unavailable, UnknownVersion
+from airflow_rest_api.operations.runs import Failed, Refused
 from airflow_rest_api.periodic import Periodic
 
 if TYPE_CHECKING:
@@ -44,7 +36,6 @@ if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.dag_files.history import History
     from airflow_rest_api.dag_files.history_tables import Kind
-    from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.runs import WorkContext
 
 log = logging.getLogger(__name__)
@@ -53,10 +44,10 @@ RECOVERY_EVERY = 15.0
 """Seconds between two looks at whether a process left something unfinished in a bundle."""
 
 
-@dataclass(frozen=True)
-class DeploymentOrder:
+@dataclass(frozen=True, kw_only=True)
+class DeploymentOptions:
     """
-    A deployment.
+    How files are deployed.
 
     :ivar overwrite: whether files that are there and differ may be replaced
     :ivar always_new: refuse those that are there and do not differ, too
@@ -64,12 +55,8 @@ class DeploymentOrder:
     :ivar force_invalid: write them whatever was found
     :ivar paused: True pauses every DAG of the files, False resumes it, None leaves it
     :ivar wait: until Airflow has parsed them
-    :ivar covers: whether the user may know of a file of a bundle
     """
 
-    place: BundleFolder
-    received: Received
-    user: str
     overwrite: bool = False
     always_new: bool = False
     validate: bool = True
@@ -78,6 +65,19 @@ class DeploymentOrder:
     paused: bool | None = None
     wait: bool = False
     kind: Kind = "deploy"
+
+
+@dataclass(frozen=True)
+class DeploymentOrder(DeploymentOptions):
+    """
+    A deployment.
+
+    :ivar covers: whether the user may know of a file of a bundle
+    """
+
+    place: BundleFolder
+    received: Received
+    user: str
     covers: Callable[[str, str], bool] = lambda bundle, path: True
 
 
@@ -115,32 +115,6 @@ class DeploymentReport:
         return f"{one.file}: the DAG {one.dag_id!r} comes from {one.owner} already."
 
 
-class DeploymentRefused(Failed):
-    """Ends a deployment with an error of the API: `refusal` reads it off the result, the report so far."""
-
-    def __init__(self, error: ApiError, report: DeploymentReport | None) -> None:
-        result = report.result() if report is not None else {}
-        problem = {"status": error.status, "reason": error.reason, "message": error.message}
-        super().__init__(error.message, result={**result, "problem": problem})
-
-
-def refusal(operation: Operation) -> ApiError | None:
-    """Return the error with which an operation was `DeploymentRefused`, None where it was not."""
-    result = operation.result
-    if operation.state is not State.FAILED or not isinstance(result, dict) or "problem" not in result:
-        return None
-    problem = result["problem"]
-    report = {name: value for name, value in result.items() if name != "problem"}
-    return Recorded(
-        problem["status"],
-        problem["reason"],
-        problem["message"],
-        headers={"Retry-After": "5"} if problem["status"] == 503 else None,
-        id=operation.id,
-        **({"report": report} if report else {}),
-    )
-
-
 class DagFiles:
     """Deploys, rolls back and deletes files, each as the work of an operation; recovers in the background."""
 
@@ -151,10 +125,14 @@ class DagFiles:
         self.recovery = Periodic("The recovery of bundles", RECOVERY_EVERY, self.recover)
         self._writer = Writer(history)
 
+    def received(self, folder: str = "") -> Received:
+        """Return a private folder for files of a folder of a bundle, for the caller to remove."""
+        return Received(self._bounds, folder)
+
     @asynccontextmanager
     async def receive(self, folder: str = "") -> AsyncIterator[Received]:
         """Have a private folder for files of a folder of a bundle, until the end or until it is released."""
-        received = Received(self._bounds, folder)
+        received = self.received(folder)
         try:
             yield received
         finally:
@@ -165,18 +143,18 @@ class DagFiles:
         """
         Deploy files, or only check them; return the report.
 
-        :raises DeploymentRefused: nothing was written; the report is the result
+        :raises Refused: nothing was written; the report is the result
         :raises Failed: it was only to be checked, and something was found; the report is the result
         """
         report = DeploymentReport(bundle=order.place.bundle.name, dry_run=order.dry_run)
-        with _refusing(report):
+        with refusing(report):
             return await self._deploy(work, order, report)
 
     async def rollback(
         self, work: WorkContext, order: DeploymentOrder, path: str, version: int
     ) -> dict[str, Any]:
         """Bring back a version of a file; the order comes without files."""
-        with _refusing(None):
+        with refusing(None):
             found = await self.history.version(order.place.bundle.name, path, version)
             if found.sha256 is None:
                 raise UnknownVersion(path, version)
@@ -197,7 +175,7 @@ class DagFiles:
         """Take a file away, and the records of some DAGs with it, as by `airflow dags delete`."""
         report = DeploymentReport(bundle=place.bundle.name, dry_run=False)
         deployment = new_deployment("delete", place.bundle.name, user, work.id, 1)
-        with _refusing(report):
+        with refusing(report):
             written = await self._writer.write(place.root, deployment, [], [path])
         _note(work, report, written)
         await self._keep_dags(place.bundle.name, {path: []})
@@ -359,16 +337,20 @@ def _roots() -> list[Path]:
 
 
 @contextmanager
-def _refusing(report: DeploymentReport | None) -> Iterator[None]:
-    """Have what keeps files from being written end their operation as `DeploymentRefused`."""
+def refusing(report: DeploymentReport | None) -> Iterator[None]:
+    """Have what keeps files from being written end their operation as `Refused`."""
     try:
         yield
     except Unavailable:
         away = Unavailable(message="The database cannot be reached. Nothing has changed.")
-        raise DeploymentRefused(away, report) from None
+        raise Refused(away, _shown(report)) from None
     except ApiError as error:
-        raise DeploymentRefused(error, report) from None
+        raise Refused(error, _shown(report)) from None
     except OSError as error:
         if (no_space := of_disk(error)) is None:
             raise
-        raise DeploymentRefused(no_space, report) from error
+        raise Refused(no_space, _shown(report)) from error
+
+
+def _shown(report: DeploymentReport | None) -> dict[str, Any] | None:
+    return None if report is None else report.result()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import DEPLOY, Ask, Resource
@@ -18,7 +18,6 @@ from airflow_rest_api.security.decision import Decision
 if TYPE_CHECKING:
     from airflow_rest_api.airflow.permissions import Permissions
     from airflow_rest_api.commands.model import Invocation
-    from airflow_rest_api.dag_files.bundles import BundleFolder
     from airflow_rest_api.security.access import Gate, Permit
     from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.security.decision import Attempt
@@ -41,6 +40,16 @@ class Scope:
     everywhere: bool
     folders: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """It as JSON knows it."""
+        return {"everywhere": self.everywhere, "folders": [list(folder) for folder in self.folders]}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Scope:
+        """Return the scope of such values."""
+        return cls(values["everywhere"], tuple((bundle, folder) for bundle, folder in values["folders"]))
+
     def covers(self, bundle: str, path: str) -> bool:
         """Return whether a file, or a folder as such, is in it."""
         return self.everywhere or self._folder(bundle, path) is not None
@@ -53,19 +62,22 @@ class Scope:
                 "the DAGs of other folders."
             )
 
-    def place(self, command: str, bundle: str | None, folder: str) -> BundleFolder:
+    def target(self, command: str, bundle: str | None, folder: str) -> tuple[str | None, str]:
         """
-        Return the place that a client names, without a word of it for a user who has nothing there. Blocks.
+        Return the bundle and the folder that a client names, and no word of them to who has nothing there.
+
+        The bundle stays None for who may deploy everywhere and names none. Blocks.
 
         :raises Forbidden: nothing in the folder, or on the way from it to its files, is in it
-        :raises ApiError: see `bundles.resolve`
+        :raises BadPath: not a relative path
         """
+        folder = clean(folder, "folder") if folder else ""
         if not self.everywhere:
             bundle = bundle if bundle is not None else self._default()
-            if not self._is_near(bundle, clean(folder, "folder") if folder else ""):
+            if not self._is_near(bundle, folder):
                 what = f"{bundle}/{folder}" if folder else bundle
                 raise Forbidden(refusal(command, f"{_ask(DEPLOY)}, or a folder of {what!r}"))
-        return bundles.resolve(bundle, folder)
+        return bundle, folder
 
     def _default(self) -> str:
         """Return the bundle of who names none, among their own."""
@@ -126,6 +138,7 @@ class Grants:
         *,
         attempts: Iterable[Attempt] = (),
         recorded: bool = True,
+        queue: str | None = None,
     ) -> Permit:
         """
         Return the permit to run a command on files.
@@ -133,6 +146,7 @@ class Grants:
         :param invocation: what is done, by a name of `COMMANDS`
         :param attempts: of commands that it runs besides
         :param recorded: whether a refusal is
+        :param queue: that the caller has named
         :raises Forbidden: not all of the files are the caller's
         """
         command = invocation.command.name
@@ -143,7 +157,9 @@ class Grants:
             _require(scope, command, bundle, paths)
             return Decision(None, scope.asks(bundle, paths))
 
-        return await self._gate.authorize(caller, invocation, attempts, rule=rule, recorded=recorded)
+        return await self._gate.authorize(
+            caller, invocation, attempts, rule=rule, recorded=recorded, queue=queue
+        )
 
     def _on(self, command: str) -> None:
         """Raise SwitchedOff where an option switches a command off for all."""

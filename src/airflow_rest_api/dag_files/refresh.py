@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.operations.runs import WorkContext
 
 
-BY_PROCESSOR, BY_API_SERVER = "dag-processor", "api-server"
+BY_PROCESSOR, BY_API_SERVER, BY_RUNNER = "dag-processor", "api-server", "runner"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Parsed:
     """
     What Airflow made of files.
 
-    :ivar by: `dag-processor`, or `api-server` where they were parsed locally
+    :ivar by: `dag-processor`; `api-server` or `runner` where they were parsed locally
     :ivar lost: the DAG processor was alive when it was asked, and then no longer was
     """
 
@@ -289,7 +289,7 @@ async def bring_up_to_date(
 
     :param wait: for the DAG processor; what is parsed locally has been parsed when this returns
     :param dag_ids: what is in the files, where that is known
-    :param locally: whether the API server may parse them; if not, the DAG processor finds the request later
+    :param locally: whether this process may parse them; if not, the DAG processor finds the request later
     """
     wanted = tuple(dict.fromkeys(files))
     if locally and not await ask(dag_processor.processor_alive):
@@ -320,8 +320,9 @@ async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -
     What the files print becomes the operation's output. A child that does not come to its end, as when a file
     ends the process, leaves the rest unparsed.
     """
-    work.warn(f"{why}: the files were parsed by the API server.")
-    work.progress("asked", of=len(files), parsed_by=BY_API_SERVER)
+    by, who = (BY_API_SERVER, "API server") if work.runner is None else (BY_RUNNER, "runner")
+    work.warn(f"{why}: the files were parsed by the {who}.")
+    work.progress("asked", of=len(files), parsed_by=by)
     before = await ask(dag_processor.look, files)
     order = json.dumps({"files": files})
     finished = await work.run(Job([order], entry=parse.ENTRY, env=parse.ENV, mask=True))
@@ -345,4 +346,4 @@ async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -
         parsed.append(ParsedFile(*file, parsed=new, dags=_numbers(versions, recorded[file]), error=error))
         if new:
             work.progress("parsed", file=file[1], done=done, of=len(files), error=error)
-    return Parsed(parsed, by=BY_API_SERVER)
+    return Parsed(parsed, by=by)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import shutil
 import unicodedata
@@ -13,6 +14,7 @@ from typing import IO
 
 from airflow_rest_api import private_folders
 from airflow_rest_api.errors import BadPath, TooLarge
+from airflow_rest_api.operations.files import Upload
 
 CONTROL = ".airflow_rest_api"
 """Our own folder in each bundle: see `transaction.py`."""
@@ -202,6 +204,13 @@ class Received:
                 digest.update(chunk)
                 copy.write(chunk)
         self._files.append(ReceivedFile(path, target, size, digest.hexdigest()))
+
+    def uploads(self) -> dict[str, Upload]:
+        """Return the files to be sent along, each under its path in the bundle. Blocks."""
+        return {
+            str(number): Upload(file.path, io.BytesIO(file.content.read_bytes()))
+            for number, file in enumerate(self.files)
+        }
 
     def private_folder(self, name: str) -> Path:
         """Return an empty folder of this name beside the contents."""

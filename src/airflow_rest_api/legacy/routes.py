@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -23,7 +22,7 @@ from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.asgi import MOUNT, root_path
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.dag_files.archive import is_archive, unpack
-from airflow_rest_api.dag_files.deployment import DeploymentOrder, refusal
+from airflow_rest_api.dag_files.deployment import DeploymentOptions
 from airflow_rest_api.disk_full import of_disk
 from airflow_rest_api.errors import (
     ApiError,
@@ -53,6 +52,7 @@ from airflow_rest_api.legacy.model import (
 from airflow_rest_api.legacy.request import Sent, endpoint_of, is_complete, read_body, understand
 from airflow_rest_api.legacy.translate import CHILD, translate
 from airflow_rest_api.operations.model import Origin, State
+from airflow_rest_api.operations.runs import refusal
 from airflow_rest_api.operations.work_orders import EntryPoint
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.storage.transient import foreseen
@@ -196,7 +196,7 @@ class Launch:
 
         :raises ApiError: nothing was done
         """
-        if self.request.queue is not None and not isinstance(action, RunChild):
+        if self.request.queue is not None and isinstance(action, Answer):
             raise Refusal("Argument 'queue' is not taken here: the API server does this itself")
         if not isinstance(action, Answer) and self._runs_here(action):
             # Before anything is looked up for what could not begin anyway.
@@ -218,8 +218,7 @@ class Launch:
 
     def _runs_here(self, action: Action) -> bool:
         """Return whether this API server runs what a request became, and no runner."""
-        if not isinstance(action, RunChild):
-            return True
+        assert not isinstance(action, Answer)
         commands = [action.recorded.command, *(attempt.command for attempt in action.attempts)]
         return self.context.gate.runs_here(commands, action.recorded.effect, self.request.queue)
 
@@ -246,7 +245,8 @@ class Launch:
         )
         operation = await self._ended(operation)
         # What has failed is then known to have: the same can be asked for again at once.
-        await services.local.started(service.id, SETTLED)
+        if service is not None:
+            await services.local.started(service.id, SETTLED)
         return operation
 
     async def _run(self, work: RunChild, permit: Permit, key: str) -> Operation:
@@ -305,30 +305,27 @@ class Launch:
             scope = await context.grants.scope(self.caller, command)
             if work.force_invalid:
                 scope.require_everywhere()
-            place = await asyncio.to_thread(scope.place, command, work.bundle, work.folder)
-            async with context.dag_files.receive(place.folder) as received:
+            bundle, folder = await asyncio.to_thread(scope.target, command, work.bundle, work.folder)
+            queue = await context.gate.queue_for(self.caller, work.recorded.command, self.request.queue)
+            bundle = await context.dag_file_works.located(queue, bundle, folder)
+            async with context.dag_files.receive(folder) as received:
                 await asyncio.to_thread(_take, work.file, file, received)
                 paths = [one.path for one in received.files]
-                permit = await context.grants.authorize(self.caller, work.recorded, place.bundle.name, paths)
-                order = DeploymentOrder(
-                    place,
-                    received,
-                    self.caller.name,
+                permit = await context.grants.authorize(
+                    self.caller, work.recorded, bundle or "", paths, queue=self.request.queue
+                )
+                options = DeploymentOptions(
                     overwrite=work.force,
                     always_new=True,
                     force_invalid=work.force_invalid,
                     paused=work.paused,
                     wait=work.wait,
-                    covers=scope.covers,
+                )
+                deployment = context.dag_file_works.deployment(
+                    bundle, folder, received, options, user=self.caller.name, scope=scope
                 )
                 operation = await context.operations.start_work(
-                    permit,
-                    command,
-                    lambda run: context.dag_files.deploy(run, order),
-                    effect=work.recorded.effect,
-                    argv=list(work.recorded.masked),
-                    origin=Origin(endpoint=command),
-                    workspace=received,
+                    permit, work.recorded, deployment, origin=Origin(endpoint=command)
                 )
                 received.release()
             self.envelope.operation_id = operation.id
@@ -351,7 +348,7 @@ def _put_deployed(envelope: Envelope, work: Deploy, operation: Operation) -> Non
         if problem is None:
             raise Refusal(operation.message or "Failed", 500)
         if problem.reason == FilesExist.reason:
-            raise Refusal(f"The file '{work.file}' already exists on host '{socket.gethostname()}'.")
+            raise Refusal(f"The file '{work.file}' already exists on host '{operation.host}'.")
         raise Refusal(problem.message, 400 if problem.reason in INVALID else problem.status)
     envelope.output = f"DAG File [{work.file}] has been uploaded"
     envelope.dag_ids = sorted({dag["dag_id"] for dag in result["dags"]})

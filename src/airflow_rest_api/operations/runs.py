@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,8 +14,9 @@ from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.commands.model import Effect, Invocation
 from airflow_rest_api.disk_full import NO_ROOM, no_room
 from airflow_rest_api.engine.job import Ending, Job, Outcome
-from airflow_rest_api.errors import Busy
-from airflow_rest_api.operations.model import Operation, State
+from airflow_rest_api.errors import ApiError, Busy, Recorded
+from airflow_rest_api.operations.files import media_type
+from airflow_rest_api.operations.model import Operation, OutputFile, State
 from airflow_rest_api.operations.result import Read, reason
 from airflow_rest_api.operations.transcript import Stream, Transcript
 
@@ -169,6 +170,36 @@ class Failed(Exception):
         self.result = result
 
 
+class Refused(Failed):
+    """
+    Ends the operation of a coroutine with an error of the API, which `refusal` reads off its result.
+
+    :param report: what the operation has to show all the same
+    """
+
+    def __init__(self, error: ApiError, report: Mapping[str, Any] | None = None) -> None:
+        problem = {"status": error.status, "reason": error.reason, "message": error.message}
+        more = {"more": error.more} if error.more else {}
+        super().__init__(error.message, result={**(report or {}), "problem": {**problem, **more}})
+
+
+def refusal(operation: Operation) -> ApiError | None:
+    """Return the error with which an operation was `Refused`, None where it was not."""
+    result = operation.result
+    if operation.state is not State.FAILED or not isinstance(result, dict) or "problem" not in result:
+        return None
+    problem = result["problem"]
+    report = {name: value for name, value in result.items() if name != "problem"}
+    return Recorded(
+        problem["status"],
+        problem["reason"],
+        problem["message"],
+        headers={"Retry-After": "5"} if problem["status"] == 503 else None,
+        **{**problem.get("more", {}), "id": operation.id},
+        **({"report": report} if report else {}),
+    )
+
+
 @dataclass(frozen=True)
 class Finished:
     """A child that has ended, with what of its output was kept; secrets are masked in it."""
@@ -183,12 +214,16 @@ class WorkContext:
     What a coroutine of this server has of its operation.
 
     :ivar id: the id of the operation
+    :ivar runner: the name of the runner that this process is; None for an API server
+    :ivar files: what was kept, by name
     """
 
     def __init__(self, live: Live, engine: Engine) -> None:
         self._live = live
         self._engine = engine
         self.id = live.operation.id
+        self.runner = live.operation.runner
+        self.files: dict[str, bytes] = {}
 
     def say(self, text: str, stream: Literal["stdout", "stderr"] = "stdout") -> None:
         """Add to what the operation prints; a line ends with a newline of its own."""
@@ -202,6 +237,11 @@ class WorkContext:
     def warn(self, text: str) -> None:
         """Put a warning on the operation."""
         self._live.operation.warnings.append(text)
+
+    def keep(self, name: str, content: bytes) -> None:
+        """Have a file among those that the operation has written."""
+        self.files[name] = content
+        self._live.operation.files.append(OutputFile("", name, len(content), media_type(name)))
 
     async def run(self, job: Job) -> Finished:
         """
@@ -235,10 +275,11 @@ Work = Callable[[WorkContext], Awaitable[Any]]
 
 
 async def perform(live: Live, engine: Engine, work: Work, timeout: float | None) -> dict[str, bytes]:
-    """Do the work of an operation, and set on the operation how it ended, its state last; it has no files."""
+    """Do the work of an operation, set on it how it ended, its state last, and return the files it kept."""
     operation = live.operation
     live.begin(datetime.now(timezone.utc))
-    task = asyncio.ensure_future(work(WorkContext(live, engine)))
+    context = WorkContext(live, engine)
+    task = asyncio.ensure_future(work(context))
     asked = asyncio.ensure_future(live.asked.wait())
     try:
         await asyncio.wait({task, asked}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
@@ -267,6 +308,6 @@ async def perform(live: Live, engine: Engine, work: Work, timeout: float | None)
                     f"Something went wrong in the server; its log says more under {operation.id}."
                 )
         operation.exit_code, operation.state = exit_code, state
-        return {}
+        return context.files
     finally:
         asked.cancel()

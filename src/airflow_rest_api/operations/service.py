@@ -14,26 +14,16 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.admission import while_waiting
-from airflow_rest_api.errors import TooManyWaiting, Unavailable, UnknownOperation
+from airflow_rest_api.errors import TooManyWaiting, Unavailable
 from airflow_rest_api.operations import heartbeat
 from airflow_rest_api.operations.dispatch import Dispatcher
 from airflow_rest_api.operations.files import Removable, Upload, Workspace, with_files
-from airflow_rest_api.operations.live import (
-    RECORDED_AFTER,
-    STORED_WITHIN,
-    Followed,
-    Live,
-    Recent,
-    Watcher,
-    snapshot,
-)
-from airflow_rest_api.operations.model import Cancel, Operation, Origin, Server, State, made_within, new_id
-from airflow_rest_api.operations.recorder import Recorder
-from airflow_rest_api.operations.runs import UNREAD, OutputListener, Work, follow, perform
+from airflow_rest_api.operations.known import KnownOperations
+from airflow_rest_api.operations.live import STORED_WITHIN, Live, snapshot
+from airflow_rest_api.operations.model import Cancel, Operation, Origin, Server, State, new_id
+from airflow_rest_api.operations.runs import UNREAD, OutputListener, follow, perform
 from airflow_rest_api.operations.tables import NOT_KEPT
-from airflow_rest_api.operations.transcript import Stream, joined
-from airflow_rest_api.operations.work_orders import AIRFLOW, EntryPoint, WorkOrder
+from airflow_rest_api.operations.work_orders import AIRFLOW, EntryPoint, NamedWork, WorkOrder
 from airflow_rest_api.placement import LOCAL
 
 if TYPE_CHECKING:
@@ -47,19 +37,13 @@ log = logging.getLogger(__name__)
 
 UNBEGUN_AFTER = timedelta(minutes=5)
 """Longer than any attempt to write a row may take, with all its retries."""
-ON_ITS_WAY = 0.2
-"""Seconds after which the database has what another server has answered: some times `recorder.BEHIND`."""
-
 REQUEST = Origin()
 """A request of which nothing more is known."""
 
 
-class Operations:
+class Operations(KnownOperations):
     """
-    Starts operations in this process, and answers for them and for those of other API servers.
-
-    Memory answers for what runs here, the database for everything else. Each method that takes an id raises
-    UnknownOperation, and Unavailable where the database is away.
+    Starts operations, here or on runners, ends them, and answers for them and for those of other servers.
 
     :param folder: where the private folders of file arguments are made; the system's temporary folder by
         default
@@ -84,12 +68,8 @@ class Operations:
         dispatcher: Dispatcher | None = None,
         runner: Mapping[str, Any] | None = None,
     ) -> None:
+        super().__init__(store, output_limit)
         self._engine = engine
-        self._store = store
-        self._live: dict[str, Live] = {}
-        self._recent = Recent()
-        self._watcher = Watcher(store, output_limit)
-        self._recorder = Recorder(store)
         self._folder = folder
         self._command_timeout = command_timeout
         self._output_limit = output_limit
@@ -98,82 +78,6 @@ class Operations:
         self._dispatcher = dispatcher or Dispatcher(store)
         self._as_runner = dict(runner or {})
         self._server: Server | None = None
-
-    @property
-    def running(self) -> bool:
-        """Whether something has not ended here."""
-        return bool(self._live)
-
-    def _here(self, identifier: str) -> Live | None:
-        return self._live.get(identifier) or self._recent.get(identifier)
-
-    async def get(self, identifier: str) -> Operation:
-        """Return an operation as it is now."""
-        if live := self._here(identifier):
-            return live.look()
-        return await self._recorded_one(identifier)
-
-    async def peek(self, identifier: str) -> Operation:
-        """Return an operation without its output; one that has ended may lack its result too."""
-        if live := self._here(identifier):
-            return snapshot(live.operation)
-        return await self._recorded_one(identifier, output=False)
-
-    async def _recorded_one(self, identifier: str, *, output: bool = True) -> Operation:
-        """Return an operation from the database, which may get that of another server in a moment."""
-        try:
-            return await self._store.get(identifier, output=output)
-        except UnknownOperation:
-            if not made_within(identifier, RECORDED_AFTER + ON_ITS_WAY):
-                raise
-        await asyncio.sleep(ON_ITS_WAY)
-        return await self._store.get(identifier, output=output)
-
-    async def output(
-        self, identifier: str, stream: Stream, offset: int, limit: int
-    ) -> tuple[int, bytes, bool]:
-        """
-        Return what an operation printed on a stream from an offset on, as far as nothing is missing.
-
-        :param offset: bytes of the stream that the caller has
-        :param limit: bytes after which to stop
-        :return: where it begins, the bytes, and whether there is nothing more to come; it begins later than
-            asked where output was dropped
-        """
-        if live := self._here(identifier):
-            blocks, ended = live.transcript.behind(stream, offset), live.ended.is_set()
-        else:
-            blocks, state = await self._store.blocks_of(identifier, stream, offset)
-            ended = state.ended
-        start, data, complete = joined(blocks, offset, limit)
-        return start, data, ended and complete
-
-    async def wait(self, identifier: str, seconds: float) -> Operation:
-        """Return an operation once it has ended, or after ``seconds``."""
-        if live := self._here(identifier):
-            with while_waiting():
-                await live.until_ended(seconds)
-            return live.look()
-        found = await self._store.get(identifier)
-        if found.state.ended or seconds <= 0:
-            return found
-        async with self._watcher.follow(identifier) as followed:
-            with while_waiting():
-                await followed.until_ended(seconds)
-        return await self._store.get(identifier)
-
-    async def written(self) -> None:
-        """Return once the database has what has ended here, unless that is too slow to be waited for."""
-        await self._recorder.flush(STORED_WITHIN)
-
-    @asynccontextmanager
-    async def follow(self, identifier: str) -> AsyncIterator[Live | Followed]:
-        """Give what an operation prints, and how it is, wherever it runs."""
-        if live := self._here(identifier):
-            yield live
-            return
-        async with self._watcher.follow(identifier) as followed:
-            yield followed
 
     async def cancel(self, identifier: str, reason: str) -> Cancel:
         """
@@ -199,13 +103,6 @@ class Operations:
         for identifier, reason in asked.items():
             if live := self._live.get(identifier):
                 live.ask(reason)
-
-    async def file(self, identifier: str, name: str) -> bytes:
-        """Return the content of a file that the command wrote; raise UnknownResultFile."""
-        live = self._here(identifier)
-        if live is not None and name in live.files:
-            return live.files[name]
-        return await self._store.file(identifier, name)
 
     @property
     def server(self) -> Server:
@@ -252,8 +149,7 @@ class Operations:
             operation.warnings.append(NOT_KEPT)
         order = WorkOrder.of(permit, invocation, entry, files or {})
         if permit.queue != LOCAL:
-            operation.queue, operation.server, operation.host = permit.queue, "", ""
-            await self._dispatcher.send(order, operation, origin, permit.on_end)
+            await self._send(permit, order, operation, origin)
             return snapshot(operation)
         self._check_queue(permit.user)
         operation.message = self._engine.waits_for
@@ -305,33 +201,46 @@ class Operations:
         self._engine.check_room()
 
     async def start_work(
-        self,
-        permit: Permit,
-        command: str,
-        work: Work,
-        *,
-        effect: Effect,
-        argv: list[str],
-        dag_id: str | None = None,
-        origin: Origin = REQUEST,
-        workspace: Removable | None = None,
+        self, permit: Permit, invocation: Invocation, work: NamedWork, *, origin: Origin = REQUEST
     ) -> Operation:
         """
-        Run a coroutine of this server as an operation, and return that at once.
+        Have work of ours done as an operation, here or by a runner of the queue; return that at once.
 
-        :param work: is given its `WorkContext`; returns the operation's result, raises `Failed`, and is
-            cancelled on cancel and after ``command_timeout`` seconds
-        :param argv: what is shown as run, without secrets
-        :param workspace: removed when the operation has ended, also where the work never began
+        :param invocation: as which it is recorded; what it shows is shown
+        :param work: its files belong to the operation from then on
         :raises KeyTaken: the key was used before
         :raises Unavailable: it was to be recorded first, and the database is away
+        :raises Busy: too many operations wait in its queue, or TooManyWaiting: too many of this user
+        :raises NoRunner: nobody serves the queue of the permit
         """
-        operation = self._operation(permit, command, effect, argv, origin)
-        operation.dag_id = dag_id
+        operation = self._operation(
+            permit, invocation.command.name, invocation.effect, invocation.masked, origin
+        )
+        named = invocation.values.get("dag_id")
+        operation.dag_id = named if isinstance(named, str) and named else None
+        if permit.queue != LOCAL:
+            uploads = await asyncio.to_thread(work.uploads)
+            order = WorkOrder(invocation, AIRFLOW, permit.user, uploads=uploads, work=work.order)
+            await self._send(permit, order, operation, origin)
+            if work.files is not None:
+                await asyncio.to_thread(work.files.remove)
+            return snapshot(operation)
         async with self._recorded(operation, origin) as live:
             pass
-        performing = perform(live, self._engine, work, self._command_timeout)
-        return self._follow(live, performing, workspace, permit.on_end)
+        return self._perform(live, work, permit.on_end)
+
+    def run_claimed_work(self, operation: Operation, work: NamedWork, on_end: OnEnd | None) -> Operation:
+        """
+        Do work of ours as an operation that this process has claimed; return that at once.
+
+        :param on_end: records its end
+        """
+        live = Live(operation, self._recorder, self._output_limit, recorded=True)
+        return self._perform(live, work, on_end)
+
+    async def forget(self, identifier: str) -> None:
+        """Remove an operation that has ended, and that was there for one answer alone."""
+        await self._store.discard(identifier)
 
     async def forget_unbegun(self) -> None:
         """
@@ -381,6 +290,14 @@ class Operations:
             rerun_of=origin.rerun_of,
             endpoint=origin.endpoint,
         )
+
+    async def _send(self, permit: Permit, order: WorkOrder, operation: Operation, origin: Origin) -> None:
+        operation.queue, operation.server, operation.host = permit.queue, "", ""
+        await self._dispatcher.send(order, operation, origin, permit.on_end)
+
+    def _perform(self, live: Live, work: NamedWork, on_end: OnEnd | None) -> Operation:
+        performing = perform(live, self._engine, work.here, self._command_timeout)
+        return self._follow(live, performing, work.files, on_end)
 
     def _check_queue(self, user: str) -> None:
         waiting = sum(live.queued and live.operation.user == user for live in self._live.values())

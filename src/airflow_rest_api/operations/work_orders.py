@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,11 @@ from airflow_rest_api.operations.files import Upload
 from airflow_rest_api.operations.result import Read, documents, reader, without_log_lines
 
 if TYPE_CHECKING:
+    from airflow_rest_api.operations.files import Removable
+    from airflow_rest_api.operations.runs import Work
     from airflow_rest_api.security.access import Permit
 
-FORM = 1
+FORM = 2
 """The version of the bytes: a runner of another version of the plugin takes none that it does not know."""
 
 
@@ -73,9 +75,33 @@ AIRFLOW = EntryPoint("")
 
 
 @dataclass(frozen=True)
+class NamedWork:
+    """
+    What no command does but a coroutine of ours, in this process or, by its name, in that of a runner.
+
+    :ivar name: under which a runner knows it
+    :ivar values: what it is given, good for JSON
+    :ivar here: the same in this process
+    :ivar files: what it works on, removed when the operation has ended
+    :ivar uploads: returns these to be sent along, by any names; blocks
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    here: Work
+    files: Removable | None = None
+    uploads: Callable[[], Mapping[str, Upload]] = dict
+
+    @property
+    def order(self) -> Mapping[str, Any]:
+        """Its name and values, as the order has them."""
+        return {"name": self.name, "values": self.values}
+
+
+@dataclass(frozen=True)
 class WorkOrder:
     """
-    One command to be run.
+    One command to be run, or work of ours to be done.
 
     :ivar user: as whom
     :ivar redacted: see `Permit`, as `visible`
@@ -83,6 +109,7 @@ class WorkOrder:
     :ivar ended: what its end is recorded with; None where that is not
     :ivar operation: the id of the operation for which it was made, and for no other
     :ivar airflow_version: of the one who has checked the arguments
+    :ivar work: the `order` of a `NamedWork` that is to be done, in place of the command; else None
     """
 
     invocation: Invocation
@@ -94,6 +121,7 @@ class WorkOrder:
     ended: Mapping[str, Any] | None = None
     operation: str = ""
     airflow_version: str = ""
+    work: Mapping[str, Any] | None = None
 
     @classmethod
     def of(
@@ -140,19 +168,20 @@ def to_bytes(order: WorkOrder) -> bytes:
             "form": FORM,
             "airflow_version": order.airflow_version,
             "operation": order.operation,
-            "invocation": _from_invocation(order.invocation),
+            "invocation": invocation_values(order.invocation),
             "entry": {
                 "function": order.entry.function,
                 "commands": list(order.entry.commands),
                 "limited": order.entry.limited,
                 "reading": reading
-                and {"of": reading.of and _from_invocation(reading.of), "documents": reading.documents},
+                and {"of": reading.of and invocation_values(reading.of), "documents": reading.documents},
             },
             "user": order.user,
             "redacted": order.redacted,
             "visible": order.visible and {key: list(names) for key, names in order.visible.items()},
             "uploads": {name: _from_upload(upload) for name, upload in order.uploads.items()},
             "ended": order.ended,
+            "work": order.work,
         }
     ).encode()
 
@@ -171,11 +200,11 @@ def from_bytes(data: bytes, airflow_version: str) -> WorkOrder:
         raise NotTaken("This runner has another version of the REST API plugin than the API server.")
     entry, reading = found["entry"], found["entry"]["reading"]
     return WorkOrder(
-        _to_invocation(found["invocation"]),
+        invocation_of(found["invocation"]),
         EntryPoint(
             entry["function"],
             entry["commands"] or (),
-            reading and Reading(reading["of"] and _to_invocation(reading["of"]), reading["documents"]),
+            reading and Reading(reading["of"] and invocation_of(reading["of"]), reading["documents"]),
             entry["limited"],
         ),
         found["user"],
@@ -188,6 +217,7 @@ def from_bytes(data: bytes, airflow_version: str) -> WorkOrder:
         found["ended"],
         found["operation"],
         theirs,
+        found["work"],
     )
 
 
@@ -199,7 +229,8 @@ def _from_upload(upload: Upload) -> dict[str, str]:
     }
 
 
-def _from_invocation(invocation: Invocation) -> dict[str, Any]:
+def invocation_values(invocation: Invocation) -> dict[str, Any]:
+    """Return an invocation as JSON knows it; with its secrets."""
     return {
         "command": _from_command(invocation.command),
         "argv": invocation.argv,
@@ -210,7 +241,8 @@ def _from_invocation(invocation: Invocation) -> dict[str, Any]:
     }
 
 
-def _to_invocation(found: Mapping[str, Any]) -> Invocation:
+def invocation_of(found: Mapping[str, Any]) -> Invocation:
+    """Return the invocation of such values."""
     return Invocation(
         _to_command(found["command"]),
         list(found["argv"]),

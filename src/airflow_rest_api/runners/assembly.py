@@ -8,7 +8,11 @@ from typing import Any
 from airflow_rest_api.airflow import installation
 from airflow_rest_api.airflow.child import MODULES as SET_RIGHT
 from airflow_rest_api.airflow.installation import FernetCipher
+from airflow_rest_api.dag_files.check import CheckLimits
 from airflow_rest_api.dag_files.child import MODULES as DAG_FILES
+from airflow_rest_api.dag_files.deployment import DagFiles
+from airflow_rest_api.dag_files.history import History
+from airflow_rest_api.dag_files.upload import Bounds
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.job import Limits
 from airflow_rest_api.legacy.child import MODULES as LEGACY
@@ -19,6 +23,9 @@ from airflow_rest_api.operations.tables import NoCipher
 from airflow_rest_api.runners import broker
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.services.child_start import MODULE as SERVICES
+from airflow_rest_api.services.local import Local
+from airflow_rest_api.services.service import Services
+from airflow_rest_api.services.store import ServiceStore
 from airflow_rest_api.settings import Settings
 from airflow_rest_api.storage.database import Database, own_engine
 
@@ -75,3 +82,19 @@ def operations(
         dispatcher=sends,
         runner=runner,
     )
+
+
+def dag_files(settings: Settings, tables: Database) -> DagFiles:
+    """Return what deploys DAG files on this host."""
+    return DagFiles(
+        History(tables, settings.dag_versions_kept),
+        Bounds(settings.dag_files_count, settings.dag_files_size),
+        CheckLimits(settings.dag_check_timeout, settings.dag_check_memory),
+    )
+
+
+def services(settings: Settings, tables: Database, started: Operations) -> Services:
+    """Return the components, with what looks after those of this host."""
+    rows = ServiceStore(tables)
+    local = Local(rows, started, grace=settings.service_grace, kept=settings.services_kept)
+    return Services(rows, local, started)

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
@@ -17,15 +17,17 @@ from airflow_rest_api import __version__, private_folders
 from airflow_rest_api.airflow import installation
 from airflow_rest_api.airflow.warm import HOOKS
 from airflow_rest_api.commands.catalog import load_catalog
+from airflow_rest_api.dag_files.works import DagFileWorks
 from airflow_rest_api.engine.engine import WARM_WITHIN, Engine
 from airflow_rest_api.errors import ApiError, Undecryptable
 from airflow_rest_api.operations import rows, work_queue
 from airflow_rest_api.operations.heartbeat import Heartbeat
 from airflow_rest_api.operations.model import Operation, State
-from airflow_rest_api.operations.work_orders import NotTaken, WorkOrder
+from airflow_rest_api.operations.work_orders import NamedWork, NotTaken, WorkOrder
 from airflow_rest_api.placement import LOCAL, queue_name, queue_of_host
 from airflow_rest_api.runners import assembly, broker
 from airflow_rest_api.security.audit import Audit
+from airflow_rest_api.services.service import START
 
 if TYPE_CHECKING:
     from airflow_rest_api.settings import Settings
@@ -84,6 +86,9 @@ class Runner:
             },
         )
         self._heartbeat = Heartbeat(self._operations, self._store)
+        self._dag_files = assembly.dag_files(settings, self._database)
+        self._dag_file_works = DagFileWorks(self._dag_files, self._operations, settings.dag_files_size)
+        self._services = assembly.services(settings, self._database, self._operations)
 
     def start(self) -> None:
         """Warm up, and be known as a runner; returns when commands can run."""
@@ -97,6 +102,8 @@ class Runner:
         await self._engine.warm(WARM_WITHIN)
         self._heartbeat.start()
         self._dispatcher.watch.start()
+        self._dag_files.recovery.start()
+        self._services.local.upkeep.start()
 
     def run(self, identifier: object) -> None:
         """Run an operation to its end, if it still waits for a runner; blocks."""
@@ -118,9 +125,12 @@ class Runner:
 
     async def _stop(self) -> None:
         await self._dispatcher.watch.stop()
+        await self._services.local.upkeep.stop()
         self._operations.stop(STOPPED)
         await self._engine.stop(STOPPED)
         await self._operations.settle()
+        await self._services.local.close()
+        await self._dag_files.recovery.stop()
         await self._heartbeat.stop()
         await asyncio.to_thread(self._audit.close)
         self._database.close()
@@ -157,7 +167,11 @@ class Runner:
             # Read at the start, and kept since.
             catalog = load_catalog()
             record = self._dispatcher.end_record(order)
-            await self._operations.run_claimed(operation, order, catalog, record)
+            if order.work is None:
+                await self._operations.run_claimed(operation, order, catalog, record)
+            else:
+                work = await self._named(order.work, order)
+                self._operations.run_claimed_work(operation, work, record)
         except (NotTaken, ApiError) as error:
             words = FOREIGN if isinstance(error, Undecryptable) else str(error)
             await self._refuse(operation, order, State.FAILED if data else State.LOST, words)
@@ -169,6 +183,12 @@ class Runner:
             return
         while not (await self._operations.wait(identifier, ROUND)).state.ended:
             pass
+
+    async def _named(self, work: Mapping[str, Any], order: WorkOrder) -> NamedWork:
+        """Return the work of an order; raise NotTaken."""
+        if work["name"] == START:
+            return self._services.ordered(work["values"], order.user)
+        return await self._dag_file_works.ordered(work, order.uploads)
 
     async def _refuse(
         self, operation: Operation, order: WorkOrder | None, state: State, message: str

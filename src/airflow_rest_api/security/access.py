@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import nullcontext
-from copy import copy
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import Ask, Resource, queue_power
-from airflow_rest_api.commands.policy import DONE_HERE, RUN_DAG_CODE, described, refusal
+from airflow_rest_api.commands.policy import RUN_DAG_CODE, WITH_DAG_FILES, described, refusal
 from airflow_rest_api.errors import Forbidden, SwitchedOff
-from airflow_rest_api.placement import LOCAL, Placement
+from airflow_rest_api.placement import DAG_FILES, LOCAL, Placement
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decide, granted, possible
 
@@ -65,10 +64,10 @@ class Switches:
                 self._names.setdefault(command, []).append(alias)
 
     def queue_of(self, commands: Iterable[Command], effect: Effect) -> str:
-        """Return the queue of what runs commands; what we do ourselves and components are done here."""
+        """Return the queue of what runs commands; all work on DAG files has one of its own."""
         names = [command.name for command in commands]
-        if any(name in DONE_HERE for name in names):
-            return LOCAL
+        if not WITH_DAG_FILES.isdisjoint(names):
+            return self._placement.queue_of([DAG_FILES])
         return self._placement.queue_of(names, effect.value)
 
     def option(self, command: Command, given: Collection[str] = (), queue: str | None = None) -> str | None:
@@ -156,12 +155,6 @@ class Permit:
         self.on_end = on_end
         self.queue = queue
 
-    def done_here(self) -> Permit:
-        """Return the same for what is done by this API server, whatever the rules say."""
-        found = copy(self)
-        found.queue = LOCAL
-        return found
-
 
 class Gate:
     """
@@ -181,6 +174,18 @@ class Gate:
         :param queue: that the caller has named
         """
         return (queue or self._switches.queue_of(commands, effect)) == LOCAL
+
+    async def queue_for(self, caller: Caller, command: Command, queue: str | None = None) -> str:
+        """
+        Return the queue whose runners run a command; `LOCAL`: this API server.
+
+        :param queue: that the caller has named
+        :raises Forbidden: which they may not
+        """
+        usual = self._switches.queue_of([command], command.effect)
+        if queue is not None and queue != usual:
+            await self._check_queue(caller, queue)
+        return queue or usual
 
     def on(self, command: Command) -> None:
         """Raise SwitchedOff where an option switches a command off; says nothing about who may run it."""
@@ -246,13 +251,22 @@ class Gate:
         return Permit(_PROOF, caller.name, _joined(decisions), self._audit.ended(caller, invocation), where)
 
     @staticmethod
-    def standing(user: str) -> Permit:
-        """Return the permit to bring about the desired state that this user was authorized to record."""
-        return Permit(_PROOF, user)
+    def standing(user: str, queue: str = LOCAL) -> Permit:
+        """
+        Return the permit for what needs no decision about a user any more, or comes before one.
 
-    async def check(self, caller: Caller, attempts: Iterable[Attempt]) -> Decision:
-        """Raise Forbidden unless the caller may run all of some commands; say what may be seen of them."""
-        return _joined([await self._decision(caller, attempt) for attempt in attempts])
+        To bring about the desired state that they were authorized to record, and to look up what they have
+        named for the decision on it.
+        """
+        return Permit(_PROOF, user, queue=queue)
+
+    async def check(self, caller: Caller, attempts: Iterable[Attempt], queue: str | None = None) -> Decision:
+        """
+        Raise Forbidden unless the caller may run all of some commands; say what may be seen of them.
+
+        :param queue: where they run; by default where the rules say
+        """
+        return _joined([await self._decision(caller, attempt, queue) for attempt in attempts])
 
     async def _check_queue(self, caller: Caller, queue: str) -> None:
         """Raise Forbidden where a caller may not name a queue."""

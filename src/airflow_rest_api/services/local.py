@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api import processes
 from airflow_rest_api.airflow.installation import Places, places
+from airflow_rest_api.engine.job import Ending
 from airflow_rest_api.errors import AlreadyRunning, Busy, Unavailable, UnknownService
 from airflow_rest_api.operations.model import Origin, new_id
 from airflow_rest_api.operations.model import State as OperationState
-from airflow_rest_api.operations.work_orders import EntryPoint
+from airflow_rest_api.operations.runs import Failed
+from airflow_rest_api.operations.work_orders import EntryPoint, WorkOrder
 from airflow_rest_api.periodic import Periodic
 from airflow_rest_api.security.access import Gate
 from airflow_rest_api.services import reconcile
@@ -32,6 +34,7 @@ from airflow_rest_api.services.supervisor import BACKOFF, KILL, LEFTOVERS, RESTA
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.operations.runs import WorkContext
     from airflow_rest_api.operations.service import Operations
     from airflow_rest_api.security.access import Permit
 
@@ -108,6 +111,7 @@ PATIENCE = 60.0
 """Seconds of one wait for the end of a start."""
 LONGEST_FAILURE = 4000
 """Characters that are kept of the output of a start that has failed."""
+STOPPED = "The start was ended."
 PRUNE_EVERY = 600
 """Rounds."""
 SEEN_EVERY = timedelta(seconds=15)
@@ -182,9 +186,7 @@ class Local:
         )
         # A component would inherit the limit of one command, for as long as it runs.
         entry = EntryPoint(plan.entry, limited=False)
-        operation = await self._operations.start(
-            permit.done_here(), invocation, entry=entry, origin=Origin(**more)
-        )
+        operation = await self._operations.start(permit, invocation, entry=entry, origin=Origin(**more))
         task = asyncio.create_task(self._settle(service.id, operation))
         self._starts[service.id] = task
         task.add_done_callback(lambda _: self._starts.pop(service.id, None))
@@ -194,6 +196,28 @@ class Local:
             # The start goes on: a component without a row could not be stopped.
             log.warning("Service %s does not know the operation that starts it: %s", service.id, error)
         return operation
+
+    async def start_within(self, work: WorkContext, service: Service, plan: StartRequest) -> None:
+        """
+        Start a component whose row is there, as the work of an operation.
+
+        :raises Failed: it has not started
+        """
+        home, user = (await self.places()).home, service.user
+        invocation = plan.start_of(service, home=home, user=user, grace=self._grace, pauses=self._pauses)
+        order = WorkOrder(invocation, EntryPoint(plan.entry, limited=False), user)
+        await self._store.started_by(service, work.id)
+        failure: str | None = STOPPED
+        try:
+            done = await work.run(order.job(invocation.argv, None))
+            work.say(done.stdout)
+            work.say(done.stderr, "stderr")
+            well = done.outcome.ending is Ending.EXITED and not done.outcome.exit_code
+            failure = None if well else _failure(done.stderr, done.outcome.message)
+            if failure is not None:
+                raise Failed(failure.splitlines()[-1], done.outcome.exit_code or 1)
+        finally:
+            await asyncio.shield(self._note_failure(service.id, failure))
 
     async def started(self, identifier: str, seconds: float) -> None:
         """Wait, at most for some seconds, until a start that was begun here has ended, well or not."""
@@ -299,16 +323,18 @@ class Local:
         try:
             while not operation.state.ended:
                 operation = await self._operations.wait(operation.id, PATIENCE)
-            failure = _why_failed(operation)
-            service = await self.look(await self._store.get(identifier))
-            if failure and service.supervisor is None and not service.state.ended:
-                failed = {"state": State.FAILED, "claim": None, "desired": None, "ended_at": now()}
-                await self._store.change(service, **failed, message=failure)
+            await self._note_failure(identifier, _why_failed(operation))
         except UnknownService:
             return
         except Exception:
             # The next round finds out how it is.
             log.exception("How the start of service %s has ended could not be stored", identifier)
+
+    async def _note_failure(self, identifier: str, failure: str | None) -> None:
+        service = await self.look(await self._store.get(identifier))
+        if failure and service.supervisor is None and not service.state.ended:
+            failed = {"state": State.FAILED, "claim": None, "desired": None, "ended_at": now()}
+            await self._store.change(service, **failed, message=failure)
 
     async def _remove_folder(self, service: Service) -> None:
         if self.is_mine(service):
@@ -319,9 +345,13 @@ def _why_failed(operation: Operation) -> str | None:
     """Return why a start has failed, None where it has not."""
     if operation.state is OperationState.SUCCEEDED:
         return None
-    printed = operation.stderr.strip()[-LONGEST_FAILURE:]
-    more = None if printed and operation.quotes else operation.message
-    return "\n".join(filter(None, (printed, more))) or "The start has failed."
+    quoted = operation.quotes and operation.stderr.strip()
+    return _failure(operation.stderr, None if quoted else operation.message)
+
+
+def _failure(stderr: str, message: str | None) -> str:
+    printed = stderr.strip()[-LONGEST_FAILURE:]
+    return "\n".join(filter(None, (printed, message))) or "The start has failed."
 
 
 def folder_for(here: Places) -> str:

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any
 
 from airflow_rest_api.commands.model import Command, Effect, Invocation
+from airflow_rest_api.operations.work_orders import invocation_of, invocation_values
 from airflow_rest_api.services.child_start import ENTRY
 from airflow_rest_api.services.status import State
 from airflow_rest_api.services.supervisor import Order
@@ -242,6 +243,35 @@ class StartRequest:
         )
 
     @property
+    def values(self) -> dict[str, Any]:
+        """It as JSON knows it, with its secrets."""
+        return {
+            "kind": self.kind.name,
+            "invocation": invocation_values(self.invocation),
+            "restart": self.restart.value,
+            "another": self.another,
+            "stdout": self.stdout,
+            "stderr": self.stderr,
+            "pid_file": self.pid_file,
+            "entry": self.entry,
+            "extra": dict(self.extra),
+        }
+
+    @classmethod
+    def of_values(cls, values: Mapping[str, Any]) -> StartRequest:
+        """Return the request of such values."""
+        kind, restart = KINDS[values["kind"]], Restart(values["restart"])
+        return cls(
+            **{**values, "kind": kind, "restart": restart, "invocation": invocation_of(values["invocation"])}
+        )
+
+    @property
+    def shown(self) -> Invocation:
+        """As which a start is recorded; a name of its own: the command would end with its operation."""
+        masked = list(self.invocation.masked) or [LOG_SERVER]
+        return Invocation(Command(COMMAND, "", None, (), Effect.SERVICE), [], {}, frozenset(), masked)
+
+    @property
     def secret(self) -> bool:
         """Whether there are secrets among the arguments, or more of them than is shown."""
         return list(self.invocation.argv) != list(self.invocation.masked)
@@ -270,12 +300,5 @@ class StartRequest:
             wait=WAIT,
             ready=service.ready,
         )
-        # A name of its own: run again like a command, the component would end with its operation.
-        return Invocation(
-            Command(COMMAND, "", None, (), Effect.SERVICE),
-            argv=[json.dumps({**asdict(order), **self.extra})],
-            values={},
-            given=frozenset(),
-            masked=shown or [LOG_SERVER],
-            secrets=self.invocation.secrets,
-        )
+        argv = [json.dumps({**asdict(order), **self.extra})]
+        return replace(self.shown, argv=argv, secrets=self.invocation.secrets)

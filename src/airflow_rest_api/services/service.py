@@ -1,4 +1,4 @@
-"""Start components, look at them, stop them; those of other hosts through the API servers there."""
+"""Start components, look at them, stop them; on other hosts by the API servers and runners there."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ from airflow_rest_api.airflow.installation import AirflowJob, running_jobs
 from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.errors import (
     AlreadyRunning,
+    ApiError,
     CannotRepeat,
     NoLog,
+    NoRunner,
     NotManaged,
     PortInUse,
     StillRunning,
     UnknownService,
 )
-from airflow_rest_api.operations.model import new_id
+from airflow_rest_api.operations.model import Origin, new_id
+from airflow_rest_api.operations.runs import Refused, refusal
+from airflow_rest_api.operations.work_orders import NamedWork
+from airflow_rest_api.placement import LOCAL
 from airflow_rest_api.services import logs
 from airflow_rest_api.services.child_start import log_name
 from airflow_rest_api.services.local import Local, folder_for, now
@@ -41,8 +46,12 @@ from airflow_rest_api.services.store import ServiceStore, Taken
 if TYPE_CHECKING:
     from airflow_rest_api.airflow.installation import Places
     from airflow_rest_api.operations.model import Operation
+    from airflow_rest_api.operations.runs import WorkContext
+    from airflow_rest_api.operations.service import Operations
     from airflow_rest_api.security.access import Permit
 
+START = "services start"
+"""The name of the work by which a runner starts a component."""
 TURN = 0.2
 """Seconds between two looks at a service that is waited for."""
 LAST_LINES = 10
@@ -65,20 +74,37 @@ class Services:
     :param find_jobs: returns Airflow's own jobs of some types
     """
 
-    def __init__(self, store: ServiceStore, local: Local, *, find_jobs: FindJobs = running_jobs) -> None:
+    def __init__(
+        self,
+        store: ServiceStore,
+        local: Local,
+        operations: Operations,
+        *,
+        find_jobs: FindJobs = running_jobs,
+    ) -> None:
         self._store = store
+        self._operations = operations
         self.local = local
         self._find_jobs = find_jobs
 
-    async def start(self, plan: StartRequest, permit: Permit, **more: Any) -> tuple[Service, Operation]:
+    async def start(
+        self, plan: StartRequest, permit: Permit, **more: Any
+    ) -> tuple[Service | None, Operation]:
         """
-        Start a component on this machine; return at once, when its start has begun.
+        Start a component, on this machine or on that of a runner; return at once, when its start has begun.
+
+        Of one that a runner starts no more is known than its operation: see `begun`.
 
         :param more: for the operation that starts it: `key` and the like
         :raises AlreadyRunning: it runs on this host already, and another one was not asked for
         :raises PortInUse: another process listens where it would
         :raises Busy: too many commands wait already
+        :raises NoRunner: nobody serves the queue of the permit
         """
+        if permit.queue != LOCAL:
+            work = self.ordered(plan.values, permit.user)
+            operation = await self._operations.start_work(permit, plan.shown, work, origin=Origin(**more))
+            return None, operation
         service = self._new(plan, permit.user, await self.local.places())
         if not plan.another:
             await self._refuse_unmanaged(plan, service)
@@ -89,6 +115,48 @@ class Services:
         except BaseException:
             await asyncio.shield(self._store.delete(service))
             raise
+
+    def ordered(self, values: Mapping[str, Any], user: str) -> NamedWork:
+        """Return the start of a component, for a runner to do: see `StartRequest.values`."""
+
+        async def here(work: WorkContext) -> None:
+            plan = StartRequest.of_values(values)
+            service = self._new(plan, user, await self.local.places())
+            try:
+                if not plan.another:
+                    await self._refuse_unmanaged(plan, service)
+                await self._insert(service)
+            except ApiError as error:
+                raise Refused(error) from None
+            try:
+                await asyncio.to_thread(_check_free, plan.kind, plan.invocation.values)
+            except ApiError as error:
+                await asyncio.shield(self._store.delete(service))
+                raise Refused(error) from None
+            await self.local.start_within(work, service, plan)
+
+        return NamedWork(START, values, here)
+
+    async def begun(self, operation: Operation, seconds: float) -> Service:
+        """
+        Return the service that an operation starts, as soon as a runner has taken it.
+
+        :param seconds: to wait for that
+        :raises NoRunner: none has
+        :raises ApiError: it cannot be started
+        """
+        until = asyncio.get_running_loop().time() + seconds
+        while True:
+            with contextlib.suppress(UnknownService):
+                return await self.of_operation(operation.id)
+            found = await self._operations.wait(operation.id, TURN)
+            if (problem := refusal(found)) is not None:
+                raise problem
+            over = asyncio.get_running_loop().time() >= until
+            if found.state.ended or over:
+                words = f"No runner of the queue {operation.queue!r} has begun to start it yet."
+                message = found.message or "It was not started." if found.state.ended else words
+                raise NoRunner(message, queue=operation.queue, id=operation.id)
 
     async def of_operation(self, operation: str) -> Service:
         """Return the service that an operation has started; raise UnknownService."""
