@@ -46,7 +46,7 @@ $(VENV)/.installed: $(VENV)/.pins pyproject.toml $(SOURCES)
 	$(PIP) install --quiet --no-deps --no-build-isolation $(PLUGIN)
 	@touch $@
 
-run: install ## Start Airflow with the plugin and example DAGs (PORT=8080, AIRFLOW=3.3, AIRFLOW_HOME); Ctrl-C ends it
+run: install ## Start Airflow with the plugin and example DAGs (PORT=8080, AIRFLOW=3.3, AIRFLOW_HOME, TOPOLOGY=split); Ctrl-C ends it
 	@exec $(BIN)/python -m demo
 
 test: style ## Lint, all tests, and quick ones on the oldest and the newest other interpreter at hand

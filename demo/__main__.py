@@ -32,11 +32,15 @@ def main() -> int:
         return _fail(f"PORT is not a number: {os.environ['PORT']}")
     if not 0 < port < 65536:
         return _fail(f"PORT is not between 1 and 65535: {port}")
+    topology = os.environ.get("TOPOLOGY") or "single"
+    if topology not in ("single", "split"):
+        return _fail(f"TOPOLOGY is neither single nor split: {topology}")
     home = Path(os.environ.get("AIRFLOW_HOME") or ".airflow").expanduser()
     for number in _ENDS:
         signal.signal(number, _end)
     _adopt_orphans()
-    stack = Stack(home, port, host=os.environ.get("HOST") or "127.0.0.1", expect=None)
+    host = os.environ.get("HOST") or "127.0.0.1"
+    stack = Stack(home, port, host=host, expect=None, topology=topology)
     facts = stack.home / "demo.json"
     started = time.monotonic()
     print(f"Starting Airflow in {stack.home} ...", flush=True)
@@ -44,7 +48,8 @@ def main() -> int:
         stack.start()
         print("Airflow is up; the commands are warming up ...", flush=True)
         stack.wait_for_commands()
-        write_private(facts, json.dumps({"url": stack.url, "users": stack.passwords}) + "\n")
+        more = {"topology": topology} if topology != "single" else {}
+        write_private(facts, json.dumps({"url": stack.url, "users": stack.passwords, **more}) + "\n")
         _announce(stack, time.monotonic() - started)
         while True:
             stack.check()

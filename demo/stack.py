@@ -15,8 +15,9 @@ from typing import IO, Any
 from demo import component, examples
 from demo.client import Unavailable, request
 from demo.component import Component
-from demo.config import write_config, write_passwords
+from demo.config import Options, write_config, write_passwords
 from demo.ports import free_port, is_free
+from demo.split import DagHost, NoRedis, on_api_host
 
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 USERS: Mapping[str, str] = {"admin": "ADMIN", "op": "OP", "user": "USER", "viewer": "VIEWER"}
@@ -51,6 +52,7 @@ class Stack:
     `prefix`: a path under which the API server is reached, such as "/airflow".
     `expect`: DAGs that `start` waits for until they can be triggered; None: the examples.
     `like`: another stack of this machine whose database, secrets and passwords this one shares.
+    `topology`: "single", or "split": the API server on a host without DAG files, all else on another one.
     `database`: the address of an empty one, or of a former stack's, in SQLAlchemy's form; None takes SQLite.
     """
 
@@ -68,6 +70,7 @@ class Stack:
         expect: Collection[str] | None = (),
         like: Stack | None = None,
         database: str | None = None,
+        topology: str = "single",
         timeout: float = 180.0,
     ) -> None:
         self.home = home.resolve()
@@ -87,11 +90,18 @@ class Stack:
         self._database = database
         self._timeout = timeout
         self._lock: IO[str] | None = None
+        self.topology = topology
+        self._dag_host = DagHost(self.home / "dag-host", self.port) if topology == "split" else None
 
     @property
     def owned(self) -> bool:
         """Whether this stack holds its folder, rather than another one that runs there."""
         return self._lock is not None
+
+    @property
+    def dag_home(self) -> Path:
+        """The AIRFLOW_HOME of the host with the DAG files."""
+        return self.home if self._dag_host is None else self._dag_host.home
 
     @property
     def database(self) -> Path:
@@ -121,7 +131,7 @@ class Stack:
         env["PYTHONUNBUFFERED"] = "1"
         env["AIRFLOW_HOME"] = str(self.home)
         env["AIRFLOW_CONFIG"] = str(self.home / "airflow.cfg")
-        return env | self._env
+        return env | (self._dag_host.options if self._dag_host else {}) | self._env
 
     def start(self) -> None:
         """Start the components and wait until they are healthy and the expected DAGs can be triggered.
@@ -132,10 +142,15 @@ class Stack:
             self._prepare()
             if self._like is None:
                 self._migrate()
-            for name in self._wanted:
+            if self._dag_host is not None:
+                redis = self._dag_host.redis(self.environment)
+                self.components += [] if redis is None else [redis]
+            for name in self._wanted if self._dag_host is None else (*self._wanted, "runner"):
                 self.components.append(self._launch(name, name))
             if "api-server" in self._wanted:
                 self._wait_until(self._is_healthy, "Airflow is not healthy")
+                if self._dag_host is not None:
+                    self._wait_until(self._has_runner, "The runner is not ready")
                 if self._expected:
                     self._wait_until(self._can_trigger, "The example DAGs cannot be triggered")
         except BaseException:
@@ -221,7 +236,7 @@ class Stack:
         known = self._like.passwords if self._like else None
         self.passwords = write_passwords(passwords, self._users, known)
         users = ",".join(f"{user}:{role}" for user, role in self._users.items())
-        options = {
+        options: Options = {
             "core": {
                 "dags_folder": str(self.dags),
                 "simple_auth_manager_users": users,
@@ -237,6 +252,13 @@ class Stack:
             },
         }
         like = self._like.home / "airflow.cfg" if self._like else None
+        if self._dag_host is not None:
+            write_config(self.home / "airflow.cfg", options, like)
+            try:
+                no_dags = self.home / "no-dags"
+                options = self._dag_host.prepare(options, self.home / "airflow.cfg", no_dags)
+            except NoRedis as error:
+                raise StackError(str(error)) from None
         write_config(self.home / "airflow.cfg", options, like)
 
     def _migrate(self) -> None:
@@ -256,6 +278,10 @@ class Stack:
     def _launch(self, name: str, *arguments: str) -> Component:
         # The script beside the interpreter: with `python -m` the working folder would be on the path.
         command = [sys.executable, str(Path(sys.executable).with_name("airflow")), *arguments]
+        if self._dag_host is not None:
+            if name not in ("api-server", "db-migrate"):
+                return self._dag_host.launch(name, list(arguments), self.environment)
+            command = on_api_host(command)
         output = self.home / "logs" / f"{name}.out"
         return Component(name, command, env=self.environment, cwd=self.home, output=output)
 
@@ -274,6 +300,10 @@ class Stack:
         except Unavailable:
             return False
         return all(health[_HEALTH[name]]["status"] == "healthy" for name in self._wanted if name in _HEALTH)
+
+    def _has_runner(self) -> bool:
+        runner = self.components[-1]
+        return b" ready." in runner.output.read_bytes()
 
     def _can_trigger(self) -> bool:
         """Tell whether each expected DAG is stored in the form that runs are made of."""

@@ -1,6 +1,7 @@
 """Stacks of the tests: their databases are copies of one that Airflow has migrated, made once in a run.
 
-What `TEST_DATABASE` names, `postgresql` or `mariadb`, is Airflow's own database in place of SQLite.
+What `TEST_DATABASE` names, `postgresql` or `mariadb`, is Airflow's own database in place of SQLite. With
+`TOPOLOGY=split` the API server is on a host without DAG files: see `demo.split`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import MetaData, create_engine, select, text
 from sqlalchemy.engine import URL, make_url
@@ -20,6 +22,7 @@ from tests.servers import one_at_a_time, require_postgresql
 from tests.timing import SHARED, note, noted
 
 DATABASE = os.environ.get("TEST_DATABASE", "sqlite")
+TOPOLOGY = os.environ.get("TOPOLOGY") or "single"
 _READY = re.compile(r"The warm parent \d+ is ready after ([\d.]+) s")
 
 
@@ -29,6 +32,10 @@ class Stack(stack.Stack):
 
     `tests/demo` uses `demo.stack.Stack` itself, which migrates.
     """
+
+    def __init__(self, home: Path, *arguments: Any, **more: Any) -> None:
+        more.setdefault("topology", "single" if more.get("like") else TOPOLOGY)
+        super().__init__(home, *arguments, **more)
 
     def start(self) -> None:
         if DATABASE != "sqlite" and self._database is None and self._like is None:

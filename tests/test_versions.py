@@ -14,11 +14,17 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_every_supported_version_is_tested_and_the_newest_on_every_database() -> None:
-    versions = [site.airflow for site in SITES if site.database == "sqlite"]
+    versions = [site.airflow for site in SITES if (site.database, site.topology) == ("sqlite", "single")]
     assert [*versions, NEWEST] == [".".join(map(str, version)) for version in SUPPORTED]
     for version in versions:
         assert (ROOT / "requirements" / f"airflow-{version}.txt").is_file()
     assert {"sqlite", *(site.database for site in SITES if site.airflow == NEWEST)} == set(KINDS)
+
+
+def test_what_depends_on_where_something_runs_is_tested_on_two_hosts() -> None:
+    [split] = [site for site in SITES if site.topology == "split"]
+    assert split.name == f"{NEWEST}-split"
+    assert set(split.places) <= set(BLACK_BOX)
 
 
 @pytest.mark.parametrize("place", BLACK_BOX)

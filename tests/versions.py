@@ -44,16 +44,19 @@ class Site:
     :ivar airflow: its minor version, `3.1`
     :ivar database: Airflow's own, a kind of `tests.databases`
     :ivar places: the part that runs there
+    :ivar topology: of the demo: see `demo.split`
     """
 
     airflow: str
     database: str = "sqlite"
     places: tuple[str, ...] = BLACK_BOX
+    topology: str = "single"
 
     @property
     def name(self) -> str:
-        """Its name on a command line and in what is printed: `3.3-mariadb`."""
-        return self.airflow if self.database == "sqlite" else f"{self.airflow}-{self.database}"
+        """Its name on a command line and in what is printed: `3.3-mariadb`, `3.3-split`."""
+        more = [one for one in (self.database, self.topology) if one not in ("sqlite", "single")]
+        return "-".join((self.airflow, *more))
 
 
 _WITHOUT_DATABASE = (
@@ -68,6 +71,15 @@ _WITHOUT_DATABASE = (
 OF_A_DATABASE = tuple(place for place in BLACK_BOX if not place.startswith(_WITHOUT_DATABASE))
 """Of the black-box part, what another database than SQLite has a part in."""
 
+OF_A_TOPOLOGY = (
+    "tests/security/test_matrix.py",
+    "tests/legacy/test_replay.py",
+    "tests/dag_files/test_real.py",
+    "tests/services/test_real.py",
+    "tests/client/test_python.py",
+)
+"""Of the black-box part, what it matters to where something runs: commands, old contract, deployment."""
+
 NEWEST = "3.3"
 """The version on which everything runs, on SQLite."""
 
@@ -77,6 +89,7 @@ SITES = (
     Site("3.2"),
     Site(NEWEST, "postgresql", OF_A_DATABASE),
     Site(NEWEST, "mariadb", OF_A_DATABASE),
+    Site(NEWEST, places=OF_A_TOPOLOGY, topology="split"),
 )
 
 

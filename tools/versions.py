@@ -1,4 +1,4 @@
-"""Run what sees the plugin from outside on the other supported versions of Airflow, and on other databases.
+"""Run what sees the plugin from outside on the other supported Airflows, on other databases, on two hosts.
 
 The wheel is built once. Each version has an environment of its own under .venvs, made from its pins.
 """
@@ -70,8 +70,13 @@ def environment(site: Site, wheel: Path) -> Path:
 def run(site: Site, folder: Path) -> int:
     """Run the tests of a site in an environment; return an exit code."""
     options = ["-q", *OPTIONS, *site.places]
-    env = {"TEST_DATABASE": site.database}
-    tests = Run(str(folder / "bin" / "python"), options, folder / f".pytest_cache_{site.database}", env)
+    env = {"TEST_DATABASE": site.database, "TOPOLOGY": site.topology}
+    tests = Run(
+        str(folder / "bin" / "python"),
+        options,
+        folder / f".pytest_cache_{site.database}_{site.topology}",
+        env,
+    )
     code = tests.once()
     return tests.again() if code == pytest.ExitCode.TESTS_FAILED else code
 

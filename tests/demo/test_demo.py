@@ -30,14 +30,14 @@ pytestmark = pytest.mark.airflow
 
 
 class Demo:
-    def __init__(self, home: Path, port: int) -> None:
+    def __init__(self, home: Path, port: int, **env: str) -> None:
         self.home = home
         self.output = home.parent / f"{home.name}.{port}.txt"
         with self.output.open("w") as file:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "demo"],
                 cwd=ROOT,
-                env={**os.environ, **PATIENT, "PORT": str(port), "AIRFLOW_HOME": str(home)},
+                env={**os.environ, **PATIENT, "PORT": str(port), "AIRFLOW_HOME": str(home), **env},
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )

@@ -182,6 +182,16 @@ def test_all_work_on_dag_files_is_done_in_the_queue_that_they_are_placed_in(name
     assert queue_of("execute = dags, write = dags, read = dags, deploy_dag = dags") == LOCAL
 
 
+def test_a_path_in_a_bundle_leads_to_the_bundle():
+    switches = Switches(placement=Placement(placement_rules("tasks test = heavy, dag-files = dags")))
+    pause = Command(("dags", "pause"), "", None, (), Effect.WRITE)
+    tests = Command(("tasks", "test"), "", None, (), Effect.EXECUTE)
+
+    assert switches.queue_of([pause], Effect.WRITE) == LOCAL
+    assert switches.queue_of([pause], Effect.WRITE, {"subdir"}) == "dags"
+    assert switches.queue_of([tests], Effect.EXECUTE, {"subdir"}) == "heavy"
+
+
 def test_components_are_placed_by_their_effect():
     switches = Switches(run_dag_code=False, placement=Placement(placement_rules("service = host:a")))
     scheduler = Command(("scheduler",), "", None, (), Effect.SERVICE)

@@ -189,11 +189,11 @@ def test_components_survive_a_restart_of_the_api_server_and_are_found_again(
     stack: Stack, api: Client
 ) -> None:
     service = start(api, "triggerer")
-    [server] = stack.components
+    server = next(one for one in stack.components if one.name == "api-server")
     server.process.terminate()
     server.process.wait(120)
     assert is_running(service["pid"])
-    stack.components[:] = [stack._launch("api-server", "api-server")]
+    stack.components[stack.components.index(server)] = stack._launch("api-server", "api-server")
     assert eventually(lambda: stack._is_healthy())
     with Client(stack) as again:
         found = again.get(f"/services/{service['id']}").json()
@@ -254,10 +254,10 @@ def test_the_log_server_serves_what_a_task_has_said(stack: Stack, api: Client) -
     from tests.legacy.test_components import signed
 
     config = RawConfigParser()
-    config.read(stack.home / "airflow.cfg")
+    config.read(stack.dag_home / "airflow.cfg")
     port = config.getint("logging", "worker_log_server_port")
     name = "dag_id=d/run_id=r/task_id=t/attempt=1.log"
-    file = stack.home / "logs" / name
+    file = stack.dag_home / "logs" / name
     file.parent.mkdir(parents=True)
     file.write_text("what the task said\n")
     service = start(api, "log-server")

@@ -244,6 +244,8 @@ class Launch:
             work.plan, permit, warnings=list(work.warnings), endpoint=self.request.endpoint.name
         )
         operation = await self._ended(operation)
+        if (problem := refusal(operation)) is not None:
+            raise problem
         # What has failed is then known to have: the same can be asked for again at once.
         if service is not None:
             await services.local.started(service.id, SETTLED)

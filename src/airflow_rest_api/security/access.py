@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import Ask, Resource, queue_power
-from airflow_rest_api.commands.policy import RUN_DAG_CODE, WITH_DAG_FILES, described, refusal
+from airflow_rest_api.commands.policy import CHOOSES_CODE, RUN_DAG_CODE, WITH_DAG_FILES, described, refusal
 from airflow_rest_api.errors import Forbidden, SwitchedOff
 from airflow_rest_api.placement import DAG_FILES, LOCAL, Placement
 from airflow_rest_api.security.audit import Audit
@@ -63,12 +63,20 @@ class Switches:
             for command in commands:
                 self._names.setdefault(command, []).append(alias)
 
-    def queue_of(self, commands: Iterable[Command], effect: Effect) -> str:
-        """Return the queue of what runs commands; all work on DAG files has one of its own."""
+    def queue_of(
+        self, commands: Iterable[Command], effect: Effect, given: Collection[str] = frozenset()
+    ) -> str:
+        """
+        Return the queue of what runs commands; all work on DAG files has one of its own.
+
+        :param given: the names of the arguments that the caller chose: a path in a bundle needs the bundle
+        """
         names = [command.name for command in commands]
-        if not WITH_DAG_FILES.isdisjoint(names):
-            return self._placement.queue_of([DAG_FILES])
-        return self._placement.queue_of(names, effect.value)
+        if WITH_DAG_FILES.isdisjoint(names):
+            found = self._placement.queue_of(names, effect.value)
+            if found != LOCAL or CHOOSES_CODE.isdisjoint(given):
+                return found
+        return self._placement.queue_of([DAG_FILES])
 
     def option(self, command: Command, given: Collection[str] = (), queue: str | None = None) -> str | None:
         """
@@ -84,7 +92,7 @@ class Switches:
         if self._read_only and effect is not Effect.READ:
             return "read_only"
         if not self._run_dag_code and (effect is Effect.EXECUTE or command.name in RUN_DAG_CODE):
-            where = self.queue_of([command], effect) if queue is None else queue
+            where = self.queue_of([command], effect, given) if queue is None else queue
             if where == LOCAL:
                 return "run_dag_code"
         enabling = self._enabled
@@ -237,7 +245,8 @@ class Gate:
             attempts = [own] if rule is None else []
         attempts = list(attempts)
         commands = [invocation.command, *(attempt.command for attempt in attempts)]
-        usual = self._switches.queue_of(commands, invocation.effect)
+        given = frozenset().union(*(attempt.given for attempt in attempts), invocation.given)
+        usual = self._switches.queue_of(commands, invocation.effect, given)
         refusals = self._audit.refusals(caller, invocation.command.name, invocation)
         with refusals if recorded else nullcontext():
             if queue is not None and queue != usual:
