@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from bench import beside, bundles, goals
+from bench import beside, bundles, goals, runners
 from bench.client import Client, Unexpected
 from bench.connections import Requests
 from bench.deploy import HEADERS as DEPLOY_HEADERS
@@ -73,6 +73,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="without new processes among the most DAG files, of which each takes a while",
     )
     parser.add_argument("--deployments", type=int, help="of a new DAG file, with wait; 0 for none (15)")
+    parser.add_argument("--runners", type=int, help="of each command here and by a runner; 0 for none (20)")
     parser.add_argument(
         "--first-lines", type=int, help="of commands that two servers on PostgreSQL stream; 0 for none (15)"
     )
@@ -89,6 +90,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         ("seconds", 1.0, 4.0),
         ("bundles", 1, 5),
         ("deployments", 3, 15),
+        ("runners", 3, 20),
         ("first_lines", 3, 15),
         ("stored", 20_000, 1_000_000),
     )
@@ -145,6 +147,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 lines += _bench(stack, folder, options)
             if options.bundles and not options.soak:
                 lines += _bundles_table(folder, options)
+            if options.runners and not options.soak:
+                lines += _runners_tables(folder, options.runners)
             if options.first_lines and not options.soak:
                 _streams_table(options)
         except (StackError, Unexpected) as error:
@@ -282,6 +286,16 @@ def _bundles_table(folder: Path, options: argparse.Namespace) -> list[str]:
     found = bundles.measure_bundles(folder, SETTINGS, options.bundles, options.command_line, report)
     print("\n" + render(bundles.headers(found), bundles.cells(found)))
     return list(goals.of_bundles(found))
+
+
+def _runners_tables(folder: Path, count: int) -> list[str]:
+    if shutil.which("redis-server") is None:
+        report("runners: no redis-server here, left out")
+        return []
+    added, work = runners.measure_runners(folder, SETTINGS, count, report)
+    print("\n" + render(runners.HEADERS, [row.cells() for row in added]))
+    print("\n" + render(runners.WORK_HEADERS, work.cells()))
+    return list(goals.of_runners(added, work))
 
 
 def _streams_table(options: argparse.Namespace) -> None:

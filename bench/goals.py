@@ -7,15 +7,19 @@ from statistics import median
 
 from bench.beside import Beside
 from bench.bundles import Bundle, gain, growth
-from bench.figures import Samples, ms
+from bench.figures import Samples, differences, ms
 from bench.load import Comparison
 from bench.processor import Cost
 from bench.rows import MANY
+from bench.runners import Added, Work
 
 LIKE_OWN = ("variables get", "pools list", "connections list", "dags pause", "dags trigger")
 TIMES_OWN = 1.3
 AS_FAST = 2
 """So many of them are to be as fast as Airflow's own REST API."""
+RUNNER_ADDS = 0.040
+TWICE = 1.8
+"""As near to twice as the beginning and the end of such a measurement leave."""
 EMPTY = ("version", "config get-value")
 TIMES_VERSION = 2.0
 """At most 6 ms where Airflow's own `version` takes 3."""
@@ -97,3 +101,12 @@ def of_bundles(found: Sequence[Bundle]) -> Iterator[str]:
         yield at_most(what, growth(found, command), GROWTH, f"that among {few:,}")
         if (ratio := gain(found[-1], command)) is not None:
             yield at_least(what, ratio, GAIN, "faster than the command line")
+
+
+def of_runners(added: Sequence[Added], work: Work) -> Iterator[str]:
+    """Yield the lines of what a runner adds, and of twice as many runners."""
+    for row in added:
+        adds = median(differences(row.there, row.here))
+        text = f"a runner adds {ms(adds)} ms to {row.name} (at most {ms(RUNNER_ADDS)})"
+        yield verdict(adds <= RUNNER_ADDS, text)
+    yield at_least("two runners do", work.one / work.two, TWICE, "the work of one")

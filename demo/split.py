@@ -77,12 +77,16 @@ class DagHost:
         return self._component("redis", command, environment)
 
     def launch(self, name: str, arguments: list[str], environment: Mapping[str, str]) -> Component:
-        """Start a component of Airflow, or the runner."""
+        """Start a component of Airflow, or the first runner."""
         if name == "runner":
-            arguments = ["-m", "airflow_rest_api", "runner", "--queues", QUEUE]
-        else:
-            arguments = [str(Path(sys.executable).with_name("airflow")), *arguments]
-        return self._component(name, [sys.executable, *arguments], environment)
+            return self.runner(name, environment)
+        airflow = str(Path(sys.executable).with_name("airflow"))
+        return self._component(name, [sys.executable, airflow, *arguments], environment)
+
+    def runner(self, name: str, environment: Mapping[str, str]) -> Component:
+        """Start a runner of the queue."""
+        words = ["-m", "airflow_rest_api", "runner", "--queues", QUEUE, "--name", name]
+        return self._component(name, [sys.executable, *words], environment)
 
     def _component(self, name: str, command: list[str], environment: Mapping[str, str]) -> Component:
         env = {

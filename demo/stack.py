@@ -176,6 +176,17 @@ class Stack:
             self.check()
             raise StackError(f"The commands are not ready: {error}") from None
 
+    def add_runner(self, name: str) -> None:
+        """Start another runner on the host with the DAG files, and wait until it is ready.
+
+        Raises `StackError` where that takes too long, and where there is no such host.
+        """
+        if self._dag_host is None:
+            raise StackError("Only an Airflow on two hosts has runners")
+        runner = self._dag_host.runner(name, self.environment)
+        self.components.append(runner)
+        self._wait_until(self._has_runner, "The runner is not ready")
+
     def stop(self) -> None:
         """End everything that was started; may be called at any time, and again."""
         component.stop(self.components)

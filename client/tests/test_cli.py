@@ -218,6 +218,18 @@ def test_detached_it_prints_the_id_and_leaves(signed_in: Server, capfd: pytest.C
     assert signed_in.sent(RUN)[0].headers["prefer"] == "respond-async"
 
 
+def test_a_queue_and_a_host_are_named_to_the_server(signed_in: Server):
+    signed_in.on("POST", RUN, ends())
+    signed_in.on("POST", "/admin/rest_api/v2/services", Reply(201, {"id": "s", "state": "running"}))
+
+    assert main(["--queue", "heavy", "version"]) == 0
+    assert signed_in.sent(RUN)[0].headers["airflow-queue"] == "heavy"
+    assert main(["services", "start", "triggerer", "--on-host", "worker-1"]) == 0
+    [started] = signed_in.sent("/admin/rest_api/v2/services")
+    assert started.json["host"] == "worker-1"
+    assert "airflow-queue" not in started.headers
+
+
 def test_help_is_made_here(signed_in: Server, capfd: pytest.CaptureFixture[str]):
     assert main(["dags", "list", "--help"]) == 0
     assert "usage: airflow-rest dags list" in capfd.readouterr().out

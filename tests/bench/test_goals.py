@@ -5,9 +5,10 @@ from collections import Counter
 from bench.beside import Beside
 from bench.bundles import Bundle
 from bench.figures import Samples
-from bench.goals import LIKE_OWN, of_beside, of_bundles, of_costs, of_loads, of_rows
+from bench.goals import LIKE_OWN, of_beside, of_bundles, of_costs, of_loads, of_rows, of_runners
 from bench.load import Comparison, Tally
 from bench.processor import Cost, Processor
+from bench.runners import Added, Work
 
 
 def row(name: str, rest: float, own: float, process: float | None = None) -> Samples:
@@ -82,3 +83,13 @@ def test_many_files_are_compared_with_few_and_with_the_command_line() -> None:
         "* met: tasks list among 1,000 files: 55.00 times faster than the command line (at least 50)",
     ]
     assert list(of_bundles([])) == []
+
+
+def test_runners_have_goals() -> None:
+    added = [Added("version", [0.01, 0.01], [0.04, 0.06]), Added("tasks test", [0.2], [0.3])]
+
+    assert list(of_runners(added, Work(8, 16.0, 8.5))) == [
+        "* met: a runner adds 40.0 ms to version (at most 40.0)",
+        "* MISSED: a runner adds 100.0 ms to tasks test (at most 40.0)",
+        "* met: two runners do 1.88 times the work of one (at least 1.8)",
+    ]

@@ -30,6 +30,7 @@ def test_quick_is_less_of_all_and_can_be_overridden() -> None:
     assert 0 < quick.deployments < full.deployments
     assert 0 < quick.first_lines < full.first_lines
     assert 0 < quick.stored < full.stored
+    assert 0 < quick.runners < full.runners
     assert 0 < quick.requests < full.requests
     assert 0 < quick.bundles < full.bundles
     assert parse(["--quick", "--runs", "7"]).runs == 7

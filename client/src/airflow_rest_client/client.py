@@ -119,16 +119,24 @@ class Services:
         return self._client.do(self._client.server.service(identifier))
 
     def start(
-        self, kind: str, *, restart: str = "never", another: bool = False, **arguments: Any
+        self,
+        kind: str,
+        *,
+        restart: str = "never",
+        another: bool = False,
+        on_host: str | None = None,
+        **arguments: Any,
     ) -> Component:
         """
         Start a component, and return it when it is ready or has failed.
 
         :param restart: `never` or `on-failure`
         :param another: start it although the same runs there already
+        :param on_host: the host of the runner that starts it; by default where the server says
         :param arguments: of the command
         """
         body = {"kind": kind, "restart": restart, "another": another, "arguments": arguments}
+        body |= {} if on_host is None else {"host": on_host}
         return self._client.do(self._client.server.start_service(body))
 
     def stop(self, identifier: str, *, force: bool = False) -> Component:
@@ -166,6 +174,7 @@ class Client:
     :param provider: the one of Flask-AppBuilder that verifies the password: `db` or `ldap`
     :param refresh_token: with which a new token is had when the old one has ended
     :param header_token: the shared token that some sites ask for
+    :param queue: whose runners run the commands; by default where the server's `placement` says
     :param http: the client of httpx to use, with the URL as its `base_url`
     :raises ValueError: the URL is none
     """
@@ -180,13 +189,15 @@ class Client:
         provider: str = "db",
         refresh_token: str | None = None,
         header_token: str | None = None,
+        queue: str | None = None,
         credentials: Credentials | None = None,
         http: httpx.Client | None = None,
         carrier: Carries | None = None,
     ) -> None:
         self.url = address(url)
         self.server = Server(
-            credentials or Credentials(token, refresh_token, username, password, provider, header_token)
+            credentials or Credentials(token, refresh_token, username, password, provider, header_token),
+            queue,
         )
         self.services = Services(self)
         self._carrier = carrier or _carrier(self.url, http)

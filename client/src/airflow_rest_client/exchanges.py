@@ -83,15 +83,21 @@ class Retries:
         return seconds
 
 
+QUEUE = "Airflow-Queue"
+"""The header that names a queue."""
+
+
 class Server:
     """
     The conversations with one server.
 
     :param credentials: who asks
+    :param queue: whose runners run what is asked for; None: where the server says
     """
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: Credentials, queue: str | None = None) -> None:
         self.credentials = credentials
+        self.queue = queue
         self.catalog_etag: str | None = None
         """The catalog by which the last command was read."""
 
@@ -99,7 +105,8 @@ class Server:
         """Return a request with the headers that say who asks."""
         if not request.signed:
             return request
-        return replace(request, headers={**request.headers, **self.credentials.headers()})
+        named = {} if self.queue is None else {QUEUE: self.queue}
+        return replace(request, headers={**named, **request.headers, **self.credentials.headers()})
 
     def renewed(self) -> Exchange[None]:
         """Get a new token where it is time for one."""

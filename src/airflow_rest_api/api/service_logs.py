@@ -17,10 +17,13 @@ from airflow_rest_api.api.models import as_json, errors, event_stream
 from airflow_rest_api.api.services import ServiceBody, allowed_to_look
 from airflow_rest_api.api.sse import EventStream, Subscription, event
 from airflow_rest_api.errors import BadRequest, NoLog, NoLogYet, Unavailable, UnknownService
+from airflow_rest_api.placement import HOST
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.services import logs
 
 if TYPE_CHECKING:
+    from airflow_rest_api.security.access import Permit
+    from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.services.model import Service
 
 router = APIRouter(prefix="/v2/services", tags=["services"])
@@ -30,7 +33,8 @@ MOST = 1024 * 1024
 AT_ONCE = 64 * 1024
 """Bytes of one event."""
 TURN = 0.25
-"""Seconds between two looks at a log file that is followed."""
+TURN_ELSEWHERE = 1.0
+"""Seconds between two looks at a log file that is followed, here and on the host of a runner."""
 LOOK_EVERY = 8
 """Turns between two looks at the component whose log it is."""
 TAIL = 100
@@ -58,9 +62,8 @@ async def get_log(
 ) -> Response:
     """Return a part of what a component has written, as plain text."""
     service = await _visible(context, caller, identifier)
-    if tail is not None:
-        offset = await asyncio.to_thread(logs.tail_offset, service, stream, tail, limit)
-    part = await asyncio.to_thread(logs.read, service, stream, offset, limit)
+    permit = _permit(context, caller, service)
+    part = await context.services.log(service, stream, offset=offset, tail=tail, limit=limit, permit=permit)
     return answer_part(part.offset, part.data, end=service.state.ended and part.next >= part.size)
 
 
@@ -86,21 +89,71 @@ async def follow_log(
     """
     service = await _visible(context, caller, identifier)
     position = after if after is not None else last_event_id
-    offsets = _offsets(position) if position else await asyncio.to_thread(_begin, service, tail)
+    reader = Reader(context, service, _permit(context, caller, service))
+    offsets = _offsets(position) if position else await reader.begin(tail)
     subscription = Subscription(context.streams, caller, lambda one: allowed_to_look(context, one))
-    return EventStream(subscription, _events(context, service, offsets, subscription))
+    return EventStream(subscription, _events(context, reader, offsets, subscription))
+
+
+class Reader:
+    """
+    Reads what is new in the files of a component.
+
+    :ivar service: as it was last looked at
+    """
+
+    def __init__(self, context: Context, service: Service, permit: Permit) -> None:
+        self.service = service
+        self._context = context
+        self._permit = permit
+
+    async def begin(self, lines: int) -> dict[str, int]:
+        """Return from where to follow each stream: before its last lines."""
+        found = dict.fromkeys(logs.STREAMS, 0)
+        for stream in logs.streams(self.service):
+            # Where there is no file yet, it will be followed from its beginning.
+            with suppress(NoLogYet):
+                if lines:
+                    found[stream] = (await self._read(stream, tail=lines, limit=TAIL_BYTES)).offset
+                else:
+                    found[stream] = (await self._read(stream, offset=2**62, limit=1)).size
+        return found
+
+    async def new(self, stream: str, offsets: dict[str, int]) -> list[str]:
+        """Return what was written since, as events; `offsets` moves on."""
+        offset = offsets[stream]
+        part = await self._read(stream, offset=offset, limit=AT_ONCE)
+        found = []
+        if part.size < offset:
+            # The file was cut, as those do that keep logs small.
+            found.append(event("gap", {"stream": stream, "missing": 0}))
+            offsets[stream] = offset = 0
+            part = await self._read(stream, offset=offset, limit=AT_ONCE)
+        length = logs.whole_characters(part.data)
+        if self.service.state.ended and part.next >= part.size:
+            length = len(part.data)
+        if length:
+            offsets[stream] = offset + length
+            text = part.data[:length].decode(errors="replace")
+            data = {"stream": stream, "offset": offset, "text": text}
+            found.append(event("output", data, _position(offsets)))
+        return found
+
+    async def _read(self, stream: str, **place: int) -> logs.Part:
+        return await self._context.services.log(self.service, stream, permit=self._permit, **place)
 
 
 async def _events(
-    context: Context, service: Service, offsets: dict[str, int], subscription: Subscription
+    context: Context, reader: Reader, offsets: dict[str, int], subscription: Subscription
 ) -> AsyncGenerator[str, None]:
     turn = 0
     while await subscription.holds():
+        service = reader.service
         ended = service.state.ended
         written = False
         for stream in logs.streams(service):
             try:
-                new = await asyncio.to_thread(_new, service, stream, offsets)
+                new = await reader.new(stream, offsets)
             except NoLogYet:
                 continue
             except NoLog:
@@ -118,11 +171,11 @@ async def _events(
         if text := subscription.heartbeat:
             yield text
         if not written:
-            await asyncio.sleep(TURN)
+            await asyncio.sleep(TURN if context.services.local.is_mine(service) else TURN_ELSEWHERE)
         turn += 1
         if turn % LOOK_EVERY == 0 and not ended:
             try:
-                service = (await context.services.get(service.id)).service
+                reader.service = (await context.services.get(service.id)).service
             except UnknownService:
                 return
             except Unavailable:
@@ -130,42 +183,14 @@ async def _events(
                 continue
 
 
-def _new(service: Service, stream: str, offsets: dict[str, int]) -> list[str]:
-    """Return what was written since; `offsets` moves on."""
-    offset = offsets[stream]
-    part = logs.read(service, stream, offset, AT_ONCE)
-    found = []
-    if part.size < offset:
-        # The file was cut, as those do that keep logs small.
-        found.append(event("gap", {"stream": stream, "missing": 0}))
-        offsets[stream] = offset = 0
-        part = logs.read(service, stream, offset, AT_ONCE)
-    length = logs.whole_characters(part.data)
-    if service.state.ended and part.next >= part.size:
-        length = len(part.data)
-    if length:
-        offsets[stream] = offset + length
-        text = part.data[:length].decode(errors="replace")
-        data = {"stream": stream, "offset": offset, "text": text}
-        found.append(event("output", data, _position(offsets)))
-    return found
-
-
 async def _visible(context: Context, caller: CallerDep, identifier: str) -> Service:
     await allowed_to_look(context, caller)
     return (await context.services.get(identifier)).service
 
 
-def _begin(service: Service, lines: int) -> dict[str, int]:
-    found = dict.fromkeys(logs.STREAMS, 0)
-    for stream in logs.streams(service):
-        # Where there is no file yet, it will be followed from its beginning.
-        with suppress(NoLogYet):
-            if lines:
-                found[stream] = logs.tail_offset(service, stream, lines, TAIL_BYTES)
-            else:
-                found[stream] = logs.read(service, stream, 2**62, 1).size
-    return found
+def _permit(context: Context, caller: Caller, service: Service) -> Permit:
+    """Return with what the runner of its host is asked, by who may look at components."""
+    return context.gate.standing(caller.name, f"{HOST}{service.host}")
 
 
 def _position(offsets: dict[str, int]) -> str:

@@ -15,9 +15,8 @@ from airflow_rest_api.dag_files.deployment import DagFiles, DeploymentOptions, D
 from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.reading import DagFileAnswer, DagFileReader, place_of
 from airflow_rest_api.dag_files.upload import Received
-from airflow_rest_api.errors import NoRunner, UnknownDagFile
-from airflow_rest_api.operations.model import State
-from airflow_rest_api.operations.runs import Failed, refusal
+from airflow_rest_api.errors import UnknownDagFile
+from airflow_rest_api.operations.runs import Failed
 from airflow_rest_api.operations.work_orders import NamedWork, NotTaken
 from airflow_rest_api.placement import LOCAL
 
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
 
 READ = "read_dag_files"
 """The command of reading them: see `grants.COMMANDS`."""
-
-ANSWER_WITHIN = 30.0
-"""Seconds in which a runner has to answer what is asked of its DAG files."""
 
 CONTENT = "content"
 """The name of the file with the content that was asked for."""
@@ -145,21 +141,7 @@ class DagFileWorks:
             return await self._reads[what](**values)
         work = self._named(f"read {what}", values)
         shown = Invocation(own_command(READ), [], {}, frozenset(), masked=[READ, what])
-        begun = await self._operations.start_work(permit, shown, work)
-        operation = await self._operations.wait(begun.id, ANSWER_WITHIN)
-        if not operation.state.ended:
-            await self._operations.cancel(operation.id, "Its client does not wait any longer.")
-            words = f"No runner of the queue {permit.queue!r} has answered within {ANSWER_WITHIN:g} seconds."
-            raise NoRunner(words, queue=permit.queue)
-        if (problem := refusal(operation)) is not None:
-            await self._operations.forget(operation.id)
-            problem.more.pop("id")
-            raise problem
-        if operation.state is not State.SUCCEEDED:
-            raise NoRunner(operation.message or "The runner could not answer.", queue=permit.queue)
-        content = await self._operations.file(operation.id, CONTENT) if operation.files else None
-        await self._operations.forget(operation.id)
-        return DagFileAnswer(operation.result, content)
+        return DagFileAnswer(*await self._operations.ask(permit, shown, work))
 
     async def ordered(self, order: Mapping[str, Any], uploads: Mapping[str, Upload]) -> NamedWork:
         """

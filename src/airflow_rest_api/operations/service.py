@@ -14,14 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.errors import TooManyWaiting, Unavailable
+from airflow_rest_api.errors import NoRunner, TooManyWaiting, Unavailable
 from airflow_rest_api.operations import heartbeat
 from airflow_rest_api.operations.dispatch import Dispatcher
 from airflow_rest_api.operations.files import Removable, Upload, Workspace, with_files
 from airflow_rest_api.operations.known import KnownOperations
 from airflow_rest_api.operations.live import STORED_WITHIN, Live, snapshot
 from airflow_rest_api.operations.model import Cancel, Operation, Origin, Server, State, new_id
-from airflow_rest_api.operations.runs import UNREAD, OutputListener, follow, perform
+from airflow_rest_api.operations.runs import UNREAD, OutputListener, follow, perform, refusal
 from airflow_rest_api.operations.tables import NOT_KEPT
 from airflow_rest_api.operations.work_orders import AIRFLOW, EntryPoint, NamedWork, WorkOrder
 from airflow_rest_api.placement import LOCAL
@@ -37,6 +37,9 @@ log = logging.getLogger(__name__)
 
 UNBEGUN_AFTER = timedelta(minutes=5)
 """Longer than any attempt to write a row may take, with all its retries."""
+ANSWER_WITHIN = 30.0
+"""Seconds in which a runner has to answer what is asked of its files."""
+
 REQUEST = Origin()
 """A request of which nothing more is known."""
 
@@ -238,9 +241,32 @@ class Operations(KnownOperations):
         live = Live(operation, self._recorder, self._output_limit, recorded=True)
         return self._perform(live, work, on_end)
 
-    async def forget(self, identifier: str) -> None:
-        """Remove an operation that has ended, and that was there for one answer alone."""
-        await self._store.discard(identifier)
+    async def ask(self, permit: Permit, shown: Invocation, work: NamedWork) -> tuple[Any, bytes | None]:
+        """
+        Return what a runner answers: the result of work that only reads, and the file that it has kept.
+
+        Of what is asked for one answer nothing stays in the list of operations.
+
+        :param shown: as which it is recorded meanwhile
+        :raises ApiError: the work is `Refused`; NoRunner: no runner has answered in time
+        """
+        begun = await self.start_work(permit, shown, work)
+        operation = await self.wait(begun.id, ANSWER_WITHIN)
+        if not operation.state.ended:
+            await self.cancel(operation.id, "Its client does not wait any longer.")
+            words = f"No runner of the queue {permit.queue!r} has answered within {ANSWER_WITHIN:g} seconds."
+            raise NoRunner(words, queue=permit.queue)
+        problem = refusal(operation)
+        if problem is None and operation.state is not State.SUCCEEDED:
+            raise NoRunner(operation.message or "The runner could not answer.", queue=permit.queue)
+        content = None
+        if operation.files:
+            content = await self.file(operation.id, operation.files[0].name)
+        await self._store.discard(operation.id)
+        if problem is not None:
+            problem.more.pop("id")
+            raise problem
+        return operation.result, content
 
     async def forget_unbegun(self) -> None:
         """

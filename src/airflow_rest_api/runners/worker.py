@@ -27,7 +27,7 @@ from airflow_rest_api.operations.work_orders import NamedWork, NotTaken, WorkOrd
 from airflow_rest_api.placement import LOCAL, queue_name, queue_of_host
 from airflow_rest_api.runners import assembly, broker
 from airflow_rest_api.security.audit import Audit
-from airflow_rest_api.services.service import START
+from airflow_rest_api.services.service import LOG, START
 
 if TYPE_CHECKING:
     from airflow_rest_api.settings import Settings
@@ -188,6 +188,8 @@ class Runner:
         """Return the work of an order; raise NotTaken."""
         if work["name"] == START:
             return self._services.ordered(work["values"], order.user)
+        if work["name"] == LOG:
+            return self._services.reading(work["values"])
         return await self._dag_file_works.ordered(work, order.uploads)
 
     async def _refuse(

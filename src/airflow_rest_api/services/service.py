@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.installation import AirflowJob, running_jobs
 from airflow_rest_api.airflow.queries import ask
+from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.errors import (
     AlreadyRunning,
     ApiError,
     CannotRepeat,
     NoLog,
+    NoLogYet,
     NoRunner,
     NotManaged,
     PortInUse,
@@ -50,8 +52,11 @@ if TYPE_CHECKING:
     from airflow_rest_api.operations.service import Operations
     from airflow_rest_api.security.access import Permit
 
-START = "services start"
-"""The name of the work by which a runner starts a component."""
+START, LOG = "services start", "services log"
+"""The names of the works by which a runner starts a component, and reads what it has written."""
+LOG_SHOWN = Invocation(
+    Command(("services", "log"), "", None, (), Effect.READ), [], {}, frozenset(), ["services", "log"]
+)
 TURN = 0.2
 """Seconds between two looks at a service that is waited for."""
 LAST_LINES = 10
@@ -136,6 +141,58 @@ class Services:
             await self.local.start_within(work, service, plan)
 
         return NamedWork(START, values, here)
+
+    async def log(
+        self,
+        service: Service,
+        stream: str,
+        *,
+        offset: int = 0,
+        tail: int | None = None,
+        limit: int,
+        permit: Permit | None = None,
+    ) -> logs.Part:
+        """
+        Return a part of what a component has written: see `logs.read`.
+
+        :param tail: the last lines, in place of an offset
+        :param permit: with which the runner of its host is asked, if it is on another one
+        :raises NoLog: there is none that may be read, NoLogYet: it is to come
+        """
+        if permit is not None and not self.local.is_mine(service):
+            values = {"id": service.id, "stream": stream, "offset": offset, "tail": tail, "limit": limit}
+            try:
+                found, data = await self._operations.ask(permit, LOG_SHOWN, self.reading(values))
+                return logs.Part(found["offset"], data or b"", found["size"])
+            except NoRunner:
+                pass  # It may be on a file system that both hosts see.
+            except ApiError as error:
+                if error.reason != NoLog.reason:
+                    raise
+                kind = NoLogYet if service.state is State.STARTING else NoLog
+                raise kind(error.message) from None
+        return await asyncio.to_thread(_part, service, stream, offset, tail, limit)
+
+    def reading(self, values: Mapping[str, Any]) -> NamedWork:
+        """Return what reads a log on the host of its component, for a runner to do."""
+
+        async def here(work: WorkContext) -> dict[str, int]:
+            try:
+                service = await self._store.get(values["id"])
+                part = await self.log(
+                    service,
+                    values["stream"],
+                    offset=values["offset"],
+                    tail=values["tail"],
+                    limit=values["limit"],
+                )
+            except ApiError as error:
+                raise Refused(error) from None
+            if part.data:
+                work.keep("log", part.data)
+            return {"offset": part.offset, "size": part.size}
+
+        return NamedWork(LOG, values, here)
 
     async def begun(self, operation: Operation, seconds: float) -> Service:
         """
@@ -296,6 +353,12 @@ class Services:
             if job.type == plan.kind.job_type and job.hostname == service.hostname:
                 what = f"{plan.kind.title} runs on {service.host} that was not started here"
                 raise AlreadyRunning(f"A {what}: job {job.id} of Airflow.", seen.service.id)
+
+
+def _part(service: Service, stream: str, offset: int, tail: int | None, limit: int) -> logs.Part:
+    if tail is not None:
+        offset = logs.tail_offset(service, stream, tail, limit)
+    return logs.read(service, stream, offset, limit)
 
 
 def _check_free(kind: Kind, values: Mapping[str, Any]) -> None:

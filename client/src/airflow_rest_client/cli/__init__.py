@@ -35,6 +35,7 @@ The command runs at the Airflow that you have signed in at, and prints and ends 
 
 options, before the command:
   -i, --instance NAME   the Airflow to use, in place of the default one
+  --queue NAME          have it run by a runner of this queue
   --detach              print the id of the operation, and leave
   --overwrite           files that the command writes here may be there already
   --ask ARGUMENT        ask for the value of an argument, such as conn-password;
@@ -159,7 +160,7 @@ def _take_options(words: list[str], options: Options) -> list[str]:
         if flag in ("--detach", "--overwrite") and not equals:
             setattr(options, flag[2:], True)
             del rest[0]
-        elif flag in ("-i", "--instance", "--ask"):
+        elif flag in ("-i", "--instance", "--ask", "--queue"):
             if not equals:
                 if len(rest) < 2:
                     raise ValueError(f"{flag} takes a value")
@@ -168,6 +169,8 @@ def _take_options(words: list[str], options: Options) -> list[str]:
                 raise ValueError(f"{flag} takes a value, and none was given")
             if flag == "--ask":
                 options.ask.append(value.lstrip("-").replace("-", "_"))
+            elif flag == "--queue":
+                options.queue = value
             else:
                 options.instance = value
             del rest[0]

@@ -50,7 +50,7 @@ OBJECTS = {
 """Of the arguments that name an object: where Airflow's own API lists these, and the member with the name."""
 MOST = 100
 SECONDS = 3.0
-OPTIONS = ("--instance", "--detach", "--overwrite", "--ask", "--help", "--version")
+OPTIONS = ("--instance", "--queue", "--detach", "--overwrite", "--ask", "--help", "--version")
 INNER = {
     "operations": ("list", "show", "follow", "output", "cancel", "rerun"),
     "services": ("kinds", "list", "start", "show", "stop", "restart", "forget", "log"),

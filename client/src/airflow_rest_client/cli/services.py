@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "arguments", nargs="*", metavar="NAME=VALUE", help="arguments of its command; the value may be JSON"
     )
     start.add_argument("--restart", choices=("never", "on-failure"), default="never")
+    start.add_argument("--on-host", metavar="HOST", help="by the runner of this host")
     start.add_argument("--another", action="store_true", help="although the same runs there already")
     for name, text in (
         ("show", "one, as it is now"),
@@ -93,6 +94,7 @@ def _start(session: Session, given: argparse.Namespace) -> int:
             return exits.USAGE
         arguments[name.replace("-", "_")] = _value(value)
     body = {"kind": given.kind, "restart": given.restart, "another": given.another, "arguments": arguments}
+    body |= {"host": given.on_host} if given.on_host else {}
     return _said(session.client.do(session.client.server.start_service(body)), given)
 
 

@@ -17,12 +17,14 @@ class Options:
     What stands before the first word of a command.
 
     :ivar instance: its name, None for the default one
+    :ivar queue: whose runners run the command; None: where the server says
     :ivar detach: print the id of the operation, and leave
     :ivar overwrite: files that are there may be written anew
     :ivar ask: arguments that are asked for, or read from standard input
     """
 
     instance: str | None = None
+    queue: str | None = None
     detach: bool = False
     overwrite: bool = False
     ask: list[str] = field(default_factory=list)
@@ -36,7 +38,12 @@ class Session:
         self.instances = instances or Instances()
         self.instance: Instance = self.instances.get(options.instance)
         credentials = self.instance.credentials(self.instances)
-        self.client = Client(self.instance.url, credentials=credentials, carrier=carrier(self.instance.url))
+        self.client = Client(
+            self.instance.url,
+            credentials=credentials,
+            carrier=carrier(self.instance.url),
+            queue=options.queue,
+        )
         self._cache = CatalogCache(self.instance.url)
         self._catalog: Catalog | None = None
 
