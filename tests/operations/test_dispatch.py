@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -16,7 +17,7 @@ from airflow_rest_api.airflow.installation import FernetCipher
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.errors import Busy, Misconfigured, NoRunner, TooManyWaiting, Undecryptable
 from airflow_rest_api.operations import heartbeat, work_queue
-from airflow_rest_api.operations.dispatch import UNSERVED_FOR, Dispatcher, QueueLimits
+from airflow_rest_api.operations.dispatch import PIECE, TOKENS, UNSERVED_FOR, Dispatcher, QueueLimits
 from airflow_rest_api.operations.model import Cancel, Key, KeyTaken, Operation, Origin, Server, State, new_id
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.tables import OPERATION, WORK, WORK_PART, NoCipher
@@ -402,6 +403,14 @@ def test_what_another_key_encrypted_is_not_opened():
         with pytest.raises(Undecryptable):
             scene.dispatcher.opened(data[:-9], operation.id)
         # What was made for one operation is run as no other.
+        larger = await scene.start(value=secrets.token_hex(PIECE))
+        pieces = (await scene.claim(larger, await scene.runner("dags")) or b"").split(TOKENS)
+        assert len(pieces) > 2
+        opened = scene.dispatcher.opened(TOKENS.join(pieces), larger.id)
+        assert len(opened.invocation.values["value"]) == 2 * PIECE
+        for other in (pieces[:-1], pieces[::-1], [data, *pieces[1:]]):
+            with pytest.raises(NotTaken, match="another operation"):
+                scene.dispatcher.opened(TOKENS.join(other), larger.id)
         with pytest.raises(NotTaken, match="another operation"):
             scene.dispatcher.opened(data, new_id())
 

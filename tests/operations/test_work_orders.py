@@ -10,6 +10,7 @@ from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.operations.files import Upload
 from airflow_rest_api.operations.work_orders import (
     AIRFLOW,
+    LENGTH,
     EntryPoint,
     NotTaken,
     Reading,
@@ -108,6 +109,7 @@ def test_another_version_is_refused_with_both():
 
     with pytest.raises(NotTaken, match=r"3\.2\.2.*3\.3\.2"):
         from_bytes(to_bytes(order), "3.2.2")
-    later = json.loads(to_bytes(order)) | {"form": 99}
-    with pytest.raises(NotTaken, match="another version of the REST API plugin"):
-        from_bytes(json.dumps(later).encode(), "3.3.2")
+    later = json.dumps(json.loads(to_bytes(order)[LENGTH:]) | {"form": 99}).encode()
+    for other in (len(later).to_bytes(LENGTH, "big") + later, b'{"form": 1}'):
+        with pytest.raises(NotTaken, match="another version of the REST API plugin"):
+            from_bytes(other, "3.3.2")

@@ -34,6 +34,11 @@ AGAIN_AFTER = 20.0
 LONGEST_PAUSE = 320.0
 UNSERVED_FOR = 60.0
 """Seconds without a runner for its queue after which an operation is given up."""
+PIECE = 1024 * 1024
+"""Bytes that are encrypted at a time."""
+LABEL = 64
+TOKENS = b"\n"
+"""Between the tokens, which have none in them."""
 NO_BROKER = "There are no runners: [rest_api_plugin] runner_broker names no broker, or Celery is missing."
 NO_KEY = "What is sent to a runner is encrypted, and there is no [core] fernet_key."
 
@@ -118,7 +123,7 @@ class Dispatcher:
             airflow_version=version(),
             ended=None if ended is None else ended.fields,
         )
-        data = await asyncio.to_thread(lambda: self._cipher.encrypt(to_bytes(order)))
+        data = await asyncio.to_thread(self._encrypted, order)
 
         def also(connection: Connection) -> None:
             queue = str(operation.queue)
@@ -218,10 +223,23 @@ class Dispatcher:
         :raises Undecryptable: it was not made by an API server of this Airflow
         :raises NotTaken: it is of another version, or was made for another operation
         """
-        order = from_bytes(self._cipher.decrypt(data), version())
+        pieces = [self._cipher.decrypt(token) for token in data.split(TOKENS)]
+        for number, piece in enumerate(pieces):
+            if not piece.startswith(_label(identifier, number, len(pieces))):
+                raise NotTaken("What was to be run belongs to another operation.")
+        order = from_bytes(b"".join(piece[LABEL:] for piece in pieces), version())
         if order.operation != identifier:
             raise NotTaken("What was to be run belongs to another operation.")
         return order
+
+    def _encrypted(self, order: WorkOrder) -> bytes:
+        """Return a work order in tokens of some size each, of which none holds up other threads for long."""
+        data = to_bytes(order)
+        pieces = [data[start : start + PIECE] for start in range(0, len(data), PIECE)]
+        return TOKENS.join(
+            self._cipher.encrypt(_label(order.operation, number, len(pieces)) + piece)
+            for number, piece in enumerate(pieces)
+        )
 
     def end_record(self, order: WorkOrder) -> EndRecord | None:
         """Return what records the end of a work order in Airflow's event log."""
@@ -231,6 +249,11 @@ class Dispatcher:
         """Record the end of an operation that never began."""
         if (record := self.end_record(order)) is not None:
             record(operation)
+
+
+def _label(operation: str, number: int, count: int) -> bytes:
+    """Return what a piece begins with: each has its place in one order, and none is missing."""
+    return f"{operation} {number:08} {count:08}".encode().ljust(LABEL)
 
 
 def _unserved(queue: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from airflow_rest_api.operations.runs import Work
     from airflow_rest_api.security.access import Permit
 
+LENGTH = 8
+"""Bytes of the number that an order begins with."""
+OTHER_VERSION = "This runner has another version of the REST API plugin than the API server."
 FORM = 2
 """The version of the bytes: a runner of another version of the plugin takes none that it does not know."""
 
@@ -161,9 +164,14 @@ class WorkOrder:
 
 
 def to_bytes(order: WorkOrder) -> bytes:
-    """Return a work order as bytes; reads its uploads."""
+    """
+    Return a work order as bytes: the length of what follows as JSON, that, and the content of its uploads.
+
+    These are compressed and no JSON: to encode megabytes of text holds up all threads of the process.
+    """
     reading = order.entry.reading
-    return json.dumps(
+    contents = [(name, upload.filename, _packed(upload)) for name, upload in order.uploads.items()]
+    head = json.dumps(
         {
             "form": FORM,
             "airflow_version": order.airflow_version,
@@ -179,11 +187,12 @@ def to_bytes(order: WorkOrder) -> bytes:
             "user": order.user,
             "redacted": order.redacted,
             "visible": order.visible and {key: list(names) for key, names in order.visible.items()},
-            "uploads": {name: _from_upload(upload) for name, upload in order.uploads.items()},
+            "uploads": [(name, filename, len(content)) for name, filename, content in contents],
             "ended": order.ended,
             "work": order.work,
         }
     ).encode()
+    return b"".join((len(head).to_bytes(LENGTH, "big"), head, *(content for _, _, content in contents)))
 
 
 def from_bytes(data: bytes, airflow_version: str) -> WorkOrder:
@@ -192,13 +201,21 @@ def from_bytes(data: bytes, airflow_version: str) -> WorkOrder:
 
     :raises NotTaken: it is of another version of Airflow or of the plugin
     """
-    found = json.loads(data)
+    start = LENGTH + int.from_bytes(data[:LENGTH], "big")
+    try:
+        found = json.loads(data[LENGTH:start].decode())
+    except ValueError:
+        raise NotTaken(OTHER_VERSION) from None
     theirs = found.get("airflow_version")
     if theirs != airflow_version:
         raise NotTaken(f"This runner has Airflow {airflow_version}, and the API server has Airflow {theirs}.")
     if found.get("form") != FORM:
-        raise NotTaken("This runner has another version of the REST API plugin than the API server.")
+        raise NotTaken(OTHER_VERSION)
     entry, reading = found["entry"], found["entry"]["reading"]
+    uploads: dict[str, Upload] = {}
+    for name, filename, size in found["uploads"]:
+        uploads[name] = Upload(filename, BytesIO(zlib.decompress(data[start : start + size])))
+        start += size
     return WorkOrder(
         invocation_of(found["invocation"]),
         EntryPoint(
@@ -210,10 +227,7 @@ def from_bytes(data: bytes, airflow_version: str) -> WorkOrder:
         found["user"],
         found["redacted"],
         found["visible"],
-        {
-            name: Upload(upload["filename"], BytesIO(base64.b85decode(upload["content"])))
-            for name, upload in found["uploads"].items()
-        },
+        uploads,
         found["ended"],
         found["operation"],
         theirs,
@@ -221,12 +235,9 @@ def from_bytes(data: bytes, airflow_version: str) -> WorkOrder:
     )
 
 
-def _from_upload(upload: Upload) -> dict[str, str]:
+def _packed(upload: Upload) -> bytes:
     upload.content.seek(0)
-    return {
-        "filename": upload.filename,
-        "content": base64.b85encode(upload.content.read()).decode(),
-    }
+    return zlib.compress(upload.content.read(), 1)
 
 
 def invocation_values(invocation: Invocation) -> dict[str, Any]:
