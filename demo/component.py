@@ -25,7 +25,7 @@ def on_host(name: str, command: Sequence[str]) -> list[str]:
     """
     named = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name]
     if os.geteuid() != 0:
-        named[1:1] = ["--user", "--map-current-user"]
+        named[1:1] = ["--user", "--map-current-user", "--keep-caps"]
     try:
         subprocess.run([*named, "true"], check=True, capture_output=True, timeout=10)
     except (OSError, subprocess.SubprocessError):

@@ -300,7 +300,7 @@ class TooManyStreams(ApiError, status=429, reason="too_many_streams"):
 
 
 class NoRunner(ApiError, status=503, reason="no_runner"):
-    """No runner serves the queue `queue`; with `Prefer: respond-async` the command waits for one."""
+    """No runner of the queue `queue` is there, or answers; with `Prefer: respond-async` a command waits."""
 
     retry_after = 30
 

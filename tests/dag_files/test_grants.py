@@ -91,6 +91,9 @@ def test_a_folder_is_the_folder_and_what_is_in_it(scope: Callable[..., Scope]) -
 def test_what_was_asked_is_what_somebody_else_needs(scope: Callable[..., Scope]) -> None:
     [ask] = scope("Deploy dags-folder/team_a", "Deploy other").asks("dags-folder", ["team_a/x.py"])
     assert (ask.resource.value, ask.method, ask.entity) == ("power", "PUT", "Deploy dags-folder/team_a")
+    # Of what is about no file, who may deploy everywhere may know.
+    [ask] = scope("Deploy dags-folder/team_a").asks("dags-folder", [])
+    assert ask == scope("Deploy").asks("dags-folder", [])[0]
     [ask] = scope("Deploy").asks("dags-folder", ["team_a/x.py"])
     assert ask.entity == "Deploy"
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 from io import BytesIO
 
+import httpx
 import psutil
 import pytest
 
@@ -105,6 +107,42 @@ def test_a_file_is_parsed_and_brought_back_and_deleted_there(
     deleted = admin.delete("/dag-files/file", params={**ABOUT, "records": "true"})
     assert deleted.status_code == 200, deleted.text
     assert (deleted.json()["state"], there.exists()) == ("succeeded", False)
+
+
+def test_nothing_is_parsed_by_the_api_server_although_its_queue_is_named(admin: Client):
+    files = {"file": ("x.py", DAG.encode())}
+    for path in ("/dag-files", "/dag-files/check"):
+        refused = admin.post(path, files=files, headers={"Airflow-Queue": "local"})
+        assert (refused.status_code, refused.json()["detail"]["reason"]) == (403, "switched_off")
+        assert refused.json()["detail"]["option"] == "run_dag_code"
+
+
+def test_what_a_runner_without_room_for_a_file_says_is_answered(admin: Client):
+    deep = "/".join(["a"] * 15)
+    files = {"file": ("/".join(["b"] * 6 + ["x.py"]), b"x = 1")}
+    refused = admin.post("/dag-files", files=files, data={"folder": deep})
+
+    assert (refused.status_code, refused.json()["detail"]["reason"]) == (400, "bad_path")
+
+
+def test_what_is_asked_of_a_runner_belongs_to_no_user_and_goes(split: Split, admin: Client):
+    process = split.runners[0].process
+    with Client(split.stack) as impatient:
+        process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(httpx.ReadTimeout):
+                impatient.get("/dag-files", timeout=2)
+            [asked] = admin.get("/operations?limit=1").json()["operations"]
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+    assert (asked["command"], asked["user"], asked["state"]) == ("read_dag_files", "", "queued")
+
+    def gone() -> bool:
+        found = admin.get("/operations?limit=20").json()["operations"]
+        return "read_dag_files" not in {one["command"] for one in found}
+
+    until(gone, 60)
 
 
 def test_an_old_deployment_reads_as_ever(split: Split, admin: Client):

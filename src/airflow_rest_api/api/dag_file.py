@@ -105,10 +105,11 @@ async def answer(
     return answer_operation(request, operation, preference, headers)
 
 
-async def scope_of(context: Context, caller: Caller, command: str) -> Scope:
+async def scope_of(context: Context, request: Request, caller: Caller, command: str) -> Scope:
     """Return where a user may run a command on DAG files; raise Forbidden."""
+    queue = queue_of(request)
     with context.audit.refusals(caller, command):
-        return await context.grants.scope(caller, command)
+        return await context.grants.scope(caller, command, queue)
 
 
 @dataclass(frozen=True)
@@ -140,10 +141,11 @@ async def target_of(
     :raises Forbidden: see `Scope.target`, of which a refusal is recorded
     :raises ApiError: see `DagFileWorks.located`
     """
+    named = queue_of(request)
     with context.audit.refusals(caller, command):
-        scope = await context.grants.scope(caller, command)
+        scope = await context.grants.scope(caller, command, named)
         bundle, folder = await asyncio.to_thread(scope.target, command, bundle, folder)
-        queue = await context.gate.queue_for(caller, own_command(command), queue_of(request))
+        queue = await context.gate.queue_for(caller, own_command(command), named)
         bundle = await context.dag_file_works.located(queue, bundle, folder, name)
     return Target(scope, bundle, folder)
 
@@ -322,7 +324,11 @@ async def delete(
     dag_ids: list[str] = []
     if records:
         if bundle is None:
-            bundle = (await _read_file(context, request, caller, "exists", None, path)).value["bundle"]
+            queue = context.gate.where(own_command(command), queue_of(request))
+            look = context.gate.standing(caller.name, queue)
+            bundle = (await context.dag_file_works.read(look, "exists", bundle=None, path=path)).value[
+                "bundle"
+            ]
         found = await ask(dag_processor.dags_by_file, bundle, [path])
         dag_ids = found.get(path, [])
         deletes = (await context.catalog.get()).get("dags delete")
@@ -352,12 +358,12 @@ async def _file(
     there: bool = False,
 ) -> tuple[Target, str]:
     """Return the place of a file and its path, for who may do something to it; raise Forbidden."""
-    await scope_of(context, caller, command)
+    await scope_of(context, request, caller, command)
     path = clean(path, "path")
     folder, _, name = path.rpartition("/")
     target = await target_of(context, request, caller, command, bundle, folder)
     with context.audit.refusals(caller, command):
-        await context.grants.check(caller, command, target.bundle or "", [path])
+        await context.grants.check(caller, command, target.bundle or "", [path], queue_of(request))
     if there:
         await target_of(context, request, caller, command, target.bundle, folder, name)
     return target, path

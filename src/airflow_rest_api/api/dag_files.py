@@ -164,7 +164,7 @@ DEPLOYED = {**ACCEPTED, **errors(400, 403, 404, 408, 409, 413, 415, 422, 507)}
 @needs(Needs.COMMAND)
 async def list_bundles(request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """List the DAG bundles in which the caller may deploy, and why nothing can be put into the others."""
-    scope = await scope_of(context, caller, READ)
+    scope = await scope_of(context, request, caller, READ)
     answered = await read(context, request, caller, "bundles")
     found = []
     for bundle in answered.value:
@@ -242,13 +242,14 @@ async def check(request: Request, context: ContextDep, caller: CallerDep) -> Res
 @router.get("/deployments", response_model=DeploymentList, responses=errors(400, 403))
 @needs(Needs.COMMAND)
 async def list_deployments(
+    request: Request,
     context: ContextDep,
     caller: CallerDep,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(max_length=32, description="`next` of the page before.")] = None,
 ) -> Response:
     """List the deployments that the caller may see, the newest first."""
-    scope = await scope_of(context, caller, READ)
+    scope = await scope_of(context, request, caller, READ)
     history = context.dag_files.history
     if cursor is not None and not cursor.isalnum():
         raise BadRequest(NOT_A_CURSOR, argument="cursor")
@@ -266,9 +267,11 @@ async def list_deployments(
 
 @router.get("/deployments/{identifier}", response_model=DeploymentDetail, responses=errors(403, 404))
 @needs(Needs.COMMAND)
-async def get_deployment(identifier: str, context: ContextDep, caller: CallerDep) -> Response:
+async def get_deployment(
+    identifier: str, request: Request, context: ContextDep, caller: CallerDep
+) -> Response:
     """Return a deployment with its files."""
-    scope = await scope_of(context, caller, READ)
+    scope = await scope_of(context, request, caller, READ)
     if not identifier.isalnum():
         raise UnknownDeployment
     found, versions = await context.dag_files.history.deployment(identifier)
@@ -283,7 +286,7 @@ async def get_deployment(identifier: str, context: ContextDep, caller: CallerDep
 async def _receive(request: Request, context: Context, caller: Caller, command: str) -> Response:
     """Take the files of a request and start what is wanted of them."""
     # First of all, so that those who may not learn nothing, and send nothing.
-    await scope_of(context, caller, command)
+    await scope_of(context, request, caller, command)
     settings = context.settings
     async with read_form(request, settings.max_upload, settings.dag_files_count) as parts:
         form = from_form(parts)

@@ -102,7 +102,7 @@ async def refresh_file(
     elsewhere, such as a Git repository, the newest state is fetched first.
     """
     with context.audit.refusals(caller, FILE):
-        await _precheck(context, caller)
+        await _precheck(context, caller, queue_of(request))
     path = clean(path, "path")
     with context.audit.refusals(caller, FILE):
         queue = await context.gate.queue_for(caller, own_command(FILE), queue_of(request))
@@ -113,7 +113,7 @@ async def refresh_file(
         if error.reason == UnknownBundle.reason:
             # Which bundles there are is only for those who may deploy.
             with context.audit.refusals(caller, FILE):
-                await context.grants.check(caller, FILE, bundle or bundles.DAGS_FOLDER, [path])
+                await context.grants.check(caller, FILE, bundle or bundles.DAGS_FOLDER, [path], queue)
         raise
     file = (found["bundle"], path)
     dag_ids = sorted(await ask(dag_processor.dags_of, [file]))
@@ -153,14 +153,14 @@ async def _run(
     return await answer_run(context, request, operation)
 
 
-async def _precheck(context: Context, caller: Caller) -> None:
+async def _precheck(context: Context, caller: Caller, queue: str | None) -> None:
     """Raise Forbidden for those who may refresh nothing, before they learn of bundles and files."""
     try:
-        await context.grants.scope(caller, FILE)
+        await context.grants.scope(caller, FILE, queue)
     except SwitchedOff:
         raise
     except Forbidden:
-        refused = await context.gate.refusals(caller, [own_command(COMMAND, Effect.WRITE)])
+        refused = await context.gate.refusals(caller, [own_command(COMMAND, Effect.WRITE)], queue)
         if COMMAND in refused:
             raise refused[COMMAND] from None
 
@@ -169,7 +169,7 @@ async def _authorize_file(
     context: Context, caller: Caller, wanted: Refresh, file: File, dag_ids: Sequence[str]
 ) -> tuple[bool, Permit]:
     """Return whether a file may be parsed locally, and the permit; raise Forbidden, which is not recorded."""
-    locally = await _may_run_locally(context)
+    locally = await _may_run_locally(context, wanted.queue)
     invocation = wanted.invocation(Effect.EXECUTE if locally else Effect.WRITE)
     try:
         permit = await context.grants.authorize(
@@ -190,13 +190,13 @@ async def _authorize_file(
             raise refusal from None
 
 
-async def _may_run_locally(context: Context) -> bool:
-    """Return whether a user who may deploy a file has its code run by the API server."""
+async def _may_run_locally(context: Context, queue: str | None) -> bool:
+    """Return whether a user who may deploy a file has its code run where the work on it is done."""
     if await ask(dag_processor.processor_alive):
         return False
     try:
         # Such a user may do that anyway, unless it is switched off.
-        context.gate.on(own_command(FILE, Effect.EXECUTE))
+        context.gate.on(own_command(FILE, Effect.EXECUTE), queue)
     except SwitchedOff:
         return False
     return True

@@ -16,7 +16,7 @@ from airflow_rest_api.api.context import CallerDep, Context, ContextDep
 from airflow_rest_api.api.models import as_json, errors, event_stream
 from airflow_rest_api.api.services import ServiceBody, allowed_to_look
 from airflow_rest_api.api.sse import EventStream, Subscription, event
-from airflow_rest_api.errors import BadRequest, NoLog, NoLogYet, Unavailable, UnknownService
+from airflow_rest_api.errors import BadRequest, Busy, NoLog, NoLogYet, Unavailable, UnknownService
 from airflow_rest_api.placement import HOST
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.services import logs
@@ -154,7 +154,7 @@ async def _events(
         for stream in logs.streams(service):
             try:
                 new = await reader.new(stream, offsets)
-            except NoLogYet:
+            except (NoLogYet, Busy, Unavailable):
                 continue
             except NoLog:
                 # Taken away, or moved: the next follower begins anew.

@@ -11,9 +11,17 @@ from fastapi import APIRouter, Query, Request
 from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
-from airflow_rest_api.api.answers import Preference, answer_model, once, origin_of, preference_of
+from airflow_rest_api.api.answers import (
+    Preference,
+    answer_model,
+    answer_operation,
+    once,
+    origin_of,
+    preference_of,
+)
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
 from airflow_rest_api.api.models import (
+    ACCEPTED,
     IDEMPOTENCY_KEY,
     PREFER,
     ArgumentSummary,
@@ -290,7 +298,7 @@ async def list_kinds(context: ContextDep, caller: CallerDep) -> Response:
     "",
     response_model=ServiceBody,
     status_code=201,
-    responses=errors(400, 408, 409, 413, 415, 429),
+    responses={**ACCEPTED, **errors(400, 408, 409, 413, 415, 429)},
     openapi_extra={"requestBody": json_body(StartBody), "parameters": [PREFER, IDEMPOTENCY_KEY]},
 )
 @needs(Needs.SERVICE)
@@ -299,7 +307,7 @@ async def start_service(request: Request, context: ContextDep, caller: CallerDep
     Start a component on the host that answers, or by a runner on another one.
 
     It is answered when it is ready, or has failed, or after the time that `Prefer: wait=N` gives it: `state`
-    says which.
+    says which. One that waits for a runner is answered with its operation (202), where the client does not.
     """
     # Also of those who only ask for the answer of a former request.
     await allowed_to_look(context, caller)
@@ -313,6 +321,10 @@ async def start_service(request: Request, context: ContextDep, caller: CallerDep
     )
     preferred = preference_of(request, START_WAIT)
     service = await context.services.begun(operation, max(preferred.wait, TAKEN_WITHIN))
+    if service is None:
+        if origin.recorded:
+            return answer_operation(request, operation, preferred, headers)
+        raise await context.services.give_up(operation)
     await context.services.wait(service.id, preferred.wait)
     seen = await context.services.get(service.id)
     location = f"{root_path(request.scope)}/v2/services/{service.id}"

@@ -95,9 +95,9 @@ class Scope:
 
     def asks(self, bundle: str, paths: Iterable[str]) -> tuple[Ask, ...]:
         """Return what another user needs to do the same."""
-        if self.everywhere:
-            return (_ask(DEPLOY),)
         found = {self._folder(bundle, path) for path in paths}
+        if self.everywhere or not found:
+            return (_ask(DEPLOY),)
         return tuple(_ask(entity(*folder)) for folder in sorted(filter(None, found)))
 
     def _folder(self, bundle: str, path: str) -> tuple[str, str] | None:
@@ -114,18 +114,29 @@ class Grants:
         self._gate = gate
         self._folders = tuple(folders)
 
-    async def scope(self, caller: Caller, command: str) -> Scope:
-        """Return where a user may run one of `COMMANDS`; raise Forbidden: nowhere, or it is switched off."""
-        self._on(command)
+    async def scope(self, caller: Caller, command: str, queue: str | None = None) -> Scope:
+        """
+        Return where a user may run one of `COMMANDS`.
+
+        :param queue: that the caller has named
+        :raises Forbidden: nowhere, or it is switched off
+        """
+        self._on(command, queue)
         if await caller.is_admin():
             return Scope(everywhere=True)
         scope = await caller.ask(self._granted)
         _require(scope, command)
         return scope
 
-    async def check(self, caller: Caller, command: str, bundle: str, paths: Iterable[str]) -> Scope:
-        """Return the scope of a user who may run a command on all of some files; raise Forbidden."""
-        scope = await self.scope(caller, command)
+    async def check(
+        self, caller: Caller, command: str, bundle: str, paths: Iterable[str], queue: str | None = None
+    ) -> Scope:
+        """
+        Return the scope of a user who may run a command on all of some files; raise Forbidden.
+
+        :param queue: that the caller has named
+        """
+        scope = await self.scope(caller, command, queue)
         _require(scope, command, bundle, paths)
         return scope
 
@@ -152,7 +163,7 @@ class Grants:
         command = invocation.command.name
 
         def rule(permissions: Permissions | None) -> Decision:
-            self._on(command)
+            self._on(command, queue)
             scope = Scope(everywhere=True) if permissions is None else self._granted(permissions)
             _require(scope, command, bundle, paths)
             return Decision(None, scope.asks(bundle, paths))
@@ -161,12 +172,13 @@ class Grants:
             caller, invocation, attempts, rule=rule, recorded=recorded, queue=queue
         )
 
-    def _on(self, command: str) -> None:
+    def _on(self, command: str, queue: str | None = None) -> None:
         """Raise SwitchedOff where an option switches a command off for all."""
-        self._gate.on(own_command(command))
+        queue = self._gate.where(own_command(command), queue)
+        self._gate.on(own_command(command), queue)
         if command != "read_dag_files":
             # Deployment switched off means every way to it; but not all of them run the code of DAGs.
-            self._gate.on(own_command("deploy_dag", COMMANDS[command]))
+            self._gate.on(own_command("deploy_dag", COMMANDS[command]), queue)
 
     def _granted(self, permissions: Permissions) -> Scope:
         def holds(what: str) -> bool:

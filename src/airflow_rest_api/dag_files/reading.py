@@ -224,9 +224,12 @@ def _read(place: BundleFolder, path: str, limit: int) -> bytes | None:
 def _exists(bundle: BundleInfo, file: File) -> bool:
     if bundle.root is None:
         return dag_processor.look([file])[file].error_at is not None
-    root = Path(bundle.root).resolve()
-    path = (root / file[1]).resolve()
-    return path.is_relative_to(root) and path.is_file()
+    try:
+        root = Path(bundle.root).resolve()
+        path = (root / file[1]).resolve()
+        return path.is_relative_to(root) and path.is_file()
+    except (OSError, RuntimeError):  # A loop of links is the latter.
+        return False
 
 
 def _walk(root: Path, folder: str) -> list[str]:

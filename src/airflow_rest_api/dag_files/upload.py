@@ -192,7 +192,8 @@ class Received:
         :raises TooLarge: there is no room for it; what was too much has not been written
         """
         path = clean(name, argument)
-        path = f"{self._folder}/{path}" if self._folder else path
+        if self._folder:
+            path = clean(f"{self._folder}/{path}", argument)
         self._names.add(path, argument)
         target = self._contents / str(len(self._files))
         digest, size, expect = hashlib.sha256(), 0, expect or self.expect

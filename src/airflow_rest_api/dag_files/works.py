@@ -141,9 +141,9 @@ class DagFileWorks:
             return await self._reads[what](**values)
         work = self._named(f"read {what}", values)
         shown = Invocation(own_command(READ), [], {}, frozenset(), masked=[READ, what])
-        return DagFileAnswer(*await self._operations.ask(permit, shown, work))
+        return DagFileAnswer(*await self._operations.ask(permit.queue, shown, work))
 
-    async def ordered(self, order: Mapping[str, Any], uploads: Mapping[str, Upload]) -> NamedWork:
+    def ordered(self, order: Mapping[str, Any], uploads: Mapping[str, Upload]) -> NamedWork:
         """
         Return the work of an order that was made elsewhere.
 
@@ -152,11 +152,19 @@ class DagFileWorks:
         name, values = order["name"], order["values"]
         if name.removeprefix("read ") not in {**self._steps, **self._reads}:
             raise NotTaken(f"This runner knows no work {name!r}.")
-        received = None
-        if name in ("deploy", "rollback"):
-            received = await asyncio.to_thread(self._received, uploads)
-            received.warnings += values.get("warnings", [])
-        return self._named(name, values, received)
+        if name not in ("deploy", "rollback"):
+            return self._named(name, values)
+
+        async def here(work: WorkContext) -> Any:
+            with refusing(None):
+                received = await asyncio.to_thread(self._received, uploads)
+            try:
+                received.warnings += values.get("warnings", [])
+                return await self._steps[name](work, values, received)
+            finally:
+                await asyncio.shield(asyncio.to_thread(received.remove))
+
+        return NamedWork(name, values, here)
 
     def _received(self, uploads: Mapping[str, Upload]) -> Received:
         received = self._files.received()

@@ -304,7 +304,7 @@ class Launch:
         """Deploy a file or an archive, in the words of the 1.x plugin."""
         context, command = self.context, work.recorded.command.name
         with context.audit.refusals(self.caller, command, work.recorded):
-            scope = await context.grants.scope(self.caller, command)
+            scope = await context.grants.scope(self.caller, command, self.request.queue)
             if work.force_invalid:
                 scope.require_everywhere()
             bundle, folder = await asyncio.to_thread(scope.target, command, work.bundle, work.folder)

@@ -162,12 +162,14 @@ class Failed(Exception):
 
     :param message: one sentence, for the client
     :param result: what the operation has to show all the same
+    :param quotes: whether the message is read off what a child has printed
     """
 
-    def __init__(self, message: str, exit_code: int = 1, result: Any = None) -> None:
+    def __init__(self, message: str, exit_code: int = 1, result: Any = None, *, quotes: bool = False) -> None:
         super().__init__(message)
         self.exit_code = exit_code
         self.result = result
+        self.quotes = quotes
 
 
 class Refused(Failed):
@@ -299,6 +301,7 @@ async def perform(live: Live, engine: Engine, work: Work, timeout: float | None)
         except Failed as failed:
             state, exit_code = State.FAILED, failed.exit_code
             operation.message, operation.result = str(failed), failed.result
+            operation.quotes = failed.quotes
         except Exception as error:
             state, exit_code = State.FAILED, 1
             operation.message = NO_ROOM

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.errors import NoRunner, TooManyWaiting, Unavailable
+from airflow_rest_api.errors import NoRunner, TooManyWaiting, Unavailable, UnknownOperation
 from airflow_rest_api.operations import heartbeat
 from airflow_rest_api.operations.dispatch import Dispatcher
 from airflow_rest_api.operations.files import Removable, Upload, Workspace, with_files
@@ -25,6 +25,7 @@ from airflow_rest_api.operations.runs import UNREAD, OutputListener, follow, per
 from airflow_rest_api.operations.tables import NOT_KEPT
 from airflow_rest_api.operations.work_orders import AIRFLOW, EntryPoint, NamedWork, WorkOrder
 from airflow_rest_api.placement import LOCAL
+from airflow_rest_api.security.access import Gate
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
@@ -39,6 +40,9 @@ UNBEGUN_AFTER = timedelta(minutes=5)
 """Longer than any attempt to write a row may take, with all its retries."""
 ANSWER_WITHIN = 30.0
 """Seconds in which a runner has to answer what is asked of its files."""
+
+DROPPED_WITHIN = 60.0
+"""Seconds in which one whose client has gone comes to its end."""
 
 REQUEST = Origin()
 """A request of which nothing more is known."""
@@ -81,6 +85,7 @@ class Operations(KnownOperations):
         self._dispatcher = dispatcher or Dispatcher(store)
         self._as_runner = dict(runner or {})
         self._server: Server | None = None
+        self._dropping: set[asyncio.Task[None]] = set()
 
     async def cancel(self, identifier: str, reason: str) -> Cancel:
         """
@@ -241,32 +246,50 @@ class Operations(KnownOperations):
         live = Live(operation, self._recorder, self._output_limit, recorded=True)
         return self._perform(live, work, on_end)
 
-    async def ask(self, permit: Permit, shown: Invocation, work: NamedWork) -> tuple[Any, bytes | None]:
+    async def ask(self, queue: str, shown: Invocation, work: NamedWork) -> tuple[Any, bytes | None]:
         """
         Return what a runner answers: the result of work that only reads, and the file that it has kept.
 
-        Of what is asked for one answer nothing stays in the list of operations.
+        Whoever asks has decided who may know it. The operation is that of no user, and none of those that are
+        kept.
 
         :param shown: as which it is recorded meanwhile
         :raises ApiError: the work is `Refused`; NoRunner: no runner has answered in time
         """
-        begun = await self.start_work(permit, shown, work)
-        operation = await self.wait(begun.id, ANSWER_WITHIN)
-        if not operation.state.ended:
-            await self.cancel(operation.id, "Its client does not wait any longer.")
-            words = f"No runner of the queue {permit.queue!r} has answered within {ANSWER_WITHIN:g} seconds."
-            raise NoRunner(words, queue=permit.queue)
-        problem = refusal(operation)
-        if problem is None and operation.state is not State.SUCCEEDED:
-            raise NoRunner(operation.message or "The runner could not answer.", queue=permit.queue)
-        content = None
-        if operation.files:
-            content = await self.file(operation.id, operation.files[0].name)
-        await self._store.discard(operation.id)
-        if problem is not None:
-            problem.more.pop("id")
-            raise problem
-        return operation.result, content
+        begun = await self.start_work(Gate.standing("", queue), shown, work)
+        ended = False
+        try:
+            operation = await self.wait(begun.id, ANSWER_WITHIN)
+            ended = operation.state.ended
+            if not ended:
+                words = f"No runner of the queue {queue!r} has answered within {ANSWER_WITHIN:g} seconds."
+                raise NoRunner(words, queue=queue)
+            if (problem := refusal(operation)) is not None:
+                problem.more.pop("id")
+                raise problem
+            if operation.state is not State.SUCCEEDED:
+                raise NoRunner(operation.message or "The runner could not answer.", queue=queue)
+            content = None
+            if operation.files:
+                content = await self.file(operation.id, operation.files[0].name)
+            return operation.result, content
+        finally:
+            task = asyncio.create_task(self._drop(begun.id, ended=ended))
+            self._dropping.add(task)
+            task.add_done_callback(self._dropping.discard)
+            if ended:
+                await asyncio.shield(task)
+
+    async def _drop(self, identifier: str, *, ended: bool) -> None:
+        """Remove an operation that was there for one answer alone, once it has ended."""
+        try:
+            if not ended:
+                await self.cancel(identifier, "Its client does not wait any longer.")
+                ended = (await self.wait(identifier, DROPPED_WITHIN)).state.ended
+            if ended:
+                await self._store.discard(identifier)
+        except (Unavailable, UnknownOperation) as error:
+            log.warning("Operation %s, which was there for one answer, may stay: %s", identifier, error)
 
     async def forget_unbegun(self) -> None:
         """

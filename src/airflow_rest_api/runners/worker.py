@@ -170,7 +170,7 @@ class Runner:
             if order.work is None:
                 await self._operations.run_claimed(operation, order, catalog, record)
             else:
-                work = await self._named(order.work, order)
+                work = self._named(order.work, order)
                 self._operations.run_claimed_work(operation, work, record)
         except (NotTaken, ApiError) as error:
             words = FOREIGN if isinstance(error, Undecryptable) else str(error)
@@ -181,16 +181,18 @@ class Runner:
             words = "Something went wrong in the runner; its log says more."
             await self._refuse(operation, order, State.LOST, words)
             return
+        # Its files are large.
+        del data, order
         while not (await self._operations.wait(identifier, ROUND)).state.ended:
             pass
 
-    async def _named(self, work: Mapping[str, Any], order: WorkOrder) -> NamedWork:
+    def _named(self, work: Mapping[str, Any], order: WorkOrder) -> NamedWork:
         """Return the work of an order; raise NotTaken."""
         if work["name"] == START:
             return self._services.ordered(work["values"], order.user)
         if work["name"] == LOG:
             return self._services.reading(work["values"])
-        return await self._dag_file_works.ordered(work, order.uploads)
+        return self._dag_file_works.ordered(work, order.uploads)
 
     async def _refuse(
         self, operation: Operation, order: WorkOrder | None, state: State, message: str

@@ -190,14 +190,21 @@ class Gate:
         :param queue: that the caller has named
         :raises Forbidden: which they may not
         """
-        usual = self._switches.queue_of([command], command.effect)
-        if queue is not None and queue != usual:
+        if queue is not None and queue != self.where(command):
             await self._check_queue(caller, queue)
-        return queue or usual
+        return self.where(command, queue)
 
-    def on(self, command: Command) -> None:
-        """Raise SwitchedOff where an option switches a command off; says nothing about who may run it."""
-        if (off := self._off(command)) is not None:
+    def where(self, command: Command, queue: str | None = None) -> str:
+        """Return the queue of a command, which is the one that the caller has named or that of the rules."""
+        return queue or self._switches.queue_of([command], command.effect)
+
+    def on(self, command: Command, queue: str | None = None) -> None:
+        """
+        Raise SwitchedOff where an option switches a command off; says nothing about who may run it.
+
+        :param queue: where it is to run; by default where the rules say
+        """
+        if (off := self._off(command, (), queue)) is not None:
             raise off
 
     async def precheck(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api import processes
 from airflow_rest_api.airflow.installation import Places, places
-from airflow_rest_api.engine.job import Ending
+from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.errors import AlreadyRunning, Busy, Unavailable, UnknownService
 from airflow_rest_api.operations.model import Origin, new_id
 from airflow_rest_api.operations.model import State as OperationState
@@ -197,27 +197,38 @@ class Local:
             log.warning("Service %s does not know the operation that starts it: %s", service.id, error)
         return operation
 
-    async def start_within(self, work: WorkContext, service: Service, plan: StartRequest) -> None:
-        """
-        Start a component whose row is there, as the work of an operation.
-
-        :raises Failed: it has not started
-        """
+    async def start_job(self, service: Service, plan: StartRequest, operation: str) -> Job:
+        """Return what starts a component whose row is there, which then knows the operation that does it."""
         home, user = (await self.places()).home, service.user
         invocation = plan.start_of(service, home=home, user=user, grace=self._grace, pauses=self._pauses)
         order = WorkOrder(invocation, EntryPoint(plan.entry, limited=False), user)
-        await self._store.started_by(service, work.id)
+        await self._store.started_by(service, operation)
+        return order.job(invocation.argv, None)
+
+    async def start_within(self, work: WorkContext, service: Service, job: Job) -> None:
+        """
+        Start a component as the work of an operation.
+
+        :raises Failed: it has not started
+        """
         failure: str | None = STOPPED
         try:
-            done = await work.run(order.job(invocation.argv, None))
+            done = await work.run(job)
             work.say(done.stdout)
             work.say(done.stderr, "stderr")
             well = done.outcome.ending is Ending.EXITED and not done.outcome.exit_code
             failure = None if well else _failure(done.stderr, done.outcome.message)
             if failure is not None:
-                raise Failed(failure.splitlines()[-1], done.outcome.exit_code or 1)
+                last = failure.splitlines()[-1]
+                raise Failed(last, done.outcome.exit_code or 1, quotes=done.outcome.message is None)
         finally:
-            await asyncio.shield(self._note_failure(service.id, failure))
+            try:
+                await asyncio.shield(self._note_failure(service.id, failure))
+            except UnknownService:
+                pass
+            except Exception:
+                # The next round finds out how it is.
+                log.exception("How the start of service %s has ended could not be stored", service.id)
 
     async def started(self, identifier: str, seconds: float) -> None:
         """Wait, at most for some seconds, until a start that was begun here has ended, well or not."""

@@ -18,6 +18,7 @@ from airflow_rest_api.errors import (
     AlreadyRunning,
     ApiError,
     CannotRepeat,
+    Misconfigured,
     NoLog,
     NoLogYet,
     NoRunner,
@@ -27,6 +28,7 @@ from airflow_rest_api.errors import (
     UnknownService,
 )
 from airflow_rest_api.operations.model import Origin, new_id
+from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.runs import Refused, refusal
 from airflow_rest_api.operations.work_orders import NamedWork
 from airflow_rest_api.placement import LOCAL
@@ -131,14 +133,15 @@ class Services:
                 if not plan.another:
                     await self._refuse_unmanaged(plan, service)
                 await self._insert(service)
+                try:
+                    await asyncio.to_thread(_check_free, plan.kind, plan.invocation.values)
+                    job = await self.local.start_job(service, plan, work.id)
+                except BaseException:
+                    await asyncio.shield(self._store.delete(service))
+                    raise
             except ApiError as error:
                 raise Refused(error) from None
-            try:
-                await asyncio.to_thread(_check_free, plan.kind, plan.invocation.values)
-            except ApiError as error:
-                await asyncio.shield(self._store.delete(service))
-                raise Refused(error) from None
-            await self.local.start_within(work, service, plan)
+            await self.local.start_within(work, service, job)
 
         return NamedWork(START, values, here)
 
@@ -162,9 +165,9 @@ class Services:
         if permit is not None and not self.local.is_mine(service):
             values = {"id": service.id, "stream": stream, "offset": offset, "tail": tail, "limit": limit}
             try:
-                found, data = await self._operations.ask(permit, LOG_SHOWN, self.reading(values))
+                found, data = await self._operations.ask(permit.queue, LOG_SHOWN, self.reading(values))
                 return logs.Part(found["offset"], data or b"", found["size"])
-            except NoRunner:
+            except (NoRunner, Misconfigured):
                 pass  # It may be on a file system that both hosts see.
             except ApiError as error:
                 if error.reason != NoLog.reason:
@@ -194,26 +197,34 @@ class Services:
 
         return NamedWork(LOG, values, here)
 
-    async def begun(self, operation: Operation, seconds: float) -> Service:
+    async def begun(self, operation: Operation, seconds: float) -> Service | None:
         """
-        Return the service that an operation starts, as soon as a runner has taken it.
+        Return the service that an operation starts, once a runner has taken it; None where none has yet.
 
         :param seconds: to wait for that
-        :raises NoRunner: none has
+        :raises UnknownService: it was forgotten since
         :raises ApiError: it cannot be started
         """
         until = asyncio.get_running_loop().time() + seconds
-        while True:
+        while operation.queue is not None:
             with contextlib.suppress(UnknownService):
                 return await self.of_operation(operation.id)
             found = await self._operations.wait(operation.id, TURN)
             if (problem := refusal(found)) is not None:
                 raise problem
-            over = asyncio.get_running_loop().time() >= until
-            if found.state.ended or over:
-                words = f"No runner of the queue {operation.queue!r} has begun to start it yet."
-                message = found.message or "It was not started." if found.state.ended else words
-                raise NoRunner(message, queue=operation.queue, id=operation.id)
+            if found.state.ended:
+                if found.state is OperationState.SUCCEEDED:
+                    break
+                raise NoRunner(found.message or "It was not started.", queue=found.queue, id=found.id)
+            if asyncio.get_running_loop().time() >= until:
+                return None
+        return await self.of_operation(operation.id)
+
+    async def give_up(self, operation: Operation) -> NoRunner:
+        """Return the error for a start that no runner has begun, which is not begun any more."""
+        words = f"No runner of the queue {operation.queue!r} has begun to start it."
+        await self._operations.cancel(operation.id, words)
+        return NoRunner(words, queue=operation.queue, id=operation.id)
 
     async def of_operation(self, operation: str) -> Service:
         """Return the service that an operation has started; raise UnknownService."""
