@@ -31,7 +31,7 @@ Path(os.environ["SEEN"], uuid.uuid4().hex).write_text(
 def work(params):
     Path(os.environ["RAN"], f"{params['number']}-{uuid.uuid4().hex}").touch()
     for second in range(params["seconds"]):
-        print(f"second {second}", flush=True)
+        print(f"second {second} at {time.time()}", flush=True)
         time.sleep(1)
 
 with DAG("on_runners", schedule=None, params={"number": 0, "seconds": 1}):

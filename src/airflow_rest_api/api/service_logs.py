@@ -189,7 +189,7 @@ async def _visible(context: Context, caller: CallerDep, identifier: str) -> Serv
 
 
 def _permit(context: Context, caller: Caller, service: Service) -> Permit:
-    """Return with what the runner of its host is asked, by who may look at components."""
+    """Return the permit to ask the runner of its host, for who may look at components."""
     return context.gate.standing(caller.name, f"{HOST}{service.host}")
 
 
