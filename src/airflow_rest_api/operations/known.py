@@ -107,6 +107,8 @@ class KnownOperations:
         async with self._watcher.follow(identifier) as followed:
             with while_waiting():
                 await followed.until_ended(seconds)
+            if followed.operation.state.ended:
+                return followed.operation
         return await self._store.get(identifier)
 
     async def written(self) -> None:

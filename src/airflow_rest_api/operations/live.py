@@ -40,8 +40,8 @@ ROOM = 64 * 1024 * 1024
 FIRST_LOOK = 0.004
 LOOK_EVERY = 0.1
 """Seconds between two looks at an operation of another server: the first of them, and at most."""
-SLOWER = 1.3
-"""How many times as long each pause is as the one before: what has just begun may end at once."""
+SLOWER = 1.05
+"""How many times as long each pause is as the one before: an end is seen soon, for the time it took."""
 LOOK_EVERY_WITHOUT_DATABASE = 1.0
 AT_ONCE = 1000
 """Blocks of output in one look."""
