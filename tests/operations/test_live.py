@@ -85,9 +85,9 @@ def test_many_followers_ask_the_database_no_more_than_one():
         await until(all_in)
         before, calls = looks, database_of(store).calls
         await asyncio.sleep(0.5)
-        # The first ones follow each other closely.
-        assert looks - before <= 16
-        assert database_of(store).calls - calls <= 16
+        # The first ones follow each other closely: some 40 in this time, for one follower or for a hundred.
+        assert looks - before <= 45
+        assert database_of(store).calls - calls <= 45
         await finish(store, operation)
         await asyncio.gather(*followers)
 
