@@ -125,7 +125,7 @@ def stop(api: httpx.Client, service: dict[str, Any]) -> None:
 
 def end_all(stack: Stack) -> None:
     """Kill what a failed test has left, whether or not the API server answers."""
-    for file in (stack.home / "rest_api" / "services").glob("*/status.json"):
+    for file in (stack.dag_home / "rest_api" / "services").glob("*/status.json"):
         said = status.read(file.parent)
         if said is not None and processes.send(said.supervisor, said.supervisor_start, KILL):
             assert wait_for(partial(_is_gone, said))
