@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from airflow_rest_api import __version__, private_folders
 from airflow_rest_api.admission import Admission
-from airflow_rest_api.airflow import permissions
+from airflow_rest_api.airflow import installation, permissions
 from airflow_rest_api.airflow.auth import Accounts, AirflowAuth
 from airflow_rest_api.airflow.compat.version_compat import warn_of_unknown_version
 from airflow_rest_api.airflow.warm import HOOKS
@@ -215,6 +215,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     warn_of_unknown_version()
     await app.state.header_user.begin()
     await context.engine.start()
+    await asyncio.to_thread(installation.load_models)
     context.catalog.begin().add_done_callback(_log_failure)
     powers = (
         *POWERS,

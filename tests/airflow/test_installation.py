@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -81,3 +83,30 @@ def test_the_places_are_those_of_the_configuration() -> None:
     assert here.hostname
     assert configured("logging", "worker_log_server_port") == "8793"
     assert configured("logging", "no_such_option") is None
+
+
+LOADED = """
+import threading
+from airflow_rest_api.airflow.installation import load_models
+
+load_models()
+
+def record():
+    from airflow.models.log import Log
+    Log(event="test")
+
+def look():
+    from airflow.models.dagrun import DagRun
+    DagRun.__mapper__
+
+threads = [threading.Thread(target=one, daemon=True) for one in (record, look)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join(30)
+assert not any(thread.is_alive() for thread in threads), "they wait for each other"
+"""
+
+
+def test_threads_that_use_the_models_first_do_not_wait_for_each_other() -> None:
+    subprocess.run([sys.executable, "-c", LOADED], check=True, timeout=120)

@@ -75,6 +75,21 @@ def configured(section: str, option: str) -> str | None:
     return value
 
 
+def load_models() -> None:
+    """
+    Import Airflow's models and connect them, for a process whose threads are about to ask for them.
+
+    SQLAlchemy connects them at the first use of one, holding a lock, and `airflow.models.import_all_models`
+    imports the rest meanwhile. A thread that imports one of the rest at that moment holds the lock of its
+    module and waits for SQLAlchemy's, which waits for the module: both for ever.
+    """
+    from airflow.models import import_all_models
+    from sqlalchemy.orm import configure_mappers
+
+    import_all_models()  # type: ignore[no-untyped-call]
+    configure_mappers()
+
+
 _OF_CONNECTION = ("broker_use_ssl", "broker_transport_options")
 
 

@@ -99,6 +99,7 @@ class Runner:
         await asyncio.to_thread(private_folders.sweep)
         await self._engine.start()
         await asyncio.to_thread(load_catalog)
+        await asyncio.to_thread(installation.load_models)
         await self._engine.warm(WARM_WITHIN)
         self._heartbeat.start()
         self._dispatcher.watch.start()
