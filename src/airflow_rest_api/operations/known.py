@@ -101,12 +101,12 @@ class KnownOperations:
             with while_waiting():
                 await live.until_ended(seconds)
             return live.look()
-        found = await self._store.get(identifier)
-        if found.state.ended or seconds <= 0:
-            return found
+        if seconds <= 0:
+            return await self._store.get(identifier)
         async with self._watcher.follow(identifier) as followed:
-            with while_waiting():
-                await followed.until_ended(seconds)
+            if not followed.operation.state.ended:
+                with while_waiting():
+                    await followed.until_ended(seconds)
             if followed.operation.state.ended:
                 return followed.operation
         return await self._store.get(identifier)

@@ -122,6 +122,21 @@ class Store:
         read = _whole if output else _summary
         return await self.database.run(lambda connection: read(connection, identifier, self.cipher))
 
+    async def claimed(
+        self, identifier: str, claim: Callable[[Connection], bytes | None]
+    ) -> tuple[Operation, bytes] | None:
+        """
+        Return an operation without its output, with what claiming it gives; None where that gives nothing.
+
+        :param claim: done in the same transaction, before
+        """
+
+        def work(connection: Connection) -> tuple[Operation, bytes] | None:
+            data = claim(connection)
+            return None if data is None else (_summary(connection, identifier, self.cipher), data)
+
+        return await self.database.run(work)
+
     async def state(self, identifier: str) -> State:
         """Return where an operation stands; raise UnknownOperation."""
         return (await self.blocks(identifier, 0, 0))[1]

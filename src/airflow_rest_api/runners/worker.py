@@ -147,19 +147,24 @@ class Runner:
             server = self._operations.server
             claiming = partial(work_queue.claim, identifier=identifier, server=server, share=self._share)
             try:
-                data = await self._database.run(claiming)
+                claimed = await self._store.claimed(identifier, claiming)
             except work_queue.ShareUsedUp as full:
                 await self._dispatcher.send_later(full.queue, identifier, AGAIN)
                 return
-            if data is None:
+            if claimed is None:
                 log.info("Operation %s is not run: another runner has it, or it has ended", identifier)
                 return
-            await self._perform(identifier, data)
+            begun = await self._begin(*claimed)
+            # Its files are large.
+            del claimed
+            while begun and not (await self._operations.wait(identifier, ROUND)).state.ended:
+                pass
         finally:
             self._claimed.discard(identifier)
 
-    async def _perform(self, identifier: str, data: bytes) -> None:
-        operation = await self._store.get(identifier, output=False)
+    async def _begin(self, operation: Operation, data: bytes) -> bool:
+        """Begin an operation that this runner has claimed; return whether that could be done."""
+        identifier = operation.id
         order: WorkOrder | None = None
         try:
             if not data:
@@ -176,16 +181,13 @@ class Runner:
         except (NotTaken, ApiError) as error:
             words = FOREIGN if isinstance(error, Undecryptable) else str(error)
             await self._refuse(operation, order, State.FAILED if data else State.LOST, words)
-            return
+            return False
         except Exception:
             log.exception("Operation %s could not be begun", identifier)
             words = "Something went wrong in the runner; its log says more."
             await self._refuse(operation, order, State.LOST, words)
-            return
-        # Its files are large.
-        del data, order
-        while not (await self._operations.wait(identifier, ROUND)).state.ended:
-            pass
+            return False
+        return True
 
     def _named(self, work: Mapping[str, Any], order: WorkOrder) -> NamedWork:
         """Return the work of an order; raise NotTaken."""
