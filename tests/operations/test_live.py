@@ -6,8 +6,10 @@ from datetime import datetime, timezone
 import pytest
 
 from airflow_rest_api.errors import UnknownOperation
-from airflow_rest_api.operations.live import Followed, Watcher
+from airflow_rest_api.operations import live
+from airflow_rest_api.operations.live import Followed, Live, Watcher
 from airflow_rest_api.operations.model import Operation, State, new_id
+from airflow_rest_api.operations.recorder import Recorder
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.transcript import Block
 from tests.operations.scene import append, begin, database_of, end, make_store, until
@@ -118,6 +120,28 @@ def test_what_has_ended_is_read_to_its_end_and_no_further():
         async with Watcher(store, 10_000).follow(operation.id) as followed:
             await followed.until_ended(60)
             assert await text(followed) == "x" * 2500
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_one_that_ends_while_it_is_to_be_recorded_is_answered_then(
+    recorded: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(live, "STORED_WITHIN", 3600.0)
+
+    async def main() -> None:
+        store, operation = make_store(), elsewhere()
+        recorder = Recorder(store)
+        running = Live(operation, recorder, 1000, recorded=recorded)
+        running.start()
+        answer = asyncio.create_task(running.until_ended(0))
+        await asyncio.sleep(0)
+        operation.state, operation.finished_at = State.SUCCEEDED, NOW
+        await running.finished(running.finish({}))
+
+        await asyncio.wait_for(answer, 60)
+        await recorder.close()
 
     asyncio.run(main())
 

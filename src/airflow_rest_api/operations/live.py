@@ -148,6 +148,8 @@ class Live:
         """Return once the end of the operation is stored, or when everything was done for it."""
         await self._done(storing)
         self.stored.set()
+        # Who waits for its first record has a better one: `finish` has ended what would have told.
+        self._inserted.set()
 
     async def until_ended(self, seconds: float) -> None:
         """
