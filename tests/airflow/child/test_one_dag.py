@@ -24,7 +24,7 @@ from tests.parity.normal import normal
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
 SERVER = """
-import json, os, sys
+import json, os, sys, traceback
 
 # What is printed while Airflow is imported is no answer.
 answers = os.fdopen(os.dup(1), "w")
@@ -33,6 +33,7 @@ os.dup2(2, 1)
 import airflow.settings
 from airflow_rest_api.airflow.child import one_dag, setup
 from airflow_rest_api.airflow.warm import warm_up
+from airflow_rest_api.engine.child import _exit_code, _finish
 
 def make_tables():
     from airflow.models import import_all_models
@@ -59,14 +60,24 @@ def run(order):
     setup.prepare(setup.order("ada", [" ".join(order["argv"][:2])]))
     setup.run_airflow(order["argv"])
 
+def _ending(order):
+    try:
+        run(order)
+    except SystemExit as end:
+        return _exit_code(end.code)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
 make_tables()
 warm_up(lambda argv: None)
 print("ready", file=answers, flush=True)
 for line in sys.stdin:
     child = os.fork()
     if not child:
-        run(json.loads(line))
-        sys.exit()
+        # As a child of the engine: the interpreter takes seconds to give back what is warm.
+        os._exit(_finish(_ending(json.loads(line))))
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=answers, flush=True)
 """
 """Runs commands in children of a process that has imported Airflow, one for each line of its input."""
