@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -58,15 +59,22 @@ class Demo:
         return self.process.wait(120)
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    demo = Demo(tmp_path_factory.mktemp("demo") / "airflow", free_port())
+@contextmanager
+def running(home: Path, **env: str) -> Iterator[Demo]:
+    """A demo that is up, until it has ended."""
+    demo = Demo(home, free_port(), **env)
     try:
         demo.wait_for(r"Ctrl-C ends it")
         yield demo
     finally:
         if demo.process.poll() is None:
             demo.end()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with running(tmp_path_factory.mktemp("demo") / "airflow") as demo:
+        yield demo
 
 
 def test_it_says_once_that_it_is_ready_and_where(demo: Demo) -> None:

@@ -13,8 +13,7 @@ import psutil
 import pytest
 
 from demo.client import request
-from demo.ports import free_port
-from tests.demo.test_demo import ROOT, Demo
+from tests.demo.test_demo import ROOT, Demo, running
 from tests.servers import require_program
 
 pytestmark = pytest.mark.airflow
@@ -23,13 +22,8 @@ pytestmark = pytest.mark.airflow
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     require_program("redis-server", "redis-server")
-    demo = Demo(tmp_path_factory.mktemp("split") / "airflow", free_port(), TOPOLOGY="split")
-    try:
-        demo.wait_for(r"Ctrl-C ends it")
+    with running(tmp_path_factory.mktemp("split") / "airflow", TOPOLOGY="split") as demo:
         yield demo
-    finally:
-        if demo.process.poll() is None:
-            demo.end()
 
 
 @pytest.fixture(scope="module")

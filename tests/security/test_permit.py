@@ -109,15 +109,8 @@ def test_permits_are_made_in_the_gate_alone() -> None:
 
 
 def test_what_was_authorized_before_is_brought_about_by_the_services_alone() -> None:
-    # And what was decided before, or decides about a file, is looked up.
-    # What a runner is asked for one answer belongs to no user.
-    assert set(calls("standing")) == {
-        "services/local.py",
-        "operations/service.py",
-        "api/dag_file.py",
-        "api/dag_refresh.py",
-        "api/service_logs.py",
-    }
+    # And what a runner is asked for one answer belongs to no user.
+    assert set(calls("standing")) == {"services/local.py", "operations/service.py"}
 
 
 def calls(name: str) -> Iterator[str]:

@@ -325,10 +325,7 @@ async def delete(
     if records:
         if bundle is None:
             queue = context.gate.where(own_command(command), queue_of(request))
-            look = context.gate.standing(caller.name, queue)
-            bundle = (await context.dag_file_works.read(look, "exists", bundle=None, path=path)).value[
-                "bundle"
-            ]
+            bundle, _ = await context.dag_file_works.place(queue, None, path)
         found = await ask(dag_processor.dags_by_file, bundle, [path])
         dag_ids = found.get(path, [])
         deletes = (await context.catalog.get()).get("dags delete")

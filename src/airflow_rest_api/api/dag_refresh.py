@@ -106,21 +106,20 @@ async def refresh_file(
     path = clean(path, "path")
     with context.audit.refusals(caller, FILE):
         queue = await context.gate.queue_for(caller, own_command(FILE), queue_of(request))
-    look = context.gate.standing(caller.name, queue)
     try:
-        found = (await context.dag_file_works.read(look, "exists", bundle=bundle, path=path)).value
+        named, there = await context.dag_file_works.place(queue, bundle, path)
     except ApiError as error:
         if error.reason == UnknownBundle.reason:
             # Which bundles there are is only for those who may deploy.
             with context.audit.refusals(caller, FILE):
                 await context.grants.check(caller, FILE, bundle or bundles.DAGS_FOLDER, [path], queue)
         raise
-    file = (found["bundle"], path)
+    file = (named, path)
     dag_ids = sorted(await ask(dag_processor.dags_of, [file]))
     wanted = Refresh(FILE, [FILE, "--bundle", file[0], path], wait, queue=queue)
     with context.audit.refusals(caller, FILE, wanted.invocation(Effect.WRITE)):
         locally, permit = await _authorize_file(context, caller, wanted, file, dag_ids)
-    if not dag_ids and not found["exists"]:
+    if not dag_ids and not there:
         raise UnknownDagFile(path, file[0])
     return await _run(context, permit, request, wanted, file, locally)
 

@@ -17,13 +17,10 @@ from airflow_rest_api.api.models import as_json, errors, event_stream
 from airflow_rest_api.api.services import ServiceBody, allowed_to_look
 from airflow_rest_api.api.sse import EventStream, Subscription, event
 from airflow_rest_api.errors import BadRequest, Busy, NoLog, NoLogYet, Unavailable, UnknownService
-from airflow_rest_api.placement import HOST
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.services import logs
 
 if TYPE_CHECKING:
-    from airflow_rest_api.security.access import Permit
-    from airflow_rest_api.security.caller import Caller
     from airflow_rest_api.services.model import Service
 
 router = APIRouter(prefix="/v2/services", tags=["services"])
@@ -62,8 +59,7 @@ async def get_log(
 ) -> Response:
     """Return a part of what a component has written, as plain text."""
     service = await _visible(context, caller, identifier)
-    permit = _permit(context, caller, service)
-    part = await context.services.log(service, stream, offset=offset, tail=tail, limit=limit, permit=permit)
+    part = await context.services.log(service, stream, offset=offset, tail=tail, limit=limit)
     return answer_part(part.offset, part.data, end=service.state.ended and part.next >= part.size)
 
 
@@ -89,7 +85,7 @@ async def follow_log(
     """
     service = await _visible(context, caller, identifier)
     position = after if after is not None else last_event_id
-    reader = Reader(context, service, _permit(context, caller, service))
+    reader = Reader(context, service)
     offsets = _offsets(position) if position else await reader.begin(tail)
     subscription = Subscription(context.streams, caller, lambda one: allowed_to_look(context, one))
     return EventStream(subscription, _events(context, reader, offsets, subscription))
@@ -102,10 +98,9 @@ class Reader:
     :ivar service: as it was last looked at
     """
 
-    def __init__(self, context: Context, service: Service, permit: Permit) -> None:
+    def __init__(self, context: Context, service: Service) -> None:
         self.service = service
         self._context = context
-        self._permit = permit
 
     async def begin(self, lines: int) -> dict[str, int]:
         """Return from where to follow each stream: before its last lines."""
@@ -140,7 +135,7 @@ class Reader:
         return found
 
     async def _read(self, stream: str, **place: int) -> logs.Part:
-        return await self._context.services.log(self.service, stream, permit=self._permit, **place)
+        return await self._context.services.log(self.service, stream, **place)
 
 
 async def _events(
@@ -186,11 +181,6 @@ async def _events(
 async def _visible(context: Context, caller: CallerDep, identifier: str) -> Service:
     await allowed_to_look(context, caller)
     return (await context.services.get(identifier)).service
-
-
-def _permit(context: Context, caller: Caller, service: Service) -> Permit:
-    """Return the permit to ask the runner of its host, for who may look at components."""
-    return context.gate.standing(caller.name, f"{HOST}{service.host}")
 
 
 def _position(offsets: dict[str, int]) -> str:

@@ -137,11 +137,24 @@ class DagFileWorks:
 
         :raises ApiError: what that raises; NoRunner where no runner has answered
         """
-        if permit.queue == LOCAL:
+        return await self._answered(permit.queue, what, values)
+
+    async def place(self, queue: str, bundle: str | None, path: str) -> tuple[str, bool]:
+        """
+        Return the bundle of a file that is named, and whether it is there: so that it can be decided upon.
+
+        :param queue: of the work that it is looked up for
+        :raises ApiError: see `read`
+        """
+        found = (await self._answered(queue, "exists", {"bundle": bundle, "path": path})).value
+        return str(found["bundle"]), bool(found["exists"])
+
+    async def _answered(self, queue: str, what: str, values: Mapping[str, Any]) -> DagFileAnswer:
+        if queue == LOCAL:
             return await self._reads[what](**values)
         work = self._named(f"read {what}", values)
         shown = Invocation(own_command(READ), [], {}, frozenset(), masked=[READ, what])
-        return DagFileAnswer(*await self._operations.ask(permit.queue, shown, work))
+        return DagFileAnswer(*await self._operations.ask(queue, shown, work))
 
     def ordered(self, order: Mapping[str, Any], uploads: Mapping[str, Upload]) -> NamedWork:
         """

@@ -31,7 +31,7 @@ from airflow_rest_api.operations.model import Origin, new_id
 from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.runs import Refused, refusal
 from airflow_rest_api.operations.work_orders import NamedWork
-from airflow_rest_api.placement import LOCAL
+from airflow_rest_api.placement import HOST, LOCAL
 from airflow_rest_api.services import logs
 from airflow_rest_api.services.child_start import log_name
 from airflow_rest_api.services.local import Local, folder_for, now
@@ -153,19 +153,18 @@ class Services:
         offset: int = 0,
         tail: int | None = None,
         limit: int,
-        permit: Permit | None = None,
     ) -> logs.Part:
         """
-        Return a part of what a component has written: see `logs.read`.
+        Return a part of what a component has written, on its host: see `logs.read`.
 
         :param tail: the last lines, in place of an offset
-        :param permit: with which the runner of its host is asked, if it is on another one
         :raises NoLog: there is none that may be read, NoLogYet: it is to come
         """
-        if permit is not None and not self.local.is_mine(service):
+        if not self.local.is_mine(service):
             values = {"id": service.id, "stream": stream, "offset": offset, "tail": tail, "limit": limit}
             try:
-                found, data = await self._operations.ask(permit.queue, LOG_SHOWN, self.reading(values))
+                queue = f"{HOST}{service.host}"
+                found, data = await self._operations.ask(queue, LOG_SHOWN, self.reading(values))
                 return logs.Part(found["offset"], data or b"", found["size"])
             except (NoRunner, Misconfigured):
                 pass  # It may be on a file system that both hosts see.
@@ -182,13 +181,8 @@ class Services:
         async def here(work: WorkContext) -> dict[str, int]:
             try:
                 service = await self._store.get(values["id"])
-                part = await self.log(
-                    service,
-                    values["stream"],
-                    offset=values["offset"],
-                    tail=values["tail"],
-                    limit=values["limit"],
-                )
+                place = (values[name] for name in ("stream", "offset", "tail", "limit"))
+                part = await asyncio.to_thread(_part, service, *place)
             except ApiError as error:
                 raise Refused(error) from None
             if part.data:
