@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from airflow_rest_api.commands.catalog import load_catalog
@@ -53,6 +55,20 @@ def test_what_tells_two_of_a_kind_apart(kind, one, other, same) -> None:
 def test_the_same_on_another_host_is_another() -> None:
     assert identity_of("a", "", "scheduler", ()) != identity_of("b", "", "scheduler", ())
     assert identity_of("a", "x", "scheduler", ()) != identity_of("a", "y", "scheduler", ())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[2026-11-27 17:07:19,273: INFO/MainProcess] celery@w-1 ready.",
+        "2026-11-27T17:07:19.273603Z [info     ] celery@w-1 ready. [celery.apps.worker] loc=worker.py:182",
+        '{"timestamp": "2026-11-27T17:07:19.273603Z", "level": "info", "event": "one@host.example ready."}',
+    ],
+)
+def test_a_worker_says_that_it_is_ready_in_each_form_of_a_log(line: str) -> None:
+    probe = KINDS["celery-worker"].probe({})
+    assert re.search(probe["line"], line)
+    assert not re.search(probe["line"], line.replace(" ready", " getting ready"))
 
 
 def test_a_kind_shows_that_it_is_ready_by_one_probe_at_most() -> None:

@@ -90,8 +90,8 @@ KINDS: Mapping[str, Kind] = {
             "Celery worker",
             "celery worker",
             identity=("celery_hostname", "queues", "team"),
-            # celery.apps.worker: "celery@host ready."
-            ready_line=r"\bready\.\s*$",
+            # celery.apps.worker: "celery@host ready.", and whatever Airflow's form of a log puts around it.
+            ready_line=r"\S@\S+ ready\.",
             provider="Celery",
         ),
         Kind(
