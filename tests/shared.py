@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.databases import database_of_our_own
-from tests.stacks import Stack
+from tests.stacks import STORED_AT_ONCE, Stack
 
 DATA = Path(__file__).parent / "data"
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
@@ -38,8 +38,7 @@ def _of_examples(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     env = {
         # The first command of a server has the warm parent to wait for.
         "AIRFLOW__REST_API_PLUGIN__DEFAULT_WAIT": "110",
-        # A DAG that changes twice is stored twice, at once.
-        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
+        **STORED_AT_ONCE,
     }
     return Stack(
         tmp_path_factory.mktemp("examples") / "home",

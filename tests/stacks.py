@@ -23,6 +23,8 @@ from tests.timing import SHARED, note, noted
 
 DATABASE = os.environ.get("TEST_DATABASE", "sqlite")
 TOPOLOGY = os.environ.get("TOPOLOGY") or "single"
+STORED_AT_ONCE = {"AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0"}
+"""A DAG that changes twice is stored twice, at once: who waits for that waits for half a minute else."""
 _READY = re.compile(r"The warm parent \d+ is ready after ([\d.]+) s")
 
 

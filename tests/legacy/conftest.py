@@ -11,7 +11,7 @@ import pytest
 
 from tests.legacy.client import Client
 from tests.legacy.recording import Places
-from tests.stacks import Stack
+from tests.stacks import STORED_AT_ONCE, Stack
 
 DAGS = Path(__file__).parent.parent / "data" / "legacy" / "dags"
 
@@ -35,6 +35,6 @@ def client(tmp_path_factory: pytest.TempPathFactory, exchange_folder: Path) -> I
     shutil.copytree(DAGS, dags, ignore=shutil.ignore_patterns("__pycache__"))
     (dags / "other.py").write_text("# airflow, but no DAG in it\n")
     expect = ("golden_basic", "golden_param", "golden_fail", "golden_chatty")
-    env = {"AIRFLOW__REST_API_PLUGIN__EXCHANGE_FOLDER": str(exchange_folder)}
+    env = {"AIRFLOW__REST_API_PLUGIN__EXCHANGE_FOLDER": str(exchange_folder), **STORED_AT_ONCE}
     with Stack(home / "airflow", dags=dags, env=env, expect=expect) as stack:
         yield Client(stack)

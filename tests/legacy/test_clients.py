@@ -18,7 +18,7 @@ from demo.client import request
 from tests.legacy.client import Client
 from tests.legacy.conftest import DAGS
 from tests.legacy.test_effects import deploy
-from tests.stacks import Stack
+from tests.stacks import STORED_AT_ONCE, Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
@@ -83,6 +83,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         "AIRFLOW__REST_API_PLUGIN__HTTP_TOKEN_USERNAME": "admin",
         "AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN": r"^[\w ~:.+-]+$",
         "AIRFLOW__LOGGING__JSON_LOGS": "True",
+        **STORED_AT_ONCE,
     }
     with Stack(home / "airflow", dags=dags, env=env, expect=("c_report", "golden_basic")) as stack:
         client = Client(stack)
