@@ -51,11 +51,11 @@ START = (
 )
 OBEYS = (
     "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); "
-    "print('ready.', flush=True); time.sleep(600)"
+    "print('celery@one ready.', flush=True); time.sleep(600)"
 )
 IGNORES = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
-    "print('ready.', flush=True); time.sleep(600)"
+    "print('celery@one ready.', flush=True); time.sleep(600)"
 )
 FAILS = "import sys; print('the reason', file=sys.stderr); sys.exit(4)"
 
@@ -178,7 +178,7 @@ def test_a_component_is_started_seen_and_stopped(tmp_path: Path) -> None:
             assert service.state is State.RUNNING
             assert is_alive(service)
             assert service.user == "zoe"
-            assert (tmp_path / "logs" / service.stdout).read_text() == "ready.\n"
+            assert (tmp_path / "logs" / service.stdout).read_text() == "celery@one ready.\n"
             await server.services.stop(service.id, user="zoe")
             await server.services.wait(service.id, 60, ended=True)
             stopped = await server.get(service)
@@ -404,7 +404,7 @@ def test_what_a_component_has_left_behind_ends_too_when_the_supervisor_was_kille
         "import subprocess, sys, time; "
         f"one = subprocess.Popen([sys.executable, '-c', {IGNORES!r}], stdout=subprocess.DEVNULL); "
         f"two = subprocess.Popen([sys.executable, '-c', {IGNORES!r}], stdout=subprocess.DEVNULL, "
-        "start_new_session=True); print(one.pid, two.pid, 'ready.', flush=True); time.sleep(600)"
+        "start_new_session=True); print(one.pid, two.pid, 'celery@one ready.', flush=True); time.sleep(600)"
     )
 
     async def work() -> None:
