@@ -22,6 +22,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from airflow_rest_api.admission import Admission, _slot
+from airflow_rest_api.airflow import installation
 from airflow_rest_api.airflow.installation import FernetCipher
 from airflow_rest_api.api.handlers import LastResort
 from airflow_rest_api.app import create_app, stopping
@@ -145,6 +146,18 @@ def test_the_lifespan_starts_the_engine_and_stops_what_runs():
     assert engine.stopped
     ended = asyncio.run(Store(Database(store.database.engine)).get(running["id"]))
     assert (ended.state.value, ended.message) == ("cancelled", "The API server was stopped.")
+
+
+def test_models_that_cannot_be_read_keep_no_server_from_starting(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def fail() -> None:
+        raise ImportError("a model of a provider")
+
+    monkeypatch.setattr(installation, "load_models", fail)
+    with serving(prints("done")) as (client, _):
+        assert client.post("/v2/commands/version").json()["stdout"] == "done"
+    assert "a model of a provider" in caplog.text
 
 
 @pytest.mark.parametrize(

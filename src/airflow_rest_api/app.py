@@ -215,7 +215,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     warn_of_unknown_version()
     await app.state.header_user.begin()
     await context.engine.start()
-    await asyncio.to_thread(installation.load_models)
+    await asyncio.to_thread(_load_models)
     context.catalog.begin().add_done_callback(_log_failure)
     powers = (
         *POWERS,
@@ -256,6 +256,14 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await grants
         await asyncio.to_thread(context.audit.close)
         context.database.close()
+
+
+def _load_models() -> None:
+    try:
+        installation.load_models()
+    except Exception:
+        # Of no use to us, and no reason to keep Airflow's API server from starting.
+        log.exception("The models of this Airflow could not be read")
 
 
 def _log_failure(task: asyncio.Task[Catalog]) -> None:
