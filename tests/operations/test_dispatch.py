@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 import pytest
@@ -84,8 +85,12 @@ class Scene:
         return server
 
     async def claim(self, operation: Operation, server: Server, share: int = 6) -> bytes | None:
-        run = self.store.database.run
-        return await run(lambda connection: work_queue.claim(connection, operation.id, server, share))
+        claim = partial(work_queue.claim, identifier=operation.id, server=server, share=share)
+        claimed = await self.store.claimed(operation.id, claim)
+        if claimed is None:
+            return None
+        assert (claimed[0].state, claimed[0].runner) == (State.RUNNING, server.runner)
+        return claimed[1]
 
     async def age(self, operation: Operation, seconds: float) -> None:
         """Have an operation wait for so many seconds more."""
