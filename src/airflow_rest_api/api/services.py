@@ -34,7 +34,7 @@ from airflow_rest_api.asgi import root_path
 from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import SERVICE, Ask, Resource
 from airflow_rest_api.errors import BadArgument, BadRequest, Forbidden, UnknownCommand
-from airflow_rest_api.placement import HOST, LOCAL, queue_of_host
+from airflow_rest_api.placement import LOCAL, queue_of_host
 from airflow_rest_api.security.decision import Attempt, granted
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.services.model import KINDS, LOG_SERVER, MANAGED, NOTHING, Kind, Restart, StartRequest
@@ -220,7 +220,7 @@ async def allowed_to_steer(
     with context.audit.refusals(caller, command.name):
         # It is steered by whoever looks after the components of its host.
         mine = context.services.local.is_mine(seen.service)
-        await context.gate.check(caller, [attempt], LOCAL if mine else f"{HOST}{seen.service.host}")
+        await context.gate.check(caller, [attempt], LOCAL if mine else seen.service.queue)
     context.audit.admit()
     return seen
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.operations.work_orders import invocation_of, invocation_values
+from airflow_rest_api.placement import HOST
 from airflow_rest_api.services.child_start import ENTRY
 from airflow_rest_api.services.status import State
 from airflow_rest_api.services.supervisor import Order
@@ -193,6 +194,11 @@ class Service:
     seen_at: datetime | None = None
     operation: str | None = None
     version: int = 0
+
+    @property
+    def queue(self) -> str:
+        """The queue of the runner of its host, whether or not there is one."""
+        return f"{HOST}{self.host}"
 
 
 def identity_of(host: str, place: str, kind: str, identity: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ from airflow_rest_api.operations.model import Origin, new_id
 from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.runs import Refused, refusal
 from airflow_rest_api.operations.work_orders import NamedWork
-from airflow_rest_api.placement import HOST, LOCAL
+from airflow_rest_api.placement import LOCAL
 from airflow_rest_api.services import logs
 from airflow_rest_api.services.child_start import log_name
 from airflow_rest_api.services.local import Local, folder_for, now
@@ -163,8 +163,7 @@ class Services:
         if not self.local.is_mine(service):
             values = {"id": service.id, "stream": stream, "offset": offset, "tail": tail, "limit": limit}
             try:
-                queue = f"{HOST}{service.host}"
-                found, data = await self._operations.ask(queue, LOG_SHOWN, self.reading(values))
+                found, data = await self._operations.ask(service.queue, LOG_SHOWN, self.reading(values))
                 return logs.Part(found["offset"], data or b"", found["size"])
             except (NoRunner, Misconfigured):
                 pass  # It may be on a file system that both hosts see.

@@ -60,7 +60,7 @@ def run(order):
     setup.prepare(setup.order("ada", [" ".join(order["argv"][:2])]))
     setup.run_airflow(order["argv"])
 
-def _ending(order):
+def ending(order):
     try:
         run(order)
     except SystemExit as end:
@@ -77,7 +77,7 @@ for line in sys.stdin:
     child = os.fork()
     if not child:
         # As a child of the engine: the interpreter takes seconds to give back what is warm.
-        os._exit(_finish(_ending(json.loads(line))))
+        os._exit(_finish(ending(json.loads(line))))
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=answers, flush=True)
 """
 """Runs commands in children of a process that has imported Airflow, one for each line of its input."""
