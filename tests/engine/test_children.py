@@ -67,6 +67,35 @@ def test_new_interpreters_run_one_job_each(run: Run[Any], new_engine: Callable[.
     assert len(set(run(one_after_another(new_engine(HOOKS, residents=2, fork=False), 2)))) == 2
 
 
+def test_only_a_child_without_hurry_leaves_the_processors_to_its_answer_first(
+    run: Run[Any], resident_engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    async def lingered() -> list[float]:
+        found = []
+        for calm in (60.0, 60.0, 0.0, 60.0):
+            monkeypatch.setattr(children, "CALM", calm)
+            await one_after_another(resident_engine, 1)
+            assert resident_engine._parent is not None
+            found += [child.lingers for child in resident_engine._parent._residents._all]
+        return found
+
+    assert run(lingered()) == [0.0, 0.0, children.LINGERS, 0.0]
+
+
+def test_a_child_that_lingers_ends_with_its_engine(
+    run: Run[Any], resident_engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    async def stopped() -> bool:
+        monkeypatch.setattr(children, "LINGERS", 600.0)
+        monkeypatch.setattr(children, "CALM", 0.0)
+        pid = (await one_after_another(resident_engine, 1))[0]
+        assert await pid_of(resident_engine) == pid
+        await resident_engine.stop()
+        return await gone(pid)
+
+    assert run(stopped())
+
+
 def test_each_job_of_a_child_keeps_its_streams_apart_and_whole(run: Run[Any], resident_engine: Engine):
     async def printed() -> list[tuple[str, int, int]]:
         found = []

@@ -88,6 +88,9 @@ def serve(control: socket.socket, rest: Callable[[], object]) -> NoReturn:
         if before is None or not orderly:
             break
         _say_nothing()
+        if order["lingers"]:
+            # The engine's end shows in the socket.
+            select.select([control], [], [], order["lingers"])
         for number, handler in handlers.items():
             signal.signal(number, handler)
         if (why := before.put_back()) is not None:

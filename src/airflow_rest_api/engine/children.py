@@ -21,6 +21,10 @@ MOST_JOBS = 1000
 """Jobs after which a resident child ends."""
 IDLE_FOR = 300.0
 """Seconds without a job after which it does."""
+CALM = 0.05
+"""Seconds since the job before, of any of them, after which a resident child has no reason to hurry."""
+LINGERS = 0.005
+"""Seconds for which one without hurry leaves the processors to the answer, before it puts itself back."""
 
 
 class ParentLost(Exception):
@@ -46,6 +50,8 @@ class Child:
         self.take_back: Callable[[], None] | None = None
         """Called when it has run a job and may take another; None for one that ends with its first."""
         self.jobs = 0
+        self.lingers = 0.0
+        """Seconds that it waits after its next job before it makes itself ready for another."""
         self._leaving: asyncio.TimerHandle | None = None
         self.outputs: list[int] = []
         """The ends of its pipes that it gets with its next job; with the first, it has those of the fork."""
@@ -163,6 +169,7 @@ class Residents:
         """Those without a job; the one that had the last is taken first."""
         self._wanted: deque[asyncio.Future[Child | None]] = deque()
         self._freed_at = 0.0
+        self._taken_at = 0.0
         self._timers: dict[Child, asyncio.TimerHandle] = {}
         self._closed = False
 
@@ -194,13 +201,20 @@ class Residents:
 
     def take_idle(self) -> Child | None:
         """Return one that waits for a job, None where there is none now."""
-        return self._taken(self._idle.pop()) if self._idle else None
+        if not self._idle:
+            return None
+        child = self._taken(self._idle.pop())
+        now = asyncio.get_running_loop().time()
+        child.lingers = LINGERS if now - self._taken_at > CALM else 0.0
+        self._taken_at = now
+        return child
 
     def add(self, child: Child) -> None:
         """Have a new child take more than its first job, where there may be one more."""
         if len(self._all) < self._most and not self._closed:
             child.take_back = partial(self._take_back, child)
             self._all.add(child)
+            self._taken_at = asyncio.get_running_loop().time()
 
     def _take_back(self, child: Child) -> None:
         child.jobs += 1
@@ -242,6 +256,7 @@ class Residents:
         while self._wanted:
             waiter = self._wanted.popleft()
             if not waiter.done():
+                child.lingers = 0.0
                 waiter.set_result(child)
                 return
         self._idle.append(child)

@@ -106,7 +106,7 @@ class Process:
         loop = asyncio.get_running_loop()
         try:
             long = sum(map(len, (*self.job.argv, *self.job.secrets))) > LONG_JOB
-            prepare = partial(self._prepare, limits, hooks, child.take_back is not None)
+            prepare = partial(self._prepare, limits, hooks, child)
             message = await asyncio.to_thread(prepare) if long else prepare()
         except BaseException:
             child.close()
@@ -146,14 +146,15 @@ class Process:
             and self._printed <= LARGEST_OUTPUT
         )
 
-    def _prepare(self, limits: Limits, hooks: Hooks, again: bool) -> bytes:
+    def _prepare(self, limits: Limits, hooks: Hooks, child: Child) -> bytes:
         """Learn the secrets of the job, and return it as the child gets it."""
         job = self.job
         self._secrets.add(job.secrets)
         memory = limits.memory * 2**20 if limits.memory and job.limited else None
         given = {**vars(job), "env": dict(job.env), "setup": dict(job.setup)}
         hooked = {"main": hooks.main, "masker": hooks.masker, "tidy": hooks.tidy}
-        return wire.pack({"job": given, **hooked, "memory": memory, "again": again})
+        after = {"again": child.take_back is not None, "lingers": child.lingers}
+        return wire.pack({"job": given, **hooked, "memory": memory, **after})
 
     def _time_out(self) -> None:
         if not self.stopping.done():
