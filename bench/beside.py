@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import threading
+import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 
 from bench.client import Client, Unexpected
 from bench.connections import Requests, Step
@@ -96,20 +97,31 @@ def _all_commands(requests: Requests) -> list[list[Step]]:
 def _measure(
     beside: Beside, client: Client, requests: Requests, clients: list[Iterator[Step]], seconds: float
 ) -> None:
-    def load() -> None:
-        beside.tally.add(drive(requests, clients, seconds))
+    # In a process of its own: a thread would wait for the other clients' turn of the interpreter as well.
+    here, there = multiprocessing.Pipe(duplex=False)
+    asking = multiprocessing.get_context("fork").Process(target=_ask, args=(client, seconds, there))
+    asking.start()
+    there.close()
+    try:
+        if clients:
+            beside.tally.add(drive(requests, clients, seconds))
+        beside.seconds += here.recv()
+    except EOFError:
+        raise Unexpected(f"{beside.name}: {ROUTE.path} was not answered") from None
+    finally:
+        asking.join()
+    if clients and not beside.tally.answers[GOOD]:
+        raise Unexpected(f"{beside.name}: {describe(beside.tally.answers) or 'no answer'}")
 
-    thread = threading.Thread(target=load)
-    if clients:
-        thread.start()
+
+def _ask(client: Client, seconds: float, found: Connection) -> None:
+    """Send the seconds that each answer of the route took."""
+    took: list[float] = []
     began = time.perf_counter()
     for number in itertools.count():
         due = began + number * EVERY
         if due >= began + seconds:
             break
         time.sleep(max(0.0, due - time.perf_counter()))
-        beside.seconds.append(client.own(ROUTE).seconds)
-    if clients:
-        thread.join()
-        if not beside.tally.answers[GOOD]:
-            raise Unexpected(f"{beside.name}: {describe(beside.tally.answers) or 'no answer'}")
+        took.append(client.own(ROUTE).seconds)
+    found.send(took)

@@ -236,6 +236,37 @@ def test_another_task_waits_for_the_budget_of_a_turn_and_not_for_all_that_is_rea
     assert shared < alone / 4
 
 
+def test_where_several_wait_most_turns_are_for_others():
+    async def both() -> tuple[float, float]:
+        together = LoopShare(budget=STEP, apart=0)
+        seconds = await turns_of_another([together.run(works(20)) for _ in range(50)], 20)
+        apart = LoopShare(budget=STEP, apart=4)
+        return seconds, await turns_of_another([apart.run(works(20)) for _ in range(50)], 20)
+
+    together, apart = asyncio.run(both())
+
+    # A step in each of twenty turns, against one in five.
+    assert apart < together / 2
+
+
+def test_one_that_waits_alone_leaves_no_turn_out():
+    async def run() -> int:
+        share, turns = LoopShare(budget=1e-9, apart=100), 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.ensure_future(count())
+        await share.run(works(10))
+        counting.cancel()
+        return turns
+
+    assert asyncio.run(run()) < 100
+
+
 def test_those_who_came_first_end_first():
     async def run() -> list[int]:
         share, done = LoopShare(budget=2 * STEP), list[int]()

@@ -8,6 +8,9 @@ import { useEffect } from "../vendor/preact.js";
 const LEAP = 10;
 /** Milliseconds without a key after which letters begin a new word. */
 const PAUSE = 700;
+/** What a word begins with, and what may also be in it. */
+const LETTER = /^[\p{L}\p{N}]$/u;
+const WITHIN = /^[ _.-]$/;
 
 const KEYS = {
   vertical: { ArrowDown: 1, ArrowUp: -1, PageDown: LEAP, PageUp: -LEAP },
@@ -48,11 +51,22 @@ export function rove(container, { items: selector, way = "vertical", onBefore = 
     item?.scrollIntoView({ block: "nearest" });
   };
 
+  /** Keys that came before the item that the one before them leads to. */
+  let early = null;
+
   /** Go to the first item or the last one, which come into the document when it is scrolled there. */
   const edge = (last) => {
     const scroller = container.querySelector(".scroll") ?? container;
     scroller.scrollTop = last ? scroller.scrollHeight : 0;
-    requestAnimationFrame(() => requestAnimationFrame(() => choose(items().at(last ? -1 : 0))));
+    early = [];
+    requestAnimationFrame(() =>
+      requestAnimationFrame(() => {
+        const keys = early;
+        early = null;
+        choose(items().at(last ? -1 : 0));
+        for (const key of keys) press(key);
+      }),
+    );
   };
 
   const typing = () => performance.now() - typed.at < PAUSE;
@@ -67,18 +81,31 @@ export function rove(container, { items: selector, way = "vertical", onBefore = 
     if (found) choose(found);
   };
 
+  /** Whether a key goes through the list. */
+  const leads = (key) =>
+    key in KEYS[way] || key === "Home" || key === "End" || (way !== "horizontal" && (LETTER.test(key) || (WITHIN.test(key) && typing())));
+
+  /** Go where a key leads to from the current item. */
+  const press = (key) => {
+    if (early) {
+      early.push(key);
+      return;
+    }
+    const all = items();
+    const at = all.indexOf(current);
+    const step = KEYS[way][key];
+    if (step && step < 0 && at === 0 && onBefore) onBefore();
+    else if (step) choose(all[Math.max(0, Math.min(at + step, all.length - 1))]);
+    else if (key === "Home" || key === "End") edge(key === "End");
+    else look(key.toLowerCase(), at);
+  };
+
   const pressed = (event) => {
     const item = event.target.closest?.(selector);
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || !item || !container.contains(item)) return;
-    const all = items();
-    const at = all.indexOf(item);
-    const step = KEYS[way][event.key];
-    if (step) {
-      if (step < 0 && at === 0 && onBefore) onBefore();
-      else choose(all[Math.max(0, Math.min(at + step, all.length - 1))]);
-    } else if (event.key === "Home" || event.key === "End") edge(event.key === "End");
-    else if (way !== "horizontal" && (/^[\p{L}\p{N}]$/u.test(event.key) || (/^[ _.-]$/.test(event.key) && typing()))) look(event.key.toLowerCase(), at);
-    else return;
+    if (!leads(event.key)) return;
+    current = item;
+    press(event.key);
     event.preventDefault();
     event.stopPropagation();
   };
