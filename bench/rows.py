@@ -58,6 +58,9 @@ SETTINGS: Mapping[str, str] = {
     "AIRFLOW__API__EXPOSE_CONFIG": "True",
     # So that one request lists all DAGs, as the command does.
     "AIRFLOW__API__MAXIMUM_PAGE_LIMIT": "1000",
+    # `GET /api/v2/pools` of Airflow asks the database on the event loop while it writes its answer down: with
+    # the fifteen connections of the default in the hands of requests that need the loop, it stands still.
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": "30",
     # Each file is parsed once: who parses in the background would be measured too.
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "86400",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "86400",
