@@ -222,6 +222,24 @@ async def turns_of_another(coroutines: list[Coroutine[Any, Any, Any]], turns: in
     return seconds
 
 
+async def turns_until(coroutine: Coroutine[Any, Any, Any]) -> int:
+    """Return how many turns the loop takes until a coroutine has ended."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.ensure_future(count())
+    await asyncio.sleep(0)
+    turns = 0
+    await coroutine
+    counting.cancel()
+    return turns
+
+
 @pytest.mark.slow
 def test_another_task_waits_for_the_budget_of_a_turn_and_not_for_all_that_is_ready():
     async def both() -> tuple[float, float]:
@@ -251,18 +269,8 @@ def test_where_several_wait_most_turns_are_for_others():
 
 def test_one_that_waits_alone_leaves_no_turn_out():
     async def run() -> int:
-        share, turns = LoopShare(budget=1e-9, apart=100), 0
-
-        async def count() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
-        counting = asyncio.ensure_future(count())
-        await share.run(works(10))
-        counting.cancel()
-        return turns
+        share = LoopShare(budget=1e-9, apart=100)
+        return await turns_until(share.run(works(10)))
 
     assert asyncio.run(run()) < 100
 
@@ -327,20 +335,12 @@ def test_who_waits_for_a_turn_can_be_cancelled():
 
 def test_a_coroutine_that_nobody_hurries_costs_no_turn():
     async def run() -> int:
-        share, turns = LoopShare(), 0
+        share = LoopShare(budget=10.0)
 
-        async def count() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
+        async def ten() -> None:
+            for _ in range(10):
+                await share.run(asyncio.sleep(0))  # type: ignore[arg-type]
 
-        counting = asyncio.ensure_future(count())
-        await asyncio.sleep(0)
-        turns = 0
-        for _ in range(10):
-            await share.run(asyncio.sleep(0))  # type: ignore[arg-type]
-        counting.cancel()
-        return turns
+        return await turns_until(ten())
 
     assert asyncio.run(run()) <= 11
