@@ -7,6 +7,7 @@ import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from multiprocessing.connection import Connection
 
 from bench.client import Client, Unexpected
@@ -99,29 +100,43 @@ def _measure(
 ) -> None:
     # In a process of its own: a thread would wait for the other clients' turn of the interpreter as well.
     here, there = multiprocessing.Pipe(duplex=False)
-    asking = multiprocessing.get_context("fork").Process(target=_ask, args=(client, seconds, there))
+    # Its connection is its own: the server may have closed one that was idle for long.
+    client.close()
+    asking = multiprocessing.get_context("fork").Process(target=_ask, args=(client, seconds, here, there))
     asking.start()
     there.close()
     try:
         if clients:
             beside.tally.add(drive(requests, clients, seconds))
-        beside.seconds += here.recv()
+        found = here.recv()
     except EOFError:
-        raise Unexpected(f"{beside.name}: {ROUTE.path} was not answered") from None
+        found = "its process has ended"
     finally:
+        asking.terminate()
         asking.join()
+        here.close()
+    if isinstance(found, str):
+        raise Unexpected(f"{beside.name}: {ROUTE.path} was not answered: {found}")
+    beside.seconds += found
     if clients and not beside.tally.answers[GOOD]:
         raise Unexpected(f"{beside.name}: {describe(beside.tally.answers) or 'no answer'}")
 
 
-def _ask(client: Client, seconds: float, found: Connection) -> None:
-    """Send the seconds that each answer of the route took."""
+def _ask(client: Client, seconds: float, others: Connection, found: Connection) -> None:
+    """Send the seconds that each answer of the route took, or why there is none."""
+    others.close()
     took: list[float] = []
-    began = time.perf_counter()
-    for number in itertools.count():
-        due = began + number * EVERY
-        if due >= began + seconds:
-            break
-        time.sleep(max(0.0, due - time.perf_counter()))
-        took.append(client.own(ROUTE).seconds)
-    found.send(took)
+    try:
+        # It connects first.
+        client.own(ROUTE)
+        began = time.perf_counter()
+        for number in itertools.count():
+            due = began + number * EVERY
+            if due >= began + seconds:
+                break
+            time.sleep(max(0.0, due - time.perf_counter()))
+            took.append(client.own(ROUTE).seconds)
+    except (Unexpected, OSError, HTTPException) as error:
+        found.send(f"{type(error).__name__}: {error}")
+    else:
+        found.send(took)

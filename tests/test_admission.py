@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from starlette.middleware.gzip import GZipMiddleware
 
+from airflow_rest_api import admission
 from airflow_rest_api.admission import MOST_WAITING, Admission, LoopShare, while_waiting, within_share
 from airflow_rest_api.legacy.credentials import not_let_in
 
@@ -254,17 +255,47 @@ def test_another_task_waits_for_the_budget_of_a_turn_and_not_for_all_that_is_rea
     assert shared < alone / 4
 
 
+async def steps_beside_another(share: LoopShare, turns: int, seconds: float) -> int:
+    """Return how many steps fifty coroutines take in some turns, with another at work so long in each."""
+    steps = 0
+
+    async def step() -> None:
+        nonlocal steps
+        while True:
+            steps += 1
+            await asyncio.sleep(0)
+
+    tasks = [asyncio.ensure_future(share.run(step())) for _ in range(50)]
+    await asyncio.sleep(0)
+    steps = 0
+    for _ in range(turns):
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            pass
+        await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    return steps
+
+
 def test_where_several_wait_most_turns_are_for_others():
-    async def both() -> tuple[float, float]:
-        together = LoopShare(budget=STEP, apart=0)
-        seconds = await turns_of_another([together.run(works(20)) for _ in range(50)], 20)
-        apart = LoopShare(budget=STEP, apart=4)
-        return seconds, await turns_of_another([apart.run(works(20)) for _ in range(50)], 20)
+    async def run() -> tuple[int, int]:
+        together, apart = LoopShare(budget=1e-9, apart=0), LoopShare(budget=1e-9, apart=4)
+        return await steps_beside_another(together, 100, 0), await steps_beside_another(apart, 100, 0)
 
-    together, apart = asyncio.run(both())
+    together, apart = asyncio.run(run())
 
-    # A step in each of twenty turns, against one in five.
-    assert apart < together / 2
+    assert together > 90
+    assert 10 < apart < 30
+
+
+def test_one_long_turn_of_others_is_enough_for_them():
+    async def run() -> int:
+        share = LoopShare(budget=1e-9, apart=50)
+        return await steps_beside_another(share, 40, 1.5 * admission.OTHERS)
+
+    assert asyncio.run(run()) > 30
 
 
 def test_one_that_waits_alone_leaves_no_turn_out():

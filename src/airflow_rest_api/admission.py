@@ -33,7 +33,10 @@ BUDGET = 0.0001
 """Seconds of one turn of the event loop for all of our requests together; one step may exceed it."""
 
 APART = 3
-"""Turns between two of ours that are all for others, as long as several of our requests wait for theirs."""
+"""Turns that are left to others before the next of ours, as long as several of our requests wait for it."""
+
+OTHERS = 0.002
+"""Seconds after which they have had their share, however few turns these were."""
 
 WOKEN = 1
 """How many of those that wait for a turn are woken at once: more would only find it used up again."""
@@ -46,8 +49,8 @@ class LoopShare:
     A turn is one round of the event loop over what is ready. Whoever else is ready, Airflow's own requests
     among them, waits for a budget and a step in a turn, and not for each of a thousand requests; and as an
     answer of Airflow's takes many turns, for that in some of them only. A turn in which nobody has anything
-    to do takes microseconds. Those that wait go on in the order in which they came: the first ones are
-    answered, instead of all of them late.
+    to do takes microseconds; one in which others are at work for long is enough for them. Those that wait go
+    on in the order in which they came: the first ones are answered, instead of all of them late.
 
     A task that a coroutine starts has no part in this: start it with what `run` returns.
     """
@@ -56,7 +59,8 @@ class LoopShare:
         self._budget = budget
         self._apart = apart
         self._left = 0
-        """Turns that are all for others before the next of ours."""
+        """Turns that are left to others before the next of ours."""
+        self._stepped_at = 0.0
         self._spent = 0.0
         self._renewing = False
         self._numbers = itertools.count()
@@ -74,6 +78,7 @@ class LoopShare:
     def spend(self, seconds: float) -> None:
         """A step took so long."""
         self._spent += seconds
+        self._stepped_at = time.perf_counter()
         self._renew_soon()
 
     async def turn(self, number: int) -> None:
@@ -90,7 +95,7 @@ class LoopShare:
 
     def _renew(self) -> None:
         """Begin a turn, or leave it to others."""
-        if self._left:
+        if self._left and time.perf_counter() - self._stepped_at < OTHERS:
             self._left -= 1
             asyncio.get_running_loop().call_soon(self._renew)
             return

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -82,18 +83,48 @@ def test_only_a_child_without_hurry_leaves_the_processors_to_its_answer_first(
     assert run(lingered()) == [0.0, 0.0, children.LINGERS, 0.0]
 
 
-def test_a_child_that_lingers_ends_with_its_engine(
+def test_a_child_that_lingers_takes_no_job_and_ends_with_its_socket(
     run: Run[Any], resident_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ):
-    async def stopped() -> bool:
+    async def lingers() -> tuple[list[Any], bool]:
+        pid = (await one_after_another(resident_engine, 1))[0]
         monkeypatch.setattr(children, "LINGERS", 600.0)
         monkeypatch.setattr(children, "CALM", 0.0)
-        pid = (await one_after_another(resident_engine, 1))[0]
         assert await pid_of(resident_engine) == pid
-        await resident_engine.stop()
-        return await gone(pid)
+        await asyncio.sleep(0.5)
+        assert resident_engine._parent is not None
+        residents = resident_engine._parent._residents
+        idle = [*residents._idle]
+        for child in residents._all:
+            child.control.shutdown(socket.SHUT_RDWR)
+        ended = asyncio.ensure_future(gone(pid))
+        # Long before it would be killed (`LEAVING`).
+        await asyncio.wait({ended}, timeout=10)
+        return idle, ended.done()
 
-    assert run(stopped())
+    assert run(lingers()) == ([], True)
+
+
+def test_a_child_that_was_waited_for_does_not_linger_nor_does_the_next(
+    run: Run[Any], resident_engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    async def lingered() -> list[float]:
+        await one_after_another(resident_engine, 1)
+        monkeypatch.setattr(children, "CALM", 0.3)
+        monkeypatch.setattr(children, "FREE_WITHIN", 60.0)
+        first = asyncio.ensure_future(pid_of(resident_engine, "doze", "0.6"))
+        await asyncio.sleep(0.1)
+        # Handed over when the first has ended, and another one right after it.
+        await asyncio.gather(first, pid_of(resident_engine))
+        found = []
+        for _ in range(2):
+            await at_rest(resident_engine)
+            assert resident_engine._parent is not None
+            found += [child.lingers for child in resident_engine._parent._residents._all]
+            await pid_of(resident_engine)
+        return found
+
+    assert run(lingered()) == [0.0, 0.0]
 
 
 def test_each_job_of_a_child_keeps_its_streams_apart_and_whole(run: Run[Any], resident_engine: Engine):

@@ -22,7 +22,7 @@ MOST_JOBS = 1000
 IDLE_FOR = 300.0
 """Seconds without a job after which it does."""
 CALM = 0.05
-"""Seconds since the job before, of any of them, after which a resident child has no reason to hurry."""
+"""Seconds since a resident child was last given a job or ended one, after which the next has no hurry."""
 LINGERS = 0.005
 """Seconds for which one without hurry leaves the processors to the answer, before it puts itself back."""
 
@@ -169,7 +169,7 @@ class Residents:
         """Those without a job; the one that had the last is taken first."""
         self._wanted: deque[asyncio.Future[Child | None]] = deque()
         self._freed_at = 0.0
-        self._taken_at = 0.0
+        self._busy_at = 0.0
         self._timers: dict[Child, asyncio.TimerHandle] = {}
         self._closed = False
 
@@ -204,9 +204,9 @@ class Residents:
         if not self._idle:
             return None
         child = self._taken(self._idle.pop())
-        now = asyncio.get_running_loop().time()
-        child.lingers = LINGERS if now - self._taken_at > CALM else 0.0
-        self._taken_at = now
+        calm = asyncio.get_running_loop().time() - self._busy_at > CALM
+        child.lingers = LINGERS if calm else 0.0
+        self._note_busy()
         return child
 
     def add(self, child: Child) -> None:
@@ -214,9 +214,10 @@ class Residents:
         if len(self._all) < self._most and not self._closed:
             child.take_back = partial(self._take_back, child)
             self._all.add(child)
-            self._taken_at = asyncio.get_running_loop().time()
+        self._note_busy()
 
     def _take_back(self, child: Child) -> None:
+        self._note_busy()
         child.jobs += 1
         child.close_outputs()
 
@@ -247,6 +248,9 @@ class Residents:
             if not waiter.done():
                 waiter.set_result(None)
 
+    def _note_busy(self) -> None:
+        self._busy_at = asyncio.get_running_loop().time()
+
     def _taken(self, child: Child) -> Child:
         self._timers.pop(child).cancel()
         return child
@@ -257,6 +261,7 @@ class Residents:
             waiter = self._wanted.popleft()
             if not waiter.done():
                 child.lingers = 0.0
+                self._note_busy()
                 waiter.set_result(child)
                 return
         self._idle.append(child)

@@ -88,6 +88,8 @@ export function rove(container, { items: selector, way = "vertical", onBefore = 
   /** Go where a key leads to from the current item. */
   const press = (key) => {
     if (early) {
+      // One of these leads there from anywhere, and comes again and again while it is held down.
+      if (key === "Home" || key === "End") early = [];
       early.push(key);
       return;
     }
