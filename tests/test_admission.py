@@ -198,11 +198,15 @@ def test_a_request_that_fails_or_is_cancelled_gives_its_place_back():
 STEP = 0.002
 
 
+def keep_busy(seconds: float) -> None:
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
 async def works(steps: int, done: list[int] | None = None, number: int = 0) -> int:
     for _ in range(steps):
-        end = time.perf_counter() + STEP
-        while time.perf_counter() < end:
-            pass
+        keep_busy(STEP)
         await asyncio.sleep(0)
     if done is not None:
         done.append(number)
@@ -223,22 +227,22 @@ async def turns_of_another(coroutines: list[Coroutine[Any, Any, Any]], turns: in
     return seconds
 
 
+async def count(turns: list[int]) -> None:
+    """Add one to the only number of a list in each turn, and never end."""
+    while True:
+        turns[0] += 1
+        await asyncio.sleep(0)
+
+
 async def turns_until(coroutine: Coroutine[Any, Any, Any]) -> int:
     """Return how many turns the loop takes until a coroutine has ended."""
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    counting = asyncio.ensure_future(count())
+    turns = [0]
+    counting = asyncio.ensure_future(count(turns))
     await asyncio.sleep(0)
-    turns = 0
+    turns[0] = 0
     await coroutine
     counting.cancel()
-    return turns
+    return turns[0]
 
 
 @pytest.mark.slow
@@ -257,26 +261,17 @@ def test_another_task_waits_for_the_budget_of_a_turn_and_not_for_all_that_is_rea
 
 async def steps_beside_another(share: LoopShare, turns: int, seconds: float) -> int:
     """Return how many steps fifty coroutines take in some turns, with another at work so long in each."""
-    steps = 0
-
-    async def step() -> None:
-        nonlocal steps
-        while True:
-            steps += 1
-            await asyncio.sleep(0)
-
-    tasks = [asyncio.ensure_future(share.run(step())) for _ in range(50)]
+    steps = [0]
+    tasks = [asyncio.ensure_future(share.run(count(steps))) for _ in range(50)]
     await asyncio.sleep(0)
-    steps = 0
+    steps[0] = 0
     for _ in range(turns):
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end:
-            pass
+        keep_busy(seconds)
         await asyncio.sleep(0)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    return steps
+    return steps[0]
 
 
 def test_where_several_wait_most_turns_are_for_others():
