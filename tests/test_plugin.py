@@ -11,6 +11,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from airflow_rest_api.asgi import SlashRedirect
@@ -145,10 +146,18 @@ def test_the_entry_in_airflows_navigation_is_one_that_airflow_takes_and_is_right
         assert load().find(icon.removeprefix(f"{MOUNT}/static/".lstrip("/")))
 
 
-def test_airflows_api_server_takes_the_redirect_as_a_middleware():
-    from airflow_rest_api.plugin import RestApiPlugin
+def test_airflows_api_server_takes_our_middlewares_one_redirects_and_one_counts_its_own_requests():
+    from airflow_rest_api.plugin import OTHERS, RestApiPlugin
 
-    [entry] = RestApiPlugin.fastapi_root_middlewares
-    app = Starlette(middleware=[Middleware(entry["middleware"], *entry["args"], **entry["kwargs"])])
+    entries = RestApiPlugin.fastapi_root_middlewares
+    found = []
+    app = Starlette(
+        routes=[Route(path, lambda _: found.append(OTHERS.first)) for path in ("/", "/admin/rest_api/")],
+        middleware=[Middleware(each["middleware"], *each["args"], **each["kwargs"]) for each in entries],
+    )
+    client = TestClient(app, follow_redirects=False, raise_server_exceptions=False)
 
-    assert TestClient(app, follow_redirects=False).get("/admin/rest_api").status_code == 307
+    assert client.get("/admin/rest_api").status_code == 307
+    for path in ("/", "/admin/rest_api/"):
+        client.get(path)
+    assert (found, OTHERS.first) == ([True, False], False)

@@ -1,25 +1,18 @@
-"""
-How many requests are let in at once: one too many is answered before anything is done for it.
-
-And what part of the event loop, which is Airflow's, those may have that are let in, whatever their number.
-"""
+"""How many requests are let in at once: one too many is answered before anything is done for it."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import heapq
-import itertools
 import json
 import logging
 import time
-import types
-from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_rest_api.asgi import local_path
 from airflow_rest_api.errors import ApiError, Overloaded
+from airflow_rest_api.loop_share import LoopShare
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,117 +21,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-BUDGET = 0.0001
-"""Seconds of one turn of the event loop for all of our requests together; one step may exceed it."""
-
-APART = 3
-"""Turns that are left to others before the next of ours, as long as several of our requests wait for it."""
-
-OTHERS = 0.002
-"""Seconds after which they have had their share, however few turns these were."""
-
-WOKEN = 1
-"""How many of those that wait for a turn are woken at once: more would only find it used up again."""
-
-
-class LoopShare:
-    """
-    Lets coroutines run step by step, as long as their steps of this turn have not taken longer than a budget.
-
-    A turn is one round of the event loop over what is ready. Whoever else is ready, Airflow's own requests
-    among them, waits for a budget and a step in a turn, and not for each of a thousand requests; and as an
-    answer of Airflow's takes many turns, for that in some of them only. A turn in which nobody has anything
-    to do takes microseconds; one in which others are at work for long is enough for them. Those that wait go
-    on in the order in which they came: the first ones are answered, instead of all of them late.
-
-    A task that a coroutine starts has no part in this: start it with what `run` returns.
-    """
-
-    def __init__(self, budget: float = BUDGET, apart: int = APART) -> None:
-        self._budget = budget
-        self._apart = apart
-        self._left = 0
-        """Turns that are left to others before the next of ours."""
-        self._stepped_at = 0.0
-        self._spent = 0.0
-        self._renewing = False
-        self._numbers = itertools.count()
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-
-    async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Return what a coroutine returns, in this task; raise what it raises."""
-        return await _stepwise(self, coroutine, next(self._numbers))
-
-    @property
-    def used_up(self) -> bool:
-        """Whether nothing of this turn is left."""
-        return self._spent >= self._budget
-
-    def spend(self, seconds: float) -> None:
-        """A step took so long."""
-        self._spent += seconds
-        self._stepped_at = time.perf_counter()
-        self._renew_soon()
-
-    async def turn(self, number: int) -> None:
-        """Return when there is something left for a coroutine of this number."""
-        future = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (number, next(self._numbers), future))
-        self._renew_soon()
-        await future
-
-    def _renew_soon(self) -> None:
-        if not self._renewing:
-            self._renewing = True
-            asyncio.get_running_loop().call_soon(self._renew)
-
-    def _renew(self) -> None:
-        """Begin a turn, or leave it to others."""
-        if self._left and time.perf_counter() - self._stepped_at < OTHERS:
-            self._left -= 1
-            asyncio.get_running_loop().call_soon(self._renew)
-            return
-        self._left = self._apart if len(self._waiting) > 1 else 0
-        self._spent = 0.0
-        self._renewing = False
-        woken = 0
-        while self._waiting and woken < WOKEN:
-            _, _, future = heapq.heappop(self._waiting)
-            # One that is done was cancelled with its request.
-            if not future.done():
-                future.set_result(None)
-                woken += 1
-        if self._waiting:
-            self._renew_soon()
-
-
-@types.coroutine
-def _stepwise(share: LoopShare, coroutine: Coroutine[Any, Any, T], number: int) -> Generator[Any, Any, T]:
-    """Await a coroutine as ``await`` does, and look before each of its steps whether it may go on."""
-    # What was thrown into the task, for the coroutine to see to: a cancellation, most of the time.
-    thrown: BaseException | None = None
-    value: Any = None
-    while True:
-        try:
-            while thrown is None and share.used_up:
-                yield from share.turn(number).__await__()
-        except BaseException as error:
-            thrown = error
-        began = time.perf_counter()
-        try:
-            awaited = coroutine.send(value) if thrown is None else coroutine.throw(thrown)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        finally:
-            share.spend(time.perf_counter() - began)
-        thrown = None
-        try:
-            value = yield awaited
-        except BaseException as error:
-            thrown = error
-
 
 RETRY_AFTER = 2
 """Seconds after which a client that was not let in may come again."""
@@ -222,12 +104,19 @@ class Admission:
 
     :param limit: requests that may be worked on
     :param refusals: by path, another shape of the answer
+    :param share: what requests have of the event loop; one of their own without it
     """
 
-    def __init__(self, app: ASGIApp, limit: int, refusals: Mapping[str, Refusal] | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limit: int,
+        refusals: Mapping[str, Refusal] | None = None,
+        share: LoopShare | None = None,
+    ) -> None:
         self.app = app
         self.limit = limit
-        self.share = LoopShare()
+        self.share = share or LoopShare()
         self.at_work = 0
         self.waiting = 0
         self.refused = 0

@@ -46,6 +46,7 @@ from airflow_rest_api.legacy.model import PATH as LEGACY
 from airflow_rest_api.legacy.routes import Legacy
 from airflow_rest_api.legacy.routes import router as legacy
 from airflow_rest_api.legacy.usage import Usage
+from airflow_rest_api.loop_share import LoopShare, OtherRequests
 from airflow_rest_api.operations.heartbeat import sweeper
 from airflow_rest_api.placement import Placement, placement_rules
 from airflow_rest_api.runners import assembly
@@ -121,6 +122,7 @@ def create_app(
     engine: Engine | None = None,
     load_catalog: Callable[[], Catalog] = load_catalog,
     host: AirflowAuth | None = None,
+    others: OtherRequests | None = None,
 ) -> FastAPI:
     """
     Return the app that Airflow's API server mounts. Nothing runs before its lifespan, or its first request.
@@ -128,10 +130,13 @@ def create_app(
     :param engine: in place of one with the limits of the settings
     :param load_catalog: in place of reading the commands of the installed Airflow
     :param host: in place of the Airflow in whose API server we run
+    :param others: requests to its own routes, which go first
     :raises UndecidedRoute: a route does not say who may use it
     :raises BadSetting: commands are to run on runners, and nothing can be sent to them
     """
-    context = _context(settings, engine or Engine(assembly.limits(settings), HOOKS), load_catalog)
+    share = LoopShare(others=others)
+    runs = engine or Engine(assembly.limits(settings), HOOKS, share)
+    context = _context(settings, runs, share, load_catalog)
     # Without FastAPI's own documentation pages: they load scripts from another host.
     app = FastAPI(
         # As they are: `include_router` would analyse and make each of them once more.
@@ -163,17 +168,17 @@ def create_app(
     )
     app.add_middleware(LastResort)
     app.add_middleware(QuietQuery)
-    app.add_middleware(Admission, limit=settings.max_requests, refusals={LEGACY: not_let_in})
+    app.add_middleware(Admission, limit=settings.max_requests, refusals={LEGACY: not_let_in}, share=share)
     check(app.routes)
     return app
 
 
-def _context(settings: Settings, engine: Engine, load: Callable[[], Catalog]) -> Context:
+def _context(settings: Settings, engine: Engine, share: LoopShare, load: Callable[[], Catalog]) -> Context:
     audit = Audit()
     tables = assembly.database(settings)
     store = assembly.store(settings, tables)
     dispatcher = assembly.dispatcher(settings, store, audit)
-    service = assembly.operations(settings, engine, store, dispatcher)
+    service = assembly.operations(settings, engine, store, dispatcher, share=share)
     placement = Placement(placement_rules(settings.placement))
     if placement.queues and (why := dispatcher.cannot_send) is not None:
         raise BadSetting(f"[rest_api_plugin] placement names queues. {why}")

@@ -16,10 +16,13 @@ from airflow.plugins_manager import AirflowPlugin
 from airflow_rest_api import __version__
 from airflow_rest_api.asgi import MOUNT, SlashRedirect, error_response
 from airflow_rest_api.errors import Misconfigured
+from airflow_rest_api.loop_share import OtherRequests, OthersFirst
 
 log = logging.getLogger(__name__)
 
 LOGIN_PREFIX = "/api/v1/security"
+
+OTHERS = OtherRequests()
 
 
 class LazyApps:
@@ -45,7 +48,13 @@ class RestApiPlugin(AirflowPlugin):
     name = "rest_api"
     fastapi_apps: Any = LazyApps()
     fastapi_root_middlewares: list[Any] = [  # noqa: RUF012
-        {"name": "REST API: slash", "middleware": SlashRedirect, "args": [], "kwargs": {"path": MOUNT}}
+        {"name": "REST API: slash", "middleware": SlashRedirect, "args": [], "kwargs": {"path": MOUNT}},
+        {
+            "name": "REST API: Airflow's own routes first",
+            "middleware": OthersFirst,
+            "args": [],
+            "kwargs": {"others": OTHERS, "ours": (MOUNT, LOGIN_PREFIX)},
+        },
     ]
     # Relative addresses: Airflow's page has its own path as its base, whatever prefix it is served under.
     external_views: list[Any] = [  # noqa: RUF012
@@ -70,7 +79,7 @@ def _build() -> tuple[Any, Any]:
         settings = Settings.load()
         if settings.log_loading:
             log.info("The REST API plugin %s is loaded with %s", __version__, settings.shown())
-        return create_app(settings), create_login_app(settings)
+        return create_app(settings, others=OTHERS), create_login_app(settings)
     except BadSetting as error:
         # Airflow goes on without a plugin that cannot start; this one says so at its address as well.
         log.error("The REST API plugin is off: %s", error)

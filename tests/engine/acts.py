@@ -161,6 +161,12 @@ def surroundings(argv: list[str]) -> int:
     return 0
 
 
+def scheduling(argv: list[str]) -> int:
+    """Say how the kernel schedules this process."""
+    print(os.sched_getscheduler(0))
+    return 0
+
+
 def grow(argv: list[str]) -> int:
     """Take so many mebibytes of memory."""
     block = bytearray(int(argv[0]) * 2**20)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -56,6 +57,16 @@ def test_a_job_that_may_not_share_gets_a_child_of_its_own(run: Run[Any], residen
 
     assert len({*shared, *own}) == 4
     assert run(one_after_another(resident_engine, 1)) == shared
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels have no SCHED_BATCH")
+def test_a_resident_child_takes_the_processor_from_nobody_when_it_wakes_up(
+    run: Run[Any], resident_engine: Engine
+):
+    shared = run(pid_of(resident_engine, "scheduling"))
+    own = run(pid_of(resident_engine, "scheduling", resident=False))
+
+    assert (shared, own) == (os.SCHED_BATCH, os.SCHED_OTHER)
 
 
 def test_without_resident_children_each_job_has_a_child_of_its_own(

@@ -81,6 +81,7 @@ def serve(control: socket.socket, rest: Callable[[], object]) -> NoReturn:
         order = _next_order(control, rest)
         if before is None and order["again"]:
             processes.adopt_orphans()
+            _leave_processor_to_server()
             before = Surroundings(order["tidy"], rest)
         report, orderly, handlers = _work(control, order)
         # Neither the exit handlers nor what is put back change the result, which need not wait for them.
@@ -301,6 +302,19 @@ def _note_refusals() -> dict[str, str]:
 
     patch(argparse.ArgumentParser, "exit", note)
     return refusal
+
+
+def _leave_processor_to_server() -> None:
+    """
+    Take no processor from the API server in the moment in which it wakes this process.
+
+    The share of the processors is as large as ever (https://man7.org/linux/man-pages/man7/sched.7.html,
+    SCHED_BATCH). What a process starts has that too: this is for commands that start none.
+    """
+    if sys.platform == "linux":
+        # Not where a sandbox forbids it.
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _reset_signals() -> None:

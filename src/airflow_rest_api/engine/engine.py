@@ -17,6 +17,7 @@ from airflow_rest_api.engine.job import Ending, Hooks, Job, Limits, Outcome
 from airflow_rest_api.engine.parent import CannotFork, WarmParent, fresh_child
 from airflow_rest_api.engine.process import Listener, Process, first
 from airflow_rest_api.errors import Busy
+from airflow_rest_api.loop_share import LoopShare
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +44,14 @@ class Engine:
     Runs commands in warm children, at most `limits.parallelism` at once.
 
     Everything happens on the event loop that calls `start` or `submit`; one engine serves one loop.
+
+    :param share: of this loop, where it is somebody else's
     """
 
-    def __init__(self, limits: Limits, hooks: Hooks | None = None) -> None:
+    def __init__(self, limits: Limits, hooks: Hooks | None = None, share: LoopShare | None = None) -> None:
         self.limits = limits
         self._hooks = hooks or Hooks()
+        self._share = share or LoopShare(math.inf)
         self._queue: deque[Process] = deque()
         self._running: set[Process] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -143,7 +147,7 @@ class Engine:
     def _advance(self) -> None:
         while not self._full and (process := self._next()) is not None:
             self._running.add(process)
-            task = asyncio.ensure_future(self._drive(process))
+            task = asyncio.ensure_future(self._share.run(self._drive(process)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -186,9 +190,11 @@ class Engine:
 
     async def _child(self, process: Process) -> Child | None:
         """Return a child for a command, None when the command is cancelled before there is one."""
-        if not process.stopping.done() and (child := self._idle_child(process)) is not None:
+        if process.stopping.done():
+            return None
+        if (child := self._idle_child(process)) is not None:
             return child
-        getting = asyncio.ensure_future(self._any_child(process))
+        getting = asyncio.ensure_future(self._share.run(self._any_child(process)))
         await first(getting, process.stopping)
         if process.stopping.done():
             getting.add_done_callback(_let_go)

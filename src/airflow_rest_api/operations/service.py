@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import socket
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.errors import NoRunner, TooManyWaiting, Unavailable, UnknownOperation
+from airflow_rest_api.loop_share import LoopShare
 from airflow_rest_api.operations import heartbeat
 from airflow_rest_api.operations.dispatch import Dispatcher
 from airflow_rest_api.operations.files import Removable, Upload, Workspace, with_files
@@ -60,6 +62,7 @@ class Operations(KnownOperations):
     :param queue_per_user: commands of one user that may wait
     :param dispatcher: sends to runners what is permitted for a queue of theirs
     :param runner: the fields of `Server` by which this process is known as a runner
+    :param share: of the event loop, where it is somebody else's
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Operations(KnownOperations):
         queue_per_user: int = 48,
         dispatcher: Dispatcher | None = None,
         runner: Mapping[str, Any] | None = None,
+        share: LoopShare | None = None,
     ) -> None:
         super().__init__(store, output_limit)
         self._engine = engine
@@ -84,6 +88,7 @@ class Operations(KnownOperations):
         self._queue_per_user = queue_per_user
         self._dispatcher = dispatcher or Dispatcher(store)
         self._as_runner = dict(runner or {})
+        self._share = share or LoopShare(math.inf)
         self._server: Server | None = None
         self._dropping: set[asyncio.Task[None]] = set()
 
@@ -378,7 +383,8 @@ class Operations(KnownOperations):
         """Follow an operation to its end in the background; return it as it is now."""
         self._live[live.operation.id] = live
         live.start()
-        live.task = asyncio.create_task(self._to_the_end(live, work, workspace, on_end))
+        end = self._share.run(self._to_the_end(live, work, workspace, on_end))
+        live.task = asyncio.create_task(end)
         return snapshot(live.operation)
 
     async def _to_the_end(

@@ -16,6 +16,7 @@ from airflow_rest_api.dag_files.upload import Bounds
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.job import Limits
 from airflow_rest_api.legacy.child import MODULES as LEGACY
+from airflow_rest_api.loop_share import LoopShare
 from airflow_rest_api.operations.dispatch import Dispatcher, QueueLimits
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
@@ -70,6 +71,7 @@ def operations(
     kept: Store,
     sends: Dispatcher,
     runner: Mapping[str, Any] | None = None,
+    share: LoopShare | None = None,
 ) -> Operations:
     """Return the operations of this process."""
     return Operations(
@@ -81,6 +83,7 @@ def operations(
         queue_per_user=settings.queue_per_user,
         dispatcher=sends,
         runner=runner,
+        share=share,
     )
 
 
