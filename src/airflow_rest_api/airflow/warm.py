@@ -268,7 +268,7 @@ def _build_execution_api() -> None:
     """
     from airflow_rest_api.airflow.compat import tasks
 
-    tasks.keep_execution_api().app._cadwyn_initialize()
+    tasks.build_execution_api()
 
 
 def begin_before_savepoints() -> None:

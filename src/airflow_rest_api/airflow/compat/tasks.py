@@ -7,6 +7,7 @@ Imported in children only: it takes a while to import.
 from __future__ import annotations
 
 import functools
+import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.compat.version_compat import (
@@ -24,6 +25,8 @@ else:
     class HITLOperations:
         """Questions to a human, of which Airflow 3.0 knows none."""
 
+
+log = logging.getLogger(__name__)
 
 __all__ = ["HITLOperations", "creator"]
 
@@ -46,6 +49,50 @@ def keep_execution_api() -> Any:
     if not AIRFLOW_V_3_3_PLUS and not hasattr(module.in_process_api_server, "cache_info"):
         module.in_process_api_server = functools.cache(module.in_process_api_server)
     return module.in_process_api_server()
+
+
+def build_execution_api() -> None:
+    """
+    Generate the routes of that API, in the one version that tasks of this installation ask for.
+
+    Airflow generates those of every version that it knows (``airflow.api_fastapi.execution_api.versions``),
+    which takes ten times as long, and half of a warm-up. Where one alone cannot be made, all of them are.
+    """
+    from airflow.sdk.execution_time import supervisor
+
+    keep_execution_api()
+    module: Any = supervisor
+    try:
+        _build_newest_version()
+    except Exception:
+        log.debug("The execution API is built with all its versions", exc_info=True)
+        module.in_process_api_server.cache_clear()
+        keep_execution_api().app._cadwyn_initialize()
+
+
+def _build_newest_version() -> None:
+    """
+    Build the API with its newest version alone.
+
+    :raises LookupError: tasks ask for another one
+    """
+    from airflow.api_fastapi.execution_api import versions
+    from airflow.sdk.api.datamodels._generated import API_VERSION
+    from cadwyn import HeadVersion, Version, VersionBundle
+    from cadwyn.route_generation import _DELETED_ROUTE_TAG
+
+    every = versions.bundle
+    if every.versions[0].value != API_VERSION:
+        raise LookupError(API_VERSION)
+    versions.bundle = VersionBundle(HeadVersion(), Version(API_VERSION))
+    try:
+        app = keep_execution_api().app
+    finally:
+        versions.bundle = every
+    # Routes of older versions alone: cadwyn asks for the change that brings them back.
+    routes = app._latest_version_router.routes
+    routes[:] = [route for route in routes if _DELETED_ROUTE_TAG not in getattr(route, "tags", ())]
+    app._cadwyn_initialize()
 
 
 def client_class() -> Any:
