@@ -46,7 +46,7 @@ from airflow_rest_api.legacy.model import PATH as LEGACY
 from airflow_rest_api.legacy.routes import Legacy
 from airflow_rest_api.legacy.routes import router as legacy
 from airflow_rest_api.legacy.usage import Usage
-from airflow_rest_api.loop_share import LoopShare, OtherRequests
+from airflow_rest_api.loop_share import LoopShare
 from airflow_rest_api.operations.heartbeat import sweeper
 from airflow_rest_api.placement import Placement, placement_rules
 from airflow_rest_api.runners import assembly
@@ -122,7 +122,7 @@ def create_app(
     engine: Engine | None = None,
     load_catalog: Callable[[], Catalog] = load_catalog,
     host: AirflowAuth | None = None,
-    others: OtherRequests | None = None,
+    share: LoopShare | None = None,
 ) -> FastAPI:
     """
     Return the app that Airflow's API server mounts. Nothing runs before its lifespan, or its first request.
@@ -130,11 +130,11 @@ def create_app(
     :param engine: in place of one with the limits of the settings
     :param load_catalog: in place of reading the commands of the installed Airflow
     :param host: in place of the Airflow in whose API server we run
-    :param others: requests to its own routes, which go first
+    :param share: what requests and commands have of the event loop
     :raises UndecidedRoute: a route does not say who may use it
     :raises BadSetting: commands are to run on runners, and nothing can be sent to them
     """
-    share = LoopShare(others=others)
+    share = share or LoopShare()
     runs = engine or Engine(assembly.limits(settings), HOOKS, share)
     context = _context(settings, runs, share, load_catalog)
     # Without FastAPI's own documentation pages: they load scripts from another host.

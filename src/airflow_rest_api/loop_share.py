@@ -12,7 +12,7 @@ import heapq
 import itertools
 import time
 import types
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_rest_api.asgi import local_path
@@ -27,10 +27,16 @@ BUDGET = 0.0001
 """Seconds of one turn of the event loop for all that is ours together; one step may exceed it."""
 
 OTHERS = 0.002
-"""Seconds between two steps of ours, as long as a request to one of Airflow's own routes goes first."""
+"""Seconds that are left to others after a step of ours, at most, while a request of Airflow's own is new."""
+
+TIMES = 4
+"""How many times as long as ours took are left to them then, at most: a fifth of the loop stays ours."""
 
 NEW = 0.05
-"""Seconds for which such a request goes first: one that takes longer waits for something, or is a stream."""
+"""Seconds for which a request to Airflow's own routes is new: one that takes longer waits, or streams."""
+
+PATIENCE = 64
+"""Steps after which a coroutine has its place behind those that came later: it goes on without an end."""
 
 WOKEN = 1
 """How many of those that wait for a turn are woken at once: more would only find it used up again."""
@@ -40,52 +46,48 @@ class OtherRequests:
     """
     Requests to Airflow's own routes, which this process is answering.
 
-    :param new: seconds for which one of them goes first
+    :param new: seconds for which one of them is new
     """
 
     def __init__(self, new: float = NEW) -> None:
         self._new = new
-        self._number = 0
-        self._newest = 0.0
-        self.when_answered: Callable[[], None] = _nothing
-        """Called when one of them has its answer."""
+        self._numbers = itertools.count()
+        self._begun: dict[int, float] = {}
+        """When each of them came, the newest last."""
 
     @property
-    def first(self) -> bool:
-        """Whether one of them goes before ours: it has come a moment ago, and has no answer yet."""
-        return self._number > 0 and time.perf_counter() - self._newest < self._new
+    def any_new(self) -> bool:
+        """Whether one of them has come a moment ago, and has no answer yet."""
+        return bool(self._begun) and time.perf_counter() - next(reversed(self._begun.values())) < self._new
 
     @contextlib.contextmanager
     def one(self) -> Iterator[None]:
         """Count a request for as long as the body runs."""
-        self._number += 1
-        self._newest = time.perf_counter()
+        number = next(self._numbers)
+        self._begun[number] = time.perf_counter()
         try:
             yield
         finally:
-            self._number -= 1
-            self.when_answered()
-
-
-def _nothing() -> None:
-    pass
+            del self._begun[number]
 
 
 class OthersFirst:
     """
     ASGI middleware around Airflow's whole app, which lets `LoopShare` know of the requests that are not ours.
 
-    :param ours: what our own paths begin with
+    :param ours: the paths that are ours, with all below them
     """
 
     def __init__(self, app: ASGIApp, others: OtherRequests, ours: tuple[str, ...]) -> None:
         self.app = app
         self._others = others
         self._ours = ours
+        self._below = tuple(f"{path}/" for path in ours)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
-        if scope["type"] != "http" or local_path(scope).startswith(self._ours):
+        path = local_path(scope) if scope["type"] == "http" else ""
+        if not path or path in self._ours or path.startswith(self._below):
             await self.app(scope, receive, send)
             return
         with self._others.one():
@@ -98,86 +100,99 @@ class LoopShare:
 
     A turn is one round of the event loop over what is ready. Whoever else is ready waits for a budget and a
     step in a turn, and not for each of a thousand requests. An answer of Airflow's own takes many turns:
-    while one is being made, ours take a step every two milliseconds, where several of them wait. Those that
-    wait go on in the order in which they came: the first ones are answered, instead of all of them late.
+    while one is being made, and several of ours wait, four fifths of the time are left to it.
+    Those that wait go on in the order in which they came: the first ones are answered, instead of all of
+    them late.
 
     A task that a coroutine starts has no part in this: start it with what `run` returns.
 
     :param budget: seconds
-    :param others: what goes first
+    :param others: the requests of Airflow's own
     """
 
     def __init__(self, budget: float = BUDGET, others: OtherRequests | None = None) -> None:
         self._budget = budget
         self._others = others or OtherRequests()
-        self._others.when_answered = self._go_on
-        self._stepped_at = 0.0
         self._spent = 0.0
-        self._renewing = False
-        self._resting: asyncio.TimerHandle | None = None
-        """What ends the time that is left to others."""
+        self._stepped_at = 0.0
+        self._renewing: asyncio.AbstractEventLoop | None = None
+        """The loop that was asked to call `_renew`."""
         self._numbers = itertools.count()
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._queue: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._waiting = 0
+        """How many of the queue were not cancelled."""
 
     async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Return what a coroutine returns, in this task; raise what it raises."""
-        return await _stepwise(self, coroutine, next(self._numbers))
+        return await _stepwise(self, coroutine)
 
     @property
     def used_up(self) -> bool:
         """Whether nothing of this turn is left."""
         return self._spent >= self._budget
 
+    def number(self) -> int:
+        """Return the place of a coroutine that comes now, behind all others."""
+        return next(self._numbers)
+
     def spend(self, seconds: float) -> None:
         """A step took so long."""
         self._spent += seconds
         self._stepped_at = time.perf_counter()
-        self._renew_soon()
+        # A coroutine that the garbage collector closes may be in no loop.
+        with contextlib.suppress(RuntimeError):
+            self._renew_soon()
 
     async def turn(self, number: int) -> None:
         """Return when there is something left for a coroutine of this number."""
         future = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (number, next(self._numbers), future))
+        heapq.heappush(self._queue, (number, self.number(), future))
         self._renew_soon()
-        await future
+        self._waiting += 1
+        try:
+            await future
+        finally:
+            self._waiting -= 1
 
     def _renew_soon(self) -> None:
-        if not self._renewing:
-            self._renewing = True
-            asyncio.get_running_loop().call_soon(self._renew)
+        """
+        Have a turn begin.
+
+        :raises RuntimeError: there is no loop here
+        """
+        loop = asyncio.get_running_loop()
+        # Not where another loop was asked, which has ended since.
+        if self._renewing is not loop:
+            self._renewing = loop
+            loop.call_soon(self._renew)
 
     def _renew(self) -> None:
         """Begin a turn, or leave it to others."""
-        self._resting = None
+        loop = asyncio.get_running_loop()
         # One that waits alone delays them by no more than itself.
-        if len(self._waiting) > 1 and self._others.first:
-            rest = self._stepped_at + OTHERS - time.perf_counter()
-            if rest > 0:
-                self._resting = asyncio.get_running_loop().call_later(rest, self._renew)
+        if self._waiting > 1 and self._others.any_new:
+            left = min(OTHERS, TIMES * self._spent)
+            if time.perf_counter() - self._stepped_at < left:
+                loop.call_soon(self._renew)
                 return
         self._spent = 0.0
-        self._renewing = False
+        self._renewing = None
         woken = 0
-        while self._waiting and woken < WOKEN:
-            _, _, future = heapq.heappop(self._waiting)
+        while self._queue and woken < WOKEN:
+            _, _, future = heapq.heappop(self._queue)
             # One that is done was cancelled with its request.
             if not future.done():
                 future.set_result(None)
                 woken += 1
-        if self._waiting:
+        if self._queue:
             self._renew_soon()
-
-    def _go_on(self) -> None:
-        """Look at once whether there is still somebody who goes first."""
-        if self._resting is not None:
-            self._resting.cancel()
-            self._resting = None
-            asyncio.get_running_loop().call_soon(self._renew)
 
 
 @types.coroutine
-def _stepwise(share: LoopShare, coroutine: Coroutine[Any, Any, T], number: int) -> Generator[Any, Any, T]:
+def _stepwise(share: LoopShare, coroutine: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
     """Await a coroutine as ``await`` does, and look before each of its steps whether it may go on."""
+    number = share.number()
+    steps = 0
     # What was thrown into the task, for the coroutine to see to: a cancellation, most of the time.
     thrown: BaseException | None = None
     value: Any = None
@@ -187,6 +202,9 @@ def _stepwise(share: LoopShare, coroutine: Coroutine[Any, Any, T], number: int) 
                 yield from share.turn(number).__await__()
         except BaseException as error:
             thrown = error
+        steps += 1
+        if steps % PATIENCE == 0:
+            number = share.number()
         began = time.perf_counter()
         try:
             awaited = coroutine.send(value) if thrown is None else coroutine.throw(thrown)

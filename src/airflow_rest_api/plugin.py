@@ -16,13 +16,14 @@ from airflow.plugins_manager import AirflowPlugin
 from airflow_rest_api import __version__
 from airflow_rest_api.asgi import MOUNT, SlashRedirect, error_response
 from airflow_rest_api.errors import Misconfigured
-from airflow_rest_api.loop_share import OtherRequests, OthersFirst
+from airflow_rest_api.loop_share import LoopShare, OtherRequests, OthersFirst
 
 log = logging.getLogger(__name__)
 
 LOGIN_PREFIX = "/api/v1/security"
 
-OTHERS = OtherRequests()
+OTHER_REQUESTS = OtherRequests()
+"""What Airflow's own routes are being asked for in this process."""
 
 
 class LazyApps:
@@ -53,7 +54,7 @@ class RestApiPlugin(AirflowPlugin):
             "name": "REST API: Airflow's own routes first",
             "middleware": OthersFirst,
             "args": [],
-            "kwargs": {"others": OTHERS, "ours": (MOUNT, LOGIN_PREFIX)},
+            "kwargs": {"others": OTHER_REQUESTS, "ours": (MOUNT, LOGIN_PREFIX)},
         },
     ]
     # Relative addresses: Airflow's page has its own path as its base, whatever prefix it is served under.
@@ -79,7 +80,8 @@ def _build() -> tuple[Any, Any]:
         settings = Settings.load()
         if settings.log_loading:
             log.info("The REST API plugin %s is loaded with %s", __version__, settings.shown())
-        return create_app(settings, others=OTHERS), create_login_app(settings)
+        share = LoopShare(others=OTHER_REQUESTS)
+        return create_app(settings, share=share), create_login_app(settings, share=share)
     except BadSetting as error:
         # Airflow goes on without a plugin that cannot start; this one says so at its address as well.
         log.error("The REST API plugin is off: %s", error)

@@ -309,12 +309,13 @@ def _leave_processor_to_server() -> None:
     Take no processor from the API server in the moment in which it wakes this process.
 
     The share of the processors is as large as ever (https://man7.org/linux/man-pages/man7/sched.7.html,
-    SCHED_BATCH). What a process starts has that too: this is for commands that start none.
+    SCHED_BATCH). What a process starts has that too: this is for commands that start none. A server that was
+    given another policy than the usual one keeps it, and a sandbox may forbid to change it.
     """
     if sys.platform == "linux":
-        # Not where a sandbox forbids it.
         with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+            if os.sched_getscheduler(0) == os.SCHED_OTHER:
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _reset_signals() -> None:

@@ -45,13 +45,13 @@ class Engine:
 
     Everything happens on the event loop that calls `start` or `submit`; one engine serves one loop.
 
-    :param share: of this loop, where it is somebody else's
+    :param share: what commands have of this loop; no bound where the loop is ours alone
     """
 
     def __init__(self, limits: Limits, hooks: Hooks | None = None, share: LoopShare | None = None) -> None:
         self.limits = limits
         self._hooks = hooks or Hooks()
-        self._share = share or LoopShare(math.inf)
+        self._loop_share = share or LoopShare(math.inf)
         self._queue: deque[Process] = deque()
         self._running: set[Process] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -147,7 +147,7 @@ class Engine:
     def _advance(self) -> None:
         while not self._full and (process := self._next()) is not None:
             self._running.add(process)
-            task = asyncio.ensure_future(self._share.run(self._drive(process)))
+            task = asyncio.ensure_future(self._loop_share.run(self._drive(process)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -194,7 +194,7 @@ class Engine:
             return None
         if (child := self._idle_child(process)) is not None:
             return child
-        getting = asyncio.ensure_future(self._share.run(self._any_child(process)))
+        getting = asyncio.ensure_future(self._loop_share.run(self._any_child(process)))
         await first(getting, process.stopping)
         if process.stopping.done():
             getting.add_done_callback(_let_go)

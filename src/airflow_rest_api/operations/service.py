@@ -62,7 +62,7 @@ class Operations(KnownOperations):
     :param queue_per_user: commands of one user that may wait
     :param dispatcher: sends to runners what is permitted for a queue of theirs
     :param runner: the fields of `Server` by which this process is known as a runner
-    :param share: of the event loop, where it is somebody else's
+    :param share: what operations have of the event loop; no bound where the loop is ours alone
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Operations(KnownOperations):
         self._queue_per_user = queue_per_user
         self._dispatcher = dispatcher or Dispatcher(store)
         self._as_runner = dict(runner or {})
-        self._share = share or LoopShare(math.inf)
+        self._loop_share = share or LoopShare(math.inf)
         self._server: Server | None = None
         self._dropping: set[asyncio.Task[None]] = set()
 
@@ -383,7 +383,7 @@ class Operations(KnownOperations):
         """Follow an operation to its end in the background; return it as it is now."""
         self._live[live.operation.id] = live
         live.start()
-        end = self._share.run(self._to_the_end(live, work, workspace, on_end))
+        end = self._loop_share.run(self._to_the_end(live, work, workspace, on_end))
         live.task = asyncio.create_task(end)
         return snapshot(live.operation)
 

@@ -255,6 +255,8 @@ def test_a_test_that_is_cancelled_or_killed_leaves_a_run_that_has_failed(scene: 
             "SELECT pid FROM task_instance WHERE run_id = :run AND task_id = 'sleeps' AND state = 'running'"
         )
         assert eventually(lambda: bool(scene.rows(asked, run=run)))
+        # Airflow calls it running before a line of it has run.
+        assert eventually(lambda: what(scene.file.read_text().splitlines())["sleeps"] == 1)
         return operation, run, scene.rows(asked, run=run)[0][0]
 
     def left(run: str) -> tuple[Any, ...]:
@@ -279,6 +281,7 @@ def test_a_test_that_is_cancelled_or_killed_leaves_a_run_that_has_failed(scene: 
     time.sleep(3)
     # Nobody took it up; the next test of the DAG sees to what still holds a place in the pool.
     assert left(killed) == ("failed", True, "running")
+    scene.ran()
     operation, _, _ = begun()
     assert left(killed) == ("failed", False, "failed")
     scene.client.post(f"/operations/{operation}/cancel")

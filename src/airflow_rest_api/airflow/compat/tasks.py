@@ -74,21 +74,24 @@ def _build_newest_version() -> None:
     """
     Build the API with its newest version alone.
 
-    :raises LookupError: tasks ask for another one
+    :raises LookupError: tasks ask for another one, or it was built before
     """
     from airflow.api_fastapi.execution_api import versions
     from airflow.sdk.api.datamodels._generated import API_VERSION
-    from cadwyn import HeadVersion, Version, VersionBundle
+    from cadwyn import Version, VersionBundle
     from cadwyn.route_generation import _DELETED_ROUTE_TAG
 
     every = versions.bundle
     if every.versions[0].value != API_VERSION:
         raise LookupError(API_VERSION)
-    versions.bundle = VersionBundle(HeadVersion(), Version(API_VERSION))
+    newest: Any = VersionBundle(every.head_version, Version(API_VERSION))
+    versions.bundle = newest
     try:
         app = keep_execution_api().app
     finally:
         versions.bundle = every
+    if app.versions is not newest:
+        raise LookupError(API_VERSION)
     # Routes of older versions alone: cadwyn asks for the change that brings them back.
     routes = app._latest_version_router.routes
     routes[:] = [route for route in routes if _DELETED_ROUTE_TAG not in getattr(route, "tags", ())]

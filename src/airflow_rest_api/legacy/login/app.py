@@ -21,6 +21,7 @@ from airflow_rest_api.asgi import BodyDeadline, client_address, media_type, refu
 from airflow_rest_api.errors import ApiError, InvalidToken, Refusal, Revoked, Unavailable
 from airflow_rest_api.legacy import credentials
 from airflow_rest_api.legacy.login.throttle import Throttle, TooManyLogins
+from airflow_rest_api.loop_share import LoopShare
 from airflow_rest_api.security.routes import Needs, check, needs
 from airflow_rest_api.security.sites import refuse_others
 from airflow_rest_api.settings import Networks, networks
@@ -106,12 +107,14 @@ def create_login_app(
     host: AirflowAuth | None = None,
     accounts: Accounts | None = None,
     throttle: Throttle | None = None,
+    share: LoopShare | None = None,
 ) -> FastAPI:
     """
     Return the app that gives out tokens.
 
     :param host: in place of the Airflow in whose API server we run, and so is `accounts`
     :param throttle: in place of one with the numbers of the settings
+    :param share: what requests have of the event loop
     :raises UndecidedRoute: a route does not say who may use it
     """
     app = LoginApp(
@@ -135,7 +138,7 @@ def create_login_app(
     # Shorter than elsewhere: who sends it need not have signed in yet.
     app.add_middleware(BodyDeadline, seconds=min(settings.body_timeout, BODY_TIMEOUT))
     app.add_middleware(LastResort)
-    app.add_middleware(Admission, limit=settings.max_requests)
+    app.add_middleware(Admission, limit=settings.max_requests, share=share)
     check(app.routes)
     return app
 
