@@ -13,7 +13,7 @@ import pytest
 
 from tests.databases import drop_databases
 from tests.shared import api_server, examples, fab, scheduled, stop_all
-from tests.stacks import DATABASE
+from tests.stacks import DATABASE, Stack
 from tests.timing import WORKER, note_processors, note_unit, notes, summary
 from tests.units import place, unit
 from tests.versions import differs
@@ -61,6 +61,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Give a token a name that is the same in each worker."""
     return "token" if isinstance(val, str) and val.startswith("eyJ") else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Have no test start an Airflow unsaid."""
+    Stack.marked = item.get_closest_marker("airflow") is not None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -39,7 +39,11 @@ class Stack(stack.Stack):
         more.setdefault("topology", "single" if more.get("like") else TOPOLOGY)
         super().__init__(home, *arguments, **more)
 
+    marked = True
+    """Whether the test that runs says that it starts an Airflow: `make check` leaves it out then."""
+
     def start(self) -> None:
+        assert self.marked, "A test that starts an Airflow is marked: pytest.mark.airflow"
         if DATABASE != "sqlite" and self._database is None and self._like is None:
             self._database = database_of_this_run(DATABASE)
         name = self.home.parent.name if self.home.name in ("home", "airflow") else self.home.name

@@ -13,6 +13,8 @@ import pytest
 from tests.runners.conftest import DAG, Split, until
 from tests.server.conftest import Client, family
 
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
+
 ABOUT = {"path": "team/deployed.py"}
 FIRST = DAG.replace("on_runners", "deployed")
 SECOND = FIRST.replace('seconds": 1', 'seconds": 2')
