@@ -35,12 +35,12 @@ class Stack(stack.Stack):
     `tests/demo` uses `demo.stack.Stack` itself, which migrates.
     """
 
+    marked = True
+    """Whether the test that runs says that it starts an Airflow: `make check` leaves it out then."""
+
     def __init__(self, home: Path, *arguments: Any, **more: Any) -> None:
         more.setdefault("topology", "single" if more.get("like") else TOPOLOGY)
         super().__init__(home, *arguments, **more)
-
-    marked = True
-    """Whether the test that runs says that it starts an Airflow: `make check` leaves it out then."""
 
     def start(self) -> None:
         assert self.marked, "A test that starts an Airflow is marked: pytest.mark.airflow"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import pytest
@@ -31,6 +31,13 @@ async def works(steps: int, done: list[int] | None = None, number: int = 0) -> i
     return number
 
 
+async def cancel(tasks: Sequence[asyncio.Task[Any]]) -> list[Any]:
+    """Cancel tasks; return what each of them has returned or raised."""
+    for task in tasks:
+        task.cancel()
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def turns_of_another(coroutines: list[Coroutine[Any, Any, Any]], turns: int) -> float:
     """Return the seconds that so many turns of the loop take beside coroutines."""
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
@@ -39,9 +46,7 @@ async def turns_of_another(coroutines: list[Coroutine[Any, Any, Any]], turns: in
     for _ in range(turns):
         await asyncio.sleep(0)
     seconds = time.perf_counter() - began
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await cancel(tasks)
     return seconds
 
 
@@ -86,9 +91,7 @@ async def steps_beside(share: LoopShare, turns: int, seconds: float, coroutines:
     for _ in range(turns):
         keep_busy(seconds)
         await asyncio.sleep(0)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await cancel(tasks)
     return steps[0]
 
 
@@ -158,9 +161,7 @@ def test_one_that_goes_on_without_an_end_leaves_its_place_to_those_who_came_late
         tasks = [asyncio.ensure_future(share.run(always_ready(steps))) for steps in counts]
         while sum(steps[0] for steps in counts) < 20 * loop_share.PATIENCE:
             await asyncio.sleep(0)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel(tasks)
         return [steps for [steps] in counts]
 
     assert min(asyncio.run(run())) > loop_share.PATIENCE
@@ -274,9 +275,7 @@ def test_who_waits_for_a_turn_can_be_cancelled():
         tasks = [asyncio.ensure_future(share.run(careful())) for _ in range(30)]
         await asyncio.sleep(0.05)
         assert share._queue
-        for task in tasks:
-            task.cancel()
-        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        ended = await cancel(tasks)
         assert all(isinstance(one, asyncio.CancelledError) for one in ended)
         await asyncio.sleep(0.01)
         assert not share._queue
