@@ -295,3 +295,114 @@ def test_a_coroutine_that_nobody_hurries_costs_no_turn():
         return await turns_until(ten())
 
     assert asyncio.run(run()) <= 11
+
+
+class Requests:
+    """Requests of ours that are begun, and end when they are told."""
+
+    def __init__(self, share: LoopShare, number: int) -> None:
+        self.begun: list[int] = []
+        self.ends = [asyncio.Event() for _ in range(number)]
+        self.tasks = [asyncio.ensure_future(self._run(share, one)) for one in range(number)]
+
+    async def _run(self, share: LoopShare, one: int) -> None:
+        number = await share.begin()
+        self.begun.append(one)
+        try:
+            await self.ends[one].wait()
+        finally:
+            share.end(number)
+
+    async def end(self, *ones: int) -> None:
+        for one in ones:
+            self.ends[one].set()
+        await settle()
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def asked_for() -> OtherRequests:
+    """Return requests of others of which one has just been answered."""
+    others = OtherRequests()
+    with others.one():
+        return others
+
+
+def test_ours_are_begun_one_after_the_other_while_airflows_own_are_asked_for(monkeypatch):
+    monkeypatch.setattr(loop_share, "RECENT", 60.0)
+    monkeypatch.setattr(loop_share, "BEGUN", 60.0)
+
+    async def run() -> None:
+        ours = Requests(LoopShare(others=asked_for()), 3)
+        await settle()
+        assert ours.begun == [0]
+        await ours.end(1, 2)
+        assert ours.begun == [0]
+        await ours.end(0)
+        assert ours.begun == [0, 1, 2]
+
+    asyncio.run(run())
+
+
+def test_one_that_waits_for_a_command_does_not_keep_the_next_from_beginning(monkeypatch):
+    monkeypatch.setattr(loop_share, "RECENT", 60.0)
+
+    async def run() -> None:
+        ours = Requests(LoopShare(others=asked_for()), 20)
+        await settle()
+        assert ours.begun == [0]
+        while len(ours.begun) < 20:
+            await asyncio.sleep(0.001)
+        await cancel(ours.tasks)
+
+    asyncio.run(run())
+
+
+def test_all_are_begun_at_once_where_nothing_of_airflows_own_is_asked_for(monkeypatch):
+    monkeypatch.setattr(loop_share, "BEGUN", 60.0)
+
+    async def run() -> None:
+        ours = Requests(LoopShare(), 5)
+        await settle()
+        assert ours.begun == [0, 1, 2, 3, 4]
+        await cancel(ours.tasks)
+
+    asyncio.run(run())
+
+
+def test_all_that_wait_are_begun_when_nothing_of_airflows_own_was_asked_for_of_late(monkeypatch):
+    monkeypatch.setattr(loop_share, "RECENT", 60.0)
+    monkeypatch.setattr(loop_share, "BEGUN", 60.0)
+
+    async def run() -> None:
+        ours = Requests(LoopShare(others=asked_for()), 5)
+        await settle()
+        monkeypatch.setattr(loop_share, "RECENT", 0.0)
+        await ours.end(0)
+        assert ours.begun == [0, 1, 2, 3, 4]
+        await cancel(ours.tasks)
+
+    asyncio.run(run())
+
+
+def test_who_waits_to_be_begun_can_be_cancelled(monkeypatch):
+    monkeypatch.setattr(loop_share, "RECENT", 60.0)
+    monkeypatch.setattr(loop_share, "BEGUN", 60.0)
+
+    async def run() -> None:
+        ours = Requests(LoopShare(others=asked_for()), 4)
+        await settle()
+        # One that waits, and one in the moment in which it may begin.
+        await cancel(ours.tasks[1:2])
+        ours.ends[0].set()
+        while not ours.tasks[0].done():
+            await asyncio.sleep(0)
+        await cancel(ours.tasks[2:3])
+        await settle()
+        assert ours.begun == [0, 3]
+        await cancel(ours.tasks)
+
+    asyncio.run(run())

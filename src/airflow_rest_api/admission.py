@@ -149,7 +149,11 @@ class Admission:
         self.at_work += 1
         token = _slot.set(slot)
         try:
-            await self.share.run(self.app(scope, receive_waiting, send_waiting))  # type: ignore[arg-type]
+            number = await self.share.begin()
+            try:
+                await self.share.run(self.app(scope, receive_waiting, send_waiting))  # type: ignore[arg-type]
+            finally:
+                self.share.end(number)
         finally:
             _slot.reset(token)
             slot.end()

@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import heapq
 import itertools
+import math
 import time
 import types
+from collections import deque
 from collections.abc import Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -35,6 +37,12 @@ TIMES = 4
 NEW = 0.05
 """Seconds for which a request to Airflow's own routes is new: one that takes longer waits, or streams."""
 
+RECENT = 0.25
+"""Seconds since the last of them in which our requests are begun one after the other."""
+
+BEGUN = 0.03
+"""Seconds after which the next is begun, although one of ours has no answer yet: it waits for something."""
+
 PATIENCE = 64
 """Steps after which a coroutine has its place behind those that came later: it goes on without an end."""
 
@@ -54,17 +62,24 @@ class OtherRequests:
         self._numbers = itertools.count()
         self._begun: dict[int, float] = {}
         """When each of them came, the newest last."""
+        self._last = -math.inf
+        """When the last one came."""
 
     @property
     def any_new(self) -> bool:
         """Whether one of them has come a moment ago, and has no answer yet."""
         return bool(self._begun) and time.perf_counter() - next(reversed(self._begun.values())) < self._new
 
+    @property
+    def any_recent(self) -> bool:
+        """Whether one of them came a moment ago, be it answered or not: more may follow."""
+        return time.perf_counter() - self._last < RECENT
+
     @contextlib.contextmanager
     def one(self) -> Iterator[None]:
         """Count a request for as long as the body runs."""
         number = next(self._numbers)
-        self._begun[number] = time.perf_counter()
+        self._begun[number] = self._last = time.perf_counter()
         try:
             yield
         finally:
@@ -102,7 +117,9 @@ class LoopShare:
     step in a turn, and not for each of a thousand requests. An answer of Airflow's own takes many turns:
     while one is being made, and several of ours wait, four fifths of the time are left to it.
     Those that wait go on in the order in which they came: the first ones are answered, instead of all of
-    them late.
+    them late. And as long as requests of Airflow's own come, ours are begun one after the other: beside many
+    that are half done, with what they have set to work on the same processors, each step of an answer of
+    Airflow's own would wait.
 
     A task that a coroutine starts has no part in this: start it with what `run` returns.
 
@@ -121,10 +138,45 @@ class LoopShare:
         self._queue: list[tuple[int, int, asyncio.Future[None]]] = []
         self._waiting = 0
         """How many of the queue were not cancelled."""
+        self._begun: dict[int, asyncio.TimerHandle] = {}
+        """The requests of ours that have no answer yet and were begun less than `BEGUN` ago."""
+        self._entering: deque[asyncio.Future[int]] = deque()
 
     async def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Return what a coroutine returns, in this task; raise what it raises."""
         return await _stepwise(self, coroutine)
+
+    async def begin(self) -> int:
+        """Return the number of a request of ours, to `end` it, when it may be begun."""
+        if not self._entering and self._may_begin:
+            return self._begin()
+        entering: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._entering.append(entering)
+        try:
+            return await entering
+        except asyncio.CancelledError:
+            if entering.done() and not entering.cancelled():
+                self.end(entering.result())
+            raise
+
+    def end(self, number: int) -> None:
+        """A request has its answer, or waits for something else than the processor."""
+        if (timer := self._begun.pop(number, None)) is not None:
+            timer.cancel()
+        while self._entering and self._may_begin:
+            entering = self._entering.popleft()
+            # One that is done was cancelled with its request.
+            if not entering.done():
+                entering.set_result(self._begin())
+
+    @property
+    def _may_begin(self) -> bool:
+        return not self._begun or not self._others.any_recent
+
+    def _begin(self) -> int:
+        number = self.number()
+        self._begun[number] = asyncio.get_running_loop().call_later(BEGUN, self.end, number)
+        return number
 
     @property
     def used_up(self) -> bool:
