@@ -336,6 +336,31 @@ def test_what_airflow_hides_within_json_is_not_echoed() -> None:
     assert masked({"conf": '{"password": "hunter2", "n": 1}'})["conf"] == '{"password": "***", "n": 1}'
 
 
+def test_what_is_hidden_within_json_text_is_hidden_within_a_json_body() -> None:
+    conf = {
+        "n": 1,
+        "password": "hunter2",
+        "token": ["a", {"b": "c"}],
+        "list": [{"api_key": 5}, "mysql://me:hunter2@db/base", None, True],
+        "text": '{"secret": "hunter2"}',
+        "connection": {"conn_uri": "mysql://me:hunter2@db/base", "extra": {"private_key": "k"}},
+    }
+    assert masked({"conf": conf})["conf"] == {
+        "n": 1,
+        "password": "***",
+        "token": "***",
+        "list": [{"api_key": "***"}, "mysql://***@db/base", None, True],
+        "text": '{"secret": "***"}',
+        "connection": {"conn_uri": "mysql://***@db/base", "extra": {"private_key": "***"}},
+    }
+
+
+def test_the_value_of_a_variable_that_is_an_object_is_echoed_as_its_text_would_be() -> None:
+    value = {"host": "db", "password": "hunter2"}
+    assert masked({"key": "k", "value": value})["value"] == {"host": "db", "password": "***"}
+    assert masked({"key": "db_password", "value": value})["value"] == "***"
+
+
 def test_a_secret_is_masked_in_what_a_parser_says() -> None:
     assert mask_secrets("bad URI x:y", {"conn_uri": "x:y", "conn_id": "bad"}) == "bad URI ***"
 

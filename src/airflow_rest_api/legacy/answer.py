@@ -257,6 +257,10 @@ def _masked(name: str, value: Any, *, secret: bool) -> Any:
         return masked_address(value)
     if secret or is_secret(name):
         return MASK
+    if isinstance(value, dict):
+        return {key: _masked(key, item, secret=False) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_masked("", item, secret=False) for item in value]
     return masked_text(_USER_IN_ADDRESS.sub(MASK, value)) if isinstance(value, str) else value
 
 
