@@ -15,8 +15,9 @@ import pytest
 from airflow_rest_client.cli import OWN, exits, main
 from airflow_rest_client.cli.deploy import findings
 from airflow_rest_client.exchanges import address
+from airflow_rest_client.instances import Instance, Instances
 
-from .conftest import ETAG, Reply, Server, event, events, operation, output
+from .conftest import ETAG, Keyring, Reply, Server, event, events, operation, output
 
 RUN = "/admin/rest_api/v2/run"
 FILES = f"/admin/rest_api/v2/operations/{'0' * 32}/files"
@@ -261,6 +262,42 @@ def test_signing_in_keeps_tokens_and_no_password(
     assert main(["-i", "here", "version"]) == 0
     assert main(["logout"]) == 0
     assert server.sent(RUN)[-1].headers["authorization"] == "Bearer t"
+
+
+def test_who_signs_in_again_need_not_say_again_where_and_how(
+    server: Server, keyring: Keyring, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    server.on("POST", "/api/v1/security/login", Reply(201, {"access_token": "t-1", "refresh_token": "r-1"}))
+    more = ["--provider", "ldap", "--header-token", "--header-name", "x-site", "--keyring"]
+    answers(monkeypatch, "of-the-site\nhunter2\n")
+    assert main(["login", server.url, "--name", "here", "--username", "ada", *more]) == 0
+
+    server.on("POST", "/api/v1/security/login", Reply(201, {"access_token": "t-2", "refresh_token": "r-2"}))
+    answers(monkeypatch, "of-the-site\nhunter2\n")
+    assert main(["login", "--name", "here", "--header-token"]) == 0
+    asked = server.sent("/api/v1/security/login")[-1]
+    assert (asked.json["username"], asked.json["provider"]) == ("ada", "ldap")
+    assert asked.headers["x-site"] == "of-the-site"
+    assert "r-2" in keyring.kept["airflow-rest", "here"]
+    assert "r-2" not in (home / "instances.json").read_text()
+
+    answers(monkeypatch, "hunter2\n")
+    assert main(["login", "--name", "here", "--no-keyring"]) == 0
+    assert keyring.kept == {}
+    assert "r-2" in (home / "instances.json").read_text()
+
+
+def test_a_keyring_that_cannot_be_used_is_one_line(
+    server: Server, keyring: Keyring, capfd: pytest.CaptureFixture[str]
+):
+    Instances().save(Instance("one", server.url, token="t", keyring=True))
+    keyring.fault = RuntimeError("it is locked")
+
+    assert main(["dags", "list"]) == exits.NOT_SIGNED_IN
+    assert "it is locked" in capfd.readouterr().err
+    assert main(["instances", "default", "one"]) == 0
+    assert main(["instances", "remove", "one"]) == 0
+    assert "of one is still there" in capfd.readouterr().err
 
 
 def test_a_sign_in_that_fails_keeps_nothing(server: Server, home: Path, monkeypatch: pytest.MonkeyPatch):

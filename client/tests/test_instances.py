@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import json
 import stat
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
 
-from airflow_rest_client.instances import Instance, Instances, UnknownInstance
+from airflow_rest_client.instances import KEYRING, Instance, Instances, UnknownInstance
+
+from .conftest import Keyring
 
 
 def test_an_instance_is_kept_in_a_file_that_only_its_user_reads(home: Path):
@@ -90,32 +92,70 @@ def test_a_damaged_file_is_said_and_left_alone(home: Path):
         assert (home / "instances.json").read_text() == text
 
 
-def test_tokens_can_lie_in_the_keyring(home: Path, monkeypatch: pytest.MonkeyPatch):
-    keyring: Any = pytest.importorskip(
-        "keyring", reason="the extra keyring is installed in the client's environment"
-    )
-    from keyring.backend import KeyringBackend
-
-    class Memory(KeyringBackend):
-        priority = 1  # type: ignore[assignment]
-        kept: ClassVar[dict[tuple[str, str], str]] = {}
-
-        def get_password(self, service: str, username: str) -> str | None:
-            return self.kept.get((service, username))
-
-        def set_password(self, service: str, username: str, password: str) -> None:
-            self.kept[service, username] = password
-
-        def delete_password(self, service: str, username: str) -> None:
-            del self.kept[service, username]
-
-    keyring.set_keyring(Memory())
+@pytest.fixture
+def keyring(keyring: Keyring) -> Keyring:
+    """A keyring with the secrets of the instance `one`, which is the default one; there is `two` as well."""
     Instances().save(Instance("one", "https://one.example", token="secret-t", keyring=True))
+    Instances().save(Instance("two", "https://two.example", token="t"))
+    return keyring
 
+
+def test_tokens_can_lie_in_the_keyring(home: Path, keyring: Keyring):
     assert "secret-t" not in (home / "instances.json").read_text()
     assert Instances().get().token == "secret-t"
-    Instances().sign_out("one")
-    assert Memory.kept == {}
+    assert Instances().sign_out("one")[1]
+    assert keyring.kept == {}
+
+
+def test_what_is_kept_in_the_file_from_now_on_leaves_the_keyring(keyring: Keyring):
+    assert Instances().save(Instance("one", "https://one.example", token="new"))
+    assert keyring.kept == {}
+    assert Instances().get().token == "new"
+
+
+def test_an_instance_that_is_removed_leaves_the_keyring(keyring: Keyring):
+    assert Instances().remove("one")
+    assert keyring.kept == {}
+
+
+@pytest.fixture(params=["locked", "damaged", "uninstalled"])
+def bad_keyring(request: pytest.FixtureRequest, keyring: Keyring, monkeypatch: pytest.MonkeyPatch) -> Keyring:
+    if request.param == "locked":
+        keyring.fault = RuntimeError("it is locked")
+    elif request.param == "damaged":
+        keyring.kept[KEYRING, "one"] = "[]"
+    else:
+        monkeypatch.setitem(sys.modules, "keyring", None)
+    return keyring
+
+
+def test_a_keyring_that_gives_nothing_is_said(bad_keyring: Keyring):
+    with pytest.raises(UnknownInstance, match="The keyring "):
+        Instances().get("one")
+
+
+def test_without_its_keyring_an_instance_can_be_the_default_be_signed_out_and_removed(bad_keyring: Keyring):
+    Instances().set_default("two")
+    Instances().set_default("one")
+    instance, gone = Instances().sign_out("one")
+    assert (instance.keyring, gone) == (False, bad_keyring.kept == {})
+    assert Instances().get("one").token is None
+    Instances().remove("one")
+    assert set(Instances().all()[0]) == {"two"}
+
+
+def test_an_instance_is_removed_and_the_keyring_that_keeps_its_secrets_is_said(keyring: Keyring):
+    keyring.fault = RuntimeError("it is locked")
+    assert not Instances().remove("one")
+    assert set(Instances().all()[0]) == {"two"}
+
+
+def test_a_new_token_that_the_keyring_does_not_take_is_used_all_the_same(keyring: Keyring):
+    store = Instances()
+    credentials = store.get("one").credentials(store)
+    keyring.fault = RuntimeError("it is locked")
+    credentials._take("new")
+    assert credentials.token == "new"
 
 
 def test_an_empty_name_is_no_name(home: Path):

@@ -73,7 +73,7 @@ class Instance:
             self.token, self.refresh_token = changed.token, changed.refresh_token
             if self.name is not None:
                 # Without a place to write, as in a container, it is had again the next time.
-                with suppress(OSError):
+                with suppress(OSError, UnknownInstance):
                     store.renew(self)
 
         return Credentials(
@@ -143,8 +143,18 @@ class Instances:
         """
         Return an instance, or the default one; the environment goes before.
 
-        :raises UnknownInstance: there is none
+        :raises UnknownInstance: there is none, or its secrets are in a keyring that does not give them out
         """
+        instance = self._chosen(name)
+        if instance.keyring:
+            with _keyring() as keyring:
+                kept = json.loads(keyring.get_password(KEYRING, instance.name) or "{}")
+                for key in SECRETS:
+                    setattr(instance, key, kept.get(key))
+        return instance
+
+    def _chosen(self, name: str | None) -> Instance:
+        """Return an instance without what is in a keyring; raise UnknownInstance."""
         if name is None and (url := os.environ.get(URL)):
             return _of_environment(url)
         if name is None:
@@ -157,18 +167,18 @@ class Instances:
             known = ", ".join(found)
             which = "to use by default" if wanted is None else repr(wanted)
             raise UnknownInstance(f"There is no instance {which}. There are: {known}")
-        instance = found[wanted]
-        if instance.keyring:
-            for key, value in json.loads(_keyring().get_password(KEYRING, wanted) or "{}").items():
-                if key in SECRETS:
-                    setattr(instance, key, value)
-        return instance
+        return found[wanted]
 
-    def save(self, instance: Instance, *, default: bool = False) -> None:
-        """Keep an instance; the first one is the default."""
+    def save(self, instance: Instance, *, default: bool = False) -> bool:
+        """
+        Keep an instance; the first one is the default.
+
+        :return: False where the keyring still has secrets of it that were to be forgotten
+        :raises UnknownInstance: its secrets are to be in a keyring that does not take them
+        """
         assert instance.name is not None
         with self._alone():
-            self._save(instance, default=default)
+            return self._save(instance, default=default)
 
     def renew(self, instance: Instance) -> None:
         """Keep the new token of an instance, unless somebody has signed out there meanwhile."""
@@ -178,56 +188,70 @@ class Instances:
             if kept is not None and (kept.get("keyring") or kept.get("token")):
                 self._save(instance)
 
-    def _save(self, instance: Instance, *, default: bool = False) -> None:
+    def _save(self, instance: Instance, *, default: bool = False) -> bool:
         assert instance.name is not None
         said = {name: getattr(instance, name) for name in Instance.__dataclass_fields__ if name != "name"}
         del said["password"]
         if instance.keyring:
             secrets = {name: said.pop(name) for name in SECRETS}
-            _keyring().set_password(KEYRING, instance.name, json.dumps(secrets))
+            with _keyring() as keyring:
+                keyring.set_password(KEYRING, instance.name, json.dumps(secrets))
         kept = self._read()
         known = kept.setdefault("instances", {})
+        left = known.get(instance.name, {}).get("keyring") and not instance.keyring
         known[instance.name] = {name: value for name, value in said.items() if value}
         if default or kept.get("default") not in known:
             kept["default"] = instance.name
         self._write(kept)
+        return not left or self._forget_secrets(instance.name)
 
     def set_default(self, name: str) -> None:
         """Make an instance the default one; raise UnknownInstance."""
         with self._alone():
-            self.get(name)
+            self._chosen(name)
             self._write({**self._read(), "default": name})
 
-    def remove(self, name: str) -> None:
-        """Forget an instance; raise UnknownInstance."""
+    def remove(self, name: str) -> bool:
+        """
+        Forget an instance.
+
+        :return: False where the keyring still has its secrets
+        :raises UnknownInstance: there is none
+        """
         with self._alone():
-            instance = self.get(name)
-            self._forget_secrets(instance)
+            instance = self._chosen(name)
             kept = self._read()
             del kept["instances"][name]
             if kept.get("default") == name:
                 kept["default"] = next(iter(kept["instances"]), None)
             self._write(kept)
+            return not instance.keyring or self._forget_secrets(name)
 
-    def sign_out(self, name: str | None) -> Instance:
-        """Forget the tokens of an instance, and return it; raise UnknownInstance."""
+    def sign_out(self, name: str | None) -> tuple[Instance, bool]:
+        """
+        Forget the tokens of an instance.
+
+        :return: the instance, and False where the keyring still has its secrets
+        :raises UnknownInstance: there is none
+        """
         with self._alone():
-            return self._sign_out(name)
+            instance = self._chosen(name)
+            if instance.name is None:
+                raise UnknownInstance(f"{URL} names the server: take it out of the environment to sign out.")
+            instance.token = instance.refresh_token = instance.header_token = None
+            instance.keyring = False
+            return instance, self._save(instance)
 
-    def _sign_out(self, name: str | None) -> Instance:
-        instance = self.get(name)
-        if instance.name is None:
-            raise UnknownInstance(f"{URL} names the server: take it out of the environment to sign out.")
-        self._forget_secrets(instance)
-        instance.token = instance.refresh_token = instance.header_token = None
-        instance.keyring = False
-        self._save(instance)
-        return instance
-
-    def _forget_secrets(self, instance: Instance) -> None:
-        if instance.keyring and instance.name is not None:
-            with suppress(Exception):
-                _keyring().delete_password(KEYRING, instance.name)
+    def _forget_secrets(self, name: str) -> bool:
+        """Take the secrets of an instance out of the keyring; return whether they are gone."""
+        try:
+            with _keyring() as keyring:
+                # Of what is not there, it would say that it cannot be deleted.
+                if keyring.get_password(KEYRING, name) is not None:
+                    keyring.delete_password(KEYRING, name)
+        except UnknownInstance:
+            return False
+        return True
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -297,11 +321,18 @@ def _of_environment(url: str) -> Instance:
     )
 
 
-def _keyring() -> Any:
+@contextmanager
+def _keyring() -> Iterator[Any]:
+    """Give the keyring of the system; raise UnknownInstance where there is none, or it does not answer."""
     try:
         import keyring
     except ImportError:
         raise UnknownInstance(
             "The keyring is not installed: pip install 'airflow-rest-api-client[keyring]'"
         ) from None
-    return keyring
+    try:
+        yield keyring
+    except Exception as error:
+        # Each of its backends has exceptions of its own, such as for one that is locked.
+        said = f"The keyring of the system cannot be used: {error or type(error).__name__}"
+        raise UnknownInstance(f"{said} (login --no-keyring keeps the tokens in a file)") from error

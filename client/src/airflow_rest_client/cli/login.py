@@ -41,23 +41,29 @@ def _login_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "airflow-rest login",
         description="Sign in at an Airflow with the REST API plugin, and remember it.",
-        epilog="What is asked for is read from standard input, a line each, where that is no terminal.",
+        epilog="Of an instance that is known, username, provider, header name and keyring stay what they "
+        "are where they are not given. What is asked for is read from standard input, a line each, where "
+        "that is no terminal.",
     )
     parser.add_argument(
         "url", nargs="?", help="of the API server, or of the page; by default that of the instance"
     )
     parser.add_argument("--name", type=word, help="what to call it here; by default the host")
     parser.add_argument("--username", "-u", type=word)
-    parser.add_argument("--provider", choices=("db", "ldap"), default="db", help="of Flask-AppBuilder")
+    parser.add_argument("--provider", choices=("db", "ldap"), help="of Flask-AppBuilder; by default db")
     parser.add_argument(
         "--token", action="store_true", help="ask for a token of Airflow's in place of a password"
     )
     parser.add_argument(
         "--header-token", action="store_true", help="ask for the shared token of the site as well"
     )
-    parser.add_argument("--header-name", default=HEADER, help="the name of its header")
+    parser.add_argument("--header-name", help=f"the name of its header; by default {HEADER}")
     parser.add_argument("--only-header-token", action="store_true", help="the shared token and nothing else")
-    parser.add_argument("--keyring", action="store_true", help="keep the tokens in the keyring of the system")
+    parser.add_argument(
+        "--keyring",
+        action=argparse.BooleanOptionalAction,
+        help="keep the tokens in the keyring of the system, or (--no-keyring, the default) in a file",
+    )
     parser.add_argument("--default", action="store_true", help="make it the default instance")
     return parser
 
@@ -81,7 +87,7 @@ def _login(given: argparse.Namespace, options: Options) -> int:
         catalog = client.catalog
     instance.username = None if given.token or given.only_header_token else credentials.username
     instance.token, instance.refresh_token = credentials.token, credentials.refresh_token
-    instances.save(instance, default=given.default)
+    _say_left(instance.name, gone=instances.save(instance, default=given.default))
     CatalogCache(instance.url).write(catalog)
     who = f" as {instance.username}" if instance.username else ""
     number = sum(1 for _ in catalog)
@@ -106,15 +112,20 @@ def _instance(given: argparse.Namespace, options: Options, instances: Instances)
         if name not in known:
             raise ValueError("login takes the URL of an Airflow")
         url = known[name].url
-    username = given.username or (known[name].username if name in known else None)
+    before = known.get(name) or Instance(name, url)
     return Instance(
         name,
         url,
-        username=username,
-        header_name=given.header_name,
-        provider=given.provider,
-        keyring=given.keyring,
+        username=given.username or before.username,
+        header_name=given.header_name or before.header_name,
+        provider=given.provider or before.provider,
+        keyring=before.keyring if given.keyring is None else given.keyring,
     )
+
+
+def _say_left(name: str | None, *, gone: bool) -> None:
+    if not gone:
+        exits.say(f"the keyring of the system does not answer: what it has of {name} is still there")
 
 
 def _asked(prompt: str) -> str:
@@ -138,8 +149,10 @@ def _logout_parser() -> argparse.ArgumentParser:
 
 
 def _logout(given: argparse.Namespace, options: Options) -> int:
-    instance = Instances().sign_out(given.name or options.instance)
-    print(f"The tokens of {instance.name} are forgotten here; they go on being good until they end.")
+    instance, gone = Instances().sign_out(given.name or options.instance)
+    _say_left(instance.name, gone=gone)
+    if gone:
+        print(f"The tokens of {instance.name} are forgotten here; they go on being good until they end.")
     return 0
 
 
@@ -163,7 +176,7 @@ def _instances(given: argparse.Namespace) -> int:
     if given.what == "default":
         instances.set_default(given.name)
     elif given.what == "remove":
-        instances.remove(given.name)
+        _say_left(given.name, gone=instances.remove(given.name))
     elif given.what == "test":
         session = Session(Options(instance=given.name))
         print(f"{given.name}: Airflow {session.renewed_catalog().airflow_version} at {session.instance.url}")
