@@ -42,3 +42,12 @@ def test_a_folder_beside_that_begins_with_the_same_name_is_outside(tmp_path: Pat
 def test_a_file_to_write_needs_its_folder(tmp_path: Path) -> None:
     with pytest.raises(Refusal):
         check(tmp_path, "none/x.json", to_write=True)
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "x" * 300 + "/y", "x/" * 3000 + "y", "loop", "loop/x"])
+@pytest.mark.parametrize("to_write", [False, True])
+def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path, path: str, to_write: bool) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(Refusal) as refused:
+        check(tmp_path, path, to_write=to_write)
+    assert len(refused.value.message) < 300

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ def exchanged(folder: str, path: str, *, argument: str, to_write: bool) -> str:
 
     :param folder: the exchange folder; empty where none is configured
     :param path: relative to the folder, or absolute and inside it
-    :raises Refusal: no folder is configured, or the file is not inside it
+    :raises Refusal: no folder is configured, the file is not inside it, or no file can have this path
     """
     if not folder:
         raise Refusal(
@@ -130,9 +131,22 @@ def exchanged(folder: str, path: str, *, argument: str, to_write: bool) -> str:
     file = Path(os.path.realpath(root / path))
     if file == root or not file.is_relative_to(root):
         raise Refusal(f"Argument '{argument}': '{path}' is not inside the exchange folder")
-    if file.is_dir() or (to_write and not file.parent.is_dir()):
+    try:
+        fits = not _is_folder(file) and (_is_folder(file.parent) or not to_write)
+    except OSError as error:
+        # Such as a name with more characters than any file has.
+        raise Refusal(f"Argument '{argument}': '{path[:200]}': {error.strerror}") from None
+    if not fits:
         raise Refusal(f"Argument '{argument}': '{path}' is a folder, or its folder does not exist")
     return str(file)
+
+
+def _is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; raise OSError, unlike `Path.is_dir`, where no file can have it."""
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def uploaded(request: LegacyRequest) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -167,3 +169,16 @@ def test_a_second_ends_with_its_last_moment() -> None:
     assert dags.end_of_second(DATE) == DATE.replace(microsecond=999_999)
     assert dags.end_of_second(DATE.replace(microsecond=1)) == DATE.replace(microsecond=1)
     assert dags.end_of_second(None) is None
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + "/y", "x/" * 3000 + "y", "none", "loop", "a\0b"])
+def test_a_path_that_is_not_there_or_can_not_be_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "loop").symlink_to("loop")
+    bundle = SimpleNamespace(name="bundle", path=tmp_path)
+    manager = SimpleNamespace(get_all_dag_bundles=lambda: [bundle])
+    monkeypatch.setattr(dags, "DagBundlesManager", lambda: manager)
+    with pytest.raises(OrderRefused) as refused:
+        dags.place_of(str(tmp_path / name))
+    assert len(str(refused.value)) < 300

@@ -71,9 +71,10 @@ def place_of(subdir: str) -> BundlePath:
         if path.is_relative_to(root):
             places.append((len(root.parts), root, bundle))
     if not places:
-        raise OrderRefused(f"The path '{subdir}' is outside the DAG bundles")
-    if not path.exists():
-        raise OrderRefused(f"The path '{subdir}' does not exist")
+        raise OrderRefused(f"The path '{subdir[:200]}' is outside the DAG bundles")
+    # Path.exists raises for a name that is too long.
+    if not os.path.exists(path):
+        raise OrderRefused(f"The path '{subdir[:200]}' does not exist")
     _, root, bundle = max(places, key=lambda place: place[0])
     bundle.initialize()
     return BundlePath(bundle.name, root, path)
