@@ -247,6 +247,36 @@ def test_an_option_that_there_is_not_is_said(capfd: pytest.CaptureFixture[str]):
     assert main(["--instance"]) == exits.USAGE
 
 
+def test_a_file_that_is_not_there_is_not_deployed(
+    signed_in: Server, capfd: pytest.CaptureFixture[str], tmp_path: Path
+):
+    assert main(["deploy", str(tmp_path / "missing.py")]) == exits.NO_FILE
+    assert "missing.py" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("queue", ["größe", "a\nb"])
+def test_a_queue_that_no_header_can_name_is_refused(
+    signed_in: Server, queue: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
+):
+    file = tmp_path / "variables.json"
+    file.write_text("{}")
+    # The second with a file, which another library sends.
+    for words in (["dags", "list"], ["variables", "import", str(file)]):
+        assert main(["--queue", queue, *words]) == exits.USAGE
+        assert "cannot be sent" in capfd.readouterr().err
+
+
+def test_a_header_that_cannot_have_this_name_is_refused(
+    server: Server, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    for name in ("größe", "a b"):
+        answers(monkeypatch, "of-the-site\nhunter2\n")
+        words = ["login", server.url, "--username", "ada", "--header-token", "--header-name", name]
+        assert main(words) == exits.USAGE
+        assert "cannot be sent" in capfd.readouterr().err
+    assert not (home / "instances.json").exists()
+
+
 def test_signing_in_keeps_tokens_and_no_password(
     server: Server, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):

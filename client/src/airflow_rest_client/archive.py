@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 from collections.abc import Iterable, Iterator
@@ -42,7 +43,7 @@ def parts(paths: Iterable[str | os.PathLike[str]]) -> list[tuple[str, Upload]]:
     found = [Path(path) for path in paths]
     for path in found:
         if not path.exists():
-            raise FileNotFoundError(f"There is no file {path}")
+            raise FileNotFoundError(errno.ENOENT, "There is no such file", str(path))
     if len(found) == 1 and found[0].is_dir():
         return [("archive", packed(found[0]))]
     if len(found) == 1 and found[0].name.lower().endswith(ARCHIVES):

@@ -15,6 +15,7 @@ from airflow_rest_client.http import (
     Request,
     Response,
     lost,
+    sendable,
     streams,
     unsendable,
 )
@@ -27,7 +28,7 @@ def _arguments(request: Request) -> dict[str, Any]:
     found: dict[str, Any] = {
         "method": request.method,
         "url": request.path,
-        "headers": dict(request.headers),
+        "headers": sendable(request.headers),
         "timeout": httpx.Timeout(request.timeout, connect=CONNECT_TIMEOUT),
     }
     if request.params:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, TypeVar
 
-from airflow_rest_client.errors import RestError, Unreachable, error_of, not_ours
+from airflow_rest_client.errors import ApiError, Unreachable, error_of, not_ours
 
 T = TypeVar("T")
 
@@ -135,9 +135,18 @@ class Carries(Protocol):
         """Close the connections."""
 
 
-def unsendable() -> RestError:
+def sendable(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers of a request as they are; raise ApiError where the library underneath takes none."""
+    for name, value in headers.items():
+        if not (name.isascii() and value.isascii()):
+            raise unsendable(f"the header {name!r}")
+    return dict(headers)
+
+
+def unsendable(what: str = "a header") -> ApiError:
     """Return what is raised where the library underneath takes no part of a request, maybe a secret."""
-    return RestError("The request cannot be sent: a header has characters that none may have.")
+    message = f"The request cannot be sent: {what} has characters that none may have."
+    return ApiError(400, "bad_request", message, {})
 
 
 def lost(url: str, error: Exception, *, sent: bool) -> ConnectionLost:

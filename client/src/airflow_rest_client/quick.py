@@ -19,7 +19,16 @@ from urllib.parse import urlencode
 import httpcore
 
 from airflow_rest_client.errors import RestError
-from airflow_rest_client.http import CONNECT_TIMEOUT, Carries, Request, Response, lost, streams, unsendable
+from airflow_rest_client.http import (
+    CONNECT_TIMEOUT,
+    Carries,
+    Request,
+    Response,
+    lost,
+    sendable,
+    streams,
+    unsendable,
+)
 
 _BEFORE = (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.PoolTimeout, httpcore.UnsupportedProtocol)
 """Errors before anything was sent."""
@@ -85,7 +94,7 @@ class QuickCarrier:
     @contextmanager
     def _answer(self, request: Request) -> Iterator[httpcore.Response]:
         query = f"?{urlencode(request.params, doseq=True)}" if request.params else ""
-        headers: dict[bytes | str, bytes | str] = dict(request.headers.items())
+        headers: dict[bytes | str, bytes | str] = dict(sendable(request.headers).items())
         content = None
         if request.json is not None:
             content = json.dumps(request.json).encode()
