@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import airflow_rest_api
 from airflow_rest_api.asgi import error_response
 from airflow_rest_api.errors import LONGEST, ApiError, BadRequest
+from airflow_rest_api.settings import OPTIONS
 from tests.sources import nodes
 from tools import error_docs
 
@@ -47,6 +49,20 @@ def test_every_reason_that_stands_in_the_code_stands_in_the_document() -> None:
 def test_what_is_not_there_is_always_unknown() -> None:
     found = {kind.reason for kind in error_docs.kinds() if kind.status == 404}
     assert all(reason.startswith("unknown_") for reason in found - {"not_found", "no_log"})
+
+
+def test_an_option_that_an_error_or_a_message_names_is_one() -> None:
+    told = " ".join(inspect.getdoc(kind) or "" for kind in error_docs.kinds())
+    # Members of an error are single words.
+    found = set(re.findall("`([a-z]+(?:_[a-z]+)+)`", told))
+    for path in SOURCE.rglob("*.py"):
+        for node in nodes(path):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.update(re.findall(r"\[rest_api_plugin\] ([a-z]\w*)", node.value))
+            elif isinstance(node, ast.keyword) and node.arg == "option":
+                found.update(re.findall(r"'(\w+)'", ast.unparse(node.value)))
+    assert {"body_timeout", "queue_per_user", "output_limit"} <= found
+    assert found - {option.name for option in OPTIONS} == set()
 
 
 def literal_reasons(path: Path) -> Iterator[str]:

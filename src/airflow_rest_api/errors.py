@@ -164,7 +164,7 @@ class NotAnAccessToken(InvalidToken):
 
 
 class HeaderUserGone(ApiError, status=401, reason="no_user"):
-    """The user that `header_token_user` names does not exist any more or is not active."""
+    """The user that `http_token_username` names does not exist any more or is not active."""
 
 
 class AnotherUser(ApiError, status=401, reason="another_user"):
@@ -187,12 +187,10 @@ class SwitchedOff(Forbidden, reason="switched_off"):
             option=option,
             setting=setting,
         )
-        self.option = option
-        self.setting = setting
 
 
 class WrongHeaderToken(ApiError, status=403, reason="header_token"):
-    """The header with the token of `header_token` is missing or wrong."""
+    """The header with the token of `rest_api_plugin_expected_http_token` is missing or wrong."""
 
 
 class CrossSite(ApiError, status=403, reason="cross_site"):
