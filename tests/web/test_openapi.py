@@ -316,6 +316,8 @@ def test_the_endpoints_of_the_1x_plugin_are_in_the_document(document: Any):
         assert f"| `{endpoint.name}` |" in path["post"]["description"]
         for argument in endpoint.arguments:
             assert argument.name in schemas["LegacyForm"]["properties"]
+    told = {status: answer["description"] for status, answer in path["post"]["responses"].items()}
+    assert [status for status, text in told.items() if "command has failed" in text] == ["500"]
     # A secret is nothing for a query.
     assert {parameter["name"] for parameter in path["get"]["parameters"]} == {"api", "arguments"}
 

@@ -23,7 +23,7 @@ printed JSON.
 RESPONSES = {
     "200": ("The answer of the endpoint.", "LegacyEnvelope"),
     "202": ("With `async`: it runs, and `operation_id` says as what.", "LegacyEnvelope"),
-    "400": ("An argument is missing or wrong, or the command has failed.", "LegacyEnvelope"),
+    "400": ("An argument is missing or wrong, or a file to deploy is.", "LegacyEnvelope"),
     "401": ("No valid token.", "LegacyTokenError"),
     "403": ("The caller may not.", "LegacyEnvelope"),
     "404": ("There is no such thing.", "LegacyEnvelope"),
@@ -31,7 +31,7 @@ RESPONSES = {
     "413": ("The body is too large.", "LegacyEnvelope"),
     "422": ("The token cannot be read.", "LegacyTokenError"),
     "429": ("Too many commands are waiting.", "LegacyEnvelope"),
-    "500": ("An error of the server.", "LegacyEnvelope"),
+    "500": ("The command has failed (`exit_code`), or an error of the server.", "LegacyEnvelope"),
     "503": ("The database is away.", "LegacyEnvelope"),
 }
 
