@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -116,6 +117,28 @@ def test_airflow_is_imported_in_its_packages_alone() -> None:
 
 def test_no_class_shares_its_name() -> None:
     assert {name: found for name, found in classes().items() if len(found) > 1 and name not in TWICE} == {}
+
+
+def test_what_a_docstring_says_is_raised_can_be() -> None:
+    raises = re.compile(r"\b[Rr]aises? ([A-Z]\w+)\b(?!['.])")
+    wrong = set()
+    for module, path in modules().items():
+        reached = {module}
+        left = [module]
+        while left:
+            more = {name for name in imports(left.pop()) if name in modules()} - reached
+            reached |= more
+            left += more
+        of_others = {
+            alias.name for node in nodes(path) if isinstance(node, ast.ImportFrom) for alias in node.names
+        }
+        for node in nodes(path):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Module)):
+                for name in raises.findall(ast.get_docstring(node) or ""):
+                    known = hasattr(builtins, name) or name in of_others
+                    if not known and reached.isdisjoint(classes().get(name, ())):
+                        wrong.add(f"{module}: {name}")
+    assert wrong == set()
 
 
 def test_names_have_no_retired_word() -> None:

@@ -182,7 +182,7 @@ def trigger(arguments: Any) -> None:
     it, and a run of today's Airflow has none unless it is given. Its id shows the same moment. That moment is
     a whole second, which clients keep, unless another run of the DAG has it.
 
-    :raises Refused: the run id is one that Airflow is configured not to take
+    :raises OrderRefused: the run id is one that Airflow is configured not to take
     """
     if arguments.run_id is not None:
         check_run_id(arguments.run_id)
@@ -205,7 +205,7 @@ def trigger(arguments: Any) -> None:
 
 
 def check_run_id(run_id: str) -> None:
-    """Raise Refused where Airflow would not take the id of a run (`SerializedDAG.create_dagrun`)."""
+    """Raise OrderRefused where Airflow would not take the id of a run (`SerializedDAG.create_dagrun`)."""
     pattern = conf.get("scheduler", "allowed_run_id_pattern").strip()
     if not re.match(RUN_ID_REGEX, run_id) and not (pattern and re.match(pattern, run_id)):
         raise OrderRefused(

@@ -49,7 +49,7 @@ class BundlePath:
 
 
 def require(dag_id: str) -> None:
-    """Raise Refused where there is no such DAG."""
+    """Raise OrderRefused where there is no such DAG."""
     with create_session() as session:
         if session.get(DagModel, dag_id) is None:
             raise OrderRefused(unknown_dag(dag_id))
@@ -61,7 +61,7 @@ def place_of(subdir: str) -> BundlePath:
 
     ``DAGS_FOLDER`` and ``~`` are what they were to the 1.x plugin; a relative path starts at the DAGs folder.
 
-    :raises Refused: the path is in no bundle, or does not exist
+    :raises OrderRefused: the path is in no bundle, or does not exist
     """
     path = _resolved(subdir)
     places = []
@@ -85,7 +85,7 @@ def matching(dag: Any, expression: str | None, *, upstream: bool) -> set[str]:
     Return the ids of a DAG's tasks in which an expression is found, or of all where there is none.
 
     :param upstream: also of those that these follow
-    :raises Refused: it is no regular expression
+    :raises OrderRefused: it is no regular expression
     """
     if expression is None:
         return set(dag.task_ids)
@@ -133,7 +133,7 @@ def find_run(dag_id: str, value: str, session: Session, argument: str = "executi
     without a fraction stands for the whole second.
 
     :param value: the id of a run, or a logical date
-    :raises Refused: it is neither, or several runs lie in that second
+    :raises OrderRefused: it is neither, or several runs lie in that second
     """
     of_dag = select(DagRun).where(DagRun.dag_id == dag_id)
     if run := session.scalar(of_dag.where(DagRun.run_id == value)):

@@ -138,7 +138,7 @@ class Throttle:
         await asyncio.sleep(max(0.0, begun + self._delay(pair, anywhere) - self._clock()))
 
     def refuse_address(self, address: str | None) -> None:
-        """Raise TooMany where an address is refused for all users: no name need be looked up then."""
+        """Raise TooManyLogins where an address is refused for all users: no name need be looked up then."""
         self._refuse_wrong(self._count(_key("address", network(address))), self._of_address)
 
     def _refuse_wrong(self, count: Count, limit: int) -> None:
@@ -148,7 +148,7 @@ class Throttle:
             raise TooManyLogins(max(1, math.ceil(count.until - self._clock())))
 
     async def _wait(self, pair: Count, everyone: Count) -> None:
-        """Wait until one more may be wrong; raise TooMany where none may."""
+        """Wait until one more may be wrong; raise TooManyLogins where none may."""
         pair.waiting += 1
         try:
             while (
