@@ -250,7 +250,7 @@ NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
 
 
 def test_an_answer_before_any_command_has_the_keys_that_are_always_there() -> None:
-    document = Envelope(400, "no", NOON, {"api": "x"}, {}).document(NOON + timedelta(seconds=5))
+    document = Envelope(400, "no", NOON, {"api": "x"}, {}, left_at=NOON + timedelta(seconds=5)).document()
     assert document == {
         "arguments": {"api": "x"},
         "post_arguments": {},
@@ -263,14 +263,14 @@ def test_an_answer_before_any_command_has_the_keys_that_are_always_there() -> No
 
 
 def test_a_wrong_header_token_gets_an_answer_without_arguments() -> None:
-    document = Envelope(403, "Token Authentication Failed", NOON).document(NOON)
+    document = Envelope(403, "Token Authentication Failed", NOON).document()
     assert set(document) == {"call_time", "response_time", "http_response_code", "status", "output"}
 
 
 def test_a_command_that_ran_adds_its_own_keys() -> None:
     output = {"stdout": "", "stderr": "", "stdin": ""}
     envelope = Envelope(200, output, NOON, {}, {}, "airflow x", ["a", "b", "a"], 0, "id")
-    document = envelope.document(NOON)
+    document = envelope.document()
     assert document["status"] == "OK"
     assert document["warning"] == "a. b"
     assert (document["airflow_cmd"], document["exit_code"], document["operation_id"]) == (
@@ -281,8 +281,8 @@ def test_a_command_that_ran_adds_its_own_keys() -> None:
 
 
 def test_a_deployment_names_its_dags_even_where_there_are_none() -> None:
-    assert Envelope(200, "done", NOON, dag_ids=["a", "b"]).document(NOON)["dag_ids"] == ["a", "b"]
-    assert Envelope(200, "done", NOON, dag_ids=[]).document(NOON)["dag_ids"] == []
+    assert Envelope(200, "done", NOON, dag_ids=["a", "b"]).document()["dag_ids"] == ["a", "b"]
+    assert Envelope(200, "done", NOON, dag_ids=[]).document()["dag_ids"] == []
 
 
 def test_times_are_utc_wherever_the_server_is() -> None:

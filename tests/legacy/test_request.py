@@ -24,7 +24,7 @@ from airflow_rest_api.legacy.request import (
 
 
 def ask(query: str, *fields: tuple[str, str | None]) -> LegacyRequest:
-    return understand(Sent.of(query, SentBody(list(fields))))
+    return understand(Sent(parse_pairs(query), SentBody(list(fields))))
 
 
 def refusal(query: str) -> str:
@@ -94,7 +94,7 @@ def test_all_missing_arguments_are_named() -> None:
 
 
 def test_unknown_arguments_are_echoed_and_named() -> None:
-    sent = Sent.of("api=version&x=1", SentBody([("y", "2")], {"y": "2"}))
+    sent = Sent(parse_pairs("api=version&x=1"), SentBody([("y", "2")], {"y": "2"}))
     assert understand(sent).warnings == ("Unknown argument(s) ['x', 'y'] were ignored",)
     assert sent.arguments == {"api": "version", "x": "1"}
     assert sent.body.echo == {"y": "2"}

@@ -19,7 +19,7 @@ from airflow_rest_api.legacy.model import (
 )
 from airflow_rest_api.legacy.model import TranslationContext as Context
 from airflow_rest_api.legacy.names import counterpart
-from airflow_rest_api.legacy.request import Sent, SentBody, understand
+from airflow_rest_api.legacy.request import Sent, SentBody, parse_pairs, understand
 from airflow_rest_api.legacy.translate import dates, translate
 
 TASK = "dag_id=d&task_id=t&execution_date=2026-11-10"
@@ -38,7 +38,7 @@ def as_json(context: Context) -> Context:
 
 
 def action(context: Context, query: str, body: SentBody | None = None) -> Action:
-    return translate(understand(Sent.of(query, body)), context)
+    return translate(understand(Sent(parse_pairs(query), body or SentBody())), context)
 
 
 def work(context: Context, query: str, body: SentBody | None = None) -> LegacyWork:

@@ -215,8 +215,7 @@ class AsyncClient:
         """
         catalog = await self.catalog()
         request, reads = await asyncio.to_thread(asked.of, catalog, words, arguments)
-        operation = AsyncOperation(self, await self.do(self.server.started(request, wait=WAIT, reads=reads)))
-        return (await operation.wait()).check()
+        return await self._done(request, reads=reads)
 
     async def start(self, *words: str, **arguments: Any) -> AsyncOperation:
         """Run a command as `run` does, and return its operation at once."""
@@ -321,9 +320,10 @@ class AsyncClient:
 
     async def _run_bound(self, command: Command, arguments: dict[str, Any]) -> AsyncOperation:
         request = await asyncio.to_thread(asked.by_name, command, arguments)
-        operation = AsyncOperation(
-            self, await self.do(self.server.started(request, wait=WAIT, reads=command.reads))
-        )
+        return await self._done(request, reads=command.reads)
+
+    async def _done(self, request: Request, *, reads: bool) -> AsyncOperation:
+        operation = AsyncOperation(self, await self.do(self.server.started(request, wait=WAIT, reads=reads)))
         return (await operation.wait()).check()
 
     def __getattr__(self, name: str) -> Any:

@@ -218,8 +218,7 @@ class Client:
         :raises ApiError: it was refused, so that nothing was run
         """
         request, reads = asked.of(self.catalog, words, arguments)
-        operation = Operation(self, self.do(self.server.started(request, wait=WAIT, reads=reads)))
-        return operation.wait().check()
+        return self._done(request, reads=reads)
 
     def start(self, *words: str, **arguments: Any) -> Operation:
         """Run a command as `run` does, and return its operation at once."""
@@ -315,8 +314,10 @@ class Client:
         return self._carrier.send(asking)
 
     def _run_bound(self, command: Command, arguments: dict[str, Any]) -> Operation:
-        request = asked.by_name(command, arguments)
-        operation = Operation(self, self.do(self.server.started(request, wait=WAIT, reads=command.reads)))
+        return self._done(asked.by_name(command, arguments), reads=command.reads)
+
+    def _done(self, request: Request, *, reads: bool) -> Operation:
+        operation = Operation(self, self.do(self.server.started(request, wait=WAIT, reads=reads)))
         return operation.wait().check()
 
     def __getattr__(self, name: str) -> Any:

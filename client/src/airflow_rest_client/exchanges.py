@@ -98,8 +98,6 @@ class Server:
     def __init__(self, credentials: Credentials, queue: str | None = None) -> None:
         self.credentials = credentials
         self.queue = queue
-        self.catalog_etag: str | None = None
-        """The catalog by which the last command was read."""
 
     def signed(self, request: Request) -> Request:
         """Return a request with the headers that say who asks."""
@@ -131,8 +129,6 @@ class Server:
         if answer.status == 401 and (yield from self.credentials.renew()):
             answer = yield self.signed(request)
             assert answer is not None
-        if etag := answer.headers.get("airflow-catalog"):
-            self.catalog_etag = etag
         return answer.checked()
 
     def insist(self, request: Request, seconds: float = AGAIN_FOR) -> Exchange[Response]:

@@ -47,11 +47,6 @@ class Following:
             start = start.with_headers(Accept=f"{MEDIA_TYPE}, application/json")
         self._start = start
 
-    @property
-    def last_id(self) -> str | None:
-        """The id of the last event: where another one could go on."""
-        return self._parser.last_id
-
     def request(self) -> Request:
         """Return what to ask for now."""
         if self.identifier is not None:

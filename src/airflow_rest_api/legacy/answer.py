@@ -82,14 +82,14 @@ class Envelope:
         """Say why nothing was done."""
         self.status, self.output, self.headers = error.status, error.message, error.headers
 
-    def document(self, now: datetime | None = None) -> dict[str, Any]:
-        """Return the envelope's JSON object; `now` is when the answer leaves."""
+    def document(self) -> dict[str, Any]:
+        """Return the envelope's JSON object."""
         document: dict[str, Any] = {
             "airflow_cmd": self.airflow_cmd,
             "arguments": None if self.arguments is None else masked(self.arguments),
             "post_arguments": None if self.post_arguments is None else masked(self.post_arguments),
             "call_time": http_date(self.call_time),
-            "response_time": http_date(now or self.left_at or datetime.now(timezone.utc)),
+            "response_time": http_date(self.left_at or datetime.now(timezone.utc)),
             "http_response_code": self.status,
             "status": "OK" if self.status < 400 else "ERROR",
             "output": self.output,

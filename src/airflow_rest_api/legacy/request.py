@@ -80,9 +80,9 @@ class Sent:
     body: SentBody = field(default_factory=SentBody)
 
     @classmethod
-    def of(cls, query: str, body: SentBody | None = None) -> Sent:
-        """Return what a raw query string and a body send."""
-        return cls(parse_pairs(query), body or SentBody())
+    def of(cls, query: str) -> Sent:
+        """Return what a raw query string sends."""
+        return cls(parse_pairs(query))
 
     @property
     def arguments(self) -> dict[str, str]:

@@ -106,10 +106,10 @@ def in_order(dag: Any) -> list[str]:
     return list(TopologicalSorter(waits).static_order())
 
 
-def parse(place: BundlePath, **more: Any) -> Any:
-    """Import the DAG files of a place, here and now; return Airflow's bag of DAGs, made with `more`."""
+def parse(place: BundlePath) -> Any:
+    """Import the DAG files of a place, here and now; return Airflow's bag of DAGs."""
     output.dag_files_to_stderr()
-    return filled_bag(str(place.path), place.root, place.bundle, **more)
+    return filled_bag(str(place.path), place.root, place.bundle)
 
 
 def load(place: BundlePath, dag_id: str) -> Any:
@@ -125,7 +125,7 @@ def load(place: BundlePath, dag_id: str) -> Any:
     return dag
 
 
-def find_run(dag_id: str, value: str, session: Session, argument: str = "execution_date") -> Any:
+def find_run(dag_id: str, value: str, session: Session) -> Any:
     """
     Return the DAG run that a value names, None where there is none.
 
@@ -141,7 +141,8 @@ def find_run(dag_id: str, value: str, session: Session, argument: str = "executi
     date = date_of(value)
     if date is None:
         raise OrderRefused(
-            f"Argument '{argument}': '{value[:200]}' is neither a date nor the id of a run of DAG '{dag_id}'"
+            f"Argument 'execution_date': '{value[:200]}' is neither a date nor the id of a run "
+            f"of DAG '{dag_id}'"
         )
     if date.microsecond:
         return session.scalar(of_dag.where(DagRun.logical_date == date))
@@ -155,7 +156,7 @@ def find_run(dag_id: str, value: str, session: Session, argument: str = "executi
         named = ", ".join(f"'{run.run_id}' ({run.logical_date})" for run in runs[:NAMED])
         more = " and more" if len(runs) > NAMED else ""
         raise OrderRefused(
-            f"Argument '{argument}': several runs of DAG '{dag_id}' lie in the second '{value}': "
+            f"Argument 'execution_date': several runs of DAG '{dag_id}' lie in the second '{value}': "
             f"{named}{more}; give the id of one"
         )
     return runs[0] if runs else None
