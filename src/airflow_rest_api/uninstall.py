@@ -59,13 +59,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.description = (
         "Lists what the plugin has left behind, and removes it: its tables, its rows in Airflow's event log "
         "and among the permissions of Flask-AppBuilder, and on this machine its folders, the logs of "
-        "components, and its section of airflow.cfg. What was deployed stays. Stop the API servers first; "
-        "run it on each machine that had one, as the user who ran it."
+        "components, and its section of airflow.cfg. What was deployed stays. Stop API servers and runners "
+        "first; run it on each machine that had one, as the user who ran it."
     )
     parser.add_argument("--dry-run", action="store_true", help="only list it")
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask")
     parser.add_argument(
-        "--force", action="store_true", help="also where an API server or a component seems to run"
+        "--force", action="store_true", help="also where an API server, a runner or a component seems to run"
     )
 
 
@@ -133,13 +133,13 @@ def _agreed() -> bool:
 
 
 def running(engine: Engine, patience: float = PATIENCE) -> list[str]:
-    """Return the API servers and components that run, in words; the database is looked at for a while."""
+    """Return the API servers, runners and components that run, in words; it looks for a while."""
     with engine.connect() as connection:
         there = set(inspect(connection).get_table_names())
         found = _components(connection) if SERVICE.name in there else []
         first = _heartbeats(connection) if SERVER.name in there else {}
     if first:
-        print(f"Looking for {patience:.0f} seconds whether an API server runs ...")
+        print(f"Looking for {patience:.0f} seconds whether an API server or a runner runs ...")
     end = time.monotonic() + patience
     alive: set[str] = set()
     while first and not alive and time.monotonic() < end:
@@ -151,7 +151,9 @@ def running(engine: Engine, patience: float = PATIENCE) -> list[str]:
 
 def _heartbeats(connection: Connection) -> dict[str, int]:
     return {
-        f"the API server on {server.host}, process {server.pid}": server.beat
+        f"the {'API server' if server.runner is None else 'runner'} on {server.host}, process {server.pid}": (
+            server.beat
+        )
         for server in heartbeat.known(connection)
     }
 

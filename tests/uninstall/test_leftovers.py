@@ -288,8 +288,8 @@ def made(tmp_path) -> Iterator[Engine]:
     engine.dispose()
 
 
-def server(engine: Engine, pid: int) -> Server:
-    made = Server(id=new_id(), host="host", pid=pid, started_at=NOW, beat=1)
+def server(engine: Engine, pid: int, runner: str | None = None) -> Server:
+    made = Server(id=new_id(), host="host", pid=pid, started_at=NOW, beat=1, runner=runner)
     with engine.begin() as connection:
         beat(connection, made)
     return made
@@ -313,9 +313,12 @@ def look(engine: Engine, patience: float = 0.6) -> list[str]:
 
 
 @pytest.mark.slow
-def test_a_server_whose_counter_moves_runs_and_one_that_was_killed_does_not(made: Engine):
+@pytest.mark.parametrize(("runner", "words"), [(None, "API server"), ("runner-1", "runner")])
+def test_a_server_whose_counter_moves_runs_and_one_that_was_killed_does_not(
+    made: Engine, runner: str | None, words: str
+):
     server(made, 1)
-    alive = server(made, 2)
+    alive = server(made, 2, runner)
     ended = threading.Event()
 
     def beating() -> None:
@@ -328,7 +331,7 @@ def test_a_server_whose_counter_moves_runs_and_one_that_was_killed_does_not(made
     thread = threading.Thread(target=beating)
     thread.start()
     try:
-        assert look(made, 60) == ["the API server on host, process 2"]
+        assert look(made, 60) == [f"the {words} on host, process 2"]
     finally:
         ended.set()
         thread.join()
