@@ -72,13 +72,6 @@ def test_airflow_lists_the_plugin_with_its_app():
     ]
 
 
-def test_the_login_is_mounted_where_it_takes_itself_to_be():
-    from airflow_rest_api.legacy.login.app import PREFIX
-    from airflow_rest_api.plugin import LOGIN_PREFIX
-
-    assert PREFIX == LOGIN_PREFIX
-
-
 def test_the_same_app_is_given_each_time():
     from airflow_rest_api.plugin import RestApiPlugin
 

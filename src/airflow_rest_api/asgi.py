@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MOUNT = "/admin/rest_api"
 """Where Airflow's API server has the plugin, below its own path."""
 
+LOGIN_MOUNT = "/api/v1/security"
+"""Where it has the login of the 1.x plugin."""
+
 PAGES = frozenset({"/", "/docs", "/redoc", "/openapi.json"})
 """What a browser opens by its address, unable to send a header."""
 

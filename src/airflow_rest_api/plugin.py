@@ -14,13 +14,11 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from airflow_rest_api import __version__
-from airflow_rest_api.asgi import MOUNT, SlashRedirect, error_response
+from airflow_rest_api.asgi import LOGIN_MOUNT, MOUNT, SlashRedirect, error_response
 from airflow_rest_api.errors import Misconfigured
 from airflow_rest_api.loop_share import LoopShare, OtherRequests, OthersFirst
 
 log = logging.getLogger(__name__)
-
-LOGIN_PREFIX = "/api/v1/security"
 
 OTHER_REQUESTS = OtherRequests()
 """What Airflow's own routes are being asked for in this process."""
@@ -38,7 +36,7 @@ class LazyApps:
             app, login = _build()
             self._apps = [
                 {"name": "REST API", "app": app, "url_prefix": MOUNT},
-                {"name": "REST API: login", "app": login, "url_prefix": LOGIN_PREFIX},
+                {"name": "REST API: login", "app": login, "url_prefix": LOGIN_MOUNT},
             ]
         return self._apps
 
@@ -54,7 +52,7 @@ class RestApiPlugin(AirflowPlugin):
             "name": "REST API: Airflow's own routes first",
             "middleware": OthersFirst,
             "args": [],
-            "kwargs": {"others": OTHER_REQUESTS, "ours": (MOUNT, LOGIN_PREFIX)},
+            "kwargs": {"others": OTHER_REQUESTS, "ours": (MOUNT, LOGIN_MOUNT)},
         },
     ]
     # Relative addresses: Airflow's page has its own path as its base, whatever prefix it is served under.

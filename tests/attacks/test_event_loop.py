@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from starlette.routing import Route
 
-from airflow_rest_api.legacy.login.app import PREFIX as LOGIN
+from airflow_rest_api.asgi import LOGIN_MOUNT as LOGIN
 from airflow_rest_api.legacy.login.app import create_login_app
 from airflow_rest_api.security.routes import leaves
 from airflow_rest_api.settings import Settings

@@ -18,7 +18,8 @@ from fastapi import FastAPI, HTTPException, Request
 from starlette.testclient import TestClient
 
 from airflow_rest_api.airflow import tokens, users
-from airflow_rest_api.legacy.login.app import PREFIX, create_login_app
+from airflow_rest_api.asgi import LOGIN_MOUNT
+from airflow_rest_api.legacy.login.app import create_login_app
 from airflow_rest_api.legacy.login.throttle import Throttle
 from airflow_rest_api.security.routes import decision, leaves
 from airflow_rest_api.settings import Settings
@@ -522,7 +523,7 @@ def another_manager(
 
     root = FastAPI(root_path=prefix)
     throttle = Throttle(10, 60, first_delay=0)
-    root.mount(PREFIX, create_login_app(Settings(), throttle=throttle))
+    root.mount(LOGIN_MOUNT, create_login_app(Settings(), throttle=throttle))
     if mounted:
         root.mount("/auth", auth_app)
     yield TestClient(root, base_url=f"http://testserver{prefix}"), manager, seen
@@ -534,10 +535,10 @@ LOGIN = {"username": "ada", "password": "adapw", "provider": "db", "refresh": Tr
 @pytest.mark.parametrize("prefix", ["", "/airflow"])
 def test_another_auth_manager_is_asked_where_it_is_mounted(monkeypatch: pytest.MonkeyPatch, prefix: str):
     with another_manager(monkeypatch, prefix) as (client, manager, seen):
-        answer = client.post(PREFIX + "/login", json=LOGIN)
-        wrong = client.post(PREFIX + "/login", json={**LOGIN, "password": "x"})
+        answer = client.post(LOGIN_MOUNT + "/login", json=LOGIN)
+        wrong = client.post(LOGIN_MOUNT + "/login", json={**LOGIN, "password": "x"})
         token = answer.json()["refresh_token"]
-        renewed = client.post(PREFIX + "/refresh", headers={"Authorization": f"Bearer {token}"})
+        renewed = client.post(LOGIN_MOUNT + "/refresh", headers={"Authorization": f"Bearer {token}"})
 
     assert (answer.status_code, wrong.status_code, renewed.status_code) == (200, 401, 200)
     assert seen == [{"client": "testclient", "path": f"{prefix}/auth/token"}] * 2
@@ -548,13 +549,13 @@ def test_another_auth_manager_is_asked_where_it_is_mounted(monkeypatch: pytest.M
 
 def test_another_auth_managers_user_who_is_gone_gets_no_new_token(monkeypatch: pytest.MonkeyPatch):
     with another_manager(monkeypatch) as (client, manager, _):
-        token = client.post(PREFIX + "/login", json=LOGIN).json()["refresh_token"]
+        token = client.post(LOGIN_MOUNT + "/login", json=LOGIN).json()["refresh_token"]
         manager.gone = True
-        answer = client.post(PREFIX + "/refresh", headers={"Authorization": f"Bearer {token}"})
+        answer = client.post(LOGIN_MOUNT + "/refresh", headers={"Authorization": f"Bearer {token}"})
 
     assert (answer.status_code, answer.json()) == (401, {"msg": "Error loading the user ada"})
 
 
 def test_an_auth_manager_without_the_endpoint_lets_nobody_log_in(monkeypatch: pytest.MonkeyPatch):
     with another_manager(monkeypatch, mounted=False) as (client, _, _):
-        assert client.post(PREFIX + "/login", json=LOGIN).status_code == 401
+        assert client.post(LOGIN_MOUNT + "/login", json=LOGIN).status_code == 401

@@ -17,7 +17,14 @@ from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow.auth import Accounts, AirflowAuth
 from airflow_rest_api.airflow.tokens import claims_to_be_refresh_token
 from airflow_rest_api.api.handlers import LastResort
-from airflow_rest_api.asgi import BodyDeadline, client_address, media_type, refuse_oversized, root_path
+from airflow_rest_api.asgi import (
+    LOGIN_MOUNT,
+    BodyDeadline,
+    client_address,
+    media_type,
+    refuse_oversized,
+    root_path,
+)
 from airflow_rest_api.errors import ApiError, InvalidToken, Refusal, Revoked, Unavailable
 from airflow_rest_api.legacy import credentials
 from airflow_rest_api.legacy.login.throttle import Throttle, TooManyLogins
@@ -34,7 +41,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PREFIX = "/api/v1/security"
 BODY_TIMEOUT = 30
 """Seconds in which the body of a login must have arrived."""
 REFUSED = "Not authorized"
@@ -270,7 +276,7 @@ def token_endpoint(scope: Scope) -> Callable[[str, str], Awaitable[str | None]]:
         import httpx
 
         app = _auth_app(scope.get(ROOT_APP))
-        root = root_path(scope).removesuffix(PREFIX) + AUTH
+        root = root_path(scope).removesuffix(LOGIN_MOUNT) + AUTH
         client = tuple(scope.get("client") or ("127.0.0.1", 0))
         transport = httpx.ASGITransport(app, root_path=root, client=client, raise_app_exceptions=True)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as session:
