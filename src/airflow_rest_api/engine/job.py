@@ -114,7 +114,7 @@ class Ending(str, Enum):
 
     EXITED = "exited"
     KILLED = "killed"
-    """By a signal that did not come from us."""
+    """The process ended before the command had: by a signal, or by what the command ran."""
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
     LOST = "lost"

@@ -54,7 +54,8 @@ class Store:
 
     Every call reaches the database and raises `errors.Unavailable` where it is away. What is given is
     read before the call gives way, so that it may change afterwards; what is returned is the caller's own.
-    All writes of one operation but `ask_cancel` and `heartbeat.mark_lost` come from the process that runs it.
+    All writes of one operation that runs, but `ask_cancel` and `heartbeat.mark_lost`, come from the process
+    that runs it. One that waits for a runner is ended in `work_queue`, and others remove what has ended.
 
     :param cipher: encrypts what may show secrets; without one, that is not kept
     """
