@@ -341,6 +341,16 @@ def test_a_damaged_journal_is_left_to_somebody_who_looks_at_it(bundle: Bundle) -
     assert work.exists()
 
 
+def test_a_bundle_whose_folder_of_ours_is_a_link_is_not_changed(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "precious" / "folder").mkdir(parents=True)
+    (bundle.root / CONTROL).symlink_to(tmp_path / "precious")
+    with pytest.raises(BundleNotWritable):
+        run(bundle.write(bundle.file("a.py", "1")))
+    with pytest.raises(BundleNotWritable):
+        run(bundle.writer.recover(bundle.root))
+    assert [path.name for path in (tmp_path / "precious").iterdir()] == ["folder"]
+
+
 def test_who_is_cancelled_in_the_middle_comes_to_the_end() -> None:
     async def main() -> None:
         reached = asyncio.Event()

@@ -296,7 +296,8 @@ def test_a_missing_bundle_is_made_with_the_mode_and_the_group_of_the_folder_abov
     above.mkdir()
     above.chmod(mode)
 
-    assert control_folder(above / "dags") == above / "dags" / CONTROL
+    with control_folder(above / "dags") as folder:
+        assert folder.samefile(above / "dags" / CONTROL)
     status = (above / "dags").stat()
     assert stat.S_IMODE(status.st_mode) == mode
     assert status.st_gid == above.stat().st_gid
@@ -304,6 +305,29 @@ def test_a_missing_bundle_is_made_with_the_mode_and_the_group_of_the_folder_abov
 
 def test_only_the_last_folder_on_the_way_is_made(tmp_path: Path):
     assert not can_make(tmp_path / "not" / "mounted")
-    with pytest.raises(BundleNotWritable):
-        control_folder(tmp_path / "not" / "mounted")
+    with pytest.raises(BundleNotWritable), control_folder(tmp_path / "not" / "mounted"):
+        pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_in_the_place_of_our_folder_is_not_followed(folder: Path, tmp_path: Path):
+    precious = tmp_path / "precious"
+    precious.mkdir(mode=0o700)
+    folder.chmod(0o777)
+    (folder / CONTROL).symlink_to(precious)
+
+    with pytest.raises(BundleNotWritable, match="is no folder"), control_folder(folder):
+        pass
+    assert stat.S_IMODE(precious.stat().st_mode) == 0o700
+    assert list(precious.iterdir()) == []
+
+
+def test_the_file_that_airflow_ignores_our_folder_by_is_not_written_through_a_link(
+    folder: Path, tmp_path: Path
+):
+    (folder / CONTROL).mkdir()
+    (folder / CONTROL / ".airflowignore").symlink_to(tmp_path / "elsewhere")
+
+    with control_folder(folder):
+        pass
+    assert not (tmp_path / "elsewhere").exists()

@@ -422,3 +422,87 @@ def test_a_journal_that_leads_out_of_the_bundle_is_not_followed(root: Path, chan
 
     assert state(root) == OLD
     assert not (root.parent / "out.py").exists()
+
+
+def planted(root: Path, **plan: Any) -> Path:
+    """A work folder that somebody else has made, and the journal in it."""
+    work = root / CONTROL / "planted"
+    for name in ("new", "old"):
+        (work / name).mkdir(parents=True)
+    for mark in ("undo.ready", "done.ready"):
+        (work / mark).touch()
+    (work / "journal").write_text(json.dumps({"id": "planted", "entries": [], "folders": [], **plan}))
+    return work
+
+
+@pytest.fixture
+def precious(tmp_path: Path) -> Path:
+    """A folder outside of the bundle, with a folder in it, and a file with a number for a name."""
+    (tmp_path / "precious" / "folder").mkdir(parents=True)
+    (tmp_path / "precious" / "0").write_text("precious")
+    return tmp_path / "precious"
+
+
+def test_a_link_in_the_place_of_our_folder_costs_nobody_a_file(
+    root: Path, files: dict[str, Path], precious: Path
+) -> None:
+    (root / CONTROL).symlink_to(precious)
+    with pytest.raises(Damaged):
+        recover(root)
+    with pytest.raises(BundleNotWritable):
+        Transaction(root, "one").change(files)
+    Transaction(root, "folder").finish()
+    assert {path.name for path in precious.iterdir()} == {"folder", "0"}
+
+
+@pytest.mark.parametrize("name", ["new", "old"])
+def test_a_link_in_the_place_of_a_folder_in_it_is_not_followed(root: Path, precious: Path, name: str) -> None:
+    entry = {"number": 0, "path": "a.py", "existed": name == "old"}
+    work = planted(root, entries=[entry])
+    (work / name).rmdir()
+    (work / name).symlink_to(precious)
+    if name == "old":
+        (work / "undo").touch()
+    with pytest.raises(Damaged):
+        recover(root)
+    assert (precious / "0").read_text() == "precious"
+    assert state(root) == OLD
+
+
+def test_a_journal_makes_and_removes_no_folder_behind_a_link(root: Path, precious: Path) -> None:
+    (root / "link").symlink_to(precious)
+    work = planted(root, folders=["link/made", "link/folder"])
+    with pytest.raises(Damaged):
+        recover(root)
+    (work / "undo").touch()
+    with pytest.raises(Damaged):
+        recover(root)
+    assert {path.name for path in precious.iterdir()} == {"folder", "0"}
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_journal_that_is_no_file_is_not_read(root: Path, tmp_path: Path, kind: str) -> None:
+    work = planted(root)
+    (work / "journal").rename(tmp_path / "journal")
+    if kind == "link":
+        (work / "journal").symlink_to(tmp_path / "journal")
+    else:
+        os.mkfifo(work / "journal")
+    with pytest.raises(Damaged):
+        recover(root)
+
+
+def test_what_is_put_in_the_place_of_our_folder_meanwhile_is_not_followed(
+    root: Path, files: dict[str, Path], precious: Path
+) -> None:
+    def step(name: str) -> None:
+        if name == "work":
+            (root / CONTROL).rename(root / "moved")
+            (root / CONTROL).symlink_to(precious)
+            (precious / "one").mkdir()
+
+    transaction = Transaction(root, "one", step)
+    transaction.change(files)
+    transaction.finish()
+    assert {path.name for path in precious.iterdir()} == {"folder", "0", "one"}
+    assert list((precious / "one").iterdir()) == []

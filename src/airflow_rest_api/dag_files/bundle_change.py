@@ -19,8 +19,9 @@ from weakref import WeakValueDictionary
 from airflow_rest_api.dag_files.bundles import cannot_write, control_folder
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.history_tables import OUTSIDE, Deployment, Kind, NewVersion, now
-from airflow_rest_api.dag_files.transaction import Damaged, Mark, Marks, Transaction, mark_of, recover
-from airflow_rest_api.dag_files.upload import CONTROL, named
+from airflow_rest_api.dag_files.placing import Mark, Marks, mark_of
+from airflow_rest_api.dag_files.transaction import Damaged, Transaction, left_in, recover
+from airflow_rest_api.dag_files.upload import named
 from airflow_rest_api.errors import BundleLocked, DamagedJournal, FilesExist, Unavailable
 from airflow_rest_api.operations.model import new_id
 
@@ -84,15 +85,15 @@ class Locks:
 
 
 def _open(root: Path) -> int:
-    folder = control_folder(root)
-    try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise cannot_write(error) from error
-    # Who may write in the folder may lock it.
-    with contextlib.suppress(OSError):
-        os.fchmod(descriptor, stat.S_IMODE(folder.stat().st_mode) & 0o666)
-    return descriptor
+    with control_folder(root) as folder:
+        try:
+            descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise cannot_write(error) from error
+        # Who may write in the folder may lock it.
+        with contextlib.suppress(OSError):
+            os.fchmod(descriptor, stat.S_IMODE(folder.stat().st_mode) & 0o666)
+        return descriptor
 
 
 @dataclass(frozen=True)
@@ -320,5 +321,8 @@ def _finish(root: Path, identifier: str) -> None:
 
 
 def _unfinished(root: Path) -> bool:
-    folder = root / CONTROL
-    return folder.is_dir() and any(path.is_dir() for path in folder.iterdir())
+    try:
+        return bool(left_in(root))
+    except Damaged:
+        # Who takes the lock is told.
+        return True

@@ -7,7 +7,7 @@ import errno
 import os
 import pwd
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from airflow_rest_api.airflow import installation
 from airflow_rest_api.dag_files.upload import CONTROL, clean
 from airflow_rest_api.disk_full import no_room
 from airflow_rest_api.errors import ApiError, BadFolder, BundleNotWritable, NoSpace, UnknownBundle
+from airflow_rest_api.plain_files import open_folder
 
 DAGS_FOLDER = "dags-folder"
 """What Airflow calls the bundle that is there without any configuration."""
@@ -165,25 +166,34 @@ def can_make(root: Path) -> bool:
     )
 
 
-def control_folder(root: Path) -> Path:
+@contextlib.contextmanager
+def control_folder(root: Path) -> Iterator[Path]:
     """
-    Return our folder in a bundle, and make it where there is none, with the bundle's own folder.
+    Have our folder in a bundle by a path: see `open_folder`. It is made where there is none, with the bundle.
 
-    :raises BundleNotWritable, NoSpace: the bundle is closed to us
+    :raises BundleNotWritable, NoSpace: the bundle is closed to us, or the folder is a link
     """
-    folder = root / CONTROL
-    try:
-        if can_make(root):
-            root.mkdir(exist_ok=True)
-            like(root, root.parent)
-        if not (folder / ".airflowignore").exists():
-            folder.mkdir(exist_ok=True)
-            like(folder, root)
-            # Before anything else comes into it.
-            (folder / ".airflowignore").write_text(IGNORE)
-    except OSError as error:
-        raise cannot_write(error) from error
-    return folder
+    with contextlib.ExitStack() as held:
+        try:
+            if can_make(root):
+                root.mkdir(exist_ok=True)
+                like(root, root.parent)
+            with contextlib.suppress(FileExistsError):
+                (root / CONTROL).mkdir()
+            folder = held.enter_context(open_folder(root / CONTROL))
+            if not os.path.lexists(folder / ".airflowignore"):
+                like(folder, root)
+                # Before anything else comes into it.
+                with contextlib.suppress(FileExistsError), (folder / ".airflowignore").open("x") as file:
+                    file.write(IGNORE)
+        except NotADirectoryError:
+            # Who may write to the bundle can put a link there, to a folder that is none of ours.
+            raise BundleNotWritable(
+                f"{CONTROL} in the bundle is no folder, and needs an administrator. Nothing has changed."
+            ) from None
+        except OSError as error:
+            raise cannot_write(error) from error
+        yield folder
 
 
 def cannot_write(error: OSError) -> ApiError:

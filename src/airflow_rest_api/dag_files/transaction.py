@@ -20,7 +20,6 @@ that was killed at any moment is completed, or taken back, by the next holder of
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import logging
 import os
@@ -31,24 +30,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from airflow_rest_api.dag_files.bundles import cannot_write, control_folder, like
+from airflow_rest_api.dag_files.placing import (
+    NO_LINKS,
+    Marks,
+    compare,
+    give,
+    is_same,
+    second_name,
+    sync,
+    tell_apart,
+)
 from airflow_rest_api.dag_files.upload import CONTROL, clean
 from airflow_rest_api.errors import BadPath, ChangedMeanwhile, InTheWay
+from airflow_rest_api.plain_files import open_file, open_folder
 
 log = logging.getLogger(__name__)
 
 OnStep = Callable[[str], None]
-
-Mark = tuple[int, int, int]
-"""What identifies the state of a file: inode, time of its last change in nanoseconds, size."""
-
-Marks = Mapping[str, Mark | None]
-"""What was there at an earlier look, by path; None for what is no plain file. All else was not there."""
-
-NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-"""How file systems report that they have no hard links."""
-
-FILE_MODE = 0o644
-"""Whatever the umask of the API server is: the DAG processor may be another user."""
 
 JOURNAL, UNDO, DONE, NEW, OLD = "journal", "undo", "done", "new", "old"
 
@@ -73,7 +71,7 @@ class Journal:
 
 
 class Damaged(Exception):
-    """A journal that cannot be read: an administrator has to decide what to do."""
+    """A journal or a folder that cannot be read: an administrator has to decide what to do."""
 
 
 def _nothing(step: str) -> None:
@@ -84,15 +82,24 @@ class Transaction:
     """
     One change of a bundle's files. Only for the holder of the bundle's lock, from a thread.
 
+    Others than we may write to the bundle, our folders there among it: each of these is opened once for a
+    change, as the folder that it is, and what is put in its place meanwhile is not followed.
+
     :param root: the bundle, without symbolic links
     :param identifier: of the change, unique; the name of its work folder
     """
 
+    # Of folders that are open, see `open_folder`: only in the methods that all can call.
+    _control: Path
+    _work: Path
+    _new: Path
+    _old: Path
+
     def __init__(self, root: Path, identifier: str, step: OnStep = _nothing) -> None:
         self._root = root
-        self._work = control_folder(root) / identifier
         self._id = identifier
         self._step = step
+        self._place = root / CONTROL / identifier
 
     def change(
         self, files: Mapping[str, Path], deleted: Iterable[str] = (), seen: Marks | None = None
@@ -108,46 +115,62 @@ class Transaction:
         :raises InTheWay: a folder or a link is where a file should be; everything is as it was
         :raises ChangedMeanwhile: something else is there by now than what was seen; everything is as it was
         """
-        written: Journal | None = None
-        try:
-            self._write_new(files)
-            plan = self._plan(files, deleted, seen)
-            self._write_journal(plan)
-            written = plan
-            self._step("journal")
-            self._forward(plan, seen)
-        except BaseException as error:
-            if written is None:
-                self.finish()
-            else:
-                self._back(written)
-            if isinstance(error, OSError):
-                raise cannot_write(error) from error
-            raise
+        with contextlib.ExitStack() as held:
+            self._control = held.enter_context(control_folder(self._root))
+            written: Journal | None = None
+            try:
+                (self._control / self._id).mkdir()
+                self._work = held.enter_context(open_folder(self._control / self._id))
+                self._write_new(files, held)
+                plan = self._plan(files, deleted, seen)
+                self._write_journal(plan)
+                written = plan
+                self._step("journal")
+                self._forward(plan, seen)
+            except BaseException as error:
+                if written is None:
+                    self._forget()
+                else:
+                    self._back(written)
+                if isinstance(error, OSError):
+                    raise cannot_write(error) from error
+                raise
 
     @property
     def pending(self) -> bool:
         """Whether there is a journal that `recover` would follow."""
-        return self._has(JOURNAL)
+        return (self._place / JOURNAL).exists()
 
     def finish(self) -> None:
         """Forget how it was before; the journal first, so that what is left is never one to be followed."""
-        (self._work / JOURNAL).unlink(missing_ok=True)
-        shutil.rmtree(self._work, ignore_errors=True)
+        # What is no folder there by now is not ours to remove.
+        gone = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+        with gone, open_folder(self._root / CONTROL) as self._control:
+            self._forget()
 
     def recover(self) -> bool:
         """Complete or take back what was left unfinished; return whether it is done, and `finish` to come."""
-        plan = self._read_journal()
-        if plan is None:
-            # Nothing in the bundle was touched yet.
-            shutil.rmtree(self._work, ignore_errors=True)
-            return False
+        with contextlib.ExitStack() as held:
+            try:
+                self._control = held.enter_context(open_folder(self._root / CONTROL))
+                self._work = held.enter_context(open_folder(self._control / self._id))
+                plan = self._read_journal()
+                if plan is None:
+                    # Nothing in the bundle was touched yet.
+                    self._forget()
+                    return False
+                self._hold(held)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise Damaged(f"{self._place}: {error.strerror}") from None
+            return self._recover(plan)
+
+    def _recover(self, plan: Journal) -> bool:
         try:
-            for entry in plan.entries:
-                self._check_way(entry.path, {})
+            for path in (*(entry.path for entry in plan.entries), *(f"{path}/" for path in plan.folders)):
+                self._check_way(path, {})
         except InTheWay as error:
             # Others than we may write to the bundle, the journal and the folders on the way among it.
-            raise Damaged(f"{self._work / JOURNAL}: {error}") from None
+            raise Damaged(f"{self._place / JOURNAL}: {error}") from None
         if self._has(UNDO):
             self._back(plan)
             return False
@@ -160,40 +183,54 @@ class Transaction:
                 self._back(plan)
         return self._has(DONE)
 
-    def _write_new(self, files: Mapping[str, Path]) -> None:
-        self._work.mkdir()
+    def _hold(self, held: contextlib.ExitStack) -> None:
+        """Open the folders of the files to come and of those that were there."""
+        self._new = held.enter_context(open_folder(self._work / NEW))
+        self._old = held.enter_context(open_folder(self._work / OLD))
+
+    def _forget(self) -> None:
+        """Remove the work folder; whatever lies in its place when it is not one."""
+        gone = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+        with gone, open_folder(self._control / self._id) as work:
+            (work / JOURNAL).unlink(missing_ok=True)
+        # It follows no link either: `shutil.rmtree.avoids_symlink_attacks`.
+        shutil.rmtree(self._control / self._id, ignore_errors=True)
+
+    def _write_new(self, files: Mapping[str, Path], held: contextlib.ExitStack) -> None:
         like(self._work, self._root)
         (self._work / NEW).mkdir()
         (self._work / OLD).mkdir()
+        self._hold(held)
         for mark in (UNDO, DONE):
-            (self._work / f"{mark}.ready").touch()
+            (self._work / f"{mark}.ready").touch(exist_ok=False)
         self._step("work")
         for number, (path, source) in enumerate(files.items()):
-            copy = self._work / NEW / str(number)
+            copy = self._new / str(number)
             target = self._root / path
             with source.open("rb") as content, copy.open("xb") as file:
                 shutil.copyfileobj(content, file)
-                _give(file.fileno(), target)
+                give(file.fileno(), target)
                 file.flush()
-                _tell_apart(file.fileno(), target)
+                tell_apart(file.fileno(), target)
                 os.fsync(file.fileno())
             self._step(f"new {number}")
-        _sync(self._work / NEW)
+        sync(self._new)
 
     def _write_journal(self, plan: Journal) -> None:
         """Write the journal; it is there as a whole or not at all, and lasts."""
         draft = self._work / f"{JOURNAL}.draft"
-        with draft.open("w", encoding="utf-8") as file:
+        with draft.open("x", encoding="utf-8") as file:
             json.dump(asdict(plan), file)
             file.flush()
             os.fsync(file.fileno())
         os.rename(draft, self._work / JOURNAL)
-        _sync(self._work)
+        sync(self._work)
 
     def _read_journal(self) -> Journal | None:
         """Return the journal, None where it had not come so far; raise Damaged."""
         try:
-            found = json.loads((self._work / JOURNAL).read_text(encoding="utf-8"))
+            with open_file(self._work / JOURNAL) as file:
+                found = json.loads(file.read().decode())
             entries = tuple(Entry(**entry) for entry in found["entries"])
             plan = Journal(found["id"], entries, tuple(found["folders"]))
             # Others than we may write to the bundle: all has to be inside.
@@ -206,8 +243,8 @@ class Transaction:
                     raise ValueError(f"{path!r} is no path in a bundle")
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, TypeError, BadPath) as error:
-            raise Damaged(f"{self._work / JOURNAL}: {error}") from None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, BadPath) as error:
+            raise Damaged(f"{self._place / JOURNAL}: {error}") from None
         return plan
 
     def _has(self, name: str) -> bool:
@@ -217,7 +254,7 @@ class Transaction:
         """Leave a mark (UNDO, DONE) that lasts; the same again changes nothing."""
         if not self._has(name):
             os.rename(self._work / f"{name}.ready", self._work / name)
-            _sync(self._work)
+            sync(self._work)
 
     def _plan(self, files: Mapping[str, Path], deleted: Iterable[str], seen: Marks | None) -> Journal:
         folders: dict[str, None] = {}
@@ -261,7 +298,7 @@ class Transaction:
     def _paths(self, entry: Entry) -> tuple[Path, Path, Path]:
         """Return where a file is, its new content before that, and the old one after it."""
         number = str(entry.number)
-        return self._root / entry.path, self._work / NEW / number, self._work / OLD / number
+        return self._root / entry.path, self._new / number, self._old / number
 
     def _parents(self, plan: Journal) -> set[Path]:
         return {(self._root / entry.path).parent for entry in plan.entries} | {self._root}
@@ -280,12 +317,12 @@ class Transaction:
                 if not os.path.lexists(old):
                     os.rename(target, old)
                     self._step(f"taken {entry.number}")
-                    _compare(entry.path, old, seen)
+                    compare(entry.path, old, seen)
                 continue
             if entry.existed and not os.path.lexists(old):
-                _second_name(target, old)
+                second_name(target, old)
                 self._step(f"kept {entry.number}")
-                _compare(entry.path, old, seen)
+                compare(entry.path, old, seen)
             # It is gone once it has been put in place.
             if new.exists():
                 if entry.existed:
@@ -294,7 +331,7 @@ class Transaction:
                     self._add(entry, new, target)
                 self._step(f"placed {entry.number}")
         for parent in self._parents(plan):
-            _sync(parent)
+            sync(parent)
         self._mark(DONE)
         self._step("done")
 
@@ -310,7 +347,7 @@ class Transaction:
                 os.rename(old, target)
                 self._step(f"back {entry.number}")
             elif not entry.existed and new.exists():
-                if _is_same(new, target):
+                if is_same(new, target):
                     target.unlink()
                     self._step(f"back {entry.number}")
             elif not entry.existed:
@@ -323,8 +360,8 @@ class Transaction:
                 (self._root / folder).rmdir()
         for parent in self._parents(plan):
             if parent.is_dir():
-                _sync(parent)
-        self.finish()
+                sync(parent)
+        self._forget()
 
     def _add(self, entry: Entry, new: Path, target: Path) -> None:
         """Put a file where none was; raise ChangedMeanwhile where another program has put one there."""
@@ -332,7 +369,7 @@ class Transaction:
             # Unlike a rename this replaces nothing.
             os.link(new, target)
         except FileExistsError:
-            if not _is_same(new, target):
+            if not is_same(new, target):
                 raise ChangedMeanwhile(entry.path) from None
         except OSError as error:
             if error.errno not in NO_LINKS:
@@ -352,84 +389,15 @@ def recover(root: Path, step: OnStep = _nothing) -> list[tuple[str, bool]]:
     :return: the id of each change, and whether it has been done: then its `finish` is still to come
     :raises Damaged: a journal cannot be read, or leads over a link
     """
-    folders = [path for path in (root / CONTROL).glob("*") if path.is_dir() and not path.is_symlink()]
-    return [(work.name, Transaction(root, work.name, step).recover()) for work in sorted(folders)]
+    return [(name, Transaction(root, name, step).recover()) for name in left_in(root)]
 
 
-def _sync(folder: Path) -> None:
-    """Have what was renamed in a folder last."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def left_in(root: Path) -> list[str]:
+    """Return the names of the work folders in a bundle; raise Damaged where our folder there is none."""
     try:
-        # Some network file systems have no such thing for folders.
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _give(descriptor: int, target: Path) -> None:
-    """Give a file the mode and the owner of the one that it replaces, or the group of its folder."""
-    try:
-        status = os.lstat(target)
-    except OSError:
-        status = None
-    if status is not None and stat.S_ISREG(status.st_mode):
-        os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
-        owner, group = status.st_uid, status.st_gid
-    else:
-        os.fchmod(descriptor, FILE_MODE)
-        above = next(folder for folder in target.parents if folder.is_dir())
-        owner, group = -1, above.stat().st_gid
-    # Only root may give files away, and others only groups that they are in.
-    with contextlib.suppress(OSError):
-        os.fchown(descriptor, -1, group)
-    with contextlib.suppress(OSError):
-        os.fchown(descriptor, owner, -1)
-
-
-def mark_of(status: os.stat_result) -> Mark:
-    """Return the mark of a file."""
-    return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-def _tell_apart(new: int, target: Path) -> None:
-    """
-    Give a file another time than the one that it replaces.
-
-    Python takes the compiled form of a source for its own by the size and the whole seconds of its time (PEP
-    552): a file replaced twice within a second could run as what it was before.
-    """
-    try:
-        old = target.lstat()
-    except OSError:
-        return
-    status = os.fstat(new)
-    if status.st_size == old.st_size and int(status.st_mtime) <= int(old.st_mtime):
-        os.utime(new, (status.st_atime, int(old.st_mtime) + 1))
-
-
-def _compare(path: str, old: Path, seen: Marks | None) -> None:
-    """Raise ChangedMeanwhile where what was there is not what had been seen."""
-    known = seen.get(path) if seen is not None else None
-    if known is not None and mark_of(old.lstat()) != known:
-        raise ChangedMeanwhile(path)
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    try:
-        return os.path.samestat(one.lstat(), other.lstat())
+        with open_folder(root / CONTROL) as control, os.scandir(control) as entries:
+            return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     except FileNotFoundError:
-        return False
-
-
-def _second_name(target: Path, old: Path) -> None:
-    """Keep what is at a path under another name; the path itself is never empty."""
-    try:
-        os.link(target, old, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        # A file system without hard links. A copy that was cut off must not be taken for the file.
-        draft = old.with_name(f"{old.name}.draft")
-        shutil.copy2(target, draft, follow_symlinks=False)
-        os.rename(draft, old)
+        return []
+    except NotADirectoryError:
+        raise Damaged(f"{root / CONTROL} is no folder") from None
