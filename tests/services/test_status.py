@@ -44,6 +44,11 @@ def test_what_a_component_has_written_in_its_place_is_not_taken(tmp_path: Path, 
     assert read(tmp_path) is None
 
 
+def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / NAME)
+    assert read(tmp_path) is None
+
+
 @pytest.mark.parametrize("text", ["", "[]", "5", "null", "[" * 100_000, "{}" + " " * 10**6])
 def test_what_is_no_status_is_none(tmp_path: Path, text: str):
     (tmp_path / NAME).write_text(text)

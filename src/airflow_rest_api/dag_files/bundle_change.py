@@ -24,6 +24,7 @@ from airflow_rest_api.dag_files.transaction import Damaged, Transaction, left_in
 from airflow_rest_api.dag_files.upload import named
 from airflow_rest_api.errors import BundleLocked, DamagedJournal, FilesExist, Unavailable
 from airflow_rest_api.operations.model import new_id
+from airflow_rest_api.plain_files import open_file
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.upload import ReceivedFile
@@ -279,13 +280,9 @@ def present(root: Path, paths: Iterable[str]) -> dict[str, Present]:
     """Return what is at each of some paths that something is at. Blocks: for threads only."""
     found = {}
     for path in paths:
-        target = root / path
-        if target.is_symlink() or target.is_dir():
-            found[path] = Present(None)
-            continue
         try:
             digest, size = hashlib.sha256(), 0
-            with target.open("rb") as file:
+            with open_file(root / path) as file:
                 mark = mark_of(os.fstat(file.fileno()))
                 while chunk := file.read(CHUNK):
                     digest.update(chunk)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import bisect
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -20,6 +19,7 @@ from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.history import diff
 from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.errors import TooLarge, TooManyFiles, UnknownDagFile
+from airflow_rest_api.plain_files import open_file
 from airflow_rest_api.storage.schema import storable
 
 if TYPE_CHECKING:
@@ -209,15 +209,11 @@ def _bounded(size: int, limit: int) -> None:
 
 def _read(place: BundleFolder, path: str, limit: int) -> bytes | None:
     try:
-        # Not what a link leads to; and a pipe must not hold us up.
-        descriptor = os.open(place.root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        opened = open_file(place.root / path)
     except OSError:
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        _bounded(status.st_size, limit)
+    with opened as file:
+        _bounded(os.fstat(file.fileno()).st_size, limit)
         return file.read(limit)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from airflow_rest_api import processes
 from airflow_rest_api.disk_full import no_room
+from airflow_rest_api.plain_files import open_file
 
 NAME = "status.json"
 
@@ -131,7 +132,7 @@ LARGEST_FILE = 256 * 1024
 def read(folder: Path) -> Status | None:
     """Return the last report in a folder, None while there is none."""
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
-        with (folder / NAME).open("rb") as file:
+        with open_file(folder / NAME) as file:
             found = json.loads(file.read(LARGEST_FILE))
         known = {field.name for field in fields(Status)}
         found = {name: value for name, value in found.items() if name in known}
