@@ -218,6 +218,19 @@ def test_the_same_request_twice_is_done_once(site: Site, folder: str) -> None:
     assert (other.status_code, other.json()["detail"]["reason"]) == (409, "idempotency_conflict")
 
 
+def test_the_same_key_for_another_file_brings_back_neither(site: Site, folder: str) -> None:
+    for content in (b"x = 1\n", b"x = 2\n"):
+        site.report({"a.py": content, "b.py": content}, folder=folder, overwrite=True)
+    headers = {"Prefer": "wait=200", "Idempotency-Key": f"back-{folder}"}
+    one, other = (
+        site.client.post(about(f"{folder}/{name}", "rollback"), json={"version": 1}, headers=headers)
+        for name in ("a.py", "b.py")
+    )
+    assert one.json()["state"] == "succeeded", one.text
+    assert (other.status_code, other.json()["detail"]["reason"]) == (409, "idempotency_conflict")
+    assert inside(site, folder) == {"a.py": b"x = 1\n", "b.py": b"x = 2\n"}
+
+
 def test_who_does_not_wait_finds_the_report_in_the_operation(site: Site, folder: str) -> None:
     answer = site.deploy({"a.py": b"def x(:\n"}, folder=folder, headers={"Prefer": "respond-async"})
     assert answer.status_code == 202

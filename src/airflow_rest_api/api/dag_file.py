@@ -260,7 +260,7 @@ async def rollback(
     command = "rollback_dag_file"
     target, path = await _file(context, request, caller, command, bundle, path)
     version = (await read_model(request, context.settings.max_upload, RollbackBody, strict=True)).version
-    origin = await origin_of(context, request, caller, [target.bundle, version, wait])
+    origin = await origin_of(context, request, caller, [target.bundle, path, version, wait])
     async with context.dag_files.receive() as received:
         work = context.dag_file_works.rollback(
             target.bundle, path, version, received, user=caller.name, wait=wait, scope=target.scope
