@@ -36,6 +36,8 @@ def test_what_a_supervisor_has_written_is_read(tmp_path: Path):
         *[("message", value) for value in (5, ["x"], "x" * 10**5)],
         ("supervisor", None),
         ("supervisor_start", None),
+        *[("supervisor_start", value) for value in ("x" * 65, "\0", "ä", "\n")],
+        *[("pid_start", value) for value in ("x" * 65, "\0", "ä", "\n")],
     ],
     ids=str,
 )

@@ -126,6 +126,8 @@ def _put(path: str, flags: int, content: bytes) -> None:
 LARGEST_NUMBER = 2**31 - 1
 LATEST = 32503680000.0  # the year 3000
 LONGEST = 16 * 1024
+LONGEST_START = 64
+"""Characters of `processes.start_of` at most, as its columns have them: no database takes a longer one."""
 LARGEST_FILE = 256 * 1024
 
 
@@ -145,8 +147,9 @@ def _is_one(status: Status) -> bool:
     """Return whether each value is of its type and in its range: the component can write the file too."""
     code = status.exit_code
     return (
-        _is_text(status.supervisor_start)
-        and all(text is None or _is_text(text) for text in (status.pid_start, status.message))
+        _is_start(status.supervisor_start)
+        and (status.pid_start is None or _is_start(status.pid_start))
+        and (status.message is None or _is_text(status.message))
         and all(_is_number(number) for number in (status.supervisor, status.restarts))
         and (status.pid is None or _is_number(status.pid))
         and all(moment is None or _is_moment(moment) for moment in (status.started_at, status.ended_at))
@@ -157,6 +160,10 @@ def _is_one(status: Status) -> bool:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and len(value) <= LONGEST
+
+
+def _is_start(value: Any) -> bool:
+    return _is_text(value) and len(value) <= LONGEST_START and value.isascii() and value.isprintable()
 
 
 def _is_number(value: Any) -> bool:

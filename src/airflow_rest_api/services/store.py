@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from airflow_rest_api.errors import UnknownService
 from airflow_rest_api.services.model import DesiredState, Restart, Service
-from airflow_rest_api.services.status import State
+from airflow_rest_api.services.status import LONGEST_START, State
 from airflow_rest_api.storage.schema import (
     LONGEST_NAME,
     TABLE_OPTIONS,
@@ -61,9 +61,9 @@ SERVICE = Table(
     Column("wish", ascii_text(16), key="desired"),
     Column("wished_by", name_text(), key="desired_by"),
     Column("pid", Integer),
-    Column("pid_start", ascii_text(64)),
+    Column("pid_start", ascii_text(LONGEST_START)),
     Column("keeper", Integer, key="supervisor"),
-    Column("keeper_start", ascii_text(64), key="supervisor_start"),
+    Column("keeper_start", ascii_text(LONGEST_START), key="supervisor_start"),
     Column("restart", ascii_text(16), nullable=False),
     Column("restarts", Integer, nullable=False),
     Column("exit_code", Integer),
