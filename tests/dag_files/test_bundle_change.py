@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
@@ -186,6 +187,48 @@ def test_the_lock_is_kept_until_a_recovery_has_ended(bundle: Bundle, monkeypatch
         with pytest.raises(asyncio.CancelledError):
             await first
         assert bundle.state() == {"b.py": "2"}
+
+    run(work())
+
+
+@pytest.mark.parametrize("name", ["_open", "_lock"])
+def test_who_is_cancelled_while_a_bundle_is_locked_leaves_no_file_open(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    reached, go_on, done = threading.Event(), threading.Event(), threading.Event()
+    before = getattr(bundle_change, name)
+
+    def held_up(argument: Any) -> Any:
+        reached.set()
+        go_on.wait(60)
+        try:
+            return before(argument)
+        finally:
+            done.set()
+
+    async def hold() -> None:
+        async with bundle.writer._locks.hold(bundle.root):
+            raise AssertionError("it was cancelled")
+
+    def open_locks() -> int:
+        links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+        lock = str(bundle.root / CONTROL / "lock")
+        return sum(os.path.lexists(link) and os.readlink(link) == lock for link in links)
+
+    async def work() -> None:
+        monkeypatch.setattr(bundle_change, name, held_up)
+        task = asyncio.create_task(hold())
+        await asyncio.to_thread(reached.wait, 60)
+        task.cancel()
+        await asyncio.sleep(0)
+        assert open_locks() == (0 if name == "_open" else 1)
+        go_on.set()
+        await asyncio.to_thread(done.wait, 60)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert open_locks() == 0
+        monkeypatch.undo()
+        await bundle.write(bundle.file("a.py", "1"))
 
     run(work())
 

@@ -66,8 +66,11 @@ class Locks:
         """
         queue = self._queues.setdefault(root, asyncio.Lock())
         async with queue:
-            descriptor = await asyncio.to_thread(_open, root)
+            # A thread cannot be ended: what it opens has to be closed, and not before it has locked it.
+            descriptor, interrupted = await to_the_end(asyncio.to_thread(_open, root))
             try:
+                if interrupted:
+                    raise asyncio.CancelledError
                 await self._take(descriptor)
                 yield
             finally:
@@ -77,11 +80,13 @@ class Locks:
     async def _take(self, descriptor: int) -> None:
         end = time.monotonic() + self._timeout
         while True:
-            try:
-                return await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise BundleLocked from None
+            locked, interrupted = await to_the_end(asyncio.to_thread(_lock, descriptor))
+            if interrupted:
+                raise asyncio.CancelledError
+            if locked:
+                return
+            if time.monotonic() > end:
+                raise BundleLocked
             await asyncio.sleep(LOCK_POLL)
 
 
@@ -95,6 +100,15 @@ def _open(root: Path) -> int:
         with contextlib.suppress(OSError):
             os.fchmod(descriptor, stat.S_IMODE(folder.stat().st_mode) & 0o666)
         return descriptor
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file; return whether no other process has."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
