@@ -33,7 +33,7 @@ from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.security.access import Permit
 from airflow_rest_api.services.local import Local
-from airflow_rest_api.services.model import KINDS, NOTHING, Restart, Service, StartRequest
+from airflow_rest_api.services.model import KINDS, NOTHING, DesiredState, Restart, Service, StartRequest
 from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore
@@ -454,6 +454,33 @@ def test_a_recycled_process_id_is_never_touched(tmp_path: Path) -> None:
     finally:
         stranger.kill()
         stranger.wait()
+
+
+def test_a_service_that_cannot_be_looked_after_is_the_only_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            await server.upkeep.stop()
+            # The newest is looked after first.
+            other, broken = [await server.start(another=True) for _ in range(2)]
+            look = server.local.look
+
+            async def failing(service: Service) -> Service:
+                if service.id == broken.id:
+                    raise ValueError(service.id)
+                return await look(service)
+
+            asked = await server.store.get(other.id)
+            assert await server.store.change(asked, desired=DesiredState.STOP)
+            monkeypatch.setattr(server.local, "look", failing)
+            with pytest.raises(RuntimeError, match=broken.id):
+                await server.local._look_after()
+            monkeypatch.undo()
+            ended = await server.until(other, lambda one: one.state.ended)
+            assert ended.state is State.STOPPED
+
+    asyncio.run(work())
 
 
 def test_a_wish_for_another_host_is_left_to_that_host(tmp_path: Path) -> None:

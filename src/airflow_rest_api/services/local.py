@@ -257,23 +257,37 @@ class Local:
     async def _look_after(self) -> None:
         moment = now()
         living = False
+        failed: dict[str, Exception] = {}
         for found in await self._store.due(self.host, moment - self._recently):
-            service = await self.look(found)
-            if self.is_mine(service):
-                living = living or not service.state.ended
-                await asyncio.to_thread(self._orphans.look, service)
-                with contextlib.suppress(AlreadyRunning):
-                    await self.grant(service)
-            elif service.state is State.LOST and not found.state.ended:
-                # It was on this machine, before this was restarted, or the container made anew.
-                gone = {"state": State.LOST, "claim": None, "desired": None, "ended_at": moment}
-                await self._store.change(found, **gone, message=reconcile.SUPERVISOR_GONE)
+            try:
+                living = await self._look_after_one(found, moment) or living
+            except Unavailable:
+                raise
+            except Exception as error:
+                failed[found.id] = error
         if living and (self._last_seen is None or moment - self._last_seen >= SEEN_EVERY):
             await self._store.seen(self.host, self.place, moment, moment - SEEN_EVERY / 2)
             self._last_seen = moment
         if self._rounds % PRUNE_EVERY == 0:
             await self.prune()
         self._rounds += 1
+        if failed:
+            # Only now: the others are looked after all the same.
+            raise RuntimeError(f"no look at {', '.join(failed)}") from next(iter(failed.values()))
+
+    async def _look_after_one(self, found: Service, moment: datetime) -> bool:
+        """Do what is to be done about a service of this host; return whether it is one that lives here."""
+        service = await self.look(found)
+        if self.is_mine(service):
+            await asyncio.to_thread(self._orphans.look, service)
+            with contextlib.suppress(AlreadyRunning):
+                await self.grant(service)
+            return not service.state.ended
+        if service.state is State.LOST and not found.state.ended:
+            # It was on this machine, before this was restarted, or the container made anew.
+            gone = {"state": State.LOST, "claim": None, "desired": None, "ended_at": moment}
+            await self._store.change(found, **gone, message=reconcile.SUPERVISOR_GONE)
+        return False
 
     async def prune(self) -> None:
         """Forget the oldest of the ended services of this host."""
