@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.dag_processor import File
@@ -242,6 +243,49 @@ def test_after_all_patience_a_file_is_said_not_to_be_parsed(folder: Path, names:
 
     assert parsed == Parsed([ParsedFile(*file, parsed=False)])
     assert parsed.failure == f"{file[1]} has not been parsed yet."
+
+
+@pytest.mark.parametrize("question", ["look", "stored", "processor_alive"])
+def test_an_outage_of_the_database_while_it_parses_is_passed_over(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, question: str
+):
+    monkeypatch.setattr(refresh, "PROCESSOR_CHECK", 0.1)
+    file = write(folder, f"outage_{question}.py", f"outage_{question}")
+    real, errors, over = getattr(dag_processor, question), iter([away()] * 2), threading.Event()
+
+    def failing(*arguments: Any) -> Any:
+        if (error := next(errors, None)) is not None:
+            raise error
+        over.set()
+        return real(*arguments)
+
+    def when_over() -> None:
+        over.wait(60)
+
+    async def work() -> Parsed:
+        asked = await request_parse([file])
+        monkeypatch.setattr(dag_processor, question, failing)
+        return await until_parsed(asked)
+
+    with job(), processor(when_over):
+        assert asyncio.run(work()).complete
+
+
+def test_what_is_no_outage_ends_the_wait(folder: Path, names: Any, monkeypatch: pytest.MonkeyPatch):
+    file = write(folder, names("a.py"), names("dag"))
+
+    async def work() -> Parsed:
+        asked = await request_parse([file])
+        monkeypatch.setattr(dag_processor, "look", lambda *_: 1 / 0)
+        return await until_parsed(asked)
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(work())
+
+
+def away() -> OperationalError:
+    """The error of a driver that cannot connect."""
+    return OperationalError("SELECT x", {"x": "a value"}, Exception("connection to db.internal refused"))
 
 
 def test_a_dag_processor_that_dies_meanwhile_is_not_waited_for(

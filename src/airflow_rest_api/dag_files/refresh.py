@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,10 +19,12 @@ from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.dag_files.child import parse
 from airflow_rest_api.dag_files.upload import named
 from airflow_rest_api.engine.job import Ending, Job
+from airflow_rest_api.storage.transient import of_database
 
 if TYPE_CHECKING:
     from airflow_rest_api.operations.runs import WorkContext
 
+log = logging.getLogger(__name__)
 
 BY_PROCESSOR, BY_API_SERVER, BY_RUNNER = "dag-processor", "api-server", "runner"
 
@@ -225,6 +229,7 @@ async def until_parsed(
         `error`; and `resting`, with `file` and `seconds`, where Airflow stores no DAG anew before these
     :param patience: seconds to wait while no file gets further
     :param at_most: seconds to wait in all
+    :raises Exception: the database is away at the end; before, it is asked again in the next round
     """
     known = dag_ids or {}
     waiting = {file: watch for file, watch in asked.items() if file not in known or known[file]}
@@ -232,36 +237,50 @@ async def until_parsed(
     rest = dag_processor.rest_between_versions()
     check_at, end = time.monotonic() + PROCESSOR_CHECK, time.monotonic() + patience
     lost, latest = False, time.monotonic() + at_most
+    again: list[File] = []
     while waiting and time.monotonic() < min(end, latest) and not lost:
         await asyncio.sleep(POLL)
-        seen, versions = await asyncio.to_thread(_look, dict(waiting))
-        again: list[File] = []
-        for file, watch in list(waiting.items()):
-            step = watch.look(seen[file], versions, rest, time.monotonic())
-            if step.again:
-                again.append(file)
-            if step.until is not None:
-                end = max(end, step.until + patience)
+        with _through_outages():
+            seen, versions = await ask(_look, dict(waiting))
+            for file, watch in list(waiting.items()):
+                step = watch.look(seen[file], versions, rest, time.monotonic())
+                if step.again:
+                    again.append(file)
+                if step.until is not None:
+                    end = max(end, step.until + patience)
+                    if progress is not None:
+                        progress("resting", file=file[1], seconds=round(step.until - time.monotonic(), 1))
+                if not step.done:
+                    continue
+                del waiting[file]
+                end = max(end, time.monotonic() + patience)
+                dags, error = _numbers(versions, watch.dag_ids), seen[file].error
+                results[file] = ParsedFile(*file, parsed=True, dags=dags, error=error)
                 if progress is not None:
-                    progress("resting", file=file[1], seconds=round(step.until - time.monotonic(), 1))
-            if not step.done:
-                continue
-            del waiting[file]
-            end = max(end, time.monotonic() + patience)
-            dags, error = _numbers(versions, watch.dag_ids), seen[file].error
-            results[file] = ParsedFile(*file, parsed=True, dags=dags, error=error)
-            if progress is not None:
-                progress("parsed", file=file[1], done=len(results), of=len(asked), error=error)
-        if again:
-            await ask(dag_processor.request_parsing, again)
-        if waiting and time.monotonic() >= check_at:
-            lost, check_at = not await ask(dag_processor.processor_alive), time.monotonic() + PROCESSOR_CHECK
+                    progress("parsed", file=file[1], done=len(results), of=len(asked), error=error)
+            if again:
+                await ask(dag_processor.request_parsing, again)
+                again = []
+            if waiting and time.monotonic() >= check_at:
+                lost = not await ask(dag_processor.processor_alive)
+                check_at = time.monotonic() + PROCESSOR_CHECK
     if waiting:
-        seen, versions = await asyncio.to_thread(_look, dict(waiting))
+        seen, versions = await ask(_look, dict(waiting))
         for file in waiting:
             dags = _numbers(versions, seen[file].dags)
             results[file] = ParsedFile(*file, parsed=False, dags=dags, error=seen[file].error)
     return Parsed([results[file] for file in asked], lost=lost)
+
+
+@contextmanager
+def _through_outages() -> Iterator[None]:
+    """Pass over an answer that the database did not give, for the next round to ask again."""
+    try:
+        yield
+    except Exception as error:
+        if of_database(error) is None:
+            raise
+        log.warning("The database did not answer while files were being parsed: %s", type(error).__name__)
 
 
 def _look(watches: Mapping[File, Watch]) -> tuple[dict[File, FileState], dict[str, Stored]]:
@@ -336,9 +355,7 @@ async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -
         file: [dag_id for dag_id, one in after[file].dags.items() if before[file].dags.get(dag_id) != one]
         for file in files
     }
-    versions = await asyncio.to_thread(
-        dag_processor.stored, [one for dag_ids in recorded.values() for one in dag_ids]
-    )
+    versions = await ask(dag_processor.stored, [one for dag_ids in recorded.values() for one in dag_ids])
     parsed = []
     for done, file in enumerate(files, 1):
         error = after[file].error
