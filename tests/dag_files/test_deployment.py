@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from airflow_rest_api.dag_files import refresh
+from airflow_rest_api.dag_files.bundle_change import Written
+from airflow_rest_api.dag_files.bundles import BundleFolder, BundleInfo
 from airflow_rest_api.dag_files.check import CheckLimits, FoundDag
-from airflow_rest_api.dag_files.deployment import DagFiles, DeploymentReport
+from airflow_rest_api.dag_files.deployment import DagFiles, DeploymentOrder, DeploymentReport
 from airflow_rest_api.dag_files.upload import Bounds, Received
-from airflow_rest_api.errors import BadPath
+from airflow_rest_api.dag_files.works import DagFileWorks
+from airflow_rest_api.errors import BadPath, Busy, Unavailable
+from airflow_rest_api.operations.runs import Refused
 
 
 def dag_files() -> DagFiles:
@@ -71,3 +77,83 @@ def test_a_report_is_good_for_json() -> None:
         "duplicates",
         "warnings",
     }
+
+
+class Work:
+    """What a deployment asks of its operation; a command ends as it is told to."""
+
+    id = "operation"
+
+    def __init__(self, end: BaseException) -> None:
+        self._end = end
+
+    def progress(self, *_: Any, **__: Any) -> None:
+        pass
+
+    async def run(self, *_: Any, **__: Any) -> Any:
+        raise self._end
+
+
+class Deploying(DagFiles):
+    """Deploys without a database or a bundle; what comes after the files are in place ends as it is told."""
+
+    def __init__(self, end: BaseException) -> None:
+        super().__init__(cast("Any", None), Bounds(10, 1000), CheckLimits())
+        self._end = end
+        self._writer = cast("Any", self)
+
+    async def write(self, *_: Any, **__: Any) -> Written:
+        return Written("a deployment", {"a.py": "added"}, interrupted=False)
+
+    async def _keep_dags(self, *_: Any) -> None:
+        pass
+
+    async def _go_live(self, *_: Any) -> None:
+        raise self._end
+
+
+def place(folder: Path) -> BundleFolder:
+    return BundleFolder(BundleInfo("b", "local", folder, True, None), folder, "")
+
+
+AWAY = OperationalError("SELECT secret", {"x": "a value"}, Exception("connection to db.internal refused"))
+ENDS = [
+    (asyncio.CancelledError(), "the operation was ended while it waited."),
+    (AWAY, f"what came then failed: {Unavailable.message}"),
+    (ValueError("a value"), "what came then failed: ValueError"),
+    (Busy(), f"what came then failed: {Busy().message}"),
+]
+
+
+@pytest.mark.parametrize(("end", "words"), ENDS)
+def test_what_comes_after_a_deployment_is_a_warning_that_says_nothing_of_the_inside(
+    tmp_path: Path, end: BaseException, words: str
+) -> None:
+    order = DeploymentOrder(place(tmp_path), Received(Bounds(10, 1000), ""), "somebody", validate=False)
+    result = asyncio.run(Deploying(end).deploy(cast("Any", Work(end)), order))
+    assert result["deployment"] == "a deployment"
+    assert result["warnings"] == [f"The files are in place; {words}"]
+
+
+@pytest.mark.parametrize(("end", "words"), ENDS)
+def test_a_deletion_is_reported_whatever_comes_of_the_records(
+    tmp_path: Path, end: BaseException, words: str
+) -> None:
+    result = asyncio.run(
+        Deploying(end).delete(cast("Any", Work(end)), place(tmp_path), "a.py", "somebody", ["a_dag"])
+    )
+    assert result["deployment"] == "a deployment"
+    assert result["warnings"] == [f"The file is deleted; {words}"]
+
+
+def test_a_refresh_without_the_database_says_that_it_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def no_database(*_: Any, **__: Any) -> None:
+        raise AWAY
+
+    monkeypatch.setattr(refresh, "bring_up_to_date", no_database)
+    works = DagFileWorks(dag_files(), cast("Any", None), 1000)
+    work = works.refresh([("b", "a.py")], wait=True, locally=True)
+    with pytest.raises(Refused) as refused:
+        asyncio.run(work.here(cast("Any", Work(AWAY))))
+    problem = cast("Any", refused.value.result)["problem"]
+    assert (problem["status"], problem["message"]) == (503, Unavailable.message)

@@ -25,11 +25,11 @@ from airflow_rest_api.dag_files.check import (
     duplicates,
 )
 from airflow_rest_api.dag_files.upload import Bounds, Received
-from airflow_rest_api.disk_full import of_disk
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.errors import ApiError, DuplicateDags, ImportErrors, Unavailable, UnknownVersion
 from airflow_rest_api.operations.runs import Failed, Refused
 from airflow_rest_api.periodic import Periodic
+from airflow_rest_api.storage.transient import foreseen
 
 if TYPE_CHECKING:
     from airflow_rest_api.dag_files.bundle_change import Change
@@ -178,13 +178,14 @@ class DagFiles:
         with refusing(report):
             written = await self._writer.write(place.root, deployment, [], [path])
         _note(work, report, written)
-        await self._keep_dags(place.bundle.name, {path: []})
-        for dag_id in () if written.interrupted else records_of:
-            done = await work.run(Job(["dags", "delete", "--yes", "--", dag_id], mask=True))
-            work.say(done.stdout)
-            work.say(done.stderr, "stderr")
-            if done.outcome.ending is not Ending.EXITED or done.outcome.exit_code:
-                report.warnings.append(f"The records of the DAG {dag_id!r} could not be deleted.")
+        with _reporting(report, "The file is deleted"):
+            await self._keep_dags(place.bundle.name, {path: []})
+            for dag_id in () if written.interrupted else records_of:
+                done = await work.run(Job(["dags", "delete", "--yes", "--", dag_id], mask=True))
+                work.say(done.stdout)
+                work.say(done.stderr, "stderr")
+                if done.outcome.ending is not Ending.EXITED or done.outcome.exit_code:
+                    report.warnings.append(f"The records of the DAG {dag_id!r} could not be deleted.")
         work.progress("ready")
         return report.result()
 
@@ -224,13 +225,8 @@ class DagFiles:
         )
         _note(work, report, written)
         if not written.interrupted:
-            try:
+            with _reporting(report, "The files are in place"):
                 await self._go_live(work, order, report, found)
-            except asyncio.CancelledError:
-                report.warnings.append("The files are in place; the operation was ended while it waited.")
-            except Exception as error:
-                log.exception("What came after the deployment %s failed", written.id)
-                report.warnings.append(f"The files are in place; what came then failed: {error}")
         work.progress("ready")
         return report.result()
 
@@ -337,19 +333,32 @@ def _roots() -> list[Path]:
 
 
 @contextmanager
-def refusing(report: DeploymentReport | None) -> Iterator[None]:
-    """Have what keeps files from being written end their operation as `Refused`."""
+def _reporting(report: DeploymentReport, done: str) -> Iterator[None]:
+    """Have an end of what follows a change of a bundle be a warning in the report on it, and no more."""
     try:
         yield
-    except Unavailable:
-        away = Unavailable(message="The database cannot be reached. Nothing has changed.")
-        raise Refused(away, _shown(report)) from None
-    except ApiError as error:
-        raise Refused(error, _shown(report)) from None
-    except OSError as error:
-        if (no_space := of_disk(error)) is None:
+    except asyncio.CancelledError:
+        report.warnings.append(f"{done}; the operation was ended while it waited.")
+    except Exception as error:
+        log.exception("What came after the deployment %s failed", report.deployment)
+        # The words of other errors are for the log: those of a database have its address and the values.
+        found = error if isinstance(error, ApiError) else foreseen(error)
+        why = type(error).__name__ if found is None else found.message
+        report.warnings.append(f"{done}; what came then failed: {why}")
+
+
+@contextmanager
+def refusing(report: DeploymentReport | None) -> Iterator[None]:
+    """Have what keeps files from being written, or read, end their operation as `Refused`."""
+    try:
+        yield
+    except Exception as error:
+        found = error if isinstance(error, ApiError) else foreseen(error)
+        if found is None:
             raise
-        raise Refused(no_space, _shown(report)) from error
+        if report is not None and isinstance(found, Unavailable):
+            found = Unavailable(message="The database cannot be reached. Nothing has changed.")
+        raise Refused(found, _shown(report)) from (None if isinstance(error, ApiError) else error)
 
 
 def _shown(report: DeploymentReport | None) -> dict[str, Any] | None:

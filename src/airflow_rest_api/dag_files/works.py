@@ -233,7 +233,8 @@ class DagFileWorks:
     async def _refresh(self, work: WorkContext, values: Mapping[str, Any], received: Received | None) -> Any:
         files = [(bundle, path) for bundle, path in values["files"]]
         wait, locally = values["wait"], values["locally"]
-        parsed = await refresh.bring_up_to_date(work, files, wait=wait, locally=locally)
+        with refusing(None):
+            parsed = await refresh.bring_up_to_date(work, files, wait=wait, locally=locally)
         if (wait or locally) and parsed.failure is not None:
             raise Failed(parsed.failure, result=parsed.result())
         return parsed.result()
