@@ -119,8 +119,8 @@ class DagFileReader:
 
     async def exists(self, bundle: str | None, path: str) -> DagFileAnswer:
         """
-        Return the bundle's name, and whether such a file is there; of one that is no folder, whether Airflow
-        knows it.
+        Return the bundle's name, and whether such a file is there; of a bundle whose files come from
+        elsewhere, whether Airflow has an import error of it.
         """
         info = await asyncio.to_thread(bundles.named, bundle)
         return DagFileAnswer({"bundle": info.name, "exists": await ask(_exists, info, (info.name, path))})

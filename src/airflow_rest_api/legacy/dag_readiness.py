@@ -35,7 +35,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 1.0
 """Seconds between two looks at the database."""
 
 ASK_AGAIN = 5.0
-"""Seconds after which the DAG processor is asked once more: it can drop a request (see `dag_files.watch`)."""
+"""Seconds after which the DAG processor is asked once more: it can drop a request: `refresh.Watch`."""
 
 
 class DagReadiness:
