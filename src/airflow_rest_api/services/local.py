@@ -33,6 +33,7 @@ from airflow_rest_api.services.store import ServiceStore, Taken
 from airflow_rest_api.services.supervisor import BACKOFF, KILL, LEFTOVERS, RESTART, STOP
 
 if TYPE_CHECKING:
+    from airflow_rest_api.commands.model import Invocation
     from airflow_rest_api.operations.model import Operation
     from airflow_rest_api.operations.runs import WorkContext
     from airflow_rest_api.operations.service import Operations
@@ -180,12 +181,7 @@ class Local:
 
     async def launch(self, service: Service, plan: StartRequest, permit: Permit, **more: Any) -> Operation:
         """Begin to start a component whose row is there; `more` is for the operation that does it."""
-        home = (await self.places()).home
-        invocation = plan.start_of(
-            service, home=home, user=permit.user, grace=self._grace, pauses=self._pauses
-        )
-        # A component would inherit the limit of one command, for as long as it runs.
-        entry = EntryPoint(plan.entry, limited=False)
+        invocation, entry = await self._start_of(service, plan, permit.user)
         operation = await self._operations.start(permit, invocation, entry=entry, origin=Origin(**more))
         task = asyncio.create_task(self._settle(service.id, operation))
         self._starts[service.id] = task
@@ -199,11 +195,18 @@ class Local:
 
     async def start_job(self, service: Service, plan: StartRequest, operation: str) -> Job:
         """Return what starts a component whose row is there, which then knows the operation that does it."""
-        home, user = (await self.places()).home, service.user
-        invocation = plan.start_of(service, home=home, user=user, grace=self._grace, pauses=self._pauses)
-        order = WorkOrder(invocation, EntryPoint(plan.entry, limited=False), user)
+        invocation, entry = await self._start_of(service, plan, service.user)
+        order = WorkOrder(invocation, entry, service.user)
         await self._store.started_by(service, operation)
         return order.job(invocation.argv, None)
+
+    async def _start_of(
+        self, service: Service, plan: StartRequest, user: str
+    ) -> tuple[Invocation, EntryPoint]:
+        home = (await self.places()).home
+        invocation = plan.start_of(service, home=home, user=user, grace=self._grace, pauses=self._pauses)
+        # A component would inherit the limit of one command, for as long as it runs.
+        return invocation, EntryPoint(plan.entry, limited=False)
 
     async def start_within(self, work: WorkContext, service: Service, job: Job) -> None:
         """

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -112,13 +112,19 @@ class Services:
             work = self.ordered(plan.values, permit.user)
             operation = await self._operations.start_work(permit, plan.shown, work, origin=Origin(**more))
             return None, operation
-        service = self._new(plan, permit.user, await self.local.places())
+        async with self._adding(plan, permit.user) as service:
+            return service, await self.local.launch(service, plan, permit, **more)
+
+    @contextlib.asynccontextmanager
+    async def _adding(self, plan: StartRequest, user: str) -> AsyncIterator[Service]:
+        """Add a service of this machine that may be started, and remove it where its start cannot begin."""
+        service = self._new(plan, user, await self.local.places())
         if not plan.another:
             await self._refuse_unmanaged(plan, service)
         await self._insert(service)
         try:
             await asyncio.to_thread(_check_free, plan.kind, plan.invocation.values)
-            return service, await self.local.launch(service, plan, permit, **more)
+            yield service
         except BaseException:
             await asyncio.shield(self._store.delete(service))
             raise
@@ -128,17 +134,9 @@ class Services:
 
         async def here(work: WorkContext) -> None:
             plan = StartRequest.of_values(values)
-            service = self._new(plan, user, await self.local.places())
             try:
-                if not plan.another:
-                    await self._refuse_unmanaged(plan, service)
-                await self._insert(service)
-                try:
-                    await asyncio.to_thread(_check_free, plan.kind, plan.invocation.values)
+                async with self._adding(plan, user) as service:
                     job = await self.local.start_job(service, plan, work.id)
-                except BaseException:
-                    await asyncio.shield(self._store.delete(service))
-                    raise
             except ApiError as error:
                 raise Refused(error) from None
             await self.local.start_within(work, service, job)

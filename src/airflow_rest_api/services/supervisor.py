@@ -9,7 +9,6 @@ The standard library only, and as little of that as possible: it lives for as lo
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -20,8 +19,6 @@ from typing import Any, NoReturn
 
 from airflow_rest_api import processes
 from airflow_rest_api.services.status import State, Status, is_visible, shows
-
-PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
 
 STOP, KILL, RESTART = signal.SIGTERM, signal.SIGUSR2, signal.SIGUSR1
 OBEYED = frozenset({STOP, KILL, RESTART, signal.SIGCHLD, signal.SIGHUP, signal.SIGINT})
@@ -101,7 +98,7 @@ class Supervisor:
     def run(self) -> None:
         """Start the component; return once it has ended for good."""
         # What the component started and left behind becomes ours, so that all of it can be found.
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+        processes.adopt_orphans()
         self._start()
         while not self._status.state.ended:
             number = self._nap()
