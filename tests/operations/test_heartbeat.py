@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
+from airflow_rest_api.operations import work_queue
 from airflow_rest_api.operations.heartbeat import Heartbeat, known, sweeper
 from airflow_rest_api.operations.model import Key, Operation, Origin, State, new_id
 from airflow_rest_api.operations.service import Operations
@@ -213,6 +215,25 @@ def test_a_server_beats_by_itself_through_an_outage_and_leaves_in_order():
         await until(more)
         await heart.stop()
         assert await store.database.run(known) == []
+        await service.settle()
+
+    asyncio.run(main())
+
+
+def test_what_a_runner_has_just_claimed_is_kept_however_long_it_has_waited():
+    async def main() -> None:
+        store = make_store()
+        service, _ = operations(until_cancelled, store=store, runner={"runner": "one@here", "queues": "dags"})
+        asked = datetime.now(timezone.utc) - timedelta(hours=1)
+        waits = Operation(new_id(), "version", "read", ["version"], "u", "", asked, queue="dags")
+        await store.insert(waits)
+        claiming = partial(work_queue.claim, identifier=waits.id, server=service.server, share=1)
+        await store.claimed(waits.id, claiming)
+
+        # Its order is being decrypted.
+        await service.forget_unbegun()
+
+        assert (await store.get(waits.id)).state is State.RUNNING
         await service.settle()
 
     asyncio.run(main())

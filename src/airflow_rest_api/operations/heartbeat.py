@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from airflow_rest_api.errors import Unavailable
@@ -75,11 +75,11 @@ def orphans(connection: Connection) -> set[str]:
 
 
 def unfinished(connection: Connection, server: str, before: datetime) -> list[str]:
-    """Return the ids of a server's operations that were asked for before then and have not ended."""
+    """Return the ids of a server's operations that came to it before then and have not ended."""
     theirs = (OPERATION.c.server == server, OPERATION.c.state.in_(_UNFINISHED))
-    return list(
-        connection.execute(select(OPERATION.c.id).where(*theirs, OPERATION.c.created_at < before)).scalars()
-    )
+    # A runner has it from its claim on, which sets the start; it may have waited in the queue for long.
+    came = func.coalesce(OPERATION.c.started_at, OPERATION.c.created_at)
+    return list(connection.execute(select(OPERATION.c.id).where(*theirs, came < before)).scalars())
 
 
 def leave(connection: Connection, server: str) -> None:

@@ -302,6 +302,7 @@ class Operations(KnownOperations):
 
         A client was told that its command could not begin, and the database took the row all the same.
         """
+        # Before the rows are read: one that ends meanwhile is still among these.
         known = set(self._live)
         before = datetime.now(timezone.utc) - UNBEGUN_AFTER
         unfinished = partial(heartbeat.unfinished, server=self.server.id, before=before)
