@@ -222,6 +222,31 @@ def test_a_job_waits_for_the_child_that_is_at_work_while_others_come_free(
     assert len(set(run(at_once()))) == 1
 
 
+def test_a_cancelled_wait_leaves_the_child_to_the_next(
+    run: Run[Any], resident_engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(children, "FREE_WITHIN", 60.0)
+
+    async def one_gives_up() -> tuple[int, int]:
+        [pid] = await one_after_another(resident_engine, 1)
+        busy = asyncio.ensure_future(pid_of(resident_engine, "doze", "0.5"))
+        assert resident_engine._parent is not None
+        residents = resident_engine._parent._residents
+        while residents._idle:
+            await asyncio.sleep(0.01)
+        waits = resident_engine.submit(act("which", resident=True))
+        while not residents._wanted:
+            await asyncio.sleep(0.01)
+        waits.cancel()
+        await waits.wait()
+        await busy
+        await at_rest(resident_engine)
+        return pid, await pid_of(resident_engine)
+
+    before, after = run(one_gives_up())
+    assert before == after
+
+
 def test_where_none_comes_free_a_job_gets_a_child_of_its_own(run: Run[Any], resident_engine: Engine):
     async def beside_one_that_sleeps() -> tuple[int, int, bool]:
         long: Any = resident_engine.submit(act("sleep", resident=True))

@@ -6,6 +6,8 @@ import asyncio
 import errno
 import os
 import socket
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.forkserver import ForkServer
 from airflow_rest_api.engine.parent import CannotFork, Child
-from tests.engine.conftest import Run, act, at_rest, outcome
+from tests.engine.conftest import Run, act, at_rest, gone, outcome
 
 
 def descriptors() -> int:
@@ -51,6 +53,31 @@ def test_a_command_waits_until_there_is_room(run: Run[Any], engine: Engine, monk
     monkeypatch.setattr(parent, "child", full_at_first)
     assert run(outcome(engine, act("echo", "x")))[1].stdout.text == "'x'\n"
     assert len(tries) == 2
+
+
+def test_a_child_that_comes_to_a_cancelled_wait_ends_with_a_retired_parent(
+    run: Run[Any], new_engine: Callable[..., Engine]
+):
+    engine = new_engine()
+    run(outcome(engine, act("echo", "warm")))
+    parent = engine._parent
+    assert parent is not None
+
+    async def retired_meanwhile() -> bool:
+        child = await parent.child()
+        await at_rest(engine)
+        spares, parent._spares = parent._spares, deque()
+        waiting = asyncio.ensure_future(parent.child())
+        await asyncio.sleep(0)
+        parent._wanted.popleft().set_result(child)
+        parent._spares = spares
+        parent.retire()
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        return waiting.cancelled() and await gone(child.pid)
+
+    assert run(retired_meanwhile())
+    assert run(gone(parent.pid))
 
 
 def test_who_waits_for_a_child_is_told_that_there_is_no_room(run: Run[Any], engine: Engine):

@@ -192,7 +192,10 @@ class Residents:
             while not waiter.done() and (left := max(began, self._freed_at) + FREE_WITHIN - loop.time()) > 0:
                 await asyncio.wait({waiter}, timeout=left)
         except asyncio.CancelledError:
-            if waiter.done() and (given := waiter.result()) is not None:
+            # `asyncio.wait` leaves it as it is: one that still waits would be given a child.
+            if not waiter.done():
+                waiter.cancel()
+            elif (given := waiter.result()) is not None:
                 self._wait(given)
             raise
         if not waiter.done():
@@ -256,6 +259,9 @@ class Residents:
         return child
 
     def _wait(self, child: Child) -> None:
+        if self._closed:
+            self._end(child)
+            return
         self._freed_at = asyncio.get_running_loop().time()
         while self._wanted:
             waiter = self._wanted.popleft()

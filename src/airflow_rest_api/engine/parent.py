@@ -189,7 +189,7 @@ class WarmParent:
             return await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._spares.append(waiter.result())
+                self._keep(waiter.result())
             raise
 
     async def resident(self) -> Child:
@@ -310,7 +310,12 @@ class WarmParent:
         self._children[pid] = child
         if (waiter := self._next_waiter()) is not None:
             waiter.set_result(child)
-        elif self._retired:
+        else:
+            self._keep(child)
+
+    def _keep(self, child: Child) -> None:
+        """Have a child without a job wait for one, unless none comes any more."""
+        if self._retired or self.lost:
             child.close()
         else:
             self._spares.append(child)
