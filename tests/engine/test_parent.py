@@ -6,17 +6,25 @@ import asyncio
 import errno
 import os
 import socket
+import subprocess
+import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_rest_api.engine import engine as engine_module
 from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.forkserver import ForkServer
-from airflow_rest_api.engine.parent import CannotFork, Child
+from airflow_rest_api.engine.job import Hooks, Limits
+from airflow_rest_api.engine.parent import CannotFork, Child, fresh_child
 from tests.engine.conftest import Run, act, at_rest, gone, outcome
+
+Full = Callable[[Any, str, Iterable[int]], None]
 
 
 def descriptors() -> int:
@@ -53,6 +61,88 @@ def test_a_command_waits_until_there_is_room(run: Run[Any], engine: Engine, monk
     monkeypatch.setattr(parent, "child", full_at_first)
     assert run(outcome(engine, act("echo", "x")))[1].stdout.text == "'x'\n"
     assert len(tries) == 2
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Full:
+    """Have one call of a module fail, at first or always; the temporary folder is the test's own."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(engine_module, "NO_ROOM_PAUSE", 0.01)
+
+    def fails(module: Any, name: str, which: Iterable[int]) -> None:
+        works, calls, failing = getattr(module, name), count(), set(which)
+
+        def call(*given: Any, **more: Any) -> Any:
+            if next(calls) in failing:
+                raise OSError(errno.EMFILE, "Too many open files")
+            return works(*given, **more)
+
+        monkeypatch.setattr(module, name, call)
+
+    return fails
+
+
+STEPS = [(tempfile, "mkdtemp"), (socket, "socketpair"), (subprocess, "Popen")]
+
+
+@pytest.mark.parametrize(("module", "name"), STEPS)
+def test_an_engine_without_room_for_its_parent_starts_and_leaves_nothing(
+    run: Run[Any], new_engine: Callable[..., Engine], full: Full, tmp_path: Path, module: Any, name: str
+):
+    engine = new_engine()
+    full(module, name, {0})
+
+    async def left() -> int:
+        before = descriptors()
+        await engine.start()
+        return descriptors() - before
+
+    assert (run(left()), engine._parent, [*tmp_path.iterdir()]) == (0, None, [])
+    assert run(outcome(engine, act("echo", "x")))[1].stdout.text == "'x'\n"
+    assert engine._parent is not None
+
+
+@pytest.mark.parametrize(("module", "name"), STEPS)
+def test_a_command_waits_until_there_is_room_for_its_parent(
+    run: Run[Any], new_engine: Callable[..., Engine], full: Full, module: Any, name: str
+):
+    engine = new_engine()
+    full(module, name, {0})
+
+    assert run(outcome(engine, act("echo", "x")))[1].stdout.text == "'x'\n"
+    assert engine._parent is not None
+
+
+def test_a_parent_is_retired_once_there_is_room_for_the_next(
+    run: Run[Any], new_engine: Callable[..., Engine], full: Full, tmp_path: Path
+):
+    file = tmp_path / "watched"
+    file.touch()
+    engine = new_engine(Hooks(warm="acts:warm"), preload=(str(file),), residents=1)
+    run(outcome(engine, act("echo", "x", resident=True)))
+    before = engine._parent
+    file.write_text("changed")
+    full(subprocess, "Popen", {0, 1})
+
+    assert run(outcome(engine, act("echo", "x", resident=True)))[1].stdout.text == "'x'\n"
+    assert before is not None
+    assert engine._parent is not before
+    assert engine._retired == [before]
+
+
+@pytest.mark.parametrize("which", [{0}, {1}])
+def test_a_new_interpreter_without_room_for_its_pipes_leaves_none_open(
+    run: Run[Any], full: Full, tmp_path: Path, which: set[int]
+):
+    full(os, "pipe", which)
+
+    async def left() -> int:
+        before = descriptors()
+        with pytest.raises(OSError, match="Too many"):
+            await fresh_child(Limits(), str(tmp_path))
+        return descriptors() - before
+
+    assert run(left()) == 0
 
 
 def test_a_child_that_comes_to_a_cancelled_wait_ends_with_a_retired_parent(

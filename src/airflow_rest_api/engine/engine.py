@@ -63,9 +63,13 @@ class Engine:
         self._stopping = False
 
     async def start(self) -> None:
-        """Begin to warm up, in the background."""
+        """Begin to warm up, in the background; where there is no room for that, the first command does."""
         if self.limits.fork:
-            self._current_parent()
+            try:
+                self._current_parent()
+            except CannotFork as error:
+                # Airflow's API server, which waits for us at its start, is to answer all the same.
+                log.error("The warm parent could not be started: %s", error.__cause__)
 
     async def warm(self, seconds: float) -> None:
         """Return when the next command has nothing to wait for, or after so many seconds."""
@@ -206,18 +210,17 @@ class Engine:
         """Return a resident child that waits for a job, where this may be its next."""
         if not self._may_share(process.job) or self._cold or self.waits_for is not None:
             return None
-        parent = self._current_parent()
         # One that could not be had is waited for with all others.
         with contextlib.suppress(CannotFork):
-            return parent.idle_resident()
+            return self._current_parent().idle_resident()
         return None
 
     async def _any_child(self, process: Process) -> Child:
         for _ in range(ATTEMPTS):
             if self._cold:
                 break
-            parent = self._current_parent()
             try:
+                parent = self._current_parent()
                 if not parent.ready.done():
                     # A renewed parent, which was not there yet when it was submitted.
                     process.wait_for(WARMING_UP)
@@ -240,15 +243,17 @@ class Engine:
         return await fresh_child(self.limits, self._folder)
 
     def _current_parent(self) -> WarmParent:
+        """Return the warm parent, a new one where it is needed; raise CannotFork."""
         parent = self._parent
-        if parent is not None and not parent.lost and parent.outdated():
+        if parent is not None and not parent.lost and not parent.outdated():
+            return parent
+        # First the new one: where there is no room for it, the old one is looked at again.
+        self._parent = WarmParent(self.limits, self._hooks)
+        if parent is not None and not parent.lost:
             log.info("What the warm parent %d was made from has changed; it is renewed", parent.pid)
             self._retired = [old for old in self._retired if not old.lost] + [parent]
             parent.retire()
-            parent = None
-        if parent is None or parent.lost:
-            parent = self._parent = WarmParent(self.limits, self._hooks)
-        return parent
+        return self._parent
 
     def _go_cold(self, why: str) -> None:
         log.warning("The warm parent cannot be used: %s. Commands run in new interpreters, slower.", why)

@@ -39,7 +39,7 @@ BOOTSTRAP = (
 
 
 class CannotFork(Exception):
-    """This machine has no room for one more process, or for its descriptors."""
+    """This machine has no room for one more process, or for its descriptors or its folder."""
 
 
 def environment(limits: Limits) -> dict[str, str]:
@@ -55,10 +55,16 @@ def interpreter(module: str, *rest: str, options: Sequence[str] = ()) -> list[st
 
 
 async def fresh_child(limits: Limits, folder: str) -> Child:
-    """Start a new interpreter that waits for its job: slower by all of Airflow's imports, always possible."""
-    ours, theirs = socket.socketpair()
-    out_read, out_write = os.pipe()
-    err_read, err_write = os.pipe()
+    """
+    Start a new interpreter that waits for its job: slower by all of Airflow's imports, always possible.
+
+    :raises OSError: this machine has no room for it
+    """
+    with contextlib.ExitStack() as opening:
+        ours, theirs = map(opening.enter_context, socket.socketpair())
+        out_read, out_write = _pipe(opening)
+        err_read, err_write = _pipe(opening)
+        opened = opening.pop_all()
 
     def start() -> subprocess.Popen[Any]:
         return subprocess.Popen(
@@ -72,15 +78,9 @@ async def fresh_child(limits: Limits, folder: str) -> Child:
             start_new_session=True,
         )
 
-    def close(*descriptors: int) -> None:
-        for descriptor in descriptors:
-            os.close(descriptor)
-
     def abandon(started: asyncio.Future[subprocess.Popen[Any]]) -> None:
         # Without its engine the child ends by itself, and has to be reaped.
-        ours.close()
-        theirs.close()
-        close(out_read, err_read, out_write, err_write)
+        opened.close()
         if not started.cancelled() and started.exception() is None:
             threading.Thread(target=started.result().wait, daemon=True).start()
 
@@ -92,7 +92,8 @@ async def fresh_child(limits: Limits, folder: str) -> Child:
         starting.add_done_callback(abandon)
         raise
     theirs.close()
-    close(out_write, err_write)
+    os.close(out_write)
+    os.close(err_write)
 
     known: processes.Processes = {}
 
@@ -119,11 +120,21 @@ async def fresh_child(limits: Limits, folder: str) -> Child:
     return child
 
 
+def _pipe(opened: contextlib.ExitStack) -> tuple[int, int]:
+    """Return both ends of a new pipe, which `opened` closes."""
+    ends = os.pipe()
+    for end in ends:
+        opened.callback(os.close, end)
+    return ends
+
+
 class WarmParent:
     """
     One warm parent process: asks it for children, and reads how they end.
 
     Its spare children are forked and connected before they are needed.
+
+    :raises CannotFork: this machine has no room for it
     """
 
     def __init__(self, limits: Limits, hooks: Hooks) -> None:
@@ -141,21 +152,34 @@ class WarmParent:
         self.warmed = False
         self.ready: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
         self.ready.add_done_callback(lambda future: future.cancelled() or future.exception())
-        self.folder = str(private_folders.make())
-        self._orders, theirs = socket.socketpair()
-        given = json.dumps(asdict(hooks))
-        self._process = subprocess.Popen(
-            interpreter("engine.forkserver", str(theirs.fileno()), self.folder, given, *limits.preload),
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            cwd=self.folder,
-            env=environment(limits),
-            start_new_session=True,
-        )
-        theirs.close()
-        self._orders.setblocking(False)
-        asyncio.get_running_loop().add_reader(self._orders, self._read)
+        try:
+            self._begin(hooks)
+        except OSError as error:
+            raise CannotFork from error
+
+    def _begin(self, hooks: Hooks) -> None:
+        """Start the process; raise OSError, with nothing of it left."""
+        with contextlib.ExitStack() as made:
+            self.folder = str(private_folders.make())
+            made.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self._orders, theirs = socket.socketpair()
+            made.callback(self._orders.close)
+            given = json.dumps(asdict(hooks))
+            with theirs:
+                self._process = subprocess.Popen(
+                    interpreter(
+                        "engine.forkserver", str(theirs.fileno()), self.folder, given, *self._limits.preload
+                    ),
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    cwd=self.folder,
+                    env=environment(self._limits),
+                    start_new_session=True,
+                )
+            self._orders.setblocking(False)
+            asyncio.get_running_loop().add_reader(self._orders, self._read)
+            made.pop_all()
 
     @property
     def pid(self) -> int:
