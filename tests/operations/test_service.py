@@ -9,7 +9,7 @@ import pytest
 
 from airflow_rest_api.engine.job import Ending, Outcome
 from airflow_rest_api.errors import BadArgument, Busy, TooManyWaiting, Unavailable, UnknownOperation
-from airflow_rest_api.operations.files import Upload
+from airflow_rest_api.operations.files import Upload, Workspace
 from airflow_rest_api.operations.model import Cancel, Filter, Key, KeyTaken, Operation, Origin, State
 from tests.operations.scene import CATALOG, database_of, make_store, operations, until
 from tests.permits import permit
@@ -227,6 +227,31 @@ def test_an_end_that_cannot_be_read_is_recorded_and_cleaned_up(tmp_path: Path):
     assert operation.state is State.LOST
     assert "inside" not in str(operation.message)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_removed_keeps_no_operation_from_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def remove(self: Workspace) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Workspace, "remove", remove)
+
+    operation = run(prints("done"), "pools", "export", "p.json", folder=tmp_path)
+
+    assert (operation.state, operation.stdout) == (State.SUCCEEDED, "done")
+    assert "can't start new thread" in caplog.text
+
+
+def test_a_folder_that_cannot_be_removed_hides_no_reason_why_nothing_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def remove(self: Workspace) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Workspace, "remove", remove)
+    with pytest.raises(BadArgument):
+        run(prints(), "variables", "import", "v.json", folder=tmp_path)
 
 
 def test_secrets_are_masked_in_the_record_and_not_in_the_job():

@@ -16,6 +16,7 @@ from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.reading import DagFileAnswer, DagFileReader, place_of
 from airflow_rest_api.dag_files.upload import Received
 from airflow_rest_api.errors import UnknownDagFile
+from airflow_rest_api.operations.files import removed
 from airflow_rest_api.operations.runs import Failed
 from airflow_rest_api.operations.work_orders import NamedWork, NotTaken
 from airflow_rest_api.placement import LOCAL
@@ -175,7 +176,7 @@ class DagFileWorks:
                 received.warnings += values.get("warnings", [])
                 return await self._steps[name](work, values, received)
             finally:
-                await asyncio.shield(asyncio.to_thread(received.remove))
+                await asyncio.shield(removed(received))
 
         return NamedWork(name, values, here)
 

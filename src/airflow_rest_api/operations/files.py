@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import re
 import shutil
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.commands.model import Argument, Invocation
 
+log = logging.getLogger(__name__)
 
 _UNSAFE = re.compile(r"[^\w.+@=-]", re.ASCII)
 LONGEST_NAME = 100
@@ -66,6 +69,19 @@ class Removable(Protocol):
     """What an operation works on and removes at its end."""
 
     def remove(self) -> None: ...
+
+
+async def removed(what: Removable) -> None:
+    """
+    Remove what an operation has worked on; its end does not depend on that.
+
+    A private folder that stays is removed when the next server starts.
+    """
+    try:
+        await asyncio.to_thread(what.remove)
+    except Exception:
+        # No thread may be left for it.
+        log.exception("What an operation has worked on could not be removed")
 
 
 class Workspace:

@@ -19,7 +19,7 @@ from airflow_rest_api.errors import NoRunner, TooManyWaiting, Unavailable, Unkno
 from airflow_rest_api.loop_share import LoopShare
 from airflow_rest_api.operations import heartbeat
 from airflow_rest_api.operations.dispatch import Dispatcher
-from airflow_rest_api.operations.files import Removable, Upload, Workspace, with_files
+from airflow_rest_api.operations.files import Removable, Upload, Workspace, removed, with_files
 from airflow_rest_api.operations.known import KnownOperations
 from airflow_rest_api.operations.live import STORED_WITHIN, Live, snapshot
 from airflow_rest_api.operations.model import Cancel, Operation, Origin, Server, State, new_id
@@ -197,7 +197,7 @@ class Operations(KnownOperations):
             process = self._engine.submit(order.job(argv, self._command_timeout), listener)
         except BaseException:
             if workspace is not None:
-                await asyncio.to_thread(workspace.remove)
+                await removed(workspace)
             raise
         process.on_start, process.on_wait = live.begin, live.wait_for
         live.stop = process.cancel
@@ -236,7 +236,7 @@ class Operations(KnownOperations):
             order = WorkOrder(invocation, AIRFLOW, permit.user, uploads=uploads, work=work.order)
             await self._send(permit, order, operation, origin)
             if work.files is not None:
-                await asyncio.to_thread(work.files.remove)
+                await removed(work.files)
             return snapshot(operation)
         async with self._recorded(operation, origin) as live:
             pass
@@ -404,7 +404,7 @@ class Operations(KnownOperations):
                 operation.state, operation.message = State.LOST, UNREAD
             operation.finished_at = datetime.now(timezone.utc)
             if workspace is not None:
-                await asyncio.to_thread(workspace.remove)
+                await removed(workspace)
             storing = asyncio.create_task(live.finished(live.finish(files)))
             try:
                 # What follows its end takes no time from who waits for it.
