@@ -168,7 +168,7 @@ def test_a_fresh_home_has_its_configuration_before_the_parent_is_made_from_it(
     # The second command has not waited: the parent is still the first.
     assert engine._retired == []
     assert engine._parent is not None
-    assert not engine._parent.outdated()
+    assert not engine._parent.outdated
 
 
 SAVEPOINT = """

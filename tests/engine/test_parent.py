@@ -8,8 +8,9 @@ import os
 import socket
 import subprocess
 import tempfile
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.engine import engine as engine_module
+from airflow_rest_api.engine import parent as parent_module
 from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.engine import Engine
-from airflow_rest_api.engine.forkserver import ForkServer
-from airflow_rest_api.engine.job import Hooks, Limits
+from airflow_rest_api.engine.forkserver import ForkServer, Snapshot, snapshot
+from airflow_rest_api.engine.job import Ending, Hooks, Limits, Outcome
 from airflow_rest_api.engine.parent import CannotFork, Child, fresh_child
 from tests.engine.conftest import Run, act, at_rest, gone, outcome
 
@@ -114,20 +116,17 @@ def test_a_command_waits_until_there_is_room_for_its_parent(
 
 
 def test_a_parent_is_retired_once_there_is_room_for_the_next(
-    run: Run[Any], new_engine: Callable[..., Engine], full: Full, tmp_path: Path
+    run: Run[Any], watching: Engine, watched: Path, full: Full
 ):
-    file = tmp_path / "watched"
-    file.touch()
-    engine = new_engine(Hooks(warm="acts:warm"), preload=(str(file),), residents=1)
-    run(outcome(engine, act("echo", "x", resident=True)))
-    before = engine._parent
-    file.write_text("changed")
+    run(outcome(watching, act("echo", "x", resident=True)))
+    before = watching._parent
+    watched.write_text("changed")
     full(subprocess, "Popen", {0, 1})
 
-    assert run(outcome(engine, act("echo", "x", resident=True)))[1].stdout.text == "'x'\n"
+    assert run(outcome(watching, act("echo", "x", resident=True)))[1].stdout.text == "'x'\n"
     assert before is not None
-    assert engine._parent is not before
-    assert engine._retired == [before]
+    assert watching._parent is not before
+    assert watching._retired == [before]
 
 
 @pytest.mark.parametrize("which", [{0}, {1}])
@@ -143,6 +142,87 @@ def test_a_new_interpreter_without_room_for_its_pipes_leaves_none_open(
         return descriptors() - before
 
     assert run(left()) == 0
+
+
+class Looks:
+    """The looks at what a parent was made from, each of which waits until it is let go."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go_on = threading.Event()
+        self.threads: list[threading.Thread] = []
+        monkeypatch.setattr(parent_module, "FEW", 0)
+        monkeypatch.setattr(parent_module, "snapshot", self)
+
+    def __call__(self, paths: Sequence[str]) -> Snapshot:
+        found = snapshot(paths)
+        self.threads.append(threading.current_thread())
+        assert self.go_on.wait(60)
+        return found
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Path:
+    file = tmp_path / "watched"
+    file.touch()
+    return file
+
+
+@pytest.fixture
+def watching(new_engine: Callable[..., Engine], watched: Path) -> Engine:
+    return new_engine(Hooks(warm="acts:warm"), preload=(str(watched),), residents=1)
+
+
+async def while_it_is_looked(engine: Engine, looks: Looks) -> Any:
+    """Submit a command; return it once its look is under way."""
+    await outcome(engine, act("echo", "x", resident=True))
+    process: Any = engine.submit(act("echo", "x", resident=True))
+    while not looks.threads:
+        await asyncio.sleep(0.01)
+    return process
+
+
+def test_many_that_come_during_a_look_share_the_next_and_see_what_has_changed_meanwhile(
+    run: Run[Any], watching: Engine, watched: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async def change() -> tuple[int, bool]:
+        looks = Looks(monkeypatch)
+        first = await while_it_is_looked(watching, looks)
+        before = watching._parent
+        watched.write_text("changed")
+        others: list[Any] = [watching.submit(act("echo", "x", resident=True)) for _ in range(5)]
+        await asyncio.sleep(0)
+        looks.go_on.set()
+        await asyncio.gather(*(one.wait() for one in (first, *others)))
+        assert threading.main_thread() not in looks.threads
+        return len(looks.threads), watching._parent is before
+
+    assert run(change()) == (2, False)
+
+
+def test_a_command_is_cancelled_while_a_disk_does_not_answer_the_look(
+    run: Run[Any], watching: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    async def cancel() -> Ending:
+        looks = Looks(monkeypatch)
+        process = await while_it_is_looked(watching, looks)
+        process.cancel()
+        how: Outcome = await asyncio.wait_for(process.wait(), 60)
+        looks.go_on.set()
+        return how.ending
+
+    assert run(cancel()) is Ending.CANCELLED
+
+
+def test_a_look_that_cannot_be_made_keeps_no_command_from_running(
+    run: Run[Any], watching: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    async def unseen() -> str:
+        await outcome(watching, act("echo", "x", resident=True))
+        monkeypatch.setattr(parent_module, "FEW", 0)
+        monkeypatch.setattr(parent_module, "snapshot", None)
+        return str((await outcome(watching, act("echo", "x", resident=True)))[1].stdout.text)
+
+    assert run(unseen()) == "'x'\n"
 
 
 def test_a_child_that_comes_to_a_cancelled_wait_ends_with_a_retired_parent(

@@ -194,6 +194,10 @@ class Engine:
 
     async def _child(self, process: Process) -> Child | None:
         """Return a child for a command, None when the command is cancelled before there is one."""
+        if self._parent is not None and not self._cold and self.waits_for is None:
+            looking = self._parent.look()
+            if looking is not None:
+                await first(looking, process.stopping)
         if process.stopping.done():
             return None
         if (child := self._idle_child(process)) is not None:
@@ -245,7 +249,7 @@ class Engine:
     def _current_parent(self) -> WarmParent:
         """Return the warm parent, a new one where it is needed; raise CannotFork."""
         parent = self._parent
-        if parent is not None and not parent.lost and not parent.outdated():
+        if parent is not None and not parent.lost and not parent.outdated:
             return parent
         # First the new one: where there is no room for it, the old one is looked at again.
         self._parent = WarmParent(self.limits, self._hooks)

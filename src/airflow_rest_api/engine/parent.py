@@ -38,6 +38,10 @@ BOOTSTRAP = (
 """Finds this package where the API server found it, be it site-packages or the plugins folder."""
 
 
+FEW = 32
+"""Files that are looked at in less time than a thread takes to begin."""
+
+
 class CannotFork(Exception):
     """This machine has no room for one more process, or for its descriptors or its folder."""
 
@@ -134,6 +138,7 @@ class WarmParent:
 
     Its spare children are forked and connected before they are needed.
 
+    :ivar outdated: whether something that the parent was made from has changed since, by the last `look`
     :raises CannotFork: this machine has no room for it
     """
 
@@ -149,6 +154,9 @@ class WarmParent:
         self._watched: list[str] = []
         self._snapshot: Snapshot = {}
         self._retired = False
+        self._looking = asyncio.Lock()
+        self._next_look: asyncio.Task[None] | None = None
+        self.outdated = False
         self.warmed = False
         self.ready: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
         self.ready.add_done_callback(lambda future: future.cancelled() or future.exception())
@@ -191,9 +199,32 @@ class WarmParent:
         """Whether the parent is gone."""
         return self._orders.fileno() < 0
 
-    def outdated(self) -> bool:
-        """Whether something that the parent was made from has changed since."""
-        return self.ready.done() and snapshot(self._watched) != self._snapshot
+    def look(self) -> asyncio.Task[None] | None:
+        """
+        Look whether the parent, which is ready, is outdated; return what ends once `outdated` says so.
+
+        None where it says so already. Of any number that come during a look each waits for the next one,
+        which they share: what has changed until now may be where this one has been.
+        """
+        if len(self._snapshot) <= FEW:
+            self.outdated = self._has_changed()
+            return None
+        if self._next_look is None:
+            self._next_look = asyncio.ensure_future(self._look())
+        return self._next_look
+
+    async def _look(self) -> None:
+        async with self._looking:
+            self._next_look = None
+            try:
+                # Not on the event loop: there may be thousands of files, and a slow disk.
+                self.outdated = await asyncio.to_thread(self._has_changed)
+            except Exception:
+                # No thread may be left for it: the next command looks again.
+                log.exception("It could not be seen whether the warm parent %d is outdated", self.pid)
+
+    def _has_changed(self) -> bool:
+        return snapshot(self._watched) != self._snapshot
 
     async def child(self) -> Child:
         """
