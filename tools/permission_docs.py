@@ -42,9 +42,10 @@ def with_parts(page: str) -> str:
 
 
 def _row(name: str, rule: policy.Rule) -> str:
-    effect = rule.effect.value + "".join(
-        f", {raised.value} with `{by}`" for by, raised in rule.raised_by.items()
-    )
+    effect = rule.effect.value
+    if rule.parses_before is not None:
+        effect += f", execute before Airflow {'.'.join(map(str, rule.parses_before))}"
+    effect += "".join(f", {raised.value} with `{by}`" for by, raised in rule.raised_by.items())
     effect += RAISED_TOGETHER.get(name, "")
     if rule.grants_access:
         effect += ", grants access"

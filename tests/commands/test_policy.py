@@ -3,18 +3,15 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
-from collections.abc import Iterator
-from functools import partial
-from importlib import import_module
 
 import pytest
 
 from airflow_rest_api.commands import policy
 from airflow_rest_api.commands.catalog import Catalog
-from airflow_rest_api.commands.discovery import leaves
 from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import ADMINISTER, Resource
 from airflow_rest_api.security.access import Switches
+from tests.airflow_commands import functions
 
 # What the code of a command says that starts an API server (`airflow.cli.commands.api_server_command`,
 # `standalone_command`), or that changes users, roles or the tables that they are in (Flask-AppBuilder's
@@ -51,23 +48,8 @@ def test_a_command_without_a_row_is_not_harmless():
     assert Switches().option(command) == "enabled_commands"
 
 
-def functions() -> Iterator[tuple[str, str]]:
-    """Yield each command of the installed Airflow with the source of the function that runs it."""
-    from airflow.cli.cli_parser import get_parser
-
-    for path, leaf, _ in leaves(get_parser()):
-        function = leaf.get_default("func")
-        lazy = inspect.getclosurevars(function).nonlocals.get("import_path")
-        if lazy is not None:
-            module, _, name = lazy.rpartition(".")
-            function = getattr(import_module(module), name)
-        if isinstance(function, partial):
-            function = function.func
-        yield " ".join(path), inspect.getsource(inspect.unwrap(function))
-
-
 def test_what_starts_an_api_server_or_changes_users_is_for_administrators_and_off_until_named(catalog):
-    sources = dict(functions())
+    sources = {name: inspect.getsource(function) for name, function in functions()}
     servers = {name for name, source in sources.items() if STARTS_A_SERVER.search(source)}
     users = {name for name, source in sources.items() if CHANGES_USERS.search(source)}
     # Whatever brings users and roles calls them that.
@@ -140,9 +122,18 @@ def test_an_argument_can_raise_the_effect(catalog):
     assert catalog.bind(command, {}).effect is Effect.READ
     assert catalog.bind(command, {"local": True}).effect is Effect.EXECUTE
     assert catalog.parse(["dags", "list", "-l"]).effect is Effect.EXECUTE
+    clear = catalog.get("tasks clear")
+    assert catalog.bind(clear, {"dag_id": "a", "dag_regex": True}).effect is Effect.EXECUTE
+    # These are looked up in the database.
     assert (
-        catalog.bind(catalog.get("tasks clear"), {"dag_id": "a", "dag_regex": True}).effect is Effect.EXECUTE
+        catalog.bind(clear, {"dag_id": "a", "task_regex": "b", "bundle_name": ["c"]}).effect is Effect.WRITE
     )
+
+
+def test_what_parses_dag_files_on_an_older_airflow_executes_there_and_in_no_resident_child():
+    rule = policy.COMMANDS["tasks clear"]
+    assert (rule.on((3, 1, 8)).effect, rule.on((3, 1, 8)).resident) == (Effect.EXECUTE, False)
+    assert (rule.on((3, 2, 0)).effect, rule.on((3, 2, 0)).resident) == (Effect.WRITE, True)
 
 
 def test_every_argument_named_in_a_row_exists(catalog):

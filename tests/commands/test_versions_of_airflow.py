@@ -11,11 +11,13 @@ from collections.abc import Mapping
 
 import pytest
 
+from airflow_rest_api.airflow.compat.version_compat import base_version
 from airflow_rest_api.airflow.installation import version
 from airflow_rest_api.commands import policy
 from airflow_rest_api.commands.catalog import Catalog
-from airflow_rest_api.commands.model import Command
+from airflow_rest_api.commands.model import PLAIN, Command, Effect
 from airflow_rest_api.commands.needs import ADMINISTER, Resource
+from tests.airflow_commands import functions, parses
 from tools.arguments import FOLDER, file_name
 
 VERSIONS: Mapping[str, Mapping[str, list[str]]] = {
@@ -48,6 +50,25 @@ def test_an_argument_that_a_version_lacks_is_accounted_for():
         for argument in named_in(policy.COMMANDS[name]) - set(arguments)
     }
     assert lacking == LACKING.keys()
+
+
+def test_what_parses_dag_files_executes_and_nothing_executes_for_an_argument_that_does_not():
+    found = {name: parses(function) for name, function in functions()}
+    assert found["tasks list"] == found["dags report"] == found["tasks render"] == {None}
+    assert found["dags list"] == {"local"}
+
+    wrong = {}
+    for name, arguments in found.items():
+        rule = policy.COMMANDS[name].on(base_version())
+        if rule.effect in PLAIN and arguments != _raising(rule):
+            wrong[name] = arguments
+        if rule.parses_before is not None and (None in arguments) != (rule.effect is Effect.EXECUTE):
+            wrong[name] = arguments
+    assert wrong == {}
+
+
+def _raising(rule: policy.Rule) -> set[str]:
+    return {name for name, effect in rule.raised_by.items() if effect is Effect.EXECUTE}
 
 
 def named_in(rule: policy.Rule) -> set[str]:

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from airflow_rest_api.airflow.compat.version_compat import base_version
 from airflow_rest_api.commands import argument_kinds, policy
 from airflow_rest_api.commands.model import Argument, Command
 
@@ -61,7 +62,7 @@ def describe(path: tuple[str, ...], leaf: argparse.ArgumentParser, help_text: st
     for action in leaf._actions:
         if not isinstance(action, argparse._HelpAction) and action.dest != argparse.SUPPRESS:
             named.setdefault(action.dest, _argument(path, leaf, action))
-    rule = policy.COMMANDS.get(" ".join(path), policy.UNKNOWN)
+    rule = policy.COMMANDS.get(" ".join(path), policy.UNKNOWN).on(base_version())
     revealed_by = rule.revealed_by if rule.revealed_by in named else None
     return Command(
         path=path,

@@ -51,6 +51,7 @@ class Rule:
     :ivar runs_dag_code: a component that runs the code of DAG authors where it is started
     :ivar own_power: its needs have the power in them, and the one of its effect is not asked for
     :ivar alone: a process of its own runs it, though its effect would let a resident child (`Rule.resident`)
+    :ivar parses_before: on older versions of Airflow than this one it parses DAG files, whatever it is given
     :ivar deed: what it does, in words, where it is no command of Airflow's
     """
 
@@ -64,6 +65,7 @@ class Rule:
     runs_dag_code: bool = False
     own_power: bool = False
     alone: bool = False
+    parses_before: tuple[int, int] | None = None
     deed: str = ""
 
     @property
@@ -74,6 +76,11 @@ class Rule:
         Its code is Airflow's own, and changes nothing but the database: no DAG author's code, no component.
         """
         return self.effect in (READ, WRITE) and not (self.alone or self.grants_access)
+
+    def on(self, version: tuple[int, ...]) -> Rule:
+        """Return what holds on a version of Airflow, such as ``(3, 0, 6)``."""
+        parses = self.parses_before is not None and version < self.parses_before
+        return replace(self, effect=EXECUTE) if parses else self
 
 
 ADMINISTRATOR = power(ADMINISTER)
@@ -247,14 +254,16 @@ CURRENT: dict[str, Rule] = {
     # Deletes what has expired, as the scheduler would.
     "state-store clean": Rule(WRITE, ADMINISTRATOR),
     "sync-perm": _roles("PUT"),
-    # With one of these it parses the DAG files; without, it reads the database.
+    # It asks the DAG files which DAGs the expression matches. Before 3.2 it parses the file of a DAG that is
+    # named, unless that has a bundle or an expression for its tasks beside it.
     "tasks clear": Rule(
         WRITE,
         dag("PUT", "TASK_INSTANCE", pattern="dag_regex"),
-        raised_by={"bundle_name": EXECUTE, "dag_regex": EXECUTE, "task_regex": EXECUTE},
+        raised_by={"dag_regex": EXECUTE},
+        parses_before=(3, 2),
     ),
     # Leaves a transaction open.
-    "tasks failed-deps": Rule(READ, dag("GET", "TASK_INSTANCE"), alone=True),
+    "tasks failed-deps": Rule(READ, dag("GET", "TASK_INSTANCE"), alone=True, parses_before=(3, 1)),
     "tasks list": Rule(EXECUTE, dag("GET", "TASK")),
     # A template can have any variable and connection in it.
     "tasks render": Rule(

@@ -11,6 +11,7 @@ from typing import Any, TypedDict
 from airflow_rest_api import airflow as package
 from airflow_rest_api.airflow import event_log
 from airflow_rest_api.airflow.child import output
+from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow_rest_api.engine.job import function
 from airflow_rest_api.engine.patches import patch
 from airflow_rest_api.secret_names import maskers
@@ -31,6 +32,8 @@ BY_COMMAND: Mapping[str, tuple[str, ...]] = {
     "dags test": (_PRINTS, _ONE_DAG, _TEST_OF_DAG),
     "dags unpause": (_TRIES, "child.output:print_unpaused"),
     "tasks clear": (_PRINTS, _TRIES, "child.clearing:as_asked"),
+    # Airflow 3.0 parses the DAG files for it.
+    "tasks failed-deps": () if AIRFLOW_V_3_1_PLUS else (_PRINTS,),
     "tasks list": (_PRINTS, _ONE_DAG),
     "tasks render": (_PRINTS, _ONE_DAG),
     "tasks test": (_PRINTS, _ONE_DAG, "child.task_test:test_in_memory"),
