@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.dag_processor import File
 from airflow_rest_api.dag_files import refresh
+from airflow_rest_api.dag_files.child import parse as parse_child
 from airflow_rest_api.dag_files.child.parse import parse_files
 from airflow_rest_api.dag_files.refresh import Parsed, ParsedFile, request_parse, until_parsed
 from tests.standin import airflow_database
@@ -204,6 +206,17 @@ def test_a_dag_that_airflow_lets_rest_is_waited_for(
 
     assert parsed.complete
     assert said[-1] == "parsed"
+    assert tags_of(names("dag")) == ["changed"]
+
+
+def test_a_dag_that_airflow_lets_rest_is_stored_by_the_one_parse_that_is_made_without_a_dag_processor(
+    folder: Path, names: Any
+):
+    file = write(folder, names("a.py"), names("dag"))
+    parse_files([file])
+    write(folder, names("a.py"), names("dag"), "changed")
+    parse_child.main([json.dumps({"files": [file]})])
+
     assert tags_of(names("dag")) == ["changed"]
 
 

@@ -344,7 +344,7 @@ async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -
     work.progress("asked", of=len(files), parsed_by=by)
     before = await ask(dag_processor.look, files)
     order = json.dumps({"files": files})
-    finished = await work.run(Job([order], entry=parse.ENTRY, env=parse.ENV, mask=True))
+    finished = await work.run(Job([order], entry=parse.ENTRY, mask=True))
     work.say(finished.stdout)
     work.say(finished.stderr, "stderr")
     complete = finished.outcome.ending is Ending.EXITED and finished.outcome.exit_code == 0

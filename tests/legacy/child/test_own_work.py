@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import itertools
-from datetime import datetime
+import json
+from datetime import datetime, timedelta
+from types import SimpleNamespace
 
+import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 
+from airflow_rest_api.airflow.dag_processor import rest_between_versions
+from airflow_rest_api.legacy.child import own_work
 from airflow_rest_api.legacy.child.own_work import lines
 
 
@@ -26,3 +31,23 @@ def test_a_dag_with_millions_of_paths_is_a_short_tree() -> None:
             for task in upper:
                 task >> lower
     assert len(list(lines(dag))) == 3 + 14 * 9
+
+
+@pytest.mark.parametrize("order", [{"dag_id": "d"}, {}])
+def test_what_is_parsed_here_is_stored_even_if_airflow_has_stored_it_only_just_now(
+    order: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[timedelta] = []
+
+    def parse(_: object) -> None:
+        rests.append(rest_between_versions())
+
+    every = SimpleNamespace(parse_args=lambda _: SimpleNamespace(func=parse))
+    monkeypatch.setattr(own_work, "get_parser", lambda: every)
+    monkeypatch.setattr(own_work, "parse_files", parse)
+    monkeypatch.setattr(own_work.dag_processor, "file_of", lambda _: ("bundle", "file.py"))
+    monkeypatch.setattr(own_work.dag_processor, "all_files", set)
+    monkeypatch.setattr(own_work.dag_processor, "look", lambda _: {})
+
+    assert own_work.refresh([json.dumps({**order, "here": True})]) == 0
+    assert rests == [timedelta(0)] != [rest_between_versions()]

@@ -6,6 +6,7 @@ Imported in children and threads only: most of it takes a while to import.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,6 +58,27 @@ def filled_bag(path: str, bundle_path: Path, bundle_name: str, **more: Any) -> A
     if AIRFLOW_V_3_1_PLUS:
         return _module.BundleDagBag(path, bundle_path=bundle_path, **_of_bundle(bundle_name), **more)
     return _module.DagBag(path, bundle_path=bundle_path, include_examples=False, **more)
+
+
+@contextmanager
+def stored_at_once() -> Iterator[None]:
+    """
+    Have DAGs stored that Airflow would leave as they are, as it has stored them only just now.
+
+    Since 3.2 Airflow asks its configuration each time it stores one; before, a module has asked once.
+    """
+    from airflow import settings
+
+    option = "MIN_SERIALIZED_DAG_UPDATE_INTERVAL"
+    held: Any = os.environ if AIRFLOW_V_3_2_PLUS else vars(settings)
+    name, value = (f"AIRFLOW__CORE__{option}", "0") if AIRFLOW_V_3_2_PLUS else (option, 0)
+    before = held.get(name)
+    held[name] = value
+    try:
+        yield
+    finally:
+        held.pop(name)
+        held.update({} if before is None else {name: before})
 
 
 def store(bag: Any, bundle_name: str, bundle_version: str | None, session: Any) -> None:

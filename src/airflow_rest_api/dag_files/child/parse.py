@@ -9,13 +9,14 @@ from typing import Any
 
 ENTRY = f"{__name__}:main"
 
-ENV = {"AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0"}
-"""There is no later parse for a DAG that Airflow leaves as it was because it has stored it only just now."""
-
 
 def main(argv: Sequence[str]) -> int:
     """Order: `files`, pairs of bundle and path; what Airflow made of them is in its database afterwards."""
-    parse_files([(bundle, path) for bundle, path in json.loads(argv[0])["files"]])
+    from airflow_rest_api.airflow.compat.dags import stored_at_once
+
+    # There is no later parse for a DAG that Airflow leaves as it was.
+    with stored_at_once():
+        parse_files([(bundle, path) for bundle, path in json.loads(argv[0])["files"]])
     return 0
 
 

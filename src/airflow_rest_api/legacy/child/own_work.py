@@ -31,6 +31,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from airflow_rest_api.airflow import dag_processor
+from airflow_rest_api.airflow.compat.dags import stored_at_once
 from airflow_rest_api.airflow.dag_processor import File
 from airflow_rest_api.dag_files.child.parse import parse_files
 from airflow_rest_api.dag_files.refresh import Parsed, request_parse, until_parsed
@@ -319,11 +320,12 @@ def refresh(order: dict[str, Any]) -> None:
     dag_id = order.get("dag_id")
     files = [_file_of(dag_id)] if dag_id else sorted(dag_processor.all_files())
     if order.get("here"):
-        if dag_id:
-            parse_files(files)
-        else:
-            arguments = get_parser().parse_args(["dags", "reserialize"])
-            arguments.func(arguments)
+        with stored_at_once():
+            if dag_id:
+                parse_files(files)
+            else:
+                arguments = get_parser().parse_args(["dags", "reserialize"])
+                arguments.func(arguments)
         warn(f"{NO_PROCESSOR}the files were parsed by the API server")
     else:
         _ask(files)
