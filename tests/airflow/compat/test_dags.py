@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_rest_api.airflow.compat import dags
-from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_2_PLUS
+from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_2_PLUS, AIRFLOW_V_3_3_PLUS
 from tests.standin import airflow_database
 
 pytestmark = pytest.mark.airflow
@@ -36,14 +37,14 @@ def _rests(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("airflow.settings.MIN_SERIALIZED_DAG_UPDATE_INTERVAL", 30)
 
 
-def store(file: Path, tag: str) -> None:
+def store(file: Path, tag: str, version: Any = None) -> None:
     from airflow.utils.session import create_session
 
     # Of another length: Python may take a file of the same second and size for the one before.
     file.write_text(DAG.format(dag_id=file.stem, tag=tag))
     bag = dags.filled_bag(str(file), file.parent, BUNDLE, safe_mode=False)
     with create_session() as session:
-        dags.store(bag, BUNDLE, None, session)
+        dags.store(bag, BUNDLE, version, session)
 
 
 def tags_of(dag_id: str) -> set[str]:
@@ -65,3 +66,13 @@ def test_a_dag_that_was_stored_only_just_now_is_stored_again_where_that_is_asked
 
     store(file, "left out again")
     assert tags_of("at_once") == {"changed"}
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="a version is a name")
+def test_what_a_bundle_says_of_its_version_is_stored_with_it(tmp_path: Path):
+    from airflow.models.dag_version import DagVersion
+
+    store(tmp_path / "described.py", "tag", SimpleNamespace(version="1", data={"commit": "abc"}))
+
+    stored: Any = DagVersion.get_latest_version("described")
+    assert (stored.bundle_version, stored.version_data) == ("1", {"commit": "abc"})

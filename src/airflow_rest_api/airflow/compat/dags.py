@@ -81,9 +81,16 @@ def stored_at_once() -> Iterator[None]:
         held.update({} if before is None else {name: before})
 
 
-def store(bag: Any, bundle_name: str, bundle_version: str | None, session: Any) -> None:
-    """Write what a bag holds to Airflow's database, as the DAG processor does."""
-    if AIRFLOW_V_3_1_PLUS:
+def store(bag: Any, bundle_name: str, version: Any, session: Any) -> None:
+    """
+    Write what a bag holds to Airflow's database, as the DAG processor does.
+
+    :param version: the one that the bundle says it has: since 3.3 it can say more of it than a name
+    """
+    bundle_version = getattr(version, "version", version)
+    if (data := getattr(version, "data", None)) is not None:
+        _module.sync_bag_to_db(bag, bundle_name, bundle_version, version_data=data, session=session)
+    elif AIRFLOW_V_3_1_PLUS:
         _module.sync_bag_to_db(bag, bundle_name, bundle_version, session=session)
     else:
         bag.sync_to_db(bundle_name, bundle_version, session=session)

@@ -39,8 +39,6 @@ def _parse(name: str, paths: Sequence[str]) -> None:
     bundle = manager.get_bundle(name)
     bundle.initialize()
     root, version = Path(bundle.path), bundle.get_current_version()
-    # Since 3.3 a bundle can say more than its name of a version.
-    version = getattr(version, "version", version)
     for path in paths:
         # Without safe mode, which passes over files that do not look like DAG files, broken ones among them.
         bag = dags.filled_bag(str(root / path), root, name, safe_mode=False)
