@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from airflow_rest_api.airflow import auth, users
-from airflow_rest_api.airflow.auth import AirflowAuth
+from airflow_rest_api.airflow.auth import Accounts, AirflowAuth
 from airflow_rest_api.errors import InvalidToken
 from tests.standin import auth_manager, token
 
@@ -96,6 +98,27 @@ def test_the_admin_role_of_flask_appbuilder_may_have_another_name(monkeypatch: p
 
     assert asyncio.run(host.is_admin(with_roles("Chiefs")))
     assert not asyncio.run(host.is_admin(with_roles("Admin")))
+
+
+def test_an_application_of_flask_appbuilder_is_made_once_to_read_its_configuration_and_off_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    manager = fab()
+    manager.flask_app = None
+    monkeypatch.setattr(users, "auth_manager", lambda: manager)
+    made: list[int] = []
+
+    @contextmanager
+    def application(_: object) -> Iterator[Any]:
+        made.append(threading.get_ident())
+        yield SimpleNamespace(config={"AUTH_TYPE": auth.AUTH_LDAP})
+
+    monkeypatch.setattr(auth.accounts, "fab_application", application)
+
+    for _ in range(2):
+        assert asyncio.run(Accounts().providers()) == ("db", "ldap")
+    assert len(made) == 1
+    assert threading.get_ident() not in made
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import func, select
@@ -126,13 +126,13 @@ class NoNames(Exception):
 class Accounts:
     """The users of the auth manager in use."""
 
-    def providers(self) -> tuple[str, ...]:
+    async def providers(self) -> tuple[str, ...]:
         """Return what `provider` may be in a login of the 1.x plugin's contract."""
         manager = users.auth_manager()
-        if is_a(manager, FAB):
-            with accounts.fab_application(manager) as app:
-                return ("db", "ldap") if app.config.get("AUTH_TYPE") == AUTH_LDAP else ("db",)
-        return ("db",)
+        if not is_a(manager, FAB):
+            return ("db",)
+        config = accounts.fab_config(manager) or await ask_for_login(_fab_config, manager)
+        return ("db", "ldap") if config.get("AUTH_TYPE") == AUTH_LDAP else ("db",)
 
     async def sign_in(self, username: str, password: str, endpoint: TokenEndpoint) -> Any:
         """
@@ -222,6 +222,13 @@ def _taken(manager: Any, session: Any, user: Any, claims: Mapping[str, Any]) -> 
 
 def _fab_admin_role(manager: Any) -> str:
     return str(accounts.fab_config(manager).get("AUTH_ROLE_ADMIN") or FAB_ADMIN)
+
+
+@cache
+def _fab_config(manager: Any) -> Mapping[str, Any]:
+    """Return the configuration of an application that is made for it, which takes a while: once is enough."""
+    with accounts.fab_application(manager) as app:
+        return dict(app.config)
 
 
 def _administers(manager: Any, user: Any) -> bool:

@@ -156,7 +156,7 @@ async def login(request: Request) -> Response:
     context = _context(request)
     refuse_others(request.headers, context.host.trusted_origins)
     given = await read_login(request)
-    if given.provider not in context.accounts.providers():
+    if given.provider not in await context.accounts.providers():
         return JSONResponse({"message": f"Provider {given.provider} not supported"}, 400)
     address = client_address(request.scope, context.proxies)
     user = None
