@@ -61,6 +61,47 @@ def test_of_a_repeated_argument_the_first_counts() -> None:
     assert ask("api=variables&get=a&get=b").get("get") == "a"
 
 
+@pytest.mark.parametrize("name", ["execution_date", "exec_date"])
+@pytest.mark.parametrize(
+    "date",
+    [
+        "2025-03-04T10:05:00+00:00",
+        "2025-03-04 10:05:00.123456+05:30",
+        "2025-03-04T10:05:00,5+0000",
+        "2025-03-04T10:05+01:00",
+        "2025-03-04 10:05:00+00",
+        "2025/03/04 10:05:00+00:00",
+        "20250304T100500+0000",
+    ],
+)
+def test_an_offset_whose_plus_was_sent_as_it_is_is_an_offset(name: str, date: str) -> None:
+    query = f"api=trigger_dag&dag_id=d&{name}={date}"
+    assert ask(query).get(name) == ask(query.replace("+", "%2B")).get(name) == date
+    assert ask("api=trigger_dag&dag_id=d", *parse_pairs(f"{name}={date}")).get(name) == date
+    assert Sent.of(query).arguments[name] == date.replace("+", " ")
+
+
+def test_so_it_is_in_the_dates_of_a_range() -> None:
+    asked = ask("api=clear&dag_id=d&start_date=2025-03-04T10:05:00+00:00&end_date=2025-03-04T11:05:00+00:00")
+    assert (asked.get("start_date"), asked.get("end_date")) == (
+        "2025-03-04T10:05:00+00:00",
+        "2025-03-04T11:05:00+00:00",
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["2025-03-04 10:05", "2025-03-04 10:05:00", "user1_2018-06-07 13:21:49 0100", "a 2025-03-04"]
+)
+def test_another_blank_stays_one(text: str) -> None:
+    query = f"api=dag_state&dag_id=d&execution_date={text.replace(' ', '+')}"
+    assert ask(query).get("execution_date") == text
+
+
+def test_a_text_that_is_no_date_keeps_its_blank() -> None:
+    text = "2025-03-04T10:05:00 00:00"
+    assert ask(f"api=variables&cmd=set&key=k&value={text.replace(' ', '+')}").get("value") == text
+
+
 def test_the_dag_id_is_stripped_and_nothing_else() -> None:
     request = ask("api=task_state&dag_id=%20d+&task_id=+t&execution_date=x")
     assert (request.get("dag_id"), request.get("task_id")) == ("d", " t")

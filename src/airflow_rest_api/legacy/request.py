@@ -49,6 +49,14 @@ _DENSE = 0.9
 _ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _FILES = 1000
 
+DATES = ("execution_date", "exec_date", "start_date", "end_date")
+"""The arguments that are dates."""
+_BARE_OFFSET = re.compile(
+    r"\A([0-9]{4}[-/]?[0-9]{2}[-/]?[0-9]{2}[T ][0-9]{2}:?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?) "
+    r"([0-9]{2}(?::?[0-9]{2})?)\Z"
+)
+"""A date and time, and behind a blank what can only be an offset whose `+` was sent as it is."""
+
 QUEUE = "queue"
 OF_ALL = ("api", QUEUE)
 """The arguments that every endpoint takes."""
@@ -283,6 +291,8 @@ def understand(sent: Sent) -> LegacyRequest:
     checked = {name for name in boxes if _is_checked(name, sources)}
     texts = [argument.name for argument in endpoint.arguments if not (argument.check_box or argument.file)]
     values = {name: value for name in texts if (value := _value(name, sources))}
+    # In a query and a form a `+` is a blank: Airflow's parser would take the offset for the time of day.
+    values |= {name: _BARE_OFFSET.sub(r"\1+\2", values[name]) for name in DATES if name in values}
     for name, text in values.items():
         # JSON can have half a surrogate pair in it, which cannot be written anywhere.
         if text != text.encode(errors="replace").decode():
