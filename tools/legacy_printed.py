@@ -178,7 +178,7 @@ PRINTED_OTHERWISE: tuple[PrintedOtherwise, ...] = (
         "`render` for a date without a DAG run",
         "`None` for the run's id",
         "the date that was given for it",
-        rf"{FIELD}echo hello 2020-01-01 world run=2020-01-01T00:00:00\n\n{FIELD}.*",
+        rf"{FIELD}echo hello 2020-01-01 world run=2020-01-01T00:00:00\+00:00\n\n{FIELD}.*",
         "Today's command makes a run of that id for the templates.",
         TODAY,
     ),

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.legacy.child.commands import ATTEMPTS, check_run_id, trigger
-from airflow_rest_api.legacy.child.messages import OrderRefused
+from airflow_rest_api.legacy.child import commands
+from airflow_rest_api.legacy.child.commands import ATTEMPTS, check_run_id, run_commands, trigger
+from airflow_rest_api.legacy.child.messages import OrderRefused, write
 from tests.standin import airflow_database
 
 pytestmark = pytest.mark.airflow
@@ -126,6 +127,29 @@ def test_a_run_that_cannot_be_made_is_tried_once(runs: Any) -> None:
     with pytest.raises(ValueError, match="no"):
         trigger(Namespace(dag_id=DAG_ID, run_id=None, logical_date=None, func=fail))
     assert len(tried) == 1
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "2021-01-04 05:00:00",
+        "2021/01/04 05:00:00",
+        "Mon, 04 Jan 2021 05:00:00 GMT",
+        "2021-01-04T05:00:00",
+        "2021-01-04T05:00:00Z",
+    ],
+)
+def test_a_date_without_a_run_is_one_that_a_run_can_be_called_by(
+    runs: Any, date: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = []
+    render = Namespace(dag_id=DAG_ID, logical_date_or_run_id=date)
+    render.func = lambda arguments: called.append(arguments.logical_date_or_run_id)
+    parser = Namespace(parse_args=lambda words: render)
+    monkeypatch.setattr(commands, "get_parser", lambda: parser)
+    assert run_commands([write({"argvs": [["tasks", "render"]], "date": date})]) == 0
+    assert called == ["2021-01-04T05:00:00+00:00"]
+    check_run_id(called[0])
 
 
 @pytest.mark.parametrize("run_id", ["a", "manual__2026-11-10T00:00:00.000001+00:00", "a~b_c.d:e-f"])

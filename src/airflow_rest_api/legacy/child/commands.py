@@ -116,6 +116,10 @@ def _names_run(arguments: Any, order: dict[str, Any]) -> bool:
         if run is not None:
             arguments.logical_date_or_run_id = run.run_id
             return True
+    # A command that makes a run for itself calls it so, and not every way to write a date is an id.
+    date = dags.date_of(order["date"])
+    if date is not None:
+        arguments.logical_date_or_run_id = date.isoformat()
     # A task that does not exist is the command's to refuse.
     return not (order.get("without_run") and _has_task(arguments))
 
