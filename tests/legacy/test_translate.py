@@ -179,6 +179,17 @@ def test_the_three_verbs_of_connections_exclude_each_other(context: Context) -> 
     assert refusal(context, "api=connections&delete=on") == "The argument(s) ['conn_id'] are required"
 
 
+@pytest.mark.parametrize("name", ["type", "host", "login", "password", "schema", "port"])
+def test_what_the_uri_of_a_connection_says_is_not_said_beside_it(context: Context, name: str) -> None:
+    query = f"api=connections&add=on&conn_id=c&conn_extra={{}}&conn_{name}=1"
+    found = work(context, f"{query}&conn_uri=x://h")
+    line = "airflow connections add '--conn-extra=***' '--conn-uri=***' -- c"
+    assert sorted(found.airflow_cmd.split()) == sorted(line.split())
+    assert found.warnings == [f"Argument(s) ['conn_{name}'] have no effect: 'conn_uri' comes first"]
+    assert found.ignored == [f"conn_{name}"]
+    assert work(context, query).warnings == []
+
+
 def test_import_and_export_need_a_folder(context: Context) -> None:
     assert "exchange_folder" in refusal(context, "api=variables&import=x.json")
 

@@ -41,6 +41,8 @@ CHILD = "airflow_rest_api.legacy.child"
 START = f"{CHILD}.commands:start_component"
 
 CONNECTION_VERBS = ("list", "add", "delete")
+IN_URI = ("conn_type", "conn_host", "conn_login", "conn_password", "conn_schema", "conn_port")
+"""What a connection's URI says: beside one, 1.x did not look at these."""
 NO_VALUE = "None"
 """What 1.x printed for a variable that does not exist."""
 
@@ -190,7 +192,11 @@ def connections(request: LegacyRequest, context: TranslationContext) -> RunChild
     if verb != "list":
         _require(request, "conn_id")
     found = context.get(f"connections {verb}")
-    values, warnings = renamed(request, found, leave=CONNECTION_VERBS)
+    has_uri = verb == "add" and request.given("conn_uri")
+    said = [name for name in IN_URI if has_uri and request.given(name)]
+    values, warnings = renamed(request, found, leave=(*CONNECTION_VERBS, *said))
+    if said:
+        warnings.append(Ignored(f"Argument(s) {said} have no effect: 'conn_uri' comes first", *said))
     invocation = context.bind(found, values)
     if verb == "list" and context.as_json:
         return _listed(request, "connections", invocation, warnings)
