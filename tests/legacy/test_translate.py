@@ -149,16 +149,21 @@ def test_of_two_dates_both_are_taken_as_they_are() -> None:
     assert dates("2026-11-03T05:00", "2026-11-04") == ("2026-11-03T05:00", "2026-11-04")
 
 
-@pytest.mark.parametrize("given", [("2026-11-03", None), (None, "2026-11-03"), ("2026-11-03 07:00:00", None)])
+@pytest.mark.parametrize("given", [("2026-11-03", None), (None, "2026-11-03"), (" 2026-11-03 ", None)])
 def test_one_date_alone_means_that_day(given: tuple[str | None, str | None]) -> None:
     assert dates(*given) == ("2026-11-03T00:00:00", "2026-11-03T23:59:59")
 
 
-def test_a_day_keeps_its_time_zone() -> None:
-    assert dates("2026-11-03T07:00:00+09:00", None) == (
-        "2026-11-03T00:00:00+09:00",
-        "2026-11-03T23:59:59+09:00",
-    )
+@pytest.mark.parametrize("zone", ["Z", "+09:00", "-0330"])
+def test_a_day_keeps_its_time_zone(zone: str) -> None:
+    assert dates(f"2026-11-03{zone}", None) == (f"2026-11-03T00:00:00{zone}", f"2026-11-03T23:59:59{zone}")
+
+
+@pytest.mark.parametrize(
+    "date", ["2026-11-03T05:00:00", "2026-11-03 07:00:00+09:00", "2026-11-03T00:00:00", "2026-11-03T05"]
+)
+def test_one_date_with_a_time_is_that_moment(date: str) -> None:
+    assert dates(date, None) == dates(None, date) == (date, date)
 
 
 def test_a_backfill_needs_a_date(context: Context) -> None:

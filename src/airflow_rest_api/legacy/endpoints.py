@@ -232,9 +232,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         (
             DAG,
             _text("task_regex", "Without effect: a backfill runs all tasks."),
-            _text("start_date", "First logical date; without `end_date`, that day alone."),
-            _text("end_date", "Last logical date; without `start_date`, that day alone."),
-            _box("mark_success", "Without effect."),
+            _text("start_date", "First logical date; without `end_date`, that day, or moment, alone."),
+            _text("end_date", "Last logical date; without `start_date`, that day, or moment, alone."),
+            _box("mark_success", "Without effect: the tasks are run."),
             _box("local", "Without effect: the scheduler runs a backfill."),
             _box("donot_pickle", "Without effect."),
             _box("include_adhoc", "Without effect."),

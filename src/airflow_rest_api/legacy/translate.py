@@ -52,9 +52,7 @@ PAUSE_AND_UNPAUSE = (
     "Both options pause and unpause were given. Skipping setting the state (pause, unpause) of the DAG"
 )
 
-_DATE = re.compile(r"(\d{4}-\d\d-\d\d)([T ].*|Z|[+-]\d\d:?\d\d|)")
-_ZONE = re.compile(r"(?:Z|[+-]\d\d:?\d\d)\Z")
-_LONGEST_ZONE = 6
+_DAY = re.compile(r"(\d{4}-\d\d-\d\d)(Z|[+-]\d\d:?\d\d|)")
 
 
 def translate(request: LegacyRequest, context: TranslationContext) -> Action:
@@ -140,7 +138,7 @@ def list_dags(request: LegacyRequest, context: TranslationContext) -> RunChild:
 
 
 def backfill(request: LegacyRequest, context: TranslationContext) -> RunChild:
-    """Create the runs of a range of dates; only one of the two dates means that day alone."""
+    """Create the runs of a range of dates; only one of them means that day, or moment, alone."""
     found = command_of(request, context)
     given = zip(
         ("start_date", "end_date"), dates(request.get("start_date"), request.get("end_date")), strict=True
@@ -292,19 +290,16 @@ def json_object(request: LegacyRequest, name: str) -> dict[str, Any] | None:
 
 
 def dates(start: str | None, end: str | None) -> tuple[str, str]:
-    """Return the first and the last moment of a backfill."""
+    """Return the first and the last moment of a backfill: of the day, where it is given a day alone."""
     if start and end:
         return start, end
     only = start or end
     if not only:
         raise Refusal("Provide a start_date and/or end_date")
-    match = _DATE.fullmatch(only.strip())
+    match = _DAY.fullmatch(only.strip())
     if match is None:
-        return only, only  # Airflow's parser says what is wrong with it
-    day, rest = match.groups()
-    # Only the end of it, which has no room for a long search.
-    found = _ZONE.search(rest[-_LONGEST_ZONE:])
-    zone = found[0] if found else ""
+        return only, only  # a moment, or what Airflow's parser says is wrong
+    day, zone = match.groups()
     return f"{day}T00:00:00{zone}", f"{day}T23:59:59{zone}"
 
 
