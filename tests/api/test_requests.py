@@ -147,6 +147,28 @@ def test_a_long_file_comes_out_as_it_went_in_whatever_pieces_it_comes_in():
 
 
 @pytest.mark.parametrize(
+    ("parameters", "name"),
+    [
+        ("filename*=utf-8''d%C3%A9p%20%22.py", 'd\xe9p ".py'),
+        ("filename*=UTF-8'de'd%C3%A9p.py", "d\xe9p.py"),
+        ("filename*=iso-8859-1''d%E9p.py", "d\xe9p.py"),
+        ("filename*=utf-8''%ff.py", "\ufffd.py"),
+        ("filename*=hex''61.py", "61.py"),
+        ("filename*=plain.py", "plain.py"),
+        ("filename*=utf-8''a\"b;c.py", 'a"b;c.py'),
+        ("filename=\"plain.py\"; filename*=utf-8''other.py", "plain.py"),
+        ("filename*=utf-8''other.py; filename=plain.py", "plain.py"),
+    ],
+)
+def test_a_file_whose_name_comes_in_the_extended_form_alone_is_a_file(parameters: str, name: str):
+    head = f'--XX\r\nContent-Disposition: form-data; name="f"; {parameters}\r\n\r\n'
+    file = parse(TYPE, head.encode() + b"x = 1\r\n--XX--\r\n")["f"]
+
+    assert isinstance(file, UploadFile)
+    assert (file.filename, file.file.read()) == (name, b"x = 1")
+
+
+@pytest.mark.parametrize(
     ("kind", "content", "words"),
     [
         (TYPE, b"--XX\r\nX-Long: " + b"a" * 10_000 + b"\r\n\r\nb\r\n--XX--\r\n", "header"),

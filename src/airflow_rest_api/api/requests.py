@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData, Headers, UploadFile
@@ -122,6 +123,21 @@ class BoundedParser(MultiPartParser):
         self._count_header(end - start)
         super().on_header_value(data, start, end)
 
+    def on_headers_finished(self) -> None:
+        """Begin the content of a part: a field or a file."""
+        text = (self._current_part.content_disposition or b"").decode("latin-1")
+        name = header_parameter(text, "filename*")
+        extended = bool(name) and not header_parameter(text, "filename")
+        if extended:
+            # The parser underneath takes such a part for a field: it looks for the plain name alone.
+            # In front: nothing that it makes of the other parameters can hide this one.
+            changed = f'form-data; filename="x";{text.partition(";")[2]}'
+            self._current_part.content_disposition = changed.encode("latin-1")
+        super().on_headers_finished()
+        if extended:
+            assert self._current_part.file is not None
+            self._current_part.file.filename = _extended_value(name)
+
     def _count_header(self, size: int) -> None:
         self._of_headers += size
         if self._of_headers > LONGEST_HEADERS:
@@ -170,6 +186,14 @@ async def read_multipart(
     """
     parser = BoundedParser(headers, stream, max_files=files, max_fields=fields, max_part_size=part)
     return await parser.parse()
+
+
+def _extended_value(text: str) -> str:
+    """Return what a value in the form of RFC 5987 says; another text is what it is."""
+    charset, found, rest = text.partition("'")
+    _, found, quoted = rest.partition("'") if found else ("", "", "")
+    encoding = "latin-1" if charset.lower() == "iso-8859-1" else "utf-8"
+    return unquote(quoted, encoding, "replace") if found else text
 
 
 def _codec(name: str) -> str:
