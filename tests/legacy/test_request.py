@@ -292,10 +292,35 @@ def test_the_first_of_two_files_counts() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=b"])
-def test_a_body_that_is_not_multipart_is_refused(kind: str) -> None:
+NO_MULTIPART = [
+    ("multipart/form-data", b""),
+    ("multipart/form-data", b"garbage"),
+    ("multipart/form-data; boundary=b", b""),
+    ("multipart/form-data; boundary=b", b"garbage"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text"), NO_MULTIPART)
+def test_a_body_that_is_not_multipart_is_refused(kind: str, text: bytes) -> None:
     with pytest.raises(Refusal, match="not valid multipart") as refusal:
-        read(kind, b"garbage")
+        read(kind, text)
+    assert refusal.value.status == 400
+
+
+@pytest.mark.parametrize(("kind", "text"), NO_MULTIPART)
+def test_a_body_that_is_not_multipart_is_none_where_none_is_needed(kind: str, text: bytes) -> None:
+    body = read(kind, text, dispensable=True)
+    assert (body.fields, body.echo, body.files) == ([], {}, {})
+    [warning] = body.warnings
+    assert warning.startswith("The body was ignored: it is not valid multipart/form-data: ")
+
+
+@pytest.mark.parametrize(
+    "parts", [[FIELD], [FIELD.removesuffix(b"\r\non\r\n")], [*[FIELD] * (MOST_FIELDS + 1), b"--b--\r\n"]]
+)
+def test_a_body_whose_parts_have_begun_is_never_done_without(parts: list[bytes]) -> None:
+    with pytest.raises(Refusal, match="not valid multipart") as refusal:
+        read("multipart/form-data; boundary=b", *parts, dispensable=True)
     assert refusal.value.status == 400
 
 

@@ -72,6 +72,10 @@ _SLOW_CODECS = frozenset({"punycode", "idna"})
 """Those of Python's that take time with the square of the length, and no form is written in them."""
 
 
+class NoParts(MultiPartException):
+    """A body in which not even the first part begins: whatever it is, nothing in it was for us."""
+
+
 class BoundedParser(MultiPartParser):
     """
     Starlette's parser, with bounds of what it lets a client choose, and threads for what is long.
@@ -79,6 +83,7 @@ class BoundedParser(MultiPartParser):
     `parse` raises MultiPartException where the body, or what its Content-Type says of it, is none.
     """
 
+    begun = False
     _of_headers = 0
 
     async def parse(self) -> FormData:
@@ -110,6 +115,7 @@ class BoundedParser(MultiPartParser):
 
     def on_part_begin(self) -> None:
         """Begin a part."""
+        self.begun = True
         self._of_headers = 0
         super().on_part_begin()
 
@@ -182,10 +188,15 @@ async def read_multipart(
     :param files: that it may have
     :param fields: that it may have beside them
     :param part: bytes that one field may have
-    :raises MultiPartException: it is none, has more, or ends before its last boundary
+    :raises MultiPartException: it is none (`NoParts`), has more, or ends before its last boundary
     """
     parser = BoundedParser(headers, stream, max_files=files, max_fields=fields, max_part_size=part)
-    return await parser.parse()
+    try:
+        return await parser.parse()
+    except MultiPartException as error:
+        if parser.begun:
+            raise
+        raise NoParts(error.message) from error
 
 
 def _extended_value(text: str) -> str:

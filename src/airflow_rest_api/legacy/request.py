@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException
 
 from airflow_rest_api import json_text
-from airflow_rest_api.api.requests import read_in_thread, read_multipart
+from airflow_rest_api.api.requests import NoParts, read_in_thread, read_multipart
 from airflow_rest_api.asgi import media_type
 from airflow_rest_api.disk_full import no_room
 from airflow_rest_api.errors import ApiError, Refusal
@@ -132,22 +132,25 @@ async def read_body(
 
     :param limit: bytes a multipart body may have; other bodies have at most `FORM_LIMIT` of it
     :param dispensable: whether the request is complete without a body: then one that is said to be JSON and
-        is no JSON object counts as none, as it did in 1.x
+        is no JSON object, or to be multipart and is not, counts as none, as it did in 1.x
     :raises Refusal: the body is too long (413) or is not what its type says (400)
     """
-    kind = media_type(headers.get("content-type", ""))
+    try:
+        return await _read_kind(media_type(headers.get("content-type", "")), headers, stream, limit)
+    except _NoBody as error:
+        if not dispensable():
+            raise Refusal(f"The body {error}") from None
+        return SentBody(warnings=[f"The body was ignored: it {error}"])
+
+
+async def _read_kind(kind: str, headers: Headers, stream: AsyncIterator[bytes], limit: int) -> SentBody:
     if kind == "multipart/form-data":
         return await _read_multipart(headers, _limited(stream, limit, limit))
     raw = b"".join([chunk async for chunk in _limited(stream, min(limit, FORM_LIMIT), limit)])
     if kind == "application/x-www-form-urlencoded":
         return await _read(_read_form, raw)
     if kind == "application/json" or kind.endswith("+json"):
-        try:
-            return await _read(_read_json, raw)
-        except _NoObject as error:
-            if not dispensable():
-                raise Refusal(f"The body {error}") from None
-            return SentBody(warnings=[f"The body was ignored: it {error}"])
+        return await _read(_read_json, raw)
     if raw.strip():
         return SentBody(warnings=[f"The body was ignored: its type is {kind or 'not given'}"])
     return SentBody()
@@ -179,7 +182,9 @@ async def _read_multipart(headers: Headers, stream: AsyncGenerator[bytes, None])
         async for _ in stream:
             pass
         words = error.message if isinstance(error, MultiPartException) else str(error)
-        raise Refusal(f"The body is not valid multipart/form-data: {words}") from None
+        fault = f"is not valid multipart/form-data: {words}"
+        # A part that has begun may be what the client wants done: it is not done without that.
+        raise _NoBody(fault) if isinstance(error, NoParts) else Refusal(f"The body {fault}") from None
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
             body.files.setdefault(name, value)
@@ -190,8 +195,8 @@ async def _read_multipart(headers: Headers, stream: AsyncGenerator[bytes, None])
     return body
 
 
-class _NoObject(Exception):
-    """A body is no JSON object; the message is its fault."""
+class _NoBody(Exception):
+    """A body is no JSON object, or no multipart/form-data; the message is its fault."""
 
 
 async def _read(read: Callable[[bytes], SentBody], raw: bytes) -> SentBody:
@@ -215,11 +220,11 @@ def _read_json(raw: bytes) -> SentBody:
     except json_text.TooMany as error:
         if raw.lstrip().startswith(b"{"):
             raise Refusal(f"The body {error}", 413) from None
-        raise _NoObject("must be a JSON object") from None
+        raise _NoBody("must be a JSON object") from None
     except ValueError as error:
-        raise _NoObject(f"is not valid JSON: {error}") from None
+        raise _NoBody(f"is not valid JSON: {error}") from None
     if not isinstance(document, dict):
-        raise _NoObject(f"must be a JSON object, not {_json_type(document)}")
+        raise _NoBody(f"must be a JSON object, not {_json_type(document)}")
     if len(document) > MOST_FIELDS:
         raise Refusal(TOO_MANY)
     given = {name: value for name, value in document.items() if value is not None}
