@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -11,26 +13,57 @@ from airflow.sdk import DAG
 
 from airflow_rest_api.airflow.dag_processor import rest_between_versions
 from airflow_rest_api.legacy.child import own_work
-from airflow_rest_api.legacy.child.own_work import lines
+from airflow_rest_api.legacy.child.messages import read, write
+from airflow_rest_api.legacy.child.own_work import LONGEST_TREE, length, lines, show_tree
+
+
+def names(tree: Iterator[str]) -> list[str]:
+    return [line.replace("<Task(EmptyOperator): ", "").replace(">", "") for line in tree]
+
+
+def layered(layers: int) -> DAG:
+    """Return a DAG of layers of three tasks, each of which follows all three before it."""
+    with DAG("d", start_date=datetime(2026, 1, 1), schedule=None) as dag:
+        tasks = [[EmptyOperator(task_id=f"t{layer}_{i}") for i in range(3)] for layer in range(layers)]
+        for upper, lower in itertools.pairwise(tasks):
+            for task in upper:
+                task >> lower
+    return dag
 
 
 def test_each_task_stands_under_the_tasks_it_follows() -> None:
     with DAG("d", start_date=datetime(2026, 1, 1), schedule=None) as dag:
-        a, b, c, d, other = (EmptyOperator(task_id=name) for name in ("a", "b", "c", "d", "other"))
-        a >> [b, c] >> d
+        a, b, c, d, e, other = (EmptyOperator(task_id=name) for name in ("a", "b", "c", "d", "e", "other"))
+        a >> [b, c] >> d >> e
         assert other
-    assert "\n".join(lines(dag)).replace("<Task(EmptyOperator): ", "").replace(">", "") == (
-        "a\n    b\n        d\n    c\n        d\nother"
-    )
+    full = ["a", "    b", "        d", "            e", "    c", "        d", "            e", "other"]
+    assert names(lines(dag)) == full
+    assert length(dag) == len(full)
+    assert names(lines(dag, full=False)) == [*full[:6], "other"]
 
 
 def test_a_dag_with_millions_of_paths_is_a_short_tree() -> None:
-    with DAG("d", start_date=datetime(2026, 1, 1), schedule=None) as dag:
-        layers = [[EmptyOperator(task_id=f"t{layer}_{i}") for i in range(3)] for layer in range(15)]
-        for upper, lower in itertools.pairwise(layers):
-            for task in upper:
-                task >> lower
-    assert len(list(lines(dag))) == 3 + 14 * 9
+    dag = layered(15)
+    assert length(dag) == sum(3**layer for layer in range(1, 16))
+    assert len(list(lines(dag, full=False))) == 3 + 14 * 9
+
+
+@pytest.mark.parametrize(("layers", "full"), [(8, True), (9, False)])
+def test_a_tree_is_in_full_up_to_a_bound_and_warns_beyond_it(
+    layers: int, full: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dag = layered(layers)
+    assert (length(dag) <= LONGEST_TREE) is full
+
+    class Stored:
+        get_dag: Any = staticmethod(lambda dag_id: dag)
+
+    monkeypatch.setattr(own_work, "SerializedDagModel", Stored)
+    monkeypatch.setattr(own_work.dags, "require", lambda dag_id: None)
+    show_tree([write({"dag_id": "d"})])
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == list(lines(dag, full=full))
+    assert bool(read(printed.err).warnings) is not full
 
 
 @pytest.mark.parametrize("order", [{"dag_id": "d"}, {}])

@@ -55,6 +55,8 @@ AT_WORK = frozenset({"deferred", "queued", "restarting", "running"})
 """States of a task instance that is not started a second time."""
 
 INDENT = "    "
+LONGEST_TREE = 10_000
+"""Lines up to which a tree is in full: a DAG of 40 tasks can have millions of paths."""
 
 PATIENCE = 20.0
 """Seconds to wait for the DAG processor while no file gets further."""
@@ -261,15 +263,26 @@ def show_tree(order: dict[str, Any]) -> None:
     dag = dags.load(dags.place_of(subdir), dag_id) if subdir else SerializedDagModel.get_dag(dag_id)
     if dag is None:
         raise SystemExit(f"Dag {dag_id!r} could not be found in the database.")
-    for line in lines(dag):
+    full = length(dag) <= LONGEST_TREE
+    if not full:
+        warn(f"The tree has more than {LONGEST_TREE} lines: what follows a task is shown once")
+    for line in lines(dag, full=full):
         print(line)
 
 
-def lines(dag: Any) -> Iterator[str]:
+def length(dag: Any) -> int:
+    """Return how many lines the tree of a DAG has in full."""
+    below: dict[str, int] = {}
+    for task_id in reversed(dags.in_order(dag)):
+        below[task_id] = 1 + sum(below[each] for each in dag.get_task(task_id).downstream_task_ids)
+    return sum(below[task.task_id] for task in dag.tasks if not task.upstream_task_ids)
+
+
+def lines(dag: Any, *, full: bool = True) -> Iterator[str]:
     """
     Yield the tree as the 1.x command printed it: each task under every task that it follows.
 
-    What follows a task is printed the first time only: in full, a DAG of 40 tasks can have millions of paths.
+    :param full: what follows a task stands under it each time, and not the first time only
     """
     seen: set[str] = set()
     roots = sorted(
@@ -279,7 +292,7 @@ def lines(dag: Any) -> Iterator[str]:
     while stack:
         task, depth = stack.pop()
         yield f"{INDENT * depth}<Task({task.task_type}): {task.task_id}>"
-        if task.task_id in seen:
+        if task.task_id in seen and not full:
             continue
         seen.add(task.task_id)
         following = sorted(task.downstream_task_ids)
