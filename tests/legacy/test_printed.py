@@ -228,10 +228,35 @@ def test_an_export_is_told_in_small_letters_and_one_to_the_answer_is_the_answer(
 
 @pytest.mark.parametrize(
     ("query", "told"),
-    [("import=x", "why\n"), ("get=k&json", "why\n"), ("get=k", ""), ("delete=k", ""), ("import=x&get=k", "")],
+    [
+        ("get=k&json", "why\n"),
+        ("get=k&json&delete=k", "why\n"),
+        ("get=k&json&cmd=set&key=k&value=v", "why\n"),
+        ("get=k", ""),
+        ("delete=k", ""),
+        ("import=x&get=k", ""),
+    ],
 )
 def test_a_reason_that_1_10_printed_is_printed(query: str, told: str) -> None:
     assert said(f"api=variables&{query}", "", done=False, stderr="  why\n") == told
+
+
+def test_a_value_that_was_read_is_not_why_something_else_failed() -> None:
+    assert said("api=variables&get=k&json&delete=k", "5\n", done=False, stderr="why\n") == ""
+
+
+@pytest.mark.parametrize(
+    ("stderr", "told"),
+    [
+        ("Missing variables file.\n", "Missing variables file.\n"),
+        ("Failed to load the secret file.\nThe file is empty.\n", "Invalid variables file.\n"),
+        ("Failed to load variables file: no\n", "Invalid variables file.\n"),
+    ],
+)
+def test_of_a_file_that_is_not_imported_1_10_said_that_it_is_missing_or_invalid(
+    stderr: str, told: str
+) -> None:
+    assert said("api=variables&import=x", "", done=False, stderr=stderr) == told
 
 
 CONNECTION = {

@@ -37,6 +37,9 @@ CONNECTION_COLUMNS: Mapping[str, str] = {
 }
 """The columns of `connections --list`, and what our rows call them."""
 
+MISSING_FILE, INVALID_FILE = "Missing variables file.\n", "Invalid variables file.\n"
+"""All that 1.10 said of a file with variables that it could not import."""
+
 NEITHER = ["conn_uri or conn_type"]
 
 POOL_COLUMNS: Mapping[str, str] = {"Pool": "pool", "Slots": "slots", "Description": "description"}
@@ -245,9 +248,12 @@ def variables(printed: Printed) -> str:
     if not asked and not request.sets:
         return "".join(f"{row['key']}\n" for row in printed.rows()) if printed.done else ""
     if not printed.done:
-        # A reason that it printed where today's command exits with it.
-        has_reason = asked == ["import"] or (asked == ["get"] and request.given("json"))
-        return f"{printed.stderr.strip()}\n" if has_reason and printed.stderr else ""
+        if asked == ["import"]:
+            return MISSING_FILE if MISSING_FILE.strip() in printed.stderr else INVALID_FILE
+        # What is read comes first: where it was printed, something else has failed.
+        not_json = asked[:1] == ["get"] and request.given("json") and not printed.stdout
+        # A reason that 1.10 printed where today's command exits with it.
+        return f"{printed.stderr.strip()}\n" if not_json and printed.stderr else ""
     shown = printed.stdout
     # What 1.10 did without a word, the last first: it was done in this order.
     for name, silent in (("value", request.sets), ("delete", request.given("delete"))):

@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,6 +151,36 @@ def test_a_date_without_a_run_is_one_that_a_run_can_be_called_by(
     assert run_commands([write({"argvs": [["tasks", "render"]], "date": date})]) == 0
     assert called == ["2021-01-04T05:00:00+00:00"]
     check_run_id(called[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [
+        ("v.json", ".json"),
+        ("v.JSON", ".JSON"),
+        ("v.yml", ".yml"),
+        ("v.txt", ".json"),
+        ("v", ".json"),
+        ("missing.txt", None),
+    ],
+)
+def test_variables_of_a_file_of_any_name_are_imported_as_json(
+    name: str, suffix: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / name
+    if suffix is not None:
+        file.write_text('{"k": "v"}')
+    read = []
+
+    def load(arguments: Namespace) -> None:
+        given = Path(arguments.file)
+        read.append((given.suffix, given.read_text()) if given.exists() else (None, ""))
+
+    parser = Namespace(parse_args=lambda words: Namespace(file=words[-1], func=load))
+    monkeypatch.setattr(commands, "get_parser", lambda: parser)
+    assert run_commands([write({"argvs": [["variables", "import", str(file)]]})]) == 0
+    assert read == [(suffix, '{"k": "v"}' if suffix else "")]
+    assert file.exists() is (suffix is not None)
 
 
 @pytest.mark.parametrize("run_id", ["a", "manual__2026-11-10T00:00:00.000001+00:00", "a~b_c.d:e-f"])

@@ -4,9 +4,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timezone
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from airflow.cli.cli_parser import get_parser
@@ -35,6 +40,9 @@ MANY = 1000
 
 MOST_CLEARED = 1000
 """Task instances that an answer lists: a list that is too long for the output would be none."""
+
+READ_BY_ENDING = frozenset({".env", ".json", ".yaml", ".yml"})
+"""The names of files with variables that Airflow imports, each in a form of its own."""
 
 PATTERN = "[scheduler] allowed_run_id_pattern"
 LONG_CONF = 64 * 1024
@@ -97,11 +105,25 @@ def _run(arguments: Any, argv: list[str], order: dict[str, Any], loaded: dict[st
         clearing.quiet = bool(order.get("json"))
     if name := order.get("pool"):
         _show_pool(name)
-    arguments.func(arguments, **loaded)
+    with _readable_file(arguments, command):
+        arguments.func(arguments, **loaded)
     if command == "tasks clear" and order.get("json"):
         _show_cleared()
     if command == "backfill create" and arguments.dry_run and order.get("json"):
         _show_dry_run(arguments, order)
+
+
+@contextmanager
+def _readable_file(arguments: Any, command: str) -> Iterator[None]:
+    """Have variables of a file of any other name imported as JSON, which 1.x did with all."""
+    if command != "variables import" or Path(arguments.file).suffix.lower() in READ_BY_ENDING:
+        yield
+        return
+    with TemporaryDirectory() as folder:
+        link = os.path.join(folder, "variables.json")
+        os.symlink(arguments.file, link)
+        arguments.file = link
+        yield
 
 
 def _many_dags() -> bool:
