@@ -64,9 +64,23 @@ def test_a_report_has_the_slowest_file_first_numbers_to_the_right_and_their_sums
     )
 
 
+@pytest.mark.parametrize(
+    ("subdir", "path"),
+    [
+        ("", "/dags"),
+        ("team", "/dags/team"),
+        ("DAGS_FOLDER/golden.py", "/dags/golden.py"),
+        ("DAGS_FOLDER/", "/dags"),
+        ("/other/x.py", "/other/x.py"),
+    ],
+)
+def test_a_report_is_headed_by_the_path_that_was_looked_at(subdir: str, path: str) -> None:
+    stdout = said(f"api=list_dags&report&subdir={subdir}", "", [], [])
+    assert f"DagBag loading stats for {path}\n" in stdout
+
+
 def test_a_report_of_no_files_has_no_table() -> None:
-    stdout = said("api=list_dags&report&subdir=team", "", [], [])
-    assert "DagBag loading stats for team\n" in stdout
+    stdout = said("api=list_dags&report", "", [], [])
     assert stdout.endswith("DagBag parsing time: 0\n\n\n\n")
 
 

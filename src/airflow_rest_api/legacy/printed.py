@@ -7,6 +7,7 @@ paths and host names. They are made of the request and of what today's command p
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -152,7 +153,7 @@ def _report(printed: Printed) -> str:
         for row in rows
     ]
     total = round(sum(_seconds(duration) for _, duration, *_ in stats), 6)
-    where = printed.request.get("subdir") or printed.dags_folder
+    where = _looked_at(printed.request.get("subdir"), printed.dags_folder)
     table = _plain_table(("file", "duration", "dag_num", "task_num", "dags"), stats)
     return (
         f"\n\n{RULE}\nDagBag loading stats for {where}\n{RULE}\n"
@@ -161,6 +162,12 @@ def _report(printed: Printed) -> str:
         f"DagBag parsing time: {total}\n"
         f"{table}\n\n"
     )
+
+
+def _looked_at(subdir: str | None, dags_folder: str) -> str:
+    """Return the path that `process_subdir` of 1.10 made of an argument; a relative one is in the folder."""
+    path = os.path.expanduser((subdir or "").replace("DAGS_FOLDER", dags_folder))
+    return os.path.normpath(os.path.join(dags_folder, path))
 
 
 def _plain_table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

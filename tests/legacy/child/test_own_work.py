@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,8 +14,9 @@ from airflow.sdk import DAG
 
 from airflow_rest_api.airflow.dag_processor import rest_between_versions
 from airflow_rest_api.legacy.child import own_work
+from airflow_rest_api.legacy.child.dags import BundlePath
 from airflow_rest_api.legacy.child.messages import read, write
-from airflow_rest_api.legacy.child.own_work import LONGEST_TREE, length, lines, show_tree
+from airflow_rest_api.legacy.child.own_work import LONGEST_TREE, length, lines, show_tree, statistics
 
 
 def names(tree: Iterator[str]) -> list[str]:
@@ -84,3 +86,21 @@ def test_what_is_parsed_here_is_stored_even_if_airflow_has_stored_it_only_just_n
 
     assert own_work.refresh([json.dumps({**order, "here": True})]) == 0
     assert rests == [timedelta(0)] != [rest_between_versions()]
+
+
+@pytest.mark.parametrize(
+    ("path", "file", "shown"),
+    [
+        ("/dags/team/a.py", ".", "team/a.py"),
+        ("/dags/team", "a.py", "team/a.py"),
+        ("/dags", "team/a.py", "team/a.py"),
+        ("/dags/team", "/dags/team/a.py", "team/a.py"),
+        # From the DAGs folder on already.
+        ("/dags/team", "/team/a.py", "/team/a.py"),
+    ],
+)
+def test_a_file_of_a_report_is_named_by_its_path_in_the_bundle(path: str, file: str, shown: str) -> None:
+    place = BundlePath("dags-folder", Path("/dags"), Path(path))
+    stat = SimpleNamespace(file=file, duration="0:00:01", dag_num=2, task_num=3, dags="['b', 'a']")
+    [row] = statistics(place, [stat])
+    assert (row["file"], row["dags"]) == (shown, ["a", "b"])
