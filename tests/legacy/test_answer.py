@@ -72,6 +72,17 @@ def test_what_is_no_warning_for_the_client_is_none(line: str) -> None:
     assert "warning" not in asked(prints(line), PAUSE)
 
 
+def test_several_warnings_are_sentences_and_the_last_keeps_its_full_stop() -> None:
+    def warning(*texts: str) -> str | None:
+        text: str | None = Envelope(200, "", NOON, warnings=[*texts]).document(NOON).get("warning")
+        return text
+
+    assert warning("a.") == "a."
+    assert warning("a", "b.", "a") == "a. b"
+    assert warning("a.", "b.") == "a. b."
+    assert warning() is None
+
+
 def test_of_many_and_long_warnings_an_answer_repeats_some() -> None:
     script = prints("".join(CONSOLE.format(f"{number} " + "x" * 1000) for number in range(100)))
     warnings = asked(script, PAUSE)["warning"].split(". ")

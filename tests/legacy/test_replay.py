@@ -133,6 +133,8 @@ def test_a_recorded_request_gets_the_recorded_answer(
     assert ours == recorded
     assert set(answer.get("arguments") or {}) == set(exchange.get("arguments") or {})
     assert set(answer.get("post_arguments") or {}) == set(exchange.get("post_arguments") or {})
+    if known is None and "warning" in exchange:
+        assert exchange["warning"] in answer["warning"]
     if known is None and status == 400:
         assert answer["output"].rpartition(" on host")[0] == exchange["output"].rpartition(" on host")[
             0

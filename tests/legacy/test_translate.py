@@ -280,7 +280,9 @@ def test_a_dag_file_goes_where_it_is_told_to_and_an_archive_is_one_too(context: 
 def test_pause_and_unpause_together_change_nothing(context: Context) -> None:
     assert deployed(context, "a.py", pause="on", unpause="on") == {"file": "a.py"}
     found = work(context, *upload("a.py", pause="on", unpause="on"))
-    assert found.warnings[0].startswith("Both options pause and unpause were given.")
+    assert found.warnings == [
+        "Both options pause and unpause were given. Skipping setting the state (pause, unpause) of the DAG."
+    ]
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ class Envelope:
             "http_response_code": self.status,
             "status": "OK" if self.status < 400 else "ERROR",
             "output": self.output,
-            "warning": ". ".join(dict.fromkeys(text.rstrip(".") for text in self.warnings)) or None,
+            "warning": _sentences(self.warnings) or None,
             "exit_code": self.exit_code,
             "operation_id": self.operation_id,
             "result": self.result,
@@ -274,6 +274,12 @@ def _in_the_second_of(logical_date: str | None) -> datetime | None:
         return None
     date = datetime.fromisoformat(logical_date)
     return date if date < datetime.now(timezone.utc) < date + PASSED else None
+
+
+def _sentences(warnings: list[str]) -> str:
+    """Return warnings as one text, each once; it ends as the last one does."""
+    text = ". ".join(dict.fromkeys(text.rstrip(".") for text in warnings))
+    return f"{text}." if warnings and warnings[-1].endswith(".") else text
 
 
 def _with_line(text: str, line: str) -> str:

@@ -49,7 +49,7 @@ NO_VALUE = "None"
 RUN_TAKES = ("dag_id", "task_id", "execution_date", "subdir", "pool", "mark_success", "local")
 
 PAUSE_AND_UNPAUSE = (
-    "Both options pause and unpause were given. Skipping setting the state (pause, unpause) of the DAG"
+    "Both options pause and unpause were given. Skipping setting the state (pause, unpause) of the DAG."
 )
 
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)(Z|[+-]\d\d:?\d\d|)")
