@@ -284,12 +284,28 @@ def test_files_and_fields_of_a_multipart_body_are_read() -> None:
     assert body.files["dag_file"].file.read() == b"x = 1"
 
 
-def test_the_first_of_two_files_counts() -> None:
+def test_the_first_of_two_files_counts_and_a_warning_says_so() -> None:
     second = FILE.replace(b"a.py", b"b.py")
-    assert (
-        read("multipart/form-data; boundary=b", FILE, second, b"--b--\r\n").files["dag_file"].filename
-        == "a.py"
+    body = read("multipart/form-data; boundary=b", FILE, second, b"--b--\r\n")
+    assert body.files["dag_file"].filename == "a.py"
+    assert body.warnings == ["Of several files 'dag_file' the first was taken"]
+
+
+def test_an_argument_that_came_as_a_file_is_said_to_be_ignored() -> None:
+    part = FILE.replace(b"dag_file", b"conf").replace(b"a.py", b"conf.json")
+    asked = understand(
+        Sent.of(
+            "api=trigger_dag&dag_id=d", read("multipart/form-data; boundary=b", part, FILE, b"--b--\r\n")
+        )
     )
+    assert asked.get("conf") is None
+    assert asked.warnings == (
+        "Unknown argument(s) ['dag_file'] were ignored",
+        "Argument(s) ['conf'] were ignored where they came as files",
+    )
+    assert asked.ignored == ("dag_file", "conf")
+    deployed = Sent.of("api=deploy_dag", read("multipart/form-data; boundary=b", FILE, b"--b--\r\n"))
+    assert understand(deployed).warnings == ()
 
 
 NO_MULTIPART = [

@@ -187,6 +187,8 @@ async def _read_multipart(headers: Headers, stream: AsyncGenerator[bytes, None])
         raise _NoBody(fault) if isinstance(error, NoParts) else Refusal(f"The body {fault}") from None
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
+            if name in body.files:
+                body.warnings.append(f"Of several files '{name}' the first was taken")
             body.files.setdefault(name, value)
         else:
             body.fields.append((name, value))
@@ -308,13 +310,15 @@ def understand(sent: Sent) -> LegacyRequest:
     without_effect = [one.name for one in endpoint.arguments if one.without_effect and one.name in given]
     unknown = _unknown(endpoint, sent)
     ignored = [f"Unknown argument(s) {unknown} were ignored"] if unknown else []
+    if no_texts := [one.name for one in endpoint.arguments if not one.file and one.name in sent.body.files]:
+        ignored.append(f"Argument(s) {no_texts} were ignored where they came as files")
     return LegacyRequest(
         endpoint,
         values,
         frozenset(checked - {ASYNC.name}),
         {name: file for name, file in sent.body.files.items() if name in endpoint.files},
         (*sent.body.warnings, *ignored),
-        (*without_effect, *unknown),
+        (*without_effect, *unknown, *no_texts),
         leaves=ASYNC.name in checked,
         queue=_queue(sources),
     )
