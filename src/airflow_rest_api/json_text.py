@@ -55,17 +55,22 @@ def _outside_of_strings(text: str) -> str:
     return "".join(bare.split('"')[::2])
 
 
-def loads(content: str | bytes, parse_constant: Callable[[str], Any] | None = None) -> Any:
+def loads(
+    content: str | bytes,
+    parse_constant: Callable[[str], Any] | None = None,
+    object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
     """
     Return what a JSON text says.
 
     :param parse_constant: is given `NaN`, `Infinity` and `-Infinity`, which are no JSON
+    :param object_pairs_hook: makes an object of its members, the innermost first
     :raises ValueError: it is none, or has more values or levels than are taken (`TooMany`, `TooDeep`)
     """
     if not isinstance(content, str):
         content = content.decode(json.detect_encoding(content), "surrogatepass")
     check(content)
     try:
-        return json.loads(content, parse_constant=parse_constant)
+        return json.loads(content, parse_constant=parse_constant, object_pairs_hook=object_pairs_hook)
     except RecursionError:
         raise TooDeep from None

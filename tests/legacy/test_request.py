@@ -197,6 +197,12 @@ def test_json_values_become_the_texts_that_arguments_take() -> None:
     assert body.echo["conf"] == {"a": [1]}
 
 
+def test_of_a_name_that_comes_twice_in_a_json_body_the_first_counts_and_in_what_is_in_it_the_last() -> None:
+    body = read("application/json", b'{"a": "1", "conf": {"b": 1, "b": 2}, "a": {"c": 3}, "a": "4"}')
+    assert body.fields == [("a", "1"), ("conf", '{"b": 2}')]
+    assert body.echo == {"a": "1", "conf": {"b": 2}}
+
+
 NO_OBJECT = {
     b"[1]": "must be a JSON object, not an array",
     b'""': "must be a JSON object, not a string",
@@ -294,9 +300,7 @@ def test_the_first_of_two_files_counts_and_a_warning_says_so() -> None:
 def test_an_argument_that_came_as_a_file_is_said_to_be_ignored() -> None:
     part = FILE.replace(b"dag_file", b"conf").replace(b"a.py", b"conf.json")
     asked = understand(
-        Sent.of(
-            "api=trigger_dag&dag_id=d", read("multipart/form-data; boundary=b", part, FILE, b"--b--\r\n")
-        )
+        Sent.of("api=trigger_dag&dag_id=d", read("multipart/form-data; boundary=b", part, FILE, b"--b--\r\n"))
     )
     assert asked.get("conf") is None
     assert asked.warnings == (

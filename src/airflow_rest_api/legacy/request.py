@@ -217,8 +217,15 @@ def _read_form(raw: bytes) -> SentBody:
 def _read_json(raw: bytes) -> SentBody:
     if not raw.strip():
         return SentBody()
+    members: list[tuple[str, Any]] = []
+
+    def read_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal members
+        members = pairs
+        return dict(pairs)
+
     try:
-        document = json_text.loads(raw, _no_json)
+        document = json_text.loads(raw, _no_json, read_object)
     except json_text.TooMany as error:
         if raw.lstrip().startswith(b"{"):
             raise Refusal(f"The body {error}", 413) from None
@@ -229,6 +236,8 @@ def _read_json(raw: bytes) -> SentBody:
         raise _NoBody(f"must be a JSON object, not {_json_type(document)}")
     if len(document) > MOST_FIELDS:
         raise Refusal(TOO_MANY)
+    # The outermost object is read last. Of a name that comes twice the first counts.
+    document |= reversed(members)
     given = {name: value for name, value in document.items() if value is not None}
     return SentBody([(name, _as_text(value)) for name, value in given.items()], document)
 
