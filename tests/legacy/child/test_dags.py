@@ -101,6 +101,21 @@ def test_a_date_with_a_fraction_is_exactly_that_run(add: Add, find: Find) -> Non
     assert find(f"{SECOND}.000006") is None
 
 
+@pytest.mark.parametrize("value", [f"{SECOND}.000000", f"{SECOND}.0+00:00", f"{SECOND},000Z"])
+def test_a_fraction_of_zeros_is_the_run_of_exactly_that_date(add: Add, find: Find, value: str) -> None:
+    add("whole", DATE)
+    add("half", DATE.replace(microsecond=500_000))
+    assert find(value) == "whole"
+
+
+def test_a_fraction_of_zeros_is_the_second_where_no_run_has_exactly_that_date(add: Add, find: Find) -> None:
+    add("third", DATE.replace(microsecond=333_333))
+    assert find(f"{SECOND}.000Z") == "third"
+    add("half", DATE.replace(microsecond=500_000))
+    with pytest.raises(OrderRefused, match="several runs"):
+        find(f"{SECOND}.000Z")
+
+
 def test_where_no_run_is_there_none_is_found(add: Add, find: Find) -> None:
     add("dateless", None)
     assert find(SECOND) is None

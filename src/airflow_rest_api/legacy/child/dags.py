@@ -26,6 +26,8 @@ from airflow_rest_api.airflow.compat.dates import parse as parse_date
 from airflow_rest_api.legacy.child.messages import OrderRefused, unknown_dag
 
 SECOND = timedelta(seconds=1)
+_FRACTION = re.compile(r"[.,][0-9]")
+"""In a date: it is written to less than a second."""
 NAMED = 5
 """Runs that a refusal names."""
 
@@ -130,7 +132,8 @@ def find_run(dag_id: str, value: str, session: Session) -> Any:
     Return the DAG run that a value names, None where there is none.
 
     Clients of the 1.x plugin keep dates to the second, which was all that a run of `trigger_dag` had: a date
-    without a fraction stands for the whole second.
+    without a fraction stands for the whole second. So does one with a fraction of zeros, which some write
+    always, unless it is exactly that of a run.
 
     :param value: the id of a run, or a logical date
     :raises OrderRefused: it is neither, or several runs lie in that second
@@ -144,8 +147,10 @@ def find_run(dag_id: str, value: str, session: Session) -> Any:
             f"Argument 'execution_date': '{value[:200]}' is neither a date nor the id of a run "
             f"of DAG '{dag_id}'"
         )
-    if date.microsecond:
-        return session.scalar(of_dag.where(DagRun.logical_date == date))
+    if date.microsecond or _FRACTION.search(value):
+        exact = session.scalar(of_dag.where(DagRun.logical_date == date))
+        if exact is not None or date.microsecond:
+            return exact
     try:
         end = date + SECOND
     except OverflowError:
