@@ -74,7 +74,7 @@ def test_what_is_no_warning_for_the_client_is_none(line: str) -> None:
 
 def test_several_warnings_are_sentences_and_the_last_keeps_its_full_stop() -> None:
     def warning(*texts: str) -> str | None:
-        text: str | None = Envelope(200, "", NOON, warnings=[*texts]).document(NOON).get("warning")
+        text: str | None = Envelope(200, "", NOON, warnings=[*texts]).document().get("warning")
         return text
 
     assert warning("a.") == "a."

@@ -300,7 +300,10 @@ def test_the_first_of_two_files_counts_and_a_warning_says_so() -> None:
 def test_an_argument_that_came_as_a_file_is_said_to_be_ignored() -> None:
     part = FILE.replace(b"dag_file", b"conf").replace(b"a.py", b"conf.json")
     asked = understand(
-        Sent.of("api=trigger_dag&dag_id=d", read("multipart/form-data; boundary=b", part, FILE, b"--b--\r\n"))
+        Sent(
+            parse_pairs("api=trigger_dag&dag_id=d"),
+            read("multipart/form-data; boundary=b", part, FILE, b"--b--\r\n"),
+        )
     )
     assert asked.get("conf") is None
     assert asked.warnings == (
@@ -308,7 +311,9 @@ def test_an_argument_that_came_as_a_file_is_said_to_be_ignored() -> None:
         "Argument(s) ['conf'] were ignored where they came as files",
     )
     assert asked.ignored == ("dag_file", "conf")
-    deployed = Sent.of("api=deploy_dag", read("multipart/form-data; boundary=b", FILE, b"--b--\r\n"))
+    deployed = Sent(
+        parse_pairs("api=deploy_dag"), read("multipart/form-data; boundary=b", FILE, b"--b--\r\n")
+    )
     assert understand(deployed).warnings == ()
 
 
