@@ -276,6 +276,22 @@ def test_of_several_that_look_one_sends_again():
     run(main())
 
 
+def test_what_was_sent_thousands_of_times_is_sent_again_and_holds_up_nothing_else():
+    async def main() -> None:
+        scene = Scene(limits=QueueLimits(seconds=None))
+        await scene.runner("dags")
+        often, other = await scene.start(), await scene.start()
+        of_it = WORK.c.operation_id == often.id
+        await scene.store.database.run(lambda c: c.execute(update(WORK).where(of_it).values(published=5000)))
+        await scene.age(often, 321)
+        await scene.age(other, 21)
+        scene.sent.clear()
+        await scene.dispatcher.look()
+        assert [identifier for _, identifier in scene.sent] == [often.id, other.id]
+
+    run(main())
+
+
 def test_what_no_runner_asks_for_is_lost_with_a_sentence_and_recorded():
     async def main() -> None:
         scene = Scene()

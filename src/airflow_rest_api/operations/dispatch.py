@@ -31,7 +31,8 @@ LOOK_EVERY = 5.0
 """Seconds between two looks at what waits, by each API server and each runner."""
 AGAIN_AFTER = 20.0
 """Seconds after which a message is sent once more, each time twice as many: a broker may have lost it."""
-LONGEST_PAUSE = 320.0
+MOST_DOUBLINGS = 4
+"""Of that pause: the longest is then some five minutes."""
 UNSERVED_FOR = 60.0
 """Seconds without a runner for its queue after which an operation is given up."""
 PIECE = 1024 * 1024
@@ -174,7 +175,7 @@ class Dispatcher:
                 await self._again(one)
 
     async def _again(self, one: work_queue.Waiting) -> None:
-        pause = min(LONGEST_PAUSE, AGAIN_AFTER * 2 ** (one.published - 1))
+        pause = AGAIN_AFTER * 2 ** min(one.published - 1, MOST_DOUBLINGS)
         if (datetime.now(timezone.utc) - one.published_at).total_seconds() < pause:
             return
         before = timedelta(seconds=pause)
