@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import threading
@@ -11,9 +12,13 @@ from io import BytesIO
 import pytest
 import redis
 
+from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.runners.broker import TASK, broker_queue
+from airflow_rest_api.runners.worker import Runner
+from airflow_rest_api.settings import Settings
 from tests.runners.conftest import Split, until
 from tests.server.conftest import Client, family
+from tests.standin import own_database
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
@@ -22,6 +27,27 @@ TEST = ("tasks", "test", "on_runners", "work", "2024-01-01", "-t")
 
 def params(number: int, seconds: int) -> str:
     return json.dumps({"number": number, "seconds": seconds})
+
+
+def test_one_claim_at_a_time_counts_into_the_share_of_a_user(monkeypatch: pytest.MonkeyPatch):
+    runner = Runner(Settings(operations_database=own_database()), "one", ["dags"], 4)
+    under_way, most = 0, 0
+
+    async def claimed(identifier: str, claim: object) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        under_way -= 1
+
+    async def several() -> None:
+        await asyncio.gather(*(runner._run(new_id()) for _ in range(4)))
+
+    monkeypatch.setattr(runner._store, "claimed", claimed)
+    asyncio.run(several())
+    runner._database.close()
+
+    assert most == 1
 
 
 def test_a_command_runs_where_its_rule_leads_and_is_the_same_operation(split: Split, admin: Client):

@@ -66,6 +66,8 @@ class Runner:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rest-api-runner", daemon=True)
         self._claimed: set[str] = set()
+        self._claiming = asyncio.Lock()
+        """Two claims at once would not count each other into the share of their user."""
         self._audit = Audit()
         self._database = assembly.database(settings)
         self._store = assembly.store(settings, self._database)
@@ -147,7 +149,8 @@ class Runner:
             server = self._operations.server
             claiming = partial(work_queue.claim, identifier=identifier, server=server, share=self._share)
             try:
-                claimed = await self._store.claimed(identifier, claiming)
+                async with self._claiming:
+                    claimed = await self._store.claimed(identifier, claiming)
             except work_queue.ShareUsedUp as full:
                 await self._dispatcher.send_later(full.queue, identifier, AGAIN)
                 return
