@@ -93,10 +93,12 @@ def test_a_mistake_in_the_work_is_no_outage(database: Database):
         database.call(lambda connection: connection.execute(text("SELEKT")))
 
 
-def test_tables_that_were_dropped_are_made_again(database: Database):
+@pytest.mark.parametrize("dropped", [["operation"], ["operation", "schema"]])
+def test_tables_that_were_dropped_are_made_again(database: Database, dropped: list[str]):
     database.call(one)
-    database.call(lambda connection: connection.execute(text("DROP TABLE rest_api_operation")) and None)
-    database.call(lambda connection: connection.execute(text("DROP TABLE rest_api_schema")) and None)
+    for name in dropped:
+        drop = text(f"DROP TABLE rest_api_{name}")
+        database.call(lambda connection, drop=drop: connection.execute(drop) and None)  # type: ignore[misc]
 
     assert database.call(lambda c: c.execute(text("SELECT count(*) FROM rest_api_operation")).scalar()) == 0
     assert database.call(lambda c: c.execute(select(VERSIONS.c.version)).first()) is not None

@@ -46,6 +46,8 @@ class Database:
         self._get_engine = engine
         self._engine: Engine | None = None
         self._ready = False
+        self._missing = False
+        """Whether a table was found missing since they were made."""
         self._patience = patience
         self._starting = threading.Lock()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rest-api-database")
@@ -87,7 +89,7 @@ class Database:
                 if trouble is Trouble.NO_TABLE:
                     if attempt == ATTEMPTS:
                         raise
-                    self._ready = False  # dropped under us: they are made again
+                    self._missing, self._ready = True, False  # dropped under us: they are made again
                 elif trouble is Trouble.AWAY and not _stale(error, attempt):
                     raise Unavailable(f"The database cannot be reached: {_first_line(error)}") from error
                 elif attempt == ATTEMPTS:
@@ -118,8 +120,8 @@ class Database:
 
         with self._starting:
             if not self._ready:
-                migrate(self._open())
-                self._ready = True
+                migrate(self._open(), missing=self._missing)
+                self._missing, self._ready = False, True
 
 
 def _stale(error: BaseException, attempt: int) -> bool:

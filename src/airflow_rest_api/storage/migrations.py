@@ -54,11 +54,12 @@ LOCK = "airflow_rest_api_schema"
 LOCK_SECONDS = 300
 
 
-def migrate(engine: Engine, tables: MetaData | None = None) -> None:
+def migrate(engine: Engine, tables: MetaData | None = None, *, missing: bool = False) -> None:
     """
     Make the tables, or bring them up to date; safe when several processes do so at the same time.
 
     :param tables: in place of all of ours
+    :param missing: whether one was found missing, whatever their version says
     :raises sqlalchemy.exc.SQLAlchemyError: what the database said
     """
     wanted = all_tables() if tables is None else tables
@@ -66,15 +67,21 @@ def migrate(engine: Engine, tables: MetaData | None = None) -> None:
         newest = applied(connection)
     if newest > SCHEMA:
         log.warning("The tables of the REST API plugin are those of a newer version (%s)", newest)
-    if newest >= SCHEMA:
+    if newest >= SCHEMA and not missing:
         return
     with engine.connect() as connection, _locked(connection):
         VERSIONS.create(connection, checkfirst=True)
-        if applied(connection) >= SCHEMA:
+        newest = applied(connection)
+        if newest >= SCHEMA and not missing:
             return  # Another process was faster.
-        log.info("The tables of the REST API plugin are brought to version %s", SCHEMA)
+        if missing:
+            log.warning("Tables of the REST API plugin were dropped: they are made again")
+        else:
+            log.info("The tables of the REST API plugin are brought to version %s", SCHEMA)
         for table in wanted.sorted_tables:
             _complete(connection, table)
+        if newest >= SCHEMA:
+            return
         connection.execute(VERSIONS.delete())
         connection.execute(VERSIONS.insert().values(version=SCHEMA, applied_at=datetime.now(timezone.utc)))
 
