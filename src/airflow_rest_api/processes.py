@@ -91,6 +91,14 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
+def signal_name(number: int) -> str:
+    """Return what a signal is called: most of those for real-time use have a number alone."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
 def signal_all(members: Processes, number: int) -> None:
     """Signal processes one by one; those that have ended, and those of other users, are left out."""
     for pid, start in tuple(members.items()):

@@ -314,6 +314,14 @@ def test_a_command_killed_by_someone_else_says_by_which_signal(run: Run[Any], an
     assert process.stdout.text == "still here\n"
 
 
+def test_a_signal_without_a_name_is_told_by_its_number(run: Run[Any], any_engine: Engine):
+    number = signal.SIGRTMIN + 3
+    how, _ = run(outcome(any_engine, act("die", str(int(number)))))
+
+    assert (how.ending, how.signal) == (Ending.KILLED, number)
+    assert how.message == f"The command was ended by signal {number}."
+
+
 def test_a_command_that_becomes_another_program_is_followed_to_its_end(run: Run[Any], any_engine: Engine):
     how, process = run(outcome(any_engine, act("become_another", "sleep 0.3; echo from the shell; exit 5")))
 

@@ -18,6 +18,7 @@ from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.children import Child, ParentLost
 from airflow_rest_api.engine.job import Ending, Hooks, Job, Limits, Outcome
 from airflow_rest_api.engine.redaction import Redactor, Secrets
+from airflow_rest_api.processes import signal_name
 
 log = logging.getLogger(__name__)
 
@@ -323,5 +324,5 @@ def _outcome(exited: asyncio.Future[int]) -> Outcome:
         return Outcome(Ending.LOST, message="The process that runs commands was lost.")
     if code >= 0:
         return Outcome(Ending.EXITED, code)
-    number = signal.Signals(-code)
-    return Outcome(Ending.KILLED, None, number, f"The command was ended by signal {number.name}.")
+    message = f"The command was ended by signal {signal_name(-code)}."
+    return Outcome(Ending.KILLED, None, -code, message)

@@ -303,11 +303,7 @@ def _inode(path: str) -> tuple[int, int] | None:
 def _ended_how(code: int) -> str:
     if code >= 0:
         return f"The component ended with exit code {code}."
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = str(-code)
-    return f"The component was ended by signal {name}."
+    return f"The component was ended by signal {processes.signal_name(-code)}."
 
 
 def main(message: int, *_shown: str) -> NoReturn:

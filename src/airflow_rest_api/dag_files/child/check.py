@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import cast
 
 from airflow_rest_api.dag_files.child.worker import READY, CheckOrder, CheckResult, Finding, only_error, work
+from airflow_rest_api.processes import signal_name
 
 ENTRY = f"{__name__}:main"
 
@@ -195,5 +196,5 @@ class _Worker:
             pid, status = os.waitpid(self._pid, os.WNOHANG)
             if pid:
                 code = os.waitstatus_to_exitcode(status)
-                self._status = f"with exit code {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
+                self._status = f"with exit code {code}" if code >= 0 else f"by {signal_name(-code)}"
         return self._status
