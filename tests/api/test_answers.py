@@ -5,13 +5,40 @@ import concurrent.futures
 import json
 import threading
 from collections.abc import Collection
+from datetime import datetime, timezone
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
-from airflow_rest_api.api.answers import LONGEST_WAIT, _checked, preference
+from airflow_rest_api.api.answers import LONGEST_WAIT, _checked, once, preference
+from airflow_rest_api.errors import UnknownOperation
+from airflow_rest_api.operations.model import Key, KeyTaken, Operation, Origin
 from tests.standin import bearer, own_database, prints, serving, until_cancelled
+
+
+def test_a_key_that_is_given_up_and_taken_time_and_again_leads_to_the_last_operation():
+    key = Key("ada", "k", "f")
+    others = iter(["1" * 32, "2" * 32, "3" * 32])
+
+    async def find_key(user: str, key: str) -> None:
+        return None
+
+    async def start() -> Operation:
+        raise KeyTaken(next(others), "f")
+
+    async def peek(identifier: str) -> Operation:
+        if identifier != "3" * 32:
+            raise UnknownOperation
+        return Operation(identifier, "version", "read", [], "ada", "h", datetime.now(timezone.utc))
+
+    context: Any = SimpleNamespace(
+        store=SimpleNamespace(find_key=find_key), operations=SimpleNamespace(peek=peek)
+    )
+    operation, headers = asyncio.run(once(context, Origin(key=key), start))
+
+    assert (operation.id, headers) == ("3" * 32, {"Idempotency-Replayed": "true"})
 
 
 @pytest.mark.parametrize(

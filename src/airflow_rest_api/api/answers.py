@@ -127,19 +127,20 @@ async def once(
     if (key := origin.key) is None:
         return await start(), {}
     found = await context.store.find_key(key.user, key.key)
-    if found is None:
+    while True:
+        if found is None:
+            try:
+                return await start(), {}
+            except KeyTaken as taken:
+                found = taken.identifier, taken.fingerprint
+        identifier, fingerprint = found
+        if not hmac.compare_digest(fingerprint, key.fingerprint):
+            raise IdempotencyConflict(f"This {HEADER} came before, with another request.", id=identifier)
         try:
-            return await start(), {}
-        except KeyTaken as taken:
-            found = taken.identifier, taken.fingerprint
-    identifier, fingerprint = found
-    if not hmac.compare_digest(fingerprint, key.fingerprint):
-        raise IdempotencyConflict(f"This {HEADER} came before, with another request.", id=identifier)
-    try:
-        return await context.operations.peek(identifier), {REPLAYED: "true"}
-    except UnknownOperation:
-        # In the moment between the two it was given up: it never began.
-        return await start(), {}
+            return await context.operations.peek(identifier), {REPLAYED: "true"}
+        except UnknownOperation:
+            # In the moment between the two it was given up: it never began.
+            found = None
 
 
 def _fingerprint(path: str, what: object, files: Mapping[str, Upload]) -> str:
