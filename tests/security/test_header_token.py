@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.security.header_token import HeaderToken
-from tests.standin import bearer, serving, token
+from airflow_rest_api.api import sse
+from airflow_rest_api.errors import HeaderUserGone
+from airflow_rest_api.security.header_token import HeaderToken, HeaderUser
+from tests.standin import bearer, serving, token, until_cancelled
 
 NAME = "rest_api_plugin_http_token"
 RIGHT = {NAME: "s3cret"}
@@ -83,6 +85,26 @@ def test_the_header_token_alone_is_enough():
     assert legacy.status_code == 200
     assert admins.status_code == 403
     assert len(engine.jobs) == 1
+
+
+def test_a_stream_of_the_header_token_ends_with_its_user(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sse, "CHECK", 0.0)
+    looks = []
+    load = HeaderUser.load
+
+    async def gone(self: HeaderUser) -> Any:
+        looks.append(1)
+        if len(looks) > 2:
+            raise HeaderUserGone()
+        return await load(self)
+
+    with with_user(script=until_cancelled) as (client, _):
+        made = client.post("/v2/commands/version", headers={**RIGHT, "Prefer": "respond-async"}).json()
+        monkeypatch.setattr(HeaderUser, "load", gone)
+        text = client.get(f"/v2/operations/{made['id']}/events", headers=RIGHT).text
+
+    assert len(looks) == 3
+    assert "event: end" not in text
 
 
 @pytest.mark.parametrize("headers", [{}, {NAME: ""}, {NAME: "wrong"}])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_rest_api.airflow.queries import ask
@@ -88,13 +88,22 @@ class Caller:
 
     :param token: by which they were known, where it was one
     :param session: whom Airflow has found by the cookies that the token came with
+    :param load: finds them again who were known by no token of theirs; raises ApiError where they are gone
     """
 
-    def __init__(self, host: AirflowAuth, user: Any, token: str | None = None, session: Any = None) -> None:
+    def __init__(
+        self,
+        host: AirflowAuth,
+        user: Any,
+        token: str | None = None,
+        session: Any = None,
+        load: Callable[[], Awaitable[Any]] | None = None,
+    ) -> None:
         self._host = host
         self._user = user
         self._token = token
         self._session = session
+        self._load = load
         self._admin: bool | None = None
         self._permissions: Permissions | None = None
         self.name = host.user_name(user)
@@ -106,11 +115,18 @@ class Caller:
         return None if self._token is None else expires_at(self._token)
 
     async def again(self) -> Caller:
-        """Return the caller as they are now, for what lasts longer than a request; raise InvalidToken."""
+        """
+        Return the caller as they are now, for what lasts longer than a request.
+
+        :raises InvalidToken: their token does not count any more
+        :raises HeaderUserGone: the user of the header token is gone
+        """
         user = self._user
         if self._token is not None:
             user = await self._host.user(self._token, self._session)
-        caller = Caller(self._host, user, self._token, self._session)
+        elif self._load is not None:
+            user = await self._load()
+        caller = Caller(self._host, user, self._token, self._session, self._load)
         caller.address = self.address
         return caller
 

@@ -107,11 +107,13 @@ class Guard:
         if isinstance(user, Response):
             await user(scope, receive, send)
             return
+        alone = self._header_user(scope, headers)
         scope.setdefault("state", {})[STATE] = Caller(
             self.host,
             user,
             self._token(scope, headers, authenticator),
             self._session(scope, headers),
+            alone.load if alone else None,
         )
         await self.app(scope, receive, send)
 
