@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import jsonschema
 import pytest
+from cryptography.fernet import Fernet
 
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.engine.job import Ending, Outcome
-from tests.standin import StandInProcess, bearer, prints, serving, until_cancelled
+from tests.standin import StandInProcess, bearer, fernet_keys, prints, serving, until_cancelled
 
 
 def test_all_commands_are_listed_with_what_the_caller_may():
@@ -248,6 +251,46 @@ def test_too_many_commands_are_sent_away_for_a_while():
         "7",
         "busy",
     )
+
+
+@pytest.fixture
+def _key() -> Iterator[None]:
+    """A Fernet key: what runners are sent is encrypted."""
+    with fernet_keys() as use:
+        use(Fernet.generate_key().decode())
+        yield
+
+
+@pytest.mark.usefixtures("_key")
+@pytest.mark.parametrize(
+    ("placement", "path", "body"),
+    [
+        ("* = pool", "commands/version", {}),
+        ("execute = pool", "commands/dags/list", {"local": True}),
+        ("dag-files = pool", "commands/dags/list", {"bundle_name": ["b"]}),
+        ("", "commands/version", {"queue": "pool"}),
+        ("* = pool", "run", {"argv": ["version"]}),
+        ("", "run", {"argv": ["version"], "queue": "pool"}),
+    ],
+)
+def test_what_a_runner_runs_is_not_sent_away_because_this_server_is_full(
+    placement: str, path: str, body: dict[str, object]
+):
+    with serving(placement=placement) as (client, engine):
+        engine.busy = True
+        answer = client.post(f"/v2/{path}", json=body, headers={"Prefer": "respond-async"})
+
+    assert answer.status_code == 202, answer.text
+
+
+@pytest.mark.usefixtures("_key")
+@pytest.mark.parametrize("body", [{"local": False}, {"queue": "local"}, {}])
+def test_what_this_server_runs_is_sent_away_where_runners_run_other_commands(body: dict[str, object]):
+    with serving(placement="execute = pool") as (client, engine):
+        engine.busy = True
+        answer = client.post("/v2/commands/dags/list", json=body)
+
+    assert answer.json()["detail"]["reason"] == "busy"
 
 
 def test_what_nobody_foresaw_is_answered_with_an_id_that_is_in_the_log(caplog: pytest.LogCaptureFixture):

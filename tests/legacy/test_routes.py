@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from starlette.testclient import TestClient
 
-from tests.standin import bearer, prints, serving, until_cancelled
+from tests.standin import bearer, fernet_keys, prints, serving, until_cancelled
 
 TASK = {"dag_id": "d", "task_id": "t", "execution_date": "2026-01-01"}
 
@@ -89,6 +91,24 @@ def test_too_many_of_one_user_are_told_to_come_back():
     assert answer.headers["Retry-After"]
     assert (v2.status_code, v2.json()["detail"]["option"]) == (429, "queue_per_user")
     assert engine.jobs == []
+
+
+@pytest.fixture
+def _key() -> Iterator[None]:
+    """A Fernet key: what runners are sent is encrypted."""
+    with fernet_keys() as use:
+        use(Fernet.generate_key().decode())
+        yield
+
+
+@pytest.mark.usefixtures("_key")
+def test_what_a_runner_runs_is_not_sent_away_because_this_server_is_full():
+    with serving(placement="dag-files = pool") as (client, engine):
+        engine.busy = True
+        elsewhere = ask(client, **{"api": "test", **TASK, "subdir": "dags", "async": "on"})
+        here = ask(client, **{"api": "test", **TASK, "async": "on"})
+
+    assert (elsewhere.status_code, here.status_code) == (202, 429)
 
 
 def test_an_operation_of_an_old_client_is_listed_and_can_be_run_again():

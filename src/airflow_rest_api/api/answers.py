@@ -25,7 +25,7 @@ from airflow_rest_api.api.models import CancelBody, OperationBody, as_json
 from airflow_rest_api.api.sse import MEDIA_TYPE as EVENT_STREAM
 from airflow_rest_api.asgi import header_parts, local_path, name_and_value, root_path
 from airflow_rest_api.commands.masking import LONGEST_SHOWN
-from airflow_rest_api.commands.model import STDOUT, Command, Effect, Invocation
+from airflow_rest_api.commands.model import STDOUT, Command, Invocation
 from airflow_rest_api.errors import (
     ApiError,
     BadArgument,
@@ -164,18 +164,18 @@ SHORT = 200
 """Arguments, and characters of one, that are checked in less time than a thread takes to begin."""
 
 
-def check_room(context: Context, request: Request, caller: Caller, command: Command | None = None) -> None:
+def check_room(
+    context: Context, caller: Caller, origin: Origin, command: Command | None, given: Collection[str] = ()
+) -> None:
     """
-    Raise Busy where no command could begin anyway, before the body is read and the arguments are looked at.
+    Raise Busy where no command could begin anyway, before the arguments are looked at.
 
     A request with a key may be one that was answered before, and what runners run finds its room there.
 
-    :param command: where the address names it
+    :param command: None where it is not known yet
+    :param given: the arguments that the client has sent
     """
-    commands = [] if command is None else [command]
-    effect = Effect.READ if command is None else command.effect
-    here = context.gate.runs_here(commands, effect, queue_of(request))
-    if here and HEADER not in request.headers:
+    if origin.key is None and context.gate.runs_here(command, given, origin.queue):
         context.operations.check_room(caller.name)
 
 

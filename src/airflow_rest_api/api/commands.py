@@ -128,12 +128,14 @@ async def run_command(request: Request) -> Response:
     """Run a command with its arguments by name."""
     context, caller = context_of(request), caller_of(request)
     command = _command(await context.catalog.get(), request.path_params["name"])
-    check_room(context, request, caller, command)
     async with read_body(request, context.settings.max_upload) as body:
         arguments = dict(from_form(command, body.values) if body.form else body.values)
         # Beside those of the command: none has one of this name.
         queue = arguments.pop("queue", None) if command.argument("queue") is None else None
         origin = await origin_of(context, request, caller, arguments, body.files, queue)
+        # A flag of no is as one that was left out.
+        given = [name for name, value in arguments.items() if value is not None and value is not False]
+        check_room(context, caller, origin, command, given)
         operation, headers = await once(
             context, origin, lambda: launch(context, caller, command, arguments, body.files, origin)
         )
@@ -160,10 +162,10 @@ async def run(request: Request, context: ContextDep, caller: CallerDep) -> Respo
     An argument that names a file to be read needs that file as a part of multipart/form-data; the name of a
     file to be written is the name under which the operation has it.
     """
-    check_room(context, request, caller)
     async with read_body(request, context.settings.max_upload) as body:
         argv, queue = await _line(body)
         origin = await origin_of(context, request, caller, argv, body.files, queue)
+        check_room(context, caller, origin, None)
         operation, headers = await once(
             context, origin, lambda: launch_line(context, caller, argv, body.files, origin)
         )

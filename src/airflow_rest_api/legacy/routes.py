@@ -54,6 +54,7 @@ from airflow_rest_api.legacy.translate import CHILD, translate
 from airflow_rest_api.operations.model import Origin, State
 from airflow_rest_api.operations.runs import refusal
 from airflow_rest_api.operations.work_orders import EntryPoint
+from airflow_rest_api.placement import LOCAL
 from airflow_rest_api.security.routes import Needs, needs
 from airflow_rest_api.storage.transient import foreseen
 
@@ -219,8 +220,8 @@ class Launch:
     def _runs_here(self, action: Action) -> bool:
         """Return whether this API server runs what a request became, and no runner."""
         assert not isinstance(action, Answer)
-        commands = [action.recorded.command, *(attempt.command for attempt in action.attempts)]
-        return self.context.gate.runs_here(commands, action.recorded.effect, self.request.queue)
+        usual = self.context.gate.usual_queue(action.recorded, action.attempts)
+        return (self.request.queue or usual) == LOCAL
 
     async def _permit(self, work: LegacyWork, *, recorded: bool = True) -> Permit:
         return await self.context.gate.authorize(

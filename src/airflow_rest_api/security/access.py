@@ -63,6 +63,11 @@ class Switches:
             for command in commands:
                 self._names.setdefault(command, []).append(alias)
 
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The queues whose runners run something, by the rules."""
+        return self._placement.queues
+
     def queue_of(
         self, commands: Iterable[Command], effect: Effect, given: Collection[str] = frozenset()
     ) -> str:
@@ -175,13 +180,26 @@ class Gate:
         self._switches = switches or Switches()
         self._audit = audit or Audit()
 
-    def runs_here(self, commands: Iterable[Command], effect: Effect, queue: str | None = None) -> bool:
+    def runs_here(
+        self, command: Command | None, given: Collection[str] = (), queue: str | None = None
+    ) -> bool:
         """
-        Return whether this API server runs commands, and no runner.
+        Return whether it is certain that this API server runs a command, and no runner.
 
+        :param command: None where it is not known yet
+        :param given: the names of the arguments that the caller chose
         :param queue: that the caller has named
         """
-        return (queue or self._switches.queue_of(commands, effect)) == LOCAL
+        if queue is not None or command is None:
+            return queue == LOCAL or (queue is None and not self._switches.queues)
+        return self._switches.queue_of([command], command.effect_of(given), given) == LOCAL
+
+    def usual_queue(self, invocation: Invocation, attempts: Iterable[Attempt]) -> str:
+        """Return the queue that the rules have for what comes to some attempts."""
+        attempts = list(attempts)
+        commands = [invocation.command, *(attempt.command for attempt in attempts)]
+        given = frozenset().union(*(attempt.given for attempt in attempts), invocation.given)
+        return self._switches.queue_of(commands, invocation.effect, given)
 
     async def queue_for(self, caller: Caller, command: Command, queue: str | None = None) -> str:
         """
@@ -251,9 +269,7 @@ class Gate:
             own = Attempt(invocation.command, invocation.values, invocation.given)
             attempts = [own] if rule is None else []
         attempts = list(attempts)
-        commands = [invocation.command, *(attempt.command for attempt in attempts)]
-        given = frozenset().union(*(attempt.given for attempt in attempts), invocation.given)
-        usual = self._switches.queue_of(commands, invocation.effect, given)
+        usual = self.usual_queue(invocation, attempts)
         refusals = self._audit.refusals(caller, invocation.command.name, invocation)
         with refusals if recorded else nullcontext():
             if queue is not None and queue != usual:
