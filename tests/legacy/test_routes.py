@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
+from starlette.datastructures import UploadFile
 from starlette.testclient import TestClient
 
-from tests.standin import bearer, fernet_keys, prints, serving, until_cancelled
+from airflow_rest_api.engine.job import Outcome
+from tests.standin import StandInProcess, bearer, fernet_keys, prints, serving, until_cancelled
 
 TASK = {"dag_id": "d", "task_id": "t", "execution_date": "2026-01-01"}
 
@@ -91,6 +93,30 @@ def test_too_many_of_one_user_are_told_to_come_back():
     assert answer.headers["Retry-After"]
     assert (v2.status_code, v2.json()["detail"]["option"]) == (429, "queue_per_user")
     assert engine.jobs == []
+
+
+@pytest.mark.parametrize("api", ["test", "scheduler_unknown"])
+def test_files_that_came_with_a_request_are_given_up_before_its_command_runs(
+    api: str, monkeypatch: pytest.MonkeyPatch
+):
+    closed: list[str] = []
+    close = UploadFile.close
+
+    async def note(file: UploadFile) -> None:
+        await close(file)
+        closed.append(str(file.filename))
+
+    async def script(process: StandInProcess) -> Outcome:
+        assert closed == ["a.txt", "b.txt"]
+        return await prints("out")(process)
+
+    monkeypatch.setattr(UploadFile, "close", note)
+    files = [("x", ("a.txt", b"a")), ("x", ("b.txt", b"b"))]
+    with serving(script) as (client, _):
+        answer = client.post("/api", params={"api": api, **TASK}, files=files)
+
+    assert answer.status_code == (200 if api == "test" else 400)
+    assert {"a.txt", "b.txt"} == set(closed)
 
 
 @pytest.fixture

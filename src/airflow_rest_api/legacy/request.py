@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote_plus, unquote_to_bytes
 
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException
 
 from airflow_rest_api import json_text
@@ -71,6 +71,7 @@ class SentBody:
     :ivar echo: the same as it was sent: `post_arguments` of the envelope
     :ivar files: files by the name of their field; the first of each name
     :ivar size: bytes of all but the files
+    :ivar form: what has all files
     """
 
     fields: list[tuple[str, str | None]] = field(default_factory=list)
@@ -78,6 +79,11 @@ class SentBody:
     files: dict[str, UploadFile] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     size: int = 0
+    form: FormData = field(default_factory=FormData)
+
+    async def close(self) -> None:
+        """Give up the files: what they have in memory and on the disk."""
+        await self.form.close()
 
 
 @dataclass(frozen=True)
@@ -185,6 +191,7 @@ async def _read_multipart(headers: Headers, stream: AsyncGenerator[bytes, None])
         fault = f"is not valid multipart/form-data: {words}"
         # A part that has begun may be what the client wants done: it is not done without that.
         raise _NoBody(fault) if isinstance(error, NoParts) else Refusal(f"The body {fault}") from None
+    body.form = form
     for name, value in form.multi_items():
         if isinstance(value, UploadFile):
             if name in body.files:

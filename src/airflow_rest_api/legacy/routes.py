@@ -109,6 +109,7 @@ async def api(request: Request, context: ContextDep, caller: CallerDep) -> Respo
             root = root_path(request.scope).removesuffix(MOUNT)
             envelope = await legacy.answer(sent, caller, call_time, root)
             return await respond_in_thread(envelope, sent.body.size)
+    await sent.body.close()
     legacy.count(sent, caller, call_time)
     return await respond_in_thread(envelope, sent.body.size)
 
@@ -151,6 +152,9 @@ class Legacy:
                     envelope.warnings += action.warnings
             finally:
                 self.count(sent, caller, call_time, ignored)
+            if not isinstance(action, Deploy):
+                # Nothing else takes a file, and a command may run for an hour.
+                await sent.body.close()
             await Launch(self._context, self._readiness, caller, request, envelope, root).act(action)
         except Exception as error:
             found = error if isinstance(error, ApiError) else foreseen(error)
@@ -159,6 +163,9 @@ class Legacy:
             envelope.refuse(found)
             if isinstance(found, Busy):
                 envelope.output = Busy.message
+        finally:
+            # Not with the request, which may end before this does.
+            await sent.body.close()
         if isinstance(envelope.output, str):
             values = {name: value for name, value in (*sent.query, *sent.body.fields) if value}
             envelope.output = answer.mask_secrets(envelope.output, values)
@@ -313,6 +320,7 @@ class Launch:
             bundle = await context.dag_file_works.located(queue, bundle, folder)
             async with context.dag_files.receive(folder) as received:
                 await asyncio.to_thread(_take, work.file, file, received)
+                await file.close()
                 paths = [one.path for one in received.files]
                 permit = await context.grants.authorize(
                     self.caller, work.recorded, bundle or "", paths, queue=self.request.queue
