@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.cli.simple_table import AirflowConsole
 
 from airflow_rest_api.legacy.child import commands
 from airflow_rest_api.legacy.child.commands import ATTEMPTS, check_run_id, run_commands, trigger
@@ -181,6 +182,27 @@ def test_variables_of_a_file_of_any_name_are_imported_as_json(
     assert run_commands([write({"argvs": [["variables", "import", str(file)]]})]) == 0
     assert read == [(suffix, '{"k": "v"}' if suffix else "")]
     assert file.exists() is (suffix is not None)
+
+
+@pytest.mark.parametrize(("json_asked", "listed"), [(True, ["a"]), (False, ["a", "a", "gone"])])
+def test_a_dag_that_no_file_defines_any_more_is_not_listed(
+    json_asked: bool, listed: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def show(arguments: Namespace) -> None:
+        AirflowConsole().print_as(
+            data=[Namespace(dag_id=dag_id) for dag_id in ("a", "a", "gone")],
+            output="json",
+            mapper=lambda dag: {"dag_id": dag.dag_id},
+        )
+
+    parser = Namespace(parse_args=lambda words: Namespace(func=show))
+    monkeypatch.setattr(commands, "get_parser", lambda: parser)
+    monkeypatch.setattr(commands, "_many_dags", lambda: False)
+    monkeypatch.setattr(commands.dags, "stale", lambda dag_ids: {"gone"} & set(dag_ids))
+    print_as = AirflowConsole.print_as
+    assert run_commands([write({"argvs": [["dags", "list"]], "json": json_asked})]) == 0
+    assert [row["dag_id"] for row in json.loads(capsys.readouterr().out)] == listed
+    assert AirflowConsole.print_as is print_as
 
 
 @pytest.mark.parametrize("run_id", ["a", "manual__2026-11-10T00:00:00.000001+00:00", "a~b_c.d:e-f"])

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from airflow_rest_api.legacy.child import dags
 from airflow_rest_api.legacy.child.messages import OrderRefused
@@ -197,3 +198,47 @@ def test_a_path_that_is_not_there_or_can_not_be_is_refused(
     with pytest.raises(OrderRefused) as refused:
         dags.place_of(str(tmp_path / name))
     assert len(str(refused.value)) < 300
+
+
+@pytest.fixture
+def known() -> Iterator[Callable[..., None]]:
+    """Return what makes Airflow know the DAG `known`, which it does not afterwards."""
+    from airflow.models.dag import DagModel
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.utils.session import create_session
+
+    airflow_database()
+
+    def of(**columns: Any) -> None:
+        with create_session() as session:
+            session.merge(DagBundleModel(name="of_known"))
+            session.flush()
+            session.merge(DagModel(dag_id="known", bundle_name="of_known", **columns))
+
+    yield of
+    with create_session() as session:
+        session.execute(delete(DagModel).where(DagModel.dag_id == "known"))
+        session.execute(delete(DagBundleModel).where(DagBundleModel.name == "of_known"))
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"is_stale": False},
+        {"is_stale": False, "is_paused": True},
+        # Its file cannot be imported at the moment.
+        {"is_stale": True, "has_import_errors": True},
+    ],
+)
+def test_a_dag_that_a_file_defines_exists(known: Callable[..., None], columns: dict[str, bool]) -> None:
+    known(**columns)
+    dags.require("known")
+
+
+def test_a_dag_that_no_file_defines_any_more_does_not_exist(known: Callable[..., None]) -> None:
+    known(is_stale=True, has_import_errors=False)
+    for dag_id in ("known", "unknown"):
+        with pytest.raises(OrderRefused, match=f"^The DAG ID '{dag_id}' does not exist$"):
+            dags.require(dag_id)
+    assert dags.stale({"known", "unknown"}) == {"known"}
+    assert dags.stale({"unknown"}) == set()

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -105,7 +105,7 @@ def _run(arguments: Any, argv: list[str], order: dict[str, Any], loaded: dict[st
         clearing.quiet = bool(order.get("json"))
     if name := order.get("pool"):
         _show_pool(name)
-    with _readable_file(arguments, command):
+    with _readable_file(arguments, command), _present_dags(command, order):
         arguments.func(arguments, **loaded)
     if command == "tasks clear" and order.get("json"):
         _show_cleared()
@@ -124,6 +124,28 @@ def _readable_file(arguments: Any, command: str) -> Iterator[None]:
         os.symlink(arguments.file, link)
         arguments.file = link
         yield
+
+
+@contextmanager
+def _present_dags(command: str, order: dict[str, Any]) -> Iterator[None]:
+    """Have only DAGs listed that a file defines, which were all that 1.x knew."""
+    if command != "dags list" or not order.get("json"):
+        yield
+        return
+    console: Any = AirflowConsole
+    print_as = console.print_as
+
+    def print_present(self: Any, data: Iterable[Any], *args: Any, **more: Any) -> None:
+        # Some versions of Airflow have a DAG there once for each of its own versions.
+        found = {dag.dag_id: dag for dag in data}
+        gone = dags.stale(found)
+        print_as(self, [dag for dag_id, dag in found.items() if dag_id not in gone], *args, **more)
+
+    console.print_as = print_present
+    try:
+        yield
+    finally:
+        console.print_as = print_as
 
 
 def _many_dags() -> bool:

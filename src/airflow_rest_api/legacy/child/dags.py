@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from graphlib import TopologicalSorter
@@ -51,10 +52,21 @@ class BundlePath:
 
 
 def require(dag_id: str) -> None:
-    """Raise OrderRefused where there is no such DAG."""
+    """
+    Raise OrderRefused where there is no such DAG, or no longer.
+
+    One whose file cannot be imported at the moment is there, though Airflow calls it stale.
+    """
     with create_session() as session:
-        if session.get(DagModel, dag_id) is None:
+        model = session.get(DagModel, dag_id)
+        if model is None or (model.is_stale and not model.has_import_errors):
             raise OrderRefused(unknown_dag(dag_id))
+
+
+def stale(dag_ids: Collection[str]) -> set[str]:
+    """Return those DAGs that no file defines any more: Airflow keeps them."""
+    with create_session() as session:
+        return set(session.scalars(select(DagModel.dag_id).where(DagModel.is_stale.is_(True)))) & set(dag_ids)
 
 
 def place_of(subdir: str) -> BundlePath:
