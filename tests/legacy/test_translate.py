@@ -203,6 +203,13 @@ def test_a_dag_id_with_a_nul_character_does_not_exist(context: Context) -> None:
     assert refusal(context, "api=list_tasks&dag_id=d%00") == "The DAG ID 'd\0' does not exist"
 
 
+def test_nor_does_one_that_is_longer_than_any(context: Context) -> None:
+    long = "x" * 1001
+    for api in ("list_tasks", "list_tasks&tree", "refresh_dag"):
+        assert refusal(context, f"api={api}&dag_id={long}") == f"The DAG ID '{long}' does not exist"
+    assert work(context, f"api=list_tasks&dag_id={'x' * 1000}").warnings == []
+
+
 def test_the_log_of_a_component_is_a_name_in_the_log_folder(context: Context) -> None:
     found = service(context, "api=scheduler&stdout=/var/log/x.out&stderr=x.err")
     assert (found.plan.stdout, found.plan.stderr) == ("x.out", "x.err")
@@ -270,6 +277,12 @@ def test_a_dag_file_is_stored_under_its_own_name(context: Context) -> None:
     assert deployed(context, "a.py", force_invalid="on") == {"file": "a.py", "force_invalid": True}
 
 
+@pytest.mark.parametrize("sign", "',&#[]~=! %;\u00e9\u65e5")
+def test_a_dag_file_may_have_any_sign_in_its_name_that_1_x_took(context: Context, sign: str) -> None:
+    for name in (f"{sign}a.py", f"a{sign}b.py", f"a{sign}.py"):
+        assert deployed(context, name) == {"file": name}
+
+
 def test_a_dag_file_goes_where_it_is_told_to_and_an_archive_is_one_too(context: Context) -> None:
     query = "&bundle=other&path=team/a&wait=on"
     for name in ("a.py", "project.zip", "my project.tar.gz", "p.tgz"):
@@ -286,7 +299,21 @@ def test_pause_and_unpause_together_change_nothing(context: Context) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../a.py", "a/b.py", "/a.py", ".a.py", "a\n.py", "a\0.py", "x" * 250 + ".py", ".py"]
+    "name",
+    [
+        "../a.py",
+        "a/b.py",
+        "/a.py",
+        "a\\b.py",
+        ".a.py",
+        "a\n.py",
+        "a\0.py",
+        "a\x85.py",
+        "a\u2028.py",
+        "a\ud800.py",
+        "x" * 250 + ".py",
+        ".py",
+    ],
 )
 def test_a_dag_file_with_an_unsafe_name_is_refused(context: Context, name: str) -> None:
     assert "name of dag_file" in refusal(context, *upload(name))

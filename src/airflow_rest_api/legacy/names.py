@@ -32,11 +32,13 @@ EXCHANGE_OPTION = "[rest_api_plugin] exchange_folder"
 NO_FILE = "dag_file should be provided"
 NOT_PYTHON = "dag_file is not a *.py file"
 UNSAFE_NAME = (
-    "The name of dag_file may have letters, digits, spaces and -_.+()@ in it, and must not begin with a dot"
+    "The name of dag_file must not have a slash, backslash or control character in it, nor begin with a dot"
 )
 LONGEST_NAME = 200
 _BAD_NAME = re.compile(r"[\0-\x1f\x7f]|\A\.")
-_SAFE_NAME = re.compile(r"[\w+()@-][\w .+()@-]*\.(py|zip|tgz|tar\.gz)", re.UNICODE)
+_SAFE_NAME = re.compile(
+    r"(?!\.)[^/\\\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+\.(py|zip|tgz|tar\.gz)", re.UNICODE
+)
 
 
 def command_of(request: LegacyRequest, context: TranslationContext) -> Command:

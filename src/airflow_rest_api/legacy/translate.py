@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from airflow_rest_api.commands.binding import MAX_NAME
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.errors import Refusal
 from airflow_rest_api.legacy.child.messages import DEPENDENCY_FLAGS, unknown_dag
@@ -62,7 +63,7 @@ def translate(request: LegacyRequest, context: TranslationContext) -> Action:
     :raises Refusal: it makes no sense, or this Airflow cannot do it
     """
     dag_id = request.get("dag_id")
-    if dag_id is not None and "\0" in dag_id:
+    if dag_id is not None and ("\0" in dag_id or len(dag_id) > MAX_NAME):
         raise Refusal(unknown_dag(dag_id))
     return request.endpoint.translate(request, context)
 
