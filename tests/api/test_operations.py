@@ -9,6 +9,7 @@ from starlette.testclient import TestClient
 
 from airflow_rest_api.api import operations, sse
 from airflow_rest_api.engine.job import Ending, Outcome
+from airflow_rest_api.security.audit import Audit
 from tests.keeping import wait_for
 from tests.standin import (
     StandInProcess,
@@ -103,7 +104,9 @@ def test_who_may_not_run_the_same_is_told_that_there_is_no_such_operation(method
     assert cancelled == (rest == "/cancel")
 
 
-def test_who_may_run_the_same_sees_an_operation_and_cannot_end_it():
+def test_who_may_run_the_same_sees_an_operation_and_cannot_end_it(monkeypatch: pytest.MonkeyPatch):
+    recorded: list[str] = []
+    monkeypatch.setattr(Audit, "refused", lambda self, caller, command, *more: recorded.append(command))
     with serving(until_cancelled, user="user") as (client, engine):
         arguments = {"json": {"dag_id": "a"}, "headers": {"Prefer": "respond-async"}}
         path = f"/v2/operations/{client.post('/v2/commands/dags/pause', **arguments).json()['id']}"
@@ -114,6 +117,7 @@ def test_who_may_run_the_same_sees_an_operation_and_cannot_end_it():
     assert (seen.status_code, seen.json()["user"]) == (202, "user")
     assert (refused.status_code, refused.json()["detail"]["reason"]) == (403, "forbidden")
     assert not cancelled
+    assert recorded == ["operations cancel"]
 
 
 def ids(answer: Any) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.services.model import DesiredState, Service
 from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.status import State
@@ -110,12 +111,17 @@ def test_the_kinds_are_not_allowed_to_everybody(client: TestClient) -> None:
         ("GET", "/x/log/events"),
     ],
 )
-def test_those_without_the_power_are_refused(client: TestClient, method: str, path: str) -> None:
+def test_those_without_the_power_are_refused_and_that_is_recorded(
+    client: TestClient, method: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+    monkeypatch.setattr(Audit, "refused", lambda self, caller, *more: refused.append(caller.name))
     body = {"kind": "scheduler"} if method == "POST" and not path else None
     for user in ("op", "user", "viewer"):
         response = client.request(method, f"{SERVICES}{path}", json=body, headers=bearer(user))
         assert response.status_code == 403, user
         assert reason(response) == "forbidden"
+    assert refused == ["op", "user", "viewer"]
     assert client.request(method, f"{SERVICES}{path}", headers={"Authorization": ""}).status_code == 401
 
 

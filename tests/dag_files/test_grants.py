@@ -13,6 +13,7 @@ from airflow_rest_api.commands.policy import OWN, own_command
 from airflow_rest_api.dag_files.grants import COMMANDS, Grants, Scope, entity
 from airflow_rest_api.errors import Forbidden
 from airflow_rest_api.security.access import Gate, Switches
+from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.settings import folders
 from tests.deploying import about, dag, deploying
@@ -164,8 +165,12 @@ def test_a_role_that_was_given_a_folder_stays_in_it(tmp_path: Path) -> None:
                 session.execute(update(DagModel).where(DagModel.dag_id == "theirs").values(**column))
             taken = site.deploy({"thief.py": dag("theirs")}, folder="team_a")
             assert (taken.status_code, taken.json()["detail"]["reason"]) == (422, "duplicate_dags")
-        for field in ({"validate": False}, {"force_invalid": True}):
-            assert site.deploy({"thief.py": dag("theirs")}, folder="team_a", **field).status_code == 403
+        refused: list[str] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Audit, "refused", lambda *told: refused.append(told[2]))
+            for field in ({"validate": False}, {"force_invalid": True}):
+                assert site.deploy({"thief.py": dag("theirs")}, folder="team_a", **field).status_code == 403
+        assert refused == ["deploy_dag", "deploy_dag"]
         assert sorted(site.state()) == ["team_a/b.py", "team_a/mine.py", "theirs.py"]
         listed = client.get("/v2/dag-files").json()["files"]
         assert [one["path"] for one in listed] == ["team_a/b.py", "team_a/mine.py"]

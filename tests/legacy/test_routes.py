@@ -12,6 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.testclient import TestClient
 
 from airflow_rest_api.engine.job import Outcome
+from airflow_rest_api.security.audit import Audit
 from tests.standin import StandInProcess, bearer, fernet_keys, prints, serving, until_cancelled
 
 TASK = {"dag_id": "d", "task_id": "t", "execution_date": "2026-01-01"}
@@ -93,6 +94,15 @@ def test_too_many_of_one_user_are_told_to_come_back():
     assert answer.headers["Retry-After"]
     assert (v2.status_code, v2.json()["detail"]["option"]) == (429, "queue_per_user")
     assert engine.jobs == []
+
+
+def test_a_refusal_of_what_is_answered_at_once_is_recorded_as_well(monkeypatch: pytest.MonkeyPatch):
+    refused: list[str] = []
+    monkeypatch.setattr(Audit, "refused", lambda self, caller, command, *more: refused.append(command))
+    with serving(disabled_commands="rest_api_plugin_version") as (client, _):
+        answer = ask(client, api="rest_api_plugin_version")
+
+    assert (answer.status_code, refused) == (403, ["rest_api_plugin_version"])
 
 
 @pytest.mark.parametrize("api", ["test", "scheduler_unknown"])

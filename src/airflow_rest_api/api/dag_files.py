@@ -293,7 +293,8 @@ async def _receive(request: Request, context: Context, caller: Caller, command: 
         target = await target_of(context, request, caller, command, form.bundle, form.folder)
         fields = {"bundle": form.bundle, "folder": form.folder, **form.flags}
         origin = await origin_of(context, request, caller, fields, form.uploads())
-        options = _options(command, form, target.scope)
+        with context.audit.refusals(caller, command):
+            options = _options(command, form, target.scope)
         async with context.dag_files.receive(target.folder) as received:
             await asyncio.to_thread(take, form, received)
             operation, headers = await once(

@@ -127,7 +127,8 @@ async def cancel_operation(
     """End a command, whichever API server runs it. Done again, and after its end, it changes nothing."""
     operation = await visible(context, caller, identifier)
     if not await context.gate.may_cancel(caller, operation):
-        raise Forbidden(f"Only {operation.user} and administrators may end this command.")
+        with context.audit.refusals(caller, "operations cancel"):
+            raise Forbidden(f"Only {operation.user} and administrators may end this command.")
     came = await context.operations.cancel(identifier, f"The command was cancelled by {caller.name}.")
     preferred = preference_of(request, CANCEL_WAIT)
     ended = await context.operations.wait(identifier, preferred.wait)

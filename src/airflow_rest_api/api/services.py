@@ -189,10 +189,11 @@ async def launch_service(
 
 
 async def allowed_to_look(context: Context, caller: Caller) -> None:
-    """Raise Forbidden unless the caller may see components and their logs: who may start one may."""
+    """Raise Forbidden, and record it, unless the caller may see components: who may start one may."""
     if await caller.is_admin() or await caller.ask(lambda permissions: granted(permissions, POWER)):
         return
-    raise Forbidden(f"You may not see components: that takes {POWER}.")
+    with context.audit.refusals(caller, "services"):
+        raise Forbidden(f"You may not see components: that takes {POWER}.")
 
 
 async def allowed_to_steer(

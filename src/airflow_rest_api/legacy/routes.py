@@ -211,7 +211,8 @@ class Launch:
             self.context.operations.check_room(self.caller.name)
         match action:
             case Answer(output, attempts):
-                await self.context.gate.check(self.caller, attempts)
+                with self.context.audit.refusals(self.caller, self.request.endpoint.name):
+                    await self.context.gate.check(self.caller, attempts)
                 self.envelope.output = output
             case Deploy():
                 await self._deploy(action, self.request.files["dag_file"])
