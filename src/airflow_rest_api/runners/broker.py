@@ -110,11 +110,6 @@ class Publisher:
             retry_policy={"max_retries": 1, "interval_start": 0.1},
         )
 
-    def close(self) -> None:
-        """Close the connections to the broker."""
-        if self._app is not None:
-            self._app.close()
-
     def _celery(self) -> Celery:
         with self._making:
             if self._app is None:
