@@ -3,7 +3,9 @@ from __future__ import annotations
 import time
 import uuid
 
-from airflow_rest_api.operations.model import State, new_id
+import pytest
+
+from airflow_rest_api.operations.model import State, is_id, new_id
 
 
 def test_ids_are_uuids_of_version_7_in_the_order_of_time():
@@ -19,3 +21,9 @@ def test_ids_are_uuids_of_version_7_in_the_order_of_time():
 
 def test_all_states_but_two_are_an_end():
     assert {state for state in State if not state.ended} == {State.QUEUED, State.RUNNING}
+
+
+@pytest.mark.parametrize("text", ["", "0" * 31, "0" * 33, "G" * 32, "0" * 31 + "\n", None, 7, ["0" * 32]])
+def test_what_is_no_id_is_none(text: object):
+    assert not is_id(text)
+    assert is_id(new_id())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_rest_api.operations.model import new_id
-from airflow_rest_api.runners.broker import Publisher, address, broker_queue, celery_app, is_operation
+from airflow_rest_api.runners.broker import Publisher, address, broker_queue, celery_app
 from airflow_rest_api.settings import Settings
 
 
@@ -29,12 +29,6 @@ def test_a_message_that_is_lost_with_its_runner_comes_again():
     assert conf.task_acks_late
     assert conf.worker_prefetch_multiplier == 1
     assert not conf.worker_enable_prefetch_count_reduction
-
-
-@pytest.mark.parametrize("argument", ["", "0" * 31, "0" * 33, "G" * 32, "0" * 31 + "\n", None, 7, ["0" * 32]])
-def test_what_is_no_id_is_none(argument: object):
-    assert not is_operation(argument)
-    assert is_operation(new_id())
 
 
 def test_a_broker_that_is_not_there_is_told_soon_and_without_its_password():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from airflow_rest_api.api.models import OperationEnd, OperationSummary, as_json
 from airflow_rest_api.api.sse import TICK, EventStream, Subscription, event
 from airflow_rest_api.errors import BadRequest, UnknownOperation
-from airflow_rest_api.operations.model import Operation
+from airflow_rest_api.operations.model import Operation, is_id
 from airflow_rest_api.operations.transcript import STREAMS, Block, Stream
 
 if TYPE_CHECKING:
@@ -24,13 +24,10 @@ AT_ONCE = 256 * 1024
 PACE = 0.02
 """Seconds in which output gathers after what was just sent: one event for each line would be slower."""
 
-_ID = re.compile(r"[0-9a-f]{32}")
-
 
 async def visible(context: Context, caller: Caller, identifier: str) -> Operation:
     """Return an operation that the caller may see, without its output; for others there is none."""
-    if not _ID.fullmatch(identifier):
-        # Not every database takes every text.
+    if not is_id(identifier):
         raise UnknownOperation
     operation = await context.operations.peek(identifier)
     if not await context.gate.may_see(caller, [operation]):

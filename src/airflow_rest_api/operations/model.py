@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -211,6 +212,14 @@ def made_within(identifier: str, seconds: float) -> bool:
         return abs(time.time() - int(identifier[:12], 16) / 1000) < seconds
     except ValueError:
         return False
+
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def is_id(text: object) -> bool:
+    """Return whether this can be the id of an operation: not every database takes every text."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
 def new_id() -> str:

@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import socket
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta, timezone
 from functools import partial
@@ -31,7 +31,7 @@ from airflow_rest_api.security.access import Gate
 
 if TYPE_CHECKING:
     from airflow_rest_api.commands.catalog import Catalog
-    from airflow_rest_api.commands.model import Effect, Invocation
+    from airflow_rest_api.commands.model import Invocation
     from airflow_rest_api.engine.engine import Engine
     from airflow_rest_api.operations.store import Store
     from airflow_rest_api.security.access import OnEnd, Permit
@@ -152,11 +152,7 @@ class Operations(KnownOperations):
         :raises Unavailable: it was to be recorded first, and the database is away
         :raises NoRunner: nobody serves the queue of the permit
         """
-        operation = self._operation(
-            permit, invocation.command.name, invocation.effect, invocation.masked, origin
-        )
-        named = invocation.values.get("dag_id")
-        operation.dag_id = named if isinstance(named, str) and named else None
+        operation = self._operation(permit, invocation, origin)
         operation.reveals = invocation.reveals_secrets
         if operation.reveals and not self._store.cipher.available:
             operation.warnings.append(NOT_KEPT)
@@ -226,11 +222,7 @@ class Operations(KnownOperations):
         :raises Busy: too many operations wait in its queue, or TooManyWaiting: too many of this user
         :raises NoRunner: nobody serves the queue of the permit
         """
-        operation = self._operation(
-            permit, invocation.command.name, invocation.effect, invocation.masked, origin
-        )
-        named = invocation.values.get("dag_id")
-        operation.dag_id = named if isinstance(named, str) and named else None
+        operation = self._operation(permit, invocation, origin)
         if permit.queue != LOCAL:
             uploads = await asyncio.to_thread(work.uploads)
             order = WorkOrder(invocation, AIRFLOW, permit.user, uploads=uploads, work=work.order)
@@ -328,14 +320,14 @@ class Operations(KnownOperations):
             await asyncio.wait(tasks, timeout=seconds)
         await self._recorder.close()
 
-    def _operation(
-        self, permit: Permit, name: str, effect: Effect, argv: Sequence[str], origin: Origin
-    ) -> Operation:
+    def _operation(self, permit: Permit, invocation: Invocation, origin: Origin) -> Operation:
+        named = invocation.values.get("dag_id")
         return Operation(
             id=new_id(),
-            command=name,
-            effect=effect.value,
-            argv=list(argv),
+            command=invocation.command.name,
+            effect=invocation.effect.value,
+            argv=list(invocation.masked),
+            dag_id=named if isinstance(named, str) and named else None,
             user=permit.user,
             host=self.server.host,
             server=self.server.id,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -23,8 +22,6 @@ EXCHANGE = "rest-api-runners"
 """For Celery's remote control and events: `airflow celery shutdown-all-workers` must not end runners."""
 CONNECT_SECONDS = 3.0
 """Seconds in which the broker must answer an API server that publishes."""
-
-_OPERATION = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 CONFIG: Mapping[str, Any] = {
     "accept_content": ["json"],
@@ -79,11 +76,6 @@ def celery_app(settings: Settings) -> Celery:
 def broker_queue(queue: str) -> str:
     """Return what the broker calls a queue."""
     return f"{PREFIX}{queue}"
-
-
-def is_operation(argument: object) -> bool:
-    """Return whether the argument of a message can be the id of an operation."""
-    return isinstance(argument, str) and _OPERATION.fullmatch(argument) is not None
 
 
 class Publisher:

@@ -22,7 +22,7 @@ from airflow_rest_api.engine.engine import WARM_WITHIN, Engine
 from airflow_rest_api.errors import ApiError, Undecryptable
 from airflow_rest_api.operations import rows, work_queue
 from airflow_rest_api.operations.heartbeat import Heartbeat
-from airflow_rest_api.operations.model import Operation, State
+from airflow_rest_api.operations.model import Operation, State, is_id
 from airflow_rest_api.operations.work_orders import NamedWork, NotTaken, WorkOrder
 from airflow_rest_api.placement import LOCAL, queue_name, queue_of_host
 from airflow_rest_api.runners import assembly, broker
@@ -110,7 +110,7 @@ class Runner:
 
     def run(self, identifier: object) -> None:
         """Run an operation to its end, if it still waits for a runner; blocks."""
-        if not broker.is_operation(identifier):
+        if not is_id(identifier):
             log.warning("A message without the id of an operation was dropped")
             return
         self._await(self._run(str(identifier)))
