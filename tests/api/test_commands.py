@@ -253,6 +253,15 @@ def test_too_many_commands_are_sent_away_for_a_while():
     )
 
 
+@pytest.mark.parametrize("path", ["commands/version", "run"])
+def test_a_full_server_without_runners_reads_no_body(path: str):
+    with serving() as (client, engine):
+        engine.busy = True
+        answer = client.post(f"/v2/{path}", content=b"no JSON", headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 429
+
+
 @pytest.fixture
 def _key() -> Iterator[None]:
     """A Fernet key: what runners are sent is encrypted."""

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from airflow_rest_api import json_text
 from airflow_rest_api.api.answers import (
+    HEADER,
     answer_model,
     answer_run,
     check_room,
@@ -41,7 +42,9 @@ from airflow_rest_api.errors import BadJson, BadRequest, UnknownCommand
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
+    from airflow_rest_api.api.context import Context
     from airflow_rest_api.commands.catalog import Catalog
+    from airflow_rest_api.security.caller import Caller
 
 router = APIRouter(prefix="/v2", tags=["commands"], generate_unique_id_function=by_name)
 
@@ -128,6 +131,7 @@ async def run_command(request: Request) -> Response:
     """Run a command with its arguments by name."""
     context, caller = context_of(request), caller_of(request)
     command = _command(await context.catalog.get(), request.path_params["name"])
+    _check_room_early(context, request, caller)
     async with read_body(request, context.settings.max_upload) as body:
         arguments = dict(from_form(command, body.values) if body.form else body.values)
         # Beside those of the command: none has one of this name.
@@ -149,6 +153,12 @@ router.add_route(
 )
 
 
+def _check_room_early(context: Context, request: Request, caller: Caller) -> None:
+    """Raise Busy before the body is read, where nothing in it can lead a command to a runner."""
+    if context.dispatcher.cannot_send is not None and HEADER not in request.headers:
+        context.operations.check_room(caller.name)
+
+
 @router.post(
     "/run",
     responses=RUN_RESPONSES,
@@ -162,6 +172,7 @@ async def run(request: Request, context: ContextDep, caller: CallerDep) -> Respo
     An argument that names a file to be read needs that file as a part of multipart/form-data; the name of a
     file to be written is the name under which the operation has it.
     """
+    _check_room_early(context, request, caller)
     async with read_body(request, context.settings.max_upload) as body:
         argv, queue = await _line(body)
         origin = await origin_of(context, request, caller, argv, body.files, queue)
