@@ -191,23 +191,6 @@ def test_the_oldest_versions_go_with_their_contents(records: Records) -> None:
     run(work())
 
 
-def test_a_deployment_goes_with_the_last_of_its_versions(records: Records) -> None:
-    async def work() -> None:
-        both = await records.deploy(records.file("a", b"0"), records.file("b", b"0"))
-        begun = await records.begin(records.file("c", b"0"))
-        elsewhere = await records.deploy(records.file("a", b"0"), bundle="c")
-        made = [await records.deploy(records.file("a", b"%d" % n)) for n in range(1, 5)]
-        # Of the first one there is a version of the other file, and one may yet come to be.
-        left = [one.id for one in await records.history.deployments()]
-        assert left == [*reversed(made[1:]), elsewhere, both]
-        with pytest.raises(UnknownDeployment):
-            await records.history.deployment(made[0])
-        await records.history.complete(begun)
-        assert begun in [one.id for one in await records.history.deployments()]
-
-    run(work())
-
-
 def test_a_deleted_file_has_a_version_without_content(records: Records) -> None:
     async def work() -> None:
         await records.deploy(records.file("a", b"1"))

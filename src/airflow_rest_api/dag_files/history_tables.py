@@ -254,25 +254,19 @@ def forget_left(connection: Connection, bundle: str, identifier: str, before: da
 
 
 def prune(connection: Connection, identifier: str, kept: int) -> None:
-    """Remove the versions of its files beyond those that are kept, and deployments that have none left."""
+    """Remove the versions of the deployment's files beyond those that are kept."""
     files = connection.execute(
         select(FILE.c.key, FILE.c.bundle, func.max(FILE.c.version))
         .where(FILE.c.deployment_id == identifier)
         .group_by(FILE.c.key, FILE.c.bundle)
     ).all()
-    emptied = set()
     for key, bundle, newest in files:
         if newest <= kept:
             continue
-        emptied.add(bundle)
         old = (FILE.c.key == key) & (FILE.c.version <= newest - kept)
         hashes = set(connection.execute(select(FILE.c.sha256).where(old)).scalars())
         connection.execute(delete(FILE).where(old))
         _collect(connection, bundle, hashes)
-    kept_of = select(FILE.c.key).where(FILE.c.deployment_id == DEPLOYMENT.c.id)
-    for bundle in emptied:
-        chosen = (DEPLOYMENT.c.bundle == bundle) & (DEPLOYMENT.c.state == LIVE) & ~kept_of.exists()
-        connection.execute(delete(DEPLOYMENT).where(chosen))
 
 
 def _collect(connection: Connection, bundle: str, hashes: Iterable[str | None]) -> None:
