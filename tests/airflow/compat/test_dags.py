@@ -68,7 +68,7 @@ def test_a_dag_that_was_stored_only_just_now_is_stored_again_where_that_is_asked
     assert tags_of("at_once") == {"changed"}
 
 
-@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="before Airflow 3.3 a version of a bundle is a name and nothing else")
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="a version of a bundle is only a name before Airflow 3.3")
 def test_what_a_bundle_says_of_its_version_is_stored_with_it(tmp_path: Path):
     from airflow.models.dag_version import DagVersion
 
