@@ -120,3 +120,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     terminalreporter.write_sep("-", "where the time went")
     for line in summary(tests, notes()):
         terminalreporter.write_line(line)
+
+
+@pytest.fixture
+def fernet_key() -> Iterator[None]:
+    """A Fernet key, with which is kept what shows secrets and what runners are sent."""
+    from cryptography.fernet import Fernet
+
+    from tests.standin import fernet_keys
+
+    with fernet_keys() as use:
+        use(Fernet.generate_key().decode())
+        yield

@@ -6,16 +6,14 @@ import gc
 import re
 import weakref
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
 from starlette.testclient import TestClient
 
 from airflow_rest_api.engine.job import Ending, Outcome
 from airflow_rest_api.security.caller import MOST, Remembered
-from tests.standin import StandInEngine, StandInProcess, airflow_database, bearer, fernet_keys, serving, token
+from tests.standin import StandInEngine, StandInProcess, airflow_database, bearer, serving, token
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
@@ -95,15 +93,7 @@ def patterns() -> set[Any]:
     return set(vars(re).get("_cache", ()))
 
 
-@pytest.fixture
-def encrypted() -> Iterator[None]:
-    """A Fernet key: without one, what shows secrets is kept in memory alone, for a minute."""
-    with fernet_keys() as use:
-        use(Fernet.generate_key().decode())
-        yield
-
-
-@pytest.mark.usefixtures("encrypted")
+@pytest.mark.usefixtures("fernet_key")
 def test_what_was_answered_is_forgotten():
     airflow_database()
     with serving(command) as (client, engine):

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import jsonschema
 import pytest
-from cryptography.fernet import Fernet
 
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.engine.job import Ending, Outcome
-from tests.standin import StandInProcess, bearer, fernet_keys, prints, serving, until_cancelled
+from tests.standin import StandInProcess, bearer, prints, serving, until_cancelled
 
 
 def test_all_commands_are_listed_with_what_the_caller_may():
@@ -262,15 +259,7 @@ def test_a_full_server_without_runners_reads_no_body(path: str):
     assert answer.status_code == 429
 
 
-@pytest.fixture
-def _key() -> Iterator[None]:
-    """A Fernet key: what runners are sent is encrypted."""
-    with fernet_keys() as use:
-        use(Fernet.generate_key().decode())
-        yield
-
-
-@pytest.mark.usefixtures("_key")
+@pytest.mark.usefixtures("fernet_key")
 @pytest.mark.parametrize(
     ("placement", "path", "body"),
     [
@@ -292,7 +281,7 @@ def test_what_a_runner_runs_is_not_sent_away_because_this_server_is_full(
     assert answer.status_code == 202, answer.text
 
 
-@pytest.mark.usefixtures("_key")
+@pytest.mark.usefixtures("fernet_key")
 @pytest.mark.parametrize("body", [{"local": False}, {"queue": "local"}, {}])
 def test_what_this_server_runs_is_sent_away_where_runners_run_other_commands(body: dict[str, object]):
     with serving(placement="execute = pool") as (client, engine):

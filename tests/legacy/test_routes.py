@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cryptography.fernet import Fernet
 from starlette.datastructures import UploadFile
 from starlette.testclient import TestClient
 
 from airflow_rest_api.engine.job import Outcome
 from airflow_rest_api.security.audit import Audit
-from tests.standin import StandInProcess, bearer, fernet_keys, prints, serving, until_cancelled
+from tests.standin import StandInProcess, bearer, prints, serving, until_cancelled
 
 TASK = {"dag_id": "d", "task_id": "t", "execution_date": "2026-01-01"}
 
@@ -129,15 +127,7 @@ def test_files_that_came_with_a_request_are_given_up_before_its_command_runs(
     assert {"a.txt", "b.txt"} == set(closed)
 
 
-@pytest.fixture
-def _key() -> Iterator[None]:
-    """A Fernet key: what runners are sent is encrypted."""
-    with fernet_keys() as use:
-        use(Fernet.generate_key().decode())
-        yield
-
-
-@pytest.mark.usefixtures("_key")
+@pytest.mark.usefixtures("fernet_key")
 def test_what_a_runner_runs_is_not_sent_away_because_this_server_is_full():
     with serving(placement="dag-files = pool") as (client, engine):
         engine.busy = True
