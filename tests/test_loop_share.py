@@ -82,65 +82,81 @@ def test_another_task_waits_for_the_budget_of_a_turn_and_not_for_all_that_is_rea
     assert shared < alone / 4
 
 
-async def steps_beside(share: LoopShare, turns: int, seconds: float, coroutines: int = 20) -> int:
-    """Return how many steps coroutines take in some turns, with another at work so long in each."""
-    steps = [0]
-    tasks = [asyncio.ensure_future(share.run(count(steps))) for _ in range(coroutines)]
-    await asyncio.sleep(0)
-    steps[0] = 0
-    for _ in range(turns):
-        keep_busy(seconds)
+async def count_work(steps: list[int]) -> None:
+    """Add one to the only number of a list in each step, which takes as long as a pause gives to ours."""
+    while True:
+        keep_busy(loop_share.OTHERS / loop_share.TIMES)
+        steps[0] += 1
         await asyncio.sleep(0)
-    await cancel(tasks)
-    return steps[0]
 
 
-def beside(turns: int, seconds: float, *, new: float = 60.0, coroutines: int = 20, asked: bool = True) -> int:
-    """Return the steps of ours beside one of Airflow's own requests, which is at work in each turn."""
+def steps_beside(turns: int, *, asked: bool = True, new: float = 60.0, coroutines: int = 20) -> int:
+    """Return the steps of ours in some turns, in each of which a request of Airflow's own is at work."""
 
     async def run() -> int:
         others = OtherRequests(new)
         share = LoopShare(budget=1e-9, others=others)
+        steps = [0]
         with others.one() if asked else contextlib.nullcontext():
-            return await steps_beside(share, turns, seconds, coroutines)
+            tasks = [asyncio.ensure_future(share.run(count_work(steps))) for _ in range(coroutines)]
+            await asyncio.sleep(0)
+            steps[0] = 0
+            for _ in range(turns):
+                keep_busy(loop_share.OTHERS / 10)
+                await asyncio.sleep(0)
+            await cancel(tasks)
+        return steps[0]
 
     return asyncio.run(run())
 
 
-@pytest.fixture
-def most(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave others as long as a step may be made to leave them: a step of these tests takes no time."""
-    monkeypatch.setattr(loop_share, "TIMES", 1e6)
+@pytest.mark.parametrize("coroutines", [1, 20])
+def test_the_loop_is_left_to_airflows_own_requests_but_for_a_fifth(coroutines: int):
+    # Ten turns to a pause, and a step of ours after it.
+    assert 5 <= steps_beside(200, coroutines=coroutines) <= 40
+    assert steps_beside(200, coroutines=coroutines, asked=False) > 150
 
 
-WORK = loop_share.OTHERS / 10
-
-
-@pytest.mark.usefixtures("most")
-def test_turns_are_left_to_a_request_of_airflows_own():
-    # Ten of them from one step of ours to the next.
-    assert 2 <= beside(200, WORK) <= 30
-    assert beside(200, WORK, asked=False) > 150
-
-
-@pytest.mark.usefixtures("most")
-def test_a_long_turn_of_others_is_enough_for_them():
-    assert beside(40, 1.5 * loop_share.OTHERS) > 30
-
-
-def test_others_get_some_times_what_ours_took_and_no_more():
-    # No step of ours takes as long as that.
-    assert beside(100, 0.001) > 70
-
-
-@pytest.mark.usefixtures("most")
 def test_a_stream_of_airflows_own_holds_nobody_up():
-    assert beside(200, WORK, new=0.0) > 150
+    assert steps_beside(100, new=0.0) > 75
 
 
-@pytest.mark.usefixtures("most")
-def test_one_of_ours_that_is_alone_leaves_no_turn_out():
-    assert beside(200, WORK, coroutines=1) > 150
+def test_a_pause_ends_with_the_answer_to_the_last_of_airflows_own_requests(monkeypatch):
+    monkeypatch.setattr(loop_share, "OTHERS", 60.0)
+
+    async def run() -> list[int]:
+        others = OtherRequests()
+        share = LoopShare(others=others)
+        steps, found = [0], []
+        with others.one():
+            with others.one():
+                task = asyncio.ensure_future(share.run(count(steps)))
+                await settle()
+                found.append(steps[0])
+            await settle()
+            found.append(steps[0])
+        await settle()
+        found.append(steps[0])
+        await cancel([task])
+        return found
+
+    first, second, third = asyncio.run(run())
+    assert (first, second) == (0, 0)
+    assert third > 0
+
+
+def test_who_pauses_can_be_cancelled(monkeypatch):
+    monkeypatch.setattr(loop_share, "OTHERS", 60.0)
+
+    async def run() -> None:
+        others = OtherRequests()
+        share = LoopShare(others=others)
+        with others.one():
+            task = asyncio.ensure_future(share.run(asyncio.sleep(60)))  # type: ignore[arg-type]
+            await settle()
+            assert isinstance((await cancel([task]))[0], asyncio.CancelledError)
+
+    asyncio.run(run())
 
 
 def test_a_request_is_new_until_it_is_answered_whatever_else_is_open():

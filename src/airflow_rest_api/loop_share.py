@@ -14,7 +14,7 @@ import math
 import time
 import types
 from collections import deque
-from collections.abc import Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_rest_api.asgi import local_path
@@ -28,11 +28,11 @@ T = TypeVar("T")
 BUDGET = 0.0001
 """Seconds of one turn of the event loop for all that is ours together; one step may exceed it."""
 
-OTHERS = 0.002
-"""Seconds that are left to others after a step of ours, at most, while a request of Airflow's own is new."""
+OTHERS = 0.005
+"""Seconds for which ours pause at once, at most, while a request of Airflow's own is new."""
 
 TIMES = 4
-"""How many times as long as ours took are left to them then, at most: a fifth of the loop stays ours."""
+"""How many times as long as ours may take afterwards they have paused: a fifth of the loop stays ours."""
 
 NEW = 0.05
 """Seconds for which a request to Airflow's own routes is new: one that takes longer waits, or streams."""
@@ -64,6 +64,8 @@ class OtherRequests:
         """When each of them came, the newest last."""
         self._last = -math.inf
         """When the last one came."""
+        self.when_answered: list[Callable[[], None]] = []
+        """What is called when one of them has its answer."""
 
     @property
     def any_new(self) -> bool:
@@ -84,6 +86,8 @@ class OtherRequests:
             yield
         finally:
             del self._begun[number]
+            for call in self.when_answered:
+                call()
 
 
 class OthersFirst:
@@ -114,8 +118,9 @@ class LoopShare:
     Lets coroutines run step by step, as long as their steps of this turn have not taken longer than a budget.
 
     A turn is one round of the event loop over what is ready. Whoever else is ready waits for a budget and a
-    step in a turn, and not for each of a thousand requests. An answer of Airflow's own takes many turns:
-    while one is being made, and several of ours wait, four fifths of the time are left to it.
+    step in a turn, and not for each of a thousand requests. An answer of Airflow's own takes many turns, and
+    threads that wait for the interpreter: while one is being made, ours pause until it is there; where
+    they come without an end, four fifths of the time are left to them.
     Those that wait go on in the order in which they came: the first ones are answered, instead of all of
     them late. And as long as requests of Airflow's own come, ours are begun one after the other: beside many
     that are half done, with what they have set to work on the same processors, each step of an answer of
@@ -130,14 +135,16 @@ class LoopShare:
     def __init__(self, budget: float = BUDGET, others: OtherRequests | None = None) -> None:
         self._budget = budget
         self._others = others or OtherRequests()
+        self._others.when_answered.append(self._answered)
         self._spent = 0.0
-        self._stepped_at = 0.0
+        self._credit = 0.0
+        """Seconds that ours may take before they pause again."""
+        self._paused_at = 0.0
+        self._pause: asyncio.TimerHandle | None = None
         self._renewing: asyncio.AbstractEventLoop | None = None
         """The loop that was asked to call `_renew`."""
         self._numbers = itertools.count()
         self._queue: list[tuple[int, int, asyncio.Future[None]]] = []
-        self._waiting = 0
-        """How many of the queue were not cancelled."""
         self._begun: dict[int, asyncio.TimerHandle] = {}
         """The requests of ours that have no answer yet and were begun less than `BEGUN` ago."""
         self._entering: deque[asyncio.Future[int]] = deque()
@@ -181,7 +188,7 @@ class LoopShare:
     @property
     def used_up(self) -> bool:
         """Whether nothing of this turn is left."""
-        return self._spent >= self._budget
+        return self._spent >= self._budget or self._has_to_pause
 
     def number(self) -> int:
         """Return the place of a coroutine that comes now, behind all others."""
@@ -190,7 +197,7 @@ class LoopShare:
     def spend(self, seconds: float) -> None:
         """A step took so long."""
         self._spent += seconds
-        self._stepped_at = time.perf_counter()
+        self._credit -= seconds
         # A coroutine that the garbage collector closes may be in no loop.
         with contextlib.suppress(RuntimeError):
             self._renew_soon()
@@ -200,11 +207,7 @@ class LoopShare:
         future = asyncio.get_running_loop().create_future()
         heapq.heappush(self._queue, (number, self.number(), future))
         self._renew_soon()
-        self._waiting += 1
-        try:
-            await future
-        finally:
-            self._waiting -= 1
+        await future
 
     def _renew_soon(self) -> None:
         """
@@ -219,14 +222,12 @@ class LoopShare:
             loop.call_soon(self._renew)
 
     def _renew(self) -> None:
-        """Begin a turn, or leave it to others."""
-        loop = asyncio.get_running_loop()
-        # One that waits alone delays them by no more than itself.
-        if self._waiting > 1 and self._others.any_new:
-            left = min(OTHERS, TIMES * self._spent)
-            if time.perf_counter() - self._stepped_at < left:
-                loop.call_soon(self._renew)
-                return
+        """Begin a turn, or leave some to others."""
+        if self._queue and self._has_to_pause:
+            # A timer and no turns that end at once: the threads of an answer need the interpreter.
+            self._paused_at = time.perf_counter()
+            self._pause = asyncio.get_running_loop().call_later(OTHERS, self._go_on)
+            return
         self._spent = 0.0
         self._renewing = None
         woken = 0
@@ -238,6 +239,22 @@ class LoopShare:
                 woken += 1
         if self._queue:
             self._renew_soon()
+
+    @property
+    def _has_to_pause(self) -> bool:
+        return self._credit <= 0 and self._others.any_new
+
+    def _answered(self) -> None:
+        """A request of Airflow's own has its answer."""
+        if self._pause is not None and not self._others.any_new:
+            self._pause.cancel()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """End the pause."""
+        self._pause = None
+        self._credit = (time.perf_counter() - self._paused_at) / TIMES
+        self._renew()
 
 
 @types.coroutine
