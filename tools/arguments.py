@@ -2,7 +2,8 @@
 Write down which commands the installed Airflow has, and with which arguments: a file for each minor version.
 
 Permissions hang on names of arguments, and a version that lacks one must not lose a permission with it: tests
-look at all of these files on whichever version they run.
+look at all of these files on whichever version they run. All together are what was reviewed, which
+goes into the package (`reviewed.json`): to be written down after the table of policy was looked at again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / "tests" / "data" / "arguments"
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "tests" / "data" / "arguments"
+REVIEWED = ROOT / "src" / "airflow_rest_api" / "commands" / "reviewed.json"
 
 ALL_PROVIDERS = {
     "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
@@ -45,6 +48,15 @@ def text(commands: dict[str, list[str]]) -> str:
     return f"{{\n{lines}\n}}\n"
 
 
+def of_all_versions() -> dict[str, list[str]]:
+    """Return the names of the arguments of each command, of all versions that were written down."""
+    found: dict[str, set[str]] = {}
+    for path in FOLDER.glob("*.json"):
+        for name, arguments in json.loads(path.read_text()).items():
+            found.setdefault(name, set()).update(arguments)
+    return {name: sorted(found[name]) for name in sorted(found)}
+
+
 def main(arguments: Sequence[str]) -> int:
     """Write the file of the installed version, into another folder where one is named."""
     commands = installed()
@@ -52,6 +64,8 @@ def main(arguments: Sequence[str]) -> int:
 
     folder = Path(arguments[0]) if arguments else FOLDER
     (folder / file_name(__version__)).write_text(text(commands))
+    if folder == FOLDER:
+        REVIEWED.write_text(text(of_all_versions()))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -80,3 +81,32 @@ def test_an_expression_that_takes_for_ever_is_given_up(
 
 def test_one_that_makes_sense_finds_its_names() -> None:
     assert expressions.matching("^ta", LONG_NAMES) == {"task"}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "postgresql" in kind])
+def test_what_one_of_the_commands_takes_for_a_match_is_one(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = Table("names", MetaData(), Column("name", String(250), primary_key=True))
+
+    def by_the_database(pattern: str) -> list[str]:
+        with Session(engine) as session:
+            return expressions.in_database(session, table.c.name, pattern)
+
+    monkeypatch.setattr(expressions, "_database_has_expressions", lambda: True)
+    monkeypatch.setattr(expressions, "dags_matching", by_the_database)
+    monkeypatch.setattr(expressions, "values", lambda statement: NAMES)
+    with database_of_our_own(kind, tmp_path) as address:
+        engine = own_engine(address)
+        with engine.begin() as connection:
+            table.create(connection)
+            connection.execute(insert(table), [{"name": name} for name in NAMES])
+        # A word's border to Python, and a backspace to PostgreSQL.
+        assert by_the_database(r"^example$|\battacked") == ["example"]
+        assert expressions.dags_matching_somehow(r"^example$|\battacked") == ["attacked", "example"]
+        # Of a class of letters only PostgreSQL knows, and of a name for a group only Python.
+        assert expressions.dags_matching_somehow("^[[:alpha:]]+e$") == ["example"]
+        assert expressions.dags_matching_somehow("^(?P<first>e).*e$") == ["example"]
+        with pytest.raises(re.error):
+            expressions.dags_matching_somehow("(")
+        engine.dispose()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import re
+from collections.abc import Callable
 
 import pytest
 
@@ -46,6 +47,47 @@ def test_a_command_without_a_row_is_not_harmless():
     # It may as well start a server, or make somebody an administrator.
     assert command.grants_access
     assert Switches().option(command) == "enabled_commands"
+
+
+def dags_list(*more: str, func: Callable[..., None] | None = None) -> Command:
+    """Return what a parser has as `dags list`, with more arguments than Airflow's."""
+    parser = argparse.ArgumentParser()
+    dags = parser.add_subparsers(dest="subcommand").add_parser("dags", help="DAGs")
+    leaf = dags.add_subparsers(dest="subcommand").add_parser("list", help="List them")
+    for flag in ("--output", *more):
+        leaf.add_argument(flag)
+    leaf.set_defaults(func=func)
+    return Catalog(parser).get("dags list")
+
+
+def test_an_argument_that_nobody_has_looked_at_is_for_administrators_and_for_no_resident_child():
+    command = dags_list("--from-file")
+    assert command.may_share({"output"})
+    assert policy.of_effect(command, frozenset({"output"})) == ()
+    assert not command.may_share({"from_file"})
+    assert policy.of_effect(command, frozenset({"from_file"})) == policy.ADMINISTRATOR
+
+
+def test_every_argument_of_the_installed_version_was_looked_at(catalog):
+    for command in catalog.commands.values():
+        assert [one.name for one in command.arguments if not one.reviewed] == [], command.name
+
+
+def test_a_command_of_a_plugin_with_the_name_of_one_of_airflows_is_not_known(catalog):
+    from airflow.cli.cli_config import lazy_load_command
+
+    def own(args: argparse.Namespace) -> None:
+        raise AssertionError
+
+    for func in (own, lazy_load_command("site.commands.list_dags"), lazy_load_command("airflow_of_ours.x")):
+        assert not dags_list(func=func).known
+    assert dags_list(func=lazy_load_command("airflow.cli.commands.dag_command.dag_list_dags")).known
+    assert all(catalog.get(name).known for name in policy.CURRENT)
+
+
+def test_what_a_test_has_in_its_environment_is_for_administrators(catalog):
+    needs = policy.needs_of(catalog.get("tasks test"))
+    assert [need.when for need in needs if need.entity == ADMINISTER] == ["env_vars"]
 
 
 def test_what_starts_an_api_server_or_changes_users_is_for_administrators_and_off_until_named(catalog):

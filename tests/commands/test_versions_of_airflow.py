@@ -18,7 +18,7 @@ from airflow_rest_api.commands.catalog import Catalog
 from airflow_rest_api.commands.model import PLAIN, Command, Effect
 from airflow_rest_api.commands.needs import ADMINISTER, Resource
 from tests.airflow_commands import functions, parses
-from tools.arguments import FOLDER, file_name
+from tools.arguments import FOLDER, REVIEWED, file_name, of_all_versions
 
 VERSIONS: Mapping[str, Mapping[str, list[str]]] = {
     path.stem.removeprefix("airflow-"): json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))
@@ -40,6 +40,10 @@ LACKING = {
 @pytest.mark.parametrize("number", VERSIONS)
 def test_every_command_of_every_version_has_a_row(number: str):
     assert [name for name in VERSIONS[number] if name not in policy.COMMANDS] == []
+
+
+def test_what_was_reviewed_is_what_the_versions_have():
+    assert json.loads(REVIEWED.read_text()) == of_all_versions(), "python -m tools.arguments"
 
 
 def test_an_argument_that_a_version_lacks_is_accounted_for():

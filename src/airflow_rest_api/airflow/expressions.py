@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from sqlalchemy import select, text
@@ -42,11 +43,53 @@ def dags_matching(pattern: str) -> list[str]:
     from airflow.models.dag import DagModel
     from airflow.utils.session import create_session
 
-    column: Any = DagModel.dag_id
+    if not _database_has_expressions():
+        return dags_found(pattern)
     with create_session() as session:
-        if session.get_bind().dialect.name != "sqlite":
-            return in_database(session, column, pattern)
+        return in_database(session, DagModel.dag_id, pattern)
+
+
+def _database_has_expressions() -> bool:
+    from airflow import settings
+
+    engine: Any = settings.engine
+    return bool(engine.dialect.name != "sqlite")
+
+
+def dags_found(pattern: str) -> list[str]:
+    """
+    Find DAGs as `airflow tasks clear --dag-regex` does: by the expressions of Python.
+
+    It looks among those of the files (airflow/utils/cli.py: `get_dags`), this among those of the database.
+
+    :raises TooSlow: it takes too long
+    :raises re.error: it is none
+    """
+    from airflow.models.dag import DagModel
+
+    column: Any = DagModel.dag_id
     return _by_python(pattern, values(select(column)))
+
+
+def dags_matching_somehow(pattern: str) -> list[str]:
+    """
+    Return the DAGs that one of the commands which take an expression finds.
+
+    The databases and Python read some expressions differently, such as ``\\b`` and ``[[:digit:]]``.
+
+    :raises TooSlow: it takes too long
+    :raises re.error: no command takes it
+    """
+    found: set[str] = set()
+    taken = False
+    for find in (dags_matching, dags_found) if _database_has_expressions() else (dags_found,):
+        # Who does not take it ends with that.
+        with contextlib.suppress(re.error, DBAPIError):
+            found.update(find(pattern))
+            taken = True
+    if not taken:
+        raise re.error("not a regular expression")
+    return sorted(found)
 
 
 def in_database(session: Any, column: Any, pattern: str) -> list[str]:
@@ -122,21 +165,21 @@ def try_first() -> None:
     """
     from airflow.cli.commands import dag_command, task_command
 
-    for module, name, pattern_of in (
-        (dag_command, "set_is_paused", _of_pause),
-        (task_command, "get_dags", _of_clear),
+    for module, name, pattern_of, find in (
+        (dag_command, "set_is_paused", _of_pause, dags_matching),
+        (task_command, "get_dags", _of_clear, dags_found),
     ):
         if (function := getattr(module, name, None)) is not None:
-            patch(module, name, _trying(function, pattern_of))
+            patch(module, name, _trying(function, pattern_of, find))
 
 
-def _trying(function: Any, pattern_of: Any) -> Any:
+def _trying(function: Any, pattern_of: Any, find: Callable[[str], list[str]]) -> Any:
     @functools.wraps(function)
     def after_a_try(*args: Any, **options: Any) -> Any:
         pattern = pattern_of(*args, **options)
         if pattern is not None:
             try:
-                dags_matching(pattern)
+                find(pattern)
             except (TooSlow, re.error) as error:
                 raise SystemExit(str(error)) from None
         return function(*args, **options)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from sqlalchemy import column, delete, inspect, or_, select, table
 
 from airflow_rest_api.airflow.compat.accounts import DETAILS_HAVE_TEAM, authorized_names
-from airflow_rest_api.airflow.expressions import dags_matching
+from airflow_rest_api.airflow.expressions import dags_matching_somehow
 from airflow_rest_api.airflow.queries import rows, values
 from airflow_rest_api.airflow.users import FAB, SIMPLE, auth_manager, is_a
 from airflow_rest_api.commands.needs import resource_of
@@ -90,7 +90,7 @@ class Permissions:
         """Return the existing DAGs that a regular expression finds; None where that is not known."""
         if not self.blocking:
             return None  # as below
-        return self._once(("matching", pattern), lambda: dags_matching(pattern), otherwise=None)  # type: ignore[no-any-return]
+        return self._once(("matching", pattern), lambda: dags_matching_somehow(pattern), otherwise=None)  # type: ignore[no-any-return]
 
     def dags_with_outlet(self, name: str | None, uri: str | None) -> list[str] | None:
         """Return the DAGs that make an asset; None where that is not known."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -19,6 +21,7 @@ from airflow_rest_api.commands.model import Argument, Command
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _COLOURS = "black|red|green|yellow|blue|magenta|cyan|white"
 _MARKUP = re.compile(rf"\[/?(?:bold|dim|italic|underline|{_COLOURS})(?: (?:bold|dim|{_COLOURS}))*\]|\[/\]")
+_AIRFLOWS = ("airflow.", "airflow_rest_api.")
 _PLACEHOLDER = re.compile(r"%\((\w+)\)[a-z]")
 
 
@@ -62,7 +65,13 @@ def describe(path: tuple[str, ...], leaf: argparse.ArgumentParser, help_text: st
     for action in leaf._actions:
         if not isinstance(action, argparse._HelpAction) and action.dest != argparse.SUPPRESS:
             named.setdefault(action.dest, _argument(path, leaf, action))
-    rule = policy.COMMANDS.get(" ".join(path), policy.UNKNOWN).on(base_version())
+    name = " ".join(path)
+    rule = policy.COMMANDS.get(name, policy.UNKNOWN).on(base_version())
+    if not _is_airflows(leaf.get_default("func")):
+        rule = policy.UNKNOWN
+    if rule is not policy.UNKNOWN:
+        reviewed = policy.KUBERNETES_ARGUMENTS.get(name) or _reviewed().get(name, frozenset())
+        named = {key: replace(one, reviewed=key in reviewed) for key, one in named.items()}
     revealed_by = rule.revealed_by if rule.revealed_by in named else None
     return Command(
         path=path,
@@ -77,6 +86,32 @@ def describe(path: tuple[str, ...], leaf: argparse.ArgumentParser, help_text: st
         grants_access=rule.grants_access,
         resident=rule.resident,
     )
+
+
+@cache
+def _reviewed() -> Mapping[str, frozenset[str]]:
+    """
+    Return the names of the arguments of each command that were looked at for the table of policy.
+
+    A later Airflow, or a provider that is upgraded by itself, can give a command another one: a path on the
+    server, say. `tools.arguments` writes them down, those of all supported versions.
+    """
+    found: dict[str, list[str]] = json.loads(Path(__file__).with_name("reviewed.json").read_text())
+    return {name: frozenset(names) for name, names in found.items()}
+
+
+def _is_airflows(function: Callable[..., Any] | None) -> bool:
+    """
+    Return whether what a command calls is Airflow's own, a provider's, or ours, and no plugin's of a site.
+
+    :param function: the default `func` of its parser; Airflow puts one around the name of the real one
+        (airflow/cli/cli_config.py: `lazy_load_command`). A parser without one runs nothing
+    """
+    if function is None:
+        return True
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    named = [value for value in cells if isinstance(value, str)]
+    return all(name.startswith(_AIRFLOWS) for name in named or [f"{getattr(function, '__module__', '')}."])
 
 
 def _argument(path: tuple[str, ...], leaf: argparse.ArgumentParser, action: argparse.Action) -> Argument:

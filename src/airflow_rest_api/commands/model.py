@@ -60,6 +60,8 @@ class Argument:
     secret: bool = False
     server_path: bool = False
     """The value is a path on the server: a log file, a certificate, a DAG file."""
+    reviewed: bool = True
+    """False where nobody has looked at what it does: a later Airflow or provider has brought it."""
 
     @property
     def positional(self) -> bool:
@@ -128,13 +130,16 @@ class Command:
         """
         Return whether a child that runs other commands too may run it with the arguments called ``given``.
 
-        It may not where one of them is a file or a place on the server, or makes the effect more severe.
+        It may not where one of them is a file or a place on the server, was not reviewed, or makes the effect
+        more severe.
         """
         arguments = [self.argument(name) for name in given]
         return (
             self.resident
             and self.effect_of(given) is self.effect
-            and not any(one is not None and (one.file or one.server_path) for one in arguments)
+            and not any(
+                one.file or one.server_path or not one.reviewed for one in arguments if one is not None
+            )
         )
 
     def off_until_named(self, given: Iterable[str]) -> bool:

@@ -275,7 +275,9 @@ CURRENT: dict[str, Rule] = {
     ),
     "tasks state": _INSTANCE,
     "tasks states-for-dag-run": _INSTANCE,
-    "tasks test": Rule(EXECUTE, dag("PUT", "TASK_INSTANCE")),
+    # The variables are those of the process, for whatever the task starts: a shell runs what BASH_ENV holds,
+    # and Airflow takes connections and variables from them.
+    "tasks test": Rule(EXECUTE, dag("PUT", "TASK_INSTANCE") + power(ADMINISTER, when="env_vars")),
     "teams create": Rule(WRITE, ADMINISTRATOR),
     "teams delete": Rule(WRITE, ADMINISTRATOR),
     "teams list": Rule(READ, every(Resource.TEAM, rows="name")),
@@ -308,6 +310,14 @@ KUBERNETES: dict[str, Rule] = {
     # Parses the DAG file, and writes to a folder of the server.
     "kubernetes generate-dag-yaml": Rule(EXECUTE, dag("GET", "CODE")),
 }
+
+KUBERNETES_ARGUMENTS: Mapping[str, frozenset[str]] = {
+    "kubernetes cleanup-pods": frozenset({"min_pending_minutes", "namespace", "verbose"}),
+    "kubernetes generate-dag-yaml": frozenset(
+        {"bundle_name", "dag_id", "execution_date", "logical_date", "output_path", "subdir", "verbose"}
+    ),
+}
+"""Those reviewed (airflow/providers/cncf/kubernetes/cli/definition.py); `reviewed.json` has the rest."""
 
 COMMANDS: dict[str, Rule] = {**CURRENT, **KUBERNETES}
 
@@ -409,7 +419,8 @@ def of_effect(command: Command, given: frozenset[str] = frozenset()) -> Needed:
         found += ADMINISTRATOR
     if command.grants_access:
         found += ADMINISTRATOR
-    if any(argument.server_path for name in given if (argument := command.argument(name))):
+    arguments = [argument for name in given if (argument := command.argument(name))]
+    if any(argument.server_path or not argument.reviewed for argument in arguments):
         found += ADMINISTRATOR
     return found
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_rest_api.airflow.child import output
 from airflow_rest_api.airflow.child.output import select
 from airflow_rest_api.operations.result import without_log_lines
 
@@ -66,6 +67,12 @@ def test_an_import_error_is_shown_by_bundle_and_file():
     assert select(errors, None, names(filepath={"two:x.py"})) == [{"bundle_name": "two", "filepath": "x.py"}]
 
 
+def test_an_error_of_a_file_that_is_named_by_its_whole_path_is_that_of_its_bundle(monkeypatch):
+    monkeypatch.setattr(output, "_bundles", lambda: [("other", "/else"), ("one", "/dags")])
+    errors = [{"filepath": path} for path in ("/dags/a/x.py", "/dags/y.py", "/dags2/a/x.py", "/else/a/x.py")]
+    assert select(errors, None, names(filepath={"one:a/x.py"})) == [{"filepath": "/dags/a/x.py"}]
+
+
 def test_what_is_mentioned_inside_a_row_is_taken_out_of_it():
     asset = {"name": "x", "tasks": [{"dag_id": "a"}, {"dag_id": "b"}], "more": {"tasks": [{"dag_id": "b"}]}}
     details = [{"property_name": "tasks", "property_value": [{"dag_id": "b"}]}]
@@ -93,7 +100,7 @@ SCRIPT = """
 import json, sys
 from airflow_rest_api.airflow.child import output
 from airflow.dag_processing.dagbag import DagBag
-output.dag_files_to_stderr()
+getattr(output, sys.argv[2])()
 print("before ", end="")
 bag = DagBag(sys.argv[1])
 print("behind")
@@ -101,10 +108,10 @@ print(json.dumps([sorted(bag.dags), len(bag.import_errors)]))
 """
 
 
-def parsed(file: Path, then: str = "") -> tuple[list[str], Any, str]:
+def parsed(file: Path, then: str = "", led: str = "dag_files_to_stderr") -> tuple[list[str], Any, str]:
     """Return what a process that parses a DAG file prints, what it found, and its stderr."""
     file.write_text(DAG_FILE.format(then=then))
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(file)], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(file), led], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     *lines, found = without_log_lines(done.stdout.replace("before ", "before\n")).splitlines()
     return lines, json.loads(found), done.stderr
@@ -128,6 +135,40 @@ def test_stdout_is_what_it_was_behind_a_file_that_cannot_be_imported(tmp_path: P
     for words in WORDS:
         assert words in stderr
 
+
+@pytest.mark.slow
+def test_what_dag_files_print_and_their_errors_are_nowhere_for_who_may_not_see_all(tmp_path: Path) -> None:
+    file = tmp_path / "d.py"
+    stdout, found, stderr = parsed(file, "raise ValueError('broken')", "dag_files_to_nowhere")
+    assert (stdout, found) == (["before", "behind"], [[], 1])
+    for words in (*WORDS, "broken"):
+        assert words not in stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("visible", "code"), [("one:mine.py", 1), ("one:none.py", 0)])
+def test_import_errors_fail_the_command_only_where_it_shows_any(visible: str, code: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ERRORS, json.dumps({"filepath": [visible]})], capture_output=True, text=True
+    )
+    assert (done.returncode, "other.py" in done.stdout, "mine.py" in done.stdout) == (code, False, bool(code))
+
+
+ERRORS = """
+import json, sys
+from types import SimpleNamespace
+from airflow_rest_api.airflow.child import output
+from airflow.cli.commands import dag_command
+output.show_only(json.loads(sys.argv[1]))
+errors = [
+    SimpleNamespace(bundle_name="one", filename=name, stacktrace="") for name in ("mine.py", "other.py")
+]
+session = SimpleNamespace(scalars=lambda query: SimpleNamespace(all=lambda: errors))
+command = dag_command.dag_list_import_errors
+while hasattr(command, "__wrapped__"):
+    command = command.__wrapped__
+command(SimpleNamespace(local=False, bundle_name=None, output="json"), session=session)
+"""
 
 PAUSING = """
 import sys

@@ -28,6 +28,29 @@ def dag_files_to_stderr() -> None:
     The answer of a command is its standard output: the ids of tasks, a state, JSON. Whatever a file runs
     while it is parsed, a shell command included, prints beside that.
     """
+    _lead_dag_files(lambda: led_to(2, 1))
+
+
+def dag_files_to_nowhere() -> None:
+    """
+    Have nobody see what DAG files print while Airflow parses them, and what it logs of their errors.
+
+    Where a command parses more of them than those of DAGs that its user may see.
+    """
+    _lead_dag_files(_to_nowhere)
+
+
+@contextlib.contextmanager
+def _to_nowhere() -> Iterator[None]:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        with led_to(nowhere, 1, 2):
+            yield
+    finally:
+        os.close(nowhere)
+
+
+def _lead_dag_files(led: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
     from airflow_rest_api.airflow.compat.dags import dagbag
 
     bag: Any = dagbag.DagBag
@@ -35,7 +58,7 @@ def dag_files_to_stderr() -> None:
 
     @functools.wraps(process_file)
     def process_quietly(*args: Any, **options: Any) -> Any:
-        with led_to(2, 1):
+        with led():
             return process_file(*args, **options)
 
     patch(bag, "process_file", process_quietly)
@@ -83,7 +106,15 @@ def show_only(visible: Mapping[str, Sequence[str]]) -> None:
         any of the keys is not printed
     """
     names = {key: frozenset(allowed) for key, allowed in visible.items()}
-    _print_rows(lambda data, mapper: select(data, mapper, names))
+
+    def made(data: Sequence[Any], mapper: Mapper | None) -> list[dict[str, Any]]:
+        rows = select(data, mapper, names)
+        if mapper is None and isinstance(data, list):
+            # `dags list-import-errors` fails where it has any (airflow/cli/commands/dag_command.py).
+            data[:] = rows
+        return rows
+
+    _print_rows(made)
 
 
 def select(
@@ -112,13 +143,38 @@ def _visible(item: Any, keys: Sequence[str], names: Mapping[str, frozenset[str]]
 
 def _is_among(item: Any, key: str, value: Any, allowed: frozenset[str]) -> bool:
     if key == "filepath":
-        return f"{_value(item, 'bundle_name')}:{value}" in allowed
+        return _place(item, value) in allowed
     if key == "dags":
         # A file can be shown to who may see all that it defines.
         dags = ast.literal_eval(value) if isinstance(value, str) else value
         return bool(dags) and set(map(str, dags)) <= allowed
     # A job without a DAG is of Airflow itself; it is printed as text.
     return str(value) in allowed or (key == "dag_id" and value in (None, "None", ""))
+
+
+def _place(item: Any, path: Any) -> str | None:
+    """Return the file of a row as ``bundle:path``; `--local` without a bundle gives its whole path alone."""
+    if (bundle := _value(item, "bundle_name")) is not _ABSENT:
+        return f"{bundle}:{path}"
+    return next(
+        (f"{name}:{os.path.relpath(path, folder)}" for name, folder in _bundles() if _is_in(path, folder)),
+        None,
+    )
+
+
+def _is_in(path: Any, folder: str) -> bool:
+    return isinstance(path, str) and os.path.isabs(path) and path.startswith(f"{folder}{os.sep}")
+
+
+def _bundles() -> list[tuple[str, str]]:
+    """Return the names and the folders of the bundles whose files are in place."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    manager: Any = DagBundlesManager
+    bundles = manager().get_all_dag_bundles()
+    return [
+        (bundle.name, str(bundle.path).rstrip(os.sep)) for bundle in bundles if not bundle.supports_versioning
+    ]
 
 
 def _value(item: Any, key: str) -> Any:

@@ -18,6 +18,7 @@ from airflow_rest_api.secret_names import maskers
 
 PACKAGE = package.__name__
 _PRINTS = "child.output:dag_files_to_stderr"
+_PRINTS_NOTHING = "child.output:dag_files_to_nowhere"
 _TRIES = "expressions:try_first"
 _TEST_OF_DAG = "child.dag_test:test_unseen"
 _ONE_DAG = "child.one_dag:parse_its_file"
@@ -31,7 +32,8 @@ BY_COMMAND: Mapping[str, tuple[str, ...]] = {
     "dags show": (_PRINTS,),
     "dags test": (_PRINTS, _ONE_DAG, _TEST_OF_DAG),
     "dags unpause": (_TRIES, "child.output:print_unpaused"),
-    "tasks clear": (_PRINTS, _TRIES, "child.clearing:as_asked"),
+    # With an expression it parses all files of a bundle, whoever asks.
+    "tasks clear": (_PRINTS_NOTHING, _TRIES, "child.clearing:as_asked"),
     # Airflow 3.0 parses the DAG files for it.
     "tasks failed-deps": () if AIRFLOW_V_3_1_PLUS else (_PRINTS,),
     "tasks list": (_PRINTS, _ONE_DAG),
@@ -143,6 +145,8 @@ def prepare(order: SetupOrder) -> None:
     for command in order["commands"]:
         more = REDACTED.get(command, ()) if order["redacted"] else ()
         for name in (*BY_COMMAND.get(command, ()), *more):
+            if name == _PRINTS and order["visible"]:
+                name = _PRINTS_NOTHING
             # The run of a test carries its user.
             function(f"{PACKAGE}.{name}")(*([order["user"]] if name == _TEST_OF_DAG else ()))
 
