@@ -100,7 +100,7 @@ SCRIPT = """
 import json, sys
 from airflow_rest_api.airflow.child import output
 from airflow.dag_processing.dagbag import DagBag
-getattr(output, sys.argv[2])()
+exec(f"output.{sys.argv[2]}")
 print("before ", end="")
 bag = DagBag(sys.argv[1])
 print("behind")
@@ -108,10 +108,10 @@ print(json.dumps([sorted(bag.dags), len(bag.import_errors)]))
 """
 
 
-def parsed(file: Path, then: str = "", led: str = "dag_files_to_stderr") -> tuple[list[str], Any, str]:
+def parsed(file: Path, then: str = "", setup: str = "dag_files_to_stderr()") -> tuple[list[str], Any, str]:
     """Return what a process that parses a DAG file prints, what it found, and its stderr."""
     file.write_text(DAG_FILE.format(then=then))
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(file), led], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(file), setup], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     *lines, found = without_log_lines(done.stdout.replace("before ", "before\n")).splitlines()
     return lines, json.loads(found), done.stderr
@@ -137,9 +137,11 @@ def test_stdout_is_what_it_was_behind_a_file_that_cannot_be_imported(tmp_path: P
 
 
 @pytest.mark.slow
-def test_what_dag_files_print_and_their_errors_are_nowhere_for_who_may_not_see_all(tmp_path: Path) -> None:
-    file = tmp_path / "d.py"
-    stdout, found, stderr = parsed(file, "raise ValueError('broken')", "dag_files_to_nowhere")
+@pytest.mark.parametrize("setup", ["dag_files_to_nowhere()", "show_only({}); output.dag_files_to_stderr()"])
+def test_what_dag_files_print_and_their_errors_are_nowhere_for_who_may_not_see_all(
+    setup: str, tmp_path: Path
+) -> None:
+    stdout, found, stderr = parsed(tmp_path / "d.py", "raise ValueError('broken')", setup)
     assert (stdout, found) == (["before", "behind"], [[], 1])
     for words in (*WORDS, "broken"):
         assert words not in stderr

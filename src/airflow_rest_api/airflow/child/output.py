@@ -17,6 +17,9 @@ INSIDE = "*."
 
 _ABSENT = object()
 
+_shows_some = False
+"""Whether only some rows may be printed."""
+
 Mapper = Callable[[Any], dict[str, Any]]
 """Makes the row of an object."""
 
@@ -26,16 +29,17 @@ def dag_files_to_stderr() -> None:
     Have everything that a DAG file prints while Airflow parses it go to standard error.
 
     The answer of a command is its standard output: the ids of tasks, a state, JSON. Whatever a file runs
-    while it is parsed, a shell command included, prints beside that.
+    while it is parsed, a shell command included, prints beside that. Whose rows are filtered (`show_only`)
+    sees nothing of it: the files are those of others as well.
     """
-    _lead_dag_files(lambda: led_to(2, 1))
+    _lead_dag_files(_to_nowhere if _shows_some else lambda: led_to(2, 1))
 
 
 def dag_files_to_nowhere() -> None:
     """
     Have nobody see what DAG files print while Airflow parses them, and what it logs of their errors.
 
-    Where a command parses more of them than those of DAGs that its user may see.
+    For a command that parses more of them than its user may see, and prints no rows.
     """
     _lead_dag_files(_to_nowhere)
 
@@ -115,6 +119,7 @@ def show_only(visible: Mapping[str, Sequence[str]]) -> None:
         return rows
 
     _print_rows(made)
+    patch(sys.modules[__name__], "_shows_some", True)
 
 
 def select(
