@@ -50,7 +50,8 @@ def reference() -> str:
         "`GET` or `POST` `/admin/rest_api/api?api=<name>`, with `Authorization: Bearer <token>`.",
         "Arguments come from the query string, a form, multipart/form-data or a JSON object; the query",
         "string wins. A check box is true when present, but for the values `false`, `off`, `0` and `no`.",
-        "Every endpoint takes `queue` too: [where it runs](deployment.md#what-runs-where).",
+        "Every endpoint but `version` and `rest_api_plugin_version` takes `queue` too: where it",
+        "[runs](deployment.md#what-runs-where).",
     ]
     for endpoint in ENDPOINTS:
         lines += ["", *_section(endpoint)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.client.conftest import slow
 from tests.stacks import Stack
 from tools.dist import CLIENT
 
@@ -80,6 +81,29 @@ def test_a_command_that_fails_there_fails_the_task_here(here: Here, kind: str):
     said = done.stdout + done.stderr
     assert "Variable client_nothing does not exist" in said
     assert done.returncode != 0 or "CommandFailed" in said
+
+
+KILLED = """
+import asyncio, json, sys
+from airflow_rest_client.airflow.hook import RestApiHook
+from airflow_rest_client.airflow.trigger import OperationTrigger
+client = RestApiHook("other").get_conn()
+operation = client.start(*json.loads(sys.argv[1]))
+asyncio.run(OperationTrigger("other", operation.id).on_kill())
+print(operation.wait(60).state)
+"""
+
+
+def test_ending_a_task_that_is_deferred_ends_the_command(here: Here):
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, json.dumps(slow(120))],
+        env=here.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.stdout.splitlines()[-1:] == ["cancelled"], done.stderr
 
 
 def test_the_connection_can_be_tried():

@@ -41,3 +41,8 @@ class OperationTrigger(BaseTrigger):
         else:
             said = {"id": operation.id, "state": operation.state}
         yield TriggerEvent(said)  # type: ignore[no-untyped-call] # Airflow's has no annotations
+
+    async def on_kill(self) -> None:
+        """End the command with a task that somebody ends while it is deferred: Airflow 3.3 calls this."""
+        async with await RestApiHook(self.conn_id).get_async_conn() as client:
+            await (await client.operation(self.operation_id)).cancel()
