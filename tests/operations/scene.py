@@ -26,18 +26,21 @@ T = TypeVar("T")
 
 
 class Switched(Database):
-    """A database that can be away, and counts what is asked of it."""
+    """A database that can be away, or refuse everything, and counts what is asked of it."""
 
     def __init__(self, address: str) -> None:
         self._at = own_engine(address)
         super().__init__(lambda: self._at)
         self.away = False
+        self.refuses = False
         self.calls = 0
 
     def call(self, work: Any) -> Any:
         self.calls += 1
         if self.away:
             raise Unavailable
+        if self.refuses:
+            raise ValueError("refused")
         return super().call(work)
 
 

@@ -4,8 +4,10 @@ import asyncio
 from datetime import datetime, timedelta, timezone
 from functools import partial
 
+import pytest
+
 from airflow_rest_api.operations import work_queue
-from airflow_rest_api.operations.heartbeat import Heartbeat, known, sweeper
+from airflow_rest_api.operations.heartbeat import UNKNOWN, UNWRITTEN, Heartbeat, known, sweeper
 from airflow_rest_api.operations.model import Key, Operation, Origin, State, new_id
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
@@ -234,6 +236,64 @@ def test_what_a_runner_has_just_claimed_is_kept_however_long_it_has_waited():
         await service.forget_unbegun()
 
         assert (await store.get(waits.id)).state is State.RUNNING
+        await service.settle()
+
+    asyncio.run(main())
+
+
+def test_what_a_runner_claimed_and_does_not_know_is_lost_and_keeps_its_key():
+    async def main() -> None:
+        store = make_store()
+        service, _ = operations(until_cancelled, store=store, runner={"runner": "one@here", "queues": "dags"})
+        made = datetime.now(timezone.utc) - timedelta(minutes=10)
+        # Its claim was committed after the runner had stopped waiting for that.
+        row = Operation(new_id(), "version", "read", ["version"], "u", "h", made, server=service.server.id)
+        row.state, row.started_at, row.runner = State.RUNNING, made, "one@here"
+        await store.insert(row, key=Key("u", "k", "f"))
+
+        await service.forget_unbegun()
+
+        found = await store.get(row.id)
+        assert (found.state, found.message) == (State.LOST, UNKNOWN)
+        assert found.finished_at is not None
+        assert await store.find_key("u", "k") == (row.id, "f")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("refused", ["its end", "its start and its end"])
+def test_what_ran_and_could_not_be_written_is_lost_and_keeps_its_key(refused: str):
+    async def main() -> None:
+        store = make_store()
+        service, engine = operations(until_cancelled, store=store)
+        if refused != "its end":
+            engine.warming = asyncio.Event()
+        origin = Origin(key=Key("u", "k", "f"))
+        identifier = (await service.start(permit(), CATALOG.parse(["version"]), origin=origin)).id
+        state = State.QUEUED if engine.warming else State.RUNNING
+
+        async def recorded() -> bool:
+            return (await store.get(identifier)).state is state
+
+        await until(recorded)
+        database_of(store).refuses = True
+        if engine.warming:
+            engine.warming.set()
+        await asyncio.sleep(0.1)
+        service.stop("it ended")
+
+        async def over() -> bool:
+            return not service.running
+
+        await until(over)
+        database_of(store).refuses = False
+        assert (await store.get(identifier)).state is state
+
+        await service.forget_unbegun()
+
+        found = await store.get(identifier)
+        assert (found.state, found.message) == (State.LOST, UNWRITTEN)
+        assert await store.find_key("u", "k") == (identifier, "f")
         await service.settle()
 
     asyncio.run(main())

@@ -43,6 +43,8 @@ SWEEP_EVERY = 60.0
 """Seconds between two removals of old operations, by each API server."""
 LOST = "The API server that ran the command is gone."
 RUNNER_LOST = "The runner that ran the command is gone."
+UNWRITTEN = "How the command ended could not be recorded; the server's log says more."
+UNKNOWN = "The database did not answer as the command was to begin: whether it ran is not known."
 
 _UNFINISHED = tuple(state.value for state in State if not state.ended)
 
@@ -74,12 +76,22 @@ def orphans(connection: Connection) -> set[str]:
     return named - set(connection.execute(alive).scalars())
 
 
-def unfinished(connection: Connection, server: str, before: datetime) -> list[str]:
-    """Return the ids of a server's operations that came to it before then and have not ended."""
+def unfinished(connection: Connection, server: str) -> list[tuple[str, bool, datetime]]:
+    """Return a server's operations that have not ended: the id, whether it has begun, when it came there."""
     theirs = (OPERATION.c.server == server, OPERATION.c.state.in_(_UNFINISHED))
     # A runner has it from its claim on, which sets the start; it may have waited in the queue for long.
     came = func.coalesce(OPERATION.c.started_at, OPERATION.c.created_at)
-    return list(connection.execute(select(OPERATION.c.id).where(*theirs, came < before)).scalars())
+    found = connection.execute(select(OPERATION.c.id, OPERATION.c.state, came).where(*theirs))
+    return [(identifier, state != State.QUEUED.value, at) for identifier, state, at in found]
+
+
+def lose(connection: Connection, identifier: str, server: str, message: str) -> bool:
+    """Make an operation of a server `lost` that has not ended; return whether it was one."""
+    this = (OPERATION.c.id == identifier, OPERATION.c.server == server, OPERATION.c.state.in_(_UNFINISHED))
+    values = {"state": State.LOST.value, "finished_at": datetime.now(timezone.utc), "message": message}
+    lost = bool(connection.execute(update(OPERATION).where(*this).values(values)).rowcount)
+    connection.execute(delete(CANCEL).where(CANCEL.c.operation_id == identifier))
+    return lost
 
 
 def leave(connection: Connection, server: str) -> None:
@@ -93,20 +105,13 @@ def mark_lost(connection: Connection, server: str) -> list[str]:
 
     Only one of several callers gets each.
     """
-    now = datetime.now(timezone.utc)
     theirs = (OPERATION.c.server == server, OPERATION.c.state.in_(_UNFINISHED))
     wanted = select(OPERATION.c.id, OPERATION.c.runner).where(*theirs)
     found = list(connection.execute(wanted.order_by(OPERATION.c.id).with_for_update()))
     lost = [
         row.id
         for row in found
-        if connection.execute(
-            update(OPERATION)
-            .where(OPERATION.c.id == row.id, *theirs)
-            .values(
-                state=State.LOST.value, finished_at=now, message=LOST if row.runner is None else RUNNER_LOST
-            )
-        ).rowcount
+        if lose(connection, row.id, server, LOST if row.runner is None else RUNNER_LOST)
     ]
     connection.execute(delete(CANCEL).where(CANCEL.c.server == server))
     leave(connection, server)

@@ -58,6 +58,8 @@ class Recorder:
         """When the next transaction begins, by the monotonic clock, unless it is full before."""
         self._deadline: float | None = None
         self._over = False
+        self.given_up: set[str] = set()
+        """Operations whose end could not be written at all: their rows still say that they wait, or run."""
 
     def put(self, write: Write, *, behind: bool = False) -> Written:
         """
@@ -188,6 +190,9 @@ class Recorder:
             self._until_reached([rows.skeleton(write, REFUSED)], again=True)
         except Exception as another:
             log.error("Nor could its end (operation %s): %s", write.identifier, type(another).__name__)
+            if write.ended:
+                # Before it is told: the row must not pass for one that never began.
+                self.given_up.add(write.identifier)
         if not write.done.done():
             write.done.set_exception(error)
 

@@ -290,18 +290,29 @@ class Operations(KnownOperations):
 
     async def forget_unbegun(self) -> None:
         """
-        Remove rows of this server that nothing belongs to; with them their keys are free again.
+        Settle rows of this server that nothing belongs to.
 
-        A client was told that its command could not begin, and the database took the row all the same.
+        One that never began is removed, and with it its key is free again: a client was told so, and the
+        database took the row all the same. One that has begun, or may have, becomes `lost` and keeps its key:
+        who sends the request again must not run the command again.
         """
         # Before the rows are read: one that ends meanwhile is still among these.
         known = set(self._live)
+        given_up = self._recorder.given_up - known
         before = datetime.now(timezone.utc) - UNBEGUN_AFTER
-        unfinished = partial(heartbeat.unfinished, server=self.server.id, before=before)
-        for identifier in await self._store.database.run(unfinished):
-            if identifier not in known:
+        server, run = self.server.id, self._store.database.run
+        for identifier, begun, came in await run(partial(heartbeat.unfinished, server=server)):
+            if identifier in known or (came >= before and identifier not in given_up):
+                continue
+            if begun or identifier in given_up:
+                message = heartbeat.UNWRITTEN if identifier in given_up else heartbeat.UNKNOWN
+                log.warning("Operation %s is lost: %s", identifier, message)
+                lose = partial(heartbeat.lose, identifier=identifier, server=server, message=message)
+                await run(lose)
+            else:
                 log.warning("Operation %s never began; it is removed", identifier)
                 await self._store.discard(identifier)
+        self._recorder.given_up -= given_up
 
     def let_go(self) -> None:
         """End the waiting for what runs elsewhere: this server stops."""

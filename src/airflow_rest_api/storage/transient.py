@@ -23,18 +23,23 @@ class Trouble(Enum):
 
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: serialization_failure, deadlock_detected,
-# lock_not_available.
-POSTGRESQL_AGAIN = {"40001", "40P01", "55P03"}
+# lock_not_available, query_canceled (`statement_timeout`), idle_in_transaction_session_timeout. A time-out
+# says how slow the database was, and nothing of what it was given.
+POSTGRESQL_AGAIN = {"40001", "40P01", "55P03", "57014", "25P03"}
 # Classes: connection exception, insufficient resources, operator intervention, system error.
 # Then: read_only_sql_transaction (a standby after a failover).
 POSTGRESQL_AWAY = ("08", "53", "57P", "58", "25006")
 POSTGRESQL_NO_TABLE = "42P01"
 
-# https://mariadb.com/kb/en/mariadb-error-code-reference/: lock wait timeout, deadlock, record changed.
-MYSQL_AGAIN = {1205, 1213, 1020}
-# Closed under us (PyMySQL), disk or table full, too many connections, host not allowed, access denied,
-# shutdown, network, read only.
-MYSQL_AWAY = {0, 1021, 1040, 1044, 1045, 1053, 1077, 1114, 1129, 1130, 1203, 1226, 1290, 1836, 3169, 4031}
+# https://mariadb.com/kb/en/mariadb-error-code-reference/: lock wait timeout, deadlock, record changed,
+# interrupted, statement timeout (MariaDB, MySQL).
+MYSQL_AGAIN = {1205, 1213, 1020, 1317, 1969, 3024}
+# Closed under us (PyMySQL), too many connections, host not allowed, access denied, a node of Galera that is
+# not prepared, shutdown, network, read only.
+MYSQL_AWAY = {0, 1040, 1044, 1045, 1047, 1053, 1077, 1129, 1130, 1203, 1226, 1290, 1836, 3169, 4031}
+# Disk or table full, and how a disk without room shows elsewhere: a file that cannot be written, an error of
+# the storage engine, one during COMMIT.
+MYSQL_FULL = {3, 1021, 1026, 1030, 1114, 1180}
 MYSQL_AWAY_RANGES = ((1152, 1152), (1154, 1161), (1927, 1927), (2000, 2099))
 MYSQL_NO_TABLE = 1146
 
@@ -59,7 +64,8 @@ def trouble_of(error: BaseException) -> Trouble | None:
         away = any(words in text for words in SQLITE_AWAY)
     elif isinstance(number, int):
         again, no_table = number in MYSQL_AGAIN, number == MYSQL_NO_TABLE
-        away = lost or number in MYSQL_AWAY or any(low <= number <= high for low, high in MYSQL_AWAY_RANGES)
+        away = lost or number in MYSQL_AWAY | MYSQL_FULL
+        away = away or any(low <= number <= high for low, high in MYSQL_AWAY_RANGES)
     elif isinstance(code, str):
         again, no_table = code in POSTGRESQL_AGAIN, code == POSTGRESQL_NO_TABLE
         away = lost or code.startswith(POSTGRESQL_AWAY)
