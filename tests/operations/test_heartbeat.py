@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from airflow_rest_api.operations import work_queue
-from airflow_rest_api.operations.heartbeat import UNKNOWN, UNWRITTEN, Heartbeat, known, sweeper
+from airflow_rest_api.operations.heartbeat import UNKNOWN, UNWRITTEN, Heartbeat, known, mark_lost, sweeper
 from airflow_rest_api.operations.model import Key, Operation, Origin, State, new_id
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.operations.store import Store
@@ -125,6 +125,68 @@ def test_a_server_without_a_sign_of_life_leaves_lost_operations_with_their_outpu
         await dead.settle()
         assert (await store.get(identifier)).message == "it ended"
         assert (await store.get(identifier)).state is State.CANCELLED
+
+    asyncio.run(main())
+
+
+def test_a_server_that_was_only_cut_off_has_its_operations_back_and_they_can_be_cancelled_from_elsewhere():
+    async def main() -> None:
+        store = make_store()
+        here, its_heart, _ = server(store)
+        there, heart, clock = server(store)
+        runs = await started(here, store)
+        elsewhere = await keep(store, ended=None)
+        await its_heart.look()
+        await heart.look()
+        await passes(heart, clock, 35)
+        assert (await store.get(runs)).state is State.LOST
+
+        await its_heart.look()
+
+        found = await store.get(runs)
+        assert (found.state, found.message, found.finished_at) == (State.RUNNING, None, None)
+        assert (await store.get(elsewhere)).state is State.LOST
+        await there.cancel(runs, "from there")
+        await its_heart.apply_cancels()
+        assert (await here.wait(runs, 60)).message == "from there"
+        await here.settle()
+
+    asyncio.run(main())
+
+
+def test_what_waits_at_a_server_that_was_cut_off_waits_on():
+    async def main() -> None:
+        store = make_store()
+        here, engine = operations(until_cancelled, store=store)
+        its_heart = Heartbeat(here, store)
+        engine.warming = asyncio.Event()
+        begun = await here.start(permit(), CATALOG.parse(["version"]), origin=Origin(recorded=True))
+        await its_heart.look()
+        await store.database.run(partial(mark_lost, server=here.server.id))
+        assert (await store.get(begun.id)).state is State.LOST
+
+        await its_heart.look()
+
+        assert (await store.get(begun.id)).state is State.QUEUED
+        engine.warming.set()
+        here.stop("enough")
+        await here.settle()
+
+    asyncio.run(main())
+
+
+def test_a_first_heartbeat_changes_no_operation():
+    async def main() -> None:
+        store = make_store()
+        here, its_heart, _ = server(store)
+        identifier = await started(here, store)
+        await store.database.run(partial(mark_lost, server=here.server.id))
+
+        await its_heart.look()
+
+        assert (await store.get(identifier)).state is State.LOST
+        here.stop("enough")
+        await here.settle()
 
     asyncio.run(main())
 

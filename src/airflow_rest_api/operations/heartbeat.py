@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -49,13 +49,27 @@ UNKNOWN = "The database did not answer as the command was to begin: whether it r
 _UNFINISHED = tuple(state.value for state in State if not state.ended)
 
 
-def beat(connection: Connection, server: Server) -> None:
-    """Write a server's heartbeat; it becomes known by its first one."""
+def beat(connection: Connection, server: Server, running: Iterable[tuple[str, datetime | None]] = ()) -> None:
+    """
+    Write a server's heartbeat; it becomes known by its first one.
+
+    :param running: what runs or waits there, each with its start: where the server was taken for dead, and
+        these for `lost`, they are what they were
+    """
     this = update(SERVER).where(SERVER.c.id == server.id)
     if not connection.execute(this.values(beat=server.beat)).rowcount:
         values = {**asdict(server), "host": storable(server.host, LONGEST_HOST)}
         values["runner"] = storable(server.runner, LONGEST_HOST)
         connection.execute(insert(SERVER).values(values))
+        for identifier, started_at in running:
+            state = State.QUEUED if started_at is None else State.RUNNING
+            # Not one that has ended as `lost` by itself since.
+            buried = (OPERATION.c.state == State.LOST.value, OPERATION.c.message.in_((LOST, RUNNER_LOST)))
+            this = update(OPERATION).where(
+                OPERATION.c.id == identifier, OPERATION.c.server == server.id, *buried
+            )
+            again = {"state": state.value, "started_at": started_at, "finished_at": None, "message": None}
+            connection.execute(this.values(again))
 
 
 def known(connection: Connection) -> list[Server]:
@@ -151,6 +165,8 @@ class Heartbeat:
         self._every = every
         self._clock = clock
         self._beat = 0
+        self._known = False
+        """Whether this server has had a row: one that is gone then was taken away by another server."""
         self._pulses: dict[str, _Pulse] = {}
         self._last_look: float | None = None
         self._periodic = (
@@ -175,11 +191,13 @@ class Heartbeat:
         self._beat += 1
         # The time up to a look that fails does not count.
         last, self._last_look = self._last_look, None
-        this = partial(beat, server=replace(self._operations.server, beat=self._beat))
+        running = self._operations.unfinished() if self._known else []
+        this = partial(beat, server=replace(self._operations.server, beat=self._beat), running=running)
         try:
             await self._run(this)
         except IntegrityError:  # an attempt of which we do not know the end has inserted the row
             await self._run(this)
+        self._known = True
         without_row = await self._run(orphans)
         servers = await self._run(known)
         if self._beat % UNBEGUN_EVERY == 0:

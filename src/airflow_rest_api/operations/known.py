@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from airflow_rest_api.admission import while_waiting
@@ -50,6 +51,11 @@ class KnownOperations:
     def running(self) -> bool:
         """Whether something has not ended here."""
         return bool(self._live)
+
+    def unfinished(self) -> list[tuple[str, datetime | None]]:
+        """Return the ids of what has not ended here, each with its start; None for one that waits."""
+        found = [live.operation for live in self._live.values()]
+        return [(one.id, one.started_at) for one in found if not one.state.ended]
 
     def _here(self, identifier: str) -> Live | None:
         return self._live.get(identifier) or self._recent.get(identifier)
