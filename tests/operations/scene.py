@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -33,6 +35,8 @@ class Switched(Database):
         super().__init__(lambda: self._at)
         self.away = False
         self.refuses = False
+        self.answers: threading.Event | None = None
+        """Set once the database is to answer what it has done; None: it does at once."""
         self.calls = 0
 
     def call(self, work: Any) -> Any:
@@ -41,12 +45,29 @@ class Switched(Database):
             raise Unavailable
         if self.refuses:
             raise ValueError("refused")
-        return super().call(work)
+        answers = self.answers
+        result = super().call(work)
+        if answers is not None:
+            answers.wait(PATIENCE)
+        return result
 
 
 def make_store(address: str | None = None) -> Store:
     """Return a store, in a new file unless an address is given."""
     return Store(Switched(address or own_database()))
+
+
+@contextmanager
+def late_answers(store: Store) -> Iterator[None]:
+    """Have a store's database answer nothing in time; at the end it has done all that it was asked for."""
+    database = database_of(store)
+    patience, database._patience = database._patience, 0.2
+    answers = database.answers = threading.Event()
+    try:
+        yield
+    finally:
+        database._patience, database.answers = patience, None
+        answers.set()
 
 
 def database_of(store: Store) -> Switched:

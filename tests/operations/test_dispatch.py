@@ -16,7 +16,7 @@ from sqlalchemy import select, update
 from airflow_rest_api.airflow.event_log import Event
 from airflow_rest_api.airflow.installation import FernetCipher
 from airflow_rest_api.commands.catalog import load_catalog
-from airflow_rest_api.errors import Busy, Misconfigured, NoRunner, TooManyWaiting, Undecryptable
+from airflow_rest_api.errors import Busy, Misconfigured, NoRunner, TooManyWaiting, Unavailable, Undecryptable
 from airflow_rest_api.operations import heartbeat, work_queue
 from airflow_rest_api.operations.dispatch import PIECE, TOKENS, UNSERVED_FOR, Dispatcher, QueueLimits
 from airflow_rest_api.operations.model import Cancel, Key, KeyTaken, Operation, Origin, Server, State, new_id
@@ -24,7 +24,7 @@ from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.tables import OPERATION, WORK, WORK_PART, NoCipher
 from airflow_rest_api.operations.work_orders import NotTaken
 from airflow_rest_api.security.audit import Audit, EndRecord
-from tests.operations.scene import make_store, operations
+from tests.operations.scene import late_answers, make_store, operations, until
 from tests.permits import permit
 from tests.standin import prints
 
@@ -189,6 +189,59 @@ def test_without_a_runner_a_client_that_waits_is_told_so():
         await scene.runner("dags", "heavy")
         await scene.start("heavy", Origin())
         assert [queue for queue, _ in scene.sent] == ["heavy"]
+
+    run(main())
+
+
+def test_what_was_answered_as_unavailable_is_sent_to_no_runner():
+    async def main() -> None:
+        scene = Scene()
+        await scene.store.list()
+        with late_answers(scene.store), pytest.raises(Unavailable):
+            await scene.start()
+
+        async def gone() -> bool:
+            return not await scene.left() and not await scene.store.list()
+
+        await until(gone)
+        assert scene.sent == []
+
+    run(main())
+
+
+def test_what_a_runner_has_claimed_is_not_taken_back():
+    async def main() -> None:
+        scene = Scene()
+        server = await scene.runner("dags")
+        with late_answers(scene.store):
+            with pytest.raises(Unavailable):
+                await scene.start()
+            # By another process, whose database answers.
+            others = replace(scene, store=make_store(str(scene.store.database.engine().url)))
+            (operation,) = await others.store.list()
+            assert await others.claim(operation, server)
+
+        await asyncio.to_thread(scene.store.database._threads.shutdown)
+        assert await others.store.state(operation.id) is State.RUNNING
+
+    run(main())
+
+
+def test_a_claim_that_comes_too_late_is_lost_at_once_and_does_not_run():
+    async def main() -> None:
+        scene = Scene()
+        server = await scene.runner("dags")
+        operation = await scene.start()
+        claim = partial(work_queue.claim, identifier=operation.id, server=server, share=6)
+        lose = partial(heartbeat.lose, identifier=operation.id, server=server.id, message="late")
+        with late_answers(scene.store), pytest.raises(Unavailable):
+            await scene.store.claimed(operation.id, claim, lose)
+
+        async def lost() -> bool:
+            return await scene.store.state(operation.id) is State.LOST
+
+        await until(lost)
+        assert (await scene.store.get(operation.id)).message == "late"
 
     run(main())
 

@@ -11,7 +11,7 @@ from airflow_rest_api.engine.job import Ending, Outcome
 from airflow_rest_api.errors import BadArgument, Busy, TooManyWaiting, Unavailable, UnknownOperation
 from airflow_rest_api.operations.files import Upload, Workspace
 from airflow_rest_api.operations.model import Cancel, Filter, Key, KeyTaken, Operation, Origin, State
-from tests.operations.scene import CATALOG, database_of, make_store, operations, until
+from tests.operations.scene import CATALOG, database_of, late_answers, make_store, operations, until
 from tests.permits import permit
 from tests.standin import Script, StandInProcess, own_database, prints, until_cancelled
 
@@ -372,6 +372,27 @@ def test_a_key_is_free_again_when_nothing_began():
             await service.start(permit(), CATALOG.parse(["version"]), origin=Origin(key=key))
         engine.busy = False
         started = await service.start(permit(), CATALOG.parse(["version"]), origin=Origin(key=key))
+        assert (await service.wait(started.id, 60)).state is State.SUCCEEDED
+        await service.settle()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("origin", [Origin(key=Key("u", "k", "f" * 64)), Origin(recorded=True)])
+def test_what_was_answered_as_unavailable_leaves_no_row_and_a_free_key(origin: Origin):
+    async def main() -> None:
+        store = make_store()
+        service, engine = operations(prints(), store=store)
+        await store.list()
+        with late_answers(store), pytest.raises(Unavailable):
+            await service.start(permit(), CATALOG.parse(["version"]), origin=origin)
+
+        async def gone() -> bool:
+            return not await store.list()
+
+        await until(gone)
+        assert engine.jobs == []
+        started = await service.start(permit(), CATALOG.parse(["version"]), origin=origin)
         assert (await service.wait(started.id, 60)).state is State.SUCCEEDED
         await service.settle()
 

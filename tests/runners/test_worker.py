@@ -7,14 +7,24 @@ import json
 import re
 import threading
 import time
+from datetime import datetime, timezone
 from io import BytesIO
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import redis
+from sqlalchemy import select
+from sqlalchemy.engine import Connection
 
-from airflow_rest_api.operations.model import new_id
+from airflow_rest_api.errors import Unavailable
+from airflow_rest_api.operations import work_queue
+from airflow_rest_api.operations.model import Operation, new_id
+from airflow_rest_api.operations.tables import OPERATION
+from airflow_rest_api.operations.work_queue import ShareUsedUp
+from airflow_rest_api.runners import worker
 from airflow_rest_api.runners.broker import TASK, broker_queue
-from airflow_rest_api.runners.worker import Runner
+from airflow_rest_api.runners.worker import UNCLEAR, Runner
 from airflow_rest_api.settings import Settings
 from tests.runners.conftest import Split, until
 from tests.server.conftest import Client, family
@@ -33,7 +43,7 @@ def test_one_claim_at_a_time_counts_into_the_share_of_a_user(monkeypatch: pytest
     runner = Runner(Settings(operations_database=own_database()), "one", ["dags"], 4)
     under_way, most = 0, 0
 
-    async def claimed(identifier: str, claim: object) -> None:
+    async def claimed(identifier: str, claim: object, undo: object) -> None:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
@@ -48,6 +58,33 @@ def test_one_claim_at_a_time_counts_into_the_share_of_a_user(monkeypatch: pytest
     runner._database.close()
 
     assert most == 1
+
+
+def test_a_claim_that_the_runner_has_given_up_ends_as_lost():
+    runner = Runner(Settings(operations_database=own_database()), "one", ["dags"], 4)
+    store, answers = runner._store, threading.Event()
+    now = datetime.now(timezone.utc)
+    waits = Operation(new_id(), "version", "read", ["version"], "u", "", now, queue="dags")
+
+    def claimed_late(connection: Connection, **given: Any) -> bytes | None:
+        found = work_queue.claim(connection, **given)
+        answers.wait(60)
+        return found
+
+    async def claim() -> None:
+        await store.insert(waits)
+        store.database._patience = 0.2
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(worker, "work_queue", SimpleNamespace(claim=claimed_late, ShareUsedUp=ShareUsedUp))
+            with pytest.raises(Unavailable):
+                await runner._run(waits.id)
+        answers.set()
+
+    asyncio.run(claim())
+    store.database._threads.shutdown()
+
+    row = store.database.call(lambda c: c.execute(select(OPERATION.c.state, OPERATION.c.message)).one())
+    assert tuple(row) == ("lost", UNCLEAR)
 
 
 def test_a_command_runs_where_its_rule_leads_and_is_the_same_operation(split: Split, admin: Client):

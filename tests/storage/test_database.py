@@ -232,6 +232,78 @@ def test_nobody_waits_for_ever_for_a_network_that_swallows_everything(far: tuple
     proxy.cut()
 
 
+@pytest.mark.parametrize("gone", ["its patience is over", "it was cancelled"])
+def test_what_is_done_after_nobody_waits_any_more_is_undone(database: Database, gone: str):
+    database.call(make_table)
+    done, goes_on = threading.Event(), threading.Event()
+
+    def work(connection: Connection) -> None:
+        add(1)(connection)
+        done.set()
+        goes_on.wait(DEADLINE)
+
+    def undo(connection: Connection) -> None:
+        connection.execute(text("DELETE FROM rest_api_try WHERE a = 1"))
+        add(2)(connection)
+
+    async def main() -> None:
+        database._patience = 0.2 if gone == "its patience is over" else DEADLINE
+        waiting = asyncio.create_task(database.run(work, undo))
+        await asyncio.to_thread(done.wait, DEADLINE)
+        if gone == "it was cancelled":
+            waiting.cancel()
+        with pytest.raises((Unavailable, asyncio.CancelledError)):
+            await waiting
+        goes_on.set()
+
+    asyncio.run(main())
+    database._threads.shutdown()
+    assert database.call(numbers) == [2]
+
+
+def test_what_somebody_waited_for_and_what_failed_is_not_undone(database: Database):
+    database.call(make_table)
+    undone: list[Connection] = []
+
+    def fail(connection: Connection) -> None:
+        raise KeyError
+
+    async def main() -> None:
+        await database.run(add(1), undone.append)
+        with pytest.raises(KeyError):
+            await database.run(fail, undone.append)
+
+    asyncio.run(main())
+    database._threads.shutdown()
+    assert database.call(numbers) == [1]
+    assert not undone
+
+
+def test_what_is_done_in_the_moment_in_which_its_waiter_goes_is_undone(engine: Engine):
+    told, undone = threading.Event(), threading.Event()
+
+    class Telling(Database):
+        """Tells that work is done, before the loop hears of that."""
+
+        def call(self, work: Any) -> Any:
+            result = super().call(work)
+            told.set()
+            return result
+
+    async def main() -> None:
+        database = Telling(lambda: engine)
+        waiting = asyncio.create_task(database.run(one, lambda _: undone.set()))
+        await asyncio.sleep(0)
+        assert told.wait(DEADLINE)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert await asyncio.to_thread(undone.wait, DEADLINE)
+        database.close()
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     "address",
     ["postgresql+psycopg2://u@h/d", "mysql+pymysql://u@h/d", "mariadb+pymysql://u@h/d", "sqlite:////a/b"],

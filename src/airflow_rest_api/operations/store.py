@@ -75,15 +75,18 @@ class Store:
         """
         Keep a new operation: one that has ended with all it printed and wrote in one go, or one that begins.
 
-        Its output is that of the blocks, not of its fields `stdout` and `stderr`.
+        Its output is that of the blocks, not of its fields `stdout` and `stderr`. Where the database takes it
+        after nobody waits for that any more, it is removed again, unless a runner has it: its caller was told
+        that nothing began.
 
         :param also: done in the same transaction, before
 
         :raises KeyTaken: its user has used the key before
         """
         write = rows.inserted(operation, blocks, files, key)
+        undo = partial(_withdraw, identifier=operation.id)
         if key is None and also is None:
-            await self.write(write)
+            await self.write(write, undo)
             return
 
         def work(connection: Connection) -> None:
@@ -99,20 +102,24 @@ class Store:
 
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                await self.database.run(work)
+                await self.database.run(work, undo)
                 return
             except IntegrityError:
                 # The same key of another request came first: the next attempt finds it.
                 if attempt == ATTEMPTS:
                     raise
 
-    async def write(self, write: rows.Write) -> None:
-        """Write what there is to be written about one operation."""
+    async def write(self, write: rows.Write, undo: Callable[[Connection], object] | None = None) -> None:
+        """
+        Write what there is to be written about one operation.
+
+        :param undo: done where that succeeds after nobody waits for it any more
+        """
         try:
-            await self.database.run(lambda c: rows.execute(c, [write], self.cipher))
+            await self.database.run(lambda c: rows.execute(c, [write], self.cipher), undo)
         except IntegrityError:
             # By an attempt of which we do not know the end: an outage in the middle of a commit.
-            await self.database.run(lambda c: rows.execute(c, [write], self.cipher, again=True))
+            await self.database.run(lambda c: rows.execute(c, [write], self.cipher, again=True), undo)
 
     async def get(self, identifier: str, *, output: bool = True) -> Operation:
         """
@@ -124,19 +131,23 @@ class Store:
         return await self.database.run(lambda connection: read(connection, identifier, self.cipher))
 
     async def claimed(
-        self, identifier: str, claim: Callable[[Connection], bytes | None]
+        self,
+        identifier: str,
+        claim: Callable[[Connection], bytes | None],
+        undo: Callable[[Connection], object] | None = None,
     ) -> tuple[Operation, bytes] | None:
         """
         Return an operation without its output, with what claiming it gives; None where that gives nothing.
 
         :param claim: done in the same transaction, before
+        :param undo: done where that succeeds after nobody waits for it any more
         """
 
         def work(connection: Connection) -> tuple[Operation, bytes] | None:
             data = claim(connection)
             return None if data is None else (_summary(connection, identifier, self.cipher), data)
 
-        return await self.database.run(work)
+        return await self.database.run(work, undo)
 
     async def state(self, identifier: str) -> State:
         """Return where an operation stands; raise UnknownOperation."""
@@ -374,6 +385,14 @@ def _first_id(moment: datetime, shift: timedelta) -> str:
     """Return what sorts before every id of the shifted moment or later; see `model.new_id`."""
     milliseconds = max(0, (moment - _EPOCH + shift) // timedelta(milliseconds=1))
     return f"{min(milliseconds, 2**48 - 1):012x}"
+
+
+def _withdraw(connection: Connection, identifier: str) -> None:
+    """Remove an operation that has not begun."""
+    # First this, of which a runner's claim and we cannot both be the ones that come through.
+    waits = (OPERATION.c.id == identifier, OPERATION.c.state == State.QUEUED.value)
+    if connection.execute(delete(OPERATION).where(*waits)).rowcount:
+        _remove(connection, [identifier])
 
 
 def _remove(connection: Connection, identifiers: list[str]) -> None:

@@ -20,7 +20,7 @@ from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.dag_files.works import DagFileWorks
 from airflow_rest_api.engine.engine import WARM_WITHIN, Engine
 from airflow_rest_api.errors import ApiError, Undecryptable
-from airflow_rest_api.operations import rows, work_queue
+from airflow_rest_api.operations import heartbeat, rows, work_queue
 from airflow_rest_api.operations.heartbeat import Heartbeat
 from airflow_rest_api.operations.model import Operation, State, is_id
 from airflow_rest_api.operations.work_orders import NamedWork, NotTaken, WorkOrder
@@ -148,9 +148,11 @@ class Runner:
         try:
             server = self._operations.server
             claiming = partial(work_queue.claim, identifier=identifier, server=server, share=self._share)
+            # A claim that is committed after we have given it up: nobody runs it then.
+            undo = partial(heartbeat.lose, identifier=identifier, server=server.id, message=UNCLEAR)
             try:
                 async with self._claiming:
-                    claimed = await self._store.claimed(identifier, claiming)
+                    claimed = await self._store.claimed(identifier, claiming, undo)
             except work_queue.ShareUsedUp as full:
                 await self._dispatcher.send_later(full.queue, identifier, AGAIN)
                 return

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.settings import database
@@ -52,25 +52,29 @@ class Database:
         self._starting = threading.Lock()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="rest-api-database")
 
-    async def run(self, work: Work[Result]) -> Result:
+    async def run(self, work: Work[Result], undo: Work[object] | None = None) -> Result:
         """
         Do some work in a thread; return what it returns.
 
+        :param undo: done in that thread where the work succeeds although nobody waits for it any more
         :raises Unavailable: the database is away, or has not answered in time; whether the work was done is
             not known then
         """
-        future = asyncio.get_running_loop().run_in_executor(self._threads, self.call, work)
-        late = False
+        attempt = _Attempt(self, work, undo)
+        future = asyncio.get_running_loop().run_in_executor(self._threads, attempt)
+        waited = False
         try:
-            await asyncio.wait({future}, timeout=self._patience)
+            waited = bool((await asyncio.wait({future}, timeout=self._patience))[0])
         finally:
-            if not future.done():
-                # What has not begun is not done any more; the end of what has does not matter, but must
-                # not be logged as forgotten.
+            if not waited:
+                # What has not begun is not done any more; the end of what has must not be logged as
+                # forgotten.
                 future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
                 future.cancel()
-                late = True
-        if late:
+                if attempt.abandon():
+                    with suppress(RuntimeError):  # closed meanwhile
+                        self._threads.submit(attempt.take_back)
+        if not waited:
             raise Unavailable("The database does not answer.")
         return future.result()
 
@@ -122,6 +126,42 @@ class Database:
             if not self._ready:
                 migrate(self._open(), missing=self._missing)
                 self._missing, self._ready = False, True
+
+
+class _Attempt(Generic[Result]):
+    """Work in a thread, that is undone where it succeeds although nobody waits for it any more."""
+
+    def __init__(self, database: Database, work: Work[Result], undo: Work[object] | None) -> None:
+        self._database = database
+        self._work = work
+        self._undo = undo
+        self._done = self._abandoned = False
+        self._deciding = threading.Lock()
+        """Either the work finds that it was abandoned, or who abandons it that it is done."""
+
+    def __call__(self) -> Result:
+        result = self._database.call(self._work)
+        with self._deciding:
+            self._done, abandoned = True, self._abandoned
+        if abandoned:
+            self.take_back()
+        return result
+
+    def abandon(self) -> bool:
+        """Wait no longer; return whether it is done already, and is to be taken back."""
+        with self._deciding:
+            self._abandoned = True
+            return self._done and self._undo is not None
+
+    def take_back(self) -> None:
+        """Undo the work, in this thread."""
+        if self._undo is None:
+            return
+        try:
+            self._database.call(self._undo)
+        except Exception as error:
+            # The words of SQLAlchemy hold values.
+            log.warning("Work of which nobody heard could not be undone: %s", type(error).__name__)
 
 
 def _stale(error: BaseException, attempt: int) -> bool:
