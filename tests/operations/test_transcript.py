@@ -11,6 +11,7 @@ import pytest
 
 from airflow_rest_api.operations.transcript import (
     BLOCK,
+    FEWEST,
     PROGRESS_LIMIT,
     SMALLEST,
     Block,
@@ -125,6 +126,27 @@ async def test_beginning_and_end_are_kept_and_what_is_missing_is_said():
     assert transcript.take_dropped() == {"stdout": (3, 98)}
     assert transcript.take_dropped() == {}
     assert transcript.size == 16
+
+
+@on_a_loop
+async def test_of_tiny_blocks_a_bounded_number_is_kept_and_what_is_missing_is_said():
+    transcript, followed = Transcript(10_000), Transcript(10_000)
+    for _ in range(4 * FEWEST):
+        transcript.add("stdout", b"o")
+        transcript.add("stderr", b"e")
+    transcript.settle()
+    for one in transcript.since(0):
+        followed.take(one)
+
+    kept = transcript.since(0)
+    assert len(kept) == 4 * FEWEST
+    half = FEWEST * "o"
+    assert transcript.text("stdout") == f"{half}\n… {2 * FEWEST} bytes left out …\n{half}"
+    assert transcript.truncated
+    assert transcript.last == 8 * FEWEST
+    first, last = transcript.take_dropped()["stdout"]
+    assert not [one for one in kept if one.stream == "stdout" and first <= one.seq <= last]
+    assert followed.since(0) == kept
 
 
 @on_a_loop

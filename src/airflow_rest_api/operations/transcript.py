@@ -17,6 +17,8 @@ STREAMS: tuple[Stream, ...] = ("stdout", "stderr", "progress")
 BLOCK = 16 * 1024
 """Bytes of a block at most; a sixteenth of the limit where that is less, but not below `SMALLEST`."""
 SMALLEST = 64
+FEWEST = 1000
+"""Blocks that each half of a stream may have in any case; else it is one for `SMALLEST` of its bytes."""
 GATHER = 0.02
 """Seconds between two blocks, in which output gathers: an event for each line is of no use."""
 PROGRESS_LIMIT = 256 * 1024
@@ -51,8 +53,9 @@ class Transcript:
     The output of one operation, while it runs in this process or is followed from here.
 
     Of each stream the blocks of the first and of the last half of ``limit`` bytes are kept; those that lie
-    wholly between are dropped. Adding never waits and never fails, so that no slow reader holds up a command.
-    It belongs to one event loop.
+    wholly between are dropped. Of tiny ones, as two streams that take turns make them, each half has a
+    bounded number, for a block takes some hundred bytes besides its own. Adding never waits and never fails,
+    so that no slow reader holds up a command. It belongs to one event loop.
 
     :param limit: bytes kept of each stream, and less than a block more
     :ivar last: the number of the newest block
@@ -65,6 +68,8 @@ class Transcript:
         self._size = min(BLOCK, max(limit // 16, SMALLEST))
         self._half: dict[Stream, int] = dict.fromkeys(STREAMS, limit // 2)
         self._half["progress"] = max(limit, PROGRESS_LIMIT) // 2
+        self._most = {stream: max(FEWEST, half // SMALLEST) for stream, half in self._half.items()}
+        self._heads: dict[Stream, int] = dict.fromkeys(STREAMS, 0)
         self._blocks: dict[int, Block] = {}
         self._tails: dict[Stream, deque[Block]] = {stream: deque() for stream in STREAMS}
         self._ends: dict[Stream, int] = dict.fromkeys(STREAMS, 0)
@@ -206,10 +211,12 @@ class Transcript:
     def _keep(self, block: Block) -> None:
         self.last, self._ends[block.stream] = block.seq, block.end
         self._blocks[block.seq] = block
-        half, tail = self._half[block.stream], self._tails[block.stream]
-        if block.offset >= half:
+        half, tail, most = self._half[block.stream], self._tails[block.stream], self._most[block.stream]
+        if block.offset >= half or self._heads[block.stream] >= most:
             tail.append(block)
-        while tail and tail[0].end <= block.end - half:
+        else:
+            self._heads[block.stream] += 1
+        while tail and (tail[0].end <= block.end - half or len(tail) > most):
             gone = tail.popleft()
             del self._blocks[gone.seq]
             first, _ = self._dropped.get(gone.stream, (gone.seq, 0))
