@@ -8,7 +8,7 @@ from itertools import chain, count
 from typing import Any
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, update
 from sqlalchemy.engine import Connection
 
 from airflow_rest_api.commands.needs import Ask, Resource
@@ -454,6 +454,19 @@ def test_who_asks_for_the_end_is_heard_by_the_server_that_runs_it(store: Store):
         assert await store.cancels("s") == {one.id: "because"}
         assert await store.cancels("t") == {}
         await end(store, replace(one, state=State.CANCELLED, finished_at=NOW))
+        assert await store.cancels("s") == {}
+
+    asyncio.run(main())
+
+
+def test_one_whose_state_is_damaged_counts_as_lost_for_who_asks_for_its_end(store: Store):
+    async def main() -> None:
+        made = running()
+        await store.insert(made)
+        damage = update(OPERATION).where(OPERATION.c.id == made.id).values(state="nonsense")
+        await run(store, lambda connection: connection.execute(damage) and None)
+
+        assert await store.ask_cancel(made.id, "r") is State.LOST
         assert await store.cancels("s") == {}
 
     asyncio.run(main())

@@ -237,7 +237,7 @@ class Store:
 
         def work(connection: Connection) -> State:
             row = _one(connection, select(OPERATION.c.state, OPERATION.c.server), identifier)
-            state = State(row["state"])
+            state = _state(row["state"])
             asked = select(CANCEL.c.operation_id).where(CANCEL.c.operation_id == identifier)
             if not state.ended and connection.execute(asked).first() is None:
                 values = {"operation_id": identifier, "server": row["server"], "reason": storable(reason)}
