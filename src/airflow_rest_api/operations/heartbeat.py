@@ -64,9 +64,9 @@ def beat(connection: Connection, server: Server, running: Iterable[tuple[str, da
         for identifier, started_at in running:
             state = State.QUEUED if started_at is None else State.RUNNING
             # Not one that has ended as `lost` by itself since.
-            buried = (OPERATION.c.state == State.LOST.value, OPERATION.c.message.in_((LOST, RUNNER_LOST)))
+            taken_away = (OPERATION.c.state == State.LOST.value, OPERATION.c.message.in_((LOST, RUNNER_LOST)))
             this = update(OPERATION).where(
-                OPERATION.c.id == identifier, OPERATION.c.server == server.id, *buried
+                OPERATION.c.id == identifier, OPERATION.c.server == server.id, *taken_away
             )
             again = {"state": state.value, "started_at": started_at, "finished_at": None, "message": None}
             connection.execute(this.values(again))
