@@ -69,6 +69,8 @@ class Transcript:
         self._half: dict[Stream, int] = dict.fromkeys(STREAMS, limit // 2)
         self._half["progress"] = max(limit, PROGRESS_LIMIT) // 2
         self._most = {stream: max(FEWEST, half // SMALLEST) for stream, half in self._half.items()}
+        # Each report is a block, and ours: no code of others makes any number of them.
+        self._most["progress"] = self._half["progress"]
         self._heads: dict[Stream, int] = dict.fromkeys(STREAMS, 0)
         self._blocks: dict[int, Block] = {}
         self._tails: dict[Stream, deque[Block]] = {stream: deque() for stream in STREAMS}
