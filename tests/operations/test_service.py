@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from airflow_rest_api.engine.job import Ending, Outcome
 from airflow_rest_api.errors import BadArgument, Busy, TooManyWaiting, Unavailable, UnknownOperation
 from airflow_rest_api.operations.files import Upload, Workspace
-from airflow_rest_api.operations.model import Cancel, Filter, Key, KeyTaken, Operation, Origin, State
+from airflow_rest_api.operations.model import Cancel, Filter, Key, KeyTaken, Operation, Origin, State, new_id
 from tests.operations.scene import CATALOG, database_of, late_answers, make_store, operations, until
 from tests.permits import permit
 from tests.standin import Script, StandInProcess, own_database, prints, until_cancelled
@@ -566,6 +567,31 @@ def test_what_another_server_writes_in_a_moment_is_waited_for():
         ended = await here.wait((await here.start(permit(), CATALOG.parse(["version"]))).id, 60)
         assert await there.get(ended.id) == ended
         await here.settle()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("ahead", [-30, 0, 30])
+def test_what_another_server_writes_is_waited_for_although_their_clocks_differ(
+    monkeypatch: pytest.MonkeyPatch, ahead: int
+):
+    async def main() -> None:
+        store = make_store()
+        service, _ = operations(prints(), store=store)
+        now = datetime.now(timezone.utc) + timedelta(seconds=ahead)
+        identifier = f"{int(now.timestamp() * 1000):012x}{new_id()[12:]}"
+        theirs = Operation(identifier, "version", "read", ["version"], "u", "h", now)
+        get = store.get
+
+        async def written_behind(identifier: str, **how: bool) -> Operation:
+            try:
+                return await get(identifier, **how)
+            except UnknownOperation:
+                await store.insert(theirs)
+                raise
+
+        monkeypatch.setattr(store, "get", written_behind)
+        assert (await service.get(identifier)).id == identifier
 
     asyncio.run(main())
 
