@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from jwt import PyJWT
+from sqlalchemy.engine import Connection
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
@@ -27,16 +29,18 @@ from airflow_rest_api.airflow.installation import FernetCipher
 from airflow_rest_api.api.handlers import LastResort
 from airflow_rest_api.app import create_app, stopping
 from airflow_rest_api.asgi import BodyDeadline
+from airflow_rest_api.operations import work_queue
+from airflow_rest_api.operations.model import Operation, State, new_id
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.runners import broker
 from airflow_rest_api.security.audit import QuietQuery
 from airflow_rest_api.security.guard import Guard
 from airflow_rest_api.security.routes import UndecidedRoute, check, decision, leaves
 from airflow_rest_api.settings import BadSetting, Settings
-from airflow_rest_api.storage.database import Database
+from airflow_rest_api.storage.database import Database, own_engine
 from demo.ports import free_port
 from tests.keeping import wait_for
-from tests.standin import bearer, make_app, prints, serving, until_cancelled
+from tests.standin import bearer, make_app, own_database, prints, serving, until_cancelled
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -146,6 +150,26 @@ def test_the_lifespan_starts_the_engine_and_stops_what_runs():
     assert engine.stopped
     ended = asyncio.run(Store(Database(store.database.engine)).get(running["id"]))
     assert (ended.state.value, ended.message) == ("cancelled", "The API server was stopped.")
+
+
+def test_what_waited_for_a_runner_comes_to_an_end_also_without_a_broker():
+    address = own_database()
+    database = Database(lambda: own_engine(address))
+    long_ago = datetime.now(timezone.utc) - timedelta(hours=2)
+    waits = Operation(new_id(), "version", "read", ["version"], "u", "", long_ago, queue="dags")
+
+    def put(connection: Connection) -> None:
+        work_queue.put(connection, waits, b"", per_queue=1, per_user=1)
+
+    async def end() -> State:
+        await Store(database).insert(waits, also=put)
+        with serving(operations_database=address):
+            while not (state := await Store(database).state(waits.id)).ended:
+                await asyncio.sleep(0.02)
+        return state
+
+    assert asyncio.run(asyncio.wait_for(end(), 60)) is State.TIMED_OUT
+    database.close()
 
 
 def test_models_that_cannot_be_read_keep_no_server_from_starting(

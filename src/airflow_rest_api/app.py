@@ -236,8 +236,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     old.start()
     upkeep.start()
     context.usage.start()
-    if context.dispatcher.cannot_send is None:
-        context.dispatcher.watch.start()
+    # Without a broker as well: what was sent while there was one must come to an end.
+    context.dispatcher.watch.start()
     watch = asyncio.create_task(end_with_server(context))
     try:
         yield

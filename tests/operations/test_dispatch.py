@@ -382,6 +382,41 @@ def test_a_runner_that_comes_in_time_saves_it():
     run(main())
 
 
+@pytest.mark.parametrize("served", [False, True])
+def test_without_a_broker_what_waits_is_sent_no_more_and_comes_to_an_end(served: bool):
+    async def main() -> None:
+        scene = Scene(limits=QueueLimits(seconds=600))
+        operation = await scene.start()
+        if served:
+            await scene.runner("dags")
+        without = Dispatcher(scene.store, limits=scene.limits, cipher=scene.cipher, clock=lambda: scene.now)
+        await scene.age(operation, 100)
+        await without.look()
+        assert (await scene.store.get(operation.id)).state is State.QUEUED
+        scene.now += UNSERVED_FOR
+        if served:
+            await scene.age(operation, 600)
+        await without.look()
+
+        expected = State.TIMED_OUT if served else State.LOST
+        assert (await scene.store.get(operation.id)).state is expected
+        assert len(scene.sent) == 1
+        assert await scene.left() == 0
+
+    run(main())
+
+
+def test_a_look_at_a_queue_in_which_nothing_waits_is_one_query():
+    async def main() -> None:
+        scene = Scene()
+        await scene.store.list()
+        before = database_of(scene.store).calls
+        await scene.dispatcher.look()
+        assert database_of(scene.store).calls == before + 1
+
+    run(main())
+
+
 def test_what_waits_for_too_long_is_timed_out():
     async def main() -> None:
         scene = Scene(limits=QueueLimits(seconds=100))

@@ -152,7 +152,12 @@ class Dispatcher:
         return await self._end(identifier, State.CANCELLED, reason)
 
     async def look(self) -> None:
-        """Send again what was sent long ago, and give up what has waited for too long."""
+        """
+        Send again what was sent long ago, and give up what has waited for too long.
+
+        Where nothing waits that is one query. Who cannot send gives up all the same: nobody else may be
+        there.
+        """
         waiting = await self._run(work_queue.waiting)
         if not waiting:
             self._unserved.clear()
@@ -171,7 +176,7 @@ class Dispatcher:
                 await self._end(one.id, State.LOST, _unserved(one.queue))
             elif self._limits.seconds is not None and age >= self._limits.seconds:
                 await self._end(one.id, State.TIMED_OUT, _untaken(one.queue, self._limits.seconds))
-            elif one.queue not in self._unserved:
+            elif one.queue not in self._unserved and self.cannot_send is None:
                 await self._again(one)
 
     async def _again(self, one: work_queue.Waiting) -> None:
