@@ -61,7 +61,7 @@ def make_store(address: str | None = None) -> Store:
 def late_answers(store: Store) -> Iterator[None]:
     """Have a store's database answer nothing in time; at the end it has done all that it was asked for."""
     database = database_of(store)
-    patience, database._patience = database._patience, 0.2
+    patience, database._patience = database._patience, 1.0
     answers = database.answers = threading.Event()
     try:
         yield

@@ -24,7 +24,7 @@ from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.tables import OPERATION, WORK, WORK_PART, NoCipher
 from airflow_rest_api.operations.work_orders import NotTaken
 from airflow_rest_api.security.audit import Audit, EndRecord
-from tests.operations.scene import late_answers, make_store, operations, until
+from tests.operations.scene import database_of, late_answers, make_store, operations, until
 from tests.permits import permit
 from tests.standin import prints
 
@@ -217,7 +217,7 @@ def test_what_a_runner_has_claimed_is_not_taken_back():
             with pytest.raises(Unavailable):
                 await scene.start()
             # By another process, whose database answers.
-            others = replace(scene, store=make_store(str(scene.store.database.engine().url)))
+            others = replace(scene, store=make_store(str(database_of(scene.store)._at.url)))
             (operation,) = await others.store.list()
             assert await others.claim(operation, server)
 

@@ -18,7 +18,7 @@ BLOCK = 16 * 1024
 """Bytes of a block at most; a sixteenth of the limit where that is less, but not below `SMALLEST`."""
 SMALLEST = 64
 FEWEST = 1000
-"""Blocks that each half of a stream may have in any case; else it is one for `SMALLEST` of its bytes."""
+"""Blocks that each half of an output may have in any case; else it is one for `SMALLEST` of its bytes."""
 GATHER = 0.02
 """Seconds between two blocks, in which output gathers: an event for each line is of no use."""
 PROGRESS_LIMIT = 256 * 1024
@@ -69,7 +69,7 @@ class Transcript:
         self._half: dict[Stream, int] = dict.fromkeys(STREAMS, limit // 2)
         self._half["progress"] = max(limit, PROGRESS_LIMIT) // 2
         self._most = {stream: max(FEWEST, half // SMALLEST) for stream, half in self._half.items()}
-        # Each report is a block, and ours: no code of others makes any number of them.
+        # Its reports are ours, and no command's.
         self._most["progress"] = self._half["progress"]
         self._heads: dict[Stream, int] = dict.fromkeys(STREAMS, 0)
         self._blocks: dict[int, Block] = {}
