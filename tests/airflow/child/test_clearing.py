@@ -109,6 +109,18 @@ def test_an_expression_selects_the_tasks_in_whose_id_it_is_found(
     assert {one["task_id"] for one in cleared} == found
 
 
+@pytest.mark.parametrize("more", [(), ("--task-regex", "^load$")])
+def test_the_dags_of_an_expression_are_cleared(tmp_path: Path, more: tuple[str, ...]) -> None:
+    states, cleared, _ = clear(tmp_path, "^[cd]$", "--dag-regex", "--bundle-name", "x", *more, "--yes")
+    assert {task for task, state in states.items() if state is None} == ({"load"} if more else set(states))
+    assert {one["dag_id"] for one in cleared} == {"d"}
+
+
+def test_an_expression_that_finds_no_dag_says_so(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"dag_id could not be found with regex: \^e"):
+        clear(tmp_path, "^e", "--dag-regex", "--yes")
+
+
 def test_what_is_cleared_is_told_with_the_state_that_it_had(tmp_path: Path) -> None:
     states, cleared, stderr = clear(tmp_path, "d", "--only-failed", "--yes")
     assert states == {"extract_a": "success", "extract_b": None, "load": "success"}
