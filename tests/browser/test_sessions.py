@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.visitor import PATIENCE, PLUGIN, Visitor, run
@@ -89,6 +91,92 @@ def test_nothing_is_done_as_who_has_signed_in_in_another_tab(visit: Visit, stack
     assert "typed_by_op" not in keys
 
 
+def old_form(visitor: Visitor, key: str) -> Page:
+    """Open the form of an old endpoint that sets a variable, and fill it in."""
+    visitor.allow(SESSION_ENDED)
+    page = visitor.open("?view=endpoints&api=variables")
+    page.get_by_label("cmd", exact=True).fill("set")
+    page.get_by_label("key", exact=True).fill(key)
+    page.get_by_label("value", exact=True).fill("kept")
+    return page
+
+
+def test_an_old_endpoint_does_nothing_as_who_has_signed_in_in_another_tab(visit: Visit, stack: Stack):
+    visitor = visit("op")
+    page = old_form(visitor, "old_form_of_op")
+    session = {"name": "_token", "value": stack.token("admin"), "url": f"{stack.url}/"}
+    visitor.context.add_cookies([session])  # type: ignore[list-item]
+    page.get_by_role("button", name="Submit").click()
+
+    expect(page.get_by_role("dialog", name="You are signed in as admin")).to_be_visible()
+    keys = [variable["key"] for variable in stack.get("variables?limit=100")["variables"]]
+    assert "old_form_of_op" not in keys
+
+
+def test_an_old_endpoint_takes_a_session_that_is_no_good_for_one_that_has_ended(visit: Visit, stack: Stack):
+    visitor = visit("admin")
+    visitor.allow("422 (Unprocessable")
+    page = old_form(visitor, "old_form_went_on")
+    head, payload, _ = stack.token("admin").split(".")
+    cookie = {"name": "_token", "value": f"{head}.{payload}.c2lnbmVk", "url": f"{stack.url}/"}
+    visitor.context.add_cookies([cookie])  # type: ignore[list-item]
+    page.get_by_role("button", name="Submit").click()
+    with page.expect_popup() as popup:
+        page.get_by_role("dialog", name="Your session has ended").get_by_role("button").click()
+    visitor.sign_in("admin", popup.value)
+
+    expect(page.locator("section.operation")).to_contain_text("HTTP 200")
+    assert stack.get("variables/old_form_went_on")["value"] == "kept"
+
+
+def test_an_old_endpoint_that_takes_no_session_is_asked_no_more_than_twice(visit: Visit):
+    visitor = visit("admin")
+    page = old_form(visitor, "refused")
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=401, json={"msg": "Missing Authorization Header"})
+
+    page.route(f"**{PLUGIN}api", refuse)
+    page.get_by_role("button", name="Submit").click()
+
+    expect(page.get_by_role("alert")).to_contain_text("Missing Authorization Header")
+    page.wait_for_timeout(3000)
+    assert len(asked) == 2
+
+
+def into_storage(visitor: Visitor) -> None:
+    """Take the token out of the cookie, as Airflow's page does on Airflow 3.0."""
+    visitor.page.evaluate("token => localStorage.setItem('token', token)", visitor.stack.token("admin"))
+    visitor.context.clear_cookies()
+
+
+def test_with_the_token_in_the_storage_of_airflows_page_an_old_endpoint_is_called(visit: Visit, stack: Stack):
+    visitor = visit("admin")
+    visitor.tell(token_storage="token")
+    page = old_form(visitor, "by_storage")
+    into_storage(visitor)
+    page.get_by_role("button", name="Submit").click()
+
+    expect(page.locator("section.operation")).to_contain_text("HTTP 200")
+    assert stack.get("variables/by_storage")["value"] == "kept"
+
+
+def test_with_the_token_in_the_storage_of_airflows_page_a_file_is_downloaded(visit: Visit):
+    visitor = visit("admin")
+    # The modules of the other views.
+    visitor.allow(SESSION_ENDED)
+    visitor.tell(token_storage="token")
+    page = visitor.open("?view=commands&command=pools/export")
+    operation = run(page)
+    into_storage(visitor)
+    with page.expect_download() as download:
+        operation.locator(".downloads a").click()
+
+    assert "default_pool" in json.loads(download.value.path().read_text())
+
+
 def test_in_airflows_frame_the_login_opens_in_a_tab_as_well(visit: Visit, stack: Stack):
     visitor = visit("admin")
     visitor.allow(SESSION_ENDED)
@@ -107,7 +195,7 @@ def test_in_airflows_frame_the_login_opens_in_a_tab_as_well(visit: Visit, stack:
 
 
 def test_a_header_token_that_is_asked_for_is_given_once(visit: Visit, stack: Stack, tmp_path):
-    option = {"AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN": "sésame"}
+    option = {"AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN": "sésame→"}
     with Stack(tmp_path, components=("api-server",), like=stack, prefix="/airflow", env=option) as closed:
         visitor = visit("admin", stack=closed)
         visitor.allow("403 (Forbidden)")
@@ -116,7 +204,7 @@ def test_a_header_token_that_is_asked_for_is_given_once(visit: Visit, stack: Sta
         dialog.get_by_label("Token").fill("wrong")
         dialog.get_by_role("button", name="Continue").click()
         expect(dialog).to_contain_text("is not right")
-        dialog.get_by_label("Token").fill("sésame")
+        dialog.get_by_label("Token").fill("sésame→")
         dialog.get_by_role("button", name="Continue").click()
         expect(page.get_by_role("link", name="dags list", exact=True)).to_be_visible()
         page.reload()
@@ -125,7 +213,7 @@ def test_a_header_token_that_is_asked_for_is_given_once(visit: Visit, stack: Sta
         page.get_by_role("button", name="Submit").click()
         expect(page.locator("section.operation")).to_contain_text("HTTP 200")
 
-        assert "sésame" not in page.evaluate("JSON.stringify(localStorage) + location.href")
+        assert "sésame→" not in page.evaluate("JSON.stringify(localStorage) + location.href")
 
 
 def test_the_page_goes_on_after_airflows_own_page_was_opened(visit: Visit, stack: Stack):

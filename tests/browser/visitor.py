@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
 from typing import Any
 
-from playwright.sync_api import Browser, ConsoleMessage, Frame, Locator, Page
+from playwright.sync_api import Browser, ConsoleMessage, Frame, Locator, Page, Route
 
 from tests.stacks import Stack
 
@@ -56,6 +59,20 @@ class Visitor:
         self.page.goto(f"{self.stack.url}{PLUGIN}{query}")
         self.page.locator("main h1").first.wait_for(state="attached")
         return self.page
+
+    def tell(self, **facts: object) -> None:
+        """Have the server tell the page something else about itself."""
+
+        def answer(route: Route) -> None:
+            # It is fetched without what says that nobody else's site has led here.
+            found = route.fetch(headers={**route.request.headers, "Sec-Fetch-Site": "same-origin"})
+            text = re.sub(r'(?<=data-facts=")[^"]*', lambda told: changed(told[0]), found.text())
+            route.fulfill(response=found, body=text)
+
+        def changed(told: str) -> str:
+            return html.escape(json.dumps({**json.loads(html.unescape(told)), **facts}))
+
+        self.context.route(re.compile(rf"{PLUGIN}(docs|redoc)?(\?.*)?$"), answer)
 
     def sign_in(self, user: str, page: Page | None = None) -> None:
         """Fill in Airflow's own login form, which is shown."""

@@ -24,11 +24,12 @@ export class ApiError extends Error {
  *
  * @param {string} path below the plugin, such as `/v2/commands`; with `airflow`, below Airflow's `/api/v2`
  * @param {object} options method, json, form (FormData), headers, signal, airflow;
- *   patient: false for what is not worth bothering the user about
+ *   patient: false for what is not worth bothering the user about; read(answer): what an answer of 400 and above says, an
+ *   ApiError, or null where it is to be returned all the same
  * @throws {ApiError} every answer of 400 and above, and none at all (status 0)
  */
 export async function send(path, options = {}) {
-  const { method = "GET", json, form, headers = {}, signal, airflow = false, patient = true } = options;
+  const { method = "GET", json, form, headers = {}, signal, airflow = false, patient = true, read = problem } = options;
   let again = false;
   for (;;) {
     // Whoever signs in meanwhile may be somebody else.
@@ -55,13 +56,14 @@ export async function send(path, options = {}) {
       throw new ApiError(0, { reason: "unreachable", message: (form && (await whatIsWrong(form))) || "The API server cannot be reached." });
     }
     if (answer.ok) return answer;
+    const error = await read(answer);
+    if (!error) return answer;
     // Once: where there is a session and it does not count, asking on and on would not help.
-    if (answer.status === 401 && patient && !again) {
+    if (error.status === 401 && patient && !again) {
       again = true;
       await signedInAgain();
       continue;
     }
-    const error = await problem(answer);
     if (error.reason === "header_token" && !airflow) {
       await headerTokenGiven();
       continue;

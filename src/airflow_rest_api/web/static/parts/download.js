@@ -5,10 +5,10 @@ import { facts } from "../lib/facts.js";
 import { Icon } from "./icons.js";
 import { toast } from "./toast.js";
 
-/** A link that saves what is at a path; where a header token is asked for, which links cannot send, by a script. */
+/** A link that saves what is at a path; where it takes a header, which links cannot send, by a script. */
 export function Download({ path, name, children }) {
   const fetched = async (event) => {
-    if (!facts.header_token) return;
+    if (!facts.header_token && !facts.token_storage) return;
     event.preventDefault();
     try {
       const content = await (await send(path, { headers: { Accept: "*/*" } })).blob();

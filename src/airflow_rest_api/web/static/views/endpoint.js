@@ -1,9 +1,9 @@
 /** One endpoint of the 1.x plugin: its arguments, a form that submits to it, and the envelope it answers with. */
 import { html, useRef, useState } from "../vendor/preact.js";
+import { ApiError, send } from "../lib/api.js";
 import { looksSecret } from "../lib/arguments.js";
 import { facts } from "../lib/facts.js";
 import { note } from "../lib/router.js";
-import { headerToken, headerTokenGiven, signedInAgain } from "../lib/session.js";
 import { suggester } from "../lib/suggest.js";
 import { Badge, Button, ErrorNotice, Link } from "../parts/basic.js";
 import { ask } from "../parts/dialog.js";
@@ -95,16 +95,19 @@ async function post(endpoint, values) {
     if (value instanceof File) form.append(one.name, value, value.name);
     else if (value) form.append(one.name, one.check_box ? "true" : value);
   }
-  for (;;) {
-    const token = headerToken();
-    const headers = facts.header_token && token ? { [facts.header_token]: token } : {};
-    const answer = await fetch(`${facts.root}/api`, { method: "POST", body: form, headers }).catch(() => {
-      throw new Error("The API server cannot be reached.");
-    });
-    const body = await answer.json().catch(() => ({ status: "ERROR", output: `The server answered with ${answer.status}.` }));
-    // The contract's own way of saying it: `msg` without a session, an envelope without the header token.
-    if (answer.status === 401) await signedInAgain();
-    else if (answer.status === 403 && body.output === "Token Authentication Failed") await headerTokenGiven();
-    else return { status: answer.status, body };
+  const answer = await send("/api", { method: "POST", form, read: notCarriedOut });
+  const body = await answer.json().catch(() => ({ status: "ERROR", output: `The server answered with ${answer.status}.` }));
+  return { status: answer.status, body };
+}
+
+/**
+ * What the contract has to say of the session and of the header token, in its own way: `msg` where a token is missing (401)
+ * or no good (422), an envelope otherwise. All else is the answer of the endpoint.
+ */
+async function notCarriedOut(answer) {
+  const body = await answer.clone().json().catch(() => null);
+  if (answer.status === 401 || typeof body?.msg === "string") {
+    return new ApiError(401, { reason: "not_authenticated", message: body?.msg ?? body?.output ?? "The session has ended." });
   }
+  return answer.status === 403 && body?.output === "Token Authentication Failed" ? new ApiError(403, { reason: "header_token", message: body.output }) : null;
 }
