@@ -177,6 +177,38 @@ def test_with_the_token_in_the_storage_of_airflows_page_a_file_is_downloaded(vis
     assert "default_pool" in json.loads(download.value.path().read_text())
 
 
+def test_a_view_that_renews_itself_waits_for_the_session_with_one_request(visit: Visit):
+    visitor = visit("admin")
+    visitor.allow(SESSION_ENDED)
+    visitor.tell(queues=["default"])
+    page = visitor.page
+    page.clock.install()
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        # The server refuses it as long as there is no session.
+        signed_in = "_token" in route.request.headers.get("cookie", "")
+        route.fulfill(status=200 if signed_in else 401, json={"runners": [], "queues": []})
+
+    page.route("**/v2/runners", answer)
+    visitor.open("?view=runners")
+    expect(page.get_by_text("0 runners")).to_be_visible()
+    cookies = visitor.context.cookies()
+    visitor.context.clear_cookies()
+    page.clock.run_for(6_000)
+    expect(page.get_by_role("dialog", name="Your session has ended")).to_be_visible()
+    for _ in range(10):
+        page.clock.run_for(6_000)
+    asked.clear()
+    visitor.context.add_cookies(cookies)  # type: ignore[arg-type]
+    page.clock.run_for(2_000)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.wait_for_timeout(1000)
+
+    assert len(asked) == 1
+
+
 def test_in_airflows_frame_the_login_opens_in_a_tab_as_well(visit: Visit, stack: Stack):
     visitor = visit("admin")
     visitor.allow(SESSION_ENDED)

@@ -1,6 +1,7 @@
 /** Runners: which there are, what they serve and run, and what waits for them. */
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { call } from "../lib/api.js";
+import { poll } from "../lib/clock.js";
 import { moment, plural } from "../lib/text.js";
 import { Badge, ErrorNotice, Link, Loading } from "../parts/basic.js";
 import { Table } from "../parts/table.js";
@@ -31,14 +32,15 @@ export function View() {
   const [found, setFound] = useState(null);
   const [error, setError] = useState(null);
   useEffect(() => {
-    const look = () =>
-      call("/v2/runners").then((now) => {
-        setFound(now);
+    const look = async (signal) => {
+      try {
+        setFound(await call("/v2/runners", { signal }));
         setError(null);
-      }, setError);
-    look();
-    const timer = setInterval(look, EVERY);
-    return () => clearInterval(timer);
+      } catch (problem) {
+        if (problem.name !== "AbortError") setError(problem);
+      }
+    };
+    return poll(look, EVERY);
   }, []);
   return html`<div class="page stack">
     <h1 class="away">Runners</h1>
