@@ -49,6 +49,18 @@ SNIPPETS = f"""async (cases) => {{
 }}"""
 
 
+RENEWED = f"""async (cases) => {{
+    {IMPORT}
+    const {{ renewed }} = await load('views/operations/list.js');
+    const listed = ids => ids.map(id => ({{ id }}));
+    return cases.map(([known, next, found, then]) => {{
+        const before = {{ key: 'k', operations: listed(known), next, error: null }};
+        const now = renewed(before, 'k', {{ operations: listed(found), next: then }});
+        return [now.operations.map(one => one.id), now.next];
+    }});
+}}"""
+
+
 def lines(visit: Visit, *calls: list[Any], **how: int) -> dict[str, Any]:
     found: dict[str, Any] = visit().open().evaluate(LINES, [calls, how])
     return found
@@ -226,6 +238,26 @@ def test_a_field_of_csv_is_itself_and_no_formula(visit: Visit, text: str, field:
     assert made == f"name\r\n{field}\r\n"
     [row] = csv.DictReader(io.StringIO(made, newline=""))
     assert row["name"].lstrip("'") == text
+
+
+@pytest.mark.parametrize(
+    ("known", "found", "shown"),
+    [
+        # Of the page that came anew, the oldest is among those that are known: nothing is missing.
+        ((["4", "3", "2", "1"], "1"), (["5", "4"], "4"), (["5", "4", "3", "2", "1"], "1")),
+        # More came than a page has: what lies between is asked for with the next one.
+        ((["4", "3", "2", "1"], "1"), (["9", "8"], "8"), (["9", "8"], "8")),
+        # What the page went through is like nothing that is looked for, and does not end there.
+        ((["4", "3"], "3"), ([], "8"), (["4", "3"], "3")),
+        (([], None), ([], "8"), ([], "8")),
+        # All there is.
+        ((["4", "3"], "3"), (["5"], None), (["5"], None)),
+    ],
+)
+def test_a_list_that_renews_itself_has_no_gap(
+    visit: Visit, known: tuple[Any, Any], found: tuple[Any, Any], shown: tuple[Any, Any]
+):
+    assert visit().open().evaluate(RENEWED, [[*known, *found]]) == [list(shown)]
 
 
 def test_the_name_of_a_file_is_one_name_to_curl(visit: Visit):

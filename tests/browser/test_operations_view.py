@@ -246,6 +246,24 @@ def test_the_list_renews_itself_and_its_filter_is_in_the_address(visit: Visit, a
     expect(beside).not_to_have_count(1)
 
 
+def test_the_last_of_more_filters_is_taken_out_and_they_stay_open(visit: Visit, admin: Client):
+    page = visit().open("?view=operations&user=admin")
+    user = page.get_by_label("User", exact=True)
+    expect(user).to_have_value("admin")
+    user.fill("")
+    expect(page).not_to_have_url(re.compile("user="))
+    expect(page.get_by_text("More filters", exact=True)).to_be_visible()
+    expect(user).to_be_focused()
+    user.fill("op")
+    expect(page).to_have_url(re.compile("user=op"))
+    page.get_by_role("button", name="No filter").click()
+    expect(user).to_be_visible()
+
+    # Whoever closes them finds them closed.
+    page.get_by_text("More filters").click()
+    expect(user).to_be_hidden()
+
+
 def test_the_operations_are_a_whole_table_until_one_is_chosen(visit: Visit, admin: Client):
     wrote = admin.command("variables/set", key="wrote", value="x").json()["id"]
     read = admin.command("variables/list").json()["id"]

@@ -22,6 +22,16 @@ export function Link({ view, params = {}, children, ...rest }) {
   return html`<a href=${address(view, params)} onClick=${follow} ...${rest}>${children}</a>`;
 }
 
+/** What can be unfolded. `wanted`: something in it asks to be seen, which opens it; nobody but the user closes it. */
+export function Fold({ wanted, summary, children }) {
+  const [open, setOpen] = useState(wanted);
+  useEffect(() => void (wanted && setOpen(true)), [wanted]);
+  return html`<details open=${open} onToggle=${(event) => setOpen(event.currentTarget.open)}>
+    <summary>${summary}</summary>
+    ${children}
+  </details>`;
+}
+
 /** A name that has no room in one line goes on in the next one behind a sign of its own, not in the middle of a word. */
 export const Name = ({ text }) => text.split(/(?<=[/_.-])/).map((piece, at) => [at > 0 && html`<wbr />`, piece]);
 

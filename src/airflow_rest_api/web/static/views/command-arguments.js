@@ -2,6 +2,7 @@
 import { html } from "../vendor/preact.js";
 import { CONF } from "../lib/params.js";
 import { suggester } from "../lib/suggest.js";
+import { Fold } from "../parts/basic.js";
 import { AreaField, FileField, SelectField, SuggestField, SwitchField, TextField } from "../parts/fields.js";
 import { Params } from "./command-params.js";
 
@@ -16,7 +17,7 @@ export function Arguments({ command, args, values, faults, onChange }) {
   const open = aside.some((one) => values[one.name] !== undefined || faults[one.name]);
   return html`
     ${near.length > 0 && html`<div class="fields">${near.map((one) => [field(one), one === conf && params()])}</div>`}
-    ${aside.length > 0 && html`<details open=${open || near.length === 0}><summary>${near.length ? "More arguments" : "Arguments"} <span class="muted">(${aside.length})</span></summary><div class="fields">${aside.map(field)}</div></details>`}`;
+    ${aside.length > 0 && html`<${Fold} wanted=${open || near.length === 0} summary=${html`${near.length ? "More arguments" : "Arguments"} <span class="muted">(${aside.length})</span>`}><div class="fields">${aside.map(field)}</div><//>`}`;
 }
 
 // Short fields first, then those over the whole width, then the switches.

@@ -1,7 +1,7 @@
 /** What of the operations is shown: kept in the address, so that a link shows the same. */
 import { html, useEffect, useState } from "../../vendor/preact.js";
 import { go } from "../../lib/router.js";
-import { EFFECTS, Button } from "../../parts/basic.js";
+import { EFFECTS, Button, Fold } from "../../parts/basic.js";
 import { SelectField, TextField } from "../../parts/fields.js";
 
 const STATES = ["queued", "running", "succeeded", "failed", "cancelled", "timed_out", "lost"];
@@ -52,8 +52,7 @@ export function FilterForm({ filter, chosen }) {
       <${SelectField} label="State" ...${field("state")} options=${[["", "any"], ["unfinished", "not ended"], ...STATES.map((state) => [state, state.replace("_", " ")])]} />
       <${SelectField} label="Effect" ...${field("effect")} options=${[["", "any"], [CHANGES, "what changes something"], ...Object.keys(EFFECTS)]} />
     </div>
-    <details open=${more.length > 0}>
-      <summary>More filters${more.length ? ` (${more.length})` : ""}</summary>
+    <${Fold} wanted=${more.length > 0} summary=${`More filters${more.length ? ` (${more.length})` : ""}`}>
       <div class="filter-more">
         <${TextField} label="DAG" ...${field("dag_id")} />
         <${TextField} label="User" ...${field("user")} />
@@ -61,7 +60,7 @@ export function FilterForm({ filter, chosen }) {
         <${TextField} label="Since" wide type="datetime-local" ...${field("since")} />
         <${TextField} label="Until" wide type="datetime-local" ...${field("until")} />
       </div>
-    </details>
+    <//>
     ${any && html`<${Button} small kind="quiet" icon="cross" onClick=${() => setTyped({})}>No filter<//>`}
   </form>`;
 }

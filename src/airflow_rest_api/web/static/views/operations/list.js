@@ -56,11 +56,16 @@ function useOperations(filter) {
   return { ...state, more, loading };
 }
 
-/** The newest of a list were asked for again: what is older than those stays. */
-function renewed(before, key, found) {
+/**
+ * The newest of a list were asked for again: what is older than those stays, unless something may lie between the two. An
+ * empty page that goes on found nothing in what it went through, and leaves the list and the way on as they are.
+ */
+export function renewed(before, key, found) {
   const last = found.operations.at(-1);
   const known = before.key === key && before.operations ? before.operations : [];
-  const older = found.next && last ? known.filter((operation) => operation.id < last.id) : [];
+  if (!last && found.next) return { key, operations: known, next: known.length ? before.next : found.next, error: null };
+  const overlaps = found.next && known.some((operation) => operation.id >= last.id);
+  const older = overlaps ? known.filter((operation) => operation.id < last.id) : [];
   return { key, operations: [...found.operations, ...older], next: older.length ? before.next : found.next, error: null };
 }
 
