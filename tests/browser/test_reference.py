@@ -84,6 +84,22 @@ def test_what_is_read_is_found_by_any_word(visit: Visit, theme: str) -> None:
     assert dark == (theme == "dark")
 
 
+def test_what_another_tab_keeps_in_its_storage_does_not_load_the_reference_anew(visit: Visit) -> None:
+    visitor = visit()
+    page = reference(visitor, "redoc")
+    other = visitor.context.new_page()
+    other.goto(f"{visitor.stack.url}{PLUGIN}")
+    page.evaluate("() => { window.heard = 0; addEventListener('storage', () => (window.heard += 1)); }")
+    other.evaluate("localStorage.setItem('table_columns', '7')")
+    page.wait_for_function("() => window.heard === 1")
+    page.wait_for_timeout(1000)
+    assert page.evaluate("window.heard") == 1
+
+    # Another theme does.
+    with page.expect_navigation():
+        other.evaluate("localStorage.setItem('theme', 'dark')")
+
+
 def test_who_is_not_signed_in_is_led_to_the_login_and_back(visit: Visit) -> None:
     visitor = visit(None)
     visitor.page.goto(f"{visitor.stack.url}{PLUGIN}docs")

@@ -19,7 +19,9 @@
     return kept === "dark" || kept === "light" ? kept : system.matches ? "dark" : "light";
   };
   const follow = () => {
-    document.documentElement.dataset.theme = choice();
+    const found = choice();
+    // Any other word that Airflow keeps in its storage comes by here as well.
+    if (document.documentElement.dataset.theme !== found) document.documentElement.dataset.theme = found;
   };
   follow();
   system.addEventListener("change", follow);

@@ -50,5 +50,11 @@ export const dark = () => document.documentElement.dataset.theme === "dark";
 
 /** Call back when light becomes dark or the other way round. */
 export function onTheme(listener) {
-  new MutationObserver(listener).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  let before = dark();
+  const changed = () => {
+    if (before === dark()) return;
+    before = dark();
+    listener();
+  };
+  new MutationObserver(changed).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 }
