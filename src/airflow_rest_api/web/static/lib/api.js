@@ -53,7 +53,8 @@ export async function send(path, options = {}) {
       answer = await fetch(airflow ? `${facts.airflow}/api/v2${path}` : facts.root + path, request);
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      throw new ApiError(0, { reason: "unreachable", message: (form && (await whatIsWrong(form))) || "The API server cannot be reached." });
+      const wrong = form && (await whatIsWrong(form));
+      throw new ApiError(0, wrong ? { reason: "not_sent", message: wrong } : { reason: "unreachable", message: "The API server cannot be reached." });
     }
     if (answer.ok) return answer;
     const error = await read(answer);

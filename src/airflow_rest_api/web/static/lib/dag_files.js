@@ -33,8 +33,8 @@ export async function textOf(blob) {
   }
 }
 
-/** Start work on files; returns the operation at once. */
-export const begin = (path, options) => call(path, { headers: { Prefer: "respond-async" }, ...options });
+/** Start work on files; returns the operation at once. `headers`: that make it be done once (`lib/once.js`). */
+export const begin = (path, { headers = {}, ...options }) => call(path, { headers: { Prefer: "respond-async", ...headers }, ...options });
 
 /** All files of a bundle, page after page: `onPage` gets those that are known so far, and whether there are more. */
 export async function allFiles(bundle, signal, onPage) {

@@ -3,6 +3,7 @@ import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
 import { call, send } from "../lib/api.js";
 import { seconds, useTicks } from "../lib/clock.js";
 import { runOf } from "../lib/dag_run.js";
+import { once } from "../lib/once.js";
 import { ended, operationPath, useOperation } from "../lib/operation.js";
 import { duration, moment, plural, quoted, size } from "../lib/text.js";
 import { Button, CopyButton, EffectBadge, ErrorNotice, Link, Loading, Notice, StateBadge, Tabs } from "./basic.js";
@@ -78,11 +79,13 @@ const hasFound = ({ errors, duplicates }) => errors > 0 || duplicates > 0;
 
 function Head({ operation, onAgain, found }) {
   const [busy, setBusy] = useState("");
+  const sending = useMemo(once, []);
   const running = !ended(operation);
-  const act = async (name, path, done) => {
+  const post = (path, headers = {}) => call(operationPath(operation.id, path), { method: "POST", headers });
+  const act = async (name, send, done) => {
     setBusy(name);
     try {
-      done(await call(operationPath(operation.id, path), { method: "POST", headers: path === "cancel" ? {} : { Prefer: "respond-async" } }));
+      done(await send());
     } catch (problem) {
       toast(problem.message, "bad");
     }
@@ -91,13 +94,13 @@ function Head({ operation, onAgain, found }) {
   const cancel = async () => {
     const text = html`<p>The command is ended with all that it has started, wherever it stands:</p><pre class="asked">${commandLine(operation)}</pre>`;
     if (await ask({ title: "End this operation?", text, yes: "End it", no: "Keep running", danger: true })) {
-      await act("cancel", "cancel", (said) => toast(said.cancel_message ?? "It was cancelled.", "idle"));
+      await act("cancel", () => post("cancel"), (said) => toast(said.cancel_message ?? "It was cancelled.", "idle"));
     }
   };
   const again = async () => {
     const text = html`<p>${WORDS[operation.effect]} This is run once more, as you:</p><pre class="asked">${commandLine(operation)}</pre>`;
     const sure = operation.effect === "read" || (await ask({ title: "Run it again?", text, yes: "Run again", danger: operation.effect === "destructive" }));
-    if (sure) await act("again", "run-again", onAgain);
+    if (sure) await act("again", () => sending([operation.id], (key) => post("run-again", { Prefer: "respond-async", ...key })), onAgain);
   };
   return html`<div class="operation-head">
     <span role="status" class="row"><${StateBadge} state=${operation.state} tone=${found && operation.state === "succeeded" ? "warn" : undefined} /></span>

@@ -3,6 +3,7 @@ import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js"
 import { call } from "../lib/api.js";
 import { argumentsOf, body, fault, form, fromAddress, isGiven, isHidden, toAddress } from "../lib/arguments.js";
 import { facts } from "../lib/facts.js";
+import { once } from "../lib/once.js";
 import { note } from "../lib/router.js";
 import { Button, EffectBadge, ErrorNotice, Link, Loading, Name } from "../parts/basic.js";
 import { ask } from "../parts/dialog.js";
@@ -48,6 +49,7 @@ function Prepared({ summary, detail, params }) {
   const [busy, setBusy] = useState(false);
   const [queue, setQueue] = useState("");
   const result = useRef();
+  const sending = useMemo(once, []);
   const latest = useRef(values);
   // Arguments that were found to hold a secret: they do not get into the address.
   const secret = useRef(new Set());
@@ -79,7 +81,9 @@ function Prepared({ summary, detail, params }) {
     setBusy(true);
     try {
       const sends = Object.keys(request.files).length ? { form: form(request) } : { json: request.json };
-      setOperation(await call(`/v2/commands/${summary.path}`, { method: "POST", headers: { Prefer: WAIT, ...(queue && { "Airflow-Queue": queue }) }, ...sends }));
+      const send = (more) => call(`/v2/commands/${summary.path}`, { method: "POST", headers: { Prefer: WAIT, ...(queue && { "Airflow-Queue": queue }), ...more }, ...sends });
+      // What only reads may be done twice, and with a key it would wait for its record.
+      setOperation(await (effect === "read" ? send({}) : sending([JSON.stringify(request.json), queue, ...Object.values(request.files)], send)));
       requestAnimationFrame(() => result.current?.scrollIntoView({ block: "nearest", behavior: "smooth" }));
     } catch (problem) {
       const named = args.find((one) => one.name === problem.argument);

@@ -1,6 +1,7 @@
 /** Files on their way into a bundle: what they are, what a check finds, how they are deployed. */
 import { html, useMemo, useState } from "../../vendor/preact.js";
 import { begin, foldersOf } from "../../lib/dag_files.js";
+import { once } from "../../lib/once.js";
 import { plural } from "../../lib/text.js";
 import { Button, ErrorNotice, Notice } from "../../parts/basic.js";
 import { ask } from "../../parts/dialog.js";
@@ -19,6 +20,7 @@ export function Deploy({ bundles, bundle, files: there, folder: given, onDone })
   const [operation, setOperation] = useState(null);
   const [busy, setBusy] = useState("");
   const [error, setError] = useState(null);
+  const sending = useMemo(once, []);
   const folders = useMemo(() => foldersOf(there), [there]);
   const result = useMemo(() => reportOf(files, folder), [operation?.id]);
   const archive = files.length === 1 && ARCHIVE.test(files[0].name);
@@ -28,7 +30,8 @@ export function Deploy({ bundles, bundle, files: there, folder: given, onDone })
     setBusy(name);
     setError(null);
     try {
-      setOperation(await begin(path, { method: "POST", form: formOf(files, bundle, folder, options, archive) }));
+      const form = formOf(files, bundle, folder, options, archive);
+      setOperation(await sending([path, bundle, folder, JSON.stringify(options), ...files], (headers) => begin(path, { method: "POST", form, headers })));
     } catch (problem) {
       setError(problem);
     }

@@ -1,7 +1,8 @@
 /** The versions of a file: what each one changed, and the way back to it. */
-import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
+import { html, useEffect, useMemo, useRef, useState } from "../../vendor/preact.js";
 import { call, send } from "../../lib/api.js";
 import { begin, CHANGES, content, filePath } from "../../lib/dag_files.js";
+import { once } from "../../lib/once.js";
 import { useRoving } from "../../lib/roving.js";
 import { moment, size } from "../../lib/text.js";
 import { Badge, Button, ErrorNotice, Loading } from "../../parts/basic.js";
@@ -34,6 +35,7 @@ export function History({ file, writable, onStarted }) {
 function Version({ file, version, writable, onStarted }) {
   const [busy, setBusy] = useState("");
   const number = version.version;
+  const sending = useMemo(once, []);
   const act = async (name, work) => {
     setBusy(name);
     try {
@@ -47,7 +49,8 @@ function Version({ file, version, writable, onStarted }) {
   const back = async () => {
     const text = `Version ${number} of ${file.path} is checked, which runs its code on the API server's host, and replaces what lies in ${file.bundle}.`;
     if (!(await ask({ title: `Bring back version ${number}?`, text, yes: "Bring back", danger: true }))) return;
-    await act("back", async () => onStarted(await begin(filePath(file, "rollback", { wait: true }), { method: "POST", json: { version: number } })));
+    const send = (headers) => begin(filePath(file, "rollback", { wait: true }), { method: "POST", json: { version: number }, headers });
+    await act("back", async () => onStarted(await sending([], send)));
   };
   return html`<div class="row">
     <b class="version-number">v${number}</b>

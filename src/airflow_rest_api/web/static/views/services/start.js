@@ -2,6 +2,7 @@
 import { html, useEffect, useMemo, useState } from "../../vendor/preact.js";
 import { call } from "../../lib/api.js";
 import { argumentsOf, body, fault } from "../../lib/arguments.js";
+import { once } from "../../lib/once.js";
 import { Button, ErrorNotice, Link, Loading, Notice } from "../../parts/basic.js";
 import { Dialog } from "../../parts/dialog.js";
 import { SelectField, SwitchField } from "../../parts/fields.js";
@@ -41,6 +42,7 @@ export function StartDialog({ kinds, onClose, onStarted }) {
   const [restart, setRestart] = useState(false);
   const [error, setError] = useState(null);
   const [busy, setBusy] = useState(false);
+  const sending = useMemo(once, []);
   const options = useMemo(() => kinds.map((one) => [one.kind, one.available && one.allowed ? one.title : `${one.title} (${one.available ? "not allowed" : "not available"})`]), [kinds]);
   const choose = (next) => {
     setName(next);
@@ -56,7 +58,7 @@ export function StartDialog({ kinds, onClose, onStarted }) {
     setBusy(true);
     const json = { kind: name, arguments: body(args, values).json, restart: restart ? "on-failure" : "never", another };
     try {
-      onStarted(await call("/v2/services", { method: "POST", headers: { Prefer: "respond-async" }, json }));
+      onStarted(await sending([JSON.stringify(json)], (key) => call("/v2/services", { method: "POST", headers: { Prefer: "respond-async", ...key }, json })));
     } catch (problem) {
       if (args.some((one) => one.name === problem.argument)) setFaults({ [problem.argument]: problem.message });
       else setError(problem);
