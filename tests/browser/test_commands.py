@@ -275,6 +275,28 @@ def test_a_key_is_kept_until_an_answer_comes_or_something_else_is_sent(visit: Vi
     assert [keys.index(key) for key in keys] == [0, 0, 0, 3, 4, 4, 6]
 
 
+def test_a_required_text_can_be_empty_and_a_name_cannot(visit: Visit, stack: Stack):
+    page = visit().open("?view=commands&command=variables/set")
+    page.get_by_label("key").fill("empty_value")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".field-error")).to_have_text("This is needed.")
+    page.get_by_label("value").fill("x")
+    page.get_by_label("value").fill("")
+    expect(page.locator(".elsewhere pre")).to_contain_text('"value":""')
+    run(page)
+    assert stack.get("variables/empty_value")["value"] == ""
+
+    page.get_by_label("key").fill("")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_label("key")).to_have_attribute("aria-invalid", "true")
+
+
+def test_a_choice_of_an_address_that_is_none_is_left_out(visit: Visit):
+    page = visit().open("?view=commands&command=pools/list&a.output=nonsense")
+    page.get_by_text("More arguments").or_(page.get_by_text("Arguments", exact=False)).first.wait_for()
+    expect(page.locator(".elsewhere pre")).not_to_contain_text("nonsense")
+
+
 def test_an_old_endpoint_is_called_with_its_form(visit: Visit):
     page = visit().open("?view=endpoints")
     expect(page.locator(".facts")).to_contain_text("3.")

@@ -90,6 +90,13 @@ def conf_of(page: Page, name: str = "conf") -> Any:
         ({"value": 1, "schema": {"type": "integer"}}, "2.5", ("number", 2.5, "a whole number")),
         ({"value": 1, "schema": {"type": "number", "maximum": 3}}, "3.5", ("number", 3.5, "The most is 3")),
         ({"value": 1, "schema": {"type": "number"}}, "x", ("number", None, "not a number")),
+        ({"value": 1, "schema": {"type": "integer"}}, "9007199254740993", ("number", None, "too large")),
+        ({"value": {}, "schema": {"type": "object"}}, '{"a": [9007199254740993]}', ("json", None, "large")),
+        (
+            {"value": {}, "schema": {"type": "object"}},
+            '{"a": "9007199254740993"}',
+            ("json", {"a": "9007199254740993"}, None),
+        ),
         ({"value": True, "schema": {"type": "boolean"}}, False, ("switch", False, None)),
         ({"value": "a", "schema": {"enum": ["a", 3]}}, "3", ("choice", 3, None)),
         ({"value": "a", "schema": {"type": "string", "enum": ["a"]}}, "b", ("choice", "b", "One of a.")),
@@ -193,6 +200,19 @@ def test_a_secret_param_never_gets_into_the_address(visit: Visit, params: str):
     form(page, params).get_by_label("secret").fill("hunter2")
     expect(page.get_by_label("conf", exact=True)).to_have_value('{\n  "secret": "hunter2"\n}')
     assert "hunter2" not in page.url
+
+
+def test_numbers_too_large_for_a_field_are_left_as_they_were_written(visit: Visit, params: str):
+    page = visit().open(TRIGGER + params)
+    fields = form(page, params)
+    text = '{"count": 9007199254740993}'
+    page.get_by_label("conf", exact=True).fill(text)
+    expect(fields.get_by_text("A number in conf is too large")).to_be_visible()
+    expect(fields.get_by_label("count")).to_be_disabled()
+    page.get_by_label("conf", exact=True).fill("")
+    fields.get_by_label("maybe").fill("9007199254740993")
+    expect(fields.get_by_text("This number is too large for this field.")).to_be_visible()
+    expect(page.get_by_label("conf", exact=True)).to_have_value("")
 
 
 @pytest.mark.parametrize(

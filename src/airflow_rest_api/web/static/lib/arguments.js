@@ -1,4 +1,5 @@
 /** The arguments of a command as a form sees them: from JSON Schema to fields, from what was typed to a request. */
+import { suggester } from "./suggest.js";
 
 // Text that is JSON to the command, though its parser takes it as any text.
 const JSON_NAMES = new Set(["conf", "dag_run_conf", "task_params", "conn_extra", "conn_json", "env_vars"]);
@@ -13,18 +14,20 @@ const ASIDE = new Set(["verbose", "output", "color", "yes", "daemon", "pid", "st
  * @param {object} summary of the command, from the list
  * @param {object} detail of the command
  * @returns {object[]} `{name, type, required, repeatable, choices, default, secret, file, help, flags, negative, aside}`;
- *   together: its values follow one flag;
+ *   together: its values follow one flag; empty: a text of no characters is a value of it;
  *   type: text, long, number, switch, choice, datetime, json, list, file, filename
  */
 export function argumentsOf(summary, detail) {
   const kinds = new Map(summary.arguments.map((one) => [one.name, one]));
   const required = new Set(detail.arguments.required ?? []);
+  const group = (summary.name ?? summary.command ?? "").split(" ")[0];
   return Object.entries(detail.arguments.properties).map(([name, schema]) => {
     const kind = kinds.get(name) ?? { type: "string", repeatable: false, file: null };
     const inner = schema.type === "array" && schema.items ? schema.items : schema;
+    const type = typeOf(name, kind, inner);
     return {
       name,
-      type: typeOf(name, kind, inner),
+      type,
       integer: kind.type === "integer",
       required: required.has(name),
       repeatable: kind.repeatable,
@@ -32,6 +35,8 @@ export function argumentsOf(summary, detail) {
       choices: inner.enum ?? null,
       default: schema["x-default"] ?? null,
       secret: Boolean(schema.writeOnly),
+      // A name of something is never empty, and a secret that is was more likely forgotten.
+      empty: required.has(name) && ["text", "long"].includes(type) && !schema.writeOnly && !suggester(group, name),
       file: kind.file,
       help: kind.help ?? schema.description ?? "",
       flags: schema["x-flags"] ?? [],
@@ -53,16 +58,21 @@ function typeOf(name, kind, schema) {
   return LONG_NAMES.has(name) ? "long" : "text";
 }
 
-/** Whether an argument has a value that is worth sending. */
+/** Whether an argument has a value that is worth sending; a text that may be empty has one once somebody was in its field. */
 export function isGiven(argument, value) {
   if (argument.type === "switch") return value !== undefined && value !== Boolean(argument.default);
   if (argument.type === "file") return value instanceof File;
   if (argument.type === "number") return String(value ?? "").trim() !== "";
-  return value !== undefined && value !== "";
+  return value !== undefined && (value !== "" || argument.empty);
 }
 
 /** The items of a list as typed, one on each line. */
 export const items = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
+
+/** Whether a text is a whole number that a script does not have exactly: it would become another one. */
+export const isInexact = (text) => /^\s*[+-]?\d+\s*$/.test(text) && !Number.isSafeInteger(Number(text));
+
+export const TOO_LARGE = "This number is too large for this field.";
 
 /** What is wrong with a value, in a sentence; nothing where it is right. */
 export function fault(argument, value) {
@@ -71,6 +81,7 @@ export function fault(argument, value) {
   if (argument.type === "number") {
     if (!Number.isFinite(Number(value))) return "This is not a number.";
     if (argument.integer && !Number.isInteger(Number(value))) return "This has to be a whole number.";
+    if (isInexact(value)) return TOO_LARGE;
   }
   if (argument.type === "json") {
     try {
@@ -144,12 +155,13 @@ const PASSWORD = /:\/\/[^/?#@:\s]*:[^/?#\s]+@/;
 /** Whether a value holds a password that must not be copied, though the argument as such is no secret. */
 export const hasPassword = (argument, value) => PASSWORD.test(String(value ?? "")) || (argument.type === "json" && looksSecret(value ?? ""));
 
-/** Values from the address. */
+/** Values from the address, but for a choice that is none: its field would show another one. */
 export function fromAddress(args, params) {
   const values = {};
   for (const argument of args) {
     const text = params.get(`a.${argument.name}`);
     if (text === null || argument.secret || ["file", "long"].includes(argument.type)) continue;
+    if (argument.type === "choice" && !argument.choices.some((one) => String(one) === text)) continue;
     values[argument.name] = argument.type === "switch" ? text === "true" : argument.type === "datetime" ? local(text) : text;
   }
   return values;

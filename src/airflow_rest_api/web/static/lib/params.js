@@ -2,7 +2,7 @@
  * The params of a DAG as a form sees them: from what Airflow says of them to fields, and from fields to the configuration
  * of a run. Which field a param gets follows Airflow's own form (FieldSelector of its UI, 3.3).
  */
-import { iso, local } from "./arguments.js";
+import { iso, isInexact, local, TOO_LARGE } from "./arguments.js";
 
 /** The arguments that hold the configuration of a run of the DAG in `dag_id`. */
 export const CONF = new Set(["conf", "dag_run_conf"]);
@@ -81,11 +81,13 @@ export function read(field, typed) {
   if (field.kind === "number") {
     const number = Number(text);
     if (!Number.isFinite(number)) return { error: "This is not a number." };
+    if (isInexact(text)) return { error: TOO_LARGE };
     return { value: number };
   }
   if (field.kind === "json" || field.kind === "any") {
     try {
       const value = JSON.parse(text);
+      if (hasInexact(text)) return { error: TOO_LARGE };
       if (fits(value, field.types)) return { value };
       if (!field.types.includes("string")) return { error: `This has to be of the type ${field.types.join(" or ")}.` };
     } catch (error) {
@@ -118,6 +120,9 @@ export function fault(field, value) {
   if (schema.enum && !Array.isArray(value) && !schema.enum.includes(value)) return `One of ${schema.enum.join(", ")}.`;
   return null;
 }
+
+/** Whether a text of JSON has a whole number in it that would not come out of a script as it was. */
+export const hasInexact = (text) => (text?.replace(/"(?:[^"\\]|\\.)*"/g, "").match(/-?\d[\d.eE+-]*/g) ?? []).some(isInexact);
 
 /** The configuration that a text is; null where it is none: no JSON, or no object. */
 export function parsed(text) {

@@ -1,7 +1,7 @@
 /** The params of a DAG as fields, which fill the configuration of a run and follow what is written there by hand. */
 import { html, useEffect, useId, useRef, useState } from "../vendor/preact.js";
 import { airflow } from "../lib/api.js";
-import { fault, fieldsOf, parsed, read, shown, valueOf, withValue } from "../lib/params.js";
+import { fault, fieldsOf, hasInexact, parsed, read, shown, valueOf, withValue } from "../lib/params.js";
 import { Button, Notice } from "../parts/basic.js";
 import { AreaField, Field, SelectField, SwitchField, TextField } from "../parts/fields.js";
 
@@ -36,6 +36,7 @@ export function Params({ dagId, name, conf: text, onConf }) {
   const conf = now ?? last.current;
   last.current = conf;
   if (!fields.length) return null;
+  const inexact = now !== null && hasInexact(text);
   const unknown = Object.keys(conf).filter((key) => !fields.some((field) => field.name === key));
   const secret = fields.some((field) => field.kind === "password");
   const sections = [...new Set(fields.map((field) => field.section))];
@@ -43,7 +44,8 @@ export function Params({ dagId, name, conf: text, onConf }) {
     <h3>Params of ${dagId}</h3>
     <p class="hint">What you change here stands in ${name}, and what you write there is shown here. The rest is as the DAG has it.</p>
     ${now === null && html`<${Notice} tone="warn">${name} is no JSON object yet. <${Button} small onClick=${() => onConf("", secret)}>Begin anew<//><//>`}
-    <fieldset disabled=${now === null}>${sections.map((section) => html`<div key=${section} class="stack">
+    ${inexact && html`<${Notice} tone="warn">A number in ${name} is too large for these fields, which would change it: the run gets ${name} as it is written.<//>`}
+    <fieldset disabled=${now === null || inexact}>${sections.map((section) => html`<div key=${section} class="stack">
       ${section && html`<h4>${section}</h4>`}
       <div class="fields">${fields.filter((field) => field.section === section).map((field) => html`<${Param} key=${`${dagId} ${field.name}`} field=${field} value=${valueOf(field, conf)} onValue=${(value) => onConf(withValue(conf, field, value), secret)} />`)}</div>
     </div>`)}</fieldset>
