@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -200,6 +201,43 @@ def test_a_secret_param_never_gets_into_the_address(visit: Visit, params: str):
     form(page, params).get_by_label("secret").fill("hunter2")
     expect(page.get_by_label("conf", exact=True)).to_have_value('{\n  "secret": "hunter2"\n}')
     assert "hunter2" not in page.url
+
+
+def test_a_secret_param_that_is_written_by_hand_stays_out_of_the_address_and_of_what_is_copied(
+    visit: Visit, params: str
+):
+    page = visit().open(TRIGGER)
+    conf = page.get_by_label("conf", exact=True)
+    conf.fill('{"secret": "hunter2"}')
+    page.get_by_label("dag_id").fill(params)
+    assert "hunter2" not in page.url
+    form(page, params)
+    conf.press("End")
+    conf.press_sequentially(" ")
+    expect(page).to_have_url(re.compile(f"a.dag_id={params}"))
+    assert "conf" not in page.url
+    for tab in ("curl", "Python", "Command line"):
+        page.get_by_role("tab", name=tab).click()
+        expect(page.locator(".elsewhere pre")).to_contain_text("<conf>")
+        expect(page.locator(".elsewhere")).not_to_contain_text("hunter2")
+
+    # A link that somebody has made with it does not stay.
+    page = visit().open(f"{TRIGGER}{params}&a.conf=%7B%22secret%22%3A%22hunter2%22%7D")
+    expect(form(page, params).get_by_label("secret")).to_have_value("hunter2")
+    expect(page).not_to_have_url(re.compile("hunter2"))
+
+
+def test_a_configuration_gets_into_the_address_when_the_params_have_come_and_none_is_a_secret(visit: Visit):
+    page = visit().open(f"{TRIGGER}example_slow")
+    page.route("**/dags/example_slow/details", lambda route: route.abort())
+    page.get_by_label("dag_id").fill("example_slow_or_not")
+    page.get_by_label("conf", exact=True).fill('{"seconds": 7}')
+    expect(page).to_have_url(re.compile("dag_id=example_slow_or_not"))
+    assert "a.conf" not in page.url
+    page.unroute("**/dags/example_slow/details")
+    page.get_by_label("dag_id").fill("example_slow")
+
+    expect(page).to_have_url(re.compile("a.conf=.*seconds"))
 
 
 def test_numbers_too_large_for_a_field_are_left_as_they_were_written(visit: Visit, params: str):

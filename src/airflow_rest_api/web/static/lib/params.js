@@ -7,6 +7,9 @@ import { iso, isInexact, local, TOO_LARGE } from "./arguments.js";
 /** The arguments that hold the configuration of a run of the DAG in `dag_id`. */
 export const CONF = new Set(["conf", "dag_run_conf"]);
 
+/** Those that hold values of a DAG's params, of which some can be secrets. */
+export const OF_PARAMS = new Set([...CONF, "task_params"]);
+
 const CHOOSABLE = new Set(["null", "string", "number", "integer"]);
 const BY_FORMAT = { "date-time": "datetime", date: "date", time: "time", multiline: "long", password: "password" };
 

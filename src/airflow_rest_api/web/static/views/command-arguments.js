@@ -6,14 +6,17 @@ import { Fold } from "../parts/basic.js";
 import { AreaField, FileField, SelectField, SuggestField, SwitchField, TextField } from "../parts/fields.js";
 import { Params } from "./command-params.js";
 
-/** @param {object} props command: its summary; args; values and faults by name; onChange(name, value, secret) */
-export function Arguments({ command, args, values, faults, onChange }) {
+/**
+ * @param {object} props command: its summary; args; values and faults by name; onChange(name, value)
+ *   onParams(dagId, secret): the params of a DAG have come, and whether there are secrets among them
+ */
+export function Arguments({ command, args, values, faults, onChange, onParams }) {
   if (!args.length) return html`<p class="muted">It takes no arguments.</p>`;
   const field = (one) => html`<${Argument} key=${one.name} argument=${one} group=${command.name.split(" ")[0]} values=${values} error=${faults[one.name]} onInput=${(value) => onChange(one.name, value)} />`;
   const near = args.filter((one) => !one.aside).sort((a, b) => b.required - a.required || rank(a) - rank(b));
   const aside = args.filter((one) => one.aside);
   const conf = values.dag_id ? args.find((one) => CONF.has(one.name)) : null;
-  const params = () => html`<${Params} dagId=${values.dag_id} name=${conf.name} conf=${values[conf.name]} onConf=${(text, secret) => onChange(conf.name, text, secret)} />`;
+  const params = () => html`<${Params} dagId=${values.dag_id} name=${conf.name} conf=${values[conf.name]} onConf=${(text) => onChange(conf.name, text)} onParams=${onParams} />`;
   const open = aside.some((one) => values[one.name] !== undefined || faults[one.name]);
   return html`
     ${near.length > 0 && html`<div class="fields">${near.map((one) => [field(one), one === conf && params()])}</div>`}

@@ -8,15 +8,15 @@ import { AreaField, Field, SelectField, SwitchField, TextField } from "../parts/
 /** Milliseconds without a change, after which what was typed is taken for the name of a DAG. */
 const SETTLED = 350;
 
-/** The fields for the params of a DAG, from Airflow; none where it has none, or is none, or is not for these eyes. */
+/** The fields for the params of a DAG, from Airflow, and whether they were found; none where it has none, or is none, or is not for these eyes. */
 function useFields(dagId) {
-  const [state, setState] = useState({ dagId: "", fields: [] });
+  const [state, setState] = useState({ dagId: "", fields: [], found: false });
   useEffect(() => {
     if (!dagId) return undefined;
     let current = true;
     const look = async () => {
       const found = await airflow(`/dags/${encodeURIComponent(dagId)}/details`, { patient: false }).catch(() => null);
-      if (current) setState({ dagId, fields: fieldsOf(found?.params) });
+      if (current) setState({ dagId, fields: fieldsOf(found?.params), found: found !== null });
     };
     const timer = setTimeout(look, SETTLED);
     return () => {
@@ -24,12 +24,14 @@ function useFields(dagId) {
       clearTimeout(timer);
     };
   }, [dagId]);
-  return state.dagId === dagId ? state.fields : [];
+  return state.dagId === dagId ? state : { fields: [], found: false };
 }
 
-/** @param {object} props dagId; name: of the argument; conf: its text; onConf(text, secret): secret: not for an address */
-export function Params({ dagId, name, conf: text, onConf }) {
-  const fields = useFields(dagId);
+/** @param {object} props dagId; name: of the argument; conf: its text; onConf(text); onParams(dagId, secret): they have come */
+export function Params({ dagId, name, conf: text, onConf, onParams }) {
+  const { fields, found } = useFields(dagId);
+  const secret = fields.some((field) => field.kind === "password");
+  useEffect(() => void (found && onParams?.(dagId, secret)), [dagId, found, secret]);
   const now = parsed(text);
   // While it is being written, the fields stay as they were.
   const last = useRef({});
@@ -38,16 +40,15 @@ export function Params({ dagId, name, conf: text, onConf }) {
   if (!fields.length) return null;
   const inexact = now !== null && hasInexact(text);
   const unknown = Object.keys(conf).filter((key) => !fields.some((field) => field.name === key));
-  const secret = fields.some((field) => field.kind === "password");
   const sections = [...new Set(fields.map((field) => field.section))];
   return html`<section class="params" aria-label="Params of ${dagId}">
     <h3>Params of ${dagId}</h3>
     <p class="hint">What you change here stands in ${name}, and what you write there is shown here. The rest is as the DAG has it.</p>
-    ${now === null && html`<${Notice} tone="warn">${name} is no JSON object yet. <${Button} small onClick=${() => onConf("", secret)}>Begin anew<//><//>`}
+    ${now === null && html`<${Notice} tone="warn">${name} is no JSON object yet. <${Button} small onClick=${() => onConf("")}>Begin anew<//><//>`}
     ${inexact && html`<${Notice} tone="warn">A number in ${name} is too large for these fields, which would change it: the run gets ${name} as it is written.<//>`}
     <fieldset disabled=${now === null || inexact}>${sections.map((section) => html`<div key=${section} class="stack">
       ${section && html`<h4>${section}</h4>`}
-      <div class="fields">${fields.filter((field) => field.section === section).map((field) => html`<${Param} key=${`${dagId} ${field.name}`} field=${field} value=${valueOf(field, conf)} onValue=${(value) => onConf(withValue(conf, field, value), secret)} />`)}</div>
+      <div class="fields">${fields.filter((field) => field.section === section).map((field) => html`<${Param} key=${`${dagId} ${field.name}`} field=${field} value=${valueOf(field, conf)} onValue=${(value) => onConf(withValue(conf, field, value))} />`)}</div>
     </div>`)}</fieldset>
     ${unknown.length > 0 && html`<p class="hint">The DAG has no param ${unknown.join(", ")}: it is given to the run all the same.</p>`}
   </section>`;

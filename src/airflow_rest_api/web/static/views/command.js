@@ -4,6 +4,7 @@ import { call } from "../lib/api.js";
 import { argumentsOf, body, fault, form, fromAddress, isGiven, isHidden, toAddress } from "../lib/arguments.js";
 import { facts } from "../lib/facts.js";
 import { once } from "../lib/once.js";
+import { OF_PARAMS } from "../lib/params.js";
 import { note } from "../lib/router.js";
 import { Button, EffectBadge, ErrorNotice, Link, Loading, Name } from "../parts/basic.js";
 import { ask } from "../parts/dialog.js";
@@ -39,10 +40,11 @@ export function Command({ summary, params }) {
   </div>`;
 }
 
-function Prepared({ summary, detail, params }) {
+function Prepared({ summary, detail, params: place }) {
   const args = useMemo(() => argumentsOf(summary, detail), [detail]);
+  const ofDag = args.some((one) => one.name === "dag_id");
   const needs = detail.needs.length ? `Takes ${detail.needs.join("; ").replaceAll("`", "")}.` : "";
-  const [values, setValues] = useState(() => fromAddress(args, params));
+  const [values, setValues] = useState(() => fromAddress(args, place));
   const [faults, setFaults] = useState({});
   const [error, setError] = useState(null);
   const [operation, setOperation] = useState(null);
@@ -51,15 +53,27 @@ function Prepared({ summary, detail, params }) {
   const result = useRef();
   const sending = useMemo(once, []);
   const latest = useRef(values);
-  // Arguments that were found to hold a secret: they do not get into the address.
-  const secret = useRef(new Set());
-  const change = (name, value, isSecret = false) => {
-    if (isSecret) secret.current.add(name);
+  // The DAG whose params are known, and whether there are secrets among them.
+  const params = useRef({ dagId: null, secret: true });
+  const [secretParams, setSecretParams] = useState(null);
+  /** Until it is known that none of them is a secret, what holds them stays out of the address. */
+  const noted = (given) => {
+    const { dagId, secret } = params.current;
+    const open = dagId === given.dag_id && !secret;
+    const told = ofDag && !open ? args.filter((one) => !OF_PARAMS.has(one.name)) : args;
+    note("commands", [["command", summary.path], ...toAddress(told, given)]);
+  };
+  const learned = (dagId, secret) => {
+    params.current = { dagId, secret };
+    setSecretParams(secret ? dagId : null);
+    noted(latest.current);
+  };
+  const change = (name, value) => {
     // The latest ones, not those of the last rendering: two fields may change before the next.
     const next = (latest.current = { ...latest.current, [name]: value });
     setValues(next);
     setFaults((before) => ({ ...before, [name]: undefined }));
-    note("commands", [["command", summary.path], ...toAddress(args.filter((one) => !secret.current.has(one.name)), next)]);
+    noted(next);
   };
   const clear = () => {
     setValues((latest.current = {}));
@@ -67,6 +81,8 @@ function Prepared({ summary, detail, params }) {
     note("commands", { command: summary.path });
   };
   const effect = effectOf(detail, args, values);
+  // With secrets among the params, what holds them is one: for what is copied and asked, not for its field.
+  const guarded = ofDag && secretParams !== null && secretParams === values.dag_id ? args.map((one) => (OF_PARAMS.has(one.name) ? { ...one, secret: true } : one)) : args;
   const run = async (event) => {
     event?.preventDefault();
     setError(null);
@@ -77,7 +93,7 @@ function Prepared({ summary, detail, params }) {
       return;
     }
     const request = body(args, values);
-    if (!(await sure(summary, effect, request, args, values))) return;
+    if (!(await sure(summary, effect, request, guarded, values))) return;
     setBusy(true);
     try {
       const sends = Object.keys(request.files).length ? { form: form(request) } : { json: request.json };
@@ -98,7 +114,7 @@ function Prepared({ summary, detail, params }) {
     ${!detail.allowed && html`<${RefusalNotice} refusal=${detail.refusal} />`}
     ${detail.reveals_secrets && detail.allowed && html`<p class="muted small-text row"><${Icon} name="lock" size="14" />What it prints can hold secrets, and is kept with the operation.</p>`}
     <form class="command-form card" onSubmit=${run} novalidate aria-label="Arguments of ${summary.name}">
-      <${Arguments} command=${summary} args=${args} values=${values} faults=${faults} onChange=${change} />
+      <${Arguments} command=${summary} args=${args} values=${values} faults=${faults} onChange=${change} onParams=${learned} />
       <div class="row form-end">
         <${Button} kind=${effect === "destructive" ? "danger" : "primary"} type="submit" icon="play" busy=${busy} disabled=${!detail.allowed || busy}>Run<//>
         ${args.some((one) => isGiven(one, values[one.name])) && html`<${Button} kind="quiet" onClick=${clear}>Clear<//>`}
@@ -110,7 +126,7 @@ function Prepared({ summary, detail, params }) {
       <${ErrorNotice} error=${error} />
     </form>
     <div ref=${result}>${operation && html`<${OperationPanel} id=${operation.id} initial=${operation} onAgain=${setOperation} />`}</div>
-    <${Elsewhere} command=${summary} args=${args} values=${values} queue=${queue} />`;
+    <${Elsewhere} command=${summary} args=${guarded} values=${values} queue=${queue} />`;
 }
 
 /** The effect with the arguments that are given: some make it a more severe one. */

@@ -3,6 +3,7 @@ import { html, useRef, useState } from "../vendor/preact.js";
 import { ApiError, send } from "../lib/api.js";
 import { looksSecret } from "../lib/arguments.js";
 import { facts } from "../lib/facts.js";
+import { OF_PARAMS } from "../lib/params.js";
 import { note } from "../lib/router.js";
 import { suggester } from "../lib/suggest.js";
 import { Badge, Button, ErrorNotice, Link } from "../parts/basic.js";
@@ -14,8 +15,8 @@ import { Code } from "../parts/code.js";
 // What the endpoint does that deserves a question before.
 const EXECUTES = new Set(["test", "run", "kerberos", "worker", "flower", "scheduler", "serve_logs", "clear", "deploy_dag"]);
 
-/** Whether an argument may be in the address; the value of a variable can be a secret. */
-const inAddress = (one) => !one.secret && !one.file && one.name !== "value";
+/** Whether an argument may be in the address; the value of a variable can be a secret, and a param of a DAG as well. */
+const inAddress = (one) => !one.secret && !one.file && one.name !== "value" && !OF_PARAMS.has(one.name);
 
 export function Endpoint({ endpoint, params }) {
   const names = endpoint.arguments;
