@@ -171,6 +171,13 @@ def test_on_a_narrow_window_escape_leads_back_to_the_list_and_to_what_was_chosen
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="dags test")).to_be_visible()
     expect(page.locator("form.command-form :focus")).to_have_count(1)
+    page.keyboard.type("example_slow")
+    # What an input method takes for itself.
+    page.locator(":focus").dispatch_event("keydown", {"key": "Escape", "isComposing": True})
+    expect(page.locator("form.command-form :focus")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator(".pane-detail")).to_be_focused()
+    expect(page.get_by_label("dag_id")).to_have_value("example_slow")
     page.keyboard.press("Escape")
 
     expect(page.locator("a.entry", has_text="dags test")).to_be_focused()

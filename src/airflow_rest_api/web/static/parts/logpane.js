@@ -75,6 +75,7 @@ function Search({ pane, seen }) {
     pane.current.search(value);
   };
   const keys = (event) => {
+    if (event.isComposing) return;
     if (event.key === "Enter") {
       event.preventDefault();
       pane.current.next(event.shiftKey ? -1 : 1);

@@ -73,6 +73,8 @@ export function Panes({ name = "", chosen, list, children, items = "a.entry, a.p
   // A click without a pointer is one of the Enter key.
   const followed = (event) => event.detail === 0 && event.target.closest("a[href]")?.origin === location.origin && !event.target.closest("a.back, [download]") && arrive(second.current);
   const pressedInList = (event) => {
+    // With an input method these keys are about what is being written.
+    if (event.isComposing) return;
     const item = event.target.closest(items);
     if (event.key === "Escape" && item && search()) search().focus();
     else if (event.key === "Escape" && item && chosen && onBack) leave();
@@ -82,11 +84,13 @@ export function Panes({ name = "", chosen, list, children, items = "a.entry, a.p
     event.preventDefault();
   };
   const pressed = (event) => {
-    if (event.key !== "Escape" || event.defaultPrevented || event.target.closest("dialog")) return;
+    if (event.key !== "Escape" || event.isComposing || event.defaultPrevented || event.target.closest("dialog")) return;
     // The first one empties a search.
     if (event.target.matches("input[type=search]") && event.target.value) return;
     event.preventDefault();
     if (visible(first.current)) toList(null);
+    // The way back leaves the form and what was typed in it: the first one leaves its field alone.
+    else if (event.target.matches("input, select, textarea")) second.current.focus();
     else if (onBack) leave();
   };
   return html`<div class="panes ${name}${chosen ? " chosen" : whole ? " whole" : ""}" onClickCapture=${followed}>
