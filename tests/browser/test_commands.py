@@ -297,6 +297,44 @@ def test_a_choice_of_an_address_that_is_none_is_left_out(visit: Visit):
     expect(page.locator(".elsewhere pre")).not_to_contain_text("nonsense")
 
 
+def test_after_back_and_forward_the_form_shows_what_the_address_says(visit: Visit):
+    page = visit().open("?view=commands&command=dags/details&a.dag_id=first")
+    expect(page.get_by_label("dag_id")).to_have_value("first")
+    # As by a link to the same command.
+    page.evaluate(
+        """async () => {
+            const main = document.querySelector('script[type=module]').src;
+            const { go } = await import(main.replace('main.js', 'lib/router.js'));
+            go('commands', { command: 'dags/details', 'a.dag_id': 'second' });
+        }"""
+    )
+    page.get_by_label("dag_id").fill("third")
+    expect(page).to_have_url(re.compile("a.dag_id=third"))
+    page.go_back()
+    expect(page.get_by_label("dag_id")).to_have_value("first")
+    page.go_forward()
+    expect(page.get_by_label("dag_id")).to_have_value("third")
+
+    # The entry that is chosen leads nowhere.
+    before = page.evaluate("history.length")
+    page.locator("a.entry[aria-current]").click()
+    expect(page).to_have_url(re.compile("a.dag_id=third"))
+    expect(page.get_by_label("dag_id")).to_have_value("third")
+    assert page.evaluate("history.length") == before
+
+
+def test_an_old_endpoint_after_back_shows_what_the_address_says(visit: Visit):
+    page = visit().open("?view=endpoints&api=dag_state&a.dag_id=first")
+    field = page.get_by_label("dag_id")
+    expect(field).to_have_value("first")
+    page.evaluate("history.pushState(null, '', '?view=endpoints&api=dag_state&a.dag_id=other')")
+    field.fill("second")
+    expect(page).to_have_url(re.compile("a.dag_id=second"))
+    page.go_back()
+
+    expect(field).to_have_value("first")
+
+
 def test_an_old_endpoint_is_called_with_its_form(visit: Visit):
     page = visit().open("?view=endpoints")
     expect(page.locator(".facts")).to_contain_text("3.")

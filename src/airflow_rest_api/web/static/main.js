@@ -9,7 +9,7 @@ import { lazy } from "./parts/lazy.js";
 import { SessionOverlay } from "./parts/session.js";
 import { Toasts } from "./parts/toast.js";
 
-// `id`: what the address calls it; `View` gets the parameters of the address; `there`: whether there is anything to show.
+// `id`: what the address calls it; `View` gets the parameters of the address, and how often the user went back or forward; `there`: whether there is anything to show.
 const VIEWS = [
   { id: "commands", title: "Commands", View: lazy(() => import("./views/commands.js"), "View") },
   { id: "operations", title: "Operations", View: lazy(() => import("./views/operations.js"), "View") },
@@ -48,7 +48,7 @@ function Shell() {
         <a class="button quiet small" href="docs" target=${framed ? undefined : "_blank"} rel="noopener">Reference</a>
       </div>
     </header>
-    <main ref=${main} id="main" tabindex="-1" class="view view-${view.id}"><${view.View} key=${view.id} params=${route.params} /></main>
+    <main ref=${main} id="main" tabindex="-1" class="view view-${view.id}"><${view.View} key=${view.id} params=${route.params} turns=${route.turns} /></main>
     <${Toasts} /><${Questions} /><${SessionOverlay} />`;
 }
 

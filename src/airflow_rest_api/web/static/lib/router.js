@@ -11,6 +11,9 @@ import { framed } from "./facts.js";
 
 const listeners = new Set();
 
+/** How often the user went back or forward: what a form shows then is in the address. */
+let turns = 0;
+
 /** Airflow's pages with a frame of a plugin's. From 3.3 on the address of the frame follows, as of when it was loaded. */
 const AROUND = /\/plugin\/[^/]+/;
 
@@ -26,7 +29,7 @@ function read() {
   const params = new URLSearchParams(location.search);
   const view = params.get("view") ?? "commands";
   params.delete("view");
-  return { view, params };
+  return { view, params, turns };
 }
 
 let current = read();
@@ -37,7 +40,10 @@ function changed() {
   for (const listener of listeners) listener(current);
 }
 
-addEventListener("popstate", changed);
+addEventListener("popstate", () => {
+  turns += 1;
+  changed();
+});
 
 /** Return the address of a view. `params`: an object, or entries where a name comes several times. */
 export function address(view, params = {}) {

@@ -12,12 +12,15 @@ export function Button({ kind = "plain", icon, label, children, busy = false, sm
     aria-busy=${busy ? "true" : undefined} ...${rest}>${busy ? html`<span class="spinner" aria-hidden="true"></span>` : icon && html`<${Icon} name=${icon} />`}${children}</button>`;
 }
 
-/** A link to a place of the page: opens in a new tab as any link does, and without loading anything otherwise. */
+/**
+ * A link to a place of the page: opens in a new tab as any link does, and without loading anything otherwise. That of the entry
+ * that is chosen (`aria-current="true"`) leads nowhere: its form may have written more into the address.
+ */
 export function Link({ view, params = {}, children, ...rest }) {
   const follow = (event) => {
     if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
     event.preventDefault();
-    go(view, params);
+    if (rest["aria-current"] !== "true") go(view, params);
   };
   return html`<a href=${address(view, params)} onClick=${follow} ...${rest}>${children}</a>`;
 }

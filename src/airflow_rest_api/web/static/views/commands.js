@@ -12,7 +12,7 @@ import { Panes } from "../parts/panes.js";
 
 const Command = lazy(() => import("./command.js"), "Command");
 
-export function View({ params }) {
+export function View({ params, turns }) {
   const [commands, setCommands] = useState(null);
   const [error, setError] = useState(null);
   const chosen = params.get("command");
@@ -25,7 +25,7 @@ export function View({ params }) {
     <${Panes} chosen=${chosen} list=${list} onBack=${() => go("commands")}>
       <${ErrorNotice} error=${error} />
       ${summary
-        ? html`<${Command} key=${summary.path} summary=${summary} params=${params} />`
+        ? html`<${Command} key=${`${summary.path} ${turns}`} summary=${summary} params=${params} />`
         : commands && (chosen ? html`<${Empty}>There is no command ${chosen.replaceAll("/", " ")}. <${Link} view="commands">All commands<//><//>` : html`<${Welcome} commands=${commands} />`)}
     <//>`;
 }

@@ -10,7 +10,7 @@ import { Dags } from "./endpoint-dags.js";
 import { Usage } from "./endpoint-usage.js";
 import { Endpoint } from "./endpoint.js";
 
-export function View({ params }) {
+export function View({ params, turns }) {
   const [endpoints, setEndpoints] = useState(null);
   const [maySeeUsage, setMaySeeUsage] = useState(false);
   const [error, setError] = useState(null);
@@ -35,7 +35,7 @@ export function View({ params }) {
   return html`<h1 class="away">Old endpoints</h1>
     <${Panes} chosen=${chosen} list=${list} onBack=${() => go("endpoints")}>
       <${ErrorNotice} error=${error} />
-      ${endpoint ? html`<${Endpoint} key=${endpoint.name} endpoint=${endpoint} params=${params} />` : endpoints && html`<${About} count=${endpoints.length} maySeeUsage=${maySeeUsage} />`}
+      ${endpoint ? html`<${Endpoint} key=${`${endpoint.name} ${turns}`} endpoint=${endpoint} params=${params} />` : endpoints && html`<${About} count=${endpoints.length} maySeeUsage=${maySeeUsage} />`}
     <//>`;
 }
 
