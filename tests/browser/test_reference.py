@@ -61,6 +61,26 @@ def test_a_request_is_found_and_tried_out_as_the_user_of_the_session(visit: Visi
     assert '"result": [' in text
 
 
+def test_the_line_for_curl_has_no_token(visit: Visit) -> None:
+    visitor = visit("viewer")
+    visitor.tell(header_token="x-token")
+    page = reference(visitor, "docs")
+    page.evaluate("sessionStorage.setItem('rest_api_header_token', 'hushed')")
+    page.get_by_label("Search requests").fill("dags list post")
+    page.locator(".opblock-tag:not([data-tag=dags])").first.wait_for(state="detached")
+    if not page.locator(".opblock").count():
+        page.locator(".opblock-tag").click()
+    request = page.locator("#operations-dags-run_dags__list")
+    request.locator(".opblock-summary-control").click()
+    request.get_by_role("button", name="Try it out").click()
+    with page.expect_request("**/v2/commands/dags/list") as sent:
+        request.get_by_role("button", name="Execute").click()
+    assert sent.value.headers["x-token"] == "hushed"
+    line = request.locator(".curl-command")
+    line.get_by_text("commands/dags/list").first.wait_for()
+    assert "hushed" not in line.inner_text()
+
+
 def test_an_address_leads_to_one_request(visit: Visit) -> None:
     visitor = visit()
     # Of every name with an underscore in it.

@@ -45,6 +45,8 @@ if (spec) {
     displayRequestDuration: true,
     validatorUrl: null,
     requestInterceptor: sent,
+    // What it adds is no part of the line for curl: the header token would stand there in clear.
+    showMutatedRequest: false,
   });
   new MutationObserver((_, observer) => {
     const filter = document.querySelector(".operation-filter-input");
