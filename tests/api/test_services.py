@@ -258,6 +258,20 @@ def test_a_request_that_was_sent_twice_starts_one(served: tuple[TestClient, Stan
     assert (other.status_code, reason(other)) == (409, "idempotency_conflict")
 
 
+def test_a_request_that_names_a_host_is_the_same_at_every_api_server(client: TestClient) -> None:
+    headers = {"Prefer": "respond-async", "Idempotency-Key": "k"}
+    local = services_of(client).local
+    body = {"kind": "celery-worker", "host": local.host}
+    first = client.post(SERVICES, json=body, headers=headers)
+    # An API server of another host, for which this one is a runner's.
+    local.host = "elsewhere"
+    second = client.post(SERVICES, json=body, headers=headers)
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert second.headers["Idempotency-Replayed"] == "true"
+    other = client.post(SERVICES, json={**body, "host": "elsewhere"}, headers=headers)
+    assert (other.status_code, reason(other)) == (409, "idempotency_conflict")
+
+
 def test_one_of_another_host_that_may_still_run_is_not_forgotten(client: TestClient) -> None:
     moment = datetime.now(timezone.utc)
     for unseen, status in ((timedelta(minutes=5), 409), (timedelta(days=2), 204)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -313,8 +314,12 @@ async def start_service(request: Request, context: ContextDep, caller: CallerDep
     # Also of those who only ask for the answer of a former request.
     await allowed_to_look(context, caller)
     body = await read_model(request, context.settings.max_upload, StartBody)
-    asked = body.model_dump(mode="json", exclude={"host", "queue"})
-    origin = await origin_of(context, request, caller, asked, queue=_queue(context, body))
+    # As it was sent: to which queue a host leads depends on the API server that is asked.
+    asked = body.model_dump(mode="json", exclude={"queue"})
+    named = _queue(context, body)
+    origin = await origin_of(context, request, caller, asked, queue=body.queue)
+    if body.host is not None:
+        origin = replace(origin, queue=named)
     # The port on which this request has arrived.
     _, port = request.scope.get("server") or (None, None)
     operation, headers = await once(
