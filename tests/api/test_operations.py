@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +11,9 @@ from starlette.testclient import TestClient
 
 from airflow_rest_api.api import operations, sse
 from airflow_rest_api.engine.job import Ending, Outcome
+from airflow_rest_api.operations.model import Operation, new_id
 from airflow_rest_api.security.audit import Audit
+from tests.databases import database_of_our_own
 from tests.keeping import wait_for
 from tests.standin import (
     StandInProcess,
@@ -182,6 +186,26 @@ def test_what_one_may_not_see_does_not_hide_ones_own(monkeypatch: pytest.MonkeyP
     assert found[0] == [mine]
     assert len(found) > 1
     assert [one for page in found for one in page] == [mine]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "mariadb"])
+def test_who_has_the_same_name_but_for_blanks_behind_it_is_somebody_else(kind: str, tmp_path: Path):
+    with (
+        database_of_our_own(kind, tmp_path) as address,
+        serving(user="viewer", operations_database=address) as (client, _),
+    ):
+        mine = [client.post("/v2/commands/version").json()["id"]]
+        store = client.app.state.context.store  # type: ignore[attr-defined]
+        assert client.portal is not None
+        for _ in range(4):
+            now = datetime.now(timezone.utc)
+            theirs = Operation(new_id(), "version", "read", ["version"], "viewer ", "h", now)
+            client.portal.call(store.insert, theirs)
+        mine.insert(0, client.post("/v2/commands/version").json()["id"])
+
+        found = pages(client, 2)
+
+    assert [one for page in found for one in page] == mine
 
 
 def test_the_list_can_be_narrowed():

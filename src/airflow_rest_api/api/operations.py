@@ -290,16 +290,20 @@ async def page(
         more = len(found) > limit
         return found[:limit], str(Cursor(_DONE, found[limit - 1].id)) if more else None
     mine: list[Operation] = []
+    looked = _DONE
     if place.own != _DONE and wanted.user in (None, caller.name):
         own = replace(wanted, user=caller.name)
-        mine = await context.store.list(own, before=place.own, limit=limit + 1)
+        batch = await context.store.list(own, before=place.own, limit=limit + 1)
+        # To MySQL and MariaDB a name with blanks behind it is the same.
+        mine = [operation for operation in batch if operation.user == caller.name]
+        looked = batch[-1].id if len(batch) > limit else _DONE
     theirs: list[Operation] = []
     scanned = _DONE
     if place.others != _DONE and wanted.user != caller.name:
         theirs, scanned = await _visible(context, caller, wanted, place.others, limit + 1)
     shown = sorted([*mine, *theirs], key=lambda operation: operation.id, reverse=True)[:limit]
     following = Cursor(
-        own=_after(mine, shown, place.own, _DONE), others=_after(theirs, shown, place.others, scanned)
+        own=_after(mine, shown, place.own, looked), others=_after(theirs, shown, place.others, scanned)
     )
     return shown, None if (following.own, following.others) == (_DONE, _DONE) else str(following)
 
