@@ -17,7 +17,7 @@ STREAMS: tuple[Stream, ...] = ("stdout", "stderr", "progress")
 BLOCK = 16 * 1024
 """Bytes of a block at most; a sixteenth of the limit where that is less, but not below `SMALLEST`."""
 SMALLEST = 64
-FEWEST = 1000
+FEWEST = 2000
 """Blocks that each half of an output may have in any case; else it is one for `SMALLEST` of its bytes."""
 GATHER = 0.02
 """Seconds between two blocks, in which output gathers: an event for each line is of no use."""
