@@ -157,39 +157,33 @@ def matching(expression: str, names: Iterable[str]) -> set[str]:
         signal.signal(signal.SIGALRM, before)
 
 
+def or_exit(find: Callable[[str], list[str]], pattern: str) -> list[str]:
+    """
+    Return what a function finds, for a command in whose process we are.
+
+    :raises SystemExit: it takes too long, or is no regular expression
+    """
+    try:
+        return find(pattern)
+    except (TooSlow, re.error) as error:
+        raise SystemExit(str(error)) from None
+
+
 def try_first() -> None:
     """
-    Have `dags pause`, `dags unpause` and `tasks clear` try an expression on all DAGs before they use it.
+    Have `dags pause` and `dags unpause` try an expression on all DAGs before they use it.
 
     They apply it in this process (SQLite calls Python's), or in the database, for as long as it takes.
     """
-    from airflow.cli.commands import dag_command, task_command
+    from airflow.cli.commands import dag_command
 
-    for module, name, pattern_of, find in (
-        (dag_command, "set_is_paused", _of_pause, dags_matching),
-        (task_command, "get_dags", _of_clear, dags_found),
-    ):
-        if (function := getattr(module, name, None)) is not None:
-            patch(module, name, _trying(function, pattern_of, find))
+    commands: Any = dag_command
+    set_is_paused = commands.set_is_paused
 
+    @functools.wraps(set_is_paused)
+    def after_a_try(is_paused: bool, args: Any, *more: Any, **options: Any) -> Any:
+        if getattr(args, "treat_dag_id_as_regex", False):
+            or_exit(dags_matching, args.dag_id)
+        return set_is_paused(is_paused, args, *more, **options)
 
-def _trying(function: Any, pattern_of: Any, find: Callable[[str], list[str]]) -> Any:
-    @functools.wraps(function)
-    def after_a_try(*args: Any, **options: Any) -> Any:
-        pattern = pattern_of(*args, **options)
-        if pattern is not None:
-            try:
-                find(pattern)
-            except (TooSlow, re.error) as error:
-                raise SystemExit(str(error)) from None
-        return function(*args, **options)
-
-    return after_a_try
-
-
-def _of_pause(is_paused: bool, args: Any, *more: Any, **options: Any) -> str | None:
-    return args.dag_id if getattr(args, "treat_dag_id_as_regex", False) else None
-
-
-def _of_clear(bundles: Any, dag_id: str, use_regex: bool = False, *more: Any, **options: Any) -> str | None:
-    return dag_id if use_regex else None
+    patch(commands, "set_is_paused", after_a_try)

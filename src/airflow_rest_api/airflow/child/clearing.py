@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import re
 import sys
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from airflow_rest_api.airflow.expressions import TooSlow, dags_found, matching
+from airflow_rest_api.airflow.expressions import dags_found, matching, or_exit
 from airflow_rest_api.engine.patches import patch
 
 NOTHING = "Nothing to clear."
@@ -47,13 +46,12 @@ def as_asked() -> None:
     Have `--task-regex` select the tasks in whose id the expression is found, and remember what is cleared.
 
     Airflow 3 looks for the expression's text in the id (`SerializedDAG.partial_subset`), where its help
-    and every former version say regular expression. With `--dag-regex` it takes DAGs that it cannot clear
-    (`_of_database`). Where nothing is to clear, which the command does not mention, standard error says so.
+    and every former version say regular expression. For `--dag-regex` see `_finding`. Where nothing is to
+    clear, which the command does not mention, standard error says so.
     """
     from airflow.cli.commands import task_command
 
     from airflow_rest_api.airflow.compat.dags import CLEARS
-    from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
     selects, clears = CLEARS
     partial_subset, clear_dags = selects.partial_subset, clears.clear_dags
@@ -78,33 +76,33 @@ def as_asked() -> None:
     cleared.clear()
     patch(selects, "partial_subset", subset)
     patch(clears, "clear_dags", clear)
-    if AIRFLOW_V_3_1_PLUS:
-        commands: Any = task_command
-        patch(commands, "get_dags", _of_database(commands.get_dags))
+    commands: Any = task_command
+    patch(commands, "get_dags", _finding(commands.get_dags))
 
 
-def _of_database(get_dags: Any) -> Any:
+def _finding(get_dags: Any) -> Any:
     """
-    Return what finds the DAGs of an expression in the database.
+    Return what finds the DAGs of an expression, after it was tried on all of them, and in the database.
 
     Airflow's looks for them in the files (airflow/utils/cli.py: `get_dags`, whose `from_db` does nothing
     there): that parses all of them, and since 3.1 gives DAGs that have no method to be cleared.
     """
+    from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
     @functools.wraps(get_dags)
     def found(bundle_names: Any, dag_id: str, use_regex: bool = False, **options: Any) -> Any:
-        if not use_regex:
-            return get_dags(bundle_names, dag_id, use_regex=use_regex, **options)
-        try:
-            names = dags_found(dag_id)
-        except (TooSlow, re.error) as error:
-            raise SystemExit(str(error)) from None
-        return _in_first_bundle(bundle_names or [], names) or _none_found(dag_id)
+        if use_regex:
+            names = or_exit(dags_found, dag_id)
+            if AIRFLOW_V_3_1_PLUS:
+                if not (dags := _in_first_bundle(bundle_names or [], frozenset(names))):
+                    raise SystemExit(f"dag_id could not be found with regex: {dag_id}")
+                return dags
+        return get_dags(bundle_names, dag_id, use_regex=use_regex, **options)
 
     return found
 
 
-def _in_first_bundle(named: list[str], dag_ids: list[str]) -> list[Any]:
+def _in_first_bundle(named: list[str], dag_ids: frozenset[str]) -> list[Any]:
     """Return those of DAGs that are in the first bundle which has any: of the named ones, then of all."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.models.dag import DagModel
@@ -121,10 +119,6 @@ def _in_first_bundle(named: list[str], dag_ids: list[str]) -> list[Any]:
         if wanted:
             return [get_db_dag(bundle_names=[bundle], dag_id=dag_id) for dag_id in wanted]
     return []
-
-
-def _none_found(expression: str) -> Any:
-    raise SystemExit(f"dag_id could not be found with regex: {expression}")
 
 
 def _cleared(instance: Any) -> Cleared:

@@ -168,9 +168,10 @@ def _place(item: Any, path: Any) -> str | None:
 
 
 def _is_in(path: Any, folder: str) -> bool:
-    return isinstance(path, str) and os.path.isabs(path) and path.startswith(f"{folder}{os.sep}")
+    return isinstance(path, str) and path.startswith(f"{folder}{os.sep}")
 
 
+@functools.cache  # Of a process that runs one command, as it parses DAG files.
 def _bundles() -> list[tuple[str, str]]:
     """Return the names and the folders of the bundles whose files are in place."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager

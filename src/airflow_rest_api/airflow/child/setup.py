@@ -33,7 +33,7 @@ BY_COMMAND: Mapping[str, tuple[str, ...]] = {
     "dags test": (_PRINTS, _ONE_DAG, _TEST_OF_DAG),
     "dags unpause": (_TRIES, "child.output:print_unpaused"),
     # With an expression it parses all files of a bundle, whoever asks.
-    "tasks clear": (_PRINTS_NOTHING, _TRIES, "child.clearing:as_asked"),
+    "tasks clear": (_PRINTS_NOTHING, "child.clearing:as_asked"),
     # Airflow 3.0 parses the DAG files for it.
     "tasks failed-deps": () if AIRFLOW_V_3_1_PLUS else (_PRINTS,),
     "tasks list": (_PRINTS, _ONE_DAG),
