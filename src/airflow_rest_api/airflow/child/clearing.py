@@ -106,9 +106,10 @@ def _in_first_bundle(named: list[str], dag_ids: frozenset[str]) -> list[Any]:
     """Return those of DAGs that are in the first bundle which has any: of the named ones, then of all."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
     from airflow.models.dag import DagModel
-    from airflow.utils.cli import get_db_dag
     from airflow.utils.session import create_session
     from sqlalchemy import select
+
+    from airflow_rest_api.airflow.compat.dags import stored_dag
 
     manager: Any = DagBundlesManager
     with create_session() as session:
@@ -117,7 +118,7 @@ def _in_first_bundle(named: list[str], dag_ids: frozenset[str]) -> list[Any]:
     for bundle in (*named, *(one.name for one in manager().get_all_dag_bundles())):
         wanted = [dag_id for dag_id, name in bundle_of.items() if name == bundle and dag_id in dag_ids]
         if wanted:
-            return [get_db_dag(bundle_names=[bundle], dag_id=dag_id) for dag_id in wanted]
+            return [stored_dag(bundle, dag_id) for dag_id in wanted]
     return []
 
 
