@@ -254,8 +254,9 @@ CURRENT: dict[str, Rule] = {
     # Deletes what has expired, as the scheduler would.
     "state-store clean": Rule(WRITE, ADMINISTRATOR),
     "sync-perm": _roles("PUT"),
-    # It asks the DAG files which DAGs the expression matches. Before 3.2 it parses the file of a DAG that is
-    # named, unless that has a bundle or an expression for its tasks beside it.
+    # Airflow asks the DAG files which DAGs the expression matches; that the database is
+    # asked (`child.clearing`) takes nothing off that. Before 3.2 it parses the file of a DAG that is named,
+    # unless that has a bundle or an expression for its tasks beside it.
     "tasks clear": Rule(
         WRITE,
         dag("PUT", "TASK_INSTANCE", pattern="dag_regex"),

@@ -13,9 +13,20 @@ import pytest
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
+DAG_FILE = """
+from datetime import datetime, timezone
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
+
+with DAG("d", start_date=datetime(2026, 11, 1, tzinfo=timezone.utc), schedule=None):
+    a, b, c = (EmptyOperator(task_id=name) for name in ("extract_a", "extract_b", "load"))
+    [a, b] >> c
+"""
+
 SCRIPT = """
 import json, sys
 from datetime import datetime, timezone
+from pathlib import Path
 from airflow import settings
 from airflow.models import import_all_models
 from airflow.models.base import Base
@@ -24,10 +35,7 @@ from airflow_rest_api.airflow.child import clearing
 def made():
     from airflow.models.dagbundle import DagBundleModel
     from airflow.models.serialized_dag import SerializedDagModel
-    from airflow.providers.standard.operators.empty import EmptyOperator
-    from airflow.sdk import DAG
-    from airflow.serialization.serialized_objects import LazyDeserializedDAG
-    from airflow.serialization.definitions.dag import SerializedDAG
+    from airflow_rest_api.airflow.compat.dags import filled_bag, store
     from airflow.utils.db import synchronize_log_template
     from airflow.utils.session import create_session
     from airflow.utils.state import DagRunState
@@ -36,15 +44,12 @@ def made():
     import_all_models()
     Base.metadata.create_all(settings.engine)
     synchronize_log_template()
-    with DAG("d", start_date=datetime(2026, 11, 1, tzinfo=timezone.utc), schedule=None) as dag:
-        a, b, c = (EmptyOperator(task_id=name) for name in ("extract_a", "extract_b", "load"))
-        [a, b] >> c
+    NAME = "dags-folder"
+    folder = Path(sys.argv[0]).parent
     with create_session() as session:
-        session.add(DagBundleModel(name="x"))
+        session.add(DagBundleModel(name=NAME))
         session.flush()
-        lazy = LazyDeserializedDAG.from_dag(dag)
-        SerializedDAG.bulk_write_to_db("x", None, [lazy], session=session)
-        SerializedDagModel.write_dag(lazy, bundle_name="x", session=session)
+        store(filled_bag(str(folder / "dags"), folder / "dags", NAME), NAME, None, session)
     with create_session() as session:
         stored = SerializedDagModel.get_dag("d", session=session)
         day = datetime(2026, 11, 10, tzinfo=timezone.utc)
@@ -77,7 +82,8 @@ print(json.dumps([states(), cleared]))
 
 def clear(home: Path, *argv: str, quiet: bool = False) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
     """Return the states after `tasks clear`, what it says that it cleared, and its stderr."""
-    # Airflow reads the file that a DAG is from.
+    (home / "dags").mkdir(exist_ok=True)
+    (home / "dags" / "d.py").write_text(DAG_FILE)
     script = home / "script.py"
     script.write_text(SCRIPT.replace("QUIET", str(quiet)))
     done = subprocess.run(
@@ -111,7 +117,8 @@ def test_an_expression_selects_the_tasks_in_whose_id_it_is_found(
 
 @pytest.mark.parametrize("more", [(), ("--task-regex", "^load$")])
 def test_the_dags_of_an_expression_are_cleared(tmp_path: Path, more: tuple[str, ...]) -> None:
-    states, cleared, _ = clear(tmp_path, "^[cd]$", "--dag-regex", "--bundle-name", "x", *more, "--yes")
+    argv = ("^[cd]$", "--dag-regex", "--bundle-name", "dags-folder", *more, "--yes")
+    states, cleared, _ = clear(tmp_path, *argv)
     assert {task for task, state in states.items() if state is None} == ({"load"} if more else set(states))
     assert {one["dag_id"] for one in cleared} == {"d"}
 

@@ -85,18 +85,17 @@ def _finding(get_dags: Any) -> Any:
     Return what finds the DAGs of an expression, after it was tried on all of them, and in the database.
 
     Airflow's looks for them in the files (airflow/utils/cli.py: `get_dags`, whose `from_db` does nothing
-    there): that parses all of them, and since 3.1 gives DAGs that have no method to be cleared.
+    there): that parses all of them, and since 3.1 gives DAGs that have no method to be cleared. Those of
+    3.0 forget on the way to `clear_dags` (`DAG.from_sdk_dag`) which of their tasks were selected.
     """
-    from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_1_PLUS
 
     @functools.wraps(get_dags)
     def found(bundle_names: Any, dag_id: str, use_regex: bool = False, **options: Any) -> Any:
         if use_regex:
             names = or_exit(dags_found, dag_id)
-            if AIRFLOW_V_3_1_PLUS:
-                if not (dags := _in_first_bundle(bundle_names or [], frozenset(names))):
-                    raise SystemExit(f"dag_id could not be found with regex: {dag_id}")
-                return dags
+            if not (dags := _in_first_bundle(bundle_names or [], frozenset(names))):
+                raise SystemExit(f"dag_id could not be found with regex: {dag_id}")
+            return dags
         return get_dags(bundle_names, dag_id, use_regex=use_regex, **options)
 
     return found

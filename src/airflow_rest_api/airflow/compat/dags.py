@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_1_PLUS, AIRFLOW_V_3_2_PLUS
 
@@ -125,10 +125,13 @@ def lookup() -> Callable[..., Any]:
 
 
 def stored_dag(bundle_name: str, dag_id: str) -> Any:
-    """Return a DAG of a bundle as the database has it, since 3.1, which has a method to clear it there."""
+    """Return a DAG of a bundle as the database has it, with methods to clear it and a part of it there."""
     from airflow.utils import cli
 
-    return cast(Any, cli).get_db_dag(bundle_names=[bundle_name], dag_id=dag_id)
+    module: Any = cli
+    if AIRFLOW_V_3_1_PLUS:
+        return module.get_db_dag(bundle_names=[bundle_name], dag_id=dag_id)
+    return module.get_dag(bundle_names=[bundle_name], dag_id=dag_id, from_db=True)
 
 
 def list_files() -> ListFiles:
