@@ -20,7 +20,7 @@ from tools.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 DRIVERS = ROOT / "requirements" / "mysql.txt"
-OPTIONS = ("-n", "3", "--no-loadscope-reorder")
+OPTIONS = ("-n", "4", "--no-loadscope-reorder")
 
 
 def main(options: Sequence[str] = ()) -> int:
