@@ -97,9 +97,9 @@ def _ask(stack: Stack, client: Client, name: str) -> None:
 
 def write(folder: Path, name: str, content: str) -> None:
     """Put a file into a folder in one step."""
-    aside = folder / f".{name}.part"
-    aside.write_text(content)
-    os.replace(aside, folder / name)
+    part = folder / f".{name}.part"
+    part.write_text(content)
+    os.replace(part, folder / name)
 
 
 def request(database: Path, path: str) -> None:

@@ -41,12 +41,12 @@ class Samples:
         return median(self.rest) / median(self.own) if self.own else None
 
     @property
-    def road(self) -> float:
+    def overhead(self) -> float:
         """Seconds of a REST call that are not the command's function."""
         return median(differences(self.rest, self.function))
 
     @property
-    def door(self) -> float:
+    def http(self) -> float:
         """Seconds of a REST call outside of the process that runs the command."""
         return median(differences(self.rest, self.inside))
 
@@ -87,7 +87,7 @@ def main_headers(second: str) -> tuple[str, ...]:
         "Airflow's REST ms",
         "of that",
         "function ms",
-        "road ms",
+        "overhead ms",
         "of which HTTP ms",
     )
 
@@ -103,8 +103,8 @@ def main_cells(row: Samples) -> list[str]:
         ms(median(row.own)) if row.own else "",
         times(row.times_own),
         ms(median(row.function)),
-        ms(row.road),
-        ms(row.door),
+        ms(row.overhead),
+        ms(row.http),
     ]
 
 
@@ -118,6 +118,6 @@ def summary(rows: list[Samples]) -> list[str]:
     if any(row.own for row in rows):
         over = [f"{row.name} {times(row.times_own)}" for row in rows if (row.times_own or 0) > 3]
         lines.append(f"Rows over 3× Airflow's own REST API: {', '.join(over) or 'none'}")
-    lines.append(f"Overhead of the road: {ms(median(row.road for row in rows))} ms (median of the rows)")
-    lines += [f"Overhead of the road for version: {ms(row.road)} ms" for row in rows if row.name == "version"]
+    lines.append(f"Overhead of REST: {ms(median(row.overhead for row in rows))} ms (median of the rows)")
+    lines += [f"Overhead of REST for version: {ms(row.overhead)} ms" for row in rows if row.name == "version"]
     return lines

@@ -53,7 +53,7 @@ def main() -> int:
         _announce(stack, time.monotonic() - started)
         while True:
             stack.check()
-            _bury_orphans(stack)
+            _end_orphans(stack)
             time.sleep(0.5)
     except KeyboardInterrupt:
         print("Stopping ...", flush=True)
@@ -99,7 +99,7 @@ def _adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def _bury_orphans(stack: Stack) -> None:
+def _end_orphans(stack: Stack) -> None:
     """Take note of the end of those who were adopted; the components' own ends are theirs to tell."""
     own = {component.process.pid for component in stack.components}
     for child in psutil.Process().children():

@@ -10,11 +10,14 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 import airflow_rest_api
 from tests.sources import nodes
 from tools import module_docs
 
 SOURCE = Path(airflow_rest_api.__file__).parent
+HERE = Path(__file__).parent.parent
 NAME = "airflow_rest_api"
 
 ORDER = (
@@ -44,10 +47,15 @@ WORTH_A_HEADER = 120
 
 OLD_WORDS = (
     "aside beat beats bury conduct conductor door doors ear hears heard heart house keeper knock lately "
-    "lease letter mouth nobody seal sealed sealing signs somebody stretch vain whoever wish wishes"
+    "lease letter mouth nobody road seal sealed sealing signs somebody stretch vain whoever wish wishes"
 )
 RETIRED = frozenset(OLD_WORDS.split())
 """Words that the names of the code once had, and what the field calls otherwise."""
+
+OF_THE_ALPHABET = "letter"
+"""What tests mean by that."""
+
+BESIDE_THE_SOURCE = ("bench", "client", "demo", "tests", "tools")
 
 WORKS_WITH_AIRFLOW = ("airflow", "dag_files.child", "legacy.child")
 """The packages that import Airflow. `commands.catalog` asks for its parser, `settings` for its options."""
@@ -147,6 +155,18 @@ def test_names_have_no_retired_word() -> None:
         for name in (module, *defined_names(path)):
             for word in words(name) & RETIRED - WORDS.keys():
                 found[word].add(f"{module}: {name}")
+    assert found == {}
+
+
+@pytest.mark.parametrize("folder", BESIDE_THE_SOURCE)
+def test_nor_have_those_of_what_lies_beside_the_source(folder: str) -> None:
+    found = defaultdict(set)
+    for path in sorted((HERE / folder).rglob("*.py")):
+        for name in (path.stem, *defined_names(path)):
+            # The name of a test is a sentence.
+            if not name.startswith("test_"):
+                for word in words(name) & RETIRED - WORDS.keys() - {OF_THE_ALPHABET}:
+                    found[word].add(f"{path.relative_to(HERE)}: {name}")
     assert found == {}
 
 

@@ -29,6 +29,7 @@ RETIRED = {
     "ear": "reader",
     "graver": "more severe",
     "lately": "recently",
+    "road": "overhead",
 }
 """Words for parts of this project that nobody searches for, and what the field calls these."""
 

@@ -47,15 +47,15 @@ def add(now: datetime) -> Iterator[Callable[..., int]]:
 
 
 def found(*types: str) -> dict[int, AirflowJob]:
-    return {beat.id: beat for beat in running_jobs(types)}
+    return {one.id: one for one in running_jobs(types)}
 
 
 def test_a_component_that_reports_in_time_is_healthy(add: Callable[..., int], now: datetime) -> None:
     job = add("SchedulerJob")
-    beat = found("SchedulerJob")[job]
-    assert beat.healthy
-    assert (beat.type, beat.state, beat.hostname) == ("SchedulerJob", "running", "here")
-    assert beat.started_at == now
+    seen = found("SchedulerJob")[job]
+    assert seen.healthy
+    assert (seen.type, seen.state, seen.hostname) == ("SchedulerJob", "running", "here")
+    assert seen.started_at == now
 
 
 @pytest.mark.parametrize("kind", ["SchedulerJob", "TriggererJob", "DagProcessorJob"])

@@ -66,10 +66,10 @@ def test_a_key_that_is_given_up_and_taken_time_and_again_leads_to_the_last_opera
     ],
 )
 def test_the_header_is_read_as_rfc_7240_says(headers: list[str], wait: float, applied: str | None):
-    wish = preference(headers, 30)
+    preferred = preference(headers, 30)
 
-    assert (wish.wait, wish.applied) == (wait, applied)
-    assert wish.headers == ({"Preference-Applied": applied} if applied else {})
+    assert (preferred.wait, preferred.applied) == (wait, applied)
+    assert preferred.headers == ({"Preference-Applied": applied} if applied else {})
 
 
 def pause(client: TestClient, key: str | None, dag_id: str = "a", **headers: str) -> Any:

@@ -32,9 +32,9 @@ class Place:
         self._clients: dict[str, httpx.Client] = {}
 
     def write(self, name: str, content: str) -> None:
-        aside = self.stack.dags / f".{name}.part"
-        aside.write_text(content)
-        aside.rename(self.stack.dags / name)
+        part = self.stack.dags / f".{name}.part"
+        part.write_text(content)
+        part.rename(self.stack.dags / name)
 
     def ask(self, path: str, user: str = "admin", **query: Any) -> tuple[int, dict[str, Any]]:
         if user not in self._clients:

@@ -79,7 +79,7 @@ def raw(stack: Stack) -> Iterator[socket.socket]:
         yield connection
 
 
-def heard(connection: socket.socket) -> bytes:
+def received(connection: socket.socket) -> bytes:
     """Return what comes until the other side is silent or gone."""
     parts = []
     with contextlib.suppress(OSError):

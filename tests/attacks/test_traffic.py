@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from tests.attacks.conftest import BODY_TIMEOUT, heard, raw
+from tests.attacks.conftest import BODY_TIMEOUT, raw, received
 from tests.server.conftest import API, Client
 from tests.stacks import Stack
 
@@ -40,7 +40,7 @@ def test_a_body_that_does_not_arrive_is_given_up(attacked: Stack, admin: Client)
             time.sleep(0.2)
             if time.monotonic() - began > BODY_TIMEOUT + 1:
                 break
-        said = heard(connection)
+        said = received(connection)
 
     assert said.startswith(b"HTTP/1.1 408 ")
     assert BODY_TIMEOUT - 1 < time.monotonic() - began < BODY_TIMEOUT + 60
@@ -53,7 +53,7 @@ def test_a_slow_form_of_a_1x_client_is_given_up_too(attacked: Stack, admin: Clie
             admin, "/run", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 1000"
         )
         connection.sendall(request.replace(f"{API}/run".encode(), b"/admin/rest_api/api") + b"api=version")
-        said = heard(connection)
+        said = received(connection)
 
     assert said.startswith(b"HTTP/1.1 408 ")
 
@@ -146,7 +146,7 @@ def test_huge_headers_do_no_harm(attacked: Stack, admin: Client):
         with raw(attacked) as connection:
             try:
                 connection.sendall(head(admin, "/run", "X-Large: " + "a" * size, "Content-Length: 0"))
-                said = heard(connection)
+                said = received(connection)
             except OSError:
                 said = b""
         assert not said.startswith(b"HTTP/1.1 5"), said[:100]

@@ -29,9 +29,9 @@ def test_ratios_are_those_of_the_medians() -> None:
 def test_the_road_is_the_median_of_what_each_round_left_over() -> None:
     # Not the difference of the medians (0.012 - 0.005), which would mix rounds.
     sample = Samples("x", rest=[0.010, 0.020, 0.050], function=[0.001, 0.015, 0.010], inside=[0.0, 0.0, 0.0])
-    assert sample.road == pytest.approx(0.009)
-    assert fast().road == pytest.approx(0.007)
-    assert fast().door == pytest.approx(0.005)
+    assert sample.overhead == pytest.approx(0.009)
+    assert fast().overhead == pytest.approx(0.007)
+    assert fast().http == pytest.approx(0.005)
 
 
 def test_what_was_not_measured_has_no_ratio() -> None:
@@ -60,8 +60,8 @@ def test_the_summary_names_the_rows_that_miss_a_goal() -> None:
     assert "Faster than a new process: 100× (median of 3 rows)" in lines
     assert "Rows under 5×: tasks test 4.0×" in lines
     assert "Rows over 3× Airflow's own REST API: pools list 4.0×" in lines
-    assert "Overhead of the road: 20.0 ms (median of the rows)" in lines
-    assert "Overhead of the road for version: 7.0 ms" in lines
+    assert "Overhead of REST: 20.0 ms (median of the rows)" in lines
+    assert "Overhead of REST for version: 7.0 ms" in lines
 
 
 def test_the_summary_says_none_where_all_is_well() -> None:
@@ -72,8 +72,8 @@ def test_the_summary_says_none_where_all_is_well() -> None:
 def test_without_processes_the_summary_is_silent_on_them() -> None:
     row = Samples("version", rest=[0.01], inside=[0.005], function=[0.004])
     assert summary([row]) == [
-        "Overhead of the road: 6.0 ms (median of the rows)",
-        "Overhead of the road for version: 6.0 ms",
+        "Overhead of REST: 6.0 ms (median of the rows)",
+        "Overhead of REST for version: 6.0 ms",
     ]
 
 

@@ -194,8 +194,8 @@ def test_when_a_server_is_killed_under_load_nothing_is_lost_and_nothing_runs_twi
     told: dict[str, dict[str, Any]] = {}
 
     def ask(client: Client, number: int) -> httpx.Response:
-        wish = "respond-async" if number % 2 else "wait=120"
-        headers = {"Idempotency-Key": f"load_{number}", "Prefer": wish}
+        preferred = "respond-async" if number % 2 else "wait=120"
+        headers = {"Idempotency-Key": f"load_{number}", "Prefer": preferred}
         body = {"key": f"load_{number}", "value": "yes"}
         return client.post("/commands/variables/set", json=body, headers=headers)
 

@@ -196,16 +196,16 @@ def test_200_megabytes_of_output_neither_block_the_command_nor_fill_the_memory(r
 
 def test_output_is_heard_while_the_command_runs(run: Run[Any], engine: Engine):
     async def listen() -> list[tuple[str, bytes]]:
-        heard: list[tuple[str, bytes]] = []
-        process = engine.submit(act("sleep"), lambda stream, data: heard.append((stream, data)))
+        received: list[tuple[str, bytes]] = []
+        process = engine.submit(act("sleep"), lambda stream, data: received.append((stream, data)))
         await first_line(process)
         process.cancel()
         await process.wait()
-        return heard
+        return received
 
-    heard = run(listen())
-    assert heard[0][0] == "stdout"
-    assert heard[0][1].strip().isdigit()
+    received = run(listen())
+    assert received[0][0] == "stdout"
+    assert received[0][1].strip().isdigit()
 
 
 @pytest.mark.slow

@@ -83,10 +83,10 @@ def server(store: Store) -> tuple[Operations, Heartbeat, Clock]:
     return service, Heartbeat(service, store, clock=clock), clock
 
 
-async def passes(heart: Heartbeat, clock: Clock, seconds: float, step: float = 5.0) -> None:
+async def passes(heartbeat: Heartbeat, clock: Clock, seconds: float, step: float = 5.0) -> None:
     for _ in range(int(seconds / step)):
         clock.now += step
-        await heart.look()
+        await heartbeat.look()
 
 
 async def started(service: Operations, store: Store) -> str:
@@ -104,19 +104,19 @@ async def started(service: Operations, store: Store) -> str:
 def test_a_server_without_a_sign_of_life_leaves_lost_operations_with_their_output():
     async def main() -> None:
         store = make_store()
-        dead, last_beat, _ = server(store)
-        _, heart, clock = server(store)
+        dead, its_last, _ = server(store)
+        _, heartbeat, clock = server(store)
         identifier = await started(dead, store)
-        await last_beat.look()
+        await its_last.look()
 
         async def printed() -> bool:
             return bool((await store.get(identifier)).stdout)
 
         await until(printed)
-        await heart.look()
-        await passes(heart, clock, 25)
+        await heartbeat.look()
+        await passes(heartbeat, clock, 25)
         assert (await store.get(identifier)).state is State.RUNNING
-        await passes(heart, clock, 10)
+        await passes(heartbeat, clock, 10)
         lost = await store.get(identifier)
         assert (lost.state, lost.stdout) == (State.LOST, "working\n")
         assert "gone" in str(lost.message)
@@ -132,22 +132,22 @@ def test_a_server_without_a_sign_of_life_leaves_lost_operations_with_their_outpu
 def test_a_server_that_was_only_cut_off_has_its_operations_back_and_they_can_be_cancelled_from_elsewhere():
     async def main() -> None:
         store = make_store()
-        here, its_heart, _ = server(store)
-        there, heart, clock = server(store)
+        here, its_heartbeat, _ = server(store)
+        there, heartbeat, clock = server(store)
         runs = await started(here, store)
         elsewhere = await keep(store, ended=None)
-        await its_heart.look()
-        await heart.look()
-        await passes(heart, clock, 35)
+        await its_heartbeat.look()
+        await heartbeat.look()
+        await passes(heartbeat, clock, 35)
         assert (await store.get(runs)).state is State.LOST
 
-        await its_heart.look()
+        await its_heartbeat.look()
 
         found = await store.get(runs)
         assert (found.state, found.message, found.finished_at) == (State.RUNNING, None, None)
         assert (await store.get(elsewhere)).state is State.LOST
         await there.cancel(runs, "from there")
-        await its_heart.apply_cancels()
+        await its_heartbeat.apply_cancels()
         assert (await here.wait(runs, 60)).message == "from there"
         await here.settle()
 
@@ -158,14 +158,14 @@ def test_what_waits_at_a_server_that_was_cut_off_waits_on():
     async def main() -> None:
         store = make_store()
         here, engine = operations(until_cancelled, store=store)
-        its_heart = Heartbeat(here, store)
+        its_heartbeat = Heartbeat(here, store)
         engine.warming = asyncio.Event()
         begun = await here.start(permit(), CATALOG.parse(["version"]), origin=Origin(recorded=True))
-        await its_heart.look()
+        await its_heartbeat.look()
         await store.database.run(partial(mark_lost, server=here.server.id))
         assert (await store.get(begun.id)).state is State.LOST
 
-        await its_heart.look()
+        await its_heartbeat.look()
 
         assert (await store.get(begun.id)).state is State.QUEUED
         engine.warming.set()
@@ -178,11 +178,11 @@ def test_what_waits_at_a_server_that_was_cut_off_waits_on():
 def test_a_first_heartbeat_changes_no_operation():
     async def main() -> None:
         store = make_store()
-        here, its_heart, _ = server(store)
+        here, its_heartbeat, _ = server(store)
         identifier = await started(here, store)
         await store.database.run(partial(mark_lost, server=here.server.id))
 
-        await its_heart.look()
+        await its_heartbeat.look()
 
         assert (await store.get(identifier)).state is State.LOST
         here.stop("enough")
@@ -194,12 +194,12 @@ def test_a_first_heartbeat_changes_no_operation():
 def test_a_server_that_beats_keeps_its_operations():
     async def main() -> None:
         store = make_store()
-        other, its_heart, _ = server(store)
-        _, heart, clock = server(store)
+        other, its_heartbeat, _ = server(store)
+        _, heartbeat, clock = server(store)
         identifier = await started(other, store)
         for _ in range(20):
-            await its_heart.look()
-            await passes(heart, clock, 5)
+            await its_heartbeat.look()
+            await passes(heartbeat, clock, 5)
         assert (await store.get(identifier)).state is State.RUNNING
         other.stop("enough")
         await other.settle()
@@ -210,15 +210,15 @@ def test_a_server_that_beats_keeps_its_operations():
 def test_time_in_which_we_saw_nothing_kills_nobody():
     async def main() -> None:
         store = make_store()
-        other, its_heart, _ = server(store)
-        _, heart, clock = server(store)
+        other, its_heartbeat, _ = server(store)
+        _, heartbeat, clock = server(store)
         identifier = await started(other, store)
-        await its_heart.look()
-        await heart.look()
+        await its_heartbeat.look()
+        await heartbeat.look()
         # We were asleep, or the database was away.
         for _ in range(5):
             clock.now += 3600
-            await heart.look()
+            await heartbeat.look()
         assert (await store.get(identifier)).state is State.RUNNING
         other.stop("enough")
         await other.settle()
@@ -230,11 +230,11 @@ def test_operations_of_a_server_that_nobody_knows_are_lost_as_well():
     async def main() -> None:
         store = make_store()
         gone, _, _ = server(store)
-        _, heart, clock = server(store)
+        _, heartbeat, clock = server(store)
         identifier = await started(gone, store)
-        await heart.look()
+        await heartbeat.look()
         assert (await store.get(identifier)).state is State.RUNNING
-        await passes(heart, clock, 35)
+        await passes(heartbeat, clock, 35)
         assert (await store.get(identifier)).state is State.LOST
         gone.stop("enough")
         await gone.settle()
@@ -245,11 +245,11 @@ def test_operations_of_a_server_that_nobody_knows_are_lost_as_well():
 def test_a_cancel_that_another_server_was_asked_for_is_heard():
     async def main() -> None:
         store = make_store()
-        here, heart, _ = server(store)
+        here, heartbeat, _ = server(store)
         there, _, _ = server(store)
         identifier = await started(here, store)
         await there.cancel(identifier, "from there")
-        await heart.apply_cancels()
+        await heartbeat.apply_cancels()
         ended = await here.wait(identifier, 60)
         assert (ended.state, ended.message) == (State.CANCELLED, "from there")
         await here.settle()
@@ -261,23 +261,23 @@ def test_a_server_beats_by_itself_through_an_outage_and_leaves_in_order():
     async def main() -> None:
         store = make_store()
         service, _ = operations(until_cancelled, store=store)
-        heart = Heartbeat(service, store, every=0.05)
-        heart.start()
+        heartbeat = Heartbeat(service, store, every=0.05)
+        heartbeat.start()
 
-        async def beats() -> int:
+        async def number() -> int:
             return max((each.beat for each in await store.database.run(known)), default=0)
 
-        await until(beats)
+        await until(number)
         database_of(store).away = True
         await asyncio.sleep(0.2)
         database_of(store).away = False
-        before = await beats()
+        before = await number()
 
         async def more() -> bool:
-            return await beats() > before
+            return await number() > before
 
         await until(more)
-        await heart.stop()
+        await heartbeat.stop()
         assert await store.database.run(known) == []
         await service.settle()
 

@@ -270,14 +270,14 @@ def test_the_end_is_in_the_event_log_with_the_user(split: Split, admin: Client):
 def test_a_secret_is_nowhere_but_where_it_belongs(split: Split, admin: Client):
     assert isinstance(split.broker.client(), redis.Redis)
     secret = "hunter-of-runners-22"
-    heard: list[str] = []
+    monitored: list[str] = []
     ready, over = threading.Event(), threading.Event()
 
     def listen() -> None:
         with split.broker.client().monitor() as monitor:
             ready.set()
             while not over.is_set():
-                heard.append(str(monitor.next_command()))
+                monitored.append(str(monitor.next_command()))
 
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
@@ -289,8 +289,8 @@ def test_a_secret_is_nowhere_but_where_it_belongs(split: Split, admin: Client):
     thread.join(10)
 
     assert (done["state"], done["queue"]) == ("succeeded", "dags")
-    assert any(done["id"] in one for one in heard)
-    assert secret not in "".join(heard)
+    assert any(done["id"] in one for one in monitored)
+    assert secret not in "".join(monitored)
     assert secret not in json.dumps(done)
     assert not split.stack.stores(secret)
     assert secret not in split.runners[0].log()

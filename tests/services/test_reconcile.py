@@ -154,7 +154,7 @@ def at(seconds: float) -> datetime:
     return MOMENT + timedelta(seconds=seconds)
 
 
-def beat(identifier: int, started: float, kind: str = "SchedulerJob", **values: object) -> AirflowJob:
+def heartbeat_of(identifier: int, started: float, kind: str = "SchedulerJob", **values: object) -> AirflowJob:
     known = {"state": "running", "hostname": "here", "latest_heartbeat": MOMENT, "healthy": True, **values}
     return AirflowJob(id=identifier, type=kind, started_at=at(started), **known)  # type: ignore[arg-type]
 
@@ -167,7 +167,7 @@ def scheduler(created: float, **values: object) -> Service:
 
 def test_a_service_has_the_job_that_its_process_began() -> None:
     service = scheduler(0)
-    [seen] = paired([service], [beat(1, 4)])
+    [seen] = paired([service], [heartbeat_of(1, 4)])
     assert seen.managed
     assert seen.job is not None
     assert seen.job.id == 1
@@ -175,22 +175,22 @@ def test_a_service_has_the_job_that_its_process_began() -> None:
 
 def test_after_a_restart_it_has_the_newer_one_and_the_older_one_is_nobodys() -> None:
     service = scheduler(0, started_at=at(100))
-    [seen] = paired([service], [beat(1, 4), beat(2, 103)])
+    [seen] = paired([service], [heartbeat_of(1, 4), heartbeat_of(2, 103)])
     assert seen.job is not None
     assert seen.job.id == 2
 
 
 def test_the_job_of_a_service_that_was_killed_is_not_taken_for_a_component() -> None:
     service = scheduler(0, state=State.STOPPED, ended_at=at(50))
-    [seen] = paired([service], [beat(1, 4)])
+    [seen] = paired([service], [heartbeat_of(1, 4)])
     assert seen.job is None
 
 
 def test_what_others_have_started_is_shown_and_not_managed() -> None:
     jobs = [
-        beat(1, -100),
-        beat(2, 4, hostname="there"),
-        beat(3, 4, "TriggererJob", healthy=False),
+        heartbeat_of(1, -100),
+        heartbeat_of(2, 4, hostname="there"),
+        heartbeat_of(3, 4, "TriggererJob", healthy=False),
     ]
     ours, *others = paired([scheduler(0)], jobs)
     assert ours.job is None
@@ -201,12 +201,12 @@ def test_what_others_have_started_is_shown_and_not_managed() -> None:
 
 
 def test_a_component_without_jobs_has_none() -> None:
-    [ours, other] = paired([a_service(hostname="here", created_at=MOMENT)], [beat(1, 4)])
+    [ours, other] = paired([a_service(hostname="here", created_at=MOMENT)], [heartbeat_of(1, 4)])
     assert ours.job is None
     assert other.service.id == "job-1"
 
 
 def test_two_of_a_kind_have_a_job_each() -> None:
     first, second = scheduler(0), scheduler(60)
-    seen = paired([second, first], [beat(1, 4), beat(2, 64)])
+    seen = paired([second, first], [heartbeat_of(1, 4), heartbeat_of(2, 64)])
     assert [one.job and one.job.id for one in seen] == [2, 1]

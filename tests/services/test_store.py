@@ -119,11 +119,11 @@ def test_a_claim_that_is_let_go_can_be_taken_and_not_taken_back(store: ServiceSt
 
 
 def test_due_is_what_lives_what_got_lost_lately_and_of_what_something_is_wanted(store: ServiceStore) -> None:
-    lately, long_ago = NOW - timedelta(seconds=1), NOW - timedelta(days=1)
+    recently, long_ago = NOW - timedelta(seconds=1), NOW - timedelta(days=1)
     due = [
         a_service(state=State.RUNNING),
         a_service(state=State.STOPPED, desired=DesiredState.RESTART),
-        a_service(state=State.LOST, ended_at=lately),
+        a_service(state=State.LOST, ended_at=recently),
     ]
     rest = [
         a_service(state=State.STOPPED),

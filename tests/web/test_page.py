@@ -156,11 +156,11 @@ def test_the_page_and_its_files_need_no_header_token_and_the_endpoints_do():
     with serving(user=None, **option) as (client, _):
         answer = client.get("/", headers=cookie)
         icon = client.get("/static/icon.svg", headers=cookie)
-        nobody = client.get("/static/icon.svg")
+        anonymous = client.get("/static/icon.svg")
         endpoints = client.get("/endpoints.json", headers=cookie)
         with_token = client.get("/endpoints.json", headers={**cookie, "x-token": "secret"})
 
-    assert (answer.status_code, icon.status_code, nobody.status_code) == (200, 200, 401)
+    assert (answer.status_code, icon.status_code, anonymous.status_code) == (200, 200, 401)
     assert (endpoints.status_code, with_token.status_code) == (403, 200)
     assert facts_of(answer.text)["header_token"] == "x-token"
     assert "secret" not in answer.text
