@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pwd
@@ -188,6 +189,46 @@ def test_a_folder_that_cannot_be_made_is_named_with_who_has_to_write_there(
     assert (problem["status"], problem["reason"]) == (409, "bundle_not_writable")
     assert f"its folder {path} " in problem["message"]
     assert f"writable for the user of the API server ({effective_user()})" in problem["message"]
+
+
+def close(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nobody look into a folder: a file mode would not keep root out, whom tests run as."""
+
+    def closed(real: Callable[..., os.stat_result]) -> Callable[..., os.stat_result]:
+        def look(path: Any, *rest: Any, **more: Any) -> os.stat_result:
+            if not isinstance(path, int) and str(path).startswith(f"{folder}/"):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return real(path, *rest, **more)
+
+        return look
+
+    monkeypatch.setattr(os, "stat", closed(os.stat))
+    monkeypatch.setattr(os, "lstat", closed(os.lstat))
+    monkeypatch.setattr(os, "access", lambda path, mode: folder not in (Path(path), *Path(path).parents))
+
+
+def test_a_bundle_in_a_folder_that_is_closed_to_us_leaves_the_others_as_they_are(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "home" / "dags").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    home = {"path": str(tmp_path / "home" / "dags")}
+    configure(("home", LOCAL, home), ("mine", LOCAL, {"path": str(tmp_path / "mine")}))
+    close(tmp_path / "home", monkeypatch)
+
+    assert named(None).name == "mine"
+    assert "cannot be reached on this host (Permission denied)" in refused("home")["message"]
+
+
+def test_a_folder_of_a_bundle_behind_one_that_is_closed_to_us_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (folder / "closed" / "inner").mkdir(parents=True)
+    close(folder / "closed", monkeypatch)
+
+    problem = refused(None, "closed/inner")
+    assert (problem["status"], problem["argument"]) == (400, "folder")
+    assert "cannot be looked into on this host (Permission denied)" in problem["message"]
 
 
 def test_a_folder_that_is_read_only_is_not_written(folder: Path, monkeypatch: pytest.MonkeyPatch):

@@ -109,7 +109,7 @@ def resolve(bundle: str | None, folder: str = "") -> BundleFolder:
     :raises BundleNotWritable: its files come from elsewhere, or the folder cannot be written on this host,
         nor made there by a deployment: see `can_make`
     :raises BadPath: not a relative path inside the bundle
-    :raises BadFolder: a file, or there is a symbolic link in it
+    :raises BadFolder: a file, closed to us, or there is a symbolic link in it
     """
     info = named(bundle)
     if not info.writable or info.root is None:
@@ -125,8 +125,13 @@ def resolve(bundle: str | None, folder: str = "") -> BundleFolder:
     if path != root / relative:
         # Through a link the same file would have two names, or be outside.
         raise BadFolder(folder, "has a symbolic link in it")
-    if path.exists() and not path.is_dir():
-        raise BadFolder(folder, "is a file")
+    try:
+        if not stat.S_ISDIR(path.stat().st_mode):
+            raise BadFolder(folder, "is a file")
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # It need not exist yet.
+    except OSError as error:
+        raise BadFolder(folder, f"cannot be looked into on this host ({error.strerror})") from None
     return BundleFolder(info, root, relative)
 
 
@@ -223,11 +228,18 @@ def effective_user() -> str:
 
 
 def _unwritable(root: Path) -> str | None:
-    if root.is_dir():
+    # Not the method of the path, which raises where a folder above is closed to us: no bundle would be left.
+    if os.path.isdir(root):
         return None if os.access(root, os.W_OK | os.X_OK) else "its folder cannot be written on this host."
     if can_make(Path(os.path.realpath(root))):
         return None
-    what = "is no folder" if os.path.lexists(root) else "does not exist on this host"
+    try:
+        os.lstat(root)
+        what = "is no folder"
+    except (FileNotFoundError, NotADirectoryError):
+        what = "does not exist on this host"
+    except OSError as error:
+        what = f"cannot be reached on this host ({error.strerror})"
     return (
         f"its folder {root} {what}. Make it there, writable for the user of the API server "
         f"({effective_user()}), and readable for the DAG processor."
