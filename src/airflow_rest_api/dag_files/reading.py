@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import bisect
+import errno
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,7 +19,7 @@ from airflow_rest_api.dag_files.bundle_change import present
 from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.history import diff
 from airflow_rest_api.dag_files.upload import CONTROL
-from airflow_rest_api.errors import TooLarge, TooManyFiles, UnknownDagFile
+from airflow_rest_api.errors import BundleNotWritable, TooLarge, TooManyFiles, UnknownDagFile
 from airflow_rest_api.plain_files import open_file
 from airflow_rest_api.storage.schema import storable
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 MOST_FILES = 100_000
 """Files of a bundle that are looked at for one list."""
+_NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO})
+"""How `open_file` says that nothing is there, a link, or what is no plain file."""
 PASSED_OVER = frozenset({CONTROL, "__pycache__", ".git"})
 
 
@@ -126,7 +129,12 @@ class DagFileReader:
         return DagFileAnswer({"bundle": info.name, "exists": await ask(_exists, info, (info.name, path))})
 
     async def content(self, bundle: str | None, path: str, version: int | None) -> DagFileAnswer:
-        """Return the content of a version, or of what is there; raise UnknownDagFile, TooLarge."""
+        """
+        Return the content of a version, or of what is there.
+
+        :raises UnknownDagFile, TooLarge: there is none, or more than may be
+        :raises BundleNotWritable: what is there cannot be read
+        """
         place = await place_of(bundle, path)
         found = await self._content(place, path, version)
         if found is None:
@@ -210,8 +218,11 @@ def _bounded(size: int, limit: int) -> None:
 def _read(place: BundleFolder, path: str, limit: int) -> bytes | None:
     try:
         opened = open_file(place.root / path)
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in _NO_FILE:
+            return None
+        words = f"The file cannot be read on this host ({error.strerror})."
+        raise BundleNotWritable(words, argument="path", bundle=place.bundle.name) from None
     with opened as file:
         _bounded(os.fstat(file.fileno()).st_size, limit)
         return file.read(limit)
