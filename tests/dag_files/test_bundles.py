@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.dag_files.bundles import (
+    IGNORE,
     BundleFolder,
     BundleInfo,
     bundles,
@@ -23,7 +24,8 @@ from airflow_rest_api.dag_files.bundles import (
     resolve,
 )
 from airflow_rest_api.dag_files.upload import CONTROL
-from airflow_rest_api.errors import ApiError, BundleNotWritable
+from airflow_rest_api.errors import ApiError, BundleNotWritable, NoSpace
+from tests.small_disk import fill, make_room, small_disk
 
 LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 GIT = "airflow.providers.git.bundles.git.GitDagBundle"
@@ -372,3 +374,23 @@ def test_the_file_that_airflow_ignores_our_folder_by_is_not_written_through_a_li
     with control_folder(folder):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_full_disk_leaves_no_folder_of_ours_that_airflow_looks_into(tmp_path: Path):
+    with small_disk(tmp_path / "small") as root:
+        fill(root)
+        with pytest.raises(NoSpace), control_folder(root):
+            pass
+        make_room(root)
+        with control_folder(root) as folder:
+            ignores = folder / ".airflowignore"
+            assert (ignores.read_text(), [path.name for path in folder.iterdir()]) == (IGNORE, [ignores.name])
+
+
+def test_a_file_that_was_cut_off_is_written_again(folder: Path):
+    (folder / CONTROL).mkdir()
+    (folder / CONTROL / ".airflowignore").touch()
+
+    with control_folder(folder) as control:
+        assert (control / ".airflowignore").read_text() == IGNORE
+        assert stat.S_IMODE((control / ".airflowignore").stat().st_mode) == 0o644

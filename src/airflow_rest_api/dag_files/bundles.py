@@ -7,6 +7,7 @@ import errno
 import os
 import pwd
 import stat
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from airflow_rest_api.airflow import installation
+from airflow_rest_api.dag_files.placing import FILE_MODE
 from airflow_rest_api.dag_files.upload import CONTROL, clean
 from airflow_rest_api.disk_full import no_room
 from airflow_rest_api.errors import ApiError, BadFolder, BundleNotWritable, NoSpace, UnknownBundle
@@ -23,6 +25,7 @@ from airflow_rest_api.plain_files import open_folder
 DAGS_FOLDER = "dags-folder"
 """What Airflow calls the bundle that is there without any configuration."""
 
+IGNORE_FILE = ".airflowignore"
 IGNORE = "[!!]*\n"
 """
 Matches every name of ours in both syntaxes of an `.airflowignore` (`[core] dag_ignore_file_syntax`): as a
@@ -186,11 +189,10 @@ def control_folder(root: Path) -> Iterator[Path]:
             with contextlib.suppress(FileExistsError):
                 (root / CONTROL).mkdir()
             folder = held.enter_context(open_folder(root / CONTROL))
-            if not os.path.lexists(folder / ".airflowignore"):
+            if _lacks_ignore(folder):
                 like(folder, root)
                 # Before anything else comes into it.
-                with contextlib.suppress(FileExistsError), (folder / ".airflowignore").open("x") as file:
-                    file.write(IGNORE)
+                _write_ignore(folder)
         except NotADirectoryError:
             # Who may write to the bundle can put a link there, to a folder that is none of ours.
             raise BundleNotWritable(
@@ -199,6 +201,29 @@ def control_folder(root: Path) -> Iterator[Path]:
         except OSError as error:
             raise cannot_write(error) from error
         yield folder
+
+
+def _lacks_ignore(folder: Path) -> bool:
+    try:
+        status = (folder / IGNORE_FILE).lstat()
+    except FileNotFoundError:
+        return True
+    # A full disk takes the name of a file and nothing in it: Airflow would look for DAGs in our folder.
+    return stat.S_ISREG(status.st_mode) and not status.st_size
+
+
+def _write_ignore(folder: Path) -> None:
+    """Put the file there as a whole, or not at all."""
+    descriptor, draft = tempfile.mkstemp(prefix=f"{IGNORE_FILE}.", dir=folder)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(file.fileno(), FILE_MODE)
+            file.write(IGNORE)
+        os.rename(draft, folder / IGNORE_FILE)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
 
 
 def cannot_write(error: OSError) -> ApiError:
