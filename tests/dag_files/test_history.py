@@ -163,6 +163,10 @@ def test_a_file_that_is_larger_than_a_row_is_kept_in_parts(records: Records) -> 
         changed = replace(new, sha256="0" * 64)
         with pytest.raises(ChangedMeanwhile):
             await records.deploy(changed)
+        assert changed.content is not None
+        changed.content.unlink()
+        with pytest.raises(ChangedMeanwhile):
+            await records.deploy(changed)
         assert await records.contents() == 3
 
     run(work())

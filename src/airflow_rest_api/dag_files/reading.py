@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import bisect
-import errno
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,7 +19,7 @@ from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.history import diff
 from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.errors import BundleNotWritable, TooLarge, TooManyFiles, UnknownDagFile
-from airflow_rest_api.plain_files import open_file
+from airflow_rest_api.plain_files import NO_FILE, open_file
 from airflow_rest_api.storage.schema import storable
 
 if TYPE_CHECKING:
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 MOST_FILES = 100_000
 """Files of a bundle that are looked at for one list."""
-_NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO})
-"""How `open_file` says that nothing is there, a link, or what is no plain file."""
 PASSED_OVER = frozenset({CONTROL, "__pycache__", ".git"})
 
 
@@ -219,7 +216,7 @@ def _read(place: BundleFolder, path: str, limit: int) -> bytes | None:
     try:
         opened = open_file(place.root / path)
     except OSError as error:
-        if error.errno in _NO_FILE:
+        if error.errno in NO_FILE:
             return None
         words = f"The file cannot be read on this host ({error.strerror})."
         raise BundleNotWritable(words, argument="path", bundle=place.bundle.name) from None
