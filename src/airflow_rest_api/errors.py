@@ -404,7 +404,7 @@ class FilesExist(ApiError, status=409, reason="exists"):
 
 
 class InTheWay(ApiError, status=409, reason="in_the_way"):
-    """A folder lies where a file should be, or a link, a file or another file system on the way to it."""
+    """A folder, or what cannot be read, lies where a file should; or a link, a file, a mount on the way."""
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"{path!r} {why}.", path=path)

@@ -14,6 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+NO_FILE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO})
+"""How `open_file` says that nothing is there, a link, or what is no plain file."""
+
 
 def open_file(path: str | os.PathLike[str]) -> BinaryIO:
     """Open a file to be read; raise OSError where it is a link, a pipe, or no file for another reason."""

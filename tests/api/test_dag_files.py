@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
@@ -12,10 +13,11 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
+from airflow_rest_api.dag_files import reading
 from tests.deploying import BUNDLE, DAG, LOCAL, Site, about, dag, deploying
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
@@ -718,6 +720,20 @@ def test_a_content_is_downloaded_for_saving(site: Site, folder: str) -> None:
     assert answer.content == b"\xff\0"
     assert answer.headers["content-disposition"].startswith("attachment")
     assert site.client.get(about(f"{folder}/none.csv", "content")).status_code == 404
+
+
+def test_a_content_that_cannot_be_read_is_not_said_to_be_gone(
+    site: Site, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: Path) -> BinaryIO:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    site.report({"a.csv": b"x"}, folder=folder)
+    # A file mode would not keep root out, whom tests run as.
+    monkeypatch.setattr(reading, "open_file", closed)
+    for part in ("content", "diff"):
+        answer = site.client.get(about(f"{folder}/a.csv", part))
+        assert (answer.status_code, answer.json()["detail"]["reason"]) == (409, "bundle_not_writable")
 
 
 def test_nothing_of_a_deployment_is_left_in_the_temporary_folder(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import os
 import shutil
@@ -13,7 +14,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from sqlalchemy import create_engine
@@ -28,9 +29,11 @@ from airflow_rest_api.errors import (
     BundleNotWritable,
     ChangedMeanwhile,
     FilesExist,
+    InTheWay,
     NoSpace,
     Unavailable,
 )
+from airflow_rest_api.plain_files import open_file
 from airflow_rest_api.storage.database import Database
 
 SRC = Path(__file__).parents[2] / "src"
@@ -115,6 +118,31 @@ def test_what_others_wrote_is_kept_before_it_is_replaced(bundle: Bundle) -> None
         assert await bundle.versions("b.py") == ["deleted", "outside"]
         first = await bundle.history.version("b", "a.py", 1)
         assert await bundle.history.content(first) == b"theirs"
+
+    run(work())
+
+
+def test_what_cannot_be_read_and_so_not_be_kept_is_neither_replaced_nor_deleted(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(path: Path) -> BinaryIO:
+        if path.name == "closed.py":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return open_file(path)
+
+    # A file mode would not keep root out, whom tests run as.
+    monkeypatch.setattr(bundle_change, "open_file", closed)
+
+    async def work() -> None:
+        (bundle.root / "closed.py").write_text("theirs")
+        with pytest.raises(FilesExist):
+            await bundle.write(bundle.file("closed.py", "ours"), overwrite=False)
+        with pytest.raises(InTheWay, match=r"cannot be read \(Permission denied\)"):
+            await bundle.write(bundle.file("closed.py", "ours"), bundle.file("a.py", "1"))
+        with pytest.raises(InTheWay):
+            await bundle.write(deleted=("closed.py",))
+        assert bundle.state() == {"closed.py": "theirs"}
+        assert await bundle.versions("closed.py") == []
 
     run(work())
 

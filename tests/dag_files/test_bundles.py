@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pwd
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.dag_files.bundles import (
+    IGNORE,
     BundleFolder,
     BundleInfo,
     bundles,
@@ -22,7 +24,8 @@ from airflow_rest_api.dag_files.bundles import (
     resolve,
 )
 from airflow_rest_api.dag_files.upload import CONTROL
-from airflow_rest_api.errors import ApiError, BundleNotWritable
+from airflow_rest_api.errors import ApiError, BundleNotWritable, NoSpace
+from tests.small_disk import fill, make_room, small_disk
 
 LOCAL = "airflow.dag_processing.bundles.local.LocalDagBundle"
 GIT = "airflow.providers.git.bundles.git.GitDagBundle"
@@ -190,6 +193,46 @@ def test_a_folder_that_cannot_be_made_is_named_with_who_has_to_write_there(
     assert f"writable for the user of the API server ({effective_user()})" in problem["message"]
 
 
+def close(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nobody look into a folder: a file mode would not keep root out, whom tests run as."""
+
+    def closed(real: Callable[..., os.stat_result]) -> Callable[..., os.stat_result]:
+        def look(path: Any, *rest: Any, **more: Any) -> os.stat_result:
+            if not isinstance(path, int) and str(path).startswith(f"{folder}/"):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return real(path, *rest, **more)
+
+        return look
+
+    monkeypatch.setattr(os, "stat", closed(os.stat))
+    monkeypatch.setattr(os, "lstat", closed(os.lstat))
+    monkeypatch.setattr(os, "access", lambda path, mode: folder not in (Path(path), *Path(path).parents))
+
+
+def test_a_bundle_in_a_folder_that_is_closed_to_us_leaves_the_others_as_they_are(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "home" / "dags").mkdir(parents=True)
+    (tmp_path / "mine").mkdir()
+    home = {"path": str(tmp_path / "home" / "dags")}
+    configure(("home", LOCAL, home), ("mine", LOCAL, {"path": str(tmp_path / "mine")}))
+    close(tmp_path / "home", monkeypatch)
+
+    assert named(None).name == "mine"
+    assert "cannot be reached on this host (Permission denied)" in refused("home")["message"]
+
+
+def test_a_folder_of_a_bundle_behind_one_that_is_closed_to_us_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (folder / "closed" / "inner").mkdir(parents=True)
+    close(folder / "closed", monkeypatch)
+
+    problem = refused(None, "closed/inner")
+    assert (problem["status"], problem["argument"]) == (400, "folder")
+    assert "cannot be looked into on this host (Permission denied)" in problem["message"]
+
+
 def test_a_folder_that_is_read_only_is_not_written(folder: Path, monkeypatch: pytest.MonkeyPatch):
     # A file mode would not keep root out, whom tests run as in a container.
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
@@ -331,3 +374,23 @@ def test_the_file_that_airflow_ignores_our_folder_by_is_not_written_through_a_li
     with control_folder(folder):
         pass
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_full_disk_leaves_no_folder_of_ours_that_airflow_looks_into(tmp_path: Path):
+    with small_disk(tmp_path / "small") as root:
+        fill(root)
+        with pytest.raises(NoSpace), control_folder(root):
+            pass
+        make_room(root)
+        with control_folder(root) as folder:
+            ignores = folder / ".airflowignore"
+            assert (ignores.read_text(), [path.name for path in folder.iterdir()]) == (IGNORE, [ignores.name])
+
+
+def test_a_file_that_was_cut_off_is_written_again(folder: Path):
+    (folder / CONTROL).mkdir()
+    (folder / CONTROL / ".airflowignore").touch()
+
+    with control_folder(folder) as control:
+        assert (control / ".airflowignore").read_text() == IGNORE
+        assert stat.S_IMODE((control / ".airflowignore").stat().st_mode) == 0o644

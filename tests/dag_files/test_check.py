@@ -11,8 +11,18 @@ from typing import Any, cast
 
 import pytest
 
+from airflow_rest_api.airflow import dag_processor
+from airflow_rest_api.airflow.dag_processor import container
 from airflow_rest_api.dag_files.bundles import BundleFolder, BundleInfo
-from airflow_rest_api.dag_files.check import LONGEST_TEXT, CheckLimits, Findings, check, findings
+from airflow_rest_api.dag_files.check import (
+    LONGEST_TEXT,
+    CheckLimits,
+    Findings,
+    FoundDag,
+    check,
+    duplicates,
+    findings,
+)
 from airflow_rest_api.dag_files.upload import Bounds, Received
 from airflow_rest_api.engine.job import Ending, Outcome
 from airflow_rest_api.errors import ApiError, CheckFailed
@@ -101,3 +111,28 @@ def test_a_finding_has_the_types_that_it_should_have() -> None:
     assert [len(error.message) for error in found.errors] == [0, LONGEST_TEXT]
     assert found.warnings == ["w", "?", "b.py: an .airflowignore has Airflow pass over it."]
     assert found.files == ["a.py"]
+
+
+@pytest.mark.parametrize("archive", ["Packed.ZIP", "packed.egg"])
+def test_a_dag_in_an_archive_of_any_name_is_taken_over_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, archive: str
+) -> None:
+    # Airflow knows an archive by its content.
+    (tmp_path / archive).touch()
+    owner = ("dags", container(f"{archive}/mod.py"))
+    monkeypatch.setattr(dag_processor, "owners", lambda dag_ids: dict.fromkeys(dag_ids, owner))
+
+    def found(file: str) -> list[str]:
+        dags = [FoundDag("a", file)]
+        work = duplicates("dags", dags, tmp_path, [file], lambda bundle, path: True)
+        return [one.owner for one in asyncio.run(work)]
+
+    assert found("mine.py") == [f"dags:{owner[1]}"]
+    (tmp_path / archive).unlink()
+    assert found("mine.py") == []
+
+
+def test_an_archive_whose_ending_is_in_capitals_is_deployed_again() -> None:
+    assert container("Packed.ZIP/mod.py") == "Packed.ZIP"
+    assert container("a.zip/b.zip/mod.py") == "a.zip"
+    assert container("zip/mod.py") == "zip/mod.py"

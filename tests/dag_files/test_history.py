@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import hashlib
 import os
+import random
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -158,6 +161,10 @@ def test_a_file_that_is_larger_than_a_row_is_kept_in_parts(records: Records) -> 
         [version] = await records.history.versions("b", "a")
         assert await records.history.content(version) == content
         changed = replace(new, sha256="0" * 64)
+        with pytest.raises(ChangedMeanwhile):
+            await records.deploy(changed)
+        assert changed.content is not None
+        changed.content.unlink()
         with pytest.raises(ChangedMeanwhile):
             await records.deploy(changed)
         assert await records.contents() == 3
@@ -326,6 +333,34 @@ def test_the_difference_leads_from_one_to_the_other(tmp_path: Path, old: bytes, 
         check=True,
         capture_output=True,
     )
+    assert (tmp_path / "file").read_bytes() == new
+
+
+def test_a_difference_is_the_one_of_the_standard_library() -> None:
+    for seed in range(200):
+        chance = random.Random(seed)
+        old = [f"{chance.randrange(12)}\n" for _ in range(chance.randrange(60))]
+        new = [line for line in old if chance.random() < 0.8] + ["added\n"] * chance.randrange(3)
+        theirs = "".join(difflib.unified_diff(old, new, "old", "new"))
+        assert diff("".join(old).encode(), "".join(new).encode(), "old", "new") == theirs
+
+
+def test_lines_that_repeat_are_compared_in_seconds(tmp_path: Path) -> None:
+    """Each of the matches is the first of what is left, and each line has many places in the other file."""
+    same = [f"x{number % 52}\n" for number in range(MOST_LINES // 2)]
+    old, new = (
+        "".join(f"{line}{side}{number}\n" for number, line in enumerate(same)).encode() for side in "uv"
+    )
+
+    begun = time.process_time()
+    found = diff(old, new, "file", "file")
+
+    assert time.process_time() - begun < 30  # It was a quarter of an hour.
+    (tmp_path / "file").write_bytes(old)
+    if shutil.which("patch") is None:
+        pytest.skip("This test needs the program patch")
+    given = {"input": found.encode(), "cwd": tmp_path, "check": True, "capture_output": True}
+    subprocess.run(["patch", "--binary", "-p0", "file"], **given)  # type: ignore[call-overload]
     assert (tmp_path / "file").read_bytes() == new
 
 

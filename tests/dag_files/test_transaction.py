@@ -168,6 +168,26 @@ def test_one_is_taken_back_although_somebody_removed_a_folder_meanwhile(
         assert leftovers(root) <= {"one"}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("in_place", [True, False])
+def test_what_somebody_writes_before_the_recovery_stays(
+    root: Path, files: dict[str, Path], in_place: bool
+) -> None:
+    """The process was killed at any step, and nobody could start another one for a while."""
+    _, steps = run("change", root, files)
+    for number in range(steps.index("journal") + 1, len(steps) + 1):
+        fresh(root)
+        run("change", root, files, kill=number)
+        theirs = {path: f"by hand: {path}" for path in [*FILES, *DELETED] if (root / path).parent.is_dir()}
+        for path, content in theirs.items():
+            if not in_place:
+                (root / path).unlink(missing_ok=True)
+            (root / path).write_text(content)
+        recover(root)
+        assert {**state(root), **theirs} == state(root), steps[number - 1]
+        assert leftovers(root) <= {"one"}
+
+
 @pytest.mark.parametrize("links", [True, False])
 def test_a_file_that_somebody_puts_in_the_place_of_a_new_one_stays(
     root: Path, files: dict[str, Path], links: bool, monkeypatch: pytest.MonkeyPatch
@@ -403,6 +423,9 @@ def test_nobody_reads_half_a_file(root: Path, tmp_path: Path) -> None:
         {"entries": [{"number": 0, "path": "../out.py"}]},
         {"entries": [{"number": 0, "path": "/etc/out.py"}]},
         {"entries": [{"number": "../0", "path": "a.py"}]},
+        {"entries": [{"number": 0, "path": "a.py", "before": [1, 2]}]},
+        {"entries": [{"number": 0, "path": "a.py", "after": "mark"}]},
+        {"entries": [None]},
         {"folders": ["../out"]},
         {"id": "another"},
     ],

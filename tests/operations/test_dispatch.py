@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -18,7 +19,7 @@ from airflow_rest_api.airflow.installation import FernetCipher
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.errors import Busy, Misconfigured, NoRunner, TooManyWaiting, Unavailable, Undecryptable
 from airflow_rest_api.operations import heartbeat, work_queue
-from airflow_rest_api.operations.dispatch import PIECE, TOKENS, UNSERVED_FOR, Dispatcher, QueueLimits
+from airflow_rest_api.operations.dispatch import PIECE, SENDERS, TOKENS, UNSERVED_FOR, Dispatcher, QueueLimits
 from airflow_rest_api.operations.model import Cancel, Key, KeyTaken, Operation, Origin, Server, State, new_id
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.tables import OPERATION, WORK, WORK_PART, NoCipher
@@ -180,6 +181,31 @@ def test_a_user_has_a_share_of_a_runner():
     run(main())
 
 
+def test_what_waits_for_the_share_of_its_user_has_one_message_however_long_it_waits():
+    async def main() -> None:
+        scene = Scene()
+        server = await scene.runner("dags")
+        runs, waits = await scene.start(), await scene.start()
+        assert await scene.claim(runs, server, share=1)
+        messages = 1
+        for _ in range(10):
+            scene.sent.clear()
+            with pytest.raises(work_queue.ShareUsedUp):
+                await scene.claim(waits, server, share=1)
+            await scene.dispatcher.send_later("dags", waits.id, 1.0)
+            await scene.dispatcher.look()
+            messages += len(scene.sent) - 1  # One was taken.
+            await scene.age(waits, 60)
+        assert messages == 1
+
+        # The last one is lost: it is sent again.
+        scene.sent.clear()
+        await scene.dispatcher.look()
+        assert scene.sent == [("dags", waits.id)]
+
+    run(main())
+
+
 def test_without_a_runner_a_client_that_waits_is_told_so():
     async def main() -> None:
         scene = Scene()
@@ -312,6 +338,33 @@ def test_a_broker_that_is_away_loses_nothing(caplog: pytest.LogCaptureFixture):
         await scene.age(operation, 11)
         await scene.dispatcher.look()
         assert len(scene.sent) == 2
+
+    run(main())
+
+
+def test_a_broker_that_does_not_answer_holds_no_thread_of_others(monkeypatch: pytest.MonkeyPatch):
+    async def main() -> None:
+        scene = Scene()
+        answers = threading.Event()
+        asked: list[str] = []
+
+        def publish(queue: str, identifier: str, *, after: float = 0.0) -> None:
+            asked.append(identifier)
+            answers.wait(30)
+
+        async def all_senders_wait() -> bool:
+            return len(asked) == SENDERS
+
+        monkeypatch.setattr(scene.dispatcher, "_publish", publish)
+        await scene.runner("dags")
+        # More than the threads that the event loop has for all.
+        starting = asyncio.gather(*(scene.start() for _ in range(40)))
+        try:
+            await until(all_senders_wait)
+            await asyncio.wait_for(asyncio.to_thread(lambda: None), 5)
+        finally:
+            answers.set()
+        assert len({operation.id for operation in await starting}) == 40
 
     run(main())
 

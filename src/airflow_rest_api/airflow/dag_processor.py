@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -16,6 +17,8 @@ from airflow_rest_api.storage.schema import storable
 
 File = tuple[str, str]
 """A bundle, and the path of a file in it with slashes; of a packaged DAG that of the archive."""
+
+_ARCHIVE = re.compile(r"(.*?\.zip)/", re.IGNORECASE | re.DOTALL)
 
 TOGETHER = 500
 """Values in one query."""
@@ -244,8 +247,8 @@ def rest_between_versions() -> timedelta:
 
 def container(path: str) -> str:
     """Return the file that is parsed for a DAG's own path: the archive of one that is packaged."""
-    before, ending, _ = path.partition(".zip/")
-    return before + ".zip" if ending else path
+    archive = _ARCHIVE.match(path)
+    return archive[1] if archive else path
 
 
 def now() -> datetime:
@@ -264,7 +267,8 @@ def _rows(files: Collection[File], bundles: Any, paths: Any, *more: Any) -> Iter
         wanted.setdefault(bundle, []).append(path)
     for bundle, names in sorted(wanted.items()):
         for some in _portions(names):
-            packed = [paths.startswith(f"{name}/", autoescape=True) for name in some if name.endswith(".zip")]
+            archives = [name for name in some if name.lower().endswith(".zip")]
+            packed = [paths.startswith(f"{name}/", autoescape=True) for name in archives]
             of_them = or_(paths.in_(some), *packed)
             yield from rows(select(bundles, paths, *more).where(bundles == bundle, of_them))
 

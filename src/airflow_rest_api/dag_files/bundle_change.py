@@ -22,7 +22,7 @@ from airflow_rest_api.dag_files.history_tables import OUTSIDE, Deployment, Kind,
 from airflow_rest_api.dag_files.placing import Mark, Marks, mark_of
 from airflow_rest_api.dag_files.transaction import Damaged, Transaction, left_in, recover
 from airflow_rest_api.dag_files.upload import named
-from airflow_rest_api.errors import BundleLocked, DamagedJournal, FilesExist, Unavailable
+from airflow_rest_api.errors import BundleLocked, DamagedJournal, FilesExist, InTheWay, Unavailable
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.plain_files import open_file
 
@@ -113,11 +113,16 @@ def _lock(descriptor: int) -> bool:
 
 @dataclass(frozen=True)
 class Present:
-    """What is at a path: hash, size and mark of a file; no hash for what is no readable file."""
+    """
+    What is at a path: hash, size and mark of a file; no hash for what is no readable file.
+
+    :ivar closed: why a file cannot be read
+    """
 
     sha256: str | None
     size: int = 0
     mark: Mark | None = None
+    closed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -271,6 +276,7 @@ def plan(
 
     :return: what is at the paths of its files, where something is, and what happens to each file
     :raises FilesExist: a file that must not be replaced
+    :raises InTheWay: one of which nothing could be kept
     """
     there = present(root, [*(file.path for file in files), *deleted])
     changes: dict[str, Change] = {}
@@ -287,6 +293,9 @@ def plan(
         message = f"There already: {named(in_the_way)}. Say overwrite to replace it."
         raise FilesExist(message, paths=in_the_way[:100])
     changes.update({path: "deleted" for path in deleted if path in there})
+    for path, found in there.items():
+        if found.closed is not None:
+            raise InTheWay(path, f"cannot be read ({found.closed}), and so could not be brought back")
     return there, changes
 
 
@@ -303,11 +312,19 @@ def present(root: Path, paths: Iterable[str]) -> dict[str, Present]:
                     size += len(chunk)
         except (FileNotFoundError, NotADirectoryError):
             continue
-        except OSError:
-            found[path] = Present(None)
+        except OSError as error:
+            found[path] = Present(None, closed=_closed(root / path, error))
         else:
             found[path] = Present(digest.hexdigest(), size, mark)
     return found
+
+
+def _closed(path: Path, error: OSError) -> str | None:
+    """Return why a file cannot be read, None for what is there and is none."""
+    with contextlib.suppress(OSError):
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return None
+    return error.strerror or type(error).__name__
 
 
 def new_deployment(kind: Kind, bundle: str, user: str, operation_id: str | None, count: int) -> Deployment:

@@ -7,6 +7,7 @@ import errno
 import os
 import pwd
 import stat
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from airflow_rest_api.airflow import installation
+from airflow_rest_api.dag_files.placing import FILE_MODE
 from airflow_rest_api.dag_files.upload import CONTROL, clean
 from airflow_rest_api.disk_full import no_room
 from airflow_rest_api.errors import ApiError, BadFolder, BundleNotWritable, NoSpace, UnknownBundle
@@ -23,6 +25,7 @@ from airflow_rest_api.plain_files import open_folder
 DAGS_FOLDER = "dags-folder"
 """What Airflow calls the bundle that is there without any configuration."""
 
+IGNORE_FILE = ".airflowignore"
 IGNORE = "[!!]*\n"
 """
 Matches every name of ours in both syntaxes of an `.airflowignore` (`[core] dag_ignore_file_syntax`): as a
@@ -109,7 +112,7 @@ def resolve(bundle: str | None, folder: str = "") -> BundleFolder:
     :raises BundleNotWritable: its files come from elsewhere, or the folder cannot be written on this host,
         nor made there by a deployment: see `can_make`
     :raises BadPath: not a relative path inside the bundle
-    :raises BadFolder: a file, or there is a symbolic link in it
+    :raises BadFolder: a file, closed to us, or there is a symbolic link in it
     """
     info = named(bundle)
     if not info.writable or info.root is None:
@@ -125,8 +128,13 @@ def resolve(bundle: str | None, folder: str = "") -> BundleFolder:
     if path != root / relative:
         # Through a link the same file would have two names, or be outside.
         raise BadFolder(folder, "has a symbolic link in it")
-    if path.exists() and not path.is_dir():
-        raise BadFolder(folder, "is a file")
+    try:
+        if not stat.S_ISDIR(path.stat().st_mode):
+            raise BadFolder(folder, "is a file")
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # It need not exist yet.
+    except OSError as error:
+        raise BadFolder(folder, f"cannot be looked into on this host ({error.strerror})") from None
     return BundleFolder(info, root, relative)
 
 
@@ -181,11 +189,10 @@ def control_folder(root: Path) -> Iterator[Path]:
             with contextlib.suppress(FileExistsError):
                 (root / CONTROL).mkdir()
             folder = held.enter_context(open_folder(root / CONTROL))
-            if not os.path.lexists(folder / ".airflowignore"):
+            if _lacks_ignore(folder):
                 like(folder, root)
                 # Before anything else comes into it.
-                with contextlib.suppress(FileExistsError), (folder / ".airflowignore").open("x") as file:
-                    file.write(IGNORE)
+                _write_ignore(folder)
         except NotADirectoryError:
             # Who may write to the bundle can put a link there, to a folder that is none of ours.
             raise BundleNotWritable(
@@ -194,6 +201,29 @@ def control_folder(root: Path) -> Iterator[Path]:
         except OSError as error:
             raise cannot_write(error) from error
         yield folder
+
+
+def _lacks_ignore(folder: Path) -> bool:
+    try:
+        status = (folder / IGNORE_FILE).lstat()
+    except FileNotFoundError:
+        return True
+    # A full disk takes the name of a file and nothing in it: Airflow would look for DAGs in our folder.
+    return stat.S_ISREG(status.st_mode) and not status.st_size
+
+
+def _write_ignore(folder: Path) -> None:
+    """Put the file there as a whole, or not at all."""
+    descriptor, draft = tempfile.mkstemp(prefix=f"{IGNORE_FILE}.", dir=folder)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            os.fchmod(file.fileno(), FILE_MODE)
+            file.write(IGNORE)
+        os.rename(draft, folder / IGNORE_FILE)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
 
 
 def cannot_write(error: OSError) -> ApiError:
@@ -223,11 +253,18 @@ def effective_user() -> str:
 
 
 def _unwritable(root: Path) -> str | None:
-    if root.is_dir():
+    # Not the method of the path, which raises where a folder above is closed to us: no bundle would be left.
+    if os.path.isdir(root):
         return None if os.access(root, os.W_OK | os.X_OK) else "its folder cannot be written on this host."
     if can_make(Path(os.path.realpath(root))):
         return None
-    what = "is no folder" if os.path.lexists(root) else "does not exist on this host"
+    try:
+        os.lstat(root)
+        what = "is no folder"
+    except (FileNotFoundError, NotADirectoryError):
+        what = "does not exist on this host"
+    except OSError as error:
+        what = f"cannot be reached on this host ({error.strerror})"
     return (
         f"its folder {root} {what}. Make it there, writable for the user of the API server "
         f"({effective_user()}), and readable for the DAG processor."

@@ -154,11 +154,22 @@ async def duplicates(
         owner = owners.get(dag.dag_id)
         if owner is None or owner == (bundle, dag.file):
             continue
-        if owner[0] == bundle and (owner[1] in files or not (root / owner[1]).exists()):
+        if owner[0] == bundle and (owner[1] in files or await asyncio.to_thread(_is_gone, root / owner[1])):
             # It moves from one file to another, or has moved before Airflow noticed.
             continue
         found.append(Duplicate(dag.dag_id, dag.file, f"{owner[0]}:{owner[1]}" if covers(*owner) else ANOTHER))
     return found
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        # It is in an archive that is not called one, which Airflow knows by its content; or closed to us.
+        return False
+    return False
 
 
 def findings(result: Any, paths: Iterable[str]) -> Findings:

@@ -318,7 +318,7 @@ def _likely(order: DeploymentOrder) -> list[str]:
     """Return the files in which Airflow would look for a DAG, by the words that are in them."""
     found = []
     for file in order.received.files:
-        if file.path.endswith(".zip"):
+        if file.path.lower().endswith(".zip"):
             found.append(file.path)
         elif file.path.endswith(".py"):
             text = file.content.read_bytes().lower()

@@ -8,9 +8,10 @@ import io
 import logging
 import random
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select, update
@@ -45,8 +46,12 @@ LEFT = timedelta(days=7)
 ATTEMPTS = 10
 
 MOST_LINES = 10_000
-"""Of each version: comparing takes the product of the two, in the worst case."""
+"""Of each version."""
 MOST_BYTES = 2 * 1024 * 1024
+MOST_STEPS = 5_000_000
+"""Of the comparison of two versions, some seconds: lines that repeat take more than lines times lines."""
+CONTEXT = 3
+"""Lines around a difference."""
 
 
 class History:
@@ -216,7 +221,7 @@ def diff(old: bytes | None, new: bytes | None, old_name: str, new_name: str) -> 
     before, after = _lines(old), _lines(new)
     if max(len(before), len(after)) > MOST_LINES:
         raise TooLarge(f"Only files of up to {MOST_LINES} lines and {MOST_BYTES} bytes are compared.")
-    lines = difflib.unified_diff(
+    lines = _unified(
         before,
         after,
         "/dev/null" if old is None else old_name,
@@ -225,6 +230,53 @@ def diff(old: bytes | None, new: bytes | None, old_name: str, new_name: str) -> 
     return "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )
+
+
+def _unified(before: Sequence[str], after: Sequence[str], old_name: str, new_name: str) -> Iterator[str]:
+    """Yield what `difflib.unified_diff` does, of a comparison that comes to an end."""
+    for number, group in enumerate(_Comparison(before, after).get_grouped_opcodes(CONTEXT)):
+        if not number:
+            yield f"--- {old_name}\n"
+            yield f"+++ {new_name}\n"
+        first, last = group[0], group[-1]
+        yield f"@@ -{_range(first[1], last[2])} +{_range(first[3], last[4])} @@\n"
+        for tag, old_from, old_to, new_from, new_to in group:
+            if tag == "equal":
+                yield from (f" {line}" for line in before[old_from:old_to])
+                continue
+            yield from (f"-{line}" for line in before[old_from:old_to])
+            yield from (f"+{line}" for line in after[new_from:new_to])
+
+
+def _range(start: int, stop: int) -> str:
+    """Return a range of lines as `diff -u` writes it: an empty one is named by the line before it."""
+    length = stop - start
+    begin = start + 1 if length else start
+    return str(begin) if length == 1 else f"{begin},{length}"
+
+
+class _Comparison(difflib.SequenceMatcher[str]):
+    """
+    A comparison of lines within `MOST_STEPS`.
+
+    What is left then counts as replaced as a whole: the difference is right, and longer than it could be.
+    """
+
+    def __init__(self, before: Sequence[str], after: Sequence[str]) -> None:
+        super().__init__(None, before, after)
+        self._left = MOST_STEPS
+        # What each line of the one costs, and all before it: itself, and the places that it has in the other.
+        places = self.b2j  # type: ignore[attr-defined]
+        self._costs = [0, *accumulate(1 + len(places.get(line, ())) for line in before)]
+
+    def find_longest_match(
+        self, alo: int = 0, ahi: int | None = None, blo: int = 0, bhi: int | None = None
+    ) -> difflib.Match:
+        """Return the longest run of equal lines within bounds, none where there are no steps left."""
+        self._left -= self._costs[-1 if ahi is None else ahi] - self._costs[alo]
+        if self._left < 0:
+            return difflib.Match(alo, blo, 0)
+        return super().find_longest_match(alo, ahi, blo, bhi)
 
 
 def _lines(content: bytes | None) -> list[str]:

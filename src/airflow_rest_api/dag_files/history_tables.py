@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from sqlalchemy import BigInteger, Column, Index, Integer, Table, delete, func, insert, select
 
 from airflow_rest_api.errors import ChangedMeanwhile
-from airflow_rest_api.plain_files import open_file
+from airflow_rest_api.plain_files import NO_FILE, open_file
 from airflow_rest_api.storage.schema import (
     LONGEST_NAME,
     PART,
@@ -209,7 +209,14 @@ def keep(connection: Connection, bundle: str, contents: Mapping[str, Path]) -> N
 def _packed(path: Path, sha256: str) -> Iterator[bytes]:
     """Yield the parts of a file's compressed content; what did not come through us can be of any size."""
     digest, packer, packed = hashlib.sha256(), zlib.compressobj(), bytearray()
-    with open_file(path) as file:
+    try:
+        opened = open_file(path)
+    except OSError as error:
+        if error.errno in NO_FILE:
+            # Another program took it away since it was looked at.
+            raise ChangedMeanwhile(path.name) from None
+        raise
+    with opened as file:
         while chunk := file.read(PART):
             digest.update(chunk)
             packed += packer.compress(chunk)

@@ -84,6 +84,19 @@ def compare(path: str, old: Path, seen: Marks | None) -> None:
         raise ChangedMeanwhile(path)
 
 
+def is_as(path: Path, mark: Mark | None) -> bool:
+    """
+    Return whether what is at a path is still what a mark was made of; nothing is not.
+
+    By size and whole seconds: not every file system has the same inodes, or finer times, after a while.
+    """
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return mark is not None and (status.st_mtime_ns // 10**9, status.st_size) == (mark[1] // 10**9, mark[2])
+
+
 def is_same(one: Path, other: Path) -> bool:
     """Return whether two paths are names of one file."""
     try:

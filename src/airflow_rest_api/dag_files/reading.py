@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,8 +18,8 @@ from airflow_rest_api.dag_files.bundle_change import present
 from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.history import diff
 from airflow_rest_api.dag_files.upload import CONTROL
-from airflow_rest_api.errors import TooLarge, TooManyFiles, UnknownDagFile
-from airflow_rest_api.plain_files import open_file
+from airflow_rest_api.errors import BundleNotWritable, TooLarge, TooManyFiles, UnknownDagFile
+from airflow_rest_api.plain_files import NO_FILE, open_file
 from airflow_rest_api.storage.schema import storable
 
 if TYPE_CHECKING:
@@ -126,7 +126,12 @@ class DagFileReader:
         return DagFileAnswer({"bundle": info.name, "exists": await ask(_exists, info, (info.name, path))})
 
     async def content(self, bundle: str | None, path: str, version: int | None) -> DagFileAnswer:
-        """Return the content of a version, or of what is there; raise UnknownDagFile, TooLarge."""
+        """
+        Return the content of a version, or of what is there.
+
+        :raises UnknownDagFile, TooLarge: there is none, or more than may be
+        :raises BundleNotWritable: what is there cannot be read
+        """
         place = await place_of(bundle, path)
         found = await self._content(place, path, version)
         if found is None:
@@ -170,14 +175,24 @@ class DagFileReader:
         bundle = place.bundle.name
         newest = await self._history.newest(bundle, paths)
         dags = await ask(dag_processor.dags_by_file, bundle, list(paths))
-        # Only those are read that there is something to compare with.
-        there = await asyncio.to_thread(present, place.root, list(newest))
+        stats = await asyncio.to_thread(_statuses, place.root, paths)
+        # Only what may be the version is read: what others wrote can be of any size.
+        alike = [
+            path
+            for path, version in newest.items()
+            if version.sha256 is not None and version.size == stats[path][0]
+        ]
+        there = await asyncio.to_thread(present, place.root, alike)
         found = []
         for path in paths:
-            size, modified_at = await asyncio.to_thread(_status, place.root / path)
+            size, modified_at = stats[path]
             version = newest.get(path)
-            now = there[path].sha256 if path in there else None
-            outside = version is not None and (version.sha256 != now or (path in there and now is None))
+            if version is None:
+                outside = False
+            elif version.sha256 is None:
+                outside = size is not None
+            else:
+                outside = path not in there or there[path].sha256 != version.sha256
             deployed = version if version is None or version.sha256 is not None else None
             found.append(ListedFile(bundle, path, size, modified_at, deployed, outside, dags.get(path, [])))
         return found
@@ -210,8 +225,11 @@ def _bounded(size: int, limit: int) -> None:
 def _read(place: BundleFolder, path: str, limit: int) -> bytes | None:
     try:
         opened = open_file(place.root / path)
-    except OSError:
-        return None
+    except OSError as error:
+        if error.errno in NO_FILE:
+            return None
+        words = f"The file cannot be read on this host ({error.strerror})."
+        raise BundleNotWritable(words, argument="path", bundle=place.bundle.name) from None
     with opened as file:
         _bounded(os.fstat(file.fileno()).st_size, limit)
         return file.read(limit)
@@ -239,6 +257,10 @@ def _walk(root: Path, folder: str) -> list[str]:
         if len(found) > MOST_FILES:
             raise TooManyFiles(f"There are more than {MOST_FILES} files: name a folder.")
     return found
+
+
+def _statuses(root: Path, paths: Iterable[str]) -> dict[str, tuple[int | None, datetime | None]]:
+    return {path: _status(root / path) for path in paths}
 
 
 def _status(path: Path) -> tuple[int | None, datetime | None]:

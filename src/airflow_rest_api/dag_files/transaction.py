@@ -28,14 +28,18 @@ import stat
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from airflow_rest_api.dag_files.bundles import cannot_write, control_folder, like
 from airflow_rest_api.dag_files.placing import (
     NO_LINKS,
+    Mark,
     Marks,
     compare,
     give,
+    is_as,
     is_same,
+    mark_of,
     second_name,
     sync,
     tell_apart,
@@ -53,12 +57,20 @@ JOURNAL, UNDO, DONE, NEW, OLD = "journal", "undo", "done", "new", "old"
 
 @dataclass(frozen=True)
 class Entry:
-    """One file, by its path in the bundle; `existed`: there was one before."""
+    """
+    One file, by its path in the bundle.
+
+    :ivar existed: there was one before
+    :ivar before: the mark of that one; what is something else by the time of a recovery is somebody else's
+    :ivar after: that of the file to come
+    """
 
     number: int
     path: str
     delete: bool = False
     existed: bool = False
+    before: Mark | None = None
+    after: Mark | None = None
 
 
 @dataclass(frozen=True)
@@ -231,7 +243,7 @@ class Transaction:
         try:
             with open_file(self._work / JOURNAL) as file:
                 found = json.loads(file.read().decode())
-            entries = tuple(Entry(**entry) for entry in found["entries"])
+            entries = tuple(_entry(entry) for entry in found["entries"])
             plan = Journal(found["id"], entries, tuple(found["folders"]))
             # Others than we may write to the bundle: all has to be inside.
             if plan.id != self._id:
@@ -264,11 +276,14 @@ class Transaction:
             existed = self._is_there(path)
             if existed and seen is not None and path not in seen:
                 raise ChangedMeanwhile(path)
-            entries.append(Entry(number, path, existed=existed))
+            after = mark_of((self._new / str(number)).lstat())
+            before = mark_of((self._root / path).lstat()) if existed else None
+            entries.append(Entry(number, path, existed=existed, before=before, after=after))
         for number, path in enumerate(deleted, len(entries)):
             self._check_way(path, {})
             if self._is_there(path):
-                entries.append(Entry(number, path, delete=True, existed=True))
+                before = mark_of((self._root / path).lstat())
+                entries.append(Entry(number, path, delete=True, existed=True, before=before))
         return Journal(self._id, tuple(entries), tuple(folders))
 
     def _is_there(self, path: str) -> bool:
@@ -315,6 +330,7 @@ class Transaction:
             target, new, old = self._paths(entry)
             if entry.delete:
                 if not os.path.lexists(old):
+                    _require_untouched(entry, target)
                     os.rename(target, old)
                     self._step(f"taken {entry.number}")
                     compare(entry.path, old, seen)
@@ -326,6 +342,7 @@ class Transaction:
             # It is gone once it has been put in place.
             if new.exists():
                 if entry.existed:
+                    _require_untouched(entry, target)
                     os.rename(new, target)
                 else:
                     self._add(entry, new, target)
@@ -342,16 +359,17 @@ class Transaction:
         for entry in reversed(plan.entries):
             target, new, old = self._paths(entry)
             if os.path.lexists(old):
-                # Another program may have removed the folder meanwhile.
-                target.parent.mkdir(parents=True, exist_ok=True)
-                os.rename(old, target)
+                if not os.path.lexists(target) or _is_ours(entry, target):
+                    # Another program may have removed the folder meanwhile.
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    os.rename(old, target)
                 self._step(f"back {entry.number}")
             elif not entry.existed and new.exists():
-                if is_same(new, target):
+                if is_same(new, target) and _is_ours(entry, target):
                     target.unlink()
                     self._step(f"back {entry.number}")
-            elif not entry.existed:
-                # Ours; afterwards `new` is there again, so that no file of others is ever taken for it.
+            elif not entry.existed and _is_ours(entry, target):
+                # Afterwards `new` is there again, so that no file of others is ever taken for it.
                 with contextlib.suppress(FileNotFoundError):
                     os.rename(target, new)
                 self._step(f"back {entry.number}")
@@ -380,6 +398,26 @@ class Transaction:
             return
         self._step(f"linked {entry.number}")
         new.unlink()
+
+
+def _entry(found: Mapping[str, Any]) -> Entry:
+    """Return an entry of a journal; raise ValueError, TypeError."""
+    entry = Entry(**found)
+    for mark in (entry.before, entry.after):
+        if mark is not None and [type(number) for number in mark] != [int, int, int]:
+            raise ValueError("a mark is none")
+    return entry
+
+
+def _require_untouched(entry: Entry, target: Path) -> None:
+    """Raise ChangedMeanwhile where something else is there than what was to be replaced or taken away."""
+    if entry.before is not None and os.path.lexists(target) and not is_as(target, entry.before):
+        raise ChangedMeanwhile(entry.path)
+
+
+def _is_ours(entry: Entry, target: Path) -> bool:
+    """Return whether the file that came is still the one that is there; of older journals all are."""
+    return not entry.delete and (entry.after is None or is_as(target, entry.after))
 
 
 def recover(root: Path, step: OnStep = _nothing) -> list[tuple[str, bool]]:

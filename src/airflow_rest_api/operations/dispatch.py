@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_rest_api.airflow.installation import FernetCipher, version
-from airflow_rest_api.errors import Misconfigured, NoRunner, Undecryptable
+from airflow_rest_api.errors import Misconfigured, NoRunner, Unavailable, Undecryptable
 from airflow_rest_api.operations import work_queue
 from airflow_rest_api.operations.model import Operation, State
 from airflow_rest_api.operations.work_orders import NotTaken, WorkOrder, from_bytes, to_bytes
@@ -31,12 +33,16 @@ LOOK_EVERY = 5.0
 """Seconds between two looks at what waits, by each API server and each runner."""
 AGAIN_AFTER = 20.0
 """Seconds after which a message is sent once more, each time twice as many: a broker may have lost it."""
+NOTED_EVERY = AGAIN_AFTER / 4
+"""Seconds between two notes that the message of one operation is sent again and again."""
 MOST_DOUBLINGS = 4
 """Of that pause: the longest is then some five minutes."""
 UNSERVED_FOR = 60.0
 """Seconds without a runner for its queue after which an operation is given up."""
 PIECE = 1024 * 1024
 """Bytes that are encrypted at a time."""
+SENDERS = 8
+"""Threads that send: a broker that does not answer holds each for seconds, and none that others need."""
 LABEL = 64
 TOKENS = b"\n"
 """Between the tokens, which have none in them."""
@@ -93,6 +99,7 @@ class Dispatcher:
         self._limits = limits or QueueLimits()
         self._cipher = cipher or FernetCipher()
         self._clock = clock
+        self._senders = ThreadPoolExecutor(SENDERS, thread_name_prefix="rest-api-send")
         self._unserved: dict[str, float] = {}
         self.watch = Periodic("The look at what waits for runners", LOOK_EVERY, self.look, jitter=0.2)
 
@@ -144,8 +151,15 @@ class Dispatcher:
         await self._send(str(operation.queue), operation.id)
 
     async def send_later(self, queue: str, identifier: str, seconds: float) -> None:
-        """Send the message of an operation once more, for a runner that can take it in some seconds."""
+        """
+        Send the message of an operation once more, for a runner that can take it in some seconds.
+
+        While that goes on it is not lost, and `look` need not send another one, which would go on as well.
+        """
         await self._send(queue, identifier, seconds)
+        noting = partial(work_queue.note_sent, identifier=identifier, before=timedelta(seconds=NOTED_EVERY))
+        with contextlib.suppress(Unavailable):
+            await self._run(noting)
 
     async def cancel(self, identifier: str, reason: str) -> bool:
         """End an operation that no runner has yet; return whether it was one."""
@@ -199,7 +213,8 @@ class Dispatcher:
         """Publish a message; one that cannot be is sent by the next look."""
         assert self._publish is not None
         try:
-            await asyncio.to_thread(self._publish, queue, identifier, after=after)
+            sending = partial(self._publish, queue, identifier, after=after)
+            await asyncio.get_running_loop().run_in_executor(self._senders, sending)
         except Exception as error:
             # Its words may hold the address of the broker, with a password.
             log.warning(

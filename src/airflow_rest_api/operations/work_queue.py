@@ -203,6 +203,17 @@ def publish_again(connection: Connection, one: Waiting, before: timedelta) -> bo
     return bool(connection.execute(update(WORK).where(*this).values(values)).rowcount)
 
 
+def note_sent(connection: Connection, identifier: str, before: timedelta) -> None:
+    """
+    Note that the message of an operation was sent just now.
+
+    :param before: how long ago the last one must have been sent; else the note of that one will do
+    """
+    now = datetime.now(timezone.utc)
+    this = (WORK.c.operation_id == identifier, WORK.c.published_at <= now - before)
+    connection.execute(update(WORK).where(*this).values(published_at=now))
+
+
 def ended_meanwhile(connection: Connection) -> list[str]:
     """Return what was to be run for operations that have ended or are gone."""
     query = select(WORK.c.operation_id).outerjoin(OPERATION, OPERATION.c.id == WORK.c.operation_id)
