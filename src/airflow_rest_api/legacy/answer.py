@@ -210,8 +210,9 @@ def _stdout(
 ) -> str:
     """Return what a client reads as standard output; its warnings, and its keys, go into the envelope."""
     is_log = request.endpoint.log_is_output and not request.given("dry_run")
-    # One text of any content, which may look like a log.
-    is_value = work.commands in [[name] for name in SILENT]
+    # One text of any content, which may look like a log, also where more is done behind it: a value that is
+    # deleted in the same request is nowhere else any more.
+    is_value = not SILENT.isdisjoint(work.commands)
     logged, fields = _fields_apart(work, operation.stdout)
     clean = without_log_lines(logged) + fields
     if not is_log and not is_value:
