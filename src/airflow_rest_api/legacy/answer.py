@@ -235,6 +235,7 @@ def _stdout(
         documents=[] if fields else list(documents(clean)),
         host=operation.host,
         dags_folder=(configured("core", "dags_folder") or "") if request.given("report") else "",
+        ended=operation.exit_code is not None,
     )
     envelope.more = more_of(printed, root)
     envelope.left_at = _in_the_second_of(envelope.more.get("logical_date"))
