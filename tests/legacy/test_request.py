@@ -197,6 +197,13 @@ def test_json_values_become_the_texts_that_arguments_take() -> None:
     assert body.echo["conf"] == {"a": [1]}
 
 
+@pytest.mark.parametrize("text", [b'{"n": 1e999}', b'{"conf": {"a": [-1e999]}}'])
+def test_a_number_that_is_too_large_to_be_repeated_is_refused(text: bytes) -> None:
+    with pytest.raises(Refusal, match="a number that is too large") as refusal:
+        read("application/json", text, dispensable=True)
+    assert refusal.value.status == 400
+
+
 def test_of_a_name_that_comes_twice_in_a_json_body_the_first_counts_and_in_what_is_in_it_the_last() -> None:
     body = read("application/json", b'{"a": "1", "conf": {"b": 1, "b": 2}, "a": {"c": 3}, "a": "4"}')
     assert body.fields == [("a", "1"), ("conf", '{"b": 2}')]

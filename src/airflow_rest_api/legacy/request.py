@@ -267,7 +267,11 @@ def _as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     # The JSON of a value is what the text arguments of that kind take: true, 5, {"a": 1}.
-    return json.dumps(value)
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        # Such as 1e999, which Python reads as infinity: the answer, which repeats it, would be no JSON.
+        raise Refusal("The body has a number that is too large") from None
 
 
 def _json_type(value: Any) -> str:
