@@ -74,6 +74,7 @@ TWICE: dict[str, str] = {}
 SMALL: dict[str, str] = {
     "runners.app": "an entry point",
     "api.runners": "a resource has a router of its own",
+    "airflow.compat.variables": "what differs between versions of Airflow is in its package",
     "airflow.child.clearing": "code of a child, imported there by its name",
     "legacy.dag_readiness": "with its importer it would be too long",
     "provider": "an entry point",

@@ -419,6 +419,8 @@ def test_a_date_that_is_longer_than_any_is_refused_unread(catalog: Catalog) -> N
         ("dags next-execution", {"dag_id": "d", "num_executions": 1_000_000_000}, "num_executions"),
         ("dags list-jobs", {"limit": "x"}, "limit"),
         ("dags list-jobs", {"limit": 10**30}, "limit"),
+        ("dags trigger", {"dag_id": "d", "conf": r'{"a": ["\ud800"]}'}, "conf"),
+        ("dags trigger", {"dag_id": "d", "conf": r'{"\uDFFF": 1}'}, "conf"),
         ("dags details", {"dag_id": ["a"]}, "dag_id"),
         ("dags details", {"dag_id": {"a": 1}}, "dag_id"),
     ],
@@ -438,7 +440,10 @@ def test_what_no_command_can_take_is_refused_before_it_runs(
         ("pools set", {"pool": "p", "slots": -1, "description": "d"}),
         ("connections add", {"conn_id": "c", "conn_type": "http", "conn_port": 65535}),
         ("dags trigger", {"dag_id": "d", "conf": {"a": [1]}}),
+        ("dags trigger", {"dag_id": "d", "conf": r'{"a": "\ud83d\ude00", "b": "\\\\ud800"}'}),
+        ("dags trigger", {"dag_id": "d", "conf": r'{"a": "\ud800'}),
         ("variables set", {"key": "k", "value": {"a": 1}}),
+        ("variables set", {"key": "k", "value": r'{"a": "\ud800"}'}),
     ],
 )
 def test_what_a_command_can_take_is_left_to_it(command: str, arguments: dict[str, Any]):

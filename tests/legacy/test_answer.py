@@ -257,6 +257,17 @@ def test_a_variable_that_reads_like_a_log_is_no_warning() -> None:
     assert "warning" not in answer
 
 
+@pytest.mark.parametrize("line", [CONSOLE.format("boom"), CLASSIC.format("boom"), json_line("boom")])
+@pytest.mark.parametrize("settings", [{}, {"legacy_output": "today"}])
+def test_a_variable_that_reads_like_a_log_is_answered_when_it_is_deleted(
+    line: str, settings: dict[str, str]
+) -> None:
+    script = prints(f"{line}Variable k deleted\n")
+    answer = asked(script, {"api": "variables", "get": "k", "delete": "k"}, **settings)
+    assert answer["output"]["stdout"].startswith(line)
+    assert "warning" not in answer
+
+
 NOON = datetime(2026, 11, 22, 12, 0, 0, tzinfo=timezone.utc)
 
 

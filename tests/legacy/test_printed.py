@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -255,6 +256,14 @@ def test_a_reason_that_1_10_printed_is_printed(query: str, told: str) -> None:
     assert said(f"api=variables&{query}", "", done=False, stderr="  why\n") == told
 
 
+@pytest.mark.parametrize("query", ["get=k&json", "import=x"])
+def test_what_kept_a_command_from_its_end_is_no_value_and_no_fault_of_a_file(query: str) -> None:
+    locked = "sqlalchemy.exc.OperationalError: database is locked\n"
+    assert said(f"api=variables&{query}", "", done=False, stderr=locked) == ""
+    late = replace(printed(f"api=variables&{query}", "", done=False, stderr="Too long.\n"), ended=False)
+    assert printed_text(late) == ""
+
+
 def test_a_value_that_was_read_is_not_why_something_else_failed() -> None:
     assert said("api=variables&get=k&json&delete=k", "5\n", done=False, stderr="why\n") == ""
 
@@ -363,12 +372,20 @@ def test_a_pool_that_was_set_is_shown_and_so_is_one_that_was_deleted() -> None:
 
 
 def test_a_pool_that_is_not_there_is_named() -> None:
-    assert said("api=pool&get=it's", done=False) == "Pool \"it's\" doesn't exist\n"
-    assert said("api=pool&delete=p", done=False) == "Pool 'p' doesn't exist\n"
+    missing = "Pool it's does not exist\n"
+    assert said("api=pool&get=it's", done=False, stderr=missing) == "Pool \"it's\" doesn't exist\n"
+    missing = "Pool p does not exist\n"
+    assert said("api=pool&delete=p", done=False, stderr=missing) == "Pool 'p' doesn't exist\n"
     stderr = "Pool default_pool cannot be deleted: default_pool cannot be deleted\n"
     assert (
         said("api=pool&delete=default_pool", done=False, stderr=stderr) == "default_pool cannot be deleted\n"
     )
+
+
+@pytest.mark.parametrize("verb", ["get", "delete"])
+def test_a_pool_that_could_not_be_looked_up_is_not_said_to_be_missing(verb: str) -> None:
+    stderr = "sqlalchemy.exc.OperationalError: database is locked\n"
+    assert said(f"api=pool&{verb}=p", done=False, stderr=stderr) == ""
 
 
 def test_what_was_cleared_is_listed_and_nothing_is_called_nothing() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from io import BytesIO
 from typing import Any
 
@@ -9,6 +10,7 @@ from starlette.datastructures import UploadFile
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Argument, Command, Effect
 from airflow_rest_api.errors import Refusal, UnknownCommand
+from airflow_rest_api.json_text import MOST_VALUES
 from airflow_rest_api.legacy.model import (
     Action,
     Answer,
@@ -119,6 +121,25 @@ def test_a_date_to_trigger_for_has_two_names(context: Context) -> None:
 def test_a_configuration_that_is_no_json_object_is_refused(context: Context, conf: str, word: str) -> None:
     assert word in refusal(context, f"api=trigger_dag&dag_id=d&conf={conf}")
     assert word in refusal(context, f"api=test&{TASK}&task_params={conf}")
+
+
+def test_a_configuration_that_is_null_is_none(context: Context) -> None:
+    assert work(context, "api=trigger_dag&dag_id=d&conf=null").airflow_cmd == "airflow dags trigger -- d"
+    line = "airflow tasks test -- d t 2026-11-10"
+    assert work(context, f"api=test&{TASK}&task_params=null").airflow_cmd == line
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [("1," * MOST_VALUES, f"more than {MOST_VALUES} values"), ("[" * 200, "more than 100 levels deep")],
+    ids=["many", "deep"],
+)
+def test_a_configuration_with_too_much_in_it_is_refused_unread(
+    context: Context, values: str, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json, "loads", lambda *args, **options: pytest.fail("it was read"))
+    body = SentBody([("conf", f'{{"a": [{values}]}}')])
+    assert word in refusal(context, "api=trigger_dag&dag_id=d", body)
 
 
 def test_wrong_values_are_refused_in_the_parsers_words(context: Context) -> None:

@@ -30,6 +30,9 @@ VALUE_TYPES: dict[str, str] = {
 # Text to Airflow's parser, and JSON to the command, which decodes it: an object may be given as such.
 JSON_TEXT = frozenset({"conf", "conn_extra", "conn_json", "dag_run_conf", "task_params"})
 
+# What of that is stored as the JSON that it is: Airflow's own pages fail where it has half a character.
+STORED_JSON = frozenset({"conf", "dag_run_conf"})
+
 # Files of the client's: a command whose last word is the key reads or writes the positional of one of these
 # names …
 TRANSFERS: dict[str, Literal["in", "out"]] = {"import": "in", "export": "out"}

@@ -32,6 +32,7 @@ WIDEST = 1_200_000
 WIDEST_IGNORING_CASE = 100_000
 """Characters in all ranges of a regular expression."""
 _INTEGER = re.compile(r"[+-]?[0-9]+")
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _IGNORES_CASE = re.compile(r"\(\?[a-zA-Z]*i")
 _parser = import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
 
@@ -205,7 +206,7 @@ def _too_wide(pattern: str) -> bool:
 
 
 def check_parts(values: Mapping[str, Any]) -> None:
-    """Raise BadArgument where a number is none, or an address cannot be taken apart, and quote neither."""
+    """Raise BadArgument where a number, JSON or an address is none that Airflow can handle; quote none."""
     for name in argument_kinds.NUMBERS:
         value = values.get(name)
         if isinstance(value, str) and value and not (value.isascii() and value.isdecimal()):
@@ -214,6 +215,10 @@ def check_parts(values: Mapping[str, Any]) -> None:
         number = str(values.get(name)).strip()
         if _INTEGER.fullmatch(number) and not (len(number) < 20 and low <= int(number) <= high):
             raise BadArgument(name, f"argument {name}: takes an integer from {low} to {high}")
+    for name in argument_kinds.STORED_JSON:
+        value = values.get(name)
+        if isinstance(value, str) and _has_half_a_character(value):
+            raise BadArgument(name, f"argument {name}: not valid Unicode text")
     for name in argument_kinds.ADDRESSES:
         value = values.get(name)
         try:
@@ -223,6 +228,19 @@ def check_parts(values: Mapping[str, Any]) -> None:
             # A password with a slash in it, or the like: a part of it would be taken for the port.
             problem = "the host or the port cannot be read; user and password have to be percent-encoded"
             raise BadArgument(name, f"argument {name}: {problem}") from None
+
+
+def _has_half_a_character(text: str) -> bool:
+    """Return whether a JSON text has, in an escape, one of the two halves that make a character."""
+    if _HALF.search(text) is None:
+        return False
+    try:
+        json.dumps(json.loads(text), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False  # the command says what is wrong
+    return False
 
 
 def _check_required(

@@ -210,8 +210,9 @@ def _stdout(
 ) -> str:
     """Return what a client reads as standard output; its warnings, and its keys, go into the envelope."""
     is_log = request.endpoint.log_is_output and not request.given("dry_run")
-    # One text of any content, which may look like a log.
-    is_value = work.commands in [[name] for name in SILENT]
+    # One text of any content, which may look like a log, also where more is done behind it: a value that is
+    # deleted in the same request is nowhere else any more.
+    is_value = not SILENT.isdisjoint(work.commands)
     logged, fields = _fields_apart(work, operation.stdout)
     clean = without_log_lines(logged) + fields
     if not is_log and not is_value:
@@ -234,6 +235,7 @@ def _stdout(
         documents=[] if fields else list(documents(clean)),
         host=operation.host,
         dags_folder=(configured("core", "dags_folder") or "") if request.given("report") else "",
+        ended=operation.exit_code is not None,
     )
     envelope.more = more_of(printed, root)
     envelope.left_at = _in_the_second_of(envelope.more.get("logical_date"))

@@ -55,6 +55,8 @@ _NOT_VALID = (
     r"Task Instance State: Task is in the '\1' state which is not a valid state for execution. "
     r"The task must be cleared in order to be run."
 )
+_UNCAUGHT = re.compile(r"^(?:\w+\.)*\w+(?:Error|Exception)(?::|$)", re.MULTILINE)
+"""An exception that a command did not expect, as our child ends with it."""
 _DURATION = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d)(?:\.(\d{6}))?")
 
 
@@ -69,6 +71,7 @@ class Printed:
     :ivar documents: the JSON objects and arrays in what they printed
     :ivar host: what this machine is called
     :ivar dags_folder: where DAG files are looked for
+    :ivar ended: whether they ended by themselves, and not because of a time limit or a cancellation
     """
 
     request: LegacyRequest
@@ -78,6 +81,7 @@ class Printed:
     documents: Sequence[Any] = field(default=())
     host: str = ""
     dags_folder: str = ""
+    ended: bool = True
 
     def rows(self, number: int = 0) -> list[dict[str, Any]]:
         """Return the rows of one of the documents; none where it is not there."""
@@ -255,12 +259,13 @@ def variables(printed: Printed) -> str:
     if not asked and not request.sets:
         return "".join(f"{row['key']}\n" for row in printed.rows()) if printed.done else ""
     if not printed.done:
-        if asked == ["import"]:
-            return MISSING_FILE if MISSING_FILE.strip() in printed.stderr else INVALID_FILE
+        # What 1.10 printed where today's command exits with it; what kept it from its end is another reason.
+        reason = "" if not printed.ended or _UNCAUGHT.search(printed.stderr) else printed.stderr.strip()
+        if asked == ["import"] and reason:
+            return MISSING_FILE if MISSING_FILE.strip() in reason else INVALID_FILE
         # What is read comes first: where it was printed, something else has failed.
         not_json = asked[:1] == ["get"] and request.given("json") and not printed.stdout
-        # A reason that 1.10 printed where today's command exits with it.
-        return f"{printed.stderr.strip()}\n" if not_json and printed.stderr else ""
+        return f"{reason}\n" if not_json and reason else ""
     shown = printed.stdout
     # What 1.10 did without a word, the last first: it was done in this order.
     for name, silent in (("value", request.sets), ("delete", request.given("delete"))):
@@ -324,7 +329,7 @@ def _address(request: LegacyRequest) -> str:
 def pool(printed: Printed) -> str:
     request = printed.request
     if name := request.get("get"):
-        return _pools(printed.rows()) if printed.done else f"Pool {name!r} doesn't exist\n"
+        return _pools(printed.rows()) if printed.done else _no_pool(printed, name)
     if request.sets:
         description = request.get("description") or request.get("pool_description") or ""
         row = {
@@ -338,8 +343,14 @@ def pool(printed: Printed) -> str:
             return _pools(printed.rows()) if printed.documents else ""
         if "default_pool cannot be deleted" in printed.stderr:
             return "default_pool cannot be deleted\n"
-        return f"Pool {name!r} doesn't exist\n"
+        return _no_pool(printed, name)
     return _pools(printed.rows()) if printed.done else ""
+
+
+def _no_pool(printed: Printed, name: str) -> str:
+    """Return that there is no such pool, where that is the reason: who reads it may make one."""
+    missing = f"Pool {name} does not exist" in printed.stderr
+    return f"Pool {name!r} doesn't exist\n" if missing else ""
 
 
 def _pools(rows: Sequence[Mapping[str, Any]]) -> str:

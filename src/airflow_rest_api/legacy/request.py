@@ -49,6 +49,9 @@ _DENSE = 0.9
 _ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _FILES = 1000
 
+_BEFORE_JSON = b" \t\r\n\0\xef\xbb\xbf\xff\xfe"
+"""Blanks, the marks of an encoding, and the other half of a character in UTF-16."""
+
 DATES = ("execution_date", "exec_date", "start_date", "end_date")
 """The arguments that are dates."""
 _BARE_OFFSET = re.compile(
@@ -138,7 +141,7 @@ async def read_body(
 
     :param limit: bytes a multipart body may have; other bodies have at most `FORM_LIMIT` of it
     :param dispensable: whether the request is complete without a body: then one that is said to be JSON and
-        is no JSON object, or to be multipart and is not, counts as none, as it did in 1.x
+        does not even begin as an object, or to be multipart and is not, counts as none, as it did in 1.x
     :raises Refusal: the body is too long (413) or is not what its type says (400)
     """
     try:
@@ -234,11 +237,13 @@ def _read_json(raw: bytes) -> SentBody:
     try:
         document = json_text.loads(raw, _no_json, read_object)
     except json_text.TooMany as error:
-        if raw.lstrip().startswith(b"{"):
+        if _begins_an_object(raw):
             raise Refusal(f"The body {error}", 413) from None
         raise _NoBody("must be a JSON object") from None
     except ValueError as error:
-        raise _NoBody(f"is not valid JSON: {error}") from None
+        fault = f"is not valid JSON: {error}"
+        # It has arguments, without which more may be done than is wanted: `clear` of a whole DAG.
+        raise Refusal(f"The body {fault}") if _begins_an_object(raw) else _NoBody(fault) from None
     if not isinstance(document, dict):
         raise _NoBody(f"must be a JSON object, not {_json_type(document)}")
     if len(document) > MOST_FIELDS:
@@ -249,6 +254,11 @@ def _read_json(raw: bytes) -> SentBody:
     return SentBody([(name, _as_text(value)) for name, value in given.items()], document)
 
 
+def _begins_an_object(raw: bytes) -> bool:
+    """Return whether a text, in whatever encoding of JSON, begins as an object does."""
+    return raw.lstrip(_BEFORE_JSON).startswith(b"{")
+
+
 def _no_json(word: str) -> Any:
     raise ValueError(f"{word} is not JSON")
 
@@ -257,7 +267,11 @@ def _as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     # The JSON of a value is what the text arguments of that kind take: true, 5, {"a": 1}.
-    return json.dumps(value)
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        # Such as 1e999, which Python reads as infinity: the answer, which repeats it, would be no JSON.
+        raise Refusal("The body has a number that is too large") from None
 
 
 def _json_type(value: Any) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from airflow_rest_api import json_text
 from airflow_rest_api.commands.binding import MAX_NAME
 from airflow_rest_api.commands.model import Command, Effect, Invocation
 from airflow_rest_api.errors import Refusal
@@ -88,11 +88,12 @@ def answered(text: Callable[[], str]) -> Callable[[LegacyRequest, TranslationCon
 
 def trigger(request: LegacyRequest, context: TranslationContext) -> RunChild:
     """Create a run, with the client's date or one that `child.commands` chooses."""
-    json_object(request, "conf")
+    # A script's null is none, which no command of today takes.
+    leave = ("execution_date", *(("conf",) if json_object(request, "conf") is None else ()))
     found = command_of(request, context)
     date, target = request.get("execution_date"), counterpart(found, "exec_date")
     default = {target: date} if date and target else {}
-    return _renamed_command(request, context, found, leave=("execution_date",), values=default)
+    return _renamed_command(request, context, found, leave=leave, values=default)
 
 
 def test(request: LegacyRequest, context: TranslationContext) -> RunChild:
@@ -100,10 +101,11 @@ def test(request: LegacyRequest, context: TranslationContext) -> RunChild:
     params = json_object(request, "task_params")
     found = command_of(request, context)
     if not request.given("dry_run") or found.argument("dry_run"):
-        return _renamed_command(request, context, found, load=True)
+        leave = ("task_params",) if params is None else ()
+        return _renamed_command(request, context, found, leave=leave, load=True)
     rendering = context.get("tasks render")
-    leave = ("dry_run", "task_params")
-    return _renamed_command(request, context, rendering, leave=leave, load=True, params=params)
+    rendered = ("dry_run", "task_params")
+    return _renamed_command(request, context, rendering, leave=rendered, load=True, params=params)
 
 
 def list_tasks(request: LegacyRequest, context: TranslationContext) -> RunChild:
@@ -277,15 +279,17 @@ def refresh(request: LegacyRequest, context: TranslationContext) -> RunChild:
 
 
 def json_object(request: LegacyRequest, name: str) -> dict[str, Any] | None:
-    """Return an argument that is a JSON object, None where it was not given; Refusal where it is none."""
+    """Return an argument that is a JSON object, None for null or none given; Refusal where it is neither."""
     text = request.get(name)
     if text is None:
         return None
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = json_text.loads(text)
+    except json_text.TooMany as error:
+        raise Refusal(f"Argument '{name}' {error}") from None
+    except ValueError as error:
         raise Refusal(f"Argument '{name}' is not valid JSON: {error}") from None
-    if not isinstance(value, dict):
+    if value is not None and not isinstance(value, dict):
         raise Refusal(f"Argument '{name}' must be a JSON object")
     return value
 

@@ -184,6 +184,48 @@ def test_variables_of_a_file_of_any_name_are_imported_as_json(
     assert file.exists() is (suffix is not None)
 
 
+@pytest.fixture
+def variables(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Airflow's variables, in a database without the number of its migrations."""
+    from airflow.models import Variable
+
+    airflow_database()
+    monkeypatch.setenv("AIRFLOW__DATABASE__CHECK_MIGRATIONS", "False")
+    return Variable
+
+
+@pytest.mark.parametrize("name", ["v.json", "v.txt"])
+def test_a_variable_is_imported_as_it_is_in_the_file(
+    name: str, variables: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = {
+        "text": "[1]",
+        "many": ["a", "b"],
+        "one": ["a"],
+        "none": [],
+        "object": {"value": 10, "unit": "ms"},
+        "number": 5,
+        "null": None,
+    }
+    file = tmp_path / name
+    file.write_text(json.dumps({**values, "exported": {"value": "v", "description": "d"}}))
+    assert run_commands([write({"argvs": [["variables", "import", str(file)]]})]) == 0
+    assert "8 of 8 variables successfully updated.\n" in capsys.readouterr().out
+    stored = {key: variables.get(key) for key in (*values, "exported")}
+    texts = {key: value if key == "text" else json.dumps(value, indent=2) for key, value in values.items()}
+    assert stored == {**texts, "exported": "v"}
+
+
+@pytest.mark.parametrize("content", ["[1]", "", "{"])
+def test_a_file_without_variables_is_the_commands_to_refuse(
+    content: str, variables: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "v.json"
+    file.write_text(content)
+    with pytest.raises(SystemExit, match=r"file|AttributeError"):
+        run_commands([write({"argvs": [["variables", "import", str(file)]]})])
+
+
 @pytest.mark.parametrize(("json_asked", "listed"), [(True, ["a"]), (False, ["a", "a", "gone"])])
 def test_a_dag_that_no_file_defines_any_more_is_not_listed(
     json_asked: bool, listed: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

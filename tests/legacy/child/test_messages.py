@@ -45,6 +45,12 @@ def test_a_line_without_the_key_of_the_order_is_no_message(capsys: pytest.Captur
     assert (told.stderr, told.refused, len(told.warnings)) == (forged, "no way", 2)
 
 
+def test_a_message_behind_an_unfinished_line_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    refusing([messages.write({"what": "way"}, "k3y")])
+    told = messages.read(f"10%...{capsys.readouterr().err}", "k3y")
+    assert (told.stderr, told.refused, told.warnings[0]) == ("10%...", "no way", "first")
+
+
 def test_what_only_looks_like_a_message_is_no_message() -> None:
     text = 'x airflow-rest-api refused: "a"\nairflow-rest-api other: "b"\nairflow-rest-api warning: b\n'
     assert messages.read(text) == messages.Messages(text)

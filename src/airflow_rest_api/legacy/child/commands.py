@@ -30,6 +30,7 @@ from sqlalchemy.exc import IntegrityError
 from airflow_rest_api.airflow.child import clearing
 from airflow_rest_api.airflow.compat.dags import parsed_dag
 from airflow_rest_api.airflow.compat.dates import coerce_datetime
+from airflow_rest_api.airflow.compat.variables import json_read_as
 from airflow_rest_api.legacy.child import dags
 from airflow_rest_api.legacy.child.messages import OrderRefused, ordered, warn
 from airflow_rest_api.services.child_start import StartRefused, start
@@ -41,8 +42,9 @@ MANY = 1000
 MOST_CLEARED = 1000
 """Task instances that an answer lists: a list that is too long for the output would be none."""
 
-READ_BY_ENDING = frozenset({".env", ".json", ".yaml", ".yml"})
-"""The names of files with variables that Airflow imports, each in a form of its own."""
+READ_BY_ENDING = frozenset({".env", ".yaml", ".yml"})
+"""The names of files with variables that Airflow imports in another form than JSON."""
+OF_AN_EXPORT = frozenset({"value", "description"})
 
 PATTERN = "[scheduler] allowed_run_id_pattern"
 LONG_CONF = 64 * 1024
@@ -115,15 +117,38 @@ def _run(arguments: Any, argv: list[str], order: dict[str, Any], loaded: dict[st
 
 @contextmanager
 def _readable_file(arguments: Any, command: str) -> Iterator[None]:
-    """Have variables of a file of any other name imported as JSON, which 1.x did with all."""
-    if command != "variables import" or Path(arguments.file).suffix.lower() in READ_BY_ENDING:
+    """Have variables imported as by 1.x: a file of any other name as JSON, and each value of it as it is."""
+    ending = Path(arguments.file).suffix.lower() if command == "variables import" else ""
+    if command != "variables import" or ending in READ_BY_ENDING:
         yield
         return
-    with TemporaryDirectory() as folder:
-        link = os.path.join(folder, "variables.json")
-        os.symlink(arguments.file, link)
-        arguments.file = link
+    with TemporaryDirectory() as folder, json_read_as(_as_texts):
+        if ending != ".json":
+            link = os.path.join(folder, "variables.json")
+            os.symlink(arguments.file, link)
+            arguments.file = link
         yield
+
+
+def _as_texts(variables: Any) -> Any:
+    """
+    Return variables with the text that 1.x stored for each that is none.
+
+    Today's command takes the `value` out of every object that has one, whatever else is in it, and that of
+    Airflow 3.1 the only item out of a list; one of several is an error to it.
+    """
+    if not isinstance(variables, dict):
+        return variables
+    return {
+        key: value if _is_taken(value) else json.dumps(value, indent=2) for key, value in variables.items()
+    }
+
+
+def _is_taken(value: Any) -> bool:
+    """Return whether it is a text, or what Airflow itself exports of a variable with a description."""
+    return isinstance(value, str) or (
+        isinstance(value, dict) and "value" in value and value.keys() <= OF_AN_EXPORT
+    )
 
 
 @contextmanager

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # One for all keys: the standard library keeps what it compiles, and would keep one for each request.
-_LINE = re.compile(r'^airflow-rest-api(?:-(\w+))? (refused|answer|warning): (".*")\n?', re.MULTILINE)
+# With a key anywhere: a DAG file may have left a line unfinished.
+_LINE = re.compile(
+    r'(?:^airflow-rest-api|airflow-rest-api-(\w+)) (refused|answer|warning): (".*")\n?', re.MULTILINE
+)
 
 KEY = "message_key"
 """In an order: what the messages of its child carry, so that nothing else on stderr is taken for one."""

@@ -1,0 +1,40 @@
+"""Files with variables, of which the versions of Airflow make different values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+from airflow.cli.commands import variable_command
+from airflow.secrets import local_filesystem
+
+from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_1_PLUS
+
+
+@contextmanager
+def json_read_as(change: Callable[[Any], Any]) -> Iterator[None]:
+    """
+    Have `airflow variables import` take what a function makes of the JSON in its file.
+
+    In memory: another file could be left behind with what is secret.
+    """
+    command: Any = variable_command
+    files: Any = local_filesystem
+
+    def read(path: str) -> Any:
+        return change(files._parse_secret_file(path))
+
+    name, reads = (
+        ("load_variables", read)
+        if AIRFLOW_V_3_1_PLUS
+        else ("json", SimpleNamespace(load=lambda file: change(json.load(file))))
+    )
+    before = getattr(command, name)
+    setattr(command, name, reads)
+    try:
+        yield
+    finally:
+        setattr(command, name, before)
