@@ -49,9 +49,6 @@ _DENSE = 0.9
 _ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 _FILES = 1000
 
-_BEFORE_JSON = b" \t\r\n\0\xef\xbb\xbf\xff\xfe"
-"""Blanks, the marks of an encoding, and the other half of a character in UTF-16."""
-
 DATES = ("execution_date", "exec_date", "start_date", "end_date")
 """The arguments that are dates."""
 _BARE_OFFSET = re.compile(
@@ -141,7 +138,7 @@ async def read_body(
 
     :param limit: bytes a multipart body may have; other bodies have at most `FORM_LIMIT` of it
     :param dispensable: whether the request is complete without a body: then one that is said to be JSON and
-        does not even begin as an object, or to be multipart and is not, counts as none, as it did in 1.x
+        is no JSON object, or to be multipart and is not, counts as none, as it did in 1.x
     :raises Refusal: the body is too long (413) or is not what its type says (400)
     """
     try:
@@ -237,13 +234,11 @@ def _read_json(raw: bytes) -> SentBody:
     try:
         document = json_text.loads(raw, _no_json, read_object)
     except json_text.TooMany as error:
-        if _begins_an_object(raw):
+        if raw.lstrip().startswith(b"{"):
             raise Refusal(f"The body {error}", 413) from None
         raise _NoBody("must be a JSON object") from None
     except ValueError as error:
-        fault = f"is not valid JSON: {error}"
-        # It has arguments, without which more may be done than is wanted: `clear` of a whole DAG.
-        raise Refusal(f"The body {fault}") if _begins_an_object(raw) else _NoBody(fault) from None
+        raise _NoBody(f"is not valid JSON: {error}") from None
     if not isinstance(document, dict):
         raise _NoBody(f"must be a JSON object, not {_json_type(document)}")
     if len(document) > MOST_FIELDS:
@@ -252,11 +247,6 @@ def _read_json(raw: bytes) -> SentBody:
     document |= reversed(members)
     given = {name: value for name, value in document.items() if value is not None}
     return SentBody([(name, _as_text(value)) for name, value in given.items()], document)
-
-
-def _begins_an_object(raw: bytes) -> bool:
-    """Return whether a text, in whatever encoding of JSON, begins as an object does."""
-    return raw.lstrip(_BEFORE_JSON).startswith(b"{")
 
 
 def _no_json(word: str) -> Any:
