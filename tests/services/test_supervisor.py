@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +129,46 @@ def test_everything_that_a_component_started_ends_with_it(kept: list[Kept], tmp_
     one.send(signal.SIGTERM)
     one.until(lambda said: said.state.ended)
     assert not any(processes.is_alive(pid, start) for pid, start in members.items())
+
+
+def from_elsewhere(folder: Path, then: str) -> str:
+    """Return a program that has another component supervised in a folder, and ends."""
+    return (
+        f"import os, sys; sys.path[:0] = {sys.path!r}\n"
+        "from pathlib import Path; from tests.keeping import keep, starting\n"
+        f"folder, words = Path({str(folder)!r}), [sys.executable, '-c', {SLEEPS!r}]\n{then}\n"
+    )
+
+
+def test_what_an_api_server_has_started_that_is_a_component_itself_outlives_it(
+    kept: list[Kept], tmp_path: Path
+) -> None:
+    server, other = tmp_path / "server", tmp_path / "other"
+    server.mkdir()
+    other.mkdir()
+    program = (
+        f"import subprocess, sys, time; starts = {from_elsewhere(other, 'keep(folder, words)')!r}; "
+        "subprocess.run([sys.executable, '-c', starts], check=True); print('started', flush=True); "
+        "time.sleep(600)"
+    )
+    one = run(kept, server, program)
+    assert wait_for(lambda: "started" in one.log)
+    said = status.read(other)
+    assert said is not None
+    kept.append(Kept(said.supervisor, other))
+    one.send(signal.SIGTERM)
+    one.until(lambda ended: ended.state.ended)
+    assert one.is_gone()
+    assert processes.is_alive(said.supervisor, said.supervisor_start)
+    assert processes.is_alive(said.pid, said.pid_start)
+
+
+def test_a_supervisor_that_could_not_report_ends_with_whoever_has_started_it(tmp_path: Path) -> None:
+    # Its folder is not there, so that it cannot.
+    program = from_elsewhere(tmp_path / "gone", "print(starting(folder, words, logs=folder.parent))")
+    pid = int(subprocess.check_output([sys.executable, "-c", program]))
+    assert wait_for(lambda: processes.start_of(pid) is None)
+    assert wait_for(lambda: not processes.marked("gone"))
 
 
 def test_after_a_failure_it_is_started_again_with_growing_pauses(kept: list[Kept], tmp_path: Path) -> None:

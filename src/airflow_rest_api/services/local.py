@@ -101,7 +101,7 @@ class Orphans:
         recently = watch.seen is not None and time.monotonic() - watch.seen < SESSION_KNOWN
         if alive or (recently and processes.start_of(watch.pid) is None):
             found |= processes.session(watch.pid)
-        return found | processes.living(processes.family(watch.pid) if alive else ())
+        return found | processes.living(processes.own_family(watch.pid, mark) if alive else ())
 
 
 log = logging.getLogger(__name__)

@@ -57,6 +57,7 @@ class Order:
     :ivar ready: see `status.Probe`
     :ivar program: what the supervisor runs, and its arguments
     :ivar message: the descriptor from which the component reads `argv`, if it is one of Airflow's
+    :ivar starter: the process that waits for the supervisor's first report
     """
 
     kind: str
@@ -78,6 +79,7 @@ class Order:
     ready: dict[str, Any] = field(default_factory=dict)
     program: list[str] = field(default_factory=list)
     message: int | None = None
+    starter: int | None = None
 
 
 class Supervisor:
@@ -236,7 +238,8 @@ class Supervisor:
         """End everything that is left, with a signal first, and after `grace` seconds with KILL."""
         until = time.monotonic() + grace
         for _ in range(1000):
-            left = processes.family(os.getpid())
+            # Not the components that an API server has started which is one itself: they go on.
+            left = processes.own_family(os.getpid(), os.environ.get(processes.MARK))
             if not left:
                 return
             if time.monotonic() >= until:
@@ -260,6 +263,7 @@ class Supervisor:
             if not self._status.write(self._order.folder) and state is State.FAILED:
                 self._status.message = f"{self._status.message} {FULL}"
                 self._status.write(self._order.folder)
+            processes.outlive_parent()
 
     def _log(self, text: str) -> None:
         with contextlib.suppress(OSError):
@@ -317,6 +321,9 @@ def main(message: int, *_shown: str) -> NoReturn:
         order = Order(**json.load(file))
     if order.message is not None:
         os.set_inheritable(order.message, True)
+    if order.starter is not None:
+        # Until a report is there: of a component without one nobody would ever know.
+        processes.end_with(order.starter, signal.SIGKILL)
     try:
         Supervisor(order).run()
     finally:
