@@ -63,6 +63,37 @@ def test_a_component_that_ends_by_itself_without_an_error_has_stopped(
     assert (told.state, told.exit_code) == (State.STOPPED, 0)
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_machine_without_room_for_one_more_process_is_a_failure_like_others(
+    tmp_path: Path, restart: bool
+) -> None:
+    # In a process of its own, as it adopts orphans and waits for whatever ends.
+    program = (
+        "import errno, os, sys; from dataclasses import replace\n"
+        f"sys.path[:0] = {sys.path!r}\n"
+        "from airflow_rest_api.services.supervisor import Order, Supervisor\n"
+        "fork, refused = os.fork, []\n"
+        "def full():\n"
+        "    if not refused:\n"
+        "        refused.append(1)\n"
+        "        raise BlockingIOError(errno.EAGAIN, 'Resource temporarily unavailable')\n"
+        "    return fork()\n"
+        "os.fork = full\n"
+        f"order = Order('test', {str(tmp_path)!r}, '', '', '', '', 'test', restart={restart}, "
+        "pauses=(0.1, 0.1, 600), program=['/bin/true'])\n"
+        "Supervisor(order).run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    words = "The component could not be started: Resource temporarily unavailable."
+    assert words in done.stderr
+    told = status.read(tmp_path)
+    assert told is not None
+    if restart:
+        assert (told.state, told.restarts, told.exit_code) == (State.STOPPED, 1, 0)
+    else:
+        assert (told.state, told.message) == (State.FAILED, words)
+
+
 def test_the_signal_that_ended_a_component_is_told(kept: list[Kept], tmp_path: Path) -> None:
     one = run(kept, tmp_path, SLEEPS)
     os.kill(one.component, signal.SIGSEGV)
