@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_rest_api import processes
 from airflow_rest_api.airflow.installation import Places, places
 from airflow_rest_api.engine.job import Ending, Job
-from airflow_rest_api.errors import AlreadyRunning, Busy, Unavailable, UnknownService
+from airflow_rest_api.errors import AlreadyRunning, Busy, Unavailable, UnknownOperation, UnknownService
 from airflow_rest_api.operations.model import Origin, new_id
 from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.runs import Failed
 from airflow_rest_api.operations.work_orders import EntryPoint, WorkOrder
 from airflow_rest_api.periodic import Periodic
 from airflow_rest_api.security.access import Gate
-from airflow_rest_api.services import reconcile
+from airflow_rest_api.services import reconcile, status
 from airflow_rest_api.services.child_start import HOME
 from airflow_rest_api.services.model import KINDS, DesiredState, Service, StartRequest
 from airflow_rest_api.services.status import State
@@ -154,6 +154,7 @@ class Local:
         self._find_places = find_places
         self._orphans = Orphans(grace)
         self._starts: dict[str, asyncio.Task[None]] = {}
+        self._unobeyed: set[str] = set()
         self._last_seen: datetime | None = None
         self._recently = timedelta(seconds=2 * grace + 60)
         self._rounds = 0
@@ -174,10 +175,22 @@ class Local:
         if not self.is_mine(service):
             return reconcile.as_seen(service, now())
         found = await asyncio.to_thread(reconcile.changes, service, now())
-        if not found:
+        if not found or (found.get("message") == reconcile.NO_START and await self._is_under_way(service)):
             return service
         changed = await self._store.change(service, **found)
         return changed or await self._store.get(service.id)
+
+    async def _is_under_way(self, service: Service) -> bool:
+        """Return whether what starts a service has not ended: it may wait for its turn for long."""
+        if service.id in self._starts:
+            return True
+        try:
+            return (
+                bool(service.operation)
+                and not (await self._operations.peek(str(service.operation))).state.ended
+            )
+        except UnknownOperation:
+            return False
 
     async def launch(self, service: Service, plan: StartRequest, permit: Permit, **more: Any) -> Operation:
         """Begin to start a component whose row is there; `more` is for the operation that does it."""
@@ -285,12 +298,25 @@ class Local:
             await asyncio.to_thread(self._orphans.look, service)
             with contextlib.suppress(AlreadyRunning):
                 await self.grant(service)
+            await self._remind(service)
             return not service.state.ended
         if service.state is State.LOST and not found.state.ended:
             # It was on this machine, before this was restarted, or the container made anew.
             gone = {"state": State.LOST, "claim": None, "desired": None, "ended_at": moment}
             await self._store.change(found, **gone, message=reconcile.SUPERVISOR_GONE)
         return False
+
+    async def _remind(self, service: Service) -> None:
+        """Ask again for a restart whose winner ended before it could ask: two rounds saw nothing of it."""
+        report = None
+        if service.state is State.RESTARTING and service.desired is None:
+            report = await asyncio.to_thread(status.read, Path(service.folder))
+        if report is None or not reconcile.awaits_restart(service, report):
+            self._unobeyed.discard(service.id)
+        elif service.id in self._unobeyed:
+            await _send(report.supervisor, report.supervisor_start, RESTART)
+        else:
+            self._unobeyed.add(service.id)
 
     async def prune(self) -> None:
         """Forget the oldest of the ended services of this host."""

@@ -67,6 +67,9 @@ LAST_BYTES = 4096
 GIVEN_UP = timedelta(days=1)
 """Time for which a service of another host without an API server may still run: it is not forgotten."""
 
+KNOWN_WITHIN = timedelta(seconds=5)
+"""How old an operation is at most that its component does not know yet."""
+
 ATTEMPTS = 5
 """How often a change is tried that another one was faster than."""
 
@@ -197,9 +200,15 @@ class Services:
         :raises ApiError: it cannot be started
         """
         until = asyncio.get_running_loop().time() + seconds
-        while operation.queue is not None:
+        while True:
             with contextlib.suppress(UnknownService):
                 return await self.of_operation(operation.id)
+            if operation.queue is None:
+                # A component of this machine knows its operation a moment after others do, by their key.
+                if now() - operation.created_at >= KNOWN_WITHIN:
+                    break
+                await asyncio.sleep(TURN)
+                continue
             found = await self._operations.wait(operation.id, TURN)
             if (problem := refusal(found)) is not None:
                 raise problem
