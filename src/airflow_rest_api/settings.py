@@ -109,8 +109,9 @@ class Option:
     """
     One option; a number below ``minimum`` or above ``maximum`` is refused.
 
-    What is empty is the default, but for a text where ``empty`` says that it is a value like others. One that is a ``secret`` can also come from a command (``<name>_cmd``) or a secrets backend
-    (``<name>_secret``), as Airflow's own secrets can, and is shown nowhere.
+    What is empty is the default, but where ``empty`` says that it is a value. One that is a ``secret`` can
+    also come from a command (``<name>_cmd``) or a secrets backend (``<name>_secret``), as Airflow's own
+    secrets can, and is shown nowhere.
     """
 
     name: str

@@ -294,11 +294,15 @@ class Services:
                 return
             await asyncio.sleep(TURN)
 
+    async def look(self, identifier: str) -> Service:
+        """Return a service that was started here as it is now, and nothing else; raise UnknownService."""
+        return await self.local.look(await self._store.get(identifier))
+
     async def _one(self, identifier: str) -> Service:
         if identifier.startswith("job-"):
             await self.get(identifier)
             raise NotManaged
-        return await self.local.look(await self._store.get(identifier))
+        return await self.look(identifier)
 
     async def _want(self, identifier: str, desired: DesiredState, user: str) -> None:
         for _ in range(ATTEMPTS):

@@ -343,7 +343,7 @@ def main(message: int, *_shown: str) -> NoReturn:
         Supervisor(order).run()
     except BaseException:
         # To the log of the component: nothing else is left that could say it.
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
     finally:
         sys.stderr.flush()
         os._exit(0)
