@@ -303,6 +303,46 @@ def test_a_restart_whose_api_server_was_killed_before_it_could_ask_for_it_is_don
     asyncio.run(work())
 
 
+def test_a_restart_that_finds_its_component_ended_in_this_moment_starts_it_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            await server.upkeep.stop()
+            service = await server.start()
+            assert service.supervisor is not None
+            os.kill(service.supervisor, signal.SIGTERM)
+            assert await asyncio.to_thread(
+                wait_for, lambda: not processes.is_alive(service.supervisor, service.supervisor_start)
+            )
+            # As one that was looked at before its end.
+            wanted = await server.store.change(service, desired=DesiredState.RESTART, desired_by="zoe")
+            assert wanted is not None
+            await server.local.grant(wanted)
+            server.upkeep.start()
+            again = await server.until(service, lambda one: one.state is State.RUNNING)
+            assert is_alive(again)
+            assert again.pid != service.pid
+
+    asyncio.run(work())
+
+
+def test_a_start_whose_request_is_cut_off_once_it_has_begun_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            monkeypatch.setattr(server.store, "started_by", lambda *_: asyncio.sleep(600))
+            starting = asyncio.create_task(server.services.start(StartRequest(WORKER), permit("zoe")))
+            while not server.operations.known:
+                await asyncio.sleep(0.01)
+            starting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await starting
+            [service] = await server.store.everything()
+            assert is_alive(await server.until(service, lambda one: one.state is State.RUNNING))
+
+    asyncio.run(work())
+
+
 def test_what_has_ended_makes_room_before_anybody_has_looked(tmp_path: Path) -> None:
     async def work() -> None:
         async with serving(tmp_path) as server:

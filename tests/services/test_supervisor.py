@@ -251,6 +251,20 @@ def test_restart_ends_the_component_and_starts_it_anew(kept: list[Kept], tmp_pat
     assert told.restarts == 0
 
 
+def test_a_restart_that_comes_while_the_component_fails_is_done(kept: list[Kept], tmp_path: Path) -> None:
+    # What it leaves behind does not obey, so that its end takes a while.
+    program = (
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {IGNORES!r}], "
+        "start_new_session=True); sys.stdin.close(); import time; time.sleep(2); sys.exit(1)"
+    )
+    one = run(kept, tmp_path, program)
+    before = one.component
+    assert wait_for(lambda: processes.start_of(before) is None)
+    one.send(signal.SIGUSR1)
+    told = one.until(lambda said: said.state.ended or said.pid not in (None, before))
+    assert told.state is State.STARTING
+
+
 def test_a_stop_counts_more_than_a_restart(kept: list[Kept], tmp_path: Path) -> None:
     one = run(kept, tmp_path, IGNORES, grace=5)
     assert wait_for(lambda: "ready" in one.log)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +183,7 @@ class Local:
 
     async def _is_under_way(self, service: Service) -> bool:
         """Return whether what starts a service has not ended: it may wait for its turn for long."""
-        if service.id in self._starts:
+        if self.is_starting(service):
             return True
         try:
             return (
@@ -198,7 +199,7 @@ class Local:
         operation = await self._operations.start(permit, invocation, entry=entry, origin=Origin(**more))
         task = asyncio.create_task(self._settle(service.id, operation))
         self._starts[service.id] = task
-        task.add_done_callback(lambda _: self._starts.pop(service.id, None))
+        task.add_done_callback(partial(self._forget_start, service.id))
         try:
             await asyncio.shield(self._store.started_by(service, operation.id))
         except Unavailable as error:
@@ -246,6 +247,14 @@ class Local:
                 # The next round finds out how it is.
                 log.exception("How the start of service %s has ended could not be stored", service.id)
 
+    def _forget_start(self, identifier: str, task: asyncio.Task[None]) -> None:
+        if self._starts.get(identifier) is task:
+            del self._starts[identifier]
+
+    def is_starting(self, service: Service) -> bool:
+        """Return whether a start of a service was begun here, and has not ended."""
+        return service.id in self._starts
+
     async def started(self, identifier: str, seconds: float) -> None:
         """Wait, at most for some seconds, until a start that was begun here has ended, well or not."""
         if task := self._starts.get(identifier):
@@ -267,8 +276,11 @@ class Local:
             number = KILL if service.desired is DesiredState.KILL else STOP
             await _send(service.supervisor, service.supervisor_start, number)
         # Of several API servers on this machine, one wins, and the component is restarted once.
-        elif await self._store.change(service, desired=None, state=State.RESTARTING):
-            await _send(service.supervisor, service.supervisor_start, RESTART)
+        elif (
+            won := await self._store.change(service, desired=None, state=State.RESTARTING)
+        ) is not None and not await _send(service.supervisor, service.supervisor_start, RESTART):
+            # It has ended in this moment: the next round starts it again.
+            await self._store.change(won, desired=DesiredState.RESTART)
 
     async def _look_after(self) -> None:
         moment = now()
@@ -359,11 +371,14 @@ class Local:
             await self.refuse_if_living(taken.service)
             return
         if changed is not None:
+            former = self._starts.get(service.id)
             try:
                 await self.launch(
                     changed, StartRequest.of(changed), Gate.standing(service.desired_by or service.user)
                 )
             except (Busy, Unavailable, asyncio.CancelledError) as error:
+                if self._starts.get(service.id) is not former:
+                    raise  # It has begun; who would have been told has gone.
                 # For the next round, here or on another API server of this host.
                 before = {name: getattr(service, name) for name in values if name != "desired"}
                 await self._store.change(changed, **before, desired=DesiredState.RESTART)
@@ -418,10 +433,12 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-async def _send(supervisor: int, start: str, number: int) -> None:
+async def _send(supervisor: int, start: str, number: int) -> bool:
+    """Send a supervisor a signal; return False where it is gone."""
     try:
-        await asyncio.to_thread(processes.send, supervisor, start, number)
+        return await asyncio.to_thread(processes.send, supervisor, start, number)
     except PermissionError:
         log.error(
             "Process %d, which supervises a service, belongs to another user of this machine", supervisor
         )
+        return True

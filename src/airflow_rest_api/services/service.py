@@ -129,7 +129,9 @@ class Services:
             await asyncio.to_thread(_check_free, plan.kind, plan.invocation.values)
             yield service
         except BaseException:
-            await asyncio.shield(self._store.delete(service))
+            # Of one that starts, whoever asked for it has gone.
+            if not self.local.is_starting(service):
+                await asyncio.shield(self._store.delete(service))
             raise
 
     def ordered(self, values: Mapping[str, Any], user: str) -> NamedWork:

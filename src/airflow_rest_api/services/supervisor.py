@@ -211,6 +211,10 @@ class Supervisor:
         lived = time.monotonic() - self._started
         self._end_family(signal.SIGTERM, LEFTOVERS)
         how = _ended_how(code)
+        if self._wanted is None and RESTART in signal.sigpending():
+            # Asked for while this ended by itself: without it, nobody would be there any more to obey.
+            signal.sigtimedwait({RESTART}, 0)
+            self._wanted = RESTART
         if self._wanted == STOP:
             self._end(State.STOPPED, how if code else None)
         elif self._wanted == RESTART:
