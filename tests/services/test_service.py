@@ -15,10 +15,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 
 from airflow_rest_api import processes
+from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow.installation import AirflowJob, Places
 from airflow_rest_api.errors import (
     AlreadyRunning,
@@ -39,7 +41,7 @@ from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore
 from airflow_rest_api.storage.database import Database, own_engine
-from tests.keeping import sleeper, wait_for
+from tests.keeping import a_service, sleeper, wait_for
 from tests.permits import permit
 
 # Real processes, which take their time.
@@ -339,6 +341,25 @@ def test_a_start_whose_request_is_cut_off_once_it_has_begun_is_known(
                 await starting
             [service] = await server.store.everything()
             assert is_alive(await server.until(service, lambda one: one.state is State.RUNNING))
+
+    asyncio.run(work())
+
+
+def test_who_waits_for_a_component_keeps_no_other_request_out(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            service = a_service(host="far", place="there", state=State.RUNNING)
+            await server.store.insert(service)
+
+            async def app(*_: Any) -> None:
+                await server.services.wait(service.id, 1.5, ended=True)
+
+            admission, seen = Admission(app, limit=1), []
+            request = asyncio.create_task(admission({"type": "http", "path": "/"}, AsyncMock(), AsyncMock()))
+            while not request.done():
+                seen.append((admission.at_work, admission.waiting))
+                await asyncio.sleep(0.02)
+            assert seen.count((0, 1)) > len(seen) / 2
 
     asyncio.run(work())
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.admission import while_waiting
 from airflow_rest_api.airflow.installation import AirflowJob, running_jobs
 from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.commands.model import Command, Effect, Invocation
@@ -209,7 +210,8 @@ class Services:
                 # A component of this machine knows its operation a moment after others do, by their key.
                 if now() - operation.created_at >= KNOWN_WITHIN:
                     break
-                await asyncio.sleep(TURN)
+                with while_waiting():
+                    await asyncio.sleep(TURN)
                 continue
             found = await self._operations.wait(operation.id, TURN)
             if (problem := refusal(found)) is not None:
@@ -287,14 +289,16 @@ class Services:
         """
         until = asyncio.get_running_loop().time() + seconds
         if not ended:
-            await self.local.started(identifier, seconds)
+            with while_waiting():
+                await self.local.started(identifier, seconds)
         while asyncio.get_running_loop().time() < until:
             service = await self._one(identifier)
             if service.desired is None and (
                 service.state.ended or (service.state is State.RUNNING and not ended)
             ):
                 return
-            await asyncio.sleep(TURN)
+            with while_waiting():
+                await asyncio.sleep(TURN)
 
     async def look(self, identifier: str) -> Service:
         """Return a service that was started here as it is now, and nothing else; raise UnknownService."""
