@@ -76,16 +76,21 @@ class Kept:
 
 def keep(folder: Path, words: Sequence[str], **order: Any) -> Kept:
     """Have a program supervised; `order` is more for the supervisor, see there."""
-    known = dict.fromkeys(("stdout", "stderr"), "log") | dict.fromkeys(("kind", "title"), "test")
-    known |= dict.fromkeys(("folder", "home", "logs"), str(folder))
-    log = open_log(folder, "log")
-    try:
-        pid = child_start.start_supervisor(Order(**{**known, "program": list(words), **order}), log, log)
-    finally:
-        os.close(log)
+    pid = starting(folder, words, **order)
     kept = Kept(pid, folder)
     kept.until(lambda said: said.supervisor == pid)
     return kept
+
+
+def starting(folder: Path, words: Sequence[str], logs: Path | None = None, **order: Any) -> int:
+    """Begin to have a program supervised; return the number of its supervisor."""
+    known = dict.fromkeys(("stdout", "stderr"), "log") | dict.fromkeys(("kind", "title"), "test")
+    known |= {"folder": str(folder)} | dict.fromkeys(("home", "logs"), str(logs or folder))
+    log = open_log(logs or folder, "log")
+    try:
+        return child_start.start_supervisor(Order(**{**known, "program": list(words), **order}), log, log)
+    finally:
+        os.close(log)
 
 
 def made(folder: Path, name: str, text: str | bytes = b"") -> Path:

@@ -95,6 +95,23 @@ def test_no_method_of_any_path_answers_without_a_token():
     assert engine.jobs == []
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v2/services", "GET, POST"),
+        ("/v2/services/x", "DELETE, GET"),
+        ("/v2/commands/dags/list", "GET, POST"),
+        ("/v2/run", "POST"),
+        ("/api", "GET, POST, HEAD, OPTIONS"),
+    ],
+)
+def test_a_method_that_is_not_taken_is_answered_with_all_that_are(path: str, methods: str):
+    with serving() as (client, _):
+        answer = client.put(path)
+
+    assert (answer.status_code, answer.headers["Allow"]) == (405, methods)
+
+
 @pytest.fixture
 def passed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Return what a request passes and has done for it, by how often."""

@@ -5,10 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from airflow_rest_api.app import create_app
+from airflow_rest_api.security.access import Switches
+from airflow_rest_api.services.model import NOTHING
 from airflow_rest_api.settings import (
+    OPTIONS,
     SECTION,
     BadDatabase,
     BadSetting,
+    Option,
     Settings,
     database,
     folders,
@@ -44,6 +49,23 @@ def test_values_are_read_as_their_type():
 def test_a_bad_value_is_refused_by_the_name_of_its_option(name: str, value: str):
     with pytest.raises(BadSetting, match=rf"\[rest_api_plugin\] {name} must be .*{value}"):
         Settings.load(read(**{name: value}))
+
+
+@pytest.mark.parametrize("option", [one for one in OPTIONS if one.type is int], ids=lambda one: one.name)
+def test_a_number_that_nothing_can_count_is_refused_and_the_largest_is_taken(option: Option):
+    with pytest.raises(BadSetting, match=rf"\[rest_api_plugin\] {option.name} must be at most \d+$"):
+        Settings.load(read(**{option.name: "9" * 30}))
+
+
+def test_the_largest_numbers_can_be_used():
+    create_app(Settings.load(read(**{one.name: str(one.maximum) for one in OPTIONS if one.type is int})))
+
+
+def test_an_empty_list_of_commands_that_are_on_has_none():
+    settings = Settings.load(read(enabled_commands=" ", disabled_commands="", columns=" "))
+
+    assert settings == Settings(enabled_commands="")
+    assert Switches(enabled=settings.enabled_commands).option(NOTHING.command) == "enabled_commands"
 
 
 @pytest.mark.parametrize("name", ["Authorization", "cookie", "a b", "x:y", "ü", "x\ny"])

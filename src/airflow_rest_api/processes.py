@@ -11,7 +11,7 @@ import ctypes
 import errno
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 STATE, PARENT, SESSION, START = 0, 1, 3, 19
 """Places in what follows the program's name in `/proc/<pid>/stat`: see proc_pid_stat(5)."""
@@ -86,6 +86,11 @@ def end_with(parent: int, number: int) -> None:
         os._exit(0)
 
 
+def outlive_parent() -> None:
+    """Have the kernel send nothing any more: see `end_with`."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, 0)
+
+
 def adopt_orphans() -> None:
     """Become the parent of what descendants leave behind, daemons among them (prctl(2))."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -116,18 +121,32 @@ def detached_descendants(pid: int) -> Processes:
     Return the descendants of a process that are in another process group than its own.
 
     Found by their parents, so only while each of these lives: a daemon, re-parented to init, is not found.
+    Components that it has started are none of them: they outlive it.
     """
     found: Processes = {}
     with contextlib.suppress(OSError):
-        for each in family(pid):
+        for each in own_family(pid, os.environ.get(MARK)):
             with contextlib.suppress(ProcessLookupError):
                 if os.getpgid(each) != pid and (start := start_of(each)):
                     found[each] = start
     return found
 
 
-def family(pid: int) -> list[int]:
-    """Return the processes that a process has started, those that they have started, and so on."""
+def own_family(pid: int, mark: str | None) -> list[int]:
+    """
+    Return the family of a process without the components that it has started, and what is theirs.
+
+    :param mark: that of the process, None where it is part of no component
+    """
+    return family(pid, without=lambda each: _mark(each) not in (None, mark))
+
+
+def family(pid: int, without: Callable[[int], bool] = lambda _: False) -> list[int]:
+    """
+    Return the processes that a process has started, those that they have started, and so on.
+
+    :param without: whether to leave out one of them, and all that it has started
+    """
     parents: dict[int, list[int]] = {}
     for each in _numbers():
         if (fields := _stat(each)) and fields[STATE] not in "ZX":
@@ -135,7 +154,7 @@ def family(pid: int) -> list[int]:
     found: list[int] = []
     waiting = [pid]
     while waiting:
-        children = parents.get(waiting.pop(), [])
+        children = [each for each in parents.get(waiting.pop(), []) if not without(each)]
         found += children
         waiting += children
     return found
@@ -148,8 +167,15 @@ def session(leader: int) -> Processes:
 
 def marked(mark: str) -> Processes:
     """Return the living processes that bear a mark and have not written over it."""
-    entry = f"{MARK}={mark}".encode()
-    return living(pid for pid in _numbers() if entry in _bytes(f"/proc/{pid}/environ").split(b"\0"))
+    return living(pid for pid in _numbers() if _mark(pid) == mark)
+
+
+def _mark(pid: int) -> str | None:
+    """Return the mark that a process bears."""
+    name = f"{MARK}=".encode()
+    found = (one for one in _bytes(f"/proc/{pid}/environ").split(b"\0") if one.startswith(name))
+    mark = next(found, None)
+    return None if mark is None else mark[len(name) :].decode(errors="replace")
 
 
 def _numbers() -> list[int]:

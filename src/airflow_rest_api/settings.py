@@ -93,6 +93,13 @@ def database(address: str) -> URL:
 
 SECTION = "rest_api_plugin"
 
+LARGEST = 2**31 - 1
+"""For seconds and numbers of things: more would be beyond the calendar, or the operating system."""
+LARGEST_SIZE = 2**50
+"""For bytes."""
+MOST_PROCESSES = 1000
+"""Forked ahead or kept."""
+
 
 Value = TypeVar("Value", int, bool, str)
 
@@ -100,10 +107,11 @@ Value = TypeVar("Value", int, bool, str)
 @dataclass(frozen=True)
 class Option:
     """
-    One option; a number below ``minimum`` is refused.
+    One option; a number below ``minimum`` or above ``maximum`` is refused.
 
-    One that is a ``secret`` can also come from a command (``<name>_cmd``) or a secrets backend
-    (``<name>_secret``), as Airflow's own secrets can, and is shown nowhere.
+    What is empty is the default, but where ``empty`` says that it is a value. One that is a ``secret`` can
+    also come from a command (``<name>_cmd``) or a secrets backend (``<name>_secret``), as Airflow's own
+    secrets can, and is shown nowhere.
     """
 
     name: str
@@ -111,6 +119,8 @@ class Option:
     default: int | bool | str
     description: str
     minimum: int = 0
+    maximum: int = LARGEST
+    empty: bool = False
     secret: bool = False
     choices: tuple[str, ...] = ()
     check: Callable[[str], object] | None = None
@@ -151,11 +161,14 @@ class Settings:
     queue_per_user: int = option(
         48, "Commands of one user that may wait to run; one more is answered with 429.", minimum=1
     )
-    spare_children: int = option(2, "Processes forked ahead, so that a command does not wait for its fork.")
+    spare_children: int = option(
+        2, "Processes forked ahead, so that a command does not wait for its fork.", maximum=MOST_PROCESSES
+    )
     resident_children: int = option(
         4,
         "Processes that run one command after another, of those whose code is Airflow's own and that read or "
         "write nothing but its database; 0: each command has a process of its own.",
+        maximum=MOST_PROCESSES,
     )
     command_timeout: int = option(3600, "Seconds a command may run before it is ended; 0 for no limit.")
     cancel_grace: int = option(
@@ -165,13 +178,16 @@ class Settings:
         1_048_576,
         "Bytes kept of each of stdout and stderr: head and tail. The command itself is never held up.",
         minimum=1024,
+        maximum=LARGEST_SIZE,
     )
     memory_limit: int = option(
         4096,
         "Megabytes of private memory that one process of a command may have; 0 for no limit. A component "
         "that is started has none, the check of a DAG file has `dag_check_memory`.",
     )
-    columns: int = option(200, "Width of the tables that commands print, in characters.", minimum=20)
+    columns: int = option(
+        200, "Width of the tables that commands print, in characters.", minimum=20, maximum=10_000
+    )
     default_wait: int = option(
         30, "Seconds a request waits for its command when it does not say (Prefer: wait=N)."
     )
@@ -180,6 +196,7 @@ class Settings:
         "Bytes a request body may have (JSON and 1.x forms: 8 MiB at most), and bytes kept of a file that a"
         " command wrote.",
         minimum=1024,
+        maximum=LARGEST_SIZE,
     )
     max_requests: int = option(
         256,
@@ -211,7 +228,10 @@ class Settings:
     )
     dag_files_count: int = option(5000, "Files that one deployment may have.", minimum=1)
     dag_files_size: int = option(
-        209_715_200, "Bytes that the files of one deployment may have, unpacked.", minimum=1024
+        209_715_200,
+        "Bytes that the files of one deployment may have, unpacked.",
+        minimum=1024,
+        maximum=LARGEST_SIZE,
     )
     dag_check_timeout: int = option(60, "Seconds the check of one DAG file may take; 0 for no limit.")
     dag_check_memory: int = option(2048, "Megabytes the check of one DAG file may take; 0 for no limit.")
@@ -274,7 +294,8 @@ class Settings:
         "*",
         "Commands that are on, as globs with commas between them (`dags *, pools list`). One that can lose "
         "data, starts an API server (`standalone`, `api-server`), or changes users or roles, is only on "
-        "when a glob that is more than `*` matches it: `*, db clean, users *`.",
+        "when a glob that is more than `*` matches it: `*, db clean, users *`. Empty: none.",
+        empty=True,
     )
     disabled_commands: str = option(
         "",
@@ -318,7 +339,7 @@ class Settings:
         values: dict[str, Any] = {}
         for option in OPTIONS:
             text = read(SECTION, option.name)
-            if text is not None and text.strip():
+            if text is not None and (text.strip() or option.empty):
                 values[option.name] = _convert(option, text.strip())
         settings = cls(**values)
         if settings.http_token_username and not settings.rest_api_plugin_expected_http_token:
@@ -394,6 +415,8 @@ def _convert(option: Option, text: str) -> int | bool | str:
         raise BadSetting(f"{option.where} must be a whole number, not {text!r}") from None
     if number < option.minimum:
         raise BadSetting(f"{option.where} must be at least {option.minimum}, not {number}")
+    if number > option.maximum:
+        raise BadSetting(f"{option.where} must be at most {option.maximum}")
     return number
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from airflow_rest_api.api import service_logs
+from airflow_rest_api.errors import Busy, Unavailable
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.services.model import DesiredState, Service
 from airflow_rest_api.services.service import Services
@@ -516,6 +518,53 @@ def test_a_log_is_followed_to_its_end(client: TestClient, logged: Service) -> No
     assert cut.startswith("event: gap")
     assert "one" in cut
     assert client.get(f"{SERVICES}/{logged.id}/log/events", params={"after": "x"}).status_code == 400
+
+
+def test_a_log_that_cannot_be_read_for_a_moment_does_not_end_before_it_was(
+    client: TestClient, logged: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As the runner of another host, which is busy, or the database through which it is asked.
+    services = services_of(client)
+    log, failures = services.log, iter([Busy(), Unavailable()])
+
+    async def sometimes(*words: Any, **place: Any) -> Any:
+        if "tail" not in place and (failure := next(failures, None)):
+            raise failure
+        return await log(*words, **place)
+
+    monkeypatch.setattr(services, "log", sometimes)
+    text = client.get(f"{SERVICES}/{logged.id}/log/events").text
+    assert [line for line in text.splitlines() if line.startswith("event")] == [
+        "event: output",
+        "event: output",
+        "event: end",
+    ]
+
+
+def test_who_follows_a_log_has_no_other_component_looked_at(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path, "out", "much\n")
+    service = put(client, logs=str(tmp_path), stdout="out", stderr="out")
+    services, looks = services_of(client), []
+    everything = services.list
+
+    async def counted() -> Any:
+        looks.append(1)
+        return await everything()
+
+    def come_to_an_end() -> None:
+        assert client.portal is not None
+        client.portal.call(partial(services._store.change, service, state=State.STOPPED))
+
+    monkeypatch.setattr(services, "list", counted)
+    monkeypatch.setattr(service_logs, "LOOK_EVERY", 0.1)
+    timer = threading.Timer(3, come_to_an_end)
+    timer.start()
+    assert "event: end" in client.get(f"{SERVICES}/{service.id}/log/events").text
+    timer.join()
+    # At its beginning and for its end.
+    assert len(looks) == 2
 
 
 def test_what_cannot_be_started_again_says_so(client: TestClient) -> None:

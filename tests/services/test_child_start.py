@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from airflow_rest_api import processes
+from airflow_rest_api.engine.engine import Engine
+from airflow_rest_api.engine.job import Job, Limits
+from airflow_rest_api.operations.model import new_id
+from airflow_rest_api.services import status
 from airflow_rest_api.services.child_start import (
+    ENTRY,
     StartRefused,
     check_pid_file,
     last_lines,
@@ -47,6 +55,34 @@ def test_a_component_without_room_is_not_started_and_it_is_said_why(tmp_path: Pa
         make_room(home)
         assert start(order) == 0
         assert (home / "out").read_text().startswith("begun")
+
+
+@pytest.mark.slow
+def test_a_component_that_is_not_ready_yet_outlives_the_api_server(tmp_path: Path) -> None:
+    folder = tmp_path / "services" / new_id()
+    order = an_order(
+        **dict.fromkeys(("home", "logs"), str(tmp_path)),
+        folder=str(folder),
+        code="import time; time.sleep(600)",
+        ready={"line": "never"},
+        wait=60,
+    )
+
+    async def cut_off() -> status.Status | None:
+        engine = Engine(Limits(fork=False))
+        engine.submit(Job([json.dumps(asdict(order))], entry=ENTRY))
+        while (said := status.read(folder)) is None:
+            await asyncio.sleep(0.05)
+        await engine.stop()
+        return said
+
+    said = asyncio.run(cut_off())
+    assert said is not None
+    try:
+        assert processes.is_alive(said.supervisor, said.supervisor_start)
+        assert processes.is_alive(said.pid, said.pid_start)
+    finally:
+        processes.kill_all(processes.marked(folder.name))
 
 
 def test_a_log_is_added_to(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.services.model import BY_COMMAND, KINDS, LOG_SERVER, MANAGED, identity_of
+from airflow_rest_api.services.status import TAIL
 
 COMMANDS = [kind for kind in KINDS.values() if kind.command != LOG_SERVER]
 
@@ -69,6 +71,14 @@ def test_a_worker_says_that_it_is_ready_in_each_form_of_a_log(line: str) -> None
     probe = KINDS["celery-worker"].probe({})
     assert re.search(probe["line"], line)
     assert not re.search(probe["line"], line.replace(" ready", " getting ready"))
+
+
+def test_a_long_line_of_a_worker_does_not_keep_its_supervisor() -> None:
+    line = KINDS["celery-worker"].probe({})["line"]
+    begin = time.process_time()
+    for text in ("@" * TAIL, "a@" * TAIL, f"a@{'b' * TAIL}"):
+        assert not re.search(line, text, re.MULTILINE)
+    assert time.process_time() - begin < 2
 
 
 def test_a_kind_shows_that_it_is_ready_by_one_probe_at_most() -> None:

@@ -15,10 +15,12 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import AsyncMock
 
 import pytest
 
 from airflow_rest_api import processes
+from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow.installation import AirflowJob, Places
 from airflow_rest_api.errors import (
     AlreadyRunning,
@@ -32,13 +34,14 @@ from airflow_rest_api.operations.model import Operation, new_id
 from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.service import Operations
 from airflow_rest_api.security.access import Permit
+from airflow_rest_api.services import reconcile
 from airflow_rest_api.services.local import Local
 from airflow_rest_api.services.model import KINDS, NOTHING, DesiredState, Restart, Service, StartRequest
 from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore
 from airflow_rest_api.storage.database import Database, own_engine
-from tests.keeping import sleeper, wait_for
+from tests.keeping import a_service, sleeper, wait_for
 from tests.permits import permit
 
 # Real processes, which take their time.
@@ -66,6 +69,10 @@ class StandInOperations:
     def __init__(self, program: str) -> None:
         self.program = program
         self.started: list[dict[str, Any]] = []
+        self.known: dict[str, Operation] = {}
+        self.room = asyncio.Event()
+        """Until it is set, what is started waits for its turn."""
+        self.room.set()
         self._tasks: dict[str, asyncio.Task[Operation]] = {}
 
     async def start(self, permit: Permit, invocation: Any, *, entry: str, **more: Any) -> Operation:
@@ -74,13 +81,19 @@ class StandInOperations:
         now = datetime.now(timezone.utc)
         operation = Operation(new_id(), invocation.command.name, "service", [], permit.user, "host", now)
         order = {**order, "argv": None, "shown": None, "code": self.program}
+        self.known[operation.id] = operation
         self._tasks[operation.id] = asyncio.create_task(self._run(operation, json.dumps(order)))
         return operation
 
     async def wait(self, identifier: str, seconds: float) -> Operation:
-        return await asyncio.shield(self._tasks[identifier])
+        await asyncio.wait({self._tasks[identifier]}, timeout=seconds)
+        return self.known[identifier]
+
+    async def peek(self, identifier: str) -> Operation:
+        return self.known[identifier]
 
     async def _run(self, operation: Operation, order: str) -> Operation:
+        await self.room.wait()
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-c", START, stdin=-1, stdout=-1, stderr=-1
         )
@@ -101,6 +114,7 @@ class Server:
 
     def __init__(self, database: Database, home: Path, operations: StandInOperations, **values: Any) -> None:
         find_jobs = values.pop("find_jobs", lambda types: [])
+        self.database = database
         self.store = ServiceStore(database)
         self.operations = operations
         self.local = Local(
@@ -228,6 +242,124 @@ def test_the_same_runs_once_however_many_ask_at_the_same_time(tmp_path: Path) ->
             assert another.state is State.RUNNING
             different = await server.start(values={"queues": "others"})
             assert different.state is State.RUNNING
+
+    asyncio.run(work())
+
+
+def test_a_start_that_waits_for_its_turn_for_long_has_not_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            server.operations.room.clear()
+            service, _ = await server.services.start(StartRequest(WORKER), permit("zoe"))
+            monkeypatch.setattr(reconcile, "START_LIMIT", timedelta(0))
+            other = Server(server.database, tmp_path, server.operations)
+            for one in (server, other):
+                assert (await one.get(service)).state is State.STARTING
+            with pytest.raises(AlreadyRunning):
+                await other.services.start(StartRequest(WORKER), permit("zoe"))
+            server.operations.room.set()
+            assert (await server.until(service, lambda one: one.state is State.RUNNING)).pid is not None
+
+    asyncio.run(work())
+
+
+def test_who_asks_for_a_start_that_has_just_begun_waits_for_its_component(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            started_by = server.store.started_by
+
+            async def slowly(service: Service, operation: str) -> None:
+                await asyncio.sleep(1)
+                await started_by(service, operation)
+
+            monkeypatch.setattr(server.store, "started_by", slowly)
+            starting = asyncio.create_task(server.services.start(StartRequest(WORKER), permit("zoe")))
+            while not server.operations.known:
+                await asyncio.sleep(0.01)
+            # As one that comes with the same key does: it finds the operation.
+            [operation] = server.operations.known.values()
+            found = await server.services.begun(operation, 30)
+            service, _ = await starting
+            assert found is not None
+            assert service is not None
+            assert found.id == service.id
+
+    asyncio.run(work())
+
+
+def test_a_restart_whose_api_server_was_killed_before_it_could_ask_for_it_is_done(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            service = await server.start()
+            assert await server.store.change(service, desired=None, state=State.RESTARTING)
+            again = await server.until(
+                service, lambda one: one.state is State.RUNNING and one.pid != service.pid
+            )
+            await asyncio.sleep(1)
+            assert (await server.get(service)).pid == again.pid  # once
+
+    asyncio.run(work())
+
+
+def test_a_restart_that_finds_its_component_ended_in_this_moment_starts_it_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            await server.upkeep.stop()
+            service = await server.start()
+            assert service.supervisor is not None
+            os.kill(service.supervisor, signal.SIGTERM)
+            assert await asyncio.to_thread(
+                wait_for, lambda: not processes.is_alive(service.supervisor, service.supervisor_start)
+            )
+            # As one that was looked at before its end.
+            wanted = await server.store.change(service, desired=DesiredState.RESTART, desired_by="zoe")
+            assert wanted is not None
+            await server.local.grant(wanted)
+            server.upkeep.start()
+            again = await server.until(service, lambda one: one.state is State.RUNNING)
+            assert is_alive(again)
+            assert again.pid != service.pid
+
+    asyncio.run(work())
+
+
+def test_a_start_whose_request_is_cut_off_once_it_has_begun_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            monkeypatch.setattr(server.store, "started_by", lambda *_: asyncio.sleep(600))
+            starting = asyncio.create_task(server.services.start(StartRequest(WORKER), permit("zoe")))
+            while not server.operations.known:
+                await asyncio.sleep(0.01)
+            starting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await starting
+            [service] = await server.store.everything()
+            assert is_alive(await server.until(service, lambda one: one.state is State.RUNNING))
+
+    asyncio.run(work())
+
+
+def test_who_waits_for_a_component_keeps_no_other_request_out(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            service = a_service(host="far", place="there", state=State.RUNNING)
+            await server.store.insert(service)
+
+            async def app(*_: Any) -> None:
+                await server.services.wait(service.id, 1.5, ended=True)
+
+            admission, seen = Admission(app, limit=1), []
+            request = asyncio.create_task(admission({"type": "http", "path": "/"}, AsyncMock(), AsyncMock()))
+            while not request.done():
+                seen.append((admission.at_work, admission.waiting))
+                await asyncio.sleep(0.02)
+            assert seen.count((0, 1)) > len(seen) / 2
 
     asyncio.run(work())
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +61,37 @@ def test_a_component_that_ends_by_itself_without_an_error_has_stopped(
 ) -> None:
     told = run(kept, tmp_path, "").until(lambda said: said.state.ended)
     assert (told.state, told.exit_code) == (State.STOPPED, 0)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_machine_without_room_for_one_more_process_is_a_failure_like_others(
+    tmp_path: Path, restart: bool
+) -> None:
+    # In a process of its own, as it adopts orphans and waits for whatever ends.
+    program = (
+        "import errno, os, sys; from dataclasses import replace\n"
+        f"sys.path[:0] = {sys.path!r}\n"
+        "from airflow_rest_api.services.supervisor import Order, Supervisor\n"
+        "fork, refused = os.fork, []\n"
+        "def full():\n"
+        "    if not refused:\n"
+        "        refused.append(1)\n"
+        "        raise BlockingIOError(errno.EAGAIN, 'Resource temporarily unavailable')\n"
+        "    return fork()\n"
+        "os.fork = full\n"
+        f"order = Order('test', {str(tmp_path)!r}, '', '', '', '', 'test', restart={restart}, "
+        "pauses=(0.1, 0.1, 600), program=['/bin/true'])\n"
+        "Supervisor(order).run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    words = "The component could not be started: Resource temporarily unavailable."
+    assert words in done.stderr
+    told = status.read(tmp_path)
+    assert told is not None
+    if restart:
+        assert (told.state, told.restarts, told.exit_code) == (State.STOPPED, 1, 0)
+    else:
+        assert (told.state, told.message) == (State.FAILED, words)
 
 
 def test_the_signal_that_ended_a_component_is_told(kept: list[Kept], tmp_path: Path) -> None:
@@ -130,6 +162,46 @@ def test_everything_that_a_component_started_ends_with_it(kept: list[Kept], tmp_
     assert not any(processes.is_alive(pid, start) for pid, start in members.items())
 
 
+def from_elsewhere(folder: Path, then: str) -> str:
+    """Return a program that has another component supervised in a folder, and ends."""
+    return (
+        f"import os, sys; sys.path[:0] = {sys.path!r}\n"
+        "from pathlib import Path; from tests.keeping import keep, starting\n"
+        f"folder, words = Path({str(folder)!r}), [sys.executable, '-c', {SLEEPS!r}]\n{then}\n"
+    )
+
+
+def test_what_an_api_server_has_started_that_is_a_component_itself_outlives_it(
+    kept: list[Kept], tmp_path: Path
+) -> None:
+    server, other = tmp_path / "server", tmp_path / "other"
+    server.mkdir()
+    other.mkdir()
+    program = (
+        f"import subprocess, sys, time; starts = {from_elsewhere(other, 'keep(folder, words)')!r}; "
+        "subprocess.run([sys.executable, '-c', starts], check=True); print('started', flush=True); "
+        "time.sleep(600)"
+    )
+    one = run(kept, server, program)
+    assert wait_for(lambda: "started" in one.log)
+    said = status.read(other)
+    assert said is not None
+    kept.append(Kept(said.supervisor, other))
+    one.send(signal.SIGTERM)
+    one.until(lambda ended: ended.state.ended)
+    assert one.is_gone()
+    assert processes.is_alive(said.supervisor, said.supervisor_start)
+    assert processes.is_alive(said.pid, said.pid_start)
+
+
+def test_a_supervisor_that_could_not_report_ends_with_whoever_has_started_it(tmp_path: Path) -> None:
+    # Its folder is not there, so that it cannot.
+    program = from_elsewhere(tmp_path / "gone", "print(starting(folder, words, logs=folder.parent))")
+    pid = int(subprocess.check_output([sys.executable, "-c", program]))
+    assert wait_for(lambda: processes.start_of(pid) is None)
+    assert wait_for(lambda: not processes.marked("gone"))
+
+
 def test_after_a_failure_it_is_started_again_with_growing_pauses(kept: list[Kept], tmp_path: Path) -> None:
     program = "import time; print(time.monotonic(), flush=True); raise SystemExit(1)"
     one = run(kept, tmp_path, program, restart=True, pauses=[0.2, 600, 600])
@@ -177,6 +249,20 @@ def test_restart_ends_the_component_and_starts_it_anew(kept: list[Kept], tmp_pat
     told = one.until(lambda said: said.state is State.STARTING and said.pid != before)
     assert processes.start_of(before) is None
     assert told.restarts == 0
+
+
+def test_a_restart_that_comes_while_the_component_fails_is_done(kept: list[Kept], tmp_path: Path) -> None:
+    # What it leaves behind does not obey, so that its end takes a while.
+    program = (
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {IGNORES!r}], "
+        "start_new_session=True); sys.stdin.close(); import time; time.sleep(2); sys.exit(1)"
+    )
+    one = run(kept, tmp_path, program)
+    before = one.component
+    assert wait_for(lambda: processes.start_of(before) is None)
+    one.send(signal.SIGUSR1)
+    told = one.until(lambda said: said.state.ended or said.pid not in (None, before))
+    assert told.state is State.STARTING
 
 
 def test_a_stop_counts_more_than_a_restart(kept: list[Kept], tmp_path: Path) -> None:

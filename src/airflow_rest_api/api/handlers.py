@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from airflow_rest_api.asgi import error_response
 from airflow_rest_api.errors import ApiError, BadRequest, InternalError, Recorded
@@ -27,10 +28,21 @@ def add_handlers(app: FastAPI) -> None:
     """Have the app answer its own errors, and those of the framework in the same form."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        return error_response(error if isinstance(error, ApiError) else _of_framework(error))
+        found = error if isinstance(error, ApiError) else _of_framework(error)
+        if isinstance(error, HTTPException) and found.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            found.headers["Allow"] = _allowed(request)
+        return error_response(found)
 
     for kind in (ApiError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer)
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods of all routes of a path (RFC 9110, 15.5.6): Starlette names those of the first."""
+    fitting = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return ", ".join(
+        sorted({method for route in fitting for method in getattr(route, "methods", None) or ()})
+    )
 
 
 def _of_framework(error: Exception) -> ApiError:

@@ -30,6 +30,7 @@ from airflow_rest_api.api.models import (
     FILE,
     IDEMPOTENCY_KEY,
     PREFER,
+    QUEUE,
     RUN_RESPONSES,
     CancelBody,
     OperationBody,
@@ -138,7 +139,7 @@ async def cancel_operation(
 @router.post(
     "/{identifier}/run-again",
     responses=RUN_RESPONSES,
-    openapi_extra={"parameters": [PREFER, IDEMPOTENCY_KEY]},
+    openapi_extra={"parameters": [PREFER, IDEMPOTENCY_KEY, QUEUE]},
 )
 @needs(Needs.COMMAND)
 async def run_operation_again(

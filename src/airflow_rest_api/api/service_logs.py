@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -32,8 +33,8 @@ AT_ONCE = 64 * 1024
 TURN = 0.25
 TURN_ELSEWHERE = 1.0
 """Seconds between two looks at a log file that is followed, here and on the host of a runner."""
-LOOK_EVERY = 8
-"""Turns between two looks at the component whose log it is."""
+LOOK_EVERY = 2.0
+"""Seconds between two looks at the component whose log it is, however much it writes."""
 TAIL = 100
 """Lines with which following begins."""
 TAIL_BYTES = 1024 * 1024
@@ -141,15 +142,16 @@ class Reader:
 async def _events(
     context: Context, reader: Reader, offsets: dict[str, int], subscription: Subscription
 ) -> AsyncGenerator[str, None]:
-    turn = 0
+    next_look = time.monotonic() + LOOK_EVERY
     while await subscription.holds():
         service = reader.service
         ended = service.state.ended
-        written = False
+        written = unread = False
         for stream in logs.streams(service):
             try:
                 new = await reader.new(stream, offsets)
             except (NoLogYet, Busy, Unavailable):
+                unread = True
                 continue
             except NoLog:
                 # Taken away, or moved: the next follower begins anew.
@@ -158,7 +160,7 @@ async def _events(
                 written = True
                 subscription.sent()
                 yield each
-        if ended and not written:
+        if ended and not (written or unread):
             with suppress(UnknownService, Unavailable):
                 seen = await context.services.get(service.id)
                 yield event("end", as_json(ServiceBody.of(seen)), _position(offsets))
@@ -167,10 +169,10 @@ async def _events(
             yield text
         if not written:
             await asyncio.sleep(TURN if context.services.local.is_mine(service) else TURN_ELSEWHERE)
-        turn += 1
-        if turn % LOOK_EVERY == 0 and not ended:
+        if time.monotonic() >= next_look and not ended:
+            next_look = time.monotonic() + LOOK_EVERY
             try:
-                reader.service = (await context.services.get(service.id)).service
+                reader.service = await context.services.look(service.id)
             except UnknownService:
                 return
             except Unavailable:

@@ -25,6 +25,7 @@ from airflow_rest_api.api.models import (
     ACCEPTED,
     IDEMPOTENCY_KEY,
     PREFER,
+    QUEUE,
     ArgumentSummary,
     CommandRefusal,
     Model,
@@ -301,7 +302,7 @@ async def list_kinds(context: ContextDep, caller: CallerDep) -> Response:
     response_model=ServiceBody,
     status_code=201,
     responses={**ACCEPTED, **errors(400, 408, 409, 413, 415, 429)},
-    openapi_extra={"requestBody": json_body(StartBody), "parameters": [PREFER, IDEMPOTENCY_KEY]},
+    openapi_extra={"requestBody": json_body(StartBody), "parameters": [PREFER, IDEMPOTENCY_KEY, QUEUE]},
 )
 @needs(Needs.SERVICE)
 async def start_service(request: Request, context: ContextDep, caller: CallerDep) -> Response:

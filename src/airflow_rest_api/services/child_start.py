@@ -182,7 +182,7 @@ def start_supervisor(order: Order, output: int, errors: int) -> int:
     :param output: descriptor for what the component prints
     :return: its process id
     """
-    message = write_message(asdict(order))
+    message = write_message(asdict(replace(order, starter=os.getpid())))
     inherited = [message] if order.message is None else [message, order.message]
     process = subprocess.Popen(
         interpreter("services.supervisor", str(message), order.kind, options=("-I", "-S")),

@@ -12,20 +12,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api import processes
 from airflow_rest_api.airflow.installation import Places, places
 from airflow_rest_api.engine.job import Ending, Job
-from airflow_rest_api.errors import AlreadyRunning, Busy, Unavailable, UnknownService
+from airflow_rest_api.errors import AlreadyRunning, Busy, Unavailable, UnknownOperation, UnknownService
 from airflow_rest_api.operations.model import Origin, new_id
 from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.runs import Failed
 from airflow_rest_api.operations.work_orders import EntryPoint, WorkOrder
 from airflow_rest_api.periodic import Periodic
 from airflow_rest_api.security.access import Gate
-from airflow_rest_api.services import reconcile
+from airflow_rest_api.services import reconcile, status
 from airflow_rest_api.services.child_start import HOME
 from airflow_rest_api.services.model import KINDS, DesiredState, Service, StartRequest
 from airflow_rest_api.services.status import State
@@ -101,7 +102,7 @@ class Orphans:
         recently = watch.seen is not None and time.monotonic() - watch.seen < SESSION_KNOWN
         if alive or (recently and processes.start_of(watch.pid) is None):
             found |= processes.session(watch.pid)
-        return found | processes.living(processes.family(watch.pid) if alive else ())
+        return found | processes.living(processes.own_family(watch.pid, mark) if alive else ())
 
 
 log = logging.getLogger(__name__)
@@ -154,6 +155,7 @@ class Local:
         self._find_places = find_places
         self._orphans = Orphans(grace)
         self._starts: dict[str, asyncio.Task[None]] = {}
+        self._unobeyed: set[str] = set()
         self._last_seen: datetime | None = None
         self._recently = timedelta(seconds=2 * grace + 60)
         self._rounds = 0
@@ -174,10 +176,22 @@ class Local:
         if not self.is_mine(service):
             return reconcile.as_seen(service, now())
         found = await asyncio.to_thread(reconcile.changes, service, now())
-        if not found:
+        if not found or (found.get("message") == reconcile.NO_START and await self._is_under_way(service)):
             return service
         changed = await self._store.change(service, **found)
         return changed or await self._store.get(service.id)
+
+    async def _is_under_way(self, service: Service) -> bool:
+        """Return whether what starts a service has not ended: it may wait for its turn for long."""
+        if self.is_starting(service):
+            return True
+        try:
+            return (
+                bool(service.operation)
+                and not (await self._operations.peek(str(service.operation))).state.ended
+            )
+        except UnknownOperation:
+            return False
 
     async def launch(self, service: Service, plan: StartRequest, permit: Permit, **more: Any) -> Operation:
         """Begin to start a component whose row is there; `more` is for the operation that does it."""
@@ -185,7 +199,7 @@ class Local:
         operation = await self._operations.start(permit, invocation, entry=entry, origin=Origin(**more))
         task = asyncio.create_task(self._settle(service.id, operation))
         self._starts[service.id] = task
-        task.add_done_callback(lambda _: self._starts.pop(service.id, None))
+        task.add_done_callback(partial(self._forget_start, service.id))
         try:
             await asyncio.shield(self._store.started_by(service, operation.id))
         except Unavailable as error:
@@ -233,6 +247,14 @@ class Local:
                 # The next round finds out how it is.
                 log.exception("How the start of service %s has ended could not be stored", service.id)
 
+    def _forget_start(self, identifier: str, task: asyncio.Task[None]) -> None:
+        if self._starts.get(identifier) is task:
+            del self._starts[identifier]
+
+    def is_starting(self, service: Service) -> bool:
+        """Return whether a start of a service was begun here, and has not ended."""
+        return service.id in self._starts
+
     async def started(self, identifier: str, seconds: float) -> None:
         """Wait, at most for some seconds, until a start that was begun here has ended, well or not."""
         if task := self._starts.get(identifier):
@@ -254,8 +276,11 @@ class Local:
             number = KILL if service.desired is DesiredState.KILL else STOP
             await _send(service.supervisor, service.supervisor_start, number)
         # Of several API servers on this machine, one wins, and the component is restarted once.
-        elif await self._store.change(service, desired=None, state=State.RESTARTING):
-            await _send(service.supervisor, service.supervisor_start, RESTART)
+        elif (
+            won := await self._store.change(service, desired=None, state=State.RESTARTING)
+        ) is not None and not await _send(service.supervisor, service.supervisor_start, RESTART):
+            # It has ended in this moment: the next round starts it again.
+            await self._store.change(won, desired=DesiredState.RESTART)
 
     async def _look_after(self) -> None:
         moment = now()
@@ -285,12 +310,25 @@ class Local:
             await asyncio.to_thread(self._orphans.look, service)
             with contextlib.suppress(AlreadyRunning):
                 await self.grant(service)
+            await self._remind(service)
             return not service.state.ended
         if service.state is State.LOST and not found.state.ended:
             # It was on this machine, before this was restarted, or the container made anew.
             gone = {"state": State.LOST, "claim": None, "desired": None, "ended_at": moment}
             await self._store.change(found, **gone, message=reconcile.SUPERVISOR_GONE)
         return False
+
+    async def _remind(self, service: Service) -> None:
+        """Ask again for a restart whose winner ended before it could ask: two rounds saw nothing of it."""
+        report = None
+        if service.state is State.RESTARTING and service.desired is None:
+            report = await asyncio.to_thread(status.read, Path(service.folder))
+        if report is None or not reconcile.awaits_restart(service, report):
+            self._unobeyed.discard(service.id)
+        elif service.id in self._unobeyed:
+            await _send(report.supervisor, report.supervisor_start, RESTART)
+        else:
+            self._unobeyed.add(service.id)
 
     async def prune(self) -> None:
         """Forget the oldest of the ended services of this host."""
@@ -333,11 +371,14 @@ class Local:
             await self.refuse_if_living(taken.service)
             return
         if changed is not None:
+            former = self._starts.get(service.id)
             try:
                 await self.launch(
                     changed, StartRequest.of(changed), Gate.standing(service.desired_by or service.user)
                 )
             except (Busy, Unavailable, asyncio.CancelledError) as error:
+                if self._starts.get(service.id) is not former:
+                    raise  # It has begun; who would have been told has gone.
                 # For the next round, here or on another API server of this host.
                 before = {name: getattr(service, name) for name in values if name != "desired"}
                 await self._store.change(changed, **before, desired=DesiredState.RESTART)
@@ -392,10 +433,12 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-async def _send(supervisor: int, start: str, number: int) -> None:
+async def _send(supervisor: int, start: str, number: int) -> bool:
+    """Send a supervisor a signal; return False where it is gone."""
     try:
-        await asyncio.to_thread(processes.send, supervisor, start, number)
+        return await asyncio.to_thread(processes.send, supervisor, start, number)
     except PermissionError:
         log.error(
             "Process %d, which supervises a service, belongs to another user of this machine", supervisor
         )
+        return True

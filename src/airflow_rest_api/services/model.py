@@ -92,7 +92,8 @@ KINDS: Mapping[str, Kind] = {
             "celery worker",
             identity=("celery_hostname", "queues", "team"),
             # celery.apps.worker: "celery@host ready.", and whatever Airflow's form of a log puts around it.
-            ready_line=r"\S@\S+ ready\.",
+            # Bounded, and in time with the length of what it prints: meanwhile its supervisor obeys nobody.
+            ready_line=r"\S@[^\s@]{1,255} ready\.",
             provider="Celery",
         ),
         Kind(

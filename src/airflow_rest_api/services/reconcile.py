@@ -42,6 +42,11 @@ def changes(service: Service, now: datetime) -> dict[str, Any]:
     return {name: value for name, value in found.items() if getattr(service, name) != value}
 
 
+def awaits_restart(service: Service, report: Status) -> bool:
+    """Return whether the supervisor of a service that is to be restarted has not begun to."""
+    return report.state in (State.STARTING, State.RUNNING) and _is_same(service, report)
+
+
 def as_seen(service: Service, now: datetime) -> Service:
     """Return a service of elsewhere as it is shown: lost where no API server looks after it any more."""
     since = service.seen_at or service.created_at
@@ -88,10 +93,14 @@ def _living(service: Service, report: Status) -> State:
         return report.state
     if service.desired in (DesiredState.STOP, DesiredState.KILL):
         return State.STOPPING
-    same = report.pid == service.pid and report.pid_start == service.pid_start
-    if same and service.state in (State.RUNNING, State.RESTARTING):
+    if _is_same(service, report) and service.state in (State.RUNNING, State.RESTARTING):
         return service.state
     return State.RUNNING if is_ready(service.ready, report) else State.STARTING
+
+
+def _is_same(service: Service, report: Status) -> bool:
+    """Return whether the component runs as the process that it was when it was last looked at."""
+    return report.pid == service.pid and report.pid_start == service.pid_start
 
 
 def _moment(seconds: float | None) -> datetime | None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api.admission import while_waiting
 from airflow_rest_api.airflow.installation import AirflowJob, running_jobs
 from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.commands.model import Command, Effect, Invocation
@@ -66,6 +67,9 @@ LAST_BYTES = 4096
 """How much of a log is shown of a component that has failed."""
 GIVEN_UP = timedelta(days=1)
 """Time for which a service of another host without an API server may still run: it is not forgotten."""
+
+KNOWN_WITHIN = timedelta(seconds=5)
+"""How old an operation is at most that its component does not know yet."""
 
 ATTEMPTS = 5
 """How often a change is tried that another one was faster than."""
@@ -126,7 +130,9 @@ class Services:
             await asyncio.to_thread(_check_free, plan.kind, plan.invocation.values)
             yield service
         except BaseException:
-            await asyncio.shield(self._store.delete(service))
+            # Of one that starts, whoever asked for it has gone.
+            if not self.local.is_starting(service):
+                await asyncio.shield(self._store.delete(service))
             raise
 
     def ordered(self, values: Mapping[str, Any], user: str) -> NamedWork:
@@ -197,9 +203,16 @@ class Services:
         :raises ApiError: it cannot be started
         """
         until = asyncio.get_running_loop().time() + seconds
-        while operation.queue is not None:
+        while True:
             with contextlib.suppress(UnknownService):
                 return await self.of_operation(operation.id)
+            if operation.queue is None:
+                # A component of this machine knows its operation a moment after others do, by their key.
+                if now() - operation.created_at >= KNOWN_WITHIN:
+                    break
+                with while_waiting():
+                    await asyncio.sleep(TURN)
+                continue
             found = await self._operations.wait(operation.id, TURN)
             if (problem := refusal(found)) is not None:
                 raise problem
@@ -276,20 +289,26 @@ class Services:
         """
         until = asyncio.get_running_loop().time() + seconds
         if not ended:
-            await self.local.started(identifier, seconds)
+            with while_waiting():
+                await self.local.started(identifier, seconds)
         while asyncio.get_running_loop().time() < until:
             service = await self._one(identifier)
             if service.desired is None and (
                 service.state.ended or (service.state is State.RUNNING and not ended)
             ):
                 return
-            await asyncio.sleep(TURN)
+            with while_waiting():
+                await asyncio.sleep(TURN)
+
+    async def look(self, identifier: str) -> Service:
+        """Return a service that was started here as it is now, and nothing else; raise UnknownService."""
+        return await self.local.look(await self._store.get(identifier))
 
     async def _one(self, identifier: str) -> Service:
         if identifier.startswith("job-"):
             await self.get(identifier)
             raise NotManaged
-        return await self.local.look(await self._store.get(identifier))
+        return await self.look(identifier)
 
     async def _want(self, identifier: str, desired: DesiredState, user: str) -> None:
         for _ in range(ATTEMPTS):

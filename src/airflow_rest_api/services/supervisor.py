@@ -57,6 +57,7 @@ class Order:
     :ivar ready: see `status.Probe`
     :ivar program: what the supervisor runs, and its arguments
     :ivar message: the descriptor from which the component reads `argv`, if it is one of Airflow's
+    :ivar starter: the process that waits for the supervisor's first report
     """
 
     kind: str
@@ -78,6 +79,7 @@ class Order:
     ready: dict[str, Any] = field(default_factory=dict)
     program: list[str] = field(default_factory=list)
     message: int | None = None
+    starter: int | None = None
 
 
 class Supervisor:
@@ -149,10 +151,15 @@ class Supervisor:
         now = self._status
         # By their descriptors: what a log rotation has moved is still the component's.
         self._logs = tuple((f"/proc/self/fd/{number}", os.fstat(number).st_size) for number in (1, 2))
-        pid = os.fork()
+        self._started = time.monotonic()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            now.ended_at = time.time()
+            self._has_failed(f"The component could not be started: {error.strerror}.")
+            return
         if pid == 0:
             self._become_component()
-        self._started = time.monotonic()
         now.pid, now.pid_start = pid, processes.start_of(pid)
         now.started_at, now.ended_at, now.message = time.time(), None, None
         self._write_pid_file(str(pid))
@@ -199,30 +206,39 @@ class Supervisor:
 
     def _has_ended(self, code: int) -> None:
         now = self._status
-        lived = time.monotonic() - self._started
         now.pid = now.pid_start = self._kill_at = self._probe_at = None
         now.exit_code, now.ended_at = code, time.time()
+        lived = time.monotonic() - self._started
         self._end_family(signal.SIGTERM, LEFTOVERS)
         how = _ended_how(code)
+        if self._wanted is None and RESTART in signal.sigpending():
+            # Asked for while this ended by itself: without it, nobody would be there any more to obey.
+            signal.sigtimedwait({RESTART}, 0)
+            self._wanted = RESTART
         if self._wanted == STOP:
             self._end(State.STOPPED, how if code else None)
         elif self._wanted == RESTART:
             self._start()
         elif code == 0:
             self._end(State.STOPPED, how)
-        elif self._order.restart:
-            first, most, enough = self._order.pauses
-            self._failures = 0 if lived >= enough else self._failures
-            pause = min(most, first * 2 ** min(self._failures, 30))
-            self._failures += 1
-            now.restarts += 1
-            now.message = f"{how} It is started again after {pause:g} s."
-            self._log(now.message)
-            self._start_at = time.monotonic() + pause
-            self._remove_pid_file()
-            self._report(State.RESTARTING)
         else:
+            self._has_failed(how, lived)
+
+    def _has_failed(self, how: str, lived: float = 0.0) -> None:
+        if not self._order.restart:
             self._end(State.FAILED, how)
+            return
+        now = self._status
+        first, most, enough = self._order.pauses
+        self._failures = 0 if lived >= enough else self._failures
+        pause = min(most, first * 2 ** min(self._failures, 30))
+        self._failures += 1
+        now.restarts += 1
+        now.message = f"{how} It is started again after {pause:g} s."
+        self._log(now.message)
+        self._start_at = time.monotonic() + pause
+        self._remove_pid_file()
+        self._report(State.RESTARTING)
 
     def _end(self, state: State, message: str | None) -> None:
         self._start_at = None
@@ -236,7 +252,13 @@ class Supervisor:
         """End everything that is left, with a signal first, and after `grace` seconds with KILL."""
         until = time.monotonic() + grace
         for _ in range(1000):
-            left = processes.family(os.getpid())
+            # Not the components that an API server has started which is one itself: they go on.
+            try:
+                left = processes.own_family(os.getpid(), os.environ.get(processes.MARK))
+            except OSError:
+                # The machine has no descriptor left.
+                time.sleep(0.05)
+                continue
             if not left:
                 return
             if time.monotonic() >= until:
@@ -260,6 +282,7 @@ class Supervisor:
             if not self._status.write(self._order.folder) and state is State.FAILED:
                 self._status.message = f"{self._status.message} {FULL}"
                 self._status.write(self._order.folder)
+            processes.outlive_parent()
 
     def _log(self, text: str) -> None:
         with contextlib.suppress(OSError):
@@ -317,8 +340,14 @@ def main(message: int, *_shown: str) -> NoReturn:
         order = Order(**json.load(file))
     if order.message is not None:
         os.set_inheritable(order.message, True)
+    if order.starter is not None:
+        # Until a report is there: of a component without one nobody would ever know.
+        processes.end_with(order.starter, signal.SIGKILL)
     try:
         Supervisor(order).run()
+    except BaseException:
+        # To the log of the component: nothing else is left that could say it.
+        sys.excepthook(*sys.exc_info())
     finally:
         sys.stderr.flush()
         os._exit(0)
