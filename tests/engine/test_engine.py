@@ -122,6 +122,35 @@ def test_a_process_that_ends_itself_in_the_middle_has_not_succeeded(run: Run[Any
     assert "os._exit" in str(how.message)
 
 
+@pytest.mark.parametrize("way", ["exit", "raise"])
+def test_the_end_of_a_fork_is_not_the_commands(run: Run[Any], any_engine: Engine, way: str):
+    how, process = run(outcome(any_engine, act("fork", way)))
+
+    assert how == Outcome(Ending.EXITED, 3)
+    assert process.stdout.text == "done\n"
+
+
+def test_a_fork_that_becomes_another_program_says_nothing_about_the_command(
+    run: Run[Any], any_engine: Engine
+):
+    how, _ = run(outcome(any_engine, act("fork", "exec")))
+
+    assert (how.ending, how.exit_code) == (Ending.KILLED, 0)
+
+
+@pytest.mark.parametrize(("put", "printed"), [("a tee", "unfinished done\n"), ("nothing", "unfinished ")])
+def test_a_command_may_put_anything_in_the_place_of_its_streams(
+    run: Run[Any], any_engine: Engine, put: str, printed: str
+):
+    how, process = run(outcome(any_engine, act("exchange_streams", put)))
+
+    assert (how, process.stdout.text) == (Outcome(Ending.EXITED, 0), printed)
+
+
+def test_a_command_that_exits_with_words_nobody_can_read_has_failed(run: Run[Any], any_engine: Engine):
+    assert run(outcome(any_engine, act("exit_without_stderr")))[0] == Outcome(Ending.EXITED, 1)
+
+
 def test_an_exception_ends_with_1_and_a_traceback_of_the_command_alone(run: Run[Any], any_engine: Engine):
     how, process = run(outcome(any_engine, act("fail", "because")))
 

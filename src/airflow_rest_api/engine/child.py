@@ -118,8 +118,13 @@ def _work(control: socket.socket, order: wire.Message) -> tuple[wire.Message, bo
         _send(control, *first)
         first.clear()
 
-    _report_exec(lambda: _send(control, {"becomes": True}))
+    process = os.getpid()
+    _report_exec(lambda: _send(control, {"becomes": True}) if os.getpid() == process else None)
     report, orderly = run(order, learned, begin)
+    if os.getpid() != process:
+        # A fork that the command made, and that came back from its code: its end is not the command's.
+        _leave()
+        os._exit(report["exit_code"])
     # It has ended: a signal from now on comes too late.
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     return report, orderly, handlers
@@ -145,6 +150,8 @@ def _say_nothing() -> None:
     for target in (1, 2):
         os.dup2(nowhere, target)
     os.close(nowhere)
+    # What could not be printed, as to a pipe that was full, is not for the next job.
+    _flush(0)
 
 
 def _send(control: socket.socket, *messages: wire.Message) -> None:
@@ -223,7 +230,9 @@ def _exit_code(code: Any) -> int:
         return 0
     if isinstance(code, int):
         return code & 0xFF
-    sys.stderr.write(f"{code}\n")
+    # Wherever that leads by now, if anywhere.
+    with contextlib.suppress(Exception):
+        sys.stderr.write(f"{code}\n")
     return 1
 
 
@@ -261,13 +270,14 @@ def _leave() -> None:
 
 
 def _flush(code: int) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        # A command that writes to standard output as to a file may have closed it when it was done.
-        if stream.closed:
+    # The interpreter's own too: what they still hold, behind what a command has put in their place, is its.
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        # A command may have closed it when it was done, and put anything in its place, or nothing.
+        if getattr(stream, "closed", False) or not hasattr(stream, "flush"):
             continue
         try:
             stream.flush()
-        except (OSError, ValueError):
+        except Exception:
             code = code or 120
     return code
 
