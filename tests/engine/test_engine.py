@@ -527,6 +527,21 @@ def test_a_plugin_that_starts_a_thread_makes_commands_slow_and_not_wrong(
     assert engine._parent.lost
 
 
+@pytest.mark.parametrize("fork", [True, False])
+def test_commands_run_on_after_their_folder_was_cleaned_up(
+    run: Run[Any], new_engine: Callable[..., Engine], fork: bool
+):
+    engine = new_engine(fork=fork, residents=1)
+
+    async def cleaned_up(engine: Any) -> list[Outcome]:
+        first, _ = await outcome(engine, act("both"))
+        os.rmdir(engine._parent.folder if fork else engine._folder)
+        later = [await outcome(engine, act("surroundings", resident=shared)) for shared in (True, False)]
+        return [first, *(how for how, _ in later)]
+
+    assert run(cleaned_up(engine)) == [Outcome(Ending.EXITED, 0)] * 3
+
+
 def test_two_engines_side_by_side_do_not_know_each_other(run: Run[Any], new_engine: Callable[..., Engine]):
     one, two = new_engine(), new_engine()
 

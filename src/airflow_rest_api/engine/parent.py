@@ -224,7 +224,8 @@ class WarmParent:
                 log.exception("It could not be seen whether the warm parent %d is outdated", self.pid)
 
     def _has_changed(self) -> bool:
-        return snapshot(self._watched) != self._snapshot
+        # Without its folder, which the children have from it, a command has none to run in.
+        return not private_folders.is_there(self.folder) or snapshot(self._watched) != self._snapshot
 
     async def child(self) -> Child:
         """
