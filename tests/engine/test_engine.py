@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from airflow_rest_api.engine import child
 from airflow_rest_api.engine import engine as engine_module
 from airflow_rest_api.engine import process as process_module
 from airflow_rest_api.engine.engine import Engine
@@ -120,6 +122,21 @@ def test_a_process_that_ends_itself_in_the_middle_has_not_succeeded(run: Run[Any
 
     assert (how.ending, how.exit_code) == (Ending.KILLED, 0)
     assert "os._exit" in str(how.message)
+
+
+def test_a_parser_that_refuses_what_the_command_gives_it_refuses_no_command(
+    run: Run[Any], any_engine: Engine
+):
+    how, process = run(outcome(any_engine, act("parse")))
+
+    assert (how, process.stdout.text) == (Outcome(Ending.EXITED, 0), "done all the same\n")
+
+
+def test_what_keeps_a_command_from_being_begun_is_said(run: Run[Any], any_engine: Engine, tmp_path: Path):
+    how, process = run(outcome(any_engine, act("both", cwd=str(tmp_path / "gone"))))
+
+    assert how.exit_code not in (None, 0)
+    assert "FileNotFoundError" in process.stderr.text
 
 
 @pytest.mark.parametrize("way", ["exit", "raise"])
@@ -356,6 +373,17 @@ def test_a_command_that_becomes_another_program_is_followed_to_its_end(run: Run[
 
     assert how == Outcome(Ending.EXITED, 5)
     assert process.stdout.text == "from the shell\n"
+
+
+def test_the_limit_of_the_machine_holds_where_it_is_the_lower_one(monkeypatch: pytest.MonkeyPatch):
+    found = []
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: found.append(limits))
+    for hard in (2**31, resource.RLIM_INFINITY):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, hard=hard: (hard, hard))
+        child._limit_memory(2**32)
+
+    # One that is higher than what is allowed is refused with an error.
+    assert found == [(2**31, 2**31), (2**32, 2**32)]
 
 
 @pytest.mark.slow

@@ -51,8 +51,8 @@ def learning_nothing() -> Iterator[None]:
     """
     Have Airflow's secrets maskers learn nothing in here.
 
-    What a process knows when it is forked is masked in the output of each of its forks: who sees their own text
-    masked there has guessed a password.
+    What a process knows when it is forked is masked in the output of each of its forks: who sees their own
+    text masked there has guessed a password.
     """
     with contextlib.ExitStack() as stack:
         for module in maskers():

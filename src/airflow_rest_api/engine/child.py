@@ -35,6 +35,9 @@ INTERRUPTED = 128 + signal.SIGINT
 RESTS_AFTER = 60.0
 """Seconds without a job after which a spare child lets go of what it holds open."""
 
+_REFUSAL = "airflow_rest_api_refusal"
+"""What a parser that exits has said, with its exception."""
+
 Handlers = dict[signal.Signals, Any]
 
 _sending = threading.Lock()
@@ -65,6 +68,10 @@ def become_child(
         engine = _take_descriptors(control, stdout, stderr)
         prepare()
         serve(engine, rest)
+    except Exception:
+        # No command's: it is what keeps one from being begun. Who reads the exit code alone knows nothing.
+        traceback.print_exc()
+        _flush(0)
     finally:
         # Whatever happens, a child never returns into the parent's loop.
         os._exit(70)
@@ -178,24 +185,31 @@ def run(
         os.chdir(job.cwd)
     os.environ.update(job.env)
     if order["memory"]:
-        resource.setrlimit(resource.RLIMIT_DATA, (order["memory"], order["memory"]))
+        _limit_memory(order["memory"])
     if job.mask or job.secrets:
         function(order["masker"])(job.secrets, learned if job.mask else None)
     # A reader on the other side wants each line when it is printed.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    refusal = _note_refusals()
+    _note_refusals()
     begin()
     # What the command sets in the context of its thread is gone with its own.
-    code, orderly = contextvars.copy_context().run(_call, job, order["main"])
+    code, orderly, refusal = contextvars.copy_context().run(_call, job, order["main"])
     orderly = orderly and threading.active_count() == 1
     # The interpreter can be told only once that it ends: threads that are begun later are waited for no more.
     code = _flush(code) if orderly and order["again"] else _finish(code)
     return {"exit_code": code, **refusal}, orderly
 
 
-def _call(job: Job, main: str | None) -> tuple[int, bool]:
-    """Return the exit code of a job, and whether it returned or exited."""
+def _limit_memory(size: int) -> None:
+    """Let this process have so many bytes, or as many as it may anyway: a limit cannot be raised."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = size if hard == resource.RLIM_INFINITY else min(size, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def _call(job: Job, main: str | None) -> tuple[int, bool, dict[str, str]]:
+    """Return the exit code of a job, whether it returned or exited, and `usage` where a parser ended it."""
     # Airflow writes `sys.argv` to its audit log.
     sys.argv = ["airflow", *(job.argv if job.shown is None else job.shown)]
     ours: list[CodeType] = []
@@ -205,12 +219,12 @@ def _call(job: Job, main: str | None) -> tuple[int, bool]:
         run_command = function(job.entry or main)
         if job.entry is None:
             ours.append(run_command.__code__)
-        return run_command(job.argv) or 0, True
+        return run_command(job.argv) or 0, True, {}
     except SystemExit as end:
-        return _exit_code(end.code), True
+        return _exit_code(end.code), True, vars(end).get(_REFUSAL, {})
     except BaseException as error:
         sys.excepthook(type(error), error.with_traceback(_of_command(error, ours)), error.__traceback__)
-        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1, False
+        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1, False, {}
 
 
 def _of_command(error: BaseException, ours: Sequence[CodeType]) -> TracebackType | None:
@@ -300,18 +314,23 @@ def _report_exec(report: Callable[[], None]) -> None:
         patch(os, name, note)
 
 
-def _note_refusals() -> dict[str, str]:
-    """Catch the message of argparse when it refuses the arguments: it exits with 2 then."""
-    refusal: dict[str, str] = {}
+def _note_refusals() -> None:
+    """
+    Note the message of argparse when it refuses arguments, which is to exit with 2.
+
+    With the exception: the code of a command may have parsers of its own, and go on.
+    """
     leave = argparse.ArgumentParser.exit
 
     def note(self: argparse.ArgumentParser, status: int = 0, message: str | None = None) -> NoReturn:
-        if status == 2 and message:
-            refusal["usage"] = message.strip()[: wire.LONGEST_USAGE]
-        leave(self, status, message)
+        try:
+            leave(self, status, message)
+        except SystemExit as end:
+            if status == 2 and message:
+                vars(end)[_REFUSAL] = {"usage": message.strip()[: wire.LONGEST_USAGE]}
+            raise
 
     patch(argparse.ArgumentParser, "exit", note)
-    return refusal
 
 
 def _leave_processor_to_server() -> None:
