@@ -151,6 +151,27 @@ def exit_without_stderr(argv: list[str]) -> int:
     sys.exit("words")
 
 
+_learned: list[Callable[[list[str]], None]] = []
+
+
+def masker(secrets: Sequence[str], learned: Callable[[list[str]], None] | None) -> None:
+    """Be the hook `masker`."""
+    _learned[:] = [learned] if learned else []
+
+
+def close_descriptors(argv: list[str]) -> int:
+    """Close what is open, as daemons do, connect to somebody, and come across a secret."""
+    import socket
+
+    os.closerange(3, 100)
+    ours, theirs = socket.socketpair()
+    print(ours.fileno())
+    with ours, theirs:
+        _learned[0](argv)
+        print(*argv)
+    return 0
+
+
 def vanish(argv: list[str]) -> int:
     """End this process without a word."""
     os._exit(int(argv[0]))

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -137,6 +138,29 @@ def test_what_keeps_a_command_from_being_begun_is_said(run: Run[Any], any_engine
 
     assert how.exit_code not in (None, 0)
     assert "FileNotFoundError" in process.stderr.text
+
+
+def test_a_secret_that_the_engine_cannot_hear_of_is_not_printed(
+    run: Run[Any], new_engine: Callable[..., Engine]
+):
+    engine = new_engine(Hooks(masker="acts:masker"))
+    how, process = run(outcome(engine, act("close_descriptors", "not-for-others", mask=True)))
+
+    # That number is what another connection has by then.
+    assert (how, process.stdout.text) == (Outcome(Ending.EXITED, 70), "3\n")
+    assert "descriptor 3" in process.stderr.text
+
+
+def test_what_is_for_the_engine_goes_to_nobody_else():
+    ours, theirs = socket.socketpair()
+    another, stranger = socket.socketpair()
+    with ours, theirs, another, stranger:
+        assert child._send(ours, {"begun": True})
+        os.dup2(another.fileno(), ours.fileno())
+        assert not child._send(ours, {"secrets": ["not-for-others"]})
+        stranger.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            stranger.recv(1)
 
 
 @pytest.mark.parametrize("way", ["exit", "raise"])

@@ -32,6 +32,8 @@ UMASK = 0o027
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code of a command that an interrupt ended, as a shell gives it."""
 
+UNHEARD = b"The command was ended: what it ran has closed the socket on which it reports (descriptor 3).\n"
+
 RESTS_AFTER = 60.0
 """Seconds without a job after which a spare child lets go of what it holds open."""
 
@@ -113,13 +115,16 @@ def _work(control: socket.socket, order: wire.Message) -> tuple[wire.Message, bo
     """Return the report of a job, whether it ended in order, and the handlers of the signals that end it."""
     # What is known before the command begins is one message to the engine, which wakes up for each.
     first: list[wire.Message] = [{"begun": True}]
+    over = False
 
     def learned(secrets: list[str]) -> None:
         message = {"secrets": secrets}
         if first:
             first.append(message)
-        else:
-            _send(control, message)
+        elif not _send(control, message) and not over:
+            # Nobody can take it out of what would be printed now.
+            os.write(2, UNHEARD)
+            os._exit(70)
 
     def begin() -> None:
         _send(control, *first)
@@ -128,6 +133,7 @@ def _work(control: socket.socket, order: wire.Message) -> tuple[wire.Message, bo
     process = os.getpid()
     _report_exec(lambda: _send(control, {"becomes": True}) if os.getpid() == process else None)
     report, orderly = run(order, learned, begin)
+    over = True
     if os.getpid() != process:
         # A fork that the command made, and that came back from its code: its end is not the command's.
         _leave()
@@ -161,10 +167,27 @@ def _say_nothing() -> None:
     _flush(0)
 
 
-def _send(control: socket.socket, *messages: wire.Message) -> None:
-    # The engine may be gone; what is left to do then is to end. Threads may learn secrets at the same time.
-    with contextlib.suppress(OSError), _sending:
-        control.sendall(b"".join(map(wire.pack, messages)))
+def _send(control: socket.socket, *messages: wire.Message) -> bool:
+    """
+    Send messages to the engine, which may be gone; return whether the socket still leads there.
+
+    A command that closes all descriptors, as daemons do, may have a connection of its own by that number.
+    """
+    # Threads may learn secrets at the same time.
+    with _sending:
+        try:
+            if _inode(control) != os.fstat(control.fileno()).st_ino:
+                return False
+        except OSError:
+            return False
+        with contextlib.suppress(OSError):
+            control.sendall(b"".join(map(wire.pack, messages)))
+    return True
+
+
+@functools.cache  # One for a process.
+def _inode(control: socket.socket) -> int:
+    return os.fstat(control.fileno()).st_ino
 
 
 def run(
@@ -287,7 +310,7 @@ def _flush(code: int) -> int:
     # The interpreter's own too: what they still hold, behind what a command has put in their place, is its.
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
         # A command may have closed it when it was done, and put anything in its place, or nothing.
-        if getattr(stream, "closed", False) or not hasattr(stream, "flush"):
+        if stream is None or getattr(stream, "closed", False) or not hasattr(stream, "flush"):
             continue
         try:
             stream.flush()
@@ -296,7 +319,7 @@ def _flush(code: int) -> int:
     return code
 
 
-def _report_exec(report: Callable[[], None]) -> None:
+def _report_exec(report: Callable[[], object]) -> None:
     """
     Call `report` when a command is about to become another program, as `airflow db shell` does.
 
