@@ -55,3 +55,13 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / name).symlink_to(tmp_path / "elsewhere")
     assert private_folders.sweep(tmp_path) == []
     assert (tmp_path / "elsewhere").is_dir()
+
+
+def test_one_that_was_removed_or_exchanged_is_not_there(tmp_path: Path) -> None:
+    folder = private_folders.make(tmp_path)
+    assert private_folders.is_there(str(folder))
+
+    folder.rmdir()
+    assert not private_folders.is_there(str(folder))
+    folder.symlink_to(tmp_path)
+    assert not private_folders.is_there(str(folder))

@@ -30,6 +30,15 @@ def make(parent: Path | None = None) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{PREFIX}{owner}-", dir=parent))
 
 
+def is_there(folder: str) -> bool:
+    """Return whether a folder that was made is there: what cleans up temporary folders removes old ones."""
+    try:
+        status = os.lstat(folder)
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
+
+
 def abandoned(parent: Path | None = None) -> list[Path]:
     """Return the folders of processes of this boot and container that have ended. Blocks."""
     found = []

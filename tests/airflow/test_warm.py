@@ -61,6 +61,28 @@ def test_warming_up_writes_nothing(
     assert _rows(database) == before
 
 
+def test_the_secrets_that_it_comes_across_are_not_known_to_commands_that_load_none(
+    database: Path, new_engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch, run: Run[Any]
+):
+    monkeypatch.setenv("AIRFLOW_HOME", str(database.parent))
+    monkeypatch.setenv("AIRFLOW__CORE__DAGS_FOLDER", str(DAGS))
+    with sqlite3.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO connection (conn_id, conn_type, password, is_encrypted, is_extra_encrypted) "
+            "VALUES ('guessed', 'http', 'is_paused', 0, 0)"
+        )
+        connection.execute("INSERT INTO variable (key, val, is_encrypted) VALUES ('a_password', 'dag_id', 0)")
+    connection.close()
+    engine = new_engine()
+    _, listed = run(outcome(engine, Job(["dags", "list", "--output=json"], mask=True)))
+    _, loaded = run(outcome(engine, Job(["variables", "get", "a_password"], mask=True)))
+
+    assert '"is_paused"' in listed.stdout.text
+    assert '"dag_id"' in listed.stdout.text
+    # What a command loads itself is masked as ever.
+    assert loaded.stdout.text == "***\n"
+
+
 def test_a_command_after_it_does_write(database: Path, warm: Engine, run: Run[Any]):
     how, _ = run(outcome(warm, Job(["dags", "trigger", "daily", "--run-id", "real"])))
 

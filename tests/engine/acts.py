@@ -114,6 +114,64 @@ def become_another(argv: list[str]) -> int:
     os.execv("/bin/sh", ["sh", "-c", argv[0]])
 
 
+def fork(argv: list[str]) -> int:
+    """Have a fork of this process end in the way of the given name, some time before the command does."""
+    if os.fork() == 0:
+        if argv[0] == "exit":
+            sys.exit(0)
+        if argv[0] == "exec":
+            os.execv("/bin/true", ["true"])
+        raise RuntimeError("in the fork")
+    os.wait()
+    time.sleep(0.2)
+    print("done")
+    if argv[0] == "exec":
+        sys.stdout.flush()
+        os._exit(0)
+    return 3
+
+
+def exchange_streams(argv: list[str]) -> int:
+    """Print, with something in the place of standard output that is as much of a stream as print needs."""
+
+    class Tee:
+        def __init__(self) -> None:
+            self.write = sys.stdout.write
+
+    sys.stdout.reconfigure(write_through=False)  # type: ignore[union-attr]
+    sys.stdout.write("unfinished ")
+    sys.stdout = None if argv[0] == "nothing" else Tee()  # type: ignore[assignment]
+    print("done")
+    return 0
+
+
+def exit_without_stderr(argv: list[str]) -> int:
+    """Exit with words, where they can be written no more."""
+    sys.stderr.close()
+    sys.exit("words")
+
+
+_learned: list[Callable[[list[str]], None]] = []
+
+
+def masker(secrets: Sequence[str], learned: Callable[[list[str]], None] | None) -> None:
+    """Be the hook `masker`."""
+    _learned[:] = [learned] if learned else []
+
+
+def close_descriptors(argv: list[str]) -> int:
+    """Close what is open, as daemons do, connect to somebody, and come across a secret."""
+    import socket
+
+    os.closerange(3, 100)
+    ours, theirs = socket.socketpair()
+    print(ours.fileno())
+    with ours, theirs:
+        _learned[0](argv)
+        print(*argv)
+    return 0
+
+
 def vanish(argv: list[str]) -> int:
     """End this process without a word."""
     os._exit(int(argv[0]))
@@ -270,6 +328,17 @@ def refuse(argv: list[str]) -> int:
     import argparse
 
     argparse.ArgumentParser(prog="acts").error("no such argument")
+
+
+def parse(argv: list[str]) -> int:
+    """Parse something with a parser that refuses it, and go on."""
+    import argparse
+
+    try:
+        argparse.ArgumentParser(prog="acts").parse_args(["--unknown"])
+    except SystemExit:
+        print("done all the same")
+    return 0
 
 
 def state(argv: list[str]) -> int:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from airflow_rest_api.engine import child
 from airflow_rest_api.engine import engine as engine_module
 from airflow_rest_api.engine import process as process_module
 from airflow_rest_api.engine.engine import Engine
@@ -120,6 +123,73 @@ def test_a_process_that_ends_itself_in_the_middle_has_not_succeeded(run: Run[Any
 
     assert (how.ending, how.exit_code) == (Ending.KILLED, 0)
     assert "os._exit" in str(how.message)
+
+
+def test_a_parser_that_refuses_what_the_command_gives_it_refuses_no_command(
+    run: Run[Any], any_engine: Engine
+):
+    how, process = run(outcome(any_engine, act("parse")))
+
+    assert (how, process.stdout.text) == (Outcome(Ending.EXITED, 0), "done all the same\n")
+
+
+def test_what_keeps_a_command_from_being_begun_is_said(run: Run[Any], any_engine: Engine, tmp_path: Path):
+    how, process = run(outcome(any_engine, act("both", cwd=str(tmp_path / "gone"))))
+
+    assert how.exit_code not in (None, 0)
+    assert "FileNotFoundError" in process.stderr.text
+
+
+def test_a_secret_that_the_engine_cannot_hear_of_is_not_printed(
+    run: Run[Any], new_engine: Callable[..., Engine]
+):
+    engine = new_engine(Hooks(masker="acts:masker"))
+    how, process = run(outcome(engine, act("close_descriptors", "not-for-others", mask=True)))
+
+    # That number is what another connection has by then.
+    assert (how, process.stdout.text) == (Outcome(Ending.EXITED, 70), "3\n")
+    assert "descriptor 3" in process.stderr.text
+
+
+def test_what_is_for_the_engine_goes_to_nobody_else():
+    ours, theirs = socket.socketpair()
+    another, stranger = socket.socketpair()
+    with ours, theirs, another, stranger:
+        assert child._send(ours, {"begun": True})
+        os.dup2(another.fileno(), ours.fileno())
+        assert not child._send(ours, {"secrets": ["not-for-others"]})
+        stranger.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            stranger.recv(1)
+
+
+@pytest.mark.parametrize("way", ["exit", "raise"])
+def test_the_end_of_a_fork_is_not_the_commands(run: Run[Any], any_engine: Engine, way: str):
+    how, process = run(outcome(any_engine, act("fork", way)))
+
+    assert how == Outcome(Ending.EXITED, 3)
+    assert process.stdout.text == "done\n"
+
+
+def test_a_fork_that_becomes_another_program_says_nothing_about_the_command(
+    run: Run[Any], any_engine: Engine
+):
+    how, _ = run(outcome(any_engine, act("fork", "exec")))
+
+    assert (how.ending, how.exit_code) == (Ending.KILLED, 0)
+
+
+@pytest.mark.parametrize(("put", "printed"), [("a tee", "unfinished done\n"), ("nothing", "unfinished ")])
+def test_a_command_may_put_anything_in_the_place_of_its_streams(
+    run: Run[Any], any_engine: Engine, put: str, printed: str
+):
+    how, process = run(outcome(any_engine, act("exchange_streams", put)))
+
+    assert (how, process.stdout.text) == (Outcome(Ending.EXITED, 0), printed)
+
+
+def test_a_command_that_exits_with_words_nobody_can_read_has_failed(run: Run[Any], any_engine: Engine):
+    assert run(outcome(any_engine, act("exit_without_stderr")))[0] == Outcome(Ending.EXITED, 1)
 
 
 def test_an_exception_ends_with_1_and_a_traceback_of_the_command_alone(run: Run[Any], any_engine: Engine):
@@ -329,6 +399,17 @@ def test_a_command_that_becomes_another_program_is_followed_to_its_end(run: Run[
     assert process.stdout.text == "from the shell\n"
 
 
+def test_the_limit_of_the_machine_holds_where_it_is_the_lower_one(monkeypatch: pytest.MonkeyPatch):
+    found = []
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limits: found.append(limits))
+    for hard in (2**31, resource.RLIM_INFINITY):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, hard=hard: (hard, hard))
+        child._limit_memory(2**32)
+
+    # One that is higher than what is allowed is refused with an error.
+    assert found == [(2**31, 2**31), (2**32, 2**32)]
+
+
 @pytest.mark.slow
 def test_a_command_may_have_so_much_memory_and_no_more(run: Run[Any], new_engine: Callable[..., Engine]):
     engine = new_engine(memory=800)
@@ -496,6 +577,21 @@ def test_a_plugin_that_starts_a_thread_makes_commands_slow_and_not_wrong(
     assert process.stdout.text == "'works'\n"
     assert engine._parent is not None
     assert engine._parent.lost
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_commands_run_on_after_their_folder_was_cleaned_up(
+    run: Run[Any], new_engine: Callable[..., Engine], fork: bool
+):
+    engine = new_engine(fork=fork, residents=1)
+
+    async def cleaned_up(engine: Any) -> list[Outcome]:
+        first, _ = await outcome(engine, act("both"))
+        os.rmdir(engine._parent.folder if fork else engine._folder)
+        later = [await outcome(engine, act("surroundings", resident=shared)) for shared in (True, False)]
+        return [first, *(how for how, _ in later)]
+
+    assert run(cleaned_up(engine)) == [Outcome(Ending.EXITED, 0)] * 3
 
 
 def test_two_engines_side_by_side_do_not_know_each_other(run: Run[Any], new_engine: Callable[..., Engine]):

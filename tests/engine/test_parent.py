@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -47,6 +48,20 @@ def test_a_fork_that_fails_is_told_and_leaves_the_others_alone(monkeypatch: pyte
         assert server._obey()
         assert wire.receive(here) == {"unforked": errno.EAGAIN}
         assert descriptors() == before
+
+
+def test_a_child_that_has_become_another_users_ends_nobody_elses_command(monkeypatch: pytest.MonkeyPatch):
+    def of_another_user(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    here, there = socket.socketpair()
+    with here, there:
+        server = ForkServer(there)
+        server._children[2**22 + 1] = {}
+        monkeypatch.setattr(os, "killpg", of_another_user)
+        monkeypatch.setattr(os, "kill", of_another_user)
+        wire.send(here, {"signal": signal.SIGINT, "pid": 2**22 + 1})
+        assert server._obey()
 
 
 def test_a_command_waits_until_there_is_room(run: Run[Any], engine: Engine, monkeypatch: pytest.MonkeyPatch):
@@ -247,6 +262,29 @@ def test_a_child_that_comes_to_a_cancelled_wait_ends_with_a_retired_parent(
         return waiting.cancelled() and await gone(child.pid)
 
     assert run(retired_meanwhile())
+    assert run(gone(parent.pid))
+
+
+@pytest.mark.parametrize("answer", [{"unforked": errno.EAGAIN}, {"child": 2**22 + 1, "descriptors": 3}])
+def test_a_retired_parent_ends_also_where_it_could_not_give_the_last_child(
+    run: Run[Any], new_engine: Callable[..., Engine], answer: dict[str, Any]
+):
+    engine = new_engine()
+    run(outcome(engine, act("echo", "warm")))
+    run(at_rest(engine))
+    parent = engine._parent
+    assert parent is not None
+
+    async def asked_for_one_more() -> None:
+        parent._asked += 1
+        parent.retire()
+        while parent._children:
+            await asyncio.sleep(0.01)
+        assert not parent.lost
+        parent._take(answer, [])
+
+    run(asked_for_one_more())
+    assert parent.lost
     assert run(gone(parent.pid))
 
 

@@ -86,3 +86,13 @@ def test_what_a_daemon_prints_late_reaches_no_other_command(run: Run[Any], new_e
         return printed
 
     assert run(after_a_daemon()) == ["to stdout\n"] * 5
+
+
+def test_what_a_command_has_not_printed_to_the_end_reaches_no_other_command(run: Run[Any], resident: Engine):
+    pid, _ = run(state(resident))
+    run(rested(resident))
+    _, first = run(outcome(resident, act("exchange_streams", "nothing", resident=True)))
+    run(rested(resident))
+    _, second = run(outcome(resident, act("which", resident=True)))
+
+    assert (first.stdout.text, second.stdout.text) == ("unfinished ", f"{pid}\n")

@@ -151,7 +151,8 @@ def warm_up(watch: Callable[[Sequence[str]], None], preload: Iterable[str] = ())
         _quietly(_build_execution_api)
         for name in ONCE_PER_DATABASE:
             _quietly(_once_per_database, name)
-        with _no_action_log():
+        # Some load all connections, or all variables, of which no command has loaded any by that.
+        with _no_action_log(), maskers.learning_nothing():
             for argv in DRY_RUNS:
                 _dry_run(parser, argv)
             _quietly(_dry_runs_rolled_back, parser)

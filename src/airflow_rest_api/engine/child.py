@@ -32,8 +32,13 @@ UMASK = 0o027
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code of a command that an interrupt ended, as a shell gives it."""
 
+UNHEARD = b"The command was ended: what it ran has closed the socket on which it reports (descriptor 3).\n"
+
 RESTS_AFTER = 60.0
 """Seconds without a job after which a spare child lets go of what it holds open."""
+
+_REFUSAL = "airflow_rest_api_refusal"
+"""What a parser that exits has said, with its exception."""
 
 Handlers = dict[signal.Signals, Any]
 
@@ -65,6 +70,10 @@ def become_child(
         engine = _take_descriptors(control, stdout, stderr)
         prepare()
         serve(engine, rest)
+    except Exception:
+        # No command's: it is what keeps one from being begun. Who reads the exit code alone knows nothing.
+        traceback.print_exc()
+        _flush(0)
     finally:
         # Whatever happens, a child never returns into the parent's loop.
         os._exit(70)
@@ -106,20 +115,29 @@ def _work(control: socket.socket, order: wire.Message) -> tuple[wire.Message, bo
     """Return the report of a job, whether it ended in order, and the handlers of the signals that end it."""
     # What is known before the command begins is one message to the engine, which wakes up for each.
     first: list[wire.Message] = [{"begun": True}]
+    over = False
 
     def learned(secrets: list[str]) -> None:
         message = {"secrets": secrets}
         if first:
             first.append(message)
-        else:
-            _send(control, message)
+        elif not _send(control, message) and not over:
+            # Nobody can take it out of what would be printed now.
+            os.write(2, UNHEARD)
+            os._exit(70)
 
     def begin() -> None:
         _send(control, *first)
         first.clear()
 
-    _report_exec(lambda: _send(control, {"becomes": True}))
+    process = os.getpid()
+    _report_exec(lambda: _send(control, {"becomes": True}) if os.getpid() == process else None)
     report, orderly = run(order, learned, begin)
+    over = True
+    if os.getpid() != process:
+        # A fork that the command made, and that came back from its code: its end is not the command's.
+        _leave()
+        os._exit(report["exit_code"])
     # It has ended: a signal from now on comes too late.
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
     return report, orderly, handlers
@@ -145,12 +163,31 @@ def _say_nothing() -> None:
     for target in (1, 2):
         os.dup2(nowhere, target)
     os.close(nowhere)
+    # What could not be printed, as to a pipe that was full, is not for the next job.
+    _flush(0)
 
 
-def _send(control: socket.socket, *messages: wire.Message) -> None:
-    # The engine may be gone; what is left to do then is to end. Threads may learn secrets at the same time.
-    with contextlib.suppress(OSError), _sending:
-        control.sendall(b"".join(map(wire.pack, messages)))
+def _send(control: socket.socket, *messages: wire.Message) -> bool:
+    """
+    Send messages to the engine, which may be gone; return whether the socket still leads there.
+
+    A command that closes all descriptors, as daemons do, may have a connection of its own by that number.
+    """
+    # Threads may learn secrets at the same time.
+    with _sending:
+        try:
+            if _inode(control) != os.fstat(control.fileno()).st_ino:
+                return False
+        except OSError:
+            return False
+        with contextlib.suppress(OSError):
+            control.sendall(b"".join(map(wire.pack, messages)))
+    return True
+
+
+@functools.cache  # One for a process.
+def _inode(control: socket.socket) -> int:
+    return os.fstat(control.fileno()).st_ino
 
 
 def run(
@@ -171,24 +208,31 @@ def run(
         os.chdir(job.cwd)
     os.environ.update(job.env)
     if order["memory"]:
-        resource.setrlimit(resource.RLIMIT_DATA, (order["memory"], order["memory"]))
+        _limit_memory(order["memory"])
     if job.mask or job.secrets:
         function(order["masker"])(job.secrets, learned if job.mask else None)
     # A reader on the other side wants each line when it is printed.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    refusal = _note_refusals()
+    _note_refusals()
     begin()
     # What the command sets in the context of its thread is gone with its own.
-    code, orderly = contextvars.copy_context().run(_call, job, order["main"])
+    code, orderly, refusal = contextvars.copy_context().run(_call, job, order["main"])
     orderly = orderly and threading.active_count() == 1
     # The interpreter can be told only once that it ends: threads that are begun later are waited for no more.
     code = _flush(code) if orderly and order["again"] else _finish(code)
     return {"exit_code": code, **refusal}, orderly
 
 
-def _call(job: Job, main: str | None) -> tuple[int, bool]:
-    """Return the exit code of a job, and whether it returned or exited."""
+def _limit_memory(size: int) -> None:
+    """Let this process have so many bytes, or as many as it may anyway: a limit cannot be raised."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = size if hard == resource.RLIM_INFINITY else min(size, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+
+
+def _call(job: Job, main: str | None) -> tuple[int, bool, dict[str, str]]:
+    """Return the exit code of a job, whether it returned or exited, and `usage` where a parser ended it."""
     # Airflow writes `sys.argv` to its audit log.
     sys.argv = ["airflow", *(job.argv if job.shown is None else job.shown)]
     ours: list[CodeType] = []
@@ -198,12 +242,12 @@ def _call(job: Job, main: str | None) -> tuple[int, bool]:
         run_command = function(job.entry or main)
         if job.entry is None:
             ours.append(run_command.__code__)
-        return run_command(job.argv) or 0, True
+        return run_command(job.argv) or 0, True, {}
     except SystemExit as end:
-        return _exit_code(end.code), True
+        return _exit_code(end.code), True, vars(end).get(_REFUSAL, {})
     except BaseException as error:
         sys.excepthook(type(error), error.with_traceback(_of_command(error, ours)), error.__traceback__)
-        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1, False
+        return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1, False, {}
 
 
 def _of_command(error: BaseException, ours: Sequence[CodeType]) -> TracebackType | None:
@@ -223,7 +267,9 @@ def _exit_code(code: Any) -> int:
         return 0
     if isinstance(code, int):
         return code & 0xFF
-    sys.stderr.write(f"{code}\n")
+    # Wherever that leads by now, if anywhere.
+    with contextlib.suppress(Exception):
+        sys.stderr.write(f"{code}\n")
     return 1
 
 
@@ -261,18 +307,19 @@ def _leave() -> None:
 
 
 def _flush(code: int) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        # A command that writes to standard output as to a file may have closed it when it was done.
-        if stream.closed:
+    # The interpreter's own too: what they still hold, behind what a command has put in their place, is its.
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        # A command may have closed it when it was done, and put anything in its place, or nothing.
+        if stream is None or getattr(stream, "closed", False) or not hasattr(stream, "flush"):
             continue
         try:
             stream.flush()
-        except (OSError, ValueError):
+        except Exception:
             code = code or 120
     return code
 
 
-def _report_exec(report: Callable[[], None]) -> None:
+def _report_exec(report: Callable[[], object]) -> None:
     """
     Call `report` when a command is about to become another program, as `airflow db shell` does.
 
@@ -290,18 +337,23 @@ def _report_exec(report: Callable[[], None]) -> None:
         patch(os, name, note)
 
 
-def _note_refusals() -> dict[str, str]:
-    """Catch the message of argparse when it refuses the arguments: it exits with 2 then."""
-    refusal: dict[str, str] = {}
+def _note_refusals() -> None:
+    """
+    Note the message of argparse when it refuses arguments, which is to exit with 2.
+
+    With the exception: the code of a command may have parsers of its own, and go on.
+    """
     leave = argparse.ArgumentParser.exit
 
     def note(self: argparse.ArgumentParser, status: int = 0, message: str | None = None) -> NoReturn:
-        if status == 2 and message:
-            refusal["usage"] = message.strip()[: wire.LONGEST_USAGE]
-        leave(self, status, message)
+        try:
+            leave(self, status, message)
+        except SystemExit as end:
+            if status == 2 and message:
+                vars(end)[_REFUSAL] = {"usage": message.strip()[: wire.LONGEST_USAGE]}
+            raise
 
     patch(argparse.ArgumentParser, "exit", note)
-    return refusal
 
 
 def _leave_processor_to_server() -> None:

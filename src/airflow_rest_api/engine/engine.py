@@ -242,7 +242,7 @@ class Engine:
                 self._go_cold(f"it was not warm after {WARM_WITHIN:g} seconds")
             except CannotFork:
                 await asyncio.sleep(NO_ROOM_PAUSE)
-        if self._folder is None:
+        if self._folder is None or not private_folders.is_there(self._folder):
             self._folder = str(private_folders.make())
         return await fresh_child(self.limits, self._folder)
 

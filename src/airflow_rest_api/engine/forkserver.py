@@ -159,8 +159,9 @@ def _signal_group(pid: int, number: int) -> None:
     try:
         os.killpg(pid, number)
     except (ProcessLookupError, PermissionError):
-        # Gone, or not yet a group of its own: the moment between fork and setsid.
-        with contextlib.suppress(ProcessLookupError):
+        # Gone, or not yet a group of its own: the moment between fork and setsid. Or it has become a program
+        # of another user's, such as sudo, which nobody but that user can end.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
 
 

@@ -224,7 +224,8 @@ class WarmParent:
                 log.exception("It could not be seen whether the warm parent %d is outdated", self.pid)
 
     def _has_changed(self) -> bool:
-        return snapshot(self._watched) != self._snapshot
+        # Without its folder, which the children have from it, a command has none to run in.
+        return not private_folders.is_there(self.folder) or snapshot(self._watched) != self._snapshot
 
     async def child(self) -> Child:
         """
@@ -320,11 +321,13 @@ class WarmParent:
     def _take(self, message: wire.Message, descriptors: list[int]) -> None:
         if "child" in message:
             self._add(message["child"], descriptors)
+            self._close_if_done()
         elif "unforked" in message:
             self._asked -= 1
             log.error("The warm parent could not fork: %s", os.strerror(message["unforked"]))
             if (waiter := self._next_waiter()) is not None:
                 waiter.set_exception(CannotFork())
+            self._close_if_done()
         elif "exited" in message:
             child = self._children.pop(message["exited"], None)
             if child is None:

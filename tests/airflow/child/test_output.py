@@ -120,6 +120,26 @@ def parsed(file: Path, then: str = "", setup: str = "dag_files_to_stderr()") -> 
 WORDS = ("by print\n", "by descriptor\n", "half a line", "by a program\n")
 
 
+LEADS = """
+import io, sys
+from airflow_rest_api.airflow.child.output import led_to
+sys.stdout.reconfigure(write_through=False)
+with led_to(2, 1):
+    sys.stdout.write("of the file")
+    sys.stdout = {put}
+sys.__stdout__.write("of the command")
+"""
+
+
+@pytest.mark.parametrize("put", ["None", "object()", "io.StringIO()"])
+def test_a_file_may_put_anything_in_the_place_of_stdout(put: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEADS.format(put=put)], capture_output=True, text=True, check=False
+    )
+
+    assert (done.stdout, done.stderr[:11]) == ("of the command", "of the file")
+
+
 @pytest.mark.slow
 def test_whatever_a_dag_file_prints_is_in_stderr(tmp_path: Path) -> None:
     stdout, found, stderr = parsed(tmp_path / "d.py")

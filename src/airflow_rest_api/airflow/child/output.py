@@ -223,5 +223,9 @@ def led_to(target: int, *numbers: int) -> Iterator[None]:
 
 
 def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    # The interpreter's own too: they may hold something behind what a DAG file has put in their place.
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        # It may be closed, or anything: the descriptors have to lead back all the same.
+        with contextlib.suppress(Exception):
+            if stream is not None:
+                stream.flush()
