@@ -59,6 +59,12 @@ def operations(document: Any) -> Iterator[Any]:
         yield operation
 
 
+def checked(response: Any) -> list[str]:
+    """Return what holds of an answer: 503 is right where a queue is named that no runner serves."""
+    unserved = response.status_code == 503 and response.json()["detail"]["reason"] == "no_runner"
+    return [name for name in CHECKED if not (unserved and name == "not_a_server_error")]
+
+
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 def test_no_request_is_answered_with_what_is_not_documented(
@@ -85,7 +91,7 @@ def test_no_request_is_answered_with_what_is_not_documented(
             response = case.call(headers=headers, timeout=60)
             statuses[response.status_code] += 1
             try:
-                case.validate_response(response, checks=CHECKS.get_by_names(CHECKED))
+                case.validate_response(response, checks=CHECKS.get_by_names(checked(response)))
             except FailureGroup as group:
                 wrong.extend(f"{operation.label}: {error}" for error in group.exceptions)
 
