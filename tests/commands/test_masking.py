@@ -31,6 +31,14 @@ MASKED = [
     (["dags", "trigger", "a", "-c", '{"token": "hunter2"}'], ['--conf={"token": "***"}', "--", "a"]),
     (["dags", "trigger", "a", "-c", '{"colour":"red"}'], ['--conf={"colour":"red"}', "--", "a"]),
     (
+        ["dags", "trigger", "a", "-c", '{"url":"http:\\/\\/me:hunter2@host"}'],
+        ['--conf={"url": "http://me:***@host"}', "--", "a"],
+    ),
+    (
+        ["dags", "trigger", "a", "-c", '{"urls":["http:\\u002f/me:hunter2@host","me@example"]}'],
+        ['--conf={"urls": ["http://me:***@host", "me@example"]}', "--", "a"],
+    ),
+    (
         ["tasks", "test", "a", "b", "--env-vars", '{"DB_PASSWORD": "hunter2"}'],
         ['--env-vars={"DB_PASSWORD": "***"}', "--", "a", "b"],
     ),
@@ -90,6 +98,9 @@ WITHIN = [
     (["celery", "flower", "--basic-auth", "me:hunter22,you:hunter33"], {"hunter22", "hunter33"}),
     (["variables", "set", "api_key", '{"colour": "hunter22"}'], {"hunter22"}),
     (["dags", "trigger", "a", "-c", '{"password": [1234567, "hunter22"]}'], {"1234567", "hunter22"}),
+    (["dags", "trigger", "a", "-c", '{"to":["http://me:hunter22@host","me@example"]}'], {"hunter22"}),
+    (["dags", "trigger", "a", "-c", '["http:\\/\\/me:hunt\\u00e9r22@host"]'], {"huntér22"}),
+    (["dags", "trigger", "a", "-c", '{"my_secret": "http:\\/\\/me:hunter22@host"}'], {"hunter22"}),
 ]
 
 

@@ -129,12 +129,14 @@ def _hidden_texts(value: Any, *, hidden: bool = False) -> Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
             # The extra field of a connection is an object, or the text of one.
-            if isinstance(item, str) and not is_secret(key):
+            if isinstance(item, str):
                 yield from _within(item, hidden=key == "extra")
             all_of_it = hidden or is_secret(key) or (key == "extra" and isinstance(item, dict))
             yield from _hidden_texts(item, hidden=all_of_it)
     elif isinstance(value, list):
         for item in value:
+            if isinstance(item, str):
+                yield from _within(item)
             yield from _hidden_texts(item, hidden=hidden)
     elif hidden and isinstance(value, (str, int, float)) and not isinstance(value, bool):
         yield str(value)
@@ -162,8 +164,9 @@ def _hidden(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: MASK if is_secret(key) else _hidden(item) for key, item in value.items()}
     if isinstance(value, str):
-        # The extra field of a connection is the text of an object, for one.
-        return _masked_json(value)
+        # The extra field of a connection is the text of an object, for one. And JSON may write the slashes of
+        # an address as `\/`, as PHP does.
+        return masked_text(value)
     return [_hidden(item) for item in value] if isinstance(value, list) else value
 
 
