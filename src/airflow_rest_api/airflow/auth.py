@@ -77,6 +77,13 @@ class AirflowAuth:
             user = await known_user(manager, token, partial(_taken, manager, session))
         except InvalidTokenError as error:
             raise tokens.refusal(token, error) from None
+        except RecursionError:
+            # Of the token, which may be nested so deeply; else it is no fault of the client's.
+            try:
+                tokens.unverified(token)
+            except InvalidTokenError as error:
+                raise tokens.refusal(token, error) from None
+            raise
         if user is None:
             raise NoUser("The token's user does not exist or is not active.")
         return user
