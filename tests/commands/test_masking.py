@@ -132,6 +132,33 @@ def test_what_is_too_much_to_look_into_is_masked_as_a_whole():
     assert masked_text("[" * (DEEPEST + 1) + '{"password": "hunter2"}' + "]" * (DEEPEST + 1)) == "***"
 
 
+@pytest.mark.parametrize(
+    "conf",
+    [
+        '{"password": "hunter22",}',
+        "{'password': 'hunter22'}",
+        "[{password: hunter22}]",
+        '{"token":"hunter22"',
+    ],
+)
+def test_what_begins_like_json_and_is_none_is_masked_as_a_whole_where_a_secret_may_be_in_it(catalog, conf):
+    invocation = catalog.parse(["dags", "trigger", "a", "-c", conf])
+    assert invocation.masked == ["dags", "trigger", "--conf=***", "--", "a"]
+    assert conf in invocation.secrets
+
+
+def test_a_long_text_that_begins_like_json_and_is_none_is_taken(catalog):
+    text = '{"token": "hunter22"}\n' * 100_000
+    assert catalog.parse(["variables", "set", "colour", text]).masked[-1] == "***"
+    with pytest.raises(BadArgument):
+        catalog.parse(["variables", "set", "api_key", text])
+
+
+@pytest.mark.parametrize("text", ["[a-z]_token", "{{ ds }}", "{'colour': 'red'}", "[note] see: above"])
+def test_what_begins_like_json_and_names_no_secret_is_shown(catalog, text):
+    assert catalog.parse(["variables", "set", "colour", text]).masked[-1] == text
+
+
 def test_an_address_in_the_extra_of_an_address_in_the_extra_of_one_has_an_end(catalog):
     uri = "x://?__extra__=" * 10_000
     invocation = catalog.parse(["connections", "add", "c", "--conn-uri", uri])
