@@ -29,6 +29,7 @@ from airflow_rest_api.airflow.installation import FernetCipher
 from airflow_rest_api.api.handlers import LastResort
 from airflow_rest_api.app import create_app, stopping
 from airflow_rest_api.asgi import BodyDeadline
+from airflow_rest_api.legacy.login.app import create_login_app
 from airflow_rest_api.operations import work_queue
 from airflow_rest_api.operations.model import Operation, State, new_id
 from airflow_rest_api.operations.store import Store
@@ -122,7 +123,7 @@ def passed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         def counted(self: Any, *arguments: Any, **more: Any) -> Any:
             # What works beside the requests has no slot.
-            if _slot.get(None) is not None or owner is Admission:
+            if _slot.get(None) is not None or owner in (QuietQuery, Admission):
                 found[what(self)] += 1
             return function(self, *arguments, **more)
 
@@ -144,6 +145,32 @@ def test_a_request_passes_each_layer_once_and_goes_into_a_thread_only_for_its_to
 
     assert answer.json()["state"] == "succeeded"
     assert passed == Counter(layers) + Counter(["a token is decoded", "into a thread of rest-api-question"])
+
+
+@pytest.mark.parametrize("limit", [256, 0])
+def test_what_logs_requests_sees_no_secret_of_a_query_also_where_one_is_not_let_in(limit: int):
+    logged = []
+
+    class Logs:
+        def __init__(self, app: Any) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            async def send_logged(message: Any) -> None:
+                logged.append((message.get("status"), scope["query_string"]))
+                await send(message)
+
+            await self.app(scope, receive, send_logged)
+
+    for app in (make_app(prints(), max_requests=limit)[0], create_login_app(Settings(max_requests=limit))):
+        outer = FastAPI()
+        outer.mount("/admin/rest_api", app)
+        outer.add_middleware(Logs)
+        TestClient(outer).get("/admin/rest_api/api?api=connections&conn_uri=http://me:hunter22@host")
+
+    assert len(logged) == 4
+    assert not [one for one in logged if b"hunter22" in one[1]], logged
+    assert (limit == 0) == (503 in dict(logged))
 
 
 def test_a_web_socket_is_refused():

@@ -167,8 +167,8 @@ def create_app(
         sign_in=page.sign_in,
     )
     app.add_middleware(LastResort)
-    app.add_middleware(QuietQuery)
     app.add_middleware(Admission, limit=settings.max_requests, refusals={LEGACY: not_let_in}, share=share)
+    app.add_middleware(QuietQuery)
     check(app.routes)
     return app
 

@@ -72,6 +72,7 @@ class RestApiPlugin(AirflowPlugin):
 def _build() -> tuple[Any, Any]:
     from airflow_rest_api.app import create_app
     from airflow_rest_api.legacy.login.app import create_login_app
+    from airflow_rest_api.security.audit import QuietQuery
     from airflow_rest_api.settings import BadSetting, Settings
 
     try:
@@ -83,5 +84,5 @@ def _build() -> tuple[Any, Any]:
     except BadSetting as error:
         # Airflow goes on without a plugin that cannot start; this one says so at its address as well.
         log.error("The REST API plugin is off: %s", error)
-        off = error_response(Misconfigured())
+        off = QuietQuery(error_response(Misconfigured()))
         return off, off

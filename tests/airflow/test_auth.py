@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +9,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from starlette.datastructures import Headers
+from starlette.responses import Response
 
 from airflow_rest_api.airflow import auth, users
 from airflow_rest_api.airflow.auth import Accounts, AirflowAuth
 from airflow_rest_api.errors import InvalidToken
+from airflow_rest_api.legacy.credentials import token_of
 from tests.standin import auth_manager, token
 
 
@@ -32,6 +36,43 @@ def test_a_token_stands_for_its_user():
 def test_what_is_no_token_is_refused(text: str):
     with pytest.raises(InvalidToken, match="not valid"):
         user_of(text)
+
+
+def encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+HEADER, DEEP = encoded('{"alg":"HS512","typ":"JWT"}'), encoded("[" * 9000)
+TOO_DEEP = [f"{DEEP}.{encoded('{}')}.AA", f"{HEADER}.{DEEP}.AA"]
+
+
+@pytest.mark.parametrize("text", TOO_DEEP)
+@pytest.mark.parametrize("older", [False, True])
+def test_a_token_that_is_nested_too_deeply_is_refused(
+    text: str, older: bool, monkeypatch: pytest.MonkeyPatch
+):
+    if older:
+
+        def decode_complete(*_: Any, **__: Any) -> Any:
+            raise RecursionError
+
+        monkeypatch.setattr("jwt.PyJWT.decode_complete", decode_complete)
+
+    with pytest.raises(InvalidToken, match="not valid"):
+        user_of(text)
+    answer = token_of(Headers({"Authorization": f"Bearer {text}"}))
+    assert isinstance(answer, Response)
+    assert answer.status_code == 422
+
+
+def test_what_fails_for_another_reason_is_no_fault_of_the_token(monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: Any) -> Any:
+        raise RecursionError
+
+    monkeypatch.setattr(users, "still_there", fail)
+
+    with pytest.raises(RecursionError):
+        user_of(token("admin"))
 
 
 def test_an_expired_token_is_refused():

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.airflow import expressions, permissions
+from airflow_rest_api.airflow.compat.version_compat import base_version
 from airflow_rest_api.airflow.permissions import ANY, Permissions
+from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import POWERS, resource_of
+from airflow_rest_api.security.decision import Attempt, decide
 from tests.airflow.variables import airflow_in
 from tests.databases import KINDS
 from tests.standin import auth_manager
@@ -28,6 +31,9 @@ def fab(*permissions: tuple[str, str]) -> Permissions:
     user = User(id=1, username="someone", active=True)
     user._perms = set(permissions) or {("can_read", "Website")}
     return Permissions(FabAuthManager(), user)
+
+
+CREATE_BACKFILL = Command(("backfill", "create"), "", None, (), Effect.WRITE)
 
 
 class Other:
@@ -55,6 +61,15 @@ class Other:
 @pytest.fixture
 def existing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(permissions, "_existing", lambda resource: ["a", "b"])
+
+
+@pytest.mark.parametrize("role", ["viewer", "user", "op"])
+def test_who_may_create_a_backfill_is_whom_airflow_lets(role: str):
+    held = simple(role)
+    runs = held.may("DAG", "POST", "RUN", "a")
+    decision = decide(held, Attempt(CREATE_BACKFILL, {"dag_id": "a"}, frozenset({"dag_id"})))
+    # Airflow 3.0 asks its auth managers for backfills as well, and the simple one wants another role then.
+    assert (decision.missing is None) == (runs and (base_version() >= (3, 1) or role == "op"))
 
 
 def test_a_role_of_the_simple_auth_manager_counts_for_every_object():

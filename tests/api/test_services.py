@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from airflow_rest_api.airflow.permissions import Permissions
 from airflow_rest_api.api import service_logs
-from airflow_rest_api.errors import Busy, Unavailable
+from airflow_rest_api.commands.catalog import Catalog
+from airflow_rest_api.errors import Busy, Unavailable, UnknownCommand
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.services.model import DesiredState, Service
 from airflow_rest_api.services.service import Services
@@ -572,6 +574,27 @@ def test_what_cannot_be_started_again_says_so(client: TestClient) -> None:
     service = put(client, host=place.host, place=place.place, state=State.STOPPED, secret=True)
     response = client.post(f"{SERVICES}/{service.id}/restart")
     assert (response.status_code, reason(response)) == (409, "cannot_repeat")
+
+
+def test_what_is_not_installed_here_is_started_again_with_its_arguments_by_administrators_alone(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_here(self: Catalog, name: str) -> Any:
+        raise UnknownCommand(name, ())
+
+    monkeypatch.setattr(Catalog, "get", not_here)
+    monkeypatch.setattr(Permissions, "may", lambda self, resource, method, entity, name: entity == "Service")
+    with_arguments = put(client, kind="celery-worker", argv=("celery", "worker", "--pid=/etc/x"))
+    without = put(client, kind="celery-worker", argv=("celery", "worker"))
+
+    def asked(service: Service, what: str, user: str) -> int:
+        headers = {**bearer(user), "Prefer": "respond-async"}
+        return client.post(f"{SERVICES}/{service.id}/{what}", headers=headers).status_code
+
+    assert asked(with_arguments, "restart", "op") == 403
+    assert asked(without, "restart", "op") in (200, 202)
+    assert asked(with_arguments, "stop", "op") in (200, 202)
+    assert asked(with_arguments, "restart", "admin") in (200, 202)
 
 
 def test_a_busy_server_starts_nothing_and_keeps_nothing(served: tuple[TestClient, StandInEngine]) -> None:

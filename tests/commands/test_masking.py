@@ -31,6 +31,14 @@ MASKED = [
     (["dags", "trigger", "a", "-c", '{"token": "hunter2"}'], ['--conf={"token": "***"}', "--", "a"]),
     (["dags", "trigger", "a", "-c", '{"colour":"red"}'], ['--conf={"colour":"red"}', "--", "a"]),
     (
+        ["dags", "trigger", "a", "-c", '{"url":"http:\\/\\/me:hunter2@host"}'],
+        ['--conf={"url": "http://me:***@host"}', "--", "a"],
+    ),
+    (
+        ["dags", "trigger", "a", "-c", '{"urls":["http:\\u002f/me:hunter2@host","me@example"]}'],
+        ['--conf={"urls": ["http://me:***@host", "me@example"]}', "--", "a"],
+    ),
+    (
         ["tasks", "test", "a", "b", "--env-vars", '{"DB_PASSWORD": "hunter2"}'],
         ['--env-vars={"DB_PASSWORD": "***"}', "--", "a", "b"],
     ),
@@ -90,6 +98,9 @@ WITHIN = [
     (["celery", "flower", "--basic-auth", "me:hunter22,you:hunter33"], {"hunter22", "hunter33"}),
     (["variables", "set", "api_key", '{"colour": "hunter22"}'], {"hunter22"}),
     (["dags", "trigger", "a", "-c", '{"password": [1234567, "hunter22"]}'], {"1234567", "hunter22"}),
+    (["dags", "trigger", "a", "-c", '{"to":["http://me:hunter22@host","me@example"]}'], {"hunter22"}),
+    (["dags", "trigger", "a", "-c", '["http:\\/\\/me:hunt\\u00e9r22@host"]'], {"huntér22"}),
+    (["dags", "trigger", "a", "-c", '{"my_secret": "http:\\/\\/me:hunter22@host"}'], {"hunter22"}),
 ]
 
 
@@ -119,6 +130,33 @@ def test_what_is_too_much_to_look_into_is_masked_as_a_whole():
 
     assert masked_text('{"a": [' + "1," * MOST_VALUES + '{"password": "hunter2"}]}') == "***"
     assert masked_text("[" * (DEEPEST + 1) + '{"password": "hunter2"}' + "]" * (DEEPEST + 1)) == "***"
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        '{"password": "hunter22",}',
+        "{'password': 'hunter22'}",
+        "[{password: hunter22}]",
+        '{"token":"hunter22"',
+    ],
+)
+def test_what_begins_like_json_and_is_none_is_masked_as_a_whole_where_a_secret_may_be_in_it(catalog, conf):
+    invocation = catalog.parse(["dags", "trigger", "a", "-c", conf])
+    assert invocation.masked == ["dags", "trigger", "--conf=***", "--", "a"]
+    assert conf in invocation.secrets
+
+
+def test_a_long_text_that_begins_like_json_and_is_none_is_taken(catalog):
+    text = '{"token": "hunter22"}\n' * 100_000
+    assert catalog.parse(["variables", "set", "colour", text]).masked[-1] == "***"
+    with pytest.raises(BadArgument):
+        catalog.parse(["variables", "set", "api_key", text])
+
+
+@pytest.mark.parametrize("text", ["[a-z]_token", "{{ ds }}", "{'colour': 'red'}", "[note] see: above"])
+def test_what_begins_like_json_and_names_no_secret_is_shown(catalog, text):
+    assert catalog.parse(["variables", "set", "colour", text]).masked[-1] == text
 
 
 def test_an_address_in_the_extra_of_an_address_in_the_extra_of_one_has_an_end(catalog):

@@ -178,6 +178,13 @@ def test_what_parses_dag_files_on_an_older_airflow_executes_there_and_in_no_resi
     assert (rule.on((3, 2, 0)).effect, rule.on((3, 2, 0)).resident) == (Effect.WRITE, True)
 
 
+@pytest.mark.parametrize(("version", "asked"), [((3, 0, 6), True), ((3, 1, 0), False), ((3, 3, 2), False)])
+def test_backfills_are_asked_about_by_themselves_where_airflow_does(version, asked, catalog, monkeypatch):
+    monkeypatch.setattr(policy, "base_version", lambda: version)
+    needs = policy.needs_of(catalog.get("backfill create"))
+    assert any(need.resource is Resource.BACKFILL for need in needs) is asked
+
+
 def test_every_argument_named_in_a_row_exists(catalog):
     for name, row in policy.CURRENT.items():
         arguments = {argument.name for argument in catalog.get(name).arguments}

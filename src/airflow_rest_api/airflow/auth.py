@@ -77,6 +77,13 @@ class AirflowAuth:
             user = await known_user(manager, token, partial(_taken, manager, session))
         except InvalidTokenError as error:
             raise tokens.refusal(token, error) from None
+        except RecursionError:
+            # Of the token, which may be nested so deeply; else it is no fault of the client's.
+            try:
+                tokens.unverified(token)
+            except InvalidTokenError as error:
+                raise tokens.refusal(token, error) from None
+            raise
         if user is None:
             raise NoUser("The token's user does not exist or is not active.")
         return user
@@ -182,7 +189,7 @@ class Accounts:
         Return the user of a refresh token, as they are today.
 
         :raises InvalidToken: the token is none, or no longer one
-        :raises NoUser: the user is gone, deactivated, or has another password
+        :raises NoUser: the user is gone, deactivated, has another password, or has to sign in elsewhere again
         """
         from jwt import InvalidTokenError
 
@@ -260,7 +267,9 @@ def _user_of(manager: Any, claims: Mapping[str, Any]) -> Any:
     if claims.get("credential") != tokens.fingerprint(subject, _credential(manager, subject)):
         raise gone
     # Auth managers whose users are somewhere else ask there now.
-    return accounts.refreshed(manager, user)
+    if (user := accounts.refreshed(manager, user)) is None:
+        raise gone
+    return user
 
 
 def _credential(manager: Any, subject: str) -> str:

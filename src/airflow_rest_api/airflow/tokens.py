@@ -144,10 +144,18 @@ def expires_at(token: str) -> float | None:
 
 
 def unverified(token: str) -> dict[str, Any]:
-    """Return the claims of a token, none of which is verified."""
-    from jwt import decode
+    """
+    Return the claims of a token, none of which is verified.
 
-    claims: dict[str, Any] = decode(token, options={"verify_signature": False})
+    :raises jwt.InvalidTokenError: it is no JSON Web Token
+    """
+    from jwt import DecodeError, decode
+
+    try:
+        claims: dict[str, Any] = decode(token, options={"verify_signature": False})
+    except RecursionError:
+        # PyJWT 2.13 and older; what comes after it says so itself.
+        raise DecodeError("Invalid string: nested too deeply") from None
     return claims
 
 

@@ -214,8 +214,10 @@ async def allowed_to_steer(
     try:
         command = own_command(kind) or catalog.get(kind.command)
     except UnknownCommand:
-        # Its provider is not installed here, but where it runs.
-        command = Command(tuple(kind.command.split()), "", None, (), Effect.SERVICE)
+        # Its provider is not installed here, but where it runs. What its arguments need is not known then.
+        path = tuple(kind.command.split())
+        known = not again or tuple(seen.service.argv) == path
+        command = Command(path, "", None, (), Effect.SERVICE, known=known)
     attempt = Attempt(command)
     if again and seen.service.argv and command.arguments:
         invocation = await asyncio.to_thread(catalog.parse, seen.service.argv)

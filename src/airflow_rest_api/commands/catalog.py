@@ -148,7 +148,7 @@ class Catalog:
             values={name: _json_value(values.get(name)) for name in command.by_name},
             given=frozenset(names),
             masked=[*command.path, *map(masking.shortened, shown)],
-            secrets=masking.secrets(command.path, found, masked),
+            secrets=masking.secrets(command.path, found, masked, values),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from typing import Any
@@ -41,15 +41,18 @@ def masked(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[s
     Secret are the arguments, the values of variables and the values within a JSON object that are so by their
     name (`secret_names`), and in an address the password.
     """
+    by_name = _secret_by_name(path, values)
+    return [
+        (action, [MASK if by_name(action) else masked_text(word) for word in words])
+        for action, words in found
+    ]
+
+
+def _secret_by_name(path: tuple[str, ...], values: Mapping[str, Any]) -> Callable[[argparse.Action], bool]:
+    """Return what says whether the value of an argument is secret as a whole, whatever it is."""
     by_key = argument_kinds.SECRET_BY_KEY.get(path)
     secret_by_key = by_key[0] if by_key and is_secret(str(values.get(by_key[1], ""))) else None
-
-    def shown(action: argparse.Action, word: str) -> str:
-        if argument_kinds.is_secret(action) or action.dest == secret_by_key:
-            return MASK
-        return masked_text(word)
-
-    return [(action, [shown(action, word) for word in words]) for action, words in found]
+    return lambda action: argument_kinds.is_secret(action) or action.dest == secret_by_key
 
 
 def shortened(word: str) -> str:
@@ -65,7 +68,10 @@ def masked_text(word: str) -> str:
 
 
 def secrets(
-    path: tuple[str, ...], found: Sequence[Occurrence], shown: Sequence[Occurrence]
+    path: tuple[str, ...],
+    found: Sequence[Occurrence],
+    shown: Sequence[Occurrence],
+    values: Mapping[str, Any],
 ) -> tuple[str, ...]:
     """
     Return every secret in the arguments of the command at ``path``: what it must not print.
@@ -78,6 +84,7 @@ def secrets(
     :raises BadArgument: there are more than can be looked for in what the command prints
     """
     by_key = path in argument_kinds.SECRET_BY_KEY
+    by_name = _secret_by_name(path, values)
     result: dict[str, None] = {}
     shortest, size = shortest_secret(), 0
     for (action, words), (_, masked_words) in zip(found, shown, strict=True):
@@ -85,7 +92,10 @@ def secrets(
             if hidden == word:
                 continue
             all_of_it = (by_key or action.dest == EXTRA) and hidden == MASK
-            whole = _whole(word) if hidden == MASK else ()
+            # What begins like JSON and is none is hidden for what may be in it: a long one is too much to be
+            # looked for.
+            looked_for = by_name(action) or (hidden == MASK and len(word) <= LONGEST_SHOWN)
+            whole = _whole(word) if looked_for else ()
             try:
                 for secret in chain(whole, _within(word, hidden=all_of_it)):
                     if secret in result or len(secret) < shortest or secret.lower() == "airflow":
@@ -129,12 +139,14 @@ def _hidden_texts(value: Any, *, hidden: bool = False) -> Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
             # The extra field of a connection is an object, or the text of one.
-            if isinstance(item, str) and not is_secret(key):
+            if isinstance(item, str):
                 yield from _within(item, hidden=key == "extra")
             all_of_it = hidden or is_secret(key) or (key == "extra" and isinstance(item, dict))
             yield from _hidden_texts(item, hidden=all_of_it)
     elif isinstance(value, list):
         for item in value:
+            if isinstance(item, str):
+                yield from _within(item)
             yield from _hidden_texts(item, hidden=hidden)
     elif hidden and isinstance(value, (str, int, float)) and not isinstance(value, bool):
         yield str(value)
@@ -147,7 +159,8 @@ def _masked_json(word: str) -> str:
         value = json_text.loads(word)
         return json.dumps(hidden, ensure_ascii=False) if (hidden := _hidden(value)) != value else word
     except json.JSONDecodeError:
-        return word
+        # Such as a dict in Python's spelling, or a comma too many: which part of it is secret is not known.
+        return MASK if ":" in word and is_secret(word) else word
     except (ValueError, RecursionError):
         # Too much to look into, or a number that Python does not read: what is in it is not known.
         return MASK
@@ -162,8 +175,9 @@ def _hidden(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: MASK if is_secret(key) else _hidden(item) for key, item in value.items()}
     if isinstance(value, str):
-        # The extra field of a connection is the text of an object, for one.
-        return _masked_json(value)
+        # The extra field of a connection is the text of an object, for one. And JSON may write the slashes of
+        # an address as `\/`, as PHP does.
+        return masked_text(value)
     return [_hidden(item) for item in value] if isinstance(value, list) else value
 
 

@@ -43,6 +43,8 @@ class Resource(str, Enum):
     ASSET = "asset"
     ASSET_ALIAS = "asset alias"
     TEAM = "team"
+    BACKFILL = "backfill"
+    """Asked about by themselves before Airflow 3.1 alone."""
     VIEW = "view"
     """A read-only view of the installation; the entity says which."""
     ACCOUNTS = "accounts"
@@ -79,6 +81,7 @@ class Need:
         leading ``*.`` the objects are only mentioned inside the rows
     :ivar when: the argument without which the need does not arise
     :ivar unless: the argument with which it does not
+    :ivar before: it arises on older versions of Airflow than this one alone
     :ivar to_reveal: without it nothing is refused: the secrets in what is printed are masked
     """
 
@@ -91,6 +94,7 @@ class Need:
     rows: str | None = None
     when: str | None = None
     unless: str | None = None
+    before: tuple[int, int] | None = None
     to_reveal: bool = False
 
 
@@ -158,6 +162,8 @@ def phrase(need: Need) -> str:
         words += f" (with `{need.when}`)"
     if need.unless:
         words += f" (without `{need.unless}`)"
+    if need.before:
+        words += f" (before Airflow {'.'.join(map(str, need.before))})"
     return words
 
 

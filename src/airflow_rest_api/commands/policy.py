@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from airflow_rest_api.airflow.compat.version_compat import base_version
 from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import (
     ADMINISTER,
@@ -131,7 +132,9 @@ CURRENT: dict[str, Rule] = {
         WRITE, every(Resource.ASSET, "POST") + every(DAG, "POST", entity="RUN", outlet_of=True)
     ),
     # Leaves a handler of a signal.
-    "backfill create": Rule(WRITE, dag("POST", "RUN"), alone=True),
+    "backfill create": Rule(
+        WRITE, dag("POST", "RUN") + every(Resource.BACKFILL, "POST", before=(3, 1)), alone=True
+    ),
     "celery add-queue": _COMPONENT,
     "celery flower": _COMPONENT,
     # Speaks to the broker, and waits for the answers of workers.
@@ -402,9 +405,10 @@ def needs_of(command: Command) -> Needed:
     rule = RULES.get(command.name)
     if rule is None or not command.known:
         return ADMINISTRATOR
+    needs = tuple(need for need in rule.needs if need.before is None or base_version() < need.before)
     if rule.revealed_by is None or command.revealed_by is not None or not command.reveals_secrets:
-        return rule.needs
-    return tuple(replace(need, when=None) if need.when == rule.revealed_by else need for need in rule.needs)
+        return needs
+    return tuple(replace(need, when=None) if need.when == rule.revealed_by else need for need in needs)
 
 
 def of_effect(command: Command, given: frozenset[str] = frozenset()) -> Needed:

@@ -23,7 +23,7 @@ from airflow_rest_api.errors import Forbidden, Unavailable
 from airflow_rest_api.storage.transient import away
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from airflow_rest_api.commands.model import Invocation
     from airflow_rest_api.operations.model import Operation
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
 class QuietQuery:
     """
-    ASGI middleware that masks the secrets in the query once the request was answered.
+    ASGI middleware around all others that masks the secrets in the query before the answer begins.
 
-    Airflow's access log is written after that, and masks by the names that Airflow knows alone
+    Before Airflow 3.2 the access log is uvicorn's, which is written with the first message of the answer.
+    Airflow's own is written after the last, and masks by the names that Airflow knows alone
     (``airflow/api_fastapi/common/http_access_log.py``): neither a connection's address nor the value of a
     variable is among them.
     """
@@ -44,11 +45,26 @@ class QuietQuery:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
-        try:
+        if not scope.get("query_string"):
             await self.app(scope, receive, send)
-        finally:
-            if scope.get("query_string"):
+            return
+        masked = False
+
+        def mask() -> None:
+            nonlocal masked
+            if not masked:
+                masked = True
                 scope["query_string"] = quiet(scope["query_string"])
+
+        async def send_masked(message: Message) -> None:
+            # In this very scope: it is the one that the server underneath made.
+            mask()
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_masked)
+        finally:
+            mask()
 
 
 def quiet(query: bytes) -> bytes:

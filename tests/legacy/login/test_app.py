@@ -18,6 +18,7 @@ from fastapi import FastAPI, HTTPException, Request
 from starlette.testclient import TestClient
 
 from airflow_rest_api.airflow import tokens, users
+from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow_rest_api.asgi import LOGIN_MOUNT
 from airflow_rest_api.legacy.login.app import create_login_app
 from airflow_rest_api.legacy.login.throttle import Throttle
@@ -488,6 +489,7 @@ class Other:
     def __init__(self) -> None:
         self.refreshed: list[Any] = []
         self.gone = False
+        self.over: type[Exception] | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(auth_manager(), name)
@@ -499,6 +501,8 @@ class Other:
 
     def refresh_user(self, *, user: Any) -> Any:
         self.refreshed.append(user.username)
+        if self.over:
+            raise self.over
 
 
 @contextmanager
@@ -551,6 +555,18 @@ def test_another_auth_managers_user_who_is_gone_gets_no_new_token(monkeypatch: p
     with another_manager(monkeypatch) as (client, manager, _):
         token = client.post(LOGIN_MOUNT + "/login", json=LOGIN).json()["refresh_token"]
         manager.gone = True
+        answer = client.post(LOGIN_MOUNT + "/refresh", headers={"Authorization": f"Bearer {token}"})
+
+    assert (answer.status_code, answer.json()) == (401, {"msg": "Error loading the user ada"})
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_1_PLUS, reason="nobody is asked there")
+def test_whose_session_with_another_auth_manager_is_over_gets_no_new_token(monkeypatch: pytest.MonkeyPatch):
+    from airflow.api_fastapi.auth.managers.exceptions import AuthManagerRefreshTokenExpiredException
+
+    with another_manager(monkeypatch) as (client, manager, _):
+        token = client.post(LOGIN_MOUNT + "/login", json=LOGIN).json()["refresh_token"]
+        manager.over = AuthManagerRefreshTokenExpiredException
         answer = client.post(LOGIN_MOUNT + "/refresh", headers={"Authorization": f"Bearer {token}"})
 
     assert (answer.status_code, answer.json()) == (401, {"msg": "Error loading the user ada"})

@@ -42,8 +42,19 @@ def simple_passwords(manager: Any) -> Mapping[str, str]:
 
 
 def refreshed(manager: Any, user: Any) -> Any:
-    """Return a user as the auth manager has them now, where it looks elsewhere and has something new."""
-    return (manager.refresh_user(user=user) or user) if AIRFLOW_V_3_1_PLUS else user
+    """
+    Return a user as the auth manager has them now, where it looks elsewhere and has something new.
+
+    None where their session there is over, for which Airflow has an exception since 3.1.7.
+    """
+    if not AIRFLOW_V_3_1_PLUS:
+        return user
+    try:
+        return manager.refresh_user(user=user) or user
+    except Exception as error:
+        if type(error).__name__ != "AuthManagerRefreshTokenExpiredException":
+            raise
+        return None
 
 
 def session_user(state: Mapping[str, Any]) -> Any:

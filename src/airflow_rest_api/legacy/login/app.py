@@ -29,6 +29,7 @@ from airflow_rest_api.errors import ApiError, InvalidToken, Refusal, Revoked, Un
 from airflow_rest_api.legacy import credentials
 from airflow_rest_api.legacy.login.throttle import Throttle, TooManyLogins
 from airflow_rest_api.loop_share import LoopShare
+from airflow_rest_api.security.audit import QuietQuery
 from airflow_rest_api.security.routes import Needs, check, needs
 from airflow_rest_api.security.sites import refuse_others
 from airflow_rest_api.settings import Networks, networks
@@ -145,6 +146,8 @@ def create_login_app(
     app.add_middleware(BodyDeadline, seconds=min(settings.body_timeout, BODY_TIMEOUT))
     app.add_middleware(LastResort)
     app.add_middleware(Admission, limit=settings.max_requests, share=share)
+    # What belongs into the body is sent in the query by mistake.
+    app.add_middleware(QuietQuery)
     check(app.routes)
     return app
 
