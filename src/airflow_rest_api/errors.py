@@ -73,9 +73,11 @@ class Recorded(ApiError):
 
 
 def _shortened(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > LONGEST:
-        return f"{value[:LONGEST]}… ({len(value)} characters)"
-    return value
+    if not isinstance(value, str):
+        return value
+    # Half a character, which JSON can hold in an escape, is none that can be sent.
+    text = value[:LONGEST].encode(errors="backslashreplace").decode()
+    return text if len(value) <= LONGEST else f"{text}… ({len(value)} characters)"
 
 
 class BadRequest(ApiError, status=400, reason="bad_request"):
