@@ -76,6 +76,21 @@ def test_a_long_body_is_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> Non
     assert any(name.startswith("rest-api-body") for name in names)
 
 
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("commands/dags/list", b'{"\\ud800": 1}'),
+        ("run", b'{"argv": ["version"], "\\ud800": 1}'),
+    ],
+)
+def test_half_a_character_in_a_name_is_a_bad_request_that_can_be_sent(path: str, content: bytes) -> None:
+    with serving() as (client, _):
+        answer = client.post(f"/v2/{path}", content=content, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 400
+    assert answer.json()["detail"]["argument"] in ("\\ud800", "body")
+
+
 def test_a_list_of_wrong_words_is_refused_for_the_first_one() -> None:
     with pytest.raises(BadRequest) as refused:
         requests.validated(RunBody, {"argv": [1] * 10_000}, strict=True)
@@ -200,6 +215,24 @@ def test_what_is_long_is_read_in_a_thread_of_its_own_and_what_is_short_at_once()
     short, long = asyncio.run(names())
     assert short == threading.current_thread().name
     assert long.startswith("rest-api-body")
+
+
+def test_a_long_field_becomes_text_in_a_thread_however_short_its_last_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[str] = []
+    monkeypatch.setattr(
+        requests.BoundedParser,
+        "on_part_end",
+        lambda parser: threads.append(threading.current_thread().name),
+    )
+    head = b'--XX\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
+
+    parse(TYPE, head, b"b" * 100_000, b"c\r\n--XX--\r\n")
+    parse(TYPE, head, b"c\r\n--XX--\r\n")
+
+    assert threads[0].startswith("rest-api-piece")
+    assert not threads[1].startswith("rest-api-piece")
 
 
 @pytest.mark.slow

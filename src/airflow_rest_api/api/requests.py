@@ -176,7 +176,8 @@ class BoundedParser(MultiPartParser):
             self._file_parts_to_write.clear()
             self._file_parts_to_finish.clear()
 
-        await read_in_thread(size, write, piece=True)
+        # With its last piece, however short, the whole of a field becomes text.
+        await read_in_thread(size + len(self._current_part.data), write, piece=True)
 
 
 async def read_multipart(
@@ -288,7 +289,8 @@ def validated(model: type[M], values: dict[str, Any], *, strict: bool = False) -
     except ValidationError as error:
         # All are made for the one: bodies have few members, and a list fails with its first wrong item.
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = [str(part) for part in first["loc"]]
+        # Nowhere is where a member has a name with half a character in it.
+        place = [str(part) for part in first["loc"]] or ["body"]
         raise BadRequest(f"{'.'.join(place)}: {first['msg']}", argument=place[0]) from None
 
 
