@@ -23,6 +23,7 @@ from airflow_rest_api.api.context import caller_of
 from airflow_rest_api.api.following import follow
 from airflow_rest_api.api.models import CancelBody, OperationBody, as_json
 from airflow_rest_api.api.sse import MEDIA_TYPE as EVENT_STREAM
+from airflow_rest_api.api.waiting import ended
 from airflow_rest_api.asgi import header_parts, local_path, name_and_value, root_path
 from airflow_rest_api.commands.masking import LONGEST_SHOWN
 from airflow_rest_api.commands.model import STDOUT, Command, Invocation
@@ -372,7 +373,7 @@ async def answer_run(
         with suppress(TooManyStreams):
             return await follow(context, caller_of(request), operation.id, headers=headers)
     preferred = preference_of(request, context.settings.default_wait)
-    operation = await context.operations.wait(operation.id, preferred.wait)
+    operation = await ended(context, request, operation.id, preferred.wait)
     if operation.refused is not None:
         raise RefusedByCommand(operation.refused, id=operation.id)
     if operation.state.ended and _accepts(accept, OCTETS):
