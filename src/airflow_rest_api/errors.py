@@ -113,7 +113,7 @@ class IdempotencyConflict(ApiError, status=409, reason="idempotency_conflict"):
 
 
 class TooLarge(ApiError, status=413, reason="too_large"):
-    """A body or a file exceeds `max_upload`, `dag_files_size`, `dag_files_count` or 8 MiB of JSON."""
+    """A body or file exceeds `max_upload`, `dag_files_size`, `dag_files_count` or 8 MiB of JSON or fields."""
 
 
 class AddressTooLong(ApiError, status=414, reason="address_too_long"):

@@ -60,6 +60,18 @@ def test_a_json_body_has_a_bound_of_its_own_below_that_of_an_upload() -> None:
         assert (one.status_code, one.json()["detail"]["reason"]) == (413, "too_large")
 
 
+def test_the_fields_of_a_form_have_the_bound_of_json_and_its_files_have_not() -> None:
+    size = LONGEST_JSON // 2 + 1
+    content = {"file": ("pools.json", b"x" * 2 * size)}
+    with serving() as (client, _):
+        fields = {"a": "x" * size, "b": "x" * size}
+        form = client.post("/v2/commands/pools/import", data=fields, files=content)
+        file = client.post("/v2/commands/pools/import", files=content)
+
+    assert (form.status_code, form.json()["detail"]["reason"]) == (413, "too_large")
+    assert (file.status_code, file.json()["state"]) == (200, "succeeded")
+
+
 def test_a_long_body_is_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str] = []
 

@@ -85,6 +85,7 @@ class BoundedParser(MultiPartParser):
 
     begun = False
     _of_headers = 0
+    _of_fields = 0
 
     async def parse(self) -> FormData:
         """Return the form."""
@@ -128,6 +129,14 @@ class BoundedParser(MultiPartParser):
         """Take a piece of a header's value."""
         self._count_header(end - start)
         super().on_header_value(data, start, end)
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        """Take a piece of the content of a part; those of files go to a disk."""
+        if self._current_part.file is None:
+            self._of_fields += end - start
+            if self._of_fields > LONGEST_JSON:
+                raise TooLarge(f"The fields of the form have more than {LONGEST_JSON} bytes.", headers=CLOSE)
+        super().on_part_data(data, start, end)
 
     def on_headers_finished(self) -> None:
         """Begin the content of a part: a field or a file."""
@@ -222,7 +231,7 @@ MOST_FIELDS = 1000
 """Fields of a form, or members of a JSON object."""
 LONGEST_FIELD = 64 * 1024
 LONGEST_JSON = 8 * 1024 * 1024
-"""Bytes of a JSON body, which is held in memory; a form may be as long as an upload."""
+"""Bytes of a JSON body, or of the fields of a form: they are held in memory, and files are not."""
 MULTIPART = "multipart/form-data"
 
 SWITCH = {
