@@ -40,7 +40,7 @@ from airflow_rest_api.errors import (
     UnknownOperation,
 )
 from airflow_rest_api.operations.files import OCTETS, Upload, safe_name
-from airflow_rest_api.operations.model import CANCEL_MESSAGES, Key, KeyTaken, Origin, State
+from airflow_rest_api.operations.model import CANCEL_MESSAGES, CUT, Key, KeyTaken, Origin, State
 from airflow_rest_api.placement import queue_name
 from airflow_rest_api.secret_names import MASK
 
@@ -290,7 +290,7 @@ async def run_again(context: Context, caller: Caller, operation: Operation, orig
 
 
 def _invocation(catalog: Catalog, operation: Operation) -> Invocation:
-    if any(MASK in word or len(word) > LONGEST_SHOWN for word in operation.argv):
+    if any(word == CUT or MASK in word or len(word) > LONGEST_SHOWN for word in operation.argv):
         raise _refusal(operation, "its arguments are not kept: a secret, or a very long value is among them")
     try:
         invocation = catalog.parse(operation.argv)
