@@ -142,7 +142,8 @@ class BoundedParser(MultiPartParser):
         """Begin the content of a part: a field or a file."""
         text = (self._current_part.content_disposition or b"").decode("latin-1")
         name = header_parameter(text, "filename*")
-        extended = bool(name) and not header_parameter(text, "filename")
+        plain = header_parameter(text, "filename")
+        extended = bool(name) and not plain
         if extended:
             # The parser underneath takes such a part for a field: it looks for the plain name alone.
             # In front: nothing that it makes of the other parameters can hide this one.
@@ -152,6 +153,9 @@ class BoundedParser(MultiPartParser):
         if extended:
             assert self._current_part.file is not None
             self._current_part.file.filename = _extended_value(name)
+        elif name and self._current_part.file is not None:
+            # Which one counts depends on the version of the parser underneath; RFC 7578, 4.2 knows this one.
+            self._current_part.file.filename = plain.encode("latin-1").decode(self._charset, "replace")
 
     def _count_header(self, size: int) -> None:
         self._of_headers += size
