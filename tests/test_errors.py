@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,14 @@ def test_an_error_does_not_repeat_megabytes_of_what_it_is_about() -> None:
     assert error.detail["message"].endswith("(1000009 characters)")
     assert error.detail["nearest"] == ["c"]
     assert ApiError("a" * LONGEST).detail["message"] == "a" * LONGEST
+
+
+def test_an_error_can_be_sent_whatever_it_is_about() -> None:
+    error = BadRequest("a \ud800", argument="\udfff", report={"b": ["\ud800"]})
+    detail = json.loads(error_response(error).body)["detail"]
+
+    assert (detail["message"], detail["argument"]) == ("a \\ud800", "\\udfff")
+    assert detail["report"] == {"b": ["\ud800"]}
 
 
 def test_the_page_of_the_errors_is_current() -> None:

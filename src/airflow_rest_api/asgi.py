@@ -7,6 +7,7 @@ Imports nothing heavy: see plugin.py.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -57,9 +58,11 @@ def local_path(scope: Mapping[str, Any]) -> str:
 
 def error_response(error: ApiError) -> Response:
     """Return the answer that an error is."""
-    from starlette.responses import JSONResponse
+    from starlette.responses import Response
 
-    return JSONResponse({"detail": error.detail}, error.status, error.headers)
+    # With escapes: what a child has told, such as a report, can hold half a character, which UTF-8 cannot.
+    body = json.dumps({"detail": error.detail})
+    return Response(body, error.status, error.headers, media_type="application/json")
 
 
 BLANKS = " \t"

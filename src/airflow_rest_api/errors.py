@@ -73,9 +73,11 @@ class Recorded(ApiError):
 
 
 def _shortened(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > LONGEST:
-        return f"{value[:LONGEST]}… ({len(value)} characters)"
-    return value
+    if not isinstance(value, str):
+        return value
+    # Half a character, which JSON can hold in an escape, is none that can be sent.
+    text = value[:LONGEST].encode(errors="backslashreplace").decode()
+    return text if len(value) <= LONGEST else f"{text}… ({len(value)} characters)"
 
 
 class BadRequest(ApiError, status=400, reason="bad_request"):
@@ -111,7 +113,7 @@ class IdempotencyConflict(ApiError, status=409, reason="idempotency_conflict"):
 
 
 class TooLarge(ApiError, status=413, reason="too_large"):
-    """A body or a file exceeds `max_upload`, `dag_files_size`, `dag_files_count` or 8 MiB of JSON."""
+    """A body or file exceeds `max_upload`, `dag_files_size`, `dag_files_count` or 8 MiB of JSON or fields."""
 
 
 class AddressTooLong(ApiError, status=414, reason="address_too_long"):

@@ -193,8 +193,8 @@ class Settings:
     )
     max_upload: int = option(
         52_428_800,
-        "Bytes a request body may have (JSON and 1.x forms: 8 MiB at most), and bytes kept of a file that a"
-        " command wrote.",
+        "Bytes a request body may have (JSON, and fields of forms: 8 MiB at most), and bytes kept of a file"
+        " that a command wrote.",
         minimum=1024,
         maximum=LARGEST_SIZE,
     )

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from airflow_rest_api.api import operations, sse
 from airflow_rest_api.engine.job import Ending, Outcome
-from airflow_rest_api.operations.model import Operation, new_id
+from airflow_rest_api.operations.model import CUT, Operation, new_id
 from airflow_rest_api.security.audit import Audit
 from tests.databases import database_of_our_own
 from tests.keeping import wait_for
@@ -310,6 +310,20 @@ def test_an_operation_that_is_run_again_can_be_left_to_itself():
 
     assert again.status_code == 202
     assert again.headers["Location"].endswith(again.json()["id"])
+
+
+def test_a_command_line_of_which_a_part_was_kept_cannot_be_run_again():
+    words = [f"{number}{'b' * 1500}" for number in range(900)]
+    with serving() as (client, engine):
+        made = client.post("/v2/commands/dags/list", json={"bundle_name": words}).json()
+        path = f"/v2/operations/{made['id']}"
+        wait_for(lambda: client.get(path).json()["argv"][-1] == CUT)
+        again = client.post(f"{path}/run-again")
+        listed = client.get("/v2/operations")
+
+    assert (again.status_code, again.json()["detail"]["reason"]) == (409, "cannot_repeat")
+    assert len(engine.jobs) == 1
+    assert len(listed.content) < 100_000
 
 
 def test_what_was_not_kept_cannot_be_run_again():

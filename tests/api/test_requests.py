@@ -60,6 +60,18 @@ def test_a_json_body_has_a_bound_of_its_own_below_that_of_an_upload() -> None:
         assert (one.status_code, one.json()["detail"]["reason"]) == (413, "too_large")
 
 
+def test_the_fields_of_a_form_have_the_bound_of_json_and_its_files_have_not() -> None:
+    size = LONGEST_JSON // 2 + 1
+    content = {"file": ("pools.json", b"x" * 2 * size)}
+    with serving() as (client, _):
+        fields = {"a": "x" * size, "b": "x" * size}
+        form = client.post("/v2/commands/pools/import", data=fields, files=content)
+        file = client.post("/v2/commands/pools/import", files=content)
+
+    assert (form.status_code, form.json()["detail"]["reason"]) == (413, "too_large")
+    assert (file.status_code, file.json()["state"]) == (200, "succeeded")
+
+
 def test_a_long_body_is_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     names: list[str] = []
 
@@ -74,6 +86,21 @@ def test_a_long_body_is_read_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert not names[0].startswith("rest-api-body")
     assert any(name.startswith("rest-api-body") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("commands/dags/list", b'{"\\ud800": 1}'),
+        ("run", b'{"argv": ["version"], "\\ud800": 1}'),
+    ],
+)
+def test_half_a_character_in_a_name_is_a_bad_request_that_can_be_sent(path: str, content: bytes) -> None:
+    with serving() as (client, _):
+        answer = client.post(f"/v2/{path}", content=content, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 400
+    assert answer.json()["detail"]["argument"] in ("\\ud800", "body")
 
 
 def test_a_list_of_wrong_words_is_refused_for_the_first_one() -> None:
@@ -200,6 +227,24 @@ def test_what_is_long_is_read_in_a_thread_of_its_own_and_what_is_short_at_once()
     short, long = asyncio.run(names())
     assert short == threading.current_thread().name
     assert long.startswith("rest-api-body")
+
+
+def test_a_long_field_becomes_text_in_a_thread_however_short_its_last_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    threads: list[str] = []
+    monkeypatch.setattr(
+        requests.BoundedParser,
+        "on_part_end",
+        lambda parser: threads.append(threading.current_thread().name),
+    )
+    head = b'--XX\r\nContent-Disposition: form-data; name="a"\r\n\r\n'
+
+    parse(TYPE, head, b"b" * 100_000, b"c\r\n--XX--\r\n")
+    parse(TYPE, head, b"c\r\n--XX--\r\n")
+
+    assert threads[0].startswith("rest-api-piece")
+    assert not threads[1].startswith("rest-api-piece")
 
 
 @pytest.mark.slow

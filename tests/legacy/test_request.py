@@ -369,6 +369,16 @@ def test_a_form_is_not_as_long_as_an_upload() -> None:
     assert refusal.value.status == 413
 
 
+def test_nor_are_the_fields_beside_the_file_of_an_upload() -> None:
+    kind = "multipart/form-data; boundary=b"
+    field = FIELD.replace(b"\r\n\r\n", b"\r\n\r\n" + b"x" * (FORM_LIMIT // 2))
+    assert read(kind, field, FILE, b"--b--\r\n", limit=10 * FORM_LIMIT).files
+
+    with pytest.raises(Refusal) as refusal:
+        read(kind, field, field, FILE, b"--b--\r\n", limit=10 * FORM_LIMIT)
+    assert refusal.value.status == 413
+
+
 def test_a_body_of_another_type_is_ignored_and_said_to_be() -> None:
     body = read("text/plain", b"api=version")
     assert body.fields == []

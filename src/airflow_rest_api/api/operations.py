@@ -39,6 +39,7 @@ from airflow_rest_api.api.models import (
     errors,
     event_stream,
 )
+from airflow_rest_api.api.waiting import ended
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.errors import BadRequest, Forbidden, UnknownResultFile
 from airflow_rest_api.operations.model import Filter, Operation, State
@@ -112,7 +113,7 @@ async def get_operation(
     """Return an operation; with `Prefer: wait=N`, once it has ended or after N seconds."""
     await visible(context, caller, identifier)
     preferred = preference_of(request, 0)
-    return answer_operation(request, await context.operations.wait(identifier, preferred.wait), preferred)
+    return answer_operation(request, await ended(context, request, identifier, preferred.wait), preferred)
 
 
 @router.post(
@@ -132,8 +133,8 @@ async def cancel_operation(
             raise Forbidden(f"Only {operation.user} and administrators may end this command.")
     came = await context.operations.cancel(identifier, f"The command was cancelled by {caller.name}.")
     preferred = preference_of(request, CANCEL_WAIT)
-    ended = await context.operations.wait(identifier, preferred.wait)
-    return answer_operation(request, ended, preferred, cancel=came)
+    cancelled = await ended(context, request, identifier, preferred.wait)
+    return answer_operation(request, cancelled, preferred, cancel=came)
 
 
 @router.post(

@@ -32,6 +32,7 @@ from airflow_rest_api.api.models import (
     errors,
 )
 from airflow_rest_api.api.requests import json_body, read_model
+from airflow_rest_api.api.waiting import while_client_waits
 from airflow_rest_api.asgi import root_path
 from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import SERVICE, Ask, Resource
@@ -334,7 +335,8 @@ async def start_service(request: Request, context: ContextDep, caller: CallerDep
         if origin.recorded:
             return answer_operation(request, operation, preferred, headers)
         raise await context.services.give_up(operation)
-    await context.services.wait(service.id, preferred.wait)
+    with while_client_waits(request):
+        await context.services.wait(service.id, preferred.wait)
     seen = await context.services.get(service.id)
     location = f"{root_path(request.scope)}/v2/services/{service.id}"
     return answer_model(ServiceBody.of(seen), 201, {**preferred.headers, **headers, "Location": location})
@@ -388,7 +390,8 @@ async def stop_service(identifier: str, request: Request, context: ContextDep, c
     if not seen.service.state.ended:
         context.audit.did(caller, "services stop", **_about(seen.service), force=force)
     preferred = preference_of(request, STOP_WAIT)
-    await context.services.wait(identifier, preferred.wait, ended=True)
+    with while_client_waits(request):
+        await context.services.wait(identifier, preferred.wait, ended=True)
     return await _answer(context, identifier, preferred, ended=True)
 
 
@@ -407,7 +410,8 @@ async def restart_service(
     await context.services.restart(identifier, user=caller.name)
     context.audit.did(caller, "services restart", **_about(seen.service))
     preferred = preference_of(request, START_WAIT)
-    await context.services.wait(identifier, preferred.wait)
+    with while_client_waits(request):
+        await context.services.wait(identifier, preferred.wait)
     return await _answer(context, identifier, preferred)
 
 

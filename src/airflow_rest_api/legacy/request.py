@@ -19,7 +19,7 @@ from airflow_rest_api import json_text
 from airflow_rest_api.api.requests import NoParts, read_in_thread, read_multipart
 from airflow_rest_api.asgi import media_type
 from airflow_rest_api.disk_full import no_room
-from airflow_rest_api.errors import ApiError, Refusal
+from airflow_rest_api.errors import ApiError, Refusal, TooLarge
 from airflow_rest_api.legacy.endpoints import ASYNC, BY_NAME
 from airflow_rest_api.legacy.model import Endpoint, LegacyRequest
 from airflow_rest_api.placement import queue_name
@@ -179,6 +179,10 @@ async def _read_multipart(headers: Headers, stream: AsyncGenerator[bytes, None])
     body = SentBody()
     try:
         form = await read_multipart(headers, stream, files=_FILES, fields=MOST_FIELDS, part=FORM_LIMIT)
+    except TooLarge as error:
+        async for _ in stream:
+            pass
+        raise Refusal(f"{TOO_LONG}: {error.message}", 413) from None
     except ApiError:
         raise
     except Exception as error:

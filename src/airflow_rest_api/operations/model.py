@@ -36,6 +36,10 @@ State = OperationState
 """The short name; the long one is what the OpenAPI document calls it."""
 
 
+CUT = "… (the rest is not kept)"
+"""The last word of a command line, or warning, where there were too many to be kept."""
+
+
 @dataclass(frozen=True)
 class OutputFile:
     """A file that the command wrote for the client."""

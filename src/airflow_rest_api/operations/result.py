@@ -20,6 +20,8 @@ SILENT = frozenset({"variables get"})
 """What prints a text of any content, and nothing else (`suppress_logs_and_warning`): none of it is a log."""
 ATTEMPTS = 200
 """Lines that may begin with a bracket and yet be no JSON, such as the time stamps of log lines."""
+DEEPEST = 500
+"""Levels of a result: it is written out deeper in the stack than it is read, and Python has 1,000."""
 TAIL = 64 * 1024
 """Characters of each stream that are looked at for a reason: what a command ends with is at its end."""
 LONGEST_LINE = 2000
@@ -156,6 +158,22 @@ def parse_result(stdout: str) -> Any:
     except (ValueError, RecursionError):
         found = deque(documents(stdout), maxlen=1)
         return found[0] if found else None
+
+
+_NESTING = (dict, list, tuple)
+
+
+def too_deep(result: Any) -> bool:
+    """Return whether a result is nested more than `DEEPEST` levels deep."""
+    level = [result]
+    for _ in range(DEEPEST):
+        contents = (
+            one.values() if isinstance(one, dict) else one for one in level if isinstance(one, _NESTING)
+        )
+        level = [one for content in contents for one in content if isinstance(one, _NESTING)]
+        if not level:
+            return False
+    return True
 
 
 def documents(stdout: str) -> Iterator[Any]:

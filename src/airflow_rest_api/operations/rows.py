@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, insert, select, update
@@ -15,7 +16,7 @@ from sqlalchemy import delete, insert, select, update
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import Ask, Resource
 from airflow_rest_api.errors import Undecryptable
-from airflow_rest_api.operations.model import Key, Operation, OutputFile, State
+from airflow_rest_api.operations.model import CUT, Key, Operation, OutputFile, State
 from airflow_rest_api.operations.tables import (
     CANCEL,
     FILE,
@@ -64,8 +65,8 @@ NO_DETAILS: Row = {
 }
 
 LONGEST_MESSAGE = 64 * 1024
-LONGEST_WORD = 1000
-"""Characters kept of the words of a command line that is too long to be kept."""
+LONGEST_DETAILS = 64 * 1024
+"""Characters of them as JSON, beyond which words and warnings are left out: lists show them."""
 
 PACKED = 256 * 1024
 """Bytes of output that go into the row of an operation that has ended."""
@@ -180,14 +181,16 @@ def key_hash(user: str, key: str) -> str:
 
 
 def _bounded(details: Row) -> str:
-    """Return the details as JSON that every database takes: a client's arguments may be of any length."""
+    """Return the details as JSON that a list can hold many of: a client's arguments may be of any length."""
     details["refused"] = storable(details["refused"], LONGEST_MESSAGE)
     text = json.dumps(details)
-    if len(text) <= PART:
+    if len(text) <= LONGEST_DETAILS:
         return text
     for name in ("argv", "warnings"):
-        kept = [storable(word, LONGEST_WORD) for word in details[name][:LONGEST_WORD]]
-        details[name] = [*kept, "…"] if len(details[name]) > len(kept) else kept
+        # Whole words: of a part of one nobody could tell that it is none.
+        ends = accumulate(len(json.dumps(word)) for word in details[name])
+        kept = [word for word, end in zip(details[name], ends, strict=True) if end <= LONGEST_DETAILS // 2]
+        details[name] = kept if len(kept) == len(details[name]) else [*kept, CUT]
     return json.dumps(details)
 
 

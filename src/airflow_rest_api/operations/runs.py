@@ -17,7 +17,7 @@ from airflow_rest_api.engine.job import Ending, Job, Outcome
 from airflow_rest_api.errors import ApiError, Busy, Recorded
 from airflow_rest_api.operations.files import media_type
 from airflow_rest_api.operations.model import Operation, OutputFile, State
-from airflow_rest_api.operations.result import Read, reason
+from airflow_rest_api.operations.result import DEEPEST, Read, reason, too_deep
 from airflow_rest_api.operations.transcript import Stream, Transcript
 
 if TYPE_CHECKING:
@@ -109,10 +109,15 @@ async def _read_result(live: Live, read: Read | None, outcome: Outcome) -> None:
         operation.warnings.append("The output was cut at [rest_api_plugin] output_limit: there is no result.")
         return
     text, done = live.transcript.text("stdout"), outcome.ending is Ending.EXITED and outcome.exit_code == 0
-    if len(text) > LONG_TEXT:
-        operation.result = await asyncio.to_thread(read, text, done)
-    else:
-        operation.result = read(text, done)
+
+    def read_within() -> tuple[Any, bool]:
+        result = read(text, done)
+        return (None, True) if too_deep(result) else (result, False)
+
+    long = len(text) > LONG_TEXT
+    operation.result, deeper = await asyncio.to_thread(read_within) if long else read_within()
+    if deeper:
+        operation.warnings.append(f"It is nested more than {DEEPEST} levels deep: there is no result.")
 
 
 def _collect(

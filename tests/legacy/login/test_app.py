@@ -124,6 +124,14 @@ def test_what_is_no_text_is_a_wrong_password():
     assert (answer.status_code, answer.json()) == (401, {"message": "Not authorized"})
 
 
+def test_what_is_no_text_is_no_provider():
+    content = json.dumps({**GOOD, "provider": "\ud800"}).encode()
+    with client() as one:
+        answer = one.post("/login", content=content, headers={"Content-Type": "application/json"})
+
+    assert (answer.status_code, answer.json()) == (400, {"message": r"Provider \ud800 not supported"})
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_00])
 def test_what_is_no_json_is_called_so(content: bytes):
     with client() as one:

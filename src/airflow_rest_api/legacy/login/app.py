@@ -160,7 +160,7 @@ async def login(request: Request) -> Response:
     refuse_others(request.headers, context.host.trusted_origins)
     given = await read_login(request)
     if given.provider not in await context.accounts.providers():
-        return JSONResponse({"message": f"Provider {given.provider} not supported"}, 400)
+        raise Refusal(f"Provider {given.provider} not supported")
     address = client_address(request.scope, context.proxies)
     user = None
     # Whose password it would be, not how the name is written: each spelling would have guesses of its own.
