@@ -59,10 +59,9 @@ def operations(document: Any) -> Iterator[Any]:
         yield operation
 
 
-def checked(response: Any) -> list[str]:
-    """Return what holds of an answer: 503 is right where a queue is named that no runner serves."""
-    unserved = response.status_code == 503 and response.json()["detail"]["reason"] == "no_runner"
-    return [name for name in CHECKED if not (unserved and name == "not_a_server_error")]
+def is_unserved(response: Any) -> bool:
+    """Return whether a queue was named that no runner serves, which is rightly 503."""
+    return response.status_code == 503 and response.json()["detail"]["reason"] == "no_runner"
 
 
 @pytest.mark.timeout(1200)
@@ -89,9 +88,13 @@ def test_no_request_is_answered_with_what_is_not_documented(
             if any(set(str(value)) <= {".", "/"} for value in (case.path_parameters or {}).values()):
                 return
             response = case.call(headers=headers, timeout=60)
-            statuses[response.status_code] += 1
+            names = list(CHECKED)
+            if is_unserved(response):
+                names.remove("not_a_server_error")
+            else:
+                statuses[response.status_code] += 1
             try:
-                case.validate_response(response, checks=CHECKS.get_by_names(checked(response)))
+                case.validate_response(response, checks=CHECKS.get_by_names(names))
             except FailureGroup as group:
                 wrong.extend(f"{operation.label}: {error}" for error in group.exceptions)
 
