@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from airflow_rest_api.engine.patches import patch
+from airflow_rest_api.engine.patches import patch, replaced
 from airflow_rest_api.secret_names import MASK, maskers, shortest_of
 
 PIECE = 2048
@@ -57,8 +57,7 @@ def learning_nothing() -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         for module in maskers():
             kind = type(module._secrets_masker())
-            stack.callback(setattr, kind, "add_mask", kind.add_mask)
-            kind.add_mask = lambda *_, **__: None
+            stack.enter_context(replaced(kind, "add_mask", lambda *_, **__: None))
         yield
 
 

@@ -13,14 +13,13 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from airflow_rest_api.airflow.compat import dags
 from airflow_rest_api.airflow.dag_processor import file_of
-from airflow_rest_api.engine.patches import patch
+from airflow_rest_api.engine.patches import patch, replaced
 
 PARAMETERS = ["bundle_names", "dag_id", "dagfile_path"]
 """Those of the function by which Airflow looks for a DAG (`dags.lookup`) that are known here."""
@@ -212,14 +211,3 @@ def _is_known() -> bool:
         and hasattr(dags.dagbag.DagBag, "collect_dags")
         and not hasattr(DagBundlesManager.get_all_dag_bundles, "__wrapped__")
     )
-
-
-@contextmanager
-def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Have an attribute be another for a while."""
-    before = getattr(owner, name)
-    setattr(owner, name, value)
-    try:
-        yield
-    finally:
-        setattr(owner, name, before)

@@ -12,6 +12,7 @@ from airflow.cli.commands import variable_command
 from airflow.secrets import local_filesystem
 
 from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_1_PLUS
+from airflow_rest_api.engine.patches import replaced
 
 
 @contextmanager
@@ -32,9 +33,5 @@ def json_read_as(change: Callable[[Any], Any]) -> Iterator[None]:
         if AIRFLOW_V_3_1_PLUS
         else ("json", SimpleNamespace(load=lambda file: change(json.load(file))))
     )
-    before = getattr(command, name)
-    setattr(command, name, reads)
-    try:
+    with replaced(command, name, reads):
         yield
-    finally:
-        setattr(command, name, before)
