@@ -206,6 +206,8 @@ def close(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(os, "stat", closed(os.stat))
     monkeypatch.setattr(os, "lstat", closed(os.lstat))
+    # The paths of Python 3.10 have kept what was `os.stat` when they were imported.
+    monkeypatch.setattr(Path, "stat", lambda path, **how: os.stat(path, **how))
     monkeypatch.setattr(os, "access", lambda path, mode: folder not in (Path(path), *Path(path).parents))
 
 
