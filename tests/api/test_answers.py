@@ -12,10 +12,16 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from airflow_rest_api.api import models
 from airflow_rest_api.api.answers import LONGEST_WAIT, _checked, once, preference
 from airflow_rest_api.errors import UnknownOperation
-from airflow_rest_api.operations.model import Key, KeyTaken, Operation, Origin
+from airflow_rest_api.operations.model import LONG_TEXT, Key, KeyTaken, Operation, Origin
 from tests.standin import bearer, own_database, prints, serving, until_cancelled
+
+
+def an_operation(identifier: str = "1" * 32, **parts: Any) -> Operation:
+    now = datetime.now(timezone.utc)
+    return Operation(identifier, "version", "read", [], "ada", "h", now, **parts)
 
 
 def test_a_key_that_is_given_up_and_taken_time_and_again_leads_to_the_last_operation():
@@ -31,7 +37,7 @@ def test_a_key_that_is_given_up_and_taken_time_and_again_leads_to_the_last_opera
     async def peek(identifier: str) -> Operation:
         if identifier != "3" * 32:
             raise UnknownOperation
-        return Operation(identifier, "version", "read", [], "ada", "h", datetime.now(timezone.utc))
+        return an_operation(identifier)
 
     context: Any = SimpleNamespace(
         store=SimpleNamespace(find_key=find_key), operations=SimpleNamespace(peek=peek)
@@ -211,3 +217,30 @@ def test_few_short_arguments_are_checked_at_once(given: Collection[object]):
 @pytest.mark.parametrize("given", [["a" * 201], ["a"] * 21, [21], [1.5], [["a"]], [{"a": 1}]])
 def test_what_may_take_longer_is_checked_in_a_thread(given: Collection[object]):
     assert not on_the_event_loop(given)
+
+
+@pytest.mark.parametrize(
+    ("parts", "long"),
+    [
+        ({"stdout": "a"}, False),
+        ({"stdout": "[1]", "result": [1]}, False),
+        ({"stdout": "a" * LONG_TEXT, "stderr": "b"}, True),
+        # A report of DAG files, which has an entry for each task.
+        ({"result": {"dags": [{"dag_id": "a"}]}}, True),
+    ],
+)
+@pytest.mark.parametrize("model", [models.OperationBody, models.OperationEnd])
+def test_an_answer_that_may_be_long_is_made_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch, parts: dict[str, Any], long: bool, model: type[models.OperationEnd]
+):
+    threads: list[threading.Thread] = []
+
+    def as_json(body: models.OperationEnd) -> str:
+        threads.append(threading.current_thread())
+        return body.model_dump_json()
+
+    monkeypatch.setattr(models, "as_json", as_json)
+    text = asyncio.run(models.operation_json(an_operation(**parts), model=model))
+
+    assert json.loads(text)["result"] == parts.get("result")
+    assert (threads != [threading.main_thread()]) == long

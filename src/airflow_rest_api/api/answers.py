@@ -21,7 +21,7 @@ from airflow_rest_api.airflow.installation import derived
 from airflow_rest_api.api.catalog import CATALOG, etag
 from airflow_rest_api.api.context import caller_of
 from airflow_rest_api.api.following import follow
-from airflow_rest_api.api.models import CancelBody, OperationBody, as_json
+from airflow_rest_api.api.models import as_json, operation_json
 from airflow_rest_api.api.sse import MEDIA_TYPE as EVENT_STREAM
 from airflow_rest_api.api.waiting import ended
 from airflow_rest_api.asgi import header_parts, local_path, name_and_value, root_path
@@ -40,7 +40,7 @@ from airflow_rest_api.errors import (
     UnknownOperation,
 )
 from airflow_rest_api.operations.files import OCTETS, Upload, safe_name
-from airflow_rest_api.operations.model import CANCEL_MESSAGES, CUT, Key, KeyTaken, Origin, State
+from airflow_rest_api.operations.model import CUT, Key, KeyTaken, Origin, State
 from airflow_rest_api.placement import queue_name
 from airflow_rest_api.secret_names import MASK
 
@@ -378,10 +378,10 @@ async def answer_run(
         raise RefusedByCommand(operation.refused, id=operation.id)
     if operation.state.ended and _accepts(accept, OCTETS):
         return await _only_file(context, operation)
-    return answer_operation(request, operation, preferred, headers)
+    return await answer_operation(request, operation, preferred, headers)
 
 
-def answer_operation(
+async def answer_operation(
     request: Request,
     operation: Operation,
     preferred: Preference,
@@ -392,10 +392,8 @@ def answer_operation(
     headers = {**preferred.headers, **(more or {})}
     if not operation.state.ended:
         headers["Location"] = _location(request, operation)
-    body = OperationBody.model_validate(operation)
-    if cancel is not None:
-        body = CancelBody(**body.model_dump(), cancel=cancel, cancel_message=CANCEL_MESSAGES[cancel])
-    return answer_model(body, 200 if operation.state.ended else 202, headers)
+    content = await operation_json(operation, cancel)
+    return Response(content, 200 if operation.state.ended else 202, headers, media_type="application/json")
 
 
 def answer_model(body: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:

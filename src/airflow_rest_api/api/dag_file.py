@@ -37,6 +37,7 @@ from airflow_rest_api.api.models import (
 )
 from airflow_rest_api.api.requests import json_body, read_model
 from airflow_rest_api.api.waiting import ended
+from airflow_rest_api.asgi import error_response
 from airflow_rest_api.commands.model import Invocation
 from airflow_rest_api.commands.policy import own_command
 from airflow_rest_api.dag_files.grants import Scope
@@ -97,13 +98,14 @@ async def answer(
     """
     Wait as long as the client wants to, and answer with the operation.
 
-    :raises ApiError: it has ended, and what it was asked for cannot be done
+    Where it has ended, and what it was asked for cannot be done, that is the answer.
     """
     preference = preference_of(request, context.settings.default_wait)
     operation = await ended(context, request, operation.id, preference.wait)
     if (problem := refusal(operation)) is not None:
-        raise problem
-    return answer_operation(request, operation, preference, headers)
+        # Not raised: the report in it may be long, and whoever answers what is raised is on the event loop.
+        return await asyncio.to_thread(error_response, problem)
+    return await answer_operation(request, operation, preference, headers)
 
 
 async def scope_of(context: Context, request: Request, caller: Caller, command: str) -> Scope:

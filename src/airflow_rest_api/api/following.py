@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.api.models import OperationEnd, OperationSummary, as_json
+from airflow_rest_api.api.models import OperationEnd, OperationSummary, as_json, operation_json
 from airflow_rest_api.api.sse import TICK, EventStream, Subscription, event
 from airflow_rest_api.errors import BadRequest, UnknownOperation
 from airflow_rest_api.operations.model import Operation, is_id
@@ -84,9 +84,8 @@ async def _events(
                 subscription.sent()
             if not blocks and ended:
                 if operation.state.ended:
-                    yield event(
-                        "end", as_json(OperationEnd.model_validate(operation)), _event_id(position, known)
-                    )
+                    end = await operation_json(operation, model=OperationEnd)
+                    yield event("end", end, _event_id(position, known))
                 return
             if text := subscription.heartbeat:
                 yield text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,10 +14,11 @@ from typing_extensions import Self
 from airflow_rest_api.api.sse import MEDIA_TYPE
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.operations.files import MEDIA_TYPES
-from airflow_rest_api.operations.model import Cancel, State
+from airflow_rest_api.operations.model import CANCEL_MESSAGES, Cancel, State
 
 if TYPE_CHECKING:
     from airflow_rest_api.errors import Forbidden
+    from airflow_rest_api.operations.model import Operation
 
 
 class Model(BaseModel):
@@ -118,6 +120,25 @@ class CancelBody(OperationBody):
 
     cancel: Cancel = Field(description="What the request changed: with the last two, nothing.")
     cancel_message: str = Field(description="The same in words.")
+
+
+async def operation_json(
+    operation: Operation, cancel: Cancel | None = None, model: type[OperationEnd] = OperationBody
+) -> str:
+    """
+    Return the JSON text of an operation, made in a thread where that may take long.
+
+    :param cancel: what came of a request to end it: the text is that of a `CancelBody`
+    :param model: which parts of it there are
+    """
+
+    def text() -> str:
+        body = model.model_validate(operation)
+        if cancel is not None:
+            body = CancelBody(**body.model_dump(), cancel=cancel, cancel_message=CANCEL_MESSAGES[cancel])
+        return as_json(body)
+
+    return await asyncio.to_thread(text) if operation.is_long else text()
 
 
 class OperationList(Model):

@@ -113,7 +113,9 @@ async def get_operation(
     """Return an operation; with `Prefer: wait=N`, once it has ended or after N seconds."""
     await visible(context, caller, identifier)
     preferred = preference_of(request, 0)
-    return answer_operation(request, await ended(context, request, identifier, preferred.wait), preferred)
+    return await answer_operation(
+        request, await ended(context, request, identifier, preferred.wait), preferred
+    )
 
 
 @router.post(
@@ -134,7 +136,7 @@ async def cancel_operation(
     came = await context.operations.cancel(identifier, f"The command was cancelled by {caller.name}.")
     preferred = preference_of(request, CANCEL_WAIT)
     cancelled = await ended(context, request, identifier, preferred.wait)
-    return answer_operation(request, cancelled, preferred, cancel=came)
+    return await answer_operation(request, cancelled, preferred, cancel=came)
 
 
 @router.post(

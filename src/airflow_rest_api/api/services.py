@@ -333,7 +333,7 @@ async def start_service(request: Request, context: ContextDep, caller: CallerDep
     service = await context.services.begun(operation, max(preferred.wait, TAKEN_WITHIN))
     if service is None:
         if origin.recorded:
-            return answer_operation(request, operation, preferred, headers)
+            return await answer_operation(request, operation, preferred, headers)
         raise await context.services.give_up(operation)
     with while_client_waits(request):
         await context.services.wait(service.id, preferred.wait)

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 SECRET_ARGUMENTS = {
     argument.name for endpoint in ENDPOINTS for argument in endpoint.arguments if argument.secret
 }
-LONG_TEXT = 64 * 1024
-"""Characters from which making an answer of what was printed is left to a thread."""
 
 ALARMS = 10
 LONGEST_ALARM = 500
@@ -159,7 +157,7 @@ def fill(
     broken: str | None = None,
 ) -> None:
     """
-    Put what came of an operation into an envelope; where its output is a `LONG_TEXT`, in a thread.
+    Put what came of an operation into an envelope; where that `is_long`, in a thread.
 
     :param root: the path under which the client sees Airflow
     :param key: by which the messages of the work's child are known

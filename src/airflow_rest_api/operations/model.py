@@ -36,6 +36,9 @@ State = OperationState
 """The short name; the long one is what the OpenAPI document calls it."""
 
 
+LONG_TEXT = 64 * 1024
+"""Characters of output from which reading it, and making an answer of it, is left to a thread."""
+
 CUT = "… (the rest is not kept)"
 """The last word of a command line, or warning, where there were too many to be kept."""
 
@@ -99,6 +102,12 @@ class Operation:
     reveals: bool = False
     queue: str | None = None
     runner: str | None = None
+
+    @property
+    def is_long(self) -> bool:
+        """Whether making an answer of it is left to a thread: a result that was not printed has no bound."""
+        printed = len(self.stdout) + len(self.stderr)
+        return printed > LONG_TEXT or (self.result is not None and not self.stdout)
 
 
 class Cancel(str, Enum):

@@ -16,7 +16,7 @@ from airflow_rest_api.disk_full import NO_ROOM, no_room
 from airflow_rest_api.engine.job import Ending, Job, Outcome
 from airflow_rest_api.errors import ApiError, Busy, Recorded
 from airflow_rest_api.operations.files import media_type
-from airflow_rest_api.operations.model import Operation, OutputFile, State
+from airflow_rest_api.operations.model import LONG_TEXT, Operation, OutputFile, State
 from airflow_rest_api.operations.result import DEEPEST, Read, reason, too_deep
 from airflow_rest_api.operations.transcript import Stream, Transcript
 
@@ -36,8 +36,6 @@ STATES = {
     Ending.USAGE: State.FAILED,
 }
 USAGE_EXIT_CODE = 2  # what argparse exits with
-LONG_TEXT = 64 * 1024
-"""Characters from which parsing is left to a thread."""
 UNREAD = "The end of the command could not be read; the server's log says more."
 CHILD_OUTPUT = 1024 * 1024
 """Bytes kept of each stream of a child that a coroutine runs."""
