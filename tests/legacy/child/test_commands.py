@@ -252,6 +252,18 @@ def test_an_id_that_airflow_takes_is_taken(run_id: str) -> None:
     check_run_id(run_id)
 
 
+def test_an_id_that_the_model_of_this_airflow_refuses_is_refused_with_its_words() -> None:
+    from airflow.models.dagrun import DagRun
+
+    try:
+        DagRun().run_id = "a..b"
+    except ValueError as error:
+        with pytest.raises(OrderRefused, match=re.escape(f"Argument 'run_id': {error}")):
+            check_run_id("a..b")
+    else:
+        check_run_id("a..b")
+
+
 @pytest.mark.parametrize("run_id", ["user1 2018", "läuf-日本", "a/b", "a\nb", ""])
 def test_another_id_is_refused_with_the_option_and_its_pattern(run_id: str) -> None:
     with pytest.raises(OrderRefused) as refused:
