@@ -122,6 +122,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(line)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def models() -> None:
+    """
+    Connect Airflow's models before a thread of a test asks for one, as an API server does.
+
+    The audit of a test may write when the next test imports Airflow: both would wait for ever.
+    """
+    from airflow_rest_api.airflow import installation
+
+    installation.load_models()
+
+
 @pytest.fixture
 def fernet_key() -> Iterator[None]:
     """A Fernet key, with which is kept what shows secrets and what runners are sent."""
