@@ -6,6 +6,7 @@ import fnmatch
 from dataclasses import dataclass
 
 BLACK_BOX = (
+    "tests/test_settings.py",
     "tests/airflow/compat",
     "tests/airflow/child/test_clearing.py::test_the_dags_of_an_expression_are_cleared",
     "tests/commands/test_versions_of_airflow.py",
@@ -61,6 +62,7 @@ class Site:
 
 
 _WITHOUT_DATABASE = (
+    "tests/test_settings.py",
     "tests/airflow",
     "tests/commands",
     "tests/browser",
