@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -189,6 +190,56 @@ def test_a_database_that_is_away_at_the_start_is_found_later(far: tuple[Database
         database.call(one)
     proxy.restore()
     assert database.call(lambda connection: inspect(connection).has_table(VERSIONS.name))
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def without_rights(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Database, Engine]]:
+    """A database of a user who may not make tables there, and an engine of one who may."""
+    user = f"rest_api_test_{secrets.token_hex(6)}"
+    with database_of_our_own(request.param, tmp_path) as address:
+        url = make_url(address)
+        theirs = own_engine(address)
+        of_user = own_engine(url.set(username=user, password=None).render_as_string(hide_password=False))
+        database = Database(lambda: of_user)
+        with theirs.begin() as connection:
+            if request.param == "postgresql":
+                connection.exec_driver_sql(f"CREATE ROLE {user} LOGIN")
+                connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+            else:
+                connection.exec_driver_sql(f"CREATE USER {user}@'%%'")
+                connection.exec_driver_sql(f"GRANT SELECT ON {url.database}.* TO {user}@'%%'")
+        yield database, theirs
+        database.close()
+        of_user.dispose()
+        theirs.dispose()
+    with database_of_our_own(request.param, tmp_path) as other:
+        engine = own_engine(other)
+        with engine.begin() as connection:
+            host = "" if request.param == "postgresql" else "@'%%'"
+            connection.exec_driver_sql(f"DROP {'USER' if host else 'ROLE'} {user}{host}")
+        engine.dispose()
+
+
+def test_a_user_without_the_right_to_make_tables_waits_for_them(without_rights: tuple[Database, Engine]):
+    database, theirs = without_rights
+    with pytest.raises(Unavailable, match="denied"):
+        database.call(one)
+
+    Database(lambda: theirs).engine()
+    if theirs.dialect.name == "postgresql":
+        with theirs.begin() as connection:
+            connection.exec_driver_sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC")
+    assert database.call(one) == 1
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_database_that_is_not_made_yet_is_away(kind: str, tmp_path: Path):
+    with database_of_our_own(kind, tmp_path) as address:
+        pass
+    engine = own_engine(address)
+    with pytest.raises(Unavailable, match=r"does not exist|Unknown database"):
+        Database(lambda: engine).call(one)
+    engine.dispose()
 
 
 def test_a_restart_of_the_database_between_two_uses_is_not_noticed(far: tuple[Database, Proxy]):
