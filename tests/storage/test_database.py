@@ -368,6 +368,19 @@ def test_the_address_is_a_secret():
     assert settings.shown()["operations_database"] == "***"
 
 
+def test_a_new_sqlite_file_is_for_its_user_alone_and_one_that_is_there_keeps_its_mode(tmp_path: Path):
+    (tmp_path / "there.db").touch(0o640)
+    for name in ("new.db", "there.db"):
+        engine = own_engine(f"sqlite:///{tmp_path / name}?timeout=5")
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE ours (a INTEGER)")
+            connection.exec_driver_sql("INSERT INTO ours VALUES (1)")
+            modes = {path.name: oct(path.stat().st_mode)[-3:] for path in tmp_path.glob(f"{name}*")}
+        engine.dispose()
+        mode = "600" if name == "new.db" else "640"
+        assert modes == dict.fromkeys((name, f"{name}-wal", f"{name}-shm"), mode)
+
+
 def test_a_new_sqlite_file_that_somebody_else_is_writing_to_can_be_opened(tmp_path: Path):
     engine = own_engine(f"sqlite:///{tmp_path / 'new.db'}")
     with closing(sqlite3.connect(tmp_path / "new.db", isolation_level=None)) as other:
