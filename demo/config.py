@@ -84,8 +84,8 @@ def write_config(path: Path, options: Options, like: Path | None = None) -> None
     lines = ["# Written by the demo: ports, paths and users are set anew at each start, the rest is kept."]
     for section in config.sections():
         # Further lines of a value begin with blanks, or they would be options.
-        values = ((name, value.replace("\n", "\n    ")) for name, value in config.items(section))
-        lines += ["", f"[{section}]", *(f"{name} = {value}" for name, value in values)]
+        found = ((name, value.replace("\n", "\n    ")) for name, value in config.items(section))
+        lines += ["", f"[{section}]", *(f"{name} = {value}" for name, value in found)]
     write_private(path, "\n".join(lines) + "\n")
 
 

@@ -152,7 +152,7 @@ def test_a_locked_sqlite_file_is_tried_again(tmp_path: Path):
         def work(connection: Connection) -> None:
             attempts.append(1)
             if len(attempts) == 3:
-                holder.rollback()
+                holder.exec_driver_sql("ROLLBACK")
             add(1)(connection)
 
         database.call(work)
