@@ -197,6 +197,7 @@ def test_an_address_that_cannot_be_used_is_refused_without_repeating_it(address:
 
 def test_folders_are_those_of_bundles() -> None:
     assert folders(" a , b/c/d,") == (("a", ""), ("b", "c/d"))
+    assert folders("\na\n  b/c\n") == (("a", ""), ("b", "c"))
     assert folders("") == ()
 
 
@@ -210,6 +211,7 @@ def test_a_folder_that_is_none_is_refused(text: str) -> None:
 
 def test_networks_are_addresses_too() -> None:
     assert networks(" 10.0.0.1, fd00::/8,") == (ip_network("10.0.0.1/32"), ip_network("fd00::/8"))
+    assert networks("10.0.0.1\nfd00::/8") == networks("10.0.0.1, fd00::/8")
 
 
 @pytest.mark.parametrize("proxies", ["proxy.example", "10.0.0.0/99", "*"])

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from airflow_rest_api.placement import placement_rules
+from airflow_rest_api.placement import listed, placement_rules
 from airflow_rest_api.secret_names import MASK
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def header_name(text: str) -> str:
 def networks(text: str) -> Networks:
     """Return the addresses and networks of a list with commas; raise ValueError for what is neither."""
     try:
-        return tuple(ip_network(word.strip(), strict=False) for word in text.split(",") if word.strip())
+        return tuple(ip_network(word, strict=False) for word in listed(text))
     except ValueError as error:
         raise ValueError(f"must be addresses and networks: {error}") from None
 
@@ -50,7 +50,7 @@ def networks(text: str) -> Networks:
 def folders(text: str) -> tuple[tuple[str, str], ...]:
     """Return what a list with commas has, ``bundle`` or ``bundle/folder``; raise ValueError for neither."""
     found = []
-    for word in filter(None, (part.strip() for part in text.split(","))):
+    for word in listed(text):
         bundle, *parts = word.split("/")
         if not bundle or any(part in ("", ".", "..") for part in parts) or len(word) > LONGEST_FOLDER:
             raise ValueError(f"must be bundle/folder, not {word[:LONGEST_FOLDER]!r}")
@@ -439,7 +439,8 @@ def reference() -> str:
     lines += [
         "",
         "What is called a secret can also come from a command (`<name>_cmd`) or a secrets backend "
-        "(`<name>_secret`), and is shown nowhere. In `airflow.cfg` a `%` is written `%%`.",
+        "(`<name>_secret`), and is shown nowhere. In `airflow.cfg` a `%` is written `%%`. A list can have "
+        "its entries on lines of their own, without the commas.",
     ]
     return "\n".join(lines) + "\n"
 
