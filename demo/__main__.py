@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import contextlib
 import ctypes
 import json
@@ -58,7 +59,8 @@ def main() -> int:
     except KeyboardInterrupt:
         print("Stopping ...", flush=True)
         return 0
-    except (StackError, OSError) as error:
+    except (StackError, OSError, ValueError, configparser.Error) as error:
+        # The last two: a file that its user has changed.
         return _fail(str(error))
     finally:
         # A second Ctrl-C must not leave half of it running.

@@ -46,6 +46,18 @@ def write_private(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def read_json(path: Path) -> dict[str, str]:
+    """Return the JSON of a file, which is there for people to change; empty where there is none.
+
+    Raises `ValueError` where it is none; the message names the file.
+    """
+    try:
+        found: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}") from None
+    return found
+
+
 def write_config(path: Path, options: Options, like: Path | None = None) -> None:
     """Write an airflow.cfg with `options`, the defaults above and secrets.
 
@@ -71,7 +83,9 @@ def write_config(path: Path, options: Options, like: Path | None = None) -> None
             _set(config, section, name, value)
     lines = ["# Written by the demo: ports, paths and users are set anew at each start, the rest is kept."]
     for section in config.sections():
-        lines += ["", f"[{section}]", *(f"{name} = {value}" for name, value in config.items(section))]
+        # Further lines of a value begin with blanks, or they would be options.
+        found = ((name, value.replace("\n", "\n    ")) for name, value in config.items(section))
+        lines += ["", f"[{section}]", *(f"{name} = {value}" for name, value in found)]
     write_private(path, "\n".join(lines) + "\n")
 
 
@@ -83,8 +97,7 @@ def write_passwords(
     The file is the one of Airflow's simple auth manager, which adds missing passwords by itself but would
     print them and leave the file readable to others.
     """
-    kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    kept.update(known or {})
+    kept = {**read_json(path), **(known or {})}
     passwords = {user: kept.get(user) or secrets.token_urlsafe(12) for user in users}
     write_private(path, json.dumps(passwords) + "\n")
     return passwords

@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from demo.config import write_private
+from demo.config import read_json, write_private
 
 SOURCE = Path(__file__).resolve().parent.parent / "examples" / "dags"
 RECORD = "examples.json"
@@ -23,7 +23,7 @@ def renew(folder: Path, source: Path = SOURCE) -> list[str]:
     """
     folder.mkdir(exist_ok=True)
     record = folder.parent / RECORD
-    copied: dict[str, str] = json.loads(record.read_text()) if record.exists() else {}
+    copied = read_json(record)
     shipped = []
     for path in sorted(source.glob("*.py")):
         content, target = path.read_bytes(), folder / path.name

@@ -76,7 +76,10 @@ class Stack:
         self.home = home.resolve()
         self.host = host
         self.port = free_port(host) if port is None else port
-        self.url = f"http://localhost:{self.port}{prefix.rstrip('/')}"
+        # A server that listens on one address only answers nowhere else.
+        self._name = "localhost" if host in ("", "127.0.0.1", "0.0.0.0") else host
+        name = f"[{host}]" if ":" in host else self._name
+        self.url = f"http://{name}:{self.port}{prefix.rstrip('/')}"
         self._examples = dags is None and like is None
         self.dags: Path = (dags or (like.dags if like else self.home / "dags")).resolve()
         self.passwords: dict[str, str] = {}
@@ -123,9 +126,8 @@ class Stack:
         """The variables with which an `airflow` command works on this stack."""
         env = {name: value for name, value in os.environ.items() if name not in _OURS}
         # Airflow talks to itself over HTTP, which a proxy of the environment must not get to see.
-        local = [
-            entry for entry in (env.get("NO_PROXY"), env.get("no_proxy"), "localhost,127.0.0.1") if entry
-        ]
+        ours = f"localhost,127.0.0.1,{self._name}"
+        local = [entry for entry in (env.get("NO_PROXY"), env.get("no_proxy"), ours) if entry]
         env["NO_PROXY"] = env["no_proxy"] = ",".join(local)
         env["PATH"] = os.pathsep.join((str(Path(sys.executable).parent), env.get("PATH", os.defpath)))
         env["PYTHONUNBUFFERED"] = "1"

@@ -79,7 +79,15 @@ def test_the_same_app_is_given_each_time():
 
 
 @pytest.mark.slow
-def test_a_bad_setting_turns_off_the_plugin_and_not_the_api_server():
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("REST_API_PLUGIN__PARALLELISM", "secret-text"),
+        ("REST_API_PLUGIN__OPERATIONS_DATABASE_CMD", "sh -c 'echo secret-text; exit 1'"),
+        ("CELERY__BROKER_URL_CMD", "sh -c 'echo secret-text; exit 1'"),
+    ],
+)
+def test_a_bad_setting_turns_off_the_plugin_and_not_the_api_server(variable: str, value: str):
     code = """
 import asyncio, json
 from airflow_rest_api.plugin import RestApiPlugin
@@ -89,7 +97,7 @@ for entry in RestApiPlugin().fastapi_apps:
     asyncio.run(entry["app"]({"type": "http", "method": "GET", "path": "/", "headers": []}, None, send))
 print(json.dumps([message.get("status") or message["body"].decode() for message in sent]))
 """
-    status, body, *login = json.loads(python(code, AIRFLOW__REST_API_PLUGIN__PARALLELISM="secret-text"))
+    status, body, *login = json.loads(python(code, **{f"AIRFLOW__{variable}": value}))
 
     assert status == 503
     assert "secret-text" not in body

@@ -45,6 +45,16 @@ def test_what_a_killed_process_leaves_is_removed_and_nothing_else(tmp_path: Path
     assert {path.name for path in tmp_path.iterdir()} == {ours.name, *others}
 
 
+def test_a_name_that_somebody_else_has_made_keeps_nothing_from_being_removed(tmp_path: Path) -> None:
+    start = processes.start_of(os.getpid())
+    assert start is not None
+    gone = private_folders.make(tmp_path)
+    gone = gone.rename(tmp_path / gone.name.replace(private_folders._short(start), "0" * 8))
+    for number in ("²", "٣", "1" * 150):
+        (tmp_path / gone.name.replace(f"-{os.getpid()}-", f"-{number}-")).symlink_to(tmp_path)
+    assert private_folders.sweep(tmp_path) == [gone]
+
+
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     gone = private_folders.make(tmp_path)

@@ -4,6 +4,8 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from airflow.configuration import conf
+from airflow.secrets import BaseSecretsBackend
 
 from airflow_rest_api.app import create_app
 from airflow_rest_api.security.access import Switches
@@ -82,14 +84,72 @@ def test_a_user_for_the_shared_token_is_refused_without_a_shared_token():
     assert settings.http_token_username == "admin"
 
 
+TOKEN = "rest_api_plugin_expected_http_token"
+
+
+class Backend(BaseSecretsBackend):
+    """A secrets backend that knows few names."""
+
+    def get_config(self, key: str) -> str | None:
+        return {"token": "from the backend\n", "blank": " \n"}.get(key)
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow asks our secrets backend."""
+    monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND", f"{__name__}.Backend")
+
+
+@pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(
-    ("how", "value"), [("CMD", "true"), ("SECRET", "nothing-there")], ids=["command", "secrets backend"]
+    ("how", "value"), [("CMD", "true"), ("CMD", "echo"), ("SECRET", "nothing-there"), ("SECRET", "blank")]
 )
 def test_a_secret_that_cannot_be_found_is_no_empty_one(monkeypatch: pytest.MonkeyPatch, how: str, value: str):
     # Or everybody would be let in without it.
-    monkeypatch.setenv(f"AIRFLOW__REST_API_PLUGIN__REST_API_PLUGIN_EXPECTED_HTTP_TOKEN_{how}", value)
-    with pytest.raises(BadSetting, match="expected_http_token"):
+    monkeypatch.setenv(f"AIRFLOW__REST_API_PLUGIN__{TOKEN}_{how}".upper(), value)
+    with pytest.raises(BadSetting, match=f"{TOKEN}_{how.lower()} must lead to a value"):
         Settings.load()
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize(("how", "value"), [("CMD", "echo from the command"), ("SECRET", "token")])
+@pytest.mark.parametrize("known", [True, False], ids=["wheel", "zip"])
+def test_a_secret_can_come_from_a_command_or_a_backend(
+    monkeypatch: pytest.MonkeyPatch, how: str, value: str, known: bool
+):
+    if not known:
+        monkeypatch.setattr(conf, "sensitive_config_values", set())
+    monkeypatch.setenv(f"AIRFLOW__REST_API_PLUGIN__{TOKEN}_{how}".upper(), value)
+    assert Settings.load().rest_api_plugin_expected_http_token.startswith("from the ")
+
+
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("known", [True, False], ids=["wheel", "zip"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("operations_database_cmd", "sh -c 'echo hidden; exit 1'"),
+        ("operations_database_cmd", "/nothing/hidden"),
+        ("operations_database_cmd", "'hidden"),
+        ("operations_database", "postgresql://user:p%hidden@host/database"),
+        ("enabled_commands", "%(hidden)s"),
+    ],
+)
+def test_what_airflow_cannot_read_is_refused_by_its_name_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, known: bool, name: str, value: str
+):
+    if not known:
+        monkeypatch.setattr(conf, "sensitive_config_values", set())
+    try:
+        conf.read_string(f"[{SECTION}]\n{name} = {value}")
+        with pytest.raises(
+            BadSetting, match=rf"\[{SECTION}\] {name.removesuffix('_cmd')} cannot be read"
+        ) as error:
+            Settings.load()
+    finally:
+        conf.remove_option(SECTION, name)
+    assert "hidden" not in str(error.value)
+    assert error.value.__suppress_context__
 
 
 def test_airflows_environment_variables_are_read(monkeypatch: pytest.MonkeyPatch):
@@ -121,6 +181,8 @@ def load(**values: str) -> Settings:
         ("postgresql+psycopg2://u:secret@h:port/d", "SQLAlchemy's form"),
         ("sqlite:///secret.db", "absolute path"),
         ("sqlite://", "absolute path"),
+        ("postgresql+asyncpg://u:secret@h/d", "driver that waits, not asyncpg"),
+        ("sqlite+aiosqlite:////secret.db", "driver that waits, not aiosqlite"),
     ],
 )
 def test_an_address_that_cannot_be_used_is_refused_without_repeating_it(address: str, said: str):
@@ -135,6 +197,7 @@ def test_an_address_that_cannot_be_used_is_refused_without_repeating_it(address:
 
 def test_folders_are_those_of_bundles() -> None:
     assert folders(" a , b/c/d,") == (("a", ""), ("b", "c/d"))
+    assert folders("\na\n  b/c\n") == (("a", ""), ("b", "c"))
     assert folders("") == ()
 
 
@@ -148,6 +211,7 @@ def test_a_folder_that_is_none_is_refused(text: str) -> None:
 
 def test_networks_are_addresses_too() -> None:
     assert networks(" 10.0.0.1, fd00::/8,") == (ip_network("10.0.0.1/32"), ip_network("fd00::/8"))
+    assert networks("10.0.0.1\nfd00::/8") == networks("10.0.0.1, fd00::/8")
 
 
 @pytest.mark.parametrize("proxies", ["proxy.example", "10.0.0.0/99", "*"])

@@ -6,6 +6,11 @@ import fnmatch
 from dataclasses import dataclass
 
 BLACK_BOX = (
+    "tests/test_settings.py",
+    # They have another SQLAlchemy.
+    "tests/storage/test_database.py",
+    "tests/operations/test_rows.py",
+    "tests/operations/test_store.py",
     "tests/airflow/compat",
     "tests/airflow/child/test_clearing.py::test_the_dags_of_an_expression_are_cleared",
     "tests/commands/test_versions_of_airflow.py",
@@ -61,6 +66,9 @@ class Site:
 
 
 _WITHOUT_DATABASE = (
+    "tests/test_settings.py",
+    "tests/storage",
+    "tests/operations",
     "tests/airflow",
     "tests/commands",
     "tests/browser",

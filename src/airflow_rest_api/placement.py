@@ -23,6 +23,11 @@ EFFECTS = ("read", "write", "execute", "service", "destructive")
 """What a rule can name in place of commands: see `commands.model.Effect`."""
 
 
+def listed(text: str) -> list[str]:
+    """Return the entries of a setting that is a list, with commas or ends of lines between them."""
+    return [word for part in re.split(r"[\n,]", text) if (word := part.strip())]
+
+
 def queue_name(text: str) -> str:
     """Return the name of a queue; raise ValueError for what cannot be one."""
     if len(text) > LONGEST_QUEUE or not _QUEUE.fullmatch(text):
@@ -64,7 +69,7 @@ def placement_rules(text: str) -> tuple[PlacementRule, ...]:
     :raises ValueError: one is no rule
     """
     rules = []
-    for line in filter(None, (part.strip() for part in re.split(r"[\n,]", text))):
+    for line in listed(text):
         selector, equals, queue = (part.strip() for part in line.partition("="))
         if not selector or not equals or not queue:
             raise ValueError(f"must be rules such as 'execute = dags', not {line[:LONGEST_QUEUE]!r}")

@@ -45,7 +45,7 @@ def abandoned(parent: Path | None = None) -> list[Path]:
     place = _short(processes.place())
     for folder in (parent or Path(tempfile.gettempdir())).glob(f"{PREFIX}{place}-*-*-*"):
         pid, start = folder.name.removeprefix(f"{PREFIX}{place}-").split("-")[:2]
-        if not pid.isdigit() or start == _short(processes.start_of(int(pid)) or ""):
+        if not (pid.isascii() and pid.isdigit()) or start == _short(processes.start_of(int(pid)) or ""):
             continue
         try:
             status = folder.lstat()

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from airflow_rest_api.placement import placement_rules
+from airflow_rest_api.placement import listed, placement_rules
 from airflow_rest_api.secret_names import MASK
 
 if TYPE_CHECKING:
@@ -42,19 +42,15 @@ def header_name(text: str) -> str:
 def networks(text: str) -> Networks:
     """Return the addresses and networks of a list with commas; raise ValueError for what is neither."""
     try:
-        return tuple(ip_network(word.strip(), strict=False) for word in text.split(",") if word.strip())
+        return tuple(ip_network(word, strict=False) for word in listed(text))
     except ValueError as error:
         raise ValueError(f"must be addresses and networks: {error}") from None
 
 
 def folders(text: str) -> tuple[tuple[str, str], ...]:
-    """
-    Return the bundles and folders of a list with commas: ``bundle`` or ``bundle/folder``.
-
-    :raises ValueError: an entry is neither
-    """
+    """Return what a list with commas has, ``bundle`` or ``bundle/folder``; raise ValueError for neither."""
     found = []
-    for word in filter(None, (part.strip() for part in text.split(","))):
+    for word in listed(text):
         bundle, *parts = word.split("/")
         if not bundle or any(part in ("", ".", "..") for part in parts) or len(word) > LONGEST_FOLDER:
             raise ValueError(f"must be bundle/folder, not {word[:LONGEST_FOLDER]!r}")
@@ -81,13 +77,15 @@ def database(address: str) -> URL:
     if kind == "sqlite" and not (url.database or "").startswith("/"):
         raise BadDatabase("must be a SQLite file with an absolute path: sqlite:////…")
     try:
-        create_engine(url).dispose()
+        asynchronous = create_engine(url).dialect.is_async
     except ImportError as error:
         raise BadDatabase(
             f"needs the Python package of its driver: {error.name or url.get_driver_name()}"
         ) from None
     except Exception as error:
         raise BadDatabase(f"is not understood by SQLAlchemy ({type(error).__name__})") from None
+    if asynchronous:
+        raise BadDatabase(f"must have a driver that waits, not {url.get_driver_name()}")
     return url
 
 
@@ -363,9 +361,15 @@ OPTIONS: tuple[Option, ...] = tuple(
 def _airflow_configuration(section: str, name: str) -> str | None:
     from airflow.configuration import conf
 
-    value: str | None = conf.get(section, name, fallback=None)
-    if not value and any(option.secret for option in OPTIONS if option.name == name):
-        value = _from_elsewhere(conf, section, name)
+    try:
+        value: str | None = conf.get(section, name, fallback=None)
+        if not (value or "").strip() and any(option.secret for option in OPTIONS if option.name == name):
+            value = _from_elsewhere(conf, section, name)
+    except BadSetting:
+        raise
+    except Exception as error:
+        # Its words hold the value, or what a command has printed.
+        raise BadSetting(f"[{section}] {name} cannot be read ({type(error).__name__})") from None
     return value
 
 
@@ -377,20 +381,17 @@ def _from_elsewhere(conf: Any, section: str, name: str) -> str | None:
     cannot declare to it (``airflow._shared.configuration.parser``: ``_get_option_from_commands``,
     ``_get_option_from_secrets``).
     """
-    from airflow.configuration import run_command
+    from airflow.configuration import get_custom_secret_backend, run_command
 
-    if command := conf.get(section, f"{name}_cmd", fallback=None):
-        return _present(str(run_command(command)).strip(), f"{name}_cmd")
-    if key := conf.get(section, f"{name}_secret", fallback=None):
-        return _present(conf._get_config_value_from_secret_backend(key), f"{name}_secret")
+    for how in ("cmd", "secret"):
+        if where := conf.get(section, f"{name}_{how}", fallback=None):
+            backend = get_custom_secret_backend() if how == "secret" else None
+            found = run_command(where) if how == "cmd" else backend and backend.get_config(where)
+            if not (value := str(found or "").strip()):
+                # A secret that could not be found must not let everyone in.
+                raise BadSetting(f"[{section}] {name}_{how} must lead to a value, and does not")
+            return value
     return None
-
-
-def _present(value: Any, name: str) -> str:
-    # A secret that could not be found must not let everyone in.
-    if not value:
-        raise BadSetting(f"[{SECTION}] {name} must lead to a value, and does not")
-    return str(value)
 
 
 def _convert(option: Option, text: str) -> int | bool | str:
@@ -404,10 +405,8 @@ def _convert(option: Option, text: str) -> int | bool | str:
             raise BadSetting(f"{option.where} {error}") from None
         return text
     if option.type is bool:
-        if text.lower() in _TRUE:
-            return True
-        if text.lower() in _FALSE:
-            return False
+        if text.lower() in _TRUE | _FALSE:
+            return text.lower() in _TRUE
         raise BadSetting(f"{option.where} must be True or False, not {text!r}")
     try:
         number = int(text)
@@ -440,7 +439,8 @@ def reference() -> str:
     lines += [
         "",
         "What is called a secret can also come from a command (`<name>_cmd`) or a secrets backend "
-        "(`<name>_secret`), and is shown nowhere.",
+        "(`<name>_secret`), and is shown nowhere. In `airflow.cfg` a `%` is written `%%`. A list can have "
+        "its entries on lines of their own, without the commas.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -74,7 +74,8 @@ def main(options: Namespace) -> int:
     try:
         ours, airflows = engines(Settings.load())
         steps = leftovers(ours, airflows)
-    except (BadSetting, NewerTables, ApiError) as error:
+    except (BadSetting, NewerTables, ApiError, OSError) as error:
+        # The last one: a file or folder that only the user of the API server may read.
         print(error, file=sys.stderr)
         return 1
     except SQLAlchemyError as error:

@@ -48,6 +48,17 @@ def test_a_restart_keeps_secrets_and_what_the_user_added_but_sets_the_port_anew(
     assert read(path).get("api", "port") == "8081"
 
 
+def test_a_value_of_several_lines_stays_one(tmp_path: Path) -> None:
+    path = tmp_path / "airflow.cfg"
+    path.write_text(
+        "[rest_api_plugin]\nplacement =\n    tasks test = heavy\n\n    execute = dags\nfork = True\n"
+    )
+    for _ in range(2):
+        write_config(path, {})
+    assert read(path).get("rest_api_plugin", "placement") == "\ntasks test = heavy\n\nexecute = dags"
+    assert read(path).options("rest_api_plugin") == ["placement", "fork"]
+
+
 def test_another_configuration_lends_its_secrets(tmp_path: Path) -> None:
     write_config(tmp_path / "one.cfg", {})
     write_config(tmp_path / "two.cfg", {}, like=tmp_path / "one.cfg")

@@ -177,6 +177,26 @@ def test_ctrl_c_leaves_nothing_behind(demo: Demo) -> None:
     assert not (demo.home / "demo.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("airflow.cfg", "[core]\nparallelism = 4\nparallelism = 5\n"),
+        ("examples.json", '{"example_slow.py": "0",}'),
+        ("simple_auth_manager_passwords.json", "admin:secret"),
+    ],
+)
+def test_a_file_that_its_user_has_broken_ends_it_with_one_line(tmp_path: Path, name: str, text: str) -> None:
+    home = tmp_path / "airflow"
+    home.mkdir()
+    (home / name).write_text(text)
+    demo = Demo(home, free_port())
+    assert demo.process.wait(120) == 1
+    *_, last = demo.output.read_text().splitlines()
+    assert last.startswith("The demo failed: ")
+    assert name in last
+    assert (home / name).read_text() == text
+
+
 def test_a_port_in_use_ends_it_with_one_line(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

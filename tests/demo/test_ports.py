@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import socket
 
+import pytest
+
 from demo.ports import free_port, is_free
 
 
@@ -23,3 +25,22 @@ def test_a_port_taken_on_every_address_is_not_free_on_one() -> None:
 
 def test_a_free_port_can_be_listened_on() -> None:
     assert is_free(free_port())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "::1", "localhost"])
+def test_a_port_is_looked_at_on_the_address_that_is_listened_on(host: str) -> None:
+    family, _, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family) as server:
+        try:
+            server.bind(address)
+        except OSError:
+            pytest.skip(f"{host} is not here")
+        server.listen()
+        assert not is_free(server.getsockname()[1], host)
+    assert is_free(free_port(host), host)
+
+
+@pytest.mark.parametrize("host", ["no.such.host.invalid", "192.0.2.1"])
+def test_an_address_that_is_not_here_is_no_port_in_use(host: str) -> None:
+    with pytest.raises(OSError, match=r"not known|assign|resolution"):
+        is_free(free_port(), host)

@@ -136,6 +136,13 @@ def test_the_limit_is_for_all_files_of_an_argument_together(tmp_path: Path):
     assert kept == [b"x" * 40, b"x" * 40, None]
 
 
+def test_a_name_has_no_blanks_at_its_end_which_databases_do_not_see(tmp_path: Path):
+    workspace = Workspace(tmp_path)
+    for name in ("a", "a ", " ", " b"):
+        workspace.place("file", "x").with_name(name).touch()
+    assert [file.name for file, _ in workspace.collect("file", 100)] == ["file", " b", "a", "a"]
+
+
 def test_a_name_that_is_no_text_is_shown_as_one(tmp_path: Path):
     workspace = Workspace(tmp_path)
     place = workspace.place("file", "a")

@@ -347,6 +347,8 @@ def test_what_destroys_is_enabled_by_its_name(enabled: str):
         ("dags list", {"enabled": "pools *"}, "enabled_commands"),
         ("pools list", {"enabled": "pools *"}, None),
         ("pools list", {"enabled": "pools *", "disabled": "*list"}, "disabled_commands"),
+        ("pools list", {"disabled": "\ndags delete\npools list\nvariables *"}, "disabled_commands"),
+        ("pools list", {"enabled": "dags *\n  pools\tlist"}, None),
         ("Dags list", {"disabled": "nothing"}, None),
         ("dags trigger", {"disabled": "trigger_dag"}, "disabled_commands"),
         ("variables export", {"disabled": "variables"}, "disabled_commands"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -62,6 +63,12 @@ def test_a_token_with_any_characters_is_compared():
         assert HeaderToken(NAME, "ü").is_carried([(NAME.encode(), given)])
     assert not carried((NAME, "u"), expected="ü")
     assert carried((NAME, "€"), expected="€")
+
+
+def test_a_token_of_the_environment_that_is_no_utf_8_is_these_bytes():
+    token = HeaderToken(NAME, os.fsdecode(b"p\xe4ss"))
+    assert token.is_carried([(NAME.encode(), b"p\xe4ss")])
+    assert not token.is_carried([(NAME.encode(), "päss".encode())])
 
 
 def test_the_token_is_not_in_a_log():

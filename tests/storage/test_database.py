@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -151,7 +152,7 @@ def test_a_locked_sqlite_file_is_tried_again(tmp_path: Path):
         def work(connection: Connection) -> None:
             attempts.append(1)
             if len(attempts) == 3:
-                holder.rollback()
+                holder.exec_driver_sql("ROLLBACK")
             add(1)(connection)
 
         database.call(work)
@@ -189,6 +190,56 @@ def test_a_database_that_is_away_at_the_start_is_found_later(far: tuple[Database
         database.call(one)
     proxy.restore()
     assert database.call(lambda connection: inspect(connection).has_table(VERSIONS.name))
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def without_rights(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Database, Engine]]:
+    """A database of a user who may not make tables there, and an engine of one who may."""
+    user = f"rest_api_test_{secrets.token_hex(6)}"
+    with database_of_our_own(request.param, tmp_path) as address:
+        url = make_url(address)
+        theirs = own_engine(address)
+        of_user = own_engine(url.set(username=user, password=None).render_as_string(hide_password=False))
+        database = Database(lambda: of_user)
+        with theirs.begin() as connection:
+            if request.param == "postgresql":
+                connection.exec_driver_sql(f"CREATE ROLE {user} LOGIN")
+                connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+            else:
+                connection.exec_driver_sql(f"CREATE USER {user}@'%%'")
+                connection.exec_driver_sql(f"GRANT SELECT ON {url.database}.* TO {user}@'%%'")
+        yield database, theirs
+        database.close()
+        of_user.dispose()
+        theirs.dispose()
+    with database_of_our_own(request.param, tmp_path) as other:
+        engine = own_engine(other)
+        with engine.begin() as connection:
+            host = "" if request.param == "postgresql" else "@'%%'"
+            connection.exec_driver_sql(f"DROP {'USER' if host else 'ROLE'} {user}{host}")
+        engine.dispose()
+
+
+def test_a_user_without_the_right_to_make_tables_waits_for_them(without_rights: tuple[Database, Engine]):
+    database, theirs = without_rights
+    with pytest.raises(Unavailable, match="denied"):
+        database.call(one)
+
+    Database(lambda: theirs).engine()
+    if theirs.dialect.name == "postgresql":
+        with theirs.begin() as connection:
+            connection.exec_driver_sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC")
+    assert database.call(one) == 1
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_database_that_is_not_made_yet_is_away(kind: str, tmp_path: Path):
+    with database_of_our_own(kind, tmp_path) as address:
+        pass
+    engine = own_engine(address)
+    with pytest.raises(Unavailable, match=r"does not exist|Unknown database"):
+        Database(lambda: engine).call(one)
+    engine.dispose()
 
 
 def test_a_restart_of_the_database_between_two_uses_is_not_noticed(far: tuple[Database, Proxy]):
@@ -315,6 +366,19 @@ def test_nothing_is_connected_to_before_the_first_use(address: str):
 def test_the_address_is_a_secret():
     settings = Settings.load(lambda _, name: "sqlite:////a/b" if name == "operations_database" else None)
     assert settings.shown()["operations_database"] == "***"
+
+
+def test_a_new_sqlite_file_is_for_its_user_alone_and_one_that_is_there_keeps_its_mode(tmp_path: Path):
+    (tmp_path / "there.db").touch(0o640)
+    for name in ("new.db", "there.db"):
+        engine = own_engine(f"sqlite:///{tmp_path / name}?timeout=5")
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE ours (a INTEGER)")
+            connection.exec_driver_sql("INSERT INTO ours VALUES (1)")
+            modes = {path.name: oct(path.stat().st_mode)[-3:] for path in tmp_path.glob(f"{name}*")}
+        engine.dispose()
+        mode = "600" if name == "new.db" else "640"
+        assert modes == dict.fromkeys((name, f"{name}-wal", f"{name}-shm"), mode)
 
 
 def test_a_new_sqlite_file_that_somebody_else_is_writing_to_can_be_opened(tmp_path: Path):

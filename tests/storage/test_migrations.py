@@ -13,7 +13,9 @@ from sqlalchemy import Column, Index, Integer, MetaData, Table, event, inspect, 
 from sqlalchemy.engine import Engine
 
 import airflow_rest_api
+from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.operations.tables import OPERATION
+from airflow_rest_api.storage import migrations
 from airflow_rest_api.storage.migrations import DECLARED_IN, SCHEMA, VERSIONS, all_tables, migrate
 
 PROCESSES = 5
@@ -158,6 +160,22 @@ def test_several_processes_at_once_do_it_once(engine: Engine, address: str):
     assert [process.returncode for process in processes] == [0] * PROCESSES, "\n".join(errors)
     assert versions(engine) == [SCHEMA]
     assert differences(engine) == []
+
+
+@pytest.mark.parametrize("address", ["mariadb"], indirect=True)  # PostgreSQL waits as long as it takes
+def test_one_that_waits_too_long_for_another_comes_to_its_turn_later(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(migrations, "LOCK_SECONDS", 0)
+    with (
+        engine.connect() as connection,
+        migrations._named_lock(connection),
+        pytest.raises(Unavailable, match="Another process migrates"),
+    ):
+        migrate(engine)
+    migrate(engine)
+
+    assert versions(engine) == [SCHEMA]
 
 
 def test_one_that_was_interrupted_is_finished_the_next_time(engine: Engine):

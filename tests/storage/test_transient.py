@@ -49,6 +49,7 @@ def wrapped(original: Exception, kind: type[DBAPIError] = OperationalError) -> D
         # A statement or a transaction that took too long: the end of a command is tried again, not given up.
         (Refused("57014"), Trouble.AGAIN),
         (Refused("25P03"), Trouble.AGAIN),
+        (Refused("42501"), Trouble.AWAY),
         (Refused("42P01"), Trouble.NO_TABLE),
         (Refused("22001"), None),
         (pymysql.err.OperationalError(1213, "Deadlock found"), Trouble.AGAIN),
@@ -65,6 +66,10 @@ def wrapped(original: Exception, kind: type[DBAPIError] = OperationalError) -> D
         (pymysql.err.OperationalError(1026, "Error writing file"), Trouble.AWAY),
         (pymysql.err.OperationalError(3, "Error writing file"), Trouble.AWAY),
         (pymysql.err.OperationalError(1180, "Got error 28 during COMMIT"), Trouble.AWAY),
+        (pymysql.err.OperationalError(1142, "CREATE command denied to user"), Trouble.AWAY),
+        (pymysql.err.OperationalError(1143, "UPDATE command denied to user for column"), Trouble.AWAY),
+        (pymysql.err.OperationalError(1046, "No database selected"), Trouble.AWAY),
+        (pymysql.err.OperationalError(1049, "Unknown database"), Trouble.AWAY),
         (pymysql.err.InterfaceError(0, ""), Trouble.AWAY),
         (pymysql.err.ProgrammingError(1146, "Table doesn't exist"), Trouble.NO_TABLE),
         (pymysql.err.OperationalError(1054, "Unknown column"), None),

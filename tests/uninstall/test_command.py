@@ -102,6 +102,21 @@ def test_a_database_that_is_away_is_said_in_one_line(
     assert "s3cret" not in said
 
 
+def test_a_folder_that_another_user_has_closed_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def closed(_: Path) -> None:
+        raise PermissionError(13, "Permission denied", "/closed/logs")
+
+    monkeypatch.setattr(Path, "iterdir", closed)
+    monkeypatch.setattr(Path, "is_dir", lambda _: True)
+    monkeypatch.setattr(command, "engines", lambda settings: (None, None))
+    monkeypatch.setattr(command, "in_airflows", lambda engine: [])
+
+    assert main(["uninstall", "--yes"]) == 1
+    assert capsys.readouterr().err == "[Errno 13] Permission denied: '/closed/logs'\n"
+
+
 def test_the_documentation_has_every_option():
     page = Path(__file__).parents[2] / "docs" / "installation.md"
     parser = ArgumentParser(add_help=False)

@@ -126,7 +126,8 @@ class Workspace:
             # A link would let a command hand out any file of the server.
             status = path.lstat()
             if stat.S_ISREG(status.st_mode):
-                name = path.name.encode(errors="replace").decode()
+                # Blanks at the end tell two names apart on a disk, and in no table of MySQL's.
+                name = path.name.encode(errors="replace").decode().rstrip(" ") or "file"
                 content = _read(path, left) if status.st_size <= left else None
                 left -= len(content or b"")
                 yield OutputFile(argument, name, status.st_size, media_type(name)), content

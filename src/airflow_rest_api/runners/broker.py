@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.installation import celery_options, configured
+from airflow_rest_api.settings import BadSetting
 
 if TYPE_CHECKING:
     from celery import Celery  # type: ignore[import-untyped]
@@ -47,10 +48,14 @@ CONFIG: Mapping[str, Any] = {
 
 
 def address(settings: Settings) -> str:
-    """Return the address of the broker, empty where there is none; it may hold a password."""
+    """Return the address of the broker, which may hold a password, empty for none; raise BadSetting."""
     if find_spec("celery") is None:
         return ""
-    return settings.runner_broker or configured("celery", "broker_url") or ""
+    try:
+        return settings.runner_broker or configured("celery", "broker_url") or ""
+    except Exception as error:
+        # Its words hold the value, or what a command has printed.
+        raise BadSetting(f"[celery] broker_url cannot be read ({type(error).__name__})") from None
 
 
 def celery_app(settings: Settings) -> Celery:

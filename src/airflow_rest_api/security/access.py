@@ -13,7 +13,7 @@ from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import Ask, Resource, queue_power
 from airflow_rest_api.commands.policy import CHOOSES_CODE, RUN_DAG_CODE, WITH_DAG_FILES, described, refusal
 from airflow_rest_api.errors import Forbidden, SwitchedOff
-from airflow_rest_api.placement import DAG_FILES, LOCAL, Placement
+from airflow_rest_api.placement import DAG_FILES, LOCAL, Placement, listed
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decide, granted, possible
 
@@ -123,7 +123,7 @@ class Switches:
 
 
 def _globs(text: str) -> list[str]:
-    return [" ".join(glob.split()) for glob in text.split(",") if glob.strip()]
+    return [" ".join(glob.split()) for glob in listed(text)]
 
 
 def _matches(globs: Iterable[str], names: Iterable[str]) -> bool:

@@ -106,7 +106,8 @@ class HeaderToken:
         if not given:
             return False
         # Clients write what is not ASCII in one way or the other.
-        spellings = [self.expected.encode()]
+        # Bytes of the environment that are no text came as half characters, and are these bytes again.
+        spellings = [self.expected.encode(errors="surrogateescape")]
         with contextlib.suppress(UnicodeEncodeError):
             spellings.append(self.expected.encode("latin-1"))
         right = [any(hmac.compare_digest(value, spelling) for spelling in spellings) for value in given]

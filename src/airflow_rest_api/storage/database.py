@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import sqlite3
 import threading
@@ -224,8 +225,15 @@ def own_engine(address: str) -> Engine:
     arguments = {name: value for name, value in CONNECT.get(driver, {}).items() if name not in url.query}
     engine = create_engine(url, connect_args=arguments, **options)
     if sqlite:
+        event.listen(engine, "do_connect", _private)
         event.listen(engine, "connect", _write_ahead)
     return engine
+
+
+def _private(dialect: object, record: object, arguments: list[Any], more: dict[str, Any]) -> None:
+    # A new file is for its user alone, whatever the umask; so are those that SQLite puts beside it.
+    with suppress(OSError):
+        os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _write_ahead(connection: Any, record: object) -> None:

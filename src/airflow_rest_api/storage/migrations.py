@@ -20,6 +20,7 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Column, Integer, Table, inspect, select, text
 
+from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.storage.schema import TABLE_OPTIONS, Utc, metadata
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def migrate(engine: Engine, tables: MetaData | None = None, *, missing: bool = F
 
     :param tables: in place of all of ours
     :param missing: whether one was found missing, whatever their version says
+    :raises Unavailable: another process has been at it for too long
     :raises sqlalchemy.exc.SQLAlchemyError: what the database said
     """
     wanted = all_tables() if tables is None else tables
@@ -145,7 +147,7 @@ def _named_lock(connection: Connection) -> Iterator[None]:
     with connection.begin():
         got = connection.execute(text("SELECT GET_LOCK(:name, :seconds)"), name).scalar()
     if got != 1:
-        raise RuntimeError(f"Another process migrates our tables since more than {LOCK_SECONDS} s")
+        raise Unavailable(f"Another process migrates our tables since more than {LOCK_SECONDS} s")
     try:
         yield
     finally:

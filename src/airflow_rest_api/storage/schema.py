@@ -34,8 +34,9 @@ NO_MOMENT = datetime(1, 1, 1, tzinfo=timezone.utc)
 
 if TYPE_CHECKING:
     _Decorator = TypeDecorator[datetime]
+    _BytesDecorator = TypeDecorator[bytes]
 else:
-    _Decorator = TypeDecorator  # SQLAlchemy 1.4 has no types of types
+    _Decorator = _BytesDecorator = TypeDecorator  # SQLAlchemy 1.4 has no types of types
 
 
 class Utc(_Decorator):
@@ -98,9 +99,28 @@ def long_text() -> Any:
     return _on_mysql(Text(), mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"))
 
 
+class _Bytes(_BytesDecorator):
+    """Bytes; what is damaged comes out as it is, for who reads it: SQLite takes any text."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any]:
+        """Return what reads bytes; SQLAlchemy 1.4 raises TypeError for all rows at once."""
+        process = super().result_processor(dialect, coltype)
+
+        def read(value: Any) -> Any:
+            try:
+                return process(value) if process is not None else value
+            except TypeError:
+                return value
+
+        return read
+
+
 def binary() -> Any:
     """Return the type of bytes; one value should stay below a megabyte: see `PART`."""
-    return _on_mysql(LargeBinary(), mysql.LONGBLOB())
+    return _on_mysql(_Bytes(), mysql.LONGBLOB())
 
 
 PART = 1024 * 1024

@@ -27,16 +27,17 @@ class Trouble(Enum):
 # says how slow the database was, and nothing of what it was given.
 POSTGRESQL_AGAIN = {"40001", "40P01", "55P03", "57014", "25P03"}
 # Classes: connection exception, insufficient resources, operator intervention, system error.
-# Then: read_only_sql_transaction (a standby after a failover).
-POSTGRESQL_AWAY = ("08", "53", "57P", "58", "25006")
+# Then: read_only_sql_transaction (a standby after a failover), insufficient_privilege (until it is granted).
+POSTGRESQL_AWAY = ("08", "53", "57P", "58", "25006", "42501")
 POSTGRESQL_NO_TABLE = "42P01"
 
 # https://mariadb.com/kb/en/mariadb-error-code-reference/: lock wait timeout, deadlock, record changed,
 # interrupted, statement timeout (MariaDB, MySQL).
 MYSQL_AGAIN = {1205, 1213, 1020, 1317, 1969, 3024}
-# Closed under us (PyMySQL), too many connections, host not allowed, access denied, a node of Galera that is
-# not prepared, shutdown, network, read only.
-MYSQL_AWAY = {0, 1040, 1044, 1045, 1047, 1053, 1077, 1129, 1130, 1203, 1226, 1290, 1836, 3169, 4031}
+# Closed under us (PyMySQL), too many connections, host not allowed, access or a right denied, no such
+# database, a node of Galera that is not prepared, shutdown, network, read only.
+MYSQL_AWAY = {0, 1040, 1044, 1045, 1046, 1047, 1049, 1053, 1077, 1129, 1130, 1142, 1143, 1203, 1226, 1290}
+MYSQL_AWAY |= {1836, 3169, 4031}
 # Disk or table full, and how a disk without room shows elsewhere: a file that cannot be written, an error of
 # the storage engine, one during COMMIT.
 MYSQL_FULL = {3, 1021, 1026, 1030, 1114, 1180}
