@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -521,3 +523,45 @@ def test_a_closed_or_a_full_output_is_no_traceback(signed_in: Server):
         done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False, timeout=30)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
+
+
+def at_a_terminal(*words: str, typed: bytes) -> tuple[int, str]:
+    """Return the exit code and all that a terminal shows of a command line at which somebody types."""
+    here, there = os.openpty()
+    line = [sys.executable, "-c", PROGRAM, *words]
+    process = subprocess.Popen(line, stdin=there, stdout=there, stderr=there, start_new_session=True)
+    os.close(there)
+    shown = b""
+    # At its end Linux has an error for us.
+    with suppress(OSError):
+        while piece := os.read(here, 1000):
+            shown += piece
+            if typed and b": " in shown:
+                os.write(here, typed)
+                typed = b""
+    os.close(here)
+    return process.wait(30), shown.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+@pytest.mark.parametrize(
+    ("typed", "said"), [(b"\x04", "nothing was given"), (b"p\xe9\n", "not valid Unicode text")]
+)
+def test_an_answer_that_is_none_is_one_line(
+    signed_in: Server, monkeypatch: pytest.MonkeyPatch, typed: bytes, said: str
+):
+    monkeypatch.setenv("PYTHONUTF8", "1")
+    add = ["--ask", "conn-password", "connections", "add", "c", "--conn-type", "http"]
+    code, shown = at_a_terminal(*add, typed=typed)
+    assert (code, "Traceback" in shown, said in shown) == (exits.USAGE, False, True)
+
+    piped = typed.strip(b"\x04\n")
+    for words in (add, ["db", "clean", "--clean-before-timestamp", "2020-01-01"]):
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *words], input=piped, capture_output=True, check=False
+        )
+        assert (done.returncode, b"Traceback" in done.stderr) == (
+            exits.USAGE if words is add else 1,
+            False,
+        )
+    assert signed_in.sent(RUN) == []

@@ -186,18 +186,29 @@ def secret(prompt: str, again: str | None = None) -> str:
     Return what a person types, unseen, or the next line of standard input.
 
     :param again: the prompt with which it is asked for a second time
-    :raises Refused: there is nothing, or the two differ
+    :raises Refused: there is nothing, it is no text, or the two differ
     """
-    if not sys.stdin.isatty():
-        text = sys.stdin.readline().rstrip("\r\n")
-    else:
-        from getpass import getpass
+    try:
+        text = _typed(prompt, again) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+        text.encode()
+    except UnicodeError:
+        raise Refused(f"{prompt.rstrip(': ')}: it is not valid Unicode text", exits.USAGE) from None
+    if not text:
+        raise Refused(f"{prompt.rstrip(': ')}: nothing was given", exits.USAGE)
+    return text
 
+
+def _typed(prompt: str, again: str | None) -> str:
+    from getpass import getpass
+
+    try:
         text = getpass(prompt)
         if again is not None and getpass(again) != text:
             raise Refused("the two are not the same", 1)
-    if not text:
-        raise Refused(f"{prompt.rstrip(': ')}: nothing was given", exits.USAGE)
+    except EOFError:
+        # Ctrl-D, behind which the line has not ended.
+        print(file=sys.stderr)
+        return ""
     return text
 
 
