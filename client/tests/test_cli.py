@@ -565,3 +565,13 @@ def test_an_answer_that_is_none_is_one_line(
             False,
         )
     assert signed_in.sent(RUN) == []
+
+
+def test_json_is_json_whatever_a_terminal_can_show(signed_in: Server):
+    found = [operation(message="é 😀")]
+    signed_in.on("GET", "/admin/rest_api/v2/operations", Reply(body={"operations": found, "next": None}))
+    for encoding in ("ascii", "cp1252", "utf-8"):
+        line = [sys.executable, "-c", PROGRAM, "operations", "list", "-o", "json"]
+        env = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run(line, env=env, capture_output=True, check=True)
+        assert json.loads(done.stdout.decode(encoding)) == found
