@@ -13,7 +13,7 @@ from airflow_rest_client.archive import parts
 from airflow_rest_client.carriers import AsyncCarrier
 from airflow_rest_client.catalog import Catalog, Command
 from airflow_rest_client.credentials import Credentials
-from airflow_rest_client.errors import CommandFailed, DeploymentFailed
+from airflow_rest_client.errors import ApiError, CommandFailed, DeploymentFailed
 from airflow_rest_client.events import Lines
 from airflow_rest_client.exchanges import WAIT, Component, Components, Server, address, deployment
 from airflow_rest_client.following import Following
@@ -291,7 +291,7 @@ class AsyncClient:
                             for event in following.feed(piece):
                                 yield event
                         pause = following.lost()
-            except ConnectionLost as error:
+            except (ConnectionLost, ApiError) as error:
                 pause = following.lost(error)
             if not following.done:
                 await asyncio.sleep(pause)

@@ -13,7 +13,7 @@ from airflow_rest_client import arguments as asked
 from airflow_rest_client.archive import parts
 from airflow_rest_client.catalog import Catalog, Command
 from airflow_rest_client.credentials import Credentials
-from airflow_rest_client.errors import CommandFailed, DeploymentFailed, RestError
+from airflow_rest_client.errors import ApiError, CommandFailed, DeploymentFailed, RestError
 from airflow_rest_client.events import Lines
 from airflow_rest_client.exchanges import WAIT, Component, Components, Server, address, deployment
 from airflow_rest_client.following import Following
@@ -286,7 +286,7 @@ class Client:
                         for piece in pieces:
                             yield from following.feed(piece)
                         pause = following.lost()
-            except ConnectionLost as error:
+            except (ConnectionLost, ApiError) as error:
                 pause = following.lost(error)
             if not following.done:
                 time.sleep(pause)

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 from airflow_rest_client.catalog import Catalog
 from airflow_rest_client.credentials import Credentials
 from airflow_rest_client.errors import ApiError
-from airflow_rest_client.http import ConnectionLost, Exchange, Pause, Request, Response, Upload
+from airflow_rest_client.http import AWAY, ConnectionLost, Exchange, Pause, Request, Response, Upload
 
 API = "/admin/rest_api/v2"
 SERVICES = f"{API}/services"
@@ -140,8 +140,7 @@ class Server:
             except ConnectionLost as error:
                 yield Pause(retries.pause(error))
             except ApiError as error:
-                # A server that starts or stops, or a proxy before it: nothing was done.
-                if error.status not in (502, 503, 504):
+                if error.status not in AWAY:
                     raise
                 yield Pause(retries.pause(ConnectionLost(error.message, sent=False)))
 
