@@ -151,3 +151,25 @@ def test_a_token_that_ends_while_the_server_is_away_is_renewed_when_it_is_back(
     client = Client(server.url, credentials=replace(known))
     server.on("GET", EVENTS.removesuffix("/events"), Reply(401), Reply(401), Reply(body=operation()))
     assert client.operation("0" * 32).succeeded
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_start_whose_answer_a_proxy_has_lost_is_sent_again_as_the_same(server: Server, status: int):
+    server.on("POST", RUN, Reply(status), events(ENDED))
+    followed(server, Following(line(["dags", "trigger", "d"])))
+    server.on("POST", RUN, Reply(status), Reply(body=operation()))
+    client = Client(server.url, "t")
+    client.do(client.server.started(line(["dags", "trigger", "d"])))
+
+    first, second, third, fourth = (asked.headers["idempotency-key"] for asked in server.sent(RUN))
+    assert (first, third) == (second, fourth)
+    assert first != third
+
+
+def test_a_proxy_that_has_never_an_answer_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("airflow_rest_client.exchanges.UNHEARD_FOR", 0.3)
+    server.on("POST", RUN, Reply(502))
+    with pytest.raises(Unreachable, match="502"):
+        followed(server, Following(line(["version"]), seconds=0.3))
+    with pytest.raises(Unreachable, match="502"):
+        Client(server.url, "t").start("-h")

@@ -14,7 +14,16 @@ from urllib.parse import quote, urlsplit
 from airflow_rest_client.catalog import Catalog
 from airflow_rest_client.credentials import Credentials
 from airflow_rest_client.errors import ApiError
-from airflow_rest_client.http import AWAY, ConnectionLost, Exchange, Pause, Request, Response, Upload
+from airflow_rest_client.http import (
+    AWAY,
+    UNHEARD,
+    ConnectionLost,
+    Exchange,
+    Pause,
+    Request,
+    Response,
+    Upload,
+)
 
 API = "/admin/rest_api/v2"
 SERVICES = f"{API}/services"
@@ -23,6 +32,8 @@ WAIT = 25
 """Seconds that one request waits for the end of an operation; proxies cut what takes longer than 30 or 60."""
 AGAIN_FOR = 300.0
 """Seconds for which a connection is tried again that was there before."""
+UNHEARD_FOR = 30.0
+"""Seconds for which a start is sent again to a proxy that had no answer of the server."""
 BACKOFF = (0.2, 0.5, 1.0, 2.0)
 """Seconds between two tries; the last goes on."""
 _PASTED = re.compile(r"/admin/rest_api(/.*)?$")
@@ -161,15 +172,22 @@ class Server:
         :param reads: it only reads, so that it may be done twice
         """
         prefer = f"wait={wait}" if wait else "respond-async"
-        keyed = (request if reads else once(request)).with_headers(Prefer=prefer)
+        answer = yield from self._heard((request if reads else once(request)).with_headers(Prefer=prefer))
+        return answer.members("id", "state", "command")
+
+    def _heard(self, request: Request) -> Exchange[Response]:
+        """Return the answer to a request that may be sent again, once it may have reached the server."""
         try:
-            answer = yield from self.ask(keyed)
+            return (yield from self.ask(request))
         except ConnectionLost as error:
             if not error.sent:
                 raise
-            # It may have begun: by its key it is the same.
-            answer = yield from self.insist(keyed)
-        return answer.members("id", "state", "command")
+        except ApiError as error:
+            if error.status not in UNHEARD:
+                raise
+            return (yield from self.insist(request, UNHEARD_FOR))
+        # It may have begun: by its key it is the same.
+        return (yield from self.insist(request))
 
     def ended(self, data: Mapping[str, Any], seconds: float | None = None) -> Exchange[dict[str, Any]]:
         """
