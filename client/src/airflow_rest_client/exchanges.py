@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -251,9 +252,13 @@ class Server:
 
     def start_service(self, body: Component, wait: int = WAIT) -> Exchange[Component]:
         """Start a component; return it when it is ready or has failed."""
-        headers = {"Prefer": f"wait={wait}"}
-        answer = yield from self.ask(once(Request("POST", SERVICES, json=body, headers=headers)))
-        return answer.members("id", "state")
+        request = once(Request("POST", SERVICES, json=body, headers={"Prefer": f"wait={wait}"}))
+        while True:
+            found = (yield from self._heard(request)).members("id", "state")
+            if found["state"] != "starting":
+                return found
+            # Which it is for a minute at most; the same request waits for it anew.
+            yield Pause(BACKOFF[0])
 
     def change_service(
         self, identifier: str, how: str, body: Component | None = None, wait: int = WAIT
@@ -268,9 +273,14 @@ class Server:
         yield from self.ask(Request("DELETE", service_path(identifier)))
 
     def service_log(self, identifier: str, params: Mapping[str, str]) -> Exchange[tuple[str, str]]:
-        """Return what a component has written, and the offset with which it goes on."""
-        answer = yield from self.ask(Request("GET", f"{service_path(identifier)}/log", params=params))
-        return answer.content.decode(errors="replace"), answer.headers.get("x-output-next", "0")
+        """Return what a component has written, and the offset with which it goes on, which is waited for."""
+        request = Request("GET", f"{service_path(identifier)}/log", params=params)
+        answer = yield from (self.insist(request) if "offset" in params else self.ask(request))
+        # Of a character whose end is not written yet nothing is shown.
+        ended = answer.headers.get("x-output-end") == "true"
+        text, length = codecs.utf_8_decode(answer.content, "replace", ended)
+        following = int(answer.headers.get("x-output-next", "0")) - len(answer.content) + length
+        return text, str(following)
 
 
 def once(request: Request) -> Request:
