@@ -173,3 +173,12 @@ def test_a_proxy_that_has_never_an_answer_is_given_up(server: Server, monkeypatc
         followed(server, Following(line(["version"]), seconds=0.3))
     with pytest.raises(Unreachable, match="502"):
         Client(server.url, "t").start("-h")
+
+
+def test_a_wait_of_less_than_a_second_does_not_press_the_server(server: Server):
+    path = EVENTS.removesuffix("/events")
+    server.on("GET", path, Reply(body=operation("running", None)))
+    found = Client(server.url, "t").operation("0" * 32)
+
+    assert not found.wait(0.5).ended
+    assert len(server.sent(path)) < 10

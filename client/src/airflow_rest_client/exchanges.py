@@ -198,10 +198,13 @@ class Server:
         """
         until = None if seconds is None else time.monotonic() + seconds
         while data["state"] in ("queued", "running"):
-            left = WAIT if until is None else min(WAIT, max(0, round(until - time.monotonic())))
-            if until is not None and time.monotonic() >= until:
+            left = WAIT if until is None else until - time.monotonic()
+            if left <= 0:
                 break
-            data = yield from self.operation(str(data["id"]), wait=left)
+            if left < 1:
+                # The server waits for whole seconds.
+                yield Pause(min(left, BACKOFF[0]))
+            data = yield from self.operation(str(data["id"]), wait=min(WAIT, int(left)))
         return dict(data)
 
     def operation(self, identifier: str, *, wait: int = 0) -> Exchange[dict[str, Any]]:
