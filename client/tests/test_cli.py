@@ -68,6 +68,17 @@ def test_another_catalog_is_fetched_for_the_next_command(signed_in: Server):
     assert [asked.headers.get("if-none-match") for asked in catalogs] == [None, ETAG]
 
 
+def test_a_catalog_that_cannot_be_had_any_more_is_not_the_end_of_the_command(signed_in: Server):
+    signed_in.on("POST", RUN, ends())
+    main(["version"])
+    for reply in (Reply(503), Reply(0), Reply(body="page")):
+        signed_in.on("GET", "/admin/rest_api/v2/catalog", reply)
+        signed_in.on(
+            "POST", RUN, events(event("end", operation("failed", 3)), **{"Airflow-Catalog": '"two"'})
+        )
+        assert main(["version"]) == 3
+
+
 def test_the_servers_parser_decides(signed_in: Server, capfd: pytest.CaptureFixture[str]):
     said = {"detail": {"reason": "bad_argument", "message": "unrecognized arguments: --x", "argument": None}}
     signed_in.on("POST", RUN, Reply(400, said))
