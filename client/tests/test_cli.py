@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -441,6 +442,30 @@ def test_a_file_without_a_name_or_at_the_end_of_a_dangling_link_is_refused(signe
         assert main(["variables", "export", name]) == exits.EXISTS
     assert main(["variables", "export", "x" * 300]) == exits.NOT_WRITTEN
     assert signed_in.sent(RUN) == []
+
+
+def test_a_folder_below_dev_has_files_like_any_other(
+    signed_in: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    written = [{"argument": "file", "name": "out", "size": 2, "media_type": "application/json"}]
+    signed_in.on("POST", RUN, ends(files=written))
+    signed_in.on("GET", f"{FILES}/out", Reply(body={}))
+    path = Path("/dev/shm") / tmp_path.parent.name / tmp_path.name
+    if not path.parent.parent.is_dir():
+        pytest.skip("no such folder here")
+    path.parent.mkdir(exist_ok=True)
+    try:
+        codes = [
+            main(words)
+            for words in (
+                ["variables", "export", str(path)],
+                ["variables", "export", str(path)],
+                ["--overwrite", "variables", "export", str(path)],
+            )
+        ]
+        assert (codes, path.read_text()) == ([0, exits.EXISTS, 0], "{}")
+    finally:
+        shutil.rmtree(path.parent)
 
 
 @pytest.mark.parametrize("reply", [Reply(body=[1]), Reply(body={"a": 1}), Reply(body="page"), Reply(302)])

@@ -370,7 +370,6 @@ def _write(path: Path, content: bytes, *, overwrite: bool) -> int:
 
 
 def _is_device(path: Path) -> bool:
-    # What standard output leads to may be a file, behind what stands in it already.
-    return (
-        path.is_relative_to("/dev") or path.is_relative_to("/proc") or (path.exists() and not path.is_file())
-    )
+    # What standard output leads to may be a file, behind what stands in it already; /dev/shm is a folder.
+    special = path.is_relative_to("/dev") or path.is_relative_to("/proc")
+    return (special and not path.is_relative_to("/dev/shm")) or (path.exists() and not path.is_file())
