@@ -611,3 +611,27 @@ def test_json_is_json_whatever_a_terminal_can_show(signed_in: Server):
         env = {**os.environ, "PYTHONIOENCODING": encoding}
         done = subprocess.run(line, env=env, capture_output=True, check=True)
         assert json.loads(done.stdout.decode(encoding)) == found
+
+
+def test_the_output_of_a_rerun_is_whole_however_soon_it_ends(
+    signed_in: Server, capfd: pytest.CaptureFixture[str]
+):
+    path = f"/admin/rest_api/v2/operations/{'0' * 32}"
+    signed_in.on("GET", path, Reply(body=operation()))
+    signed_in.on("POST", f"{path}/run-again", Reply(body=operation(stdout="out\n", stderr="err\n")))
+    signed_in.on("GET", f"{path}/events", ends(0, output("out\n"), output("err\n", "stderr", 2)))
+
+    assert main(["operations", "rerun", "0" * 32]) == 0
+    assert capfd.readouterr() == ("out\n", "err\n")
+
+
+def test_what_files_print_is_shown_to_its_end(
+    signed_in: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    path = f"/admin/rest_api/v2/operations/{'0' * 32}"
+    (tmp_path / "d.py").touch()
+    signed_in.on("POST", "/admin/rest_api/v2/dag-files", Reply(202, operation("running", None)))
+    signed_in.on("GET", f"{path}/events", ends(0, output("one\ntwo"), result={"bundle": "dags"}))
+
+    assert main(["deploy", str(tmp_path / "d.py")]) == 0
+    assert capfd.readouterr().err == "| one\n| two\n"
