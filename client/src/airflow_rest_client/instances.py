@@ -181,12 +181,17 @@ class Instances:
             return self._save(instance, default=default)
 
     def renew(self, instance: Instance) -> None:
-        """Keep the new token of an instance, unless somebody has signed out there meanwhile."""
+        """
+        Keep the new token of an instance, unless somebody has signed out meanwhile, or in as another one.
+
+        :raises UnknownInstance: it is gone, or its keyring is not to be had
+        """
         assert instance.name is not None
         with self._alone():
-            kept = self._read().get("instances", {}).get(instance.name)
-            if kept is not None and (kept.get("keyring") or kept.get("token")):
-                self._save(instance)
+            kept = self.get(instance.name)
+            if kept.token and (kept.url, kept.username) == (instance.url, instance.username):
+                kept.token, kept.refresh_token = instance.token, instance.refresh_token
+                self._save(kept)
 
     def _save(self, instance: Instance, *, default: bool = False) -> bool:
         assert instance.name is not None
@@ -317,7 +322,7 @@ def _of_environment(url: str) -> Instance:
         password=os.environ.get(PASSWORD),
         token=os.environ.get(TOKEN),
         header_token=os.environ.get(HEADER_TOKEN),
-        provider=os.environ.get(PROVIDER, "db"),
+        provider=os.environ.get(PROVIDER) or "db",
     )
 
 
