@@ -48,3 +48,16 @@ def test_lines_are_made_of_each_stream_apart():
     ]
 
     assert found == [Line("stdout", "a"), Line("stderr", "x"), Line("stdout", "bc"), Line("stdout", "d")]
+
+
+def test_what_stands_on_both_sides_of_a_gap_is_no_line():
+    lines = Lines()
+    found = [
+        *lines.feed(Output("stdout", "a\nbegun", 0)),
+        *lines.feed(Gap("stderr", 3)),
+        *lines.feed(Gap("stdout", 3)),
+        *lines.feed(Output("stdout", "end\n", 10)),
+        *lines.finish(),
+    ]
+
+    assert [line.text for line in found] == ["a", "begun", "end"]

@@ -18,7 +18,7 @@ from airflow_rest_client.events import Lines
 from airflow_rest_client.exchanges import WAIT, Component, Components, Server, address, deployment
 from airflow_rest_client.following import Following
 from airflow_rest_client.http import ConnectionLost, Exchange, Pause, Request, Response
-from airflow_rest_client.model import Event, Line, OperationData, Output
+from airflow_rest_client.model import Event, Line, OperationData
 
 if TYPE_CHECKING:
     import httpx
@@ -65,9 +65,8 @@ class AsyncOperation(OperationData):
         """Yield the lines that it prints as they come; after the last one the operation is as it ended."""
         lines = Lines()
         async for event in self.events():
-            if isinstance(event, Output):
-                for line in lines.feed(event):
-                    yield line
+            for line in lines.feed(event):
+                yield line
         for line in lines.finish():
             yield line
         await self.refresh()

@@ -67,10 +67,15 @@ class Lines:
     def __init__(self) -> None:
         self._begun: dict[Any, str] = {"stdout": "", "stderr": ""}
 
-    def feed(self, output: Output) -> Iterable[Line]:
-        """Return the lines that are whole now."""
-        *whole, self._begun[output.stream] = (self._begun[output.stream] + output.text).split("\n")
-        return [Line(output.stream, text) for text in whole]
+    def feed(self, event: Event) -> Iterable[Line]:
+        """Return the lines that are whole now, and what stands before a gap: what follows is another line."""
+        if isinstance(event, Gap):
+            begun, self._begun[event.stream] = self._begun[event.stream], ""
+            return [Line(event.stream, begun)] if begun else []
+        if not isinstance(event, Output):
+            return []
+        *whole, self._begun[event.stream] = (self._begun[event.stream] + event.text).split("\n")
+        return [Line(event.stream, text) for text in whole]
 
     def finish(self) -> Iterable[Line]:
         """Return what has no end of a line behind it."""

@@ -16,7 +16,7 @@ from airflow_rest_client.cli.session import Options, Session
 from airflow_rest_client.events import Lines
 from airflow_rest_client.exchanges import deployment
 from airflow_rest_client.following import Following
-from airflow_rest_client.model import End, Line, OperationData, Output, Progress
+from airflow_rest_client.model import End, Line, OperationData, Progress
 
 FLAGS = ("overwrite", "pause", "unpause", "dry_run", "force_invalid")
 FORMATS = ("text", "github", "json")
@@ -81,10 +81,9 @@ def _follow(session: Session, started: OperationData, given: argparse.Namespace)
         for event in session.client.stream(Following(identifier=started.id)):
             if isinstance(event, Progress):
                 print(plain(_step(event)), file=sys.stderr, flush=True)
-            elif isinstance(event, Output):
-                _show(lines.feed(event))
             elif isinstance(event, End):
                 ended = event.operation
+            _show(lines.feed(event))
         _show(lines.finish())
     except (KeyboardInterrupt, BrokenPipeError, Terminated):
         call_off(session, started.id)
