@@ -501,6 +501,15 @@ def test_what_a_server_says_does_not_steer_a_terminal(signed_in: Server, capfd: 
     assert "red" in out
 
 
+@pytest.mark.parametrize(
+    "page",
+    ["", "/", "/admin/rest_api/", "/admin/rest_api/docs#x", "/plugin/rest-api", "/plugin/rest-api?page=dags"],
+)
+@pytest.mark.parametrize("base", ["https://a.example", "http://[::1]:8080/airflow"])
+def test_the_address_of_the_page_is_that_of_its_server(base: str, page: str):
+    assert address(f" {base}{page}\n") == base
+
+
 PROGRAM = "import sys; from airflow_rest_client.cli import main; sys.exit(main())"
 
 

@@ -37,7 +37,8 @@ UNHEARD_FOR = 30.0
 """Seconds for which a start is sent again to a proxy that had no answer of the server."""
 BACKOFF = (0.2, 0.5, 1.0, 2.0)
 """Seconds between two tries; the last goes on."""
-_PASTED = re.compile(r"/admin/rest_api(/.*)?$")
+_PASTED = re.compile(r"/(admin/rest_api|plugin/rest-api)(/.*)?$")
+"""What follows it in the address of the page, by itself and inside of Airflow's."""
 
 
 def address(url: str) -> str:
