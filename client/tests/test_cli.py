@@ -69,6 +69,27 @@ def test_another_catalog_is_fetched_for_the_next_command(signed_in: Server):
     assert [asked.headers.get("if-none-match") for asked in catalogs] == [None, ETAG]
 
 
+@pytest.mark.parametrize(
+    ("effect", "stream", "exit_code", "code"),
+    [
+        ("read", "stdout", 0, exits.NOT_WRITTEN),
+        ("read", "stdout", 3, 3),
+        ("read", "stderr", 0, 0),
+        ("execute", "stdout", 0, 0),
+    ],
+)
+def test_a_part_of_what_was_asked_for_is_not_taken_for_the_whole(
+    signed_in: Server, capfd: pytest.CaptureFixture[str], effect: str, stream: str, exit_code: int, code: int
+):
+    gap = event("gap", {"stream": stream, "missing": 7})
+    signed_in.on("POST", RUN, ends(exit_code, output("["), gap, output("]", number=2), effect=effect))
+
+    assert main(["version"]) == code
+    assert (
+        capfd.readouterr().err == f"airflow-rest: 7 bytes of {stream} are not kept by the server any more\n"
+    )
+
+
 def test_a_catalog_that_cannot_be_had_any_more_is_not_the_end_of_the_command(signed_in: Server):
     signed_in.on("POST", RUN, ends())
     main(["version"])

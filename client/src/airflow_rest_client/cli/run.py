@@ -252,12 +252,15 @@ def follow(session: Session, following: Following, prepared: Prepared | None = N
 
     Ctrl-C cancels it; a second one leaves it alone.
     """
-    cancelled = False
+    cancelled = cut = False
     while True:
         try:
             for event in _events(session, following):
+                cut = cut or (isinstance(event, Gap) and event.stream == "stdout")
                 if isinstance(event, End):
-                    return _end(session, event.operation, prepared)
+                    code = _end(session, event.operation, prepared)
+                    # A part would be taken for the whole; what changes something is not to be done again.
+                    return exits.NOT_WRITTEN if cut and not code and event.operation.reads else code
             raise RestError("The server ended the stream without the end of the operation.")
         except KeyboardInterrupt:
             if cancelled or following.identifier is None:
