@@ -23,6 +23,27 @@ def test_events_are_whole_wherever_the_pieces_end():
     assert parser.last_id == "2"
 
 
+def test_a_result_that_comes_in_thousands_of_pieces_is_read_once():
+    class Counted(bytearray):
+        searched = 0
+
+        def find(self, what: bytes, start: int) -> int:  # type: ignore[override]
+            Counted.searched += len(self) - start
+            return super().find(what, start)
+
+        def split(self, by: bytes) -> list[bytearray]:  # type: ignore[override]
+            Counted.searched += len(self)
+            return super().split(by)
+
+    whole = event("progress", {"step": "x" * 100_000})
+    parser = EventParser()
+    parser._buffer = Counted()
+    found = [one for place in range(0, len(whole), 20) for one in parser.feed(whole[place : place + 20])]
+
+    assert len(found) == 1
+    assert len(whole) < Counted.searched < 3 * len(whole)
+
+
 def test_what_a_broken_connection_cut_off_is_forgotten():
     parser = EventParser()
     assert list(parser.feed(output("a") + b"event: out")) == [Output("stdout", "a", 0)]
