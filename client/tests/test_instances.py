@@ -86,11 +86,26 @@ def test_signing_out_forgets_what_lets_in(home: Path):
 
 def test_a_damaged_file_is_said_and_left_alone(home: Path):
     home.mkdir()
-    for text in ("{", "null", '{"instances": []}', '{"instances": {"a": {}}}', '{"default": []}'):
+    for text in (
+        "{",
+        "null",
+        '{"instances": []}',
+        '{"instances": {"a": {}}}',
+        '{"default": []}',
+        '{"instances": {"a": {"url": "https://a.example", "token": 5}}}',
+    ):
         (home / "instances.json").write_text(text)
         with pytest.raises(UnknownInstance, match="damaged"):
             Instances().get()
         assert (home / "instances.json").read_text() == text
+
+
+def test_an_address_that_somebody_has_damaged_is_said_and_can_be_mended(home: Path):
+    Instances().save(Instance("one", "a.example"))
+    with pytest.raises(UnknownInstance, match=r"one: 'a\.example' is no address"):
+        Instances().get()
+    Instances().save(Instance("one", "https://a.example"))
+    assert Instances().get().url == "https://a.example"
 
 
 @pytest.fixture
