@@ -579,6 +579,23 @@ def test_a_signal_cancels_at_the_server(
     assert signed_in.sent(f"{path}/cancel")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_ctrl_c_while_a_file_is_fetched_is_no_cancel(signed_in: Server, tmp_path: Path):
+    written = [{"argument": "file", "name": "vars.json", "size": 2, "media_type": "application/json"}]
+    signed_in.on("POST", RUN, ends(files=written))
+    signed_in.on("GET", f"{FILES}/vars.json", held(b"{"))
+    line = [sys.executable, "-c", PROGRAM, "variables", "export", str(tmp_path / "vars.json")]
+    begun = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+    while not signed_in.sent(f"{FILES}/vars.json"):
+        assert begun.poll() is None
+        time.sleep(0.05)
+    begun.send_signal(signal.SIGINT)
+    _, said = begun.communicate(timeout=10)
+
+    assert (begun.returncode, said) == (exits.CANCELLED, "airflow-rest: interrupted\n")
+    assert not [asked for asked in signed_in.asked if asked.path.endswith("/cancel")]
+
+
 def test_a_closed_or_a_full_output_is_no_traceback(signed_in: Server):
     signed_in.on("POST", RUN, ends(0, output("text\n")))
     for shell, code in (

@@ -253,15 +253,16 @@ def follow(session: Session, following: Following, prepared: Prepared | None = N
     Ctrl-C cancels it; a second one leaves it alone.
     """
     cancelled = cut = False
-    while True:
+    ended: OperationData | None = None
+    while ended is None:
         try:
             for event in _events(session, following):
                 cut = cut or (isinstance(event, Gap) and event.stream == "stdout")
                 if isinstance(event, End):
-                    code = _end(session, event.operation, prepared)
-                    # A part would be taken for the whole; what changes something is not to be done again.
-                    return exits.NOT_WRITTEN if cut and not code and event.operation.reads else code
-            raise RestError("The server ended the stream without the end of the operation.")
+                    ended = event.operation
+            if ended is None:
+                # It came in the moment of a Ctrl-C.
+                ended = session.client.operation(following.identifier or "")
         except KeyboardInterrupt:
             if cancelled or following.identifier is None:
                 return _left(following)
@@ -274,6 +275,9 @@ def follow(session: Session, following: Following, prepared: Prepared | None = N
             # Nobody reads any more, or this job was called off.
             call_off(session, following.identifier)
             raise
+    code = _end(session, ended, prepared)
+    # A part would be taken for the whole; what changes something is not to be done again.
+    return exits.NOT_WRITTEN if cut and not code and ended.reads else code
 
 
 def _events(session: Session, following: Following) -> Iterator[Any]:
