@@ -29,9 +29,10 @@ tries=300
 while [ "$tries" -gt 0 ]; do
     answer=$(call -G -d api=dag_state --data-urlencode "dag_id=$dag_id" \
         --data-urlencode "execution_date=$run_id" "$api")
-    case $answer in
-        *'"stdout":'*success*) echo "$dag_id: $run_id succeeded"; exit 0 ;;
-        *'"stdout":'*failed*) echo "$dag_id: $run_id failed" >&2; exit 1 ;;
+    # The state alone: what follows it, such as warnings, may have any word in it.
+    case $(printf %s "$answer" | tr -d ' ') in
+        *'"stdout":"success'*) echo "$dag_id: $run_id succeeded"; exit 0 ;;
+        *'"stdout":"failed'*) echo "$dag_id: $run_id failed" >&2; exit 1 ;;
     esac
     tries=$((tries - 1))
     sleep 1

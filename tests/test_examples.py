@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -39,6 +43,40 @@ def test_a_file_that_cannot_be_imported_ends_the_script_with_the_reason(schedule
 
     assert done.returncode != 0
     assert "no_such_module_at_all" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("state", "code"), [("success", 0), ("failed", 1)])
+def test_the_state_of_a_run_is_no_word_of_a_warning(state: str, code: int):
+    warning = "successfully read; another file failed to be imported"
+    answers = [
+        {
+            "output": {"stdout": f"{one}\n", "stderr": warning, "stdin": ""},
+            "warning": warning,
+            "state": one,
+        }
+        for one in ("", "", "running", state)
+    ]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(answers.pop(0)).encode())
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        env = {**os.environ, "NO_PROXY": "*", "TOKEN": "t", "URL": f"http://127.0.0.1:{server.server_port}"}
+        line = [EXAMPLES / "deploy_and_run.sh", EXAMPLES / "my_dag.py", "my_dag"]
+        done = subprocess.run(line, env=env, capture_output=True, timeout=60, check=False)
+        server.shutdown()
+
+    assert (done.returncode, answers) == (code, [])
 
 
 def test_the_readme_shows_the_script():

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +67,38 @@ def test_another_catalog_is_fetched_for_the_next_command(signed_in: Server):
 
     catalogs = [asked for asked in signed_in.asked if asked.path.endswith("/catalog")]
     assert [asked.headers.get("if-none-match") for asked in catalogs] == [None, ETAG]
+
+
+@pytest.mark.parametrize(
+    ("effect", "stream", "exit_code", "code"),
+    [
+        ("read", "stdout", 0, exits.NOT_WRITTEN),
+        ("read", "stdout", 3, 3),
+        ("read", "stderr", 0, 0),
+        ("execute", "stdout", 0, 0),
+    ],
+)
+def test_a_part_of_what_was_asked_for_is_not_taken_for_the_whole(
+    signed_in: Server, capfd: pytest.CaptureFixture[str], effect: str, stream: str, exit_code: int, code: int
+):
+    gap = event("gap", {"stream": stream, "missing": 7})
+    signed_in.on("POST", RUN, ends(exit_code, output("["), gap, output("]", number=2), effect=effect))
+
+    assert main(["version"]) == code
+    assert (
+        capfd.readouterr().err == f"airflow-rest: 7 bytes of {stream} are not kept by the server any more\n"
+    )
+
+
+def test_a_catalog_that_cannot_be_had_any_more_is_not_the_end_of_the_command(signed_in: Server):
+    signed_in.on("POST", RUN, ends())
+    main(["version"])
+    for reply in (Reply(503), Reply(0), Reply(body="page")):
+        signed_in.on("GET", "/admin/rest_api/v2/catalog", reply)
+        signed_in.on(
+            "POST", RUN, events(event("end", operation("failed", 3)), **{"Airflow-Catalog": '"two"'})
+        )
+        assert main(["version"]) == 3
 
 
 def test_the_servers_parser_decides(signed_in: Server, capfd: pytest.CaptureFixture[str]):
@@ -430,6 +465,30 @@ def test_a_file_without_a_name_or_at_the_end_of_a_dangling_link_is_refused(signe
     assert signed_in.sent(RUN) == []
 
 
+def test_a_folder_below_dev_has_files_like_any_other(
+    signed_in: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    written = [{"argument": "file", "name": "out", "size": 2, "media_type": "application/json"}]
+    signed_in.on("POST", RUN, ends(files=written))
+    signed_in.on("GET", f"{FILES}/out", Reply(body={}))
+    path = Path("/dev/shm") / tmp_path.parent.name / tmp_path.name
+    if not path.parent.parent.is_dir():
+        pytest.skip("no such folder here")
+    path.parent.mkdir(exist_ok=True)
+    try:
+        codes = [
+            main(words)
+            for words in (
+                ["variables", "export", str(path)],
+                ["variables", "export", str(path)],
+                ["--overwrite", "variables", "export", str(path)],
+            )
+        ]
+        assert (codes, path.read_text()) == ([0, exits.EXISTS, 0], "{}")
+    finally:
+        shutil.rmtree(path.parent)
+
+
 @pytest.mark.parametrize("reply", [Reply(body=[1]), Reply(body={"a": 1}), Reply(body="page"), Reply(302)])
 def test_another_server_is_said_to_be_one(server: Server, monkeypatch: pytest.MonkeyPatch, reply: Reply):
     server.on("GET", "/admin/rest_api/v2/catalog", reply)
@@ -461,6 +520,15 @@ def test_what_a_server_says_does_not_steer_a_terminal(signed_in: Server, capfd: 
     out, err = capfd.readouterr()
     assert "\x1b" not in out + err
     assert "red" in out
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["", "/", "/admin/rest_api/", "/admin/rest_api/docs#x", "/plugin/rest-api", "/plugin/rest-api?page=dags"],
+)
+@pytest.mark.parametrize("base", ["https://a.example", "http://[::1]:8080/airflow"])
+def test_the_address_of_the_page_is_that_of_its_server(base: str, page: str):
+    assert address(f" {base}{page}\n") == base
 
 
 PROGRAM = "import sys; from airflow_rest_client.cli import main; sys.exit(main())"
@@ -511,6 +579,23 @@ def test_a_signal_cancels_at_the_server(
     assert signed_in.sent(f"{path}/cancel")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_ctrl_c_while_a_file_is_fetched_is_no_cancel(signed_in: Server, tmp_path: Path):
+    written = [{"argument": "file", "name": "vars.json", "size": 2, "media_type": "application/json"}]
+    signed_in.on("POST", RUN, ends(files=written))
+    signed_in.on("GET", f"{FILES}/vars.json", held(b"{"))
+    line = [sys.executable, "-c", PROGRAM, "variables", "export", str(tmp_path / "vars.json")]
+    begun = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+    while not signed_in.sent(f"{FILES}/vars.json"):
+        assert begun.poll() is None
+        time.sleep(0.05)
+    begun.send_signal(signal.SIGINT)
+    _, said = begun.communicate(timeout=10)
+
+    assert (begun.returncode, said) == (exits.CANCELLED, "airflow-rest: interrupted\n")
+    assert not [asked for asked in signed_in.asked if asked.path.endswith("/cancel")]
+
+
 def test_a_closed_or_a_full_output_is_no_traceback(signed_in: Server):
     signed_in.on("POST", RUN, ends(0, output("text\n")))
     for shell, code in (
@@ -521,3 +606,79 @@ def test_a_closed_or_a_full_output_is_no_traceback(signed_in: Server):
         done = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False, timeout=30)
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
+
+
+def at_a_terminal(*words: str, typed: bytes) -> tuple[int, str]:
+    """Return the exit code and all that a terminal shows of a command line at which somebody types."""
+    here, there = os.openpty()
+    line = [sys.executable, "-c", PROGRAM, *words]
+    process = subprocess.Popen(line, stdin=there, stdout=there, stderr=there, start_new_session=True)
+    os.close(there)
+    shown = b""
+    # At its end Linux has an error for us.
+    with suppress(OSError):
+        while piece := os.read(here, 1000):
+            shown += piece
+            if typed and b": " in shown:
+                os.write(here, typed)
+                typed = b""
+    os.close(here)
+    return process.wait(30), shown.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")
+@pytest.mark.parametrize(
+    ("typed", "said"), [(b"\x04", "nothing was given"), (b"p\xe9\n", "not valid Unicode text")]
+)
+def test_an_answer_that_is_none_is_one_line(
+    signed_in: Server, monkeypatch: pytest.MonkeyPatch, typed: bytes, said: str
+):
+    monkeypatch.setenv("PYTHONUTF8", "1")
+    add = ["--ask", "conn-password", "connections", "add", "c", "--conn-type", "http"]
+    code, shown = at_a_terminal(*add, typed=typed)
+    assert (code, "Traceback" in shown, said in shown) == (exits.USAGE, False, True)
+
+    piped = typed.strip(b"\x04\n")
+    for words in (add, ["db", "clean", "--clean-before-timestamp", "2020-01-01"]):
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *words], input=piped, capture_output=True, check=False
+        )
+        assert (done.returncode, b"Traceback" in done.stderr) == (
+            exits.USAGE if words is add else 1,
+            False,
+        )
+    assert signed_in.sent(RUN) == []
+
+
+def test_json_is_json_whatever_a_terminal_can_show(signed_in: Server):
+    found = [operation(message="é 😀")]
+    signed_in.on("GET", "/admin/rest_api/v2/operations", Reply(body={"operations": found, "next": None}))
+    for encoding in ("ascii", "cp1252", "utf-8"):
+        line = [sys.executable, "-c", PROGRAM, "operations", "list", "-o", "json"]
+        env = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run(line, env=env, capture_output=True, check=True)
+        assert json.loads(done.stdout.decode(encoding)) == found
+
+
+def test_the_output_of_a_rerun_is_whole_however_soon_it_ends(
+    signed_in: Server, capfd: pytest.CaptureFixture[str]
+):
+    path = f"/admin/rest_api/v2/operations/{'0' * 32}"
+    signed_in.on("GET", path, Reply(body=operation()))
+    signed_in.on("POST", f"{path}/run-again", Reply(body=operation(stdout="out\n", stderr="err\n")))
+    signed_in.on("GET", f"{path}/events", ends(0, output("out\n"), output("err\n", "stderr", 2)))
+
+    assert main(["operations", "rerun", "0" * 32]) == 0
+    assert capfd.readouterr() == ("out\n", "err\n")
+
+
+def test_what_files_print_is_shown_to_its_end(
+    signed_in: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    path = f"/admin/rest_api/v2/operations/{'0' * 32}"
+    (tmp_path / "d.py").touch()
+    signed_in.on("POST", "/admin/rest_api/v2/dag-files", Reply(202, operation("running", None)))
+    signed_in.on("GET", f"{path}/events", ends(0, output("one\ntwo"), result={"bundle": "dags"}))
+
+    assert main(["deploy", str(tmp_path / "d.py")]) == 0
+    assert capfd.readouterr().err == "| one\n| two\n"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from airflow_rest_client.arguments import of
 from airflow_rest_client.catalog import Catalog
 from airflow_rest_client.commands import AwaitedGroup, find, python_name, uploads
 
@@ -42,6 +43,15 @@ def test_what_does_not_fit_is_a_type_error_as_of_any_function(catalog: Catalog, 
         with pytest.raises(TypeError):
             trigger(*args, **kwargs)
     assert called == []
+
+
+def test_words_are_as_many_as_the_command_line_has_them(catalog: Catalog):
+    for words in (["a"], ["a", "b"]):
+        assert of(catalog, ["roles", "create", *words], {"verbose": True})[0].json == {
+            "role": words,
+            "verbose": True,
+        }
+        assert of(catalog, ["roles", "create", *words], {})[0].json == {"role": words}
 
 
 def test_names_that_python_keeps_for_itself_have_an_underscore(catalog: Catalog, called: list[Any]):

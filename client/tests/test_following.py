@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from airflow_rest_client import Client, Unreachable
+from airflow_rest_client.credentials import Credentials
 from airflow_rest_client.errors import ApiError
 from airflow_rest_client.exchanges import line
 from airflow_rest_client.following import Following
 from airflow_rest_client.model import End, Output
 
-from .conftest import Reply, Server, event, events, operation, output
+from .conftest import Asked, Reply, Server, event, events, operation, output
 
 RUN = "/admin/rest_api/v2/run"
 EVENTS = f"/admin/rest_api/v2/operations/{'0' * 32}/events"
@@ -118,3 +121,64 @@ def test_what_was_left_of_a_stream_that_somebody_interrupted_is_no_part_of_the_n
             break
 
     assert texts(list(client.stream(following))) == ["b"]
+
+
+@pytest.mark.parametrize("away", [Reply(502), Reply(503), Reply(0)])
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        ("/api/v1/security/login", Credentials("old", username="ada", password="p")),
+        ("/api/v1/security/refresh", Credentials("old", "refresh")),
+    ],
+)
+def test_a_token_that_ends_while_the_server_is_away_is_renewed_when_it_is_back(
+    server: Server, path: str, known: Credentials, away: Reply
+):
+    def events_of(asked: Asked) -> Reply | None:
+        if asked.path != EVENTS:
+            return None
+        good = asked.headers["authorization"] == "Bearer new"
+        return events(output("b", number=2), ENDED) if good else Reply(401)
+
+    server.on("POST", RUN, events(STARTED, output("a"), cut=True))
+    server.answers.append(events_of)
+    server.on("POST", path, away, Reply(201, {"access_token": "new"}))
+    client = Client(server.url, credentials=replace(known))
+
+    found = list(client.stream(Following(line(["version"]))))
+    assert texts(found) == ["a", "b"]
+    server.on("POST", path, away, Reply(201, {"access_token": "new"}))
+    client = Client(server.url, credentials=replace(known))
+    server.on("GET", EVENTS.removesuffix("/events"), Reply(401), Reply(401), Reply(body=operation()))
+    assert client.operation("0" * 32).succeeded
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_start_whose_answer_a_proxy_has_lost_is_sent_again_as_the_same(server: Server, status: int):
+    server.on("POST", RUN, Reply(status), events(ENDED))
+    followed(server, Following(line(["dags", "trigger", "d"])))
+    server.on("POST", RUN, Reply(status), Reply(body=operation()))
+    client = Client(server.url, "t")
+    client.do(client.server.started(line(["dags", "trigger", "d"])))
+
+    first, second, third, fourth = (asked.headers["idempotency-key"] for asked in server.sent(RUN))
+    assert (first, third) == (second, fourth)
+    assert first != third
+
+
+def test_a_proxy_that_has_never_an_answer_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("airflow_rest_client.exchanges.UNHEARD_FOR", 0.3)
+    server.on("POST", RUN, Reply(502))
+    with pytest.raises(Unreachable, match="502"):
+        followed(server, Following(line(["version"]), seconds=0.3))
+    with pytest.raises(Unreachable, match="502"):
+        Client(server.url, "t").start("-h")
+
+
+def test_a_wait_of_less_than_a_second_does_not_press_the_server(server: Server):
+    path = EVENTS.removesuffix("/events")
+    server.on("GET", path, Reply(body=operation("running", None)))
+    found = Client(server.url, "t").operation("0" * 32)
+
+    assert not found.wait(0.5).ended
+    assert len(server.sent(path)) < 10

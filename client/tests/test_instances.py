@@ -4,6 +4,7 @@ import json
 import stat
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,11 +86,26 @@ def test_signing_out_forgets_what_lets_in(home: Path):
 
 def test_a_damaged_file_is_said_and_left_alone(home: Path):
     home.mkdir()
-    for text in ("{", "null", '{"instances": []}', '{"instances": {"a": {}}}', '{"default": []}'):
+    for text in (
+        "{",
+        "null",
+        '{"instances": []}',
+        '{"instances": {"a": {}}}',
+        '{"default": []}',
+        '{"instances": {"a": {"url": "https://a.example", "token": 5}}}',
+    ):
         (home / "instances.json").write_text(text)
         with pytest.raises(UnknownInstance, match="damaged"):
             Instances().get()
         assert (home / "instances.json").read_text() == text
+
+
+def test_an_address_that_somebody_has_damaged_is_said_and_can_be_mended(home: Path):
+    Instances().save(Instance("one", "a.example"))
+    with pytest.raises(UnknownInstance, match=r"one: 'a\.example' is no address"):
+        Instances().get()
+    Instances().save(Instance("one", "https://a.example"))
+    assert Instances().get().url == "https://a.example"
 
 
 @pytest.fixture
@@ -175,6 +191,33 @@ def test_who_has_signed_out_stays_so_when_a_token_is_renewed(home: Path):
     credentials._take("new")
 
     assert store.get().token is None
+
+
+@pytest.mark.parametrize("kept_in", ["the file", "the keyring"])
+def test_who_has_signed_in_anew_stays_so_when_a_token_of_before_is_renewed(
+    home: Path, keyring: Keyring, kept_in: str
+):
+    store = Instances()
+    before = Instance("three", "https://three.example", username="ada", token="old", refresh_token="r")
+    store.save(before)
+    credentials = store.get("three").credentials(store)
+    now = replace(before, header_token="h", keyring=kept_in == "the keyring")
+    store.save(now)
+    credentials._take("new")
+    assert store.get("three") == replace(now, token="new")
+
+    for other in (replace(now, username="bob", token="bob's"), replace(now, url="https://other.example")):
+        store.save(other)
+        credentials._take("newer")
+        assert store.get("three") == other
+
+
+def test_a_variable_that_is_empty_is_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("AIRFLOW_REST_URL", "https://ci.example")
+    monkeypatch.setenv("AIRFLOW_REST_USER", "ada")
+    monkeypatch.setenv("AIRFLOW_REST_PASSWORD", "p")
+    monkeypatch.setenv("AIRFLOW_REST_PROVIDER", "")
+    assert Instances().get().credentials(Instances()).provider == "db"
 
 
 def test_many_sign_in_at_once_and_none_is_lost(home: Path):

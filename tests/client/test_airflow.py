@@ -115,6 +115,10 @@ for fields, url in (
     ({"host": "https://a.example/airflow/"}, "https://a.example/airflow"),
     ({"host": "a.example"}, "https://a.example"),
     ({"host": "a.example/x", "schema": "http", "port": 8080}, "http://a.example:8080/x"),
+    ({"host": "a.example:443", "port": 8080}, "https://a.example:443"),
+    ({"host": "::1", "port": 8080}, "https://[::1]:8080"),
+    ({"host": "http://[::1]/x", "port": 8080}, "http://[::1]:8080/x"),
+    ({"host": "[::1]:443", "port": 8080}, "https://[::1]:443"),
 ):
     assert url_of(Connection(conn_id="c", conn_type="airflow_rest_api", **fields)) == url, fields
 extra = json.dumps({"header_token": "h"})

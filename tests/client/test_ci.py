@@ -59,6 +59,12 @@ def test_what_the_pipelines_run_runs(airflow_rest: CommandLine, project: Path):
         assert done.returncode == 0, (line, done.stdout, done.stderr)
 
 
+def test_a_check_does_not_take_the_place_of_a_deployment_that_waits():
+    github = yaml.safe_load((EXAMPLES / "github-actions.yml").read_text())
+    # Of a pull request it is another one than that of the branch.
+    assert "${{ github.ref }}" in github["jobs"]["deploy"]["concurrency"]
+
+
 def test_the_pipelines_keep_the_password_out_of_their_lines():
     for path in EXAMPLES.iterdir():
         text = path.read_text()

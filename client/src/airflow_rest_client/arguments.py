@@ -27,7 +27,12 @@ def of(catalog: Catalog, words: Sequence[str], arguments: Mapping[str, Any]) -> 
         return line(words), False
     if not arguments and any(word.startswith("-") for word in rest):
         return _line(command, words, rest), command.reads
-    return by_name(command, bound(command, tuple(rest), arguments)), command.reads
+    given: tuple[Any, ...] = tuple(rest)
+    places = command.positionals
+    if places and places[-1].repeatable and len(given) >= len(places):
+        # The last one has all that follows, as on a command line.
+        given = (*given[: len(places) - 1], list(given[len(places) - 1 :]))
+    return by_name(command, bound(command, given, arguments)), command.reads
 
 
 def by_name(command: Command, arguments: dict[str, Any]) -> Request:

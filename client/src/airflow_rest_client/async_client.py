@@ -13,12 +13,12 @@ from airflow_rest_client.archive import parts
 from airflow_rest_client.carriers import AsyncCarrier
 from airflow_rest_client.catalog import Catalog, Command
 from airflow_rest_client.credentials import Credentials
-from airflow_rest_client.errors import CommandFailed, DeploymentFailed
+from airflow_rest_client.errors import ApiError, CommandFailed, DeploymentFailed
 from airflow_rest_client.events import Lines
 from airflow_rest_client.exchanges import WAIT, Component, Components, Server, address, deployment
 from airflow_rest_client.following import Following
 from airflow_rest_client.http import ConnectionLost, Exchange, Pause, Request, Response
-from airflow_rest_client.model import Event, Line, OperationData, Output
+from airflow_rest_client.model import Event, Line, OperationData
 
 if TYPE_CHECKING:
     import httpx
@@ -65,9 +65,8 @@ class AsyncOperation(OperationData):
         """Yield the lines that it prints as they come; after the last one the operation is as it ended."""
         lines = Lines()
         async for event in self.events():
-            if isinstance(event, Output):
-                for line in lines.feed(event):
-                    yield line
+            for line in lines.feed(event):
+                yield line
         for line in lines.finish():
             yield line
         await self.refresh()
@@ -291,7 +290,7 @@ class AsyncClient:
                             for event in following.feed(piece):
                                 yield event
                         pause = following.lost()
-            except ConnectionLost as error:
+            except (ConnectionLost, ApiError) as error:
                 pause = following.lost(error)
             if not following.done:
                 await asyncio.sleep(pause)

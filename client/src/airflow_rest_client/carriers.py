@@ -44,9 +44,19 @@ def _arguments(request: Request) -> dict[str, Any]:
     return found
 
 
-def _lost(error: httpx.TransportError | httpx.InvalidURL, url: str) -> ConnectionLost:
-    sent = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
-    return lost(url, error, sent=sent)
+_BEFORE = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+    httpx.InvalidURL,
+)
+"""Errors before anything was sent."""
+
+
+def _lost(error: httpx.RequestError | httpx.InvalidURL, url: str) -> ConnectionLost:
+    return lost(url, error, sent=not isinstance(error, _BEFORE))
 
 
 def _verify(url: str) -> bool:
@@ -58,9 +68,11 @@ def _made(kind: type[Made], url: str) -> Made:
     """Return a client of httpx; raise RestError where it lacks what the environment asks for."""
     try:
         return kind(base_url=url, verify=_verify(url))
-    except (ImportError, ValueError, OSError) as error:
+    except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
         # Such as a SOCKS proxy, for which httpx needs one more package, or certificates that are not there.
-        raise RestError(f"The proxy or the certificates of the environment cannot be used: {error}") from None
+        # What is wrong with the address of a proxy may be a piece of its password.
+        said = "a proxy has no good address" if isinstance(error, httpx.InvalidURL) else error
+        raise RestError(f"The proxy or the certificates of the environment cannot be used: {said}") from None
 
 
 class Carrier:
@@ -76,7 +88,7 @@ class Carrier:
             answer = self._http.request(**_arguments(request))
         except httpx.LocalProtocolError:
             raise unsendable() from None
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             raise _lost(error, self._url) from error
         return Response(answer.status_code, answer.headers, answer.content)
 
@@ -89,7 +101,7 @@ class Carrier:
                 yield Response(answer.status_code, answer.headers, content), answer.iter_bytes()
         except httpx.LocalProtocolError:
             raise unsendable() from None
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             raise _lost(error, self._url) from error
 
     def close(self) -> None:
@@ -110,7 +122,7 @@ class AsyncCarrier:
             answer = await self._http.request(**_arguments(request))
         except httpx.LocalProtocolError:
             raise unsendable() from None
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             raise _lost(error, self._url) from error
         return Response(answer.status_code, answer.headers, answer.content)
 
@@ -123,7 +135,7 @@ class AsyncCarrier:
                 yield Response(answer.status_code, answer.headers, content), answer.aiter_bytes()
         except httpx.LocalProtocolError:
             raise unsendable() from None
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:
             raise _lost(error, self._url) from error
 
     async def aclose(self) -> None:

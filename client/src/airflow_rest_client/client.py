@@ -13,12 +13,12 @@ from airflow_rest_client import arguments as asked
 from airflow_rest_client.archive import parts
 from airflow_rest_client.catalog import Catalog, Command
 from airflow_rest_client.credentials import Credentials
-from airflow_rest_client.errors import CommandFailed, DeploymentFailed, RestError
+from airflow_rest_client.errors import ApiError, CommandFailed, DeploymentFailed, RestError
 from airflow_rest_client.events import Lines
 from airflow_rest_client.exchanges import WAIT, Component, Components, Server, address, deployment
 from airflow_rest_client.following import Following
 from airflow_rest_client.http import Carries, ConnectionLost, Exchange, Pause, Request, Response
-from airflow_rest_client.model import Event, Line, OperationData, Output
+from airflow_rest_client.model import Event, Line, OperationData
 
 if TYPE_CHECKING:
     import httpx
@@ -72,8 +72,7 @@ class Operation(OperationData):
         """Yield the lines that it prints as they come; after the last one the operation is as it ended."""
         lines = Lines()
         for event in self.events():
-            if isinstance(event, Output):
-                yield from lines.feed(event)
+            yield from lines.feed(event)
         yield from lines.finish()
         self.refresh()
 
@@ -286,7 +285,7 @@ class Client:
                         for piece in pieces:
                             yield from following.feed(piece)
                         pause = following.lost()
-            except ConnectionLost as error:
+            except (ConnectionLost, ApiError) as error:
                 pause = following.lost(error)
             if not following.done:
                 time.sleep(pause)

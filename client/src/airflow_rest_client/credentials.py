@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_rest_client.errors import ApiError, NotSignedIn
-from airflow_rest_client.http import Exchange, Request, Response
+from airflow_rest_client.http import AWAY, Exchange, Request, Response
 
 LOGIN = "/api/v1/security/login"
 REFRESH = "/api/v1/security/refresh"
@@ -65,10 +65,17 @@ class Credentials:
         return self.token is None or expires_at(self.token) - time.time() < EARLY
 
     def renew(self) -> Exchange[bool]:
-        """Get a new token; return whether there is one."""
+        """
+        Get a new token; return whether there is one.
+
+        :raises ApiError: the server is away, or see `login`
+        """
         if self.refresh_token:
             signed = {"Authorization": f"Bearer {_sendable(self.refresh_token)}", **self.site_headers()}
             answer = yield Request("POST", REFRESH, headers=signed, signed=False)
+            if answer is not None and answer.status in AWAY:
+                # That says nothing of the token.
+                answer.checked()
             if (token := _token(answer)) is not None:
                 self._take(token)
                 return True

@@ -20,13 +20,18 @@ class EventParser:
 
     def __init__(self, last_id: str | None = None) -> None:
         self.last_id = last_id
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """Yield the events that are whole now; those of kinds that are not known are passed over."""
-        blocks = (self._buffer + data).split(b"\n\n")
+        # One event may come in a thousand pieces: each is looked at once.
+        new = max(0, len(self._buffer) - 1)
+        self._buffer += data
+        if self._buffer.find(b"\n\n", new) < 0:
+            return
+        *blocks, rest = self._buffer.split(b"\n\n")
         # What began with a connection that broke is sent again.
-        self._buffer = blocks.pop()
+        self._buffer = rest
         for block in blocks:
             fields = dict(_fields(block.decode(errors="replace")))
             if "data" in fields:
@@ -37,7 +42,7 @@ class EventParser:
 
     def broken(self) -> None:
         """Forget what was cut off."""
-        self._buffer = b""
+        self._buffer = bytearray()
 
 
 def _fields(block: str) -> Iterator[tuple[str, str]]:
@@ -65,13 +70,23 @@ class Lines:
     """Makes lines of the pieces in which output comes, those of each stream apart."""
 
     def __init__(self) -> None:
-        self._begun: dict[Any, str] = {"stdout": "", "stderr": ""}
+        self._begun: dict[Any, list[str]] = {"stdout": [], "stderr": []}
 
-    def feed(self, output: Output) -> Iterable[Line]:
-        """Return the lines that are whole now."""
-        *whole, self._begun[output.stream] = (self._begun[output.stream] + output.text).split("\n")
-        return [Line(output.stream, text) for text in whole]
+    def feed(self, event: Event) -> Iterable[Line]:
+        """Return the lines that are whole now, and what stands before a gap: what follows is another line."""
+        if isinstance(event, Gap):
+            begun, self._begun[event.stream] = "".join(self._begun[event.stream]), []
+            return [Line(event.stream, begun)] if begun else []
+        if not isinstance(event, Output):
+            return []
+        end, *more = event.text.split("\n")
+        self._begun[event.stream].append(end)
+        if not more:
+            return []
+        *whole, begun = "".join(self._begun[event.stream]), *more
+        self._begun[event.stream] = [begun]
+        return [Line(event.stream, text) for text in whole]
 
     def finish(self) -> Iterable[Line]:
         """Return what has no end of a line behind it."""
-        return [Line(stream, text) for stream, text in self._begun.items() if text]
+        return [Line(stream, text) for stream, pieces in self._begun.items() if (text := "".join(pieces))]

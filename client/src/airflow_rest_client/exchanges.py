@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -14,7 +15,16 @@ from urllib.parse import quote, urlsplit
 from airflow_rest_client.catalog import Catalog
 from airflow_rest_client.credentials import Credentials
 from airflow_rest_client.errors import ApiError
-from airflow_rest_client.http import ConnectionLost, Exchange, Pause, Request, Response, Upload
+from airflow_rest_client.http import (
+    AWAY,
+    UNHEARD,
+    ConnectionLost,
+    Exchange,
+    Pause,
+    Request,
+    Response,
+    Upload,
+)
 
 API = "/admin/rest_api/v2"
 SERVICES = f"{API}/services"
@@ -23,9 +33,12 @@ WAIT = 25
 """Seconds that one request waits for the end of an operation; proxies cut what takes longer than 30 or 60."""
 AGAIN_FOR = 300.0
 """Seconds for which a connection is tried again that was there before."""
+UNHEARD_FOR = 30.0
+"""Seconds for which a start is sent again to a proxy that had no answer of the server."""
 BACKOFF = (0.2, 0.5, 1.0, 2.0)
 """Seconds between two tries; the last goes on."""
-_PASTED = re.compile(r"/admin/rest_api(/.*)?$")
+_PASTED = re.compile(r"/(admin/rest_api|plugin/rest-api)(/.*)?$")
+"""What follows it in the address of the page, by itself and inside of Airflow's."""
 
 
 def address(url: str) -> str:
@@ -140,8 +153,7 @@ class Server:
             except ConnectionLost as error:
                 yield Pause(retries.pause(error))
             except ApiError as error:
-                # A server that starts or stops, or a proxy before it: nothing was done.
-                if error.status not in (502, 503, 504):
+                if error.status not in AWAY:
                     raise
                 yield Pause(retries.pause(ConnectionLost(error.message, sent=False)))
 
@@ -162,15 +174,22 @@ class Server:
         :param reads: it only reads, so that it may be done twice
         """
         prefer = f"wait={wait}" if wait else "respond-async"
-        keyed = (request if reads else once(request)).with_headers(Prefer=prefer)
+        answer = yield from self._heard((request if reads else once(request)).with_headers(Prefer=prefer))
+        return answer.members("id", "state", "command")
+
+    def _heard(self, request: Request) -> Exchange[Response]:
+        """Return the answer to a request that may be sent again, once it may have reached the server."""
         try:
-            answer = yield from self.ask(keyed)
+            return (yield from self.ask(request))
         except ConnectionLost as error:
             if not error.sent:
                 raise
-            # It may have begun: by its key it is the same.
-            answer = yield from self.insist(keyed)
-        return answer.members("id", "state", "command")
+        except ApiError as error:
+            if error.status not in UNHEARD:
+                raise
+            return (yield from self.insist(request, UNHEARD_FOR))
+        # It may have begun: by its key it is the same.
+        return (yield from self.insist(request))
 
     def ended(self, data: Mapping[str, Any], seconds: float | None = None) -> Exchange[dict[str, Any]]:
         """
@@ -180,10 +199,13 @@ class Server:
         """
         until = None if seconds is None else time.monotonic() + seconds
         while data["state"] in ("queued", "running"):
-            left = WAIT if until is None else min(WAIT, max(0, round(until - time.monotonic())))
-            if until is not None and time.monotonic() >= until:
+            left = WAIT if until is None else until - time.monotonic()
+            if left <= 0:
                 break
-            data = yield from self.operation(str(data["id"]), wait=left)
+            if left < 1:
+                # The server waits for whole seconds.
+                yield Pause(min(left, BACKOFF[0]))
+            data = yield from self.operation(str(data["id"]), wait=min(WAIT, int(left)))
         return dict(data)
 
     def operation(self, identifier: str, *, wait: int = 0) -> Exchange[dict[str, Any]]:
@@ -234,9 +256,13 @@ class Server:
 
     def start_service(self, body: Component, wait: int = WAIT) -> Exchange[Component]:
         """Start a component; return it when it is ready or has failed."""
-        headers = {"Prefer": f"wait={wait}"}
-        answer = yield from self.ask(once(Request("POST", SERVICES, json=body, headers=headers)))
-        return answer.members("id", "state")
+        request = once(Request("POST", SERVICES, json=body, headers={"Prefer": f"wait={wait}"}))
+        while True:
+            found = (yield from self._heard(request)).members("id", "state")
+            if found["state"] != "starting":
+                return found
+            # Which it is for a minute at most; the same request waits for it anew.
+            yield Pause(BACKOFF[0])
 
     def change_service(
         self, identifier: str, how: str, body: Component | None = None, wait: int = WAIT
@@ -251,9 +277,14 @@ class Server:
         yield from self.ask(Request("DELETE", service_path(identifier)))
 
     def service_log(self, identifier: str, params: Mapping[str, str]) -> Exchange[tuple[str, str]]:
-        """Return what a component has written, and the offset with which it goes on."""
-        answer = yield from self.ask(Request("GET", f"{service_path(identifier)}/log", params=params))
-        return answer.content.decode(errors="replace"), answer.headers.get("x-output-next", "0")
+        """Return what a component has written, and the offset with which it goes on, which is waited for."""
+        request = Request("GET", f"{service_path(identifier)}/log", params=params)
+        answer = yield from (self.insist(request) if "offset" in params else self.ask(request))
+        # Of a character whose end is not written yet nothing is shown.
+        ended = answer.headers.get("x-output-end") == "true"
+        text, length = codecs.utf_8_decode(answer.content, "replace", ended)
+        following = int(answer.headers.get("x-output-next", "0")) - len(answer.content) + length
+        return text, str(following)
 
 
 def once(request: Request) -> Request:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from airflow_rest_client.errors import ApiError
 from airflow_rest_client.events import MEDIA_TYPE, EventParser
-from airflow_rest_client.exchanges import AGAIN_FOR, Retries, followed, once
-from airflow_rest_client.http import ConnectionLost, Request, Response
+from airflow_rest_client.exchanges import AGAIN_FOR, UNHEARD_FOR, Retries, followed, once
+from airflow_rest_client.http import AWAY, UNHEARD, ConnectionLost, Request, Response
 from airflow_rest_client.model import End, Event, OperationData, Output
 
-PASSING = (429, 502, 503, 504)
-"""Statuses of a server that starts or stops, of a proxy before it, and of one stream too many."""
+PASSING = (429, *AWAY)
+"""Statuses that go by; 429 is that of one stream too many."""
 SOON = 0.1
 """Seconds after which a stream is asked for again that ended in order: its server stops."""
 
@@ -41,6 +42,7 @@ class Following:
         self.catalog_etag: str | None = None
         self._parser = EventParser(after)
         self._retries = Retries(seconds)
+        self._unheard = Retries(min(seconds, UNHEARD_FOR))
         self._renewed = False
         if start is not None:
             start = start if reads else once(start)
@@ -65,11 +67,8 @@ class Following:
         """
         Take the beginning of an answer, and yield what an answer that is no stream says.
 
-        :raises ConnectionLost: it passes, and may be asked for again
-        :raises ApiError: it does not
+        :raises ApiError: it is an error
         """
-        if answer.status in PASSING and self.identifier is not None:
-            raise ConnectionLost(f"The server answers with status {answer.status}.", sent=True)
         answer.checked()
         # Whoever interrupts a stream may have left the beginning of an event.
         self._parser.broken()
@@ -99,12 +98,20 @@ class Following:
             self.done = self.done or isinstance(event, End)
             yield event
 
-    def lost(self, error: ConnectionLost | None = None) -> float:
+    def lost(self, error: ConnectionLost | ApiError | None = None) -> float:
         """Return the seconds after which to ask again; raise the error where that is no use any more."""
         self._parser.broken()
         if error is None:
             return SOON
+        # It may be the answer to the request for a new token, which is asked for again then.
+        self._renewed = False
+        retries = self._retries
+        if isinstance(error, ApiError):
+            if error.status not in (UNHEARD if self.identifier is None else PASSING):
+                raise error
+            retries = self._unheard if self.identifier is None else retries
+            error = ConnectionLost(error.message, sent=True)
         # Nothing has answered yet: who waits for a server that is not there wants to know.
         if self.identifier is None and not error.sent:
             raise error
-        return self._retries.pause(error)
+        return retries.pause(error)

@@ -143,9 +143,16 @@ class Instances:
         """
         Return an instance, or the default one; the environment goes before.
 
-        :raises UnknownInstance: there is none, or its secrets are in a keyring that does not give them out
+        :raises UnknownInstance: there is none, it has no good address, or its secrets are in a keyring that
+            does not give them out
         """
+        from airflow_rest_client.exchanges import address
+
         instance = self._chosen(name)
+        try:
+            address(instance.url)
+        except ValueError as error:
+            raise UnknownInstance(f"{self.path}, {instance.name}: {error}") from None
         if instance.keyring:
             with _keyring() as keyring:
                 kept = json.loads(keyring.get_password(KEYRING, instance.name) or "{}")
@@ -181,12 +188,17 @@ class Instances:
             return self._save(instance, default=default)
 
     def renew(self, instance: Instance) -> None:
-        """Keep the new token of an instance, unless somebody has signed out there meanwhile."""
+        """
+        Keep the new token of an instance, unless somebody has signed out meanwhile, or in as another one.
+
+        :raises UnknownInstance: it is gone, or its keyring is not to be had
+        """
         assert instance.name is not None
         with self._alone():
-            kept = self._read().get("instances", {}).get(instance.name)
-            if kept is not None and (kept.get("keyring") or kept.get("token")):
-                self._save(instance)
+            kept = self.get(instance.name)
+            if kept.token and (kept.url, kept.username) == (instance.url, instance.username):
+                kept.token, kept.refresh_token = instance.token, instance.refresh_token
+                self._save(kept)
 
     def _save(self, instance: Instance, *, default: bool = False) -> bool:
         assert instance.name is not None
@@ -294,8 +306,16 @@ def _is_sound(kept: Any) -> bool:
         return False
     instances = kept.get("instances", {})
     return isinstance(instances, dict) and all(
-        isinstance(one, dict) and isinstance(one.get("url"), str) for one in instances.values()
+        isinstance(one, dict) and isinstance(one.get("url"), str) and all(map(_is_value, one.items()))
+        for one in instances.values()
     )
+
+
+def _is_value(member: tuple[str, Any]) -> bool:
+    """Return whether a member of an instance has a value that it can have; one that is not known has any."""
+    name, value = member
+    kind = bool if name == "keyring" else str
+    return value is None or name not in Instance.__dataclass_fields__ or isinstance(value, kind)
 
 
 def _instance(name: str, kept: Mapping[str, Any]) -> Instance:
@@ -317,7 +337,7 @@ def _of_environment(url: str) -> Instance:
         password=os.environ.get(PASSWORD),
         token=os.environ.get(TOKEN),
         header_token=os.environ.get(HEADER_TOKEN),
-        provider=os.environ.get(PROVIDER, "db"),
+        provider=os.environ.get(PROVIDER) or "db",
     )
 
 

@@ -58,6 +58,11 @@ class OperationData:
         return self.state == "succeeded"
 
     @property
+    def reads(self) -> bool:
+        """Whether it only reads."""
+        return self.data.get("effect") == "read"
+
+    @property
     def exit_code(self) -> int | None:
         """What the command exited with; None before, and where it was ended."""
         code = self.data.get("exit_code")

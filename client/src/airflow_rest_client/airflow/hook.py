@@ -34,7 +34,9 @@ def url_of(connection: Connection) -> str:
         host = f"{connection.schema or 'https'}://{host}"
     scheme, _, rest = host.partition("://")
     name, slash, path = rest.partition("/")
-    port = f":{connection.port}" if connection.port and ":" not in name else ""
+    if name.count(":") > 1 and "[" not in name:
+        name = f"[{name}]"
+    port = f":{connection.port}" if connection.port and ":" not in name.rpartition("]")[2] else ""
     return address(f"{scheme}://{quote(name, safe=':[]@')}{port}{slash}{path}")
 
 

@@ -69,10 +69,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     words = list(sys.argv[1:] if argv is None else argv)
     _open_streams()
-    for stream in (sys.stdout, sys.stderr):
+    # A terminal that cannot show a character shows its number; what is read and is no text, is said so.
+    for stream, errors in (
+        (sys.stdin, "surrogateescape"),
+        (sys.stdout, "backslashreplace"),
+        (sys.stderr, "backslashreplace"),
+    ):
         if hasattr(stream, "reconfigure"):
-            # A terminal that cannot show a character shows its number.
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=errors)
     for name in ("SIGTERM", "SIGHUP"):
         # Not beside the main thread, nor where whoever started us has it ignored, as nohup does.
         if (number := getattr(signal, name, None)) and signal.getsignal(number) is not signal.SIG_IGN:

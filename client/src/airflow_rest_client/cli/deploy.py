@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from airflow_rest_client.cli.session import Options, Session
 from airflow_rest_client.events import Lines
 from airflow_rest_client.exchanges import deployment
 from airflow_rest_client.following import Following
-from airflow_rest_client.model import End, OperationData, Output, Progress
+from airflow_rest_client.model import End, Line, OperationData, Progress
 
 FLAGS = ("overwrite", "pause", "unpause", "dry_run", "force_invalid")
 FORMATS = ("text", "github", "json")
@@ -81,12 +81,10 @@ def _follow(session: Session, started: OperationData, given: argparse.Namespace)
         for event in session.client.stream(Following(identifier=started.id)):
             if isinstance(event, Progress):
                 print(plain(_step(event)), file=sys.stderr, flush=True)
-            elif isinstance(event, Output):
-                for line in lines.feed(event):
-                    # What the files print while they are parsed: to a pipeline no command of theirs.
-                    print(f"| {plain(line.text)}", file=sys.stderr, flush=True)
             elif isinstance(event, End):
                 ended = event.operation
+            _show(lines.feed(event))
+        _show(lines.finish())
     except (KeyboardInterrupt, BrokenPipeError, Terminated):
         call_off(session, started.id)
         raise
@@ -101,6 +99,12 @@ def _follow(session: Session, started: OperationData, given: argparse.Namespace)
     if not ended.succeeded and not report.get("errors") and not report.get("duplicates"):
         exits.say(ended.message or f"the deployment is {ended.state}")
     return exit_code(ended)
+
+
+def _show(lines: Iterable[Line]) -> None:
+    """Print what the files print while they are parsed: to a pipeline no command of theirs."""
+    for line in lines:
+        print(f"| {plain(line.text)}", file=sys.stderr, flush=True)
 
 
 def _root(paths: list[str]) -> str:

@@ -7,7 +7,7 @@ import argparse
 from airflow_rest_client.cli import exits
 from airflow_rest_client.cli.kinds import number, word
 from airflow_rest_client.cli.printing import as_json, listing, plain, shown
-from airflow_rest_client.cli.run import exit_code, follow
+from airflow_rest_client.cli.run import follow
 from airflow_rest_client.cli.session import Options, Session
 from airflow_rest_client.following import Following
 from airflow_rest_client.model import OperationData
@@ -96,7 +96,4 @@ def _rerun(session: Session, given: argparse.Namespace) -> int:
     if session.options.detach:
         print(operation.id)
         return 0
-    if operation.ended:
-        print(operation.stdout, end="")
-        return exit_code(operation)
     return follow(session, Following(identifier=operation.id))

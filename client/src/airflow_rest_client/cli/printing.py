@@ -19,7 +19,9 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
 
 def as_json(value: Any) -> None:
     """Print a value as JSON."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False)
+    # Elsewhere a character may not be there, and what stands for it would be no JSON.
+    shows_all = (sys.stdout.encoding or "").lower() in ("utf-8", "utf8")
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=not shows_all)
     print()
 
 

@@ -186,18 +186,29 @@ def secret(prompt: str, again: str | None = None) -> str:
     Return what a person types, unseen, or the next line of standard input.
 
     :param again: the prompt with which it is asked for a second time
-    :raises Refused: there is nothing, or the two differ
+    :raises Refused: there is nothing, it is no text, or the two differ
     """
-    if not sys.stdin.isatty():
-        text = sys.stdin.readline().rstrip("\r\n")
-    else:
-        from getpass import getpass
+    try:
+        text = _typed(prompt, again) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+        text.encode()
+    except UnicodeError:
+        raise Refused(f"{prompt.rstrip(': ')}: it is not valid Unicode text", exits.USAGE) from None
+    if not text:
+        raise Refused(f"{prompt.rstrip(': ')}: nothing was given", exits.USAGE)
+    return text
 
+
+def _typed(prompt: str, again: str | None) -> str:
+    from getpass import getpass
+
+    try:
         text = getpass(prompt)
         if again is not None and getpass(again) != text:
             raise Refused("the two are not the same", 1)
-    if not text:
-        raise Refused(f"{prompt.rstrip(': ')}: nothing was given", exits.USAGE)
+    except EOFError:
+        # Ctrl-D, behind which the line has not ended.
+        print(file=sys.stderr)
+        return ""
     return text
 
 
@@ -241,13 +252,17 @@ def follow(session: Session, following: Following, prepared: Prepared | None = N
 
     Ctrl-C cancels it; a second one leaves it alone.
     """
-    cancelled = False
-    while True:
+    cancelled = cut = False
+    ended: OperationData | None = None
+    while ended is None:
         try:
             for event in _events(session, following):
+                cut = cut or (isinstance(event, Gap) and event.stream == "stdout")
                 if isinstance(event, End):
-                    return _end(session, event.operation, prepared)
-            raise RestError("The server ended the stream without the end of the operation.")
+                    ended = event.operation
+            if ended is None:
+                # It came in the moment of a Ctrl-C.
+                ended = session.client.operation(following.identifier or "")
         except KeyboardInterrupt:
             if cancelled or following.identifier is None:
                 return _left(following)
@@ -260,6 +275,9 @@ def follow(session: Session, following: Following, prepared: Prepared | None = N
             # Nobody reads any more, or this job was called off.
             call_off(session, following.identifier)
             raise
+    code = _end(session, ended, prepared)
+    # A part would be taken for the whole; what changes something is not to be done again.
+    return exits.NOT_WRITTEN if cut and not code and ended.reads else code
 
 
 def _events(session: Session, following: Following) -> Iterator[Any]:
@@ -359,7 +377,6 @@ def _write(path: Path, content: bytes, *, overwrite: bool) -> int:
 
 
 def _is_device(path: Path) -> bool:
-    # What standard output leads to may be a file, behind what stands in it already.
-    return (
-        path.is_relative_to("/dev") or path.is_relative_to("/proc") or (path.exists() and not path.is_file())
-    )
+    # What standard output leads to may be a file, behind what stands in it already; /dev/shm is a folder.
+    special = path.is_relative_to("/dev") or path.is_relative_to("/proc")
+    return (special and not path.is_relative_to("/dev/shm")) or (path.exists() and not path.is_file())

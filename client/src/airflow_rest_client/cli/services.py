@@ -11,7 +11,6 @@ from airflow_rest_client.cli import exits
 from airflow_rest_client.cli.kinds import number, word
 from airflow_rest_client.cli.printing import as_json, listing, plain, table
 from airflow_rest_client.cli.session import Options, Session
-from airflow_rest_client.errors import RestError
 
 COLUMNS = ("id", "kind", "state", "host", "pid", "user", "started_at", "managed")
 POLL = 1.0
@@ -124,12 +123,8 @@ def _log(session: Session, given: argparse.Namespace) -> int:
     print(plain(text, "\n\t"), end="", flush=True)
     while given.follow:
         time.sleep(POLL)
-        try:
-            more, following = session.client.do(
-                server.service_log(given.id, {"stream": given.stream, "offset": following})
-            )
-        except RestError as error:
-            exits.say(str(error))
-            return exits.UNREACHABLE
+        more, following = session.client.do(
+            server.service_log(given.id, {"stream": given.stream, "offset": following})
+        )
         print(plain(more, "\n\t"), end="", flush=True)
     return 0

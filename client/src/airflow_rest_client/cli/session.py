@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from airflow_rest_client.cache import CatalogCache
 from airflow_rest_client.catalog import Catalog
 from airflow_rest_client.client import Client
+from airflow_rest_client.errors import RestError
 from airflow_rest_client.instances import Instance, Instances
 from airflow_rest_client.quick import carrier
 
@@ -64,4 +66,6 @@ class Session:
     def seen(self, etag: str | None) -> None:
         """Take note of the catalog by which the server read a command: of another one the next knows."""
         if etag and self._catalog is not None and etag != self._catalog.etag:
-            self.renewed_catalog()
+            # The command has ended: how, is all that counts now.
+            with suppress(RestError):
+                self.renewed_catalog()
