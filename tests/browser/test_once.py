@@ -94,3 +94,33 @@ def test_what_a_proxy_answers_is_no_answer_of_ours(visit: Visit, answer: tuple[i
     page.route("**/admin/rest_api/api", replace)
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_role("region", name="The answer")).to_contain_text("It may have been carried out")
+
+
+def test_the_second_half_of_a_double_click_and_a_key_that_is_held_run_nothing(visit: Visit):
+    page = visit().open("?view=commands&command=variables/set&a.key=pressed_once")
+    page.get_by_label("value").fill("x")
+    page.set_viewport_size({"width": 1280, "height": 2000})
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+
+    def press_again(name: str) -> None:
+        # The first click, and its answer, were there already.
+        box = page.get_by_role("button", name=name, exact=True).bounding_box()
+        assert box
+        page.mouse.move(box["x"] + 5, box["y"] + 5)
+        page.mouse.down(click_count=2)
+        page.mouse.up(click_count=2)
+
+    run(page)
+    press_again("Run")
+    press_again("Run again")
+    page.get_by_label("key").focus()
+    with page.expect_response(lambda response: response.request.method == "POST"):
+        page.keyboard.down("Enter")
+    page.wait_for_timeout(500)
+    page.keyboard.down("Enter")
+    page.keyboard.up("Enter")
+    page.wait_for_timeout(500)
+
+    assert len(sent) == 2
+    expect(page.get_by_role("dialog")).to_have_count(0)

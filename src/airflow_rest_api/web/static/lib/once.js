@@ -1,4 +1,4 @@
-/** Requests that are to be carried out once, also where the answer to the first try was lost and the user tries again. */
+/** Requests that are to be carried out once: where the answer was lost and the user tries again, and where a press was one too many. */
 
 import { isLost } from "./api.js";
 
@@ -28,4 +28,19 @@ export function once() {
       throw error;
     }
   };
+}
+
+/**
+ * Have a double click be one click on what orders something, and an Enter key that is held be pressed once: the answer to the
+ * first can have come before the second, which would then be an order of its own.
+ */
+export function pressOnce() {
+  const click = (event) => {
+    if (event.detail < 2 || !event.target.closest?.("button.button:not(.quiet)")) return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const key = (event) => event.key === "Enter" && event.repeat && !event.target.closest?.("textarea") && event.preventDefault();
+  addEventListener("click", click, { capture: true });
+  addEventListener("keydown", key, { capture: true });
 }
