@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Callable
 from urllib.parse import urlencode
 
@@ -14,6 +15,7 @@ from airflow_rest_api.legacy.answer import mask_secrets, masked
 from airflow_rest_api.legacy.endpoints import ENDPOINTS
 from airflow_rest_api.secret_names import MASK, is_secret, maskers, value_is_secret
 from airflow_rest_api.security.audit import quiet
+from airflow_rest_api.web.page import FOLDER
 
 SECRET = "hunter22-hunter22"
 
@@ -45,6 +47,8 @@ SECRETS = (
     "service_account",
     "token",
 )
+ARGUMENTS = ("basic_auth", "broker_api", "conn-extra", "conn_extra", "conn_json", "conn_uri")
+"""Those that are arguments, of which the page is told that they are secrets."""
 HARMLESS = (
     "bundle_name",
     "conf",
@@ -145,3 +149,16 @@ def test_the_users_of_an_address_are_masked_and_not_its_host() -> None:
 
 def test_an_argument_that_was_left_empty_masks_nothing_else() -> None:
     assert mask_secrets("invalid: x", {"conn_uri": "", "token": ""}) == "invalid: x"
+
+
+def test_what_has_a_secret_by_its_name_in_it_stays_out_of_the_address_of_the_page():
+    module = (FOLDER / "lib" / "arguments.js").read_text()
+    found = re.search(r"const SECRET =\s*/(.+)/i;", module)
+    assert found
+    words = re.compile(found[1], re.IGNORECASE)
+
+    of_airflow = [name for module in maskers()[:1] for name in module.DEFAULT_SENSITIVE_FIELDS]
+    names = [name for name in (*SECRETS, *of_airflow) if name not in ARGUMENTS]
+    shown = [name for name in names if not words.search(json.dumps({f"my_{name}": "hunter22"}))]
+    assert shown == []
+    assert [name for name in HARMLESS if words.search(json.dumps({name: "x"}))] == []

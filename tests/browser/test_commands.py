@@ -10,7 +10,7 @@ import time
 from contextlib import closing
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from demo.client import request
 from tests.browser.conftest import Visit
@@ -223,56 +223,24 @@ def test_a_file_is_dropped_and_another_one_comes_back(visit: Visit, stack: Stack
     assert json.loads(download.value.path().read_text())["dropped"] == "yes"
 
 
-def test_what_is_sent_again_after_an_answer_was_lost_is_not_done_twice(visit: Visit, stack: Stack):
+def test_a_file_is_fetched_once_there_is_a_session_again_or_it_is_said_why_not(visit: Visit, stack: Stack):
     visitor = visit()
-    visitor.allow("net::ERR")
-    page = visitor.open("?view=commands&command=dags/trigger")
-    # Its description has come from the same address.
-    page.get_by_label("dag_id").fill("example_template")
-    page.get_by_label("run_id").fill("once_only")
+    visitor.allow("401")
+    visitor.allow("404")
+    page = visitor.open("?view=commands&command=pools/export")
+    operation = run(page)
+    cookies = visitor.context.cookies()
+    visitor.context.clear_cookies()
+    with page.expect_download() as download:
+        operation.locator(".downloads a").click()
+        expect(page.get_by_role("dialog", name="Your session has ended")).to_be_visible()
+        visitor.context.add_cookies(cookies)
+    assert "default_pool" in json.loads(download.value.path().read_text())
 
-    def lose(route: Route) -> None:
-        route.fetch()
-        route.abort()
-
-    page.route("**/v2/commands/dags/trigger", lose)
-    page.get_by_role("button", name="Run", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text("It may have been carried out all the same")
-    page.unroute_all()
-    # The second one would fail: there is such a run.
-    run(page)
-    assert stack.get("dags/example_template/dagRuns/once_only")["run_type"] == "manual"
-
-    # An answer has come: whoever presses once more wants it once more.
-    page.get_by_role("button", name="Run", exact=True).click()
-    expect(page.locator("section.operation")).to_contain_text("failed")
-
-
-def test_a_key_is_kept_until_an_answer_comes_or_something_else_is_sent(visit: Visit):
-    keys = (
-        visit()
-        .open()
-        .evaluate(
-            """async () => {
-            const main = document.querySelector('script[type=module]').src;
-            const { once } = await import(main.replace('main.js', 'lib/once.js'));
-            const sending = once(), keys = [];
-            const send = (reason) => (headers) => {
-                keys.push(headers['Idempotency-Key']);
-                return reason ? Promise.reject(Object.assign(new Error('x'), { reason })) : Promise.resolve();
-            };
-            const file = new File(['x'], 'x');
-            for (const [what, reason] of [
-                [['a', file], 'unreachable'], [['a', file], 'unreachable'], [['a', file], 'bad_argument'],
-                [['a', file], 'unreachable'], [['b', file], 'unreachable'], [['b', file]], [['b', file]],
-            ]) await sending(what, send(reason)).catch(() => {});
-            return keys;
-        }"""
-        )
-    )
-
-    assert all(re.fullmatch("[0-9a-f]{32}", key) for key in keys)
-    assert [keys.index(key) for key in keys] == [0, 0, 0, 3, 4, 4, 6]
+    gone = {"detail": {"reason": "unknown_file", "message": "It is gone."}}
+    page.route("**/files/**", lambda route: route.fulfill(status=404, json=gone))
+    operation.locator(".downloads a").click()
+    expect(page.get_by_text("It is gone.")).to_be_visible()
 
 
 def test_a_required_text_can_be_empty_and_a_name_cannot(visit: Visit, stack: Stack):

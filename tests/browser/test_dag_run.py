@@ -128,6 +128,7 @@ def conf_of(page: Page, name: str = "conf") -> Any:
         ({"value": 7, "schema": {}}, "8", ("number", 8, None)),
         ({"value": ["a", 1], "schema": {}}, '["b"]', ("json", ["b"], None)),
         ({"value": None, "schema": {}}, "", ("text", None, None)),
+        ({"value": "a", "schema": {"type": "string", "enum": 7, "examples": "x"}}, "b", ("text", "b", None)),
     ],
     ids=str,
 )
@@ -158,6 +159,23 @@ def test_a_constant_is_not_asked_for_and_its_own_value_is_not_said(tools: Page):
     assert tools.evaluate(FIELDS, [[constant, None]]) == [None]
     [found] = tools.evaluate(FIELDS, [[own, "1"]])
     assert found["conf"] == {"other": 1}
+
+
+def test_no_name_of_a_value_is_taken_for_what_every_object_has(visit: Visit):
+    visitor = visit()
+    page = visitor.open()
+    names = ["constructor", "__proto__", "toString"]
+    param = {"value": names[0], "schema": {"type": "string", "enum": names, "title": {"a": 1}}}
+    several = {"value": names[:1], "schema": {"type": "array", "examples": names}}
+    details = {"params": {"one": param, "several": several}}
+    page.route("**/dags/odd/details", lambda route: route.fulfill(json=details))
+    page.goto(f"{page.url.partition('?')[0]}{TRIGGER}odd")
+    fields = form(page, "odd")
+
+    expect(fields.locator("option")).to_have_text(names)
+    expect(fields.locator(".several label")).to_have_text(names)
+    # What is drawn is marked: an object that all others are made from marks them all.
+    assert page.evaluate("Object.keys(Object.prototype)") == []
 
 
 def test_the_params_of_a_dag_are_a_form_in_step_with_its_configuration(visit: Visit, params: str, axe: str):

@@ -7,6 +7,7 @@ import difflib
 import io
 import random
 import shlex
+import subprocess
 from typing import Any
 
 import pytest
@@ -266,3 +267,26 @@ def test_the_name_of_a_file_is_one_name_to_curl(visit: Visit):
     lines = [shlex.split(one["curl"].replace("\\\n", " ")) for one in found]
     parts = [line[line.index("-F") + 1] for line in lines]
     assert parts == ["file=@plain.json", 'file=@"prod,vars.json"', 'file=@"a\\"b;c.json"']
+
+
+def test_a_command_line_hides_nothing_from_who_reads_it_or_pastes_it_into_a_terminal(visit: Visit):
+    words = ["a\u202eb'c\\d\x1b[201~\n2", "\x01", "\u2066", "\x9b", "it's", "a\tb\nc", "é €", "plain"]
+    told = (
+        visit()
+        .open()
+        .evaluate(
+            f"""async words => {{
+            {IMPORT}
+            const {{ plain, quoted, visible }} = await load('lib/text.js');
+            return [words.map(quoted), words.map(visible).map(plain)];
+        }}""",
+            words,
+        )
+    )
+
+    for word, quoted in zip(words, told[0], strict=True):
+        echo = subprocess.run(["bash", "-c", f"printf %s {quoted}"], capture_output=True, check=True)
+        assert echo.stdout == word.encode()
+        assert all(sign in "\t\n" or sign.isprintable() for sign in quoted)
+    assert told[1][0] == "a\\u202eb'c\\d\n2"
+    assert told[1][4:] == words[4:]

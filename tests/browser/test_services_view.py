@@ -119,6 +119,22 @@ def test_who_may_not_see_components_reads_a_sentence(visit: Visit):
     expect(page.get_by_role("button", name="Start a component")).to_be_disabled()
 
 
+def test_a_component_can_be_started_once_the_server_answers_again(visit: Visit):
+    visitor = visit(width=390)
+    visitor.allow("503")
+    busy = {"detail": {"reason": "overloaded", "message": "Too much to do."}}
+    visitor.context.route("**/v2/services**", lambda route: route.fulfill(status=503, json=busy))
+    page = visitor.open("?view=services&id=any")
+    expect(page.get_by_role("alert")).to_contain_text("Too much to do.")
+    page.get_by_role("link", name="All services").click()
+    expect(page.get_by_role("alert")).to_contain_text("Too much to do.")
+    expect(page.get_by_role("button", name="Start a component")).to_be_disabled()
+    visitor.context.unroute_all()
+
+    expect(page.get_by_role("alert")).to_have_count(0)
+    expect(page.get_by_role("button", name="Start a component")).to_be_enabled()
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_serious_in_the_form_and_in_a_component(visit: Visit, axe: str, theme: str):
     page = visit(theme=theme).open("?view=services")

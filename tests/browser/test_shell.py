@@ -258,3 +258,18 @@ def test_the_page_works_by_the_keyboard_alone(visit: Visit):
     expect(page.locator("section.operation")).to_contain_text("failed")
     page.go_back()
     expect(page.get_by_role("heading", name="variables get")).to_have_count(0)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_server_that_is_busy_is_told_of_and_not_waited_for(visit: Visit, view: str, width: int):
+    visitor = visit(width=width)
+    visitor.allow("503")
+    busy = {"detail": {"reason": "overloaded", "message": "Too much to do."}}
+    visitor.context.route(
+        re.compile(r"/v2/|/endpoints\.json"), lambda route: route.fulfill(status=503, json=busy)
+    )
+    page = visitor.open(f"?view={view}")
+
+    expect(page.get_by_text("Too much to do.").first).to_be_visible()
+    expect(page.locator(".loading")).to_have_count(0)

@@ -1,6 +1,7 @@
 /** The shell: the head with the views' names, the view that is chosen, and what lies over it. */
 import { html, render, useEffect, useRef } from "./vendor/preact.js";
 import { facts, framed } from "./lib/facts.js";
+import { pressOnce } from "./lib/once.js";
 import { link, useRoute } from "./lib/router.js";
 import { CopyButton, Link } from "./parts/basic.js";
 import { Questions } from "./parts/dialog.js";
@@ -52,4 +53,5 @@ function Shell() {
     <${Toasts} /><${Questions} /><${SessionOverlay} />`;
 }
 
+pressOnce();
 render(html`<${Shell} />`, document.getElementById("app"));

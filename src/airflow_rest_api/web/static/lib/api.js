@@ -18,6 +18,17 @@ export class ApiError extends Error {
   }
 }
 
+/** What is said of a request whose answer is not known, where it was to do something. */
+export const PERHAPS = "It may have been carried out all the same.";
+
+/** Whether an error is none of the API's answers: nothing came, or something of a proxy's, or what the server did not foresee. */
+export const isLost = ({ reason, status }) => ["unreachable", "internal_error"].includes(reason) || (reason === "error" && !(status >= 400 && status < 500));
+
+function told(error, method = "GET") {
+  if (method !== "GET" && isLost(error)) error.message += ` ${PERHAPS}`;
+  return error;
+}
+
 /**
  * Send a request and return the Response, waiting for the user where the session has ended or the header token is
  * asked for; such a request was not carried out, so that sending it again is safe.
@@ -54,7 +65,7 @@ export async function send(path, options = {}) {
     } catch (error) {
       if (error.name === "AbortError") throw error;
       const wrong = form && (await whatIsWrong(form));
-      throw new ApiError(0, wrong ? { reason: "not_sent", message: wrong } : { reason: "unreachable", message: "The API server cannot be reached." });
+      throw told(new ApiError(0, wrong ? { reason: "not_sent", message: wrong } : { reason: "unreachable", message: "The API server cannot be reached." }), method);
     }
     if (answer.ok) return answer;
     const error = await read(answer);
@@ -69,7 +80,7 @@ export async function send(path, options = {}) {
       await headerTokenGiven();
       continue;
     }
-    throw error;
+    throw told(error, method);
   }
 }
 
@@ -81,12 +92,12 @@ export async function call(path, options = {}) {
     text = await answer.text();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, { reason: "unreachable", message: "The connection broke off before the answer was there." });
+    throw told(new ApiError(0, { reason: "unreachable", message: "The connection broke off before the answer was there." }), options.method);
   }
   try {
     return text ? JSON.parse(text) : null;
   } catch {
-    throw new ApiError(answer.status, { reason: "error", message: "The answer is not one of this API: it may come from a proxy in between." });
+    throw told(new ApiError(answer.status, { reason: "error", message: "The answer is not one of this API: it may come from a proxy in between." }), options.method);
   }
 }
 

@@ -128,7 +128,7 @@ export function form({ json, files }) {
 const SENSITIVE = /pass|secret|token|key|cred|auth|private/i;
 
 /** Whether the value of an argument is not for other eyes: a secret, or a variable that is called like one. */
-export const isHidden = (argument, values) => argument.secret || (argument.type === "long" && SENSITIVE.test(values.key ?? ""));
+export const isHidden = (argument, values) => argument.secret || (argument.type === "long" && (SENSITIVE.test(values.key ?? "") || looksSecret(values.key ?? "")));
 
 /**
  * Values as entries of the address; secrets and files are never among them, nor what is too long for a link. The value of
@@ -146,8 +146,12 @@ export function toAddress(args, values) {
   return entries;
 }
 
+// What the server, and Airflow's masker unless it is told of more, take for the name of a secret (secret_names.py).
+const SECRET =
+  /auth.?header|authorization|bearer|connection.?string|credential|dsn"|jwt|keyfile.?dict|passphrase|passw(or)?d|prox(y|ies)"|secret|service.?account|token|webhook.?url|(access|api|fernet|private|service).?key/i;
+
 /** Whether a value, such as a JSON object with a password in it, must not get into an address: these end up in logs. */
-export const looksSecret = (value) => /access_token|api_?key|authorization|jwt|passphrase|passw(or)?d|private_key|secret|token/i.test(String(value)) || PASSWORD.test(String(value));
+export const looksSecret = (value) => SECRET.test(String(value)) || PASSWORD.test(String(value));
 
 // As in scheme://user:password@host.
 const PASSWORD = /:\/\/[^/?#@:\s]*:[^/?#\s]+@/;

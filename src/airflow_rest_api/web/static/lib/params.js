@@ -23,20 +23,25 @@ export function fieldsOf(params) {
   return described.filter(([, param]) => param.schema.const === undefined).map(([name, param]) => fieldOf(name, param));
 }
 
-function fieldOf(name, { value = null, schema, description }) {
+const listed = (value) => (Array.isArray(value) ? value : undefined);
+
+function fieldOf(name, { value = null, schema: written, description }) {
+  // Airflow looks at what the author of a DAG wrote there when a run is made, and not before.
+  const schema = { ...written, enum: listed(written.enum), examples: listed(written.examples) };
   const types = [schema.type ?? []].flat();
   const kind = kindOf(schema, types, value);
   return {
     name,
-    label: schema.title ?? name,
-    hint: description ?? schema.description_md ?? "",
-    section: schema.section ?? "",
+    label: String(schema.title ?? name),
+    hint: String(description ?? schema.description_md ?? ""),
+    section: String(schema.section ?? ""),
     kind,
     types,
     required: types.length > 0 && !types.includes("null"),
     integer: types.includes("integer") && !types.includes("number"),
     choices: schema.enum ?? schema.examples ?? null,
-    labels: schema.values_display ?? {},
+    // Without what every object has: a value may have such a name.
+    labels: Object.assign(Object.create(null), schema.values_display),
     initial: value,
     schema,
   };

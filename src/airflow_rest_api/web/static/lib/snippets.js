@@ -1,7 +1,7 @@
 /** The same command for a terminal, a program, and the command line of Airflow. Secrets are left out of all of them. */
 import { facts } from "./facts.js";
 import { hasPassword, isGiven, isHidden, items, sent } from "./arguments.js";
-import { quoted } from "./text.js";
+import { quoted, visible } from "./text.js";
 
 const place = (name) => `<${name}>`;
 
@@ -74,7 +74,7 @@ function literal(value, indent = 0) {
   }
   if (Array.isArray(value)) return `[${value.map((one) => literal(one)).join(", ")}]`;
   // What JSON escapes, Python reads the same.
-  return JSON.stringify(value);
+  return visible(JSON.stringify(value));
 }
 
 /** The command line. */

@@ -24,8 +24,20 @@ export function size(bytes) {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
 }
 
-/** A word for a POSIX shell. */
+// What turns the order of the signs around it: with it, a text reads as another one than it is (CVE-2021-42574).
+const TURNING = /[\u202a-\u202e\u2066-\u2069]/g;
+
+/** Text in which nothing hides: an escape stands for what would turn the rest of the line around. */
+export const visible = (text) => text.replace(TURNING, (sign) => `\\u${sign.charCodeAt(0).toString(16)}`);
+
+// What a terminal obeys while it is pasted, and what cannot be seen there.
+const CONTROL = /[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/;
+
+const octal = (sign) => (sign === "'" || sign === "\\" ? `\\${sign}` : Array.from(new TextEncoder().encode(sign), (byte) => `\\${byte.toString(8).padStart(3, "0")}`).join(""));
+
+/** A word for a shell: POSIX, of 2024 where it holds control characters. */
 export function quoted(word) {
+  if (CONTROL.test(word)) return `$'${word.replace(new RegExp(`['\\\\]|${CONTROL.source}`, "g"), octal)}'`;
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;
 }
 
@@ -35,8 +47,8 @@ export const plural = (count, one, more = `${one}s`) => `${count.toLocaleString(
 // CSI sequences and the like: colours, which the page does not show.
 const ANSI = /\u001b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-_])/g;
 
-/** Text without the escape sequences of a terminal. */
-export const plain = (text) => (text.includes("\u001b") ? text.replace(ANSI, "") : text);
+/** Text as it is shown: without the escape sequences of a terminal, and nothing hides in it. */
+export const plain = (text) => visible(text.includes("\u001b") ? text.replace(ANSI, "") : text);
 
 /** Put text on the clipboard, also where the page is not served over TLS. */
 export async function copy(text) {

@@ -2,7 +2,7 @@
 import { html, useEffect, useId, useRef, useState } from "../vendor/preact.js";
 import { facts, framed } from "../lib/facts.js";
 import { address, go } from "../lib/router.js";
-import { copy } from "../lib/text.js";
+import { copy, visible } from "../lib/text.js";
 import { Icon } from "./icons.js";
 
 /** A button. `kind`: plain, primary, danger or quiet; `icon`: a name; with `label` and no children, the icon alone. */
@@ -36,7 +36,7 @@ export function Fold({ wanted, summary, children }) {
 }
 
 /** A name that has no room in one line goes on in the next one behind a sign of its own, not in the middle of a word. */
-export const Name = ({ text }) => text.split(/(?<=[/_.-])/).map((piece, at) => [at > 0 && html`<wbr />`, piece]);
+export const Name = ({ text }) => visible(text).split(/(?<=[/_.-])/).map((piece, at) => [at > 0 && html`<wbr />`, piece]);
 
 /** A DAG, with a link to Airflow's page of it; Airflow's frame does not let its document be replaced. */
 export const DagLink = ({ id, ...rest }) => (framed ? id : html`<a href="${facts.airflow}/dags/${encodeURIComponent(id)}" ...${rest}>${id}</a>`);

@@ -1,6 +1,7 @@
 /** A table of any length: sorted by its heads, with no more rows in the document than are in sight. */
 import { html, useMemo, useRef, useState } from "../vendor/preact.js";
 import { useRoving } from "../lib/roving.js";
+import { visible } from "../lib/text.js";
 import { Icon } from "./icons.js";
 import { useWindow } from "./window.js";
 
@@ -54,7 +55,7 @@ export function Table({ columns, rows, rowKey, label, sort: initial = null, onRo
           const key = rowKey(row);
           return html`<tr key=${key} aria-rowindex=${view.first + at + 2} class=${onRow ? "link" : ""} aria-selected=${chosen === undefined ? undefined : String(chosen === key)}
             onClick=${onRow && ((event) => event.target.closest("a") || onRow(row))}>
-            ${columns.map((column) => html`<td key=${column.id} class=${column.end ? "end" : ""} title=${column.cell ? undefined : text(column.value(row))}>${column.cell ? column.cell(row) : text(column.value(row))}</td>`)}
+            ${columns.map((column) => html`<td key=${column.id} class=${column.end ? "end" : ""} title=${column.cell ? undefined : text(column.value(row))}>${column.cell ? column.cell(row) : visible(text(column.value(row)))}</td>`)}
           </tr>`;
         })}
         ${view.after > 0 && html`<tr class="space" aria-hidden="true" style=${{ height: `${view.after}px` }}><td colspan=${columns.length}></td></tr>`}

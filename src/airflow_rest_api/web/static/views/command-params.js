@@ -94,9 +94,9 @@ function Param({ field, value, onValue }) {
 }
 
 function choices(field) {
-  const named = field.choices.filter((one) => one !== null).map((one) => [String(one), field.labels[one] ?? String(one)]);
+  const named = field.choices.filter((one) => one !== null).map((one) => [String(one), String(field.labels[one] ?? one)]);
   const optional = !field.required || field.choices.includes(null) || field.initial === null;
-  return optional ? [["", field.labels.None ?? "(none)"], ...named] : named;
+  return optional ? [["", String(field.labels.None ?? "(none)")], ...named] : named;
 }
 
 /** Text, with examples to choose from. */
@@ -115,6 +115,6 @@ function Several({ field, value, onInput, ...rest }) {
     onInput(next.length || field.required ? next.map((text) => field.choices.find((choice) => String(choice) === text) ?? text) : null);
   };
   return html`<${Field} ...${rest}>${(a) => html`<div class="several" role="group" aria-label=${rest.label} aria-describedby=${a["aria-describedby"]}>
-    ${all.map((one, at) => html`<label key=${one}><input type="checkbox" id=${at ? undefined : a.id} checked=${chosen.has(one)} onChange=${(event) => change(one, event.currentTarget.checked)} />${field.labels[one] ?? one}</label>`)}
+    ${all.map((one, at) => html`<label key=${one}><input type="checkbox" id=${at ? undefined : a.id} checked=${chosen.has(one)} onChange=${(event) => change(one, event.currentTarget.checked)} />${String(field.labels[one] ?? one)}</label>`)}
   </div>`}<//>`;
 }

@@ -6,6 +6,7 @@ import { facts } from "../lib/facts.js";
 import { once } from "../lib/once.js";
 import { OF_PARAMS } from "../lib/params.js";
 import { note } from "../lib/router.js";
+import { visible } from "../lib/text.js";
 import { Button, EffectBadge, ErrorNotice, Link, Loading, Name } from "../parts/basic.js";
 import { ask } from "../parts/dialog.js";
 import { SelectField } from "../parts/fields.js";
@@ -147,6 +148,6 @@ async function sure(command, effect, { json, files }, args, values) {
   const given = [...Object.entries(json), ...Object.entries(files).map(([name, file]) => [name, file.name])];
   const secret = (name) => isHidden(args.find((one) => one.name === name), values);
   const text = html`<p>${WHAT[effect]}</p>
-    ${given.length > 0 && html`<dl class="given">${given.map(([name, value]) => html`<div key=${name}><dt><${Name} text=${name} /></dt><dd>${secret(name) ? "•••" : String(value)}</dd></div>`)}</dl>`}`;
+    ${given.length > 0 && html`<dl class="given">${given.map(([name, value]) => html`<div key=${name}><dt><${Name} text=${name} /></dt><dd>${secret(name) ? "•••" : visible(String(value))}</dd></div>`)}</dl>`}`;
   return ask({ title: `Run ${command.name}?`, text, yes: `Run ${command.name}`, danger: effect === "destructive" });
 }

@@ -20,17 +20,17 @@ export function View({ params, turns }) {
     call("/v2/commands").then((said) => setCommands(said.commands), setError);
   }, []);
   const summary = commands?.find((one) => one.path === chosen);
-  const list = html`<${List} commands=${commands} chosen=${chosen} text=${params.get("q") ?? ""} effect=${params.get("effect") ?? ""} />`;
+  const list = html`<${List} commands=${commands} error=${error} chosen=${chosen} text=${params.get("q") ?? ""} effect=${params.get("effect") ?? ""} />`;
   return html`<h1 class="away">Commands</h1>
     <${Panes} chosen=${chosen} list=${list} onBack=${() => go("commands")}>
-      <${ErrorNotice} error=${error} />
+      ${chosen && html`<${ErrorNotice} error=${error} />`}
       ${summary
         ? html`<${Command} key=${`${summary.path} ${turns}`} summary=${summary} params=${params} />`
         : commands && (chosen ? html`<${Empty}>There is no command ${chosen.replaceAll("/", " ")}. <${Link} view="commands">All commands<//><//>` : html`<${Welcome} commands=${commands} />`)}
     <//>`;
 }
 
-function List({ commands, chosen, text, effect }) {
+function List({ commands, error, chosen, text, effect }) {
   const [typed, setTyped] = useState(text);
   const [only, setOnly] = useState(effect);
   const input = useRef();
@@ -58,7 +58,8 @@ function List({ commands, chosen, text, effect }) {
       <span class="away" role="status">${found ? plural(found.length, "command") : ""}</span>
     </div>
     <div class="scroll" ref=${list}>
-      ${!found ? html`<${Loading} />` : found.length === 0 ? html`<${Empty}>No command has that.<//>` : typed.trim() ? html`<ul>${found.map((one) => html`<${Entry} key=${one.command.path} ...${one} chosen=${chosen} />`)}</ul>` : groups(found).map(([group, members]) => html`<section key=${group} aria-label=${group}>
+      ${!chosen && html`<${ErrorNotice} error=${error} />`}
+      ${!found ? !error && html`<${Loading} />` : found.length === 0 ? html`<${Empty}>No command has that.<//>` : typed.trim() ? html`<ul>${found.map((one) => html`<${Entry} key=${one.command.path} ...${one} chosen=${chosen} />`)}</ul>` : groups(found).map(([group, members]) => html`<section key=${group} aria-label=${group}>
         <h2 class="group">${group}</h2><ul>${members.map((one) => html`<${Entry} key=${one.command.path} ...${one} chosen=${chosen} />`)}</ul></section>`)}
     </div>`;
 }

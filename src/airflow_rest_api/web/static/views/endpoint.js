@@ -1,6 +1,6 @@
 /** One endpoint of the 1.x plugin: its arguments, a form that submits to it, and the envelope it answers with. */
 import { html, useRef, useState } from "../vendor/preact.js";
-import { ApiError, send } from "../lib/api.js";
+import { ApiError, PERHAPS, send } from "../lib/api.js";
 import { looksSecret } from "../lib/arguments.js";
 import { facts } from "../lib/facts.js";
 import { OF_PARAMS } from "../lib/params.js";
@@ -97,7 +97,7 @@ async function post(endpoint, values) {
     else if (value) form.append(one.name, one.check_box ? "true" : value);
   }
   const answer = await send("/api", { method: "POST", form, read: notCarriedOut });
-  const body = await answer.json().catch(() => ({ status: "ERROR", output: `The server answered with ${answer.status}.` }));
+  const body = await answer.json().catch(() => ({ status: "ERROR", output: `The server answered with ${answer.status}. ${PERHAPS}` }));
   return { status: answer.status, body };
 }
 

@@ -29,12 +29,12 @@ export function View({ params, turns }) {
         <label class="search"><span class="away">Search the endpoints</span><${Icon} name="search" />
           <input type="search" value=${typed} onInput=${(event) => setTyped(event.currentTarget.value)} placeholder="Search the old endpoints" autocomplete="off" spellcheck=${false} /></label>
       </div>
-      <div class="scroll">${found ? html`<ul>${found.map((one) => html`<li key=${one.name}><${Link} view="endpoints" params=${{ api: one.name }} class="entry" aria-current=${one.name === chosen ? "true" : undefined}>
+      <div class="scroll">${!chosen && html`<${ErrorNotice} error=${error} />`}${found ? html`<ul>${found.map((one) => html`<li key=${one.name}><${Link} view="endpoints" params=${{ api: one.name }} class="entry" aria-current=${one.name === chosen ? "true" : undefined}>
         <span class="entry-name">${one.name}</span>${one.methods.length === 1 && html`<${Badge}>${one.methods[0]}<//>`}${one.background && html`<${Badge}>background<//>`}<//></li>`)}</ul>` : !error && html`<${Loading} />`}
         ${found?.length === 0 && html`<${Empty}>No endpoint has that.<//>`}</div>`;
   return html`<h1 class="away">Old endpoints</h1>
     <${Panes} chosen=${chosen} list=${list} onBack=${() => go("endpoints")}>
-      <${ErrorNotice} error=${error} />
+      ${chosen && html`<${ErrorNotice} error=${error} />`}
       ${endpoint ? html`<${Endpoint} key=${`${endpoint.name} ${turns}`} endpoint=${endpoint} params=${params} />` : endpoints && html`<${About} count=${endpoints.length} maySeeUsage=${maySeeUsage} />`}
     <//>`;
 }

@@ -31,11 +31,14 @@ function useServices() {
   return { ...state, look };
 }
 
-/** The kinds of components that there are; null before they are known. */
+/** The kinds of components that there are; null before they are known: why they are not, the list of the components says. */
 function useKinds() {
   const [kinds, setKinds] = useState(null);
   useEffect(() => {
-    call("/v2/services/kinds").then((found) => setKinds(found.kinds), () => setKinds([]));
+    const look = (signal) => call("/v2/services/kinds", { signal }).then((found) => (setKinds(found.kinds), stop()), (error) => error.status === 403 && stop());
+    let stop = () => {};
+    stop = poll(look, EVERY);
+    return stop;
   }, []);
   return kinds;
 }
@@ -56,6 +59,7 @@ export function View({ params }) {
     <${Panes} name="services" chosen=${chosen} onBack=${() => go("services")} list=${html`<${ServiceList} services=${services} error=${error} titles=${titles} chosen=${chosen} mayStart=${kinds?.some((kind) => kind.allowed)} onStart=${() => setStarting(true)} />`}>
       <div class="page">
         ${chosen && html`<${Link} class="back" view="services"><${Icon} name="left" />All services<//>`}
+        ${chosen && html`<${ErrorNotice} error=${error} />`}
         ${detail(chosen, service, services, titles, look, error)}
       </div>
     <//>

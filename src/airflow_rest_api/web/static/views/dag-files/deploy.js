@@ -2,7 +2,7 @@
 import { html, useMemo, useState } from "../../vendor/preact.js";
 import { begin, foldersOf } from "../../lib/dag_files.js";
 import { once } from "../../lib/once.js";
-import { plural } from "../../lib/text.js";
+import { plural, visible } from "../../lib/text.js";
 import { Button, ErrorNotice, Notice } from "../../parts/basic.js";
 import { ask } from "../../parts/dialog.js";
 import { FileField, SelectField, SuggestField, SwitchField } from "../../parts/fields.js";
@@ -37,7 +37,7 @@ export function Deploy({ bundles, bundle, files: there, folder: given, onDone })
     }
     setBusy("");
   };
-  const names = html`<ul class="asked">${files.slice(0, 12).map((file, at) => html`<li key=${at}>${file.name}</li>`)}${files.length > 12 && html`<li>and ${files.length - 12} more</li>`}</ul>`;
+  const names = html`<ul class="asked">${files.slice(0, 12).map((file, at) => html`<li key=${at}>${visible(file.name)}</li>`)}${files.length > 12 && html`<li>and ${files.length - 12} more</li>`}</ul>`;
   const where = `${bundle}${folder ? `, folder ${folder}` : ""}`;
   const check = async () => {
     const text = html`<p>The files are imported as Airflow would: their code runs on the API server's host. Nothing is written.</p>${names}`;

@@ -2,7 +2,7 @@
 import { html, useEffect, useMemo, useState } from "../../vendor/preact.js";
 import { begin, content, contentText, filePath } from "../../lib/dag_files.js";
 import { Lines } from "../../lib/lines.js";
-import { moment, size } from "../../lib/text.js";
+import { moment, size, visible } from "../../lib/text.js";
 import { Button, DagLink, ErrorNotice, Link, Loading, Name, Notice, Tabs } from "../../parts/basic.js";
 import { Dialog } from "../../parts/dialog.js";
 import { SwitchField } from "../../parts/fields.js";
@@ -106,7 +106,7 @@ function DeleteDialog({ file, onClose, onStarted }) {
     }
   };
   const footer = html`<${Button} onClick=${onClose} autofocus>Cancel<//><${Button} kind="danger" icon="trash" busy=${busy} disabled=${busy} onClick=${remove}>Delete<//>`;
-  return html`<${Dialog} title="Delete ${file.path}?" onClose=${onClose} footer=${footer}>
+  return html`<${Dialog} title="Delete ${visible(file.path)}?" onClose=${onClose} footer=${footer}>
     <p>It is taken out of ${file.bundle}${file.dag_ids.length ? `, and with it ${file.dag_ids.length === 1 ? "the DAG" : "the DAGs"} ${file.dag_ids.join(", ")}` : ""}. Its history stays: it can be brought back.</p>
     ${file.dag_ids.length > 0 && html`<${SwitchField} label="Delete the records of its DAGs as well" value=${records} onInput=${setRecords} hint="Runs, task instances and the rest: this cannot be taken back." />`}
     <${ErrorNotice} error=${error} />

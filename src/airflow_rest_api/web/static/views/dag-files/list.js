@@ -2,7 +2,7 @@
 import { html, useMemo, useState } from "../../vendor/preact.js";
 import { foldersOf } from "../../lib/dag_files.js";
 import { go } from "../../lib/router.js";
-import { moment, plural, size } from "../../lib/text.js";
+import { moment, plural, size, visible } from "../../lib/text.js";
 import { Badge, ErrorNotice, Link, Loading } from "../../parts/basic.js";
 import { SelectField, TextField } from "../../parts/fields.js";
 import { Icon } from "../../parts/icons.js";
@@ -53,7 +53,7 @@ function chosenOf(files, text, folder) {
 function Entry({ file, chosen }) {
   const at = file.path.lastIndexOf("/") + 1;
   return html`<${Link} class="pick" view="dag-files" params=${{ bundle: file.bundle, path: file.path }} aria-current=${chosen ? "true" : undefined} title=${file.path}>
-    <span class="pick-top"><span class="file-name"><span class="muted">${file.path.slice(0, at)}</span><b>${file.path.slice(at)}</b></span><${Marks} file=${file} /></span>
+    <span class="pick-top"><span class="file-name"><span class="muted">${visible(file.path.slice(0, at))}</span><b>${visible(file.path.slice(at))}</b></span><${Marks} file=${file} /></span>
     <span class="pick-facts"><span class="grow">${file.dag_ids.length ? file.dag_ids.join(", ") : "no DAG"}</span><span title=${moment(file.modified_at)}>${file.size === null ? "" : size(file.size)}</span></span>
   <//>`;
 }

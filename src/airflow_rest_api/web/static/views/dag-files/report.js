@@ -2,7 +2,7 @@
 import { html, useEffect, useState } from "../../vendor/preact.js";
 import { CHANGES, contentText, textOf } from "../../lib/dag_files.js";
 import { difference } from "../../lib/diff.js";
-import { plural } from "../../lib/text.js";
+import { plural, visible } from "../../lib/text.js";
 import { Badge, ErrorNotice, Link, Loading, Name, Notice } from "../../parts/basic.js";
 import { Diff } from "../../parts/diff.js";
 import { Icon } from "../../parts/icons.js";
@@ -45,7 +45,7 @@ function Finding({ error, file }) {
     <pre class="finding-message">${error.message}</pre>
     ${shown.length > 0 && html`<pre class="finding-lines" tabindex="0" role="region" aria-label="Around line ${error.line} of ${error.file}">${shown.map((line, at) => {
       const number = first + at + 1;
-      return html`<span key=${number} class=${number === error.line ? "finding-line here" : "finding-line"}><span class="finding-number">${number === error.line ? "▸" : " "}${String(number).padStart(4)} </span>${`${line}\n`}</span>`;
+      return html`<span key=${number} class=${number === error.line ? "finding-line here" : "finding-line"}><span class="finding-number">${number === error.line ? "▸" : " "}${String(number).padStart(4)} </span>${`${visible(line)}\n`}</span>`;
     })}</pre>`}
   </div>`;
 }

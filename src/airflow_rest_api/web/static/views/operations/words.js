@@ -1,4 +1,5 @@
 /** An operation in few words. */
+import { visible } from "../../lib/text.js";
 
 const TODAY = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const DAY = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" });
@@ -12,5 +13,5 @@ export function ago(iso) {
 /** The line without the name of the command, where it begins with that: what is ours begins otherwise. */
 export function argumentsIn({ argv, command }) {
   const words = command.split(" ");
-  return (words.every((word, index) => argv[index] === word) ? argv.slice(words.length) : argv).join(" ");
+  return visible((words.every((word, index) => argv[index] === word) ? argv.slice(words.length) : argv).join(" "));
 }

@@ -32,7 +32,7 @@ export function ServiceList({ services, error, titles, chosen, mayStart, onStart
       </div>
     </div>
     <div class="scroll">
-      <${ErrorNotice} error=${error} />
+      ${!chosen && html`<${ErrorNotice} error=${error} />`}
       ${services === null && !error && html`<${Loading} what="Loading the components" />`}
       ${found?.length === 0 && html`<p class="empty">${services.length ? "No component is like that." : "No component is known."}</p>`}
       <ul class="picks" aria-label="Components">
