@@ -8,6 +8,7 @@ from dataclasses import dataclass
 BLACK_BOX = (
     "tests/airflow/compat",
     "tests/airflow/child/test_clearing.py::test_the_dags_of_an_expression_are_cleared",
+    "tests/airflow/child/test_task_test.py",
     "tests/commands/test_versions_of_airflow.py",
     "tests/security/test_matrix.py",
     "tests/security/test_real_simple.py",

@@ -37,7 +37,7 @@ BY_COMMAND: Mapping[str, tuple[str, ...]] = {
     # Airflow 3.0 parses the DAG files for it.
     "tasks failed-deps": () if AIRFLOW_V_3_1_PLUS else (_PRINTS,),
     "tasks list": (_PRINTS, _ONE_DAG),
-    "tasks render": (_PRINTS, _ONE_DAG),
+    "tasks render": (_PRINTS, _ONE_DAG, "child.task_test:render_as_in_a_run"),
     "tasks test": (_PRINTS, _ONE_DAG, "child.task_test:test_in_memory"),
 }
 """
