@@ -1,4 +1,4 @@
-"""`tasks render` and `tasks test` on a database of their own: what is set right is Airflow's own code."""
+"""`tasks render`, `test` and `failed-deps` on a database of their own: what is set right there is Airflow."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ setup.run_airflow(sys.argv[1:])
 """
 
 
-def told(home: Path, command: str, run: str = RUN) -> str:
+def told(home: Path, command: str, run: str = RUN, **env: str) -> str:
     """Return what a command prints of the task of a run."""
     (home / "dags").mkdir()
     (home / "dags" / "d.py").write_text(DAG_FILE)
@@ -99,7 +99,7 @@ def told(home: Path, command: str, run: str = RUN) -> str:
     script.write_text(SCRIPT.replace("RUN", repr(RUN)))
     done = subprocess.run(
         [sys.executable, str(script), "tasks", command, "d", "t", run],
-        env={**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__FERNET_KEY": KEY},
+        env={**os.environ, "AIRFLOW_HOME": str(home), "AIRFLOW__CORE__FERNET_KEY": KEY, **env},
         check=False,
         capture_output=True,
         text=True,
@@ -120,3 +120,12 @@ def test_and_where_there_is_no_run(tmp_path: Path) -> None:
     assert "the answers: 2026-01-01, green, no other, there, None, None, []." in told(
         tmp_path, "render", "2026-01-01"
     )
+
+
+def test_unmet_dependencies_are_told_on_every_version(tmp_path: Path) -> None:
+    assert "dagrun was not in the 'running' state but in the state 'queued'" in told(tmp_path, "failed-deps")
+
+
+@pytest.mark.parametrize("command", ["render", "test"])
+def test_so_they_do_where_the_log_is_in_json(tmp_path: Path, command: str) -> None:
+    assert "the answers: " in told(tmp_path, command, AIRFLOW__LOGGING__JSON_LOGS="True")

@@ -28,6 +28,8 @@ from uuid6 import uuid7
 from airflow_rest_api.airflow.child.dag_test import Interruption
 from airflow_rest_api.airflow.child.task_test_api import client_of
 from airflow_rest_api.airflow.compat.tasks import RENDERS_AS_SDK, event_of, trigger_of, use_client
+from airflow_rest_api.engine.patches import patch
+from airflow_rest_api.secret_names import maskers
 
 NEEDED = ("task_test", "_get_ti", "_run_task", "_generate_temporary_run_id")
 """What of `airflow.cli.commands.task_command` is replaced or used here."""
@@ -89,6 +91,20 @@ class Tested:
         return f"<TaskInstance: {what} ti_id={self.id}>"
 
 
+class _Bytes:
+    """Where bytes are written that a stream of text takes, and redacts."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> int:
+        self._stream.write(data.decode(errors="replace"))
+        return len(data)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
 def test_in_memory() -> None:
     """
     Have `tasks test` do so, for the rest of this process.
@@ -98,6 +114,11 @@ def test_in_memory() -> None:
     command: Any = task_command
     if lacking := [name for name in NEEDED if not hasattr(command, name)]:
         raise SystemExit(f"The tasks test of this Airflow is not known here: it has no {', '.join(lacking)}.")
+    for module in maskers():
+        if (redacting := getattr(module, "RedactedIO", None)) is not None:
+            # A log in JSON is written in bytes, for which Airflow's stream has no place.
+            patch(redacting, "buffer", functools.cached_property(_Bytes))
+            redacting.buffer.__set_name__(redacting, "buffer")
     found: list[Tested] = []
     airflows, get_ti = command.task_test, command._get_ti
 
@@ -141,6 +162,16 @@ def render_as_in_a_run() -> None:
         return tested, False
 
     command._get_ti = answered if RENDERS_AS_SDK else begun
+
+
+def depend_as_stored() -> None:
+    """
+    Have `tasks failed-deps` of Airflow 3.0 take the DAG from the database, until that is taken back.
+
+    It parses the file, whose DAG has not what is asked of it (`get_is_paused`).
+    """
+    command: Any = task_command
+    patch(command, "get_dag", functools.partial(command.get_dag, from_db=True))
 
 
 def _answer(tested: Tested) -> None:
