@@ -13,6 +13,7 @@ BLACK_BOX = (
     "tests/operations/test_store.py",
     "tests/airflow/compat",
     "tests/airflow/child/test_clearing.py::test_the_dags_of_an_expression_are_cleared",
+    "tests/airflow/child/test_task_test.py",
     "tests/commands/test_versions_of_airflow.py",
     "tests/security/test_matrix.py",
     "tests/security/test_real_simple.py",
@@ -120,7 +121,6 @@ class Difference:
 
 
 LOG_OF_3_0 = "Airflow 3.0 writes the log of a task in the form of 1.10"
-FAILED_DEPS = "`tasks failed-deps` of 3.0 asks its DAG for what that has not (`get_is_paused`)"
 NO_REVOCATION = "Airflow remembers no token that was taken back before 3.2"
 
 NO_SCHEDULER = "Airflow's scheduler ends on MariaDB, which knows no WITH before a DELETE (asset_active)"
@@ -145,7 +145,6 @@ DIFFERENCES = (
         ("tests/client/test_airflow.py::*?deferred?",),
         "on Airflow 3.0 `tasks test` of a task that defers ends when its trigger has fired",
     ),
-    Difference((3, 1), ("tests/legacy/test_replay.py::*?norbac.task_failed_deps.*",), FAILED_DEPS),
     Difference((3, 1), ("tests/legacy/test_replay.py::*text?norbac.test.*",), LOG_OF_3_0),
     Difference(
         (3, 2),

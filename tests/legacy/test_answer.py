@@ -56,6 +56,32 @@ def test_what_a_command_warns_of_in_its_log_is_a_warning(line: str, settings: di
     assert "careful" not in answer["output"]["stdout"]
 
 
+PYTHONS = "/airflow/cli/cli_config.py:48 UserWarning: careful now\n"
+"""As Airflow prints on standard error, before 3.2, what Python warns of."""
+
+
+@pytest.mark.parametrize(
+    "line", [CONSOLE.format("careful now"), CLASSIC.format("careful now"), json_line("careful now"), PYTHONS]
+)
+def test_so_is_what_it_warns_of_on_stderr_which_clients_want_empty(line: str) -> None:
+    logged = CONSOLE.format("fine").replace("warning  ", "info     ")
+    answer = asked(prints("[]\n", f"{logged}{line}"), LIST)
+    assert (answer["output"]["stderr"], answer["warning"]) == ("", "careful now")
+    failed = asked(prints("", f"{line}the reason\n", exit_code=1), LIST)
+    assert (failed["output"]["stderr"], failed["warning"]) == ("the reason\n", "careful now")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"), [({"api": "test", **TASK}, {}), (LIST, {"legacy_output": "today"})]
+)
+def test_a_log_that_is_the_answer_is_left_on_stderr_too(
+    arguments: dict[str, str], settings: dict[str, str]
+) -> None:
+    line = CONSOLE.format("careful now")
+    answer = asked(prints("", line), arguments, **settings)
+    assert (answer["output"]["stderr"], answer.get("warning")) == (line, None)
+
+
 @pytest.mark.parametrize(
     "line",
     [

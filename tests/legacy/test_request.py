@@ -72,6 +72,8 @@ def test_of_a_repeated_argument_the_first_counts() -> None:
         "2025-03-04 10:05:00+00",
         "2025/03/04 10:05:00+00:00",
         "20250304T100500+0000",
+        "manual__2025-03-04T10:05:00+00:00",
+        "asset_triggered__2025-03-04T10:05:00.123456+00:00_2jrRz6jo",
     ],
 )
 def test_an_offset_whose_plus_was_sent_as_it_is_is_an_offset(name: str, date: str) -> None:

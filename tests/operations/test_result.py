@@ -223,7 +223,12 @@ def warning(event: str, more: str = "") -> str:
         ),
         (warning("a", " loc=x.py:1"), LogLine("warning", "a")),
         (warning(""), LogLine("warning", "")),
+        ("/a b/x.py:48 UserWarning: careful: now\n", LogLine("warning", "careful: now")),
+        ("<string>:1: SAWarning: careful\n", LogLine("warning", "careful")),
+        ("/x.py:1 XDeprecationWarning: old\n", LogLine("warning", "old", deprecation=True)),
         ("text\n", None),
+        ("x.py:48 UserWarning: no place of Python's\n", None),
+        ("/a/x.py:48 no warning\n", None),
     ],
 )
 def test_a_log_line_is_its_level_and_what_happened(line: str, found: LogLine | None) -> None:

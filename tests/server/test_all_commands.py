@@ -62,8 +62,6 @@ FAILS: Mapping[str, str] = {
     "providers lazy-loaded": "it ends so where a provider was loaded already",
     "roles export": "the simple auth manager has no roles",
     "roles list": "the simple auth manager has no roles",
-    "tasks failed-deps": "Airflow 3.0 asks its DAG for what that has not (`get_is_paused`)",
-    "tasks render": "Airflow 3.1 cannot render for a run that waits in the queue (`start_date`)",
     "users export": "the simple auth manager has no users",
     "users list": "the simple auth manager has no users",
     "variables import": "its file is none that Airflow's parser requires",

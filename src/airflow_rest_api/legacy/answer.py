@@ -180,6 +180,10 @@ def fill(
     done = operation.state is State.SUCCEEDED
     envelope.status = 200 if done else 500
     errors = found.stderr
+    if as_1x(settings) and not isinstance(work, StartService) and not _is_log(request):
+        # Before Airflow 3.2 its loggers, or Python's warnings, are there, and clients want an empty one.
+        envelope.warnings += _alarms(errors)
+        errors = without_log_lines(errors)
     if operation.message and not operation.quotes:
         errors = _with_line(errors, operation.message)
     if broken:
@@ -207,14 +211,14 @@ def _stdout(
     root: str,
 ) -> str:
     """Return what a client reads as standard output; its warnings, and its keys, go into the envelope."""
-    is_log = request.endpoint.log_is_output and not request.given("dry_run")
+    is_log = _is_log(request)
     # One text of any content, which may look like a log, also where more is done behind it: a value that is
     # deleted in the same request is nowhere else any more.
     is_value = not SILENT.isdisjoint(work.commands)
     logged, fields = _fields_apart(work, operation.stdout)
     clean = without_log_lines(logged) + fields
     if not is_log and not is_value:
-        envelope.warnings += [alarm[:LONGEST_ALARM] for alarm in alarms(logged)[:ALARMS]]
+        envelope.warnings += _alarms(logged)
     raw = operation.stdout if is_log or is_value else clean
     if not as_1x(settings) or isinstance(work, StartService):
         return raw if settings.filter_loading_messages_in_cli_response else operation.stdout
@@ -238,6 +242,15 @@ def _stdout(
     envelope.more = more_of(printed, root)
     envelope.left_at = _in_the_second_of(envelope.more.get("logical_date"))
     return printed_text(printed)
+
+
+def _is_log(request: LegacyRequest) -> bool:
+    """Return whether the log of the command is what the client asked for."""
+    return request.endpoint.log_is_output and not request.given("dry_run")
+
+
+def _alarms(text: str) -> list[str]:
+    return [alarm[:LONGEST_ALARM] for alarm in alarms(text)[:ALARMS]]
 
 
 def _streams(stdout: str, stderr: str) -> dict[str, str]:

@@ -52,10 +52,13 @@ _FILES = 1000
 DATES = ("execution_date", "exec_date", "start_date", "end_date")
 """The arguments that are dates."""
 _BARE_OFFSET = re.compile(
-    r"\A([0-9]{4}[-/]?[0-9]{2}[-/]?[0-9]{2}[T ][0-9]{2}:?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?) "
-    r"([0-9]{2}(?::?[0-9]{2})?)\Z"
+    r"\A((?:\w+__)?[0-9]{4}[-/]?[0-9]{2}[-/]?[0-9]{2}[T ][0-9]{2}:?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?) "
+    r"([0-9]{2}(?::?[0-9]{2})?(?:_\w+)?)\Z"
 )
-"""A date and time, and behind a blank what can only be an offset whose `+` was sent as it is."""
+"""
+A date and time, or the id that Airflow makes of one, and behind a blank what can only be an offset whose `+`
+was sent as it is.
+"""
 
 QUEUE = "queue"
 OF_ALL = ("api", QUEUE)

@@ -44,6 +44,8 @@ _LOG_LINE = re.compile(
     """,
     re.VERBOSE,
 )
+# What Python warns of, as Airflow prints it on standard error before 3.2, and as Python itself does.
+_WARNING_LINE = re.compile(r"(?:/[^:\n]+|<[^>\n]+>):\d+:? (?P<category>\w*Warning): (?P<text>.+)")
 # What 1.x printed while it loaded, on lines of their own.
 _LOADING_LINE = re.compile(r"Loading pickle id |Loading DAGs? from |Filling up the DagBag from ")
 # Behind the event of a line on the console: its logger, and what else was logged with it, as key=value.
@@ -106,6 +108,8 @@ def log_line(line: str) -> LogLine | None:
         return LogLine(level, _event(rest), deprecation=_is_of_deprecation(rest))
     if _LOADING_LINE.match(line):
         return LogLine("", line.strip())
+    if match := _WARNING_LINE.fullmatch(line):
+        return LogLine("warning", match["text"].strip(), deprecation="Deprecat" in match["category"])
     return _json_line(line) if line.startswith("{") and line.endswith("}") else None
 
 

@@ -16,7 +16,7 @@ from airflow.cli.simple_table import AirflowConsole
 
 from airflow_rest_api.legacy.child import commands
 from airflow_rest_api.legacy.child.commands import ATTEMPTS, check_run_id, run_commands, trigger
-from airflow_rest_api.legacy.child.messages import OrderRefused, write
+from airflow_rest_api.legacy.child.messages import OrderRefused, read, write
 from tests.standin import airflow_database
 
 pytestmark = pytest.mark.airflow
@@ -292,3 +292,55 @@ def test_with_an_empty_option_only_airflows_own_pattern_counts(monkeypatch: pyte
     check_run_id("manual__2026-11-10T00:00:00+00:00")
     with pytest.raises(OrderRefused):
         check_run_id("of_mine")
+
+
+class Ran(Exception):
+    """A command was run, and with it what is looked for before."""
+
+
+def ran(arguments: Namespace, **loaded: Any) -> None:
+    raise Ran
+
+
+@pytest.mark.parametrize("command", ["tasks clear", "tasks failed-deps"])
+def test_a_dag_that_is_in_another_file_is_not_found_in_the_named_one(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = Namespace(func=ran, bundle_name=None, dag_id="d", end_date=None)
+    asked: list[tuple[Any, str]] = []
+
+    def refuse(place: Any, dag_id: str) -> None:
+        asked.append((place, dag_id))
+        raise SystemExit("not there")
+
+    monkeypatch.setattr(commands, "get_parser", lambda: Namespace(parse_args=lambda words: arguments))
+    monkeypatch.setattr(commands.dags, "require", lambda dag_id: None)
+    monkeypatch.setattr(commands.dags, "place_of", lambda subdir: Namespace(bundle="b", path=subdir))
+    monkeypatch.setattr(commands.dags, "require_in", refuse)
+    with pytest.raises(SystemExit, match="not there"):
+        run_commands([write({"argvs": [command.split()], "dag_id": "d", "subdir": "a.py"})])
+    assert [(place.path, dag_id) for place, dag_id in asked] == [("a.py", "d")]
+
+
+def test_parameters_that_a_task_does_not_take_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: object) -> None:
+        raise ValueError("Invalid input for param a")
+
+    parser = Namespace(parse_args=lambda words: Namespace(func=ran, bundle_name=None))
+    monkeypatch.setattr(commands, "get_parser", lambda: parser)
+    monkeypatch.setattr(commands, "_load", load)
+    with pytest.raises(SystemExit) as ended:
+        run_commands([write({"argvs": [["tasks", "render"]], "load": True, "params": {"a": "b"}})])
+    assert ended.value.code == "ValueError: Invalid input for param a"
+
+
+@pytest.mark.parametrize(("paused", "dry_run"), [(True, False), (False, False), (True, True)])
+def test_who_backfills_a_dag_that_is_paused_is_told_that_its_runs_wait(
+    paused: bool, dry_run: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = Namespace(func=lambda arguments: None, dag_id="d", dry_run=dry_run)
+    monkeypatch.setattr(commands, "get_parser", lambda: Namespace(parse_args=lambda words: arguments))
+    monkeypatch.setattr(commands.dags, "is_paused", lambda dag_id: paused)
+    run_commands([write({"argvs": [["backfill", "create"]]})])
+    told = read(capsys.readouterr().err).warnings
+    assert told == (["DAG d is paused: the runs wait until it is not"] if paused and not dry_run else [])

@@ -242,3 +242,33 @@ def test_a_dag_that_no_file_defines_any_more_does_not_exist(known: Callable[...,
             dags.require(dag_id)
     assert dags.stale({"known", "unknown"}) == {"known"}
     assert dags.stale({"unknown"}) == set()
+
+
+A_FILE = {"relative_fileloc": "team/a.py"}
+
+
+@pytest.mark.parametrize("path", ["/dags", "/dags/team", "/dags/team/a.py"])
+def test_a_dag_is_in_a_place_that_holds_its_file(known: Callable[..., None], path: str) -> None:
+    known(**A_FILE)
+    dags.require_in(dags.BundlePath("of_known", Path("/dags"), Path(path)), "known")
+
+
+@pytest.mark.parametrize(
+    ("bundle", "path", "dag_id"),
+    [
+        ("of_known", "/dags/team/b.py", "known"),
+        ("of_known", "/dags/te", "known"),
+        ("another", "/dags", "known"),
+        ("of_known", "/dags", "unknown"),
+    ],
+)
+def test_and_in_no_other(known: Callable[..., None], bundle: str, path: str, dag_id: str) -> None:
+    known(**A_FILE)
+    with pytest.raises(SystemExit, match=f"Dag '{dag_id}' could not be found"):
+        dags.require_in(dags.BundlePath(bundle, Path("/dags"), Path(path)), dag_id)
+
+
+def test_a_dag_that_is_not_known_is_not_paused(known: Callable[..., None]) -> None:
+    known(is_paused=True)
+    assert dags.is_paused("known")
+    assert not dags.is_paused("unknown")

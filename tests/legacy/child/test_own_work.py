@@ -104,3 +104,20 @@ def test_a_file_of_a_report_is_named_by_its_path_in_the_bundle(path: str, file: 
     stat = SimpleNamespace(file=file, duration="0:00:01", dag_num=2, task_num=3, dags="['b', 'a']")
     [row] = statistics(place, [stat])
     assert (row["file"], row["dags"]) == (shown, ["a", "b"])
+
+
+def test_a_task_that_runs_here_finds_that_its_run_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(*_: object, **__: object) -> None:
+        """Do nothing."""
+
+    run: Any = SimpleNamespace(start_date=None, state="queued", schedule_tis=nothing)
+    instance: Any = SimpleNamespace(
+        state=None, try_number=0, task=None, dag_run=run, refresh_from_task=nothing
+    )
+    session: Any = SimpleNamespace(flush=nothing, refresh=nothing)
+    made = SimpleNamespace(make=lambda instance, generator: "workload")
+    monkeypatch.setattr(own_work, "workloads", SimpleNamespace(ExecuteTask=made))
+    monkeypatch.setattr(own_work, "_token_generator", nothing)
+
+    assert own_work.hand_over(instance, {"local": True}, session) == ("queued", "workload")
+    assert run.start_date is not None

@@ -34,10 +34,9 @@ BY_COMMAND: Mapping[str, tuple[str, ...]] = {
     "dags unpause": (_TRIES, "child.output:print_unpaused"),
     # With an expression it parses all files of a bundle, whoever asks.
     "tasks clear": (_PRINTS_NOTHING, "child.clearing:as_asked"),
-    # Airflow 3.0 parses the DAG files for it.
-    "tasks failed-deps": () if AIRFLOW_V_3_1_PLUS else (_PRINTS,),
+    "tasks failed-deps": () if AIRFLOW_V_3_1_PLUS else ("child.task_test:depend_as_stored",),
     "tasks list": (_PRINTS, _ONE_DAG),
-    "tasks render": (_PRINTS, _ONE_DAG),
+    "tasks render": (_PRINTS, _ONE_DAG, "child.task_test:render_as_in_a_run"),
     "tasks test": (_PRINTS, _ONE_DAG, "child.task_test:test_in_memory"),
 }
 """

@@ -9,21 +9,27 @@ instance ended. Here nothing of the task instance or its run is written at all, 
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import psutil
+import structlog
 from airflow.api_fastapi.execution_api.datamodels.taskinstance import DagRun
 from airflow.cli.commands import task_command
 from airflow.sdk.api.datamodels import _generated as models
 from airflow.sdk.definitions.dag import log
-from airflow.sdk.execution_time import supervisor
+from airflow.sdk.execution_time import supervisor, task_runner
 from airflow.utils.session import create_session
+from sqlalchemy.orm.attributes import set_committed_value
 from uuid6 import uuid7
 
 from airflow_rest_api.airflow.child.dag_test import Interruption
 from airflow_rest_api.airflow.child.task_test_api import client_of
-from airflow_rest_api.airflow.compat.tasks import event_of, trigger_of, use_client
+from airflow_rest_api.airflow.compat.tasks import RENDERS_AS_SDK, event_of, trigger_of, use_client
+from airflow_rest_api.engine.patches import patch
+from airflow_rest_api.secret_names import maskers
 
 NEEDED = ("task_test", "_get_ti", "_run_task", "_generate_temporary_run_id")
 """What of `airflow.cli.commands.task_command` is replaced or used here."""
@@ -65,6 +71,11 @@ class Tested:
     pushed: dict[Key, dict[int, Any]] = field(default_factory=dict)
     stored: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def dag_run(self) -> Any:
+        """Its run, by the name that Airflow's row has for it."""
+        return self.run
+
     def is_of(self, dag_id: str, run_id: str) -> bool:
         """Return whether it is one of a run."""
         return (dag_id, run_id) == (self.dag_id, self.run_id)
@@ -80,6 +91,20 @@ class Tested:
         return f"<TaskInstance: {what} ti_id={self.id}>"
 
 
+class _Bytes:
+    """Where bytes are written that a stream of text takes, and redacts."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> int:
+        self._stream.write(data.decode(errors="replace"))
+        return len(data)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+
 def test_in_memory() -> None:
     """
     Have `tasks test` do so, for the rest of this process.
@@ -89,6 +114,11 @@ def test_in_memory() -> None:
     command: Any = task_command
     if lacking := [name for name in NEEDED if not hasattr(command, name)]:
         raise SystemExit(f"The tasks test of this Airflow is not known here: it has no {', '.join(lacking)}.")
+    for module in maskers():
+        if (redacting := getattr(module, "RedactedIO", None)) is not None:
+            # A log in JSON is written in bytes, for which Airflow's stream has no place.
+            patch(redacting, "buffer", functools.cached_property(_Bytes))
+            redacting.buffer.__set_name__(redacting, "buffer")
     found: list[Tested] = []
     airflows, get_ti = command.task_test, command._get_ti
 
@@ -101,11 +131,71 @@ def test_in_memory() -> None:
                 raise SystemExit(f"The task {tested.task_id} ended as {_name(tested.state)}.")
 
     def find(task: Any, map_index: int, **more: Any) -> tuple[Tested, bool]:
-        found[:] = [_look(get_ti, command._generate_temporary_run_id(), task, map_index, **more)]
+        found[:] = [_look(get_ti, task, map_index, run_id=command._generate_temporary_run_id(), **more)]
         # False: there is nothing to delete.
         return found[0], False
 
     command.task_test, command._get_ti, command._run_task = task_test, find, run_task
+
+
+def render_as_in_a_run() -> None:
+    """
+    Have `tasks render` answer its templates, for the rest of this process.
+
+    Since Airflow 3.2 nothing does: a variable, a connection and what another task has pushed are not there,
+    and neither are the assets of a run that one has triggered. Before, they come from the database, and 3.1
+    cannot render for a run that waits in the queue.
+    """
+    command: Any = task_command
+    get_ti = command._get_ti
+
+    @functools.wraps(get_ti)
+    def begun(*args: Any, **more: Any) -> Any:
+        instance, made = get_ti(*args, **more)
+        _begin(instance.dag_run)
+        return instance, made
+
+    @functools.wraps(get_ti)
+    def answered(task: Any, map_index: int, **more: Any) -> tuple[Tested, bool]:
+        tested = _look(get_ti, task, map_index, **more)
+        _answer(tested)
+        return tested, False
+
+    command._get_ti = answered if RENDERS_AS_SDK else begun
+
+
+def depend_as_stored() -> None:
+    """
+    Have `tasks failed-deps` of Airflow 3.0 take the DAG from the database, until that is taken back.
+
+    It parses the file, whose DAG has not what is asked of it (`get_is_paused`).
+    """
+    command: Any = task_command
+    patch(command, "get_dag", functools.partial(command.get_dag, from_db=True))
+
+
+def _answer(tested: Tested) -> None:
+    """Have what is asked about a task instance answered in this process, without the task being run."""
+    use_client(client_of(tested))
+    here: Any = supervisor.InProcessTestSupervisor
+    one = here(
+        id=tested.id,
+        pid=os.getpid(),
+        process=psutil.Process(),
+        process_log=structlog.get_logger(logger_name="task"),
+        client=here._api_client(tested.task.dag),
+    )
+    one.comms = supervisor.InProcessSupervisorComms(supervisor=one)
+    one.ti = models.TaskInstance.model_validate(tested, from_attributes=True)
+    module: Any = task_runner
+    module.SUPERVISOR_COMMS = one.comms
+
+
+def _begin(run: Any) -> None:
+    """Have a run have begun, also one that waits in the queue: before Airflow 3.2 a task takes no other."""
+    if run.start_date is None:
+        # Nothing of it is written.
+        set_committed_value(run, "start_date", run.logical_date or run.run_after)
 
 
 def run_task(*, ti: Tested, task: Any = None, run_triggerer: bool = False) -> Any:
@@ -143,12 +233,12 @@ def _trigger(tested: Tested, instance: Any, deferral: Any) -> None:
     tested.next_kwargs = deferral.next_kwargs if event is None else event
 
 
-def _look(get_ti: Any, run_id: str, task: Any, map_index: int, **more: Any) -> Tested:
+def _look(get_ti: Any, task: Any, map_index: int, *, run_id: str | None = None, **more: Any) -> Tested:
     """
     Return the task instance to test, of the run that the client names or of a temporary one.
 
     :param get_ti: Airflow's function, which also checks the map index
-    :param run_id: of the temporary run, if there is to be one
+    :param run_id: of the temporary run, if there is to be one; by default what the client names it by
     """
     with create_session() as session, session.no_autoflush:
         # "memory" makes a run that is not in the database, where there is none yet; what is there is read.
@@ -156,9 +246,9 @@ def _look(get_ti: Any, run_id: str, task: Any, map_index: int, **more: Any) -> T
             task, map_index, **{**more, "create_if_necessary": "memory", "session": session}
         )
         run = row.dag_run
-        if temporary:
+        if temporary and run_id is not None:
             run.run_id = run_id
-            run.start_date = run.logical_date or run.run_after
+        _begin(run)
         tested = Tested(
             task=task,
             id=uuid7(),

@@ -33,6 +33,9 @@ __all__ = ["HITLOperations", "creator"]
 CREATES_RUN = "get_or_create_dagrun" if AIRFLOW_V_3_1_PLUS else "_get_or_create_dagrun"
 """The function of the module `creator` with which `DAG.test` makes its run."""
 
+RENDERS_AS_SDK = AIRFLOW_V_3_2_PLUS
+"""Whether `tasks render` renders as the SDK does, and no longer with the rows of the database."""
+
 RUNS_NAME_USER = AIRFLOW_V_3_1_PLUS
 """Whether a run has the name of the user who triggered it."""
 

@@ -71,9 +71,11 @@ def run_commands(order: dict[str, Any]) -> None:
             arguments.bundle_name = [place.bundle]
         elif place is not None:
             warn(f"subdir has no effect: 'airflow {' '.join(argv[:2])}' reads the database")
-        if order.get("load") and (place or order.get("params")):
-            loaded["dag"] = _load(arguments, place, order.get("params"))
         try:
+            if order.get("load") and (place or order.get("params")):
+                loaded["dag"] = _load(arguments, place, order.get("params"))
+            elif place is not None and hasattr(arguments, "bundle_name"):
+                dags.require_in(place, arguments.dag_id)
             _run(arguments, argv, order, loaded)
         except OrderRefused:
             raise
@@ -113,6 +115,8 @@ def _run(arguments: Any, argv: list[str], order: dict[str, Any], loaded: dict[st
         _show_cleared()
     if command == "backfill create" and arguments.dry_run and order.get("json"):
         _show_dry_run(arguments, order)
+    if command == "backfill create" and not arguments.dry_run and dags.is_paused(arguments.dag_id):
+        warn(f"DAG {arguments.dag_id} is paused: the runs wait until it is not")
 
 
 @contextmanager

@@ -63,6 +63,13 @@ def require(dag_id: str) -> None:
             raise OrderRefused(unknown_dag(dag_id))
 
 
+def is_paused(dag_id: str) -> bool:
+    """Return whether a DAG is paused: the scheduler begins none of its runs."""
+    with create_session() as session:
+        model = session.get(DagModel, dag_id)
+        return model is not None and bool(model.is_paused)
+
+
 def stale(dag_ids: Collection[str]) -> set[str]:
     """Return those DAGs that no file defines any more: Airflow keeps them."""
     with create_session() as session:
@@ -133,10 +140,20 @@ def load(place: BundlePath, dag_id: str) -> Any:
     if dag is None:
         for file, error in bag.import_errors.items():
             print(f"{file}: {error}")
-        raise SystemExit(
-            f"Dag {dag_id!r} could not be found; either it does not exist or it failed to parse."
-        )
+        raise _not_found(dag_id)
     return dag
+
+
+def require_in(place: BundlePath, dag_id: str) -> None:
+    """Exit with Airflow's words where the files of a place do not define a DAG, as the database has it."""
+    with create_session() as session:
+        model = session.get(DagModel, dag_id)
+        if model is None or model.bundle_name != place.bundle or not place.holds(model.relative_fileloc):
+            raise _not_found(dag_id)
+
+
+def _not_found(dag_id: str) -> SystemExit:
+    return SystemExit(f"Dag {dag_id!r} could not be found; either it does not exist or it failed to parse.")
 
 
 def find_run(dag_id: str, value: str, session: Session) -> Any:

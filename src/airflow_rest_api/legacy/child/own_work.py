@@ -184,6 +184,8 @@ def hand_over(instance: Any, order: dict[str, Any], session: Session) -> tuple[s
     if instance.state == TaskInstanceState.SUCCESS:  # an empty task needs no process
         return "success", None
     if order.get("local"):
+        # Before Airflow 3.2 no task begins in a run that has not: a DAG that is paused leaves it queued.
+        run.start_date = run.start_date or datetime.now(timezone.utc)
         instance.state = TaskInstanceState.QUEUED
         instance.queued_dttm = datetime.now(timezone.utc)
         session.flush()
