@@ -174,10 +174,10 @@ class Server:
         :param reads: it only reads, so that it may be done twice
         """
         prefer = f"wait={wait}" if wait else "respond-async"
-        answer = yield from self._heard((request if reads else once(request)).with_headers(Prefer=prefer))
+        answer = yield from self._answered((request if reads else once(request)).with_headers(Prefer=prefer))
         return answer.members("id", "state", "command")
 
-    def _heard(self, request: Request) -> Exchange[Response]:
+    def _answered(self, request: Request) -> Exchange[Response]:
         """Return the answer to a request that may be sent again, once it may have reached the server."""
         try:
             return (yield from self.ask(request))
@@ -258,7 +258,7 @@ class Server:
         """Start a component; return it when it is ready or has failed."""
         request = once(Request("POST", SERVICES, json=body, headers={"Prefer": f"wait={wait}"}))
         while True:
-            found = (yield from self._heard(request)).members("id", "state")
+            found = (yield from self._answered(request)).members("id", "state")
             if found["state"] != "starting":
                 return found
             # Which it is for a minute at most; the same request waits for it anew.

@@ -99,7 +99,7 @@ def long_text() -> Any:
     return _on_mysql(Text(), mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"))
 
 
-class _Bytes(_BytesDecorator):
+class _StoredBytes(_BytesDecorator):
     """Bytes; what is damaged comes out as it is, for who reads it: SQLite takes any text."""
 
     impl = LargeBinary
@@ -120,7 +120,7 @@ class _Bytes(_BytesDecorator):
 
 def binary() -> Any:
     """Return the type of bytes; one value should stay below a megabyte: see `PART`."""
-    return _on_mysql(_Bytes(), mysql.LONGBLOB())
+    return _on_mysql(_StoredBytes(), mysql.LONGBLOB())
 
 
 PART = 1024 * 1024
