@@ -273,3 +273,20 @@ def test_a_server_that_is_busy_is_told_of_and_not_waited_for(visit: Visit, view:
 
     expect(page.get_by_text("Too much to do.").first).to_be_visible()
     expect(page.locator(".loading")).to_have_count(0)
+
+
+def test_a_file_that_is_dropped_beside_its_field_does_not_take_the_place_of_the_page(visit: Visit):
+    page = visit().open("?view=commands&command=variables/import")
+    dropped = """(selector) => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File(["{}"], "beside.json"));
+        const how = { dataTransfer, bubbles: true, cancelable: true };
+        const all = ["dragover", "drop"].map((kind) => new DragEvent(kind, how));
+        all.forEach((event) => document.querySelector(selector).dispatchEvent(event));
+        return all.every((event) => event.defaultPrevented);
+    }"""
+    expect(page.locator(".drop")).to_be_visible()
+    assert page.evaluate(dropped, "h2")
+    expect(page.get_by_text("beside.json")).to_have_count(0)
+    assert page.evaluate(dropped, ".drop")
+    expect(page.locator(".drop .files")).to_contain_text("beside.json")
