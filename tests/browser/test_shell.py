@@ -290,3 +290,26 @@ def test_a_file_that_is_dropped_beside_its_field_does_not_take_the_place_of_the_
     expect(page.get_by_text("beside.json")).to_have_count(0)
     assert page.evaluate(dropped, ".drop")
     expect(page.locator(".drop .files")).to_contain_text("beside.json")
+
+
+def test_a_file_is_saved_inside_of_an_airflow_whose_frame_may_save_nothing(visit: Visit, stack: Stack):
+    page = visit().page
+    page.goto(f"{stack.url}/plugin/rest-api?view=commands&command=pools/export")
+    frame = page.frame_locator("iframe[title='REST API']")
+    button = frame.get_by_role("button", name="Run", exact=True)
+    expect(button).to_be_visible()
+    # As before Airflow 3.3; it counts for what is loaded from then on.
+    within = """frame => {
+        frame.sandbox.remove("allow-downloads");
+        frame.contentWindow.location.reload();
+    }"""
+    with page.expect_request("**/v2/commands/pools/export"):
+        page.locator("iframe[title='REST API']").evaluate(within)
+    button.click()
+    with page.expect_download() as file:
+        frame.locator(".downloads a").click()
+    with page.expect_download() as output:
+        frame.get_by_role("button", name="stdout", exact=True).click()
+
+    assert "default_pool" in file.value.path().read_text()
+    assert output.value.suggested_filename.endswith(".stdout.txt")
