@@ -352,3 +352,22 @@ def test_who_still_calls_an_old_endpoint_is_shown_to_administrators(visit: Visit
     viewer = visit("viewer").open("?view=endpoints")
     expect(viewer.get_by_role("region", name="DAGs").first).to_be_visible()
     expect(viewer.get_by_text("Who still calls")).to_have_count(0)
+
+
+def test_what_is_wrong_with_a_switch_is_told_to_who_does_not_see_it(visit: Visit):
+    visitor = visit()
+    visitor.allow("400")
+    page = visitor.open("?view=commands&command=variables/set&a.key=switched")
+    page.get_by_label("value").fill("x")
+    refused = {"detail": {"reason": "bad_argument", "argument": "json", "message": "Not with this one."}}
+    page.route(
+        "**/v2/commands/variables/set",
+        lambda route: (
+            route.fulfill(status=400, json=refused) if route.request.method == "POST" else route.continue_()
+        ),
+    )
+    page.get_by_role("button", name="Run", exact=True).click()
+
+    switch = page.get_by_role("switch", name="json")
+    expect(switch).to_have_attribute("aria-invalid", "true")
+    expect(switch).to_have_accessible_description(re.compile("Not with this one."))

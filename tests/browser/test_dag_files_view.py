@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.clients import warm
 from tests.browser.conftest import Visit
@@ -232,6 +232,46 @@ def test_who_may_not_deploy_reads_a_sentence(visit: Visit, width: int):
     expect(notice).to_contain_text("You may not look at DAG files")
     expect(notice).to_be_visible()
     expect(page.get_by_role("button", name="Deploy", exact=True)).to_have_count(0)
+
+
+def test_a_difference_is_named_after_the_versions_that_it_is_of(visit: Visit, admin: Client):
+    for schedule in ("@daily", "@hourly"):
+        deployed(admin, "compared.py", source("compared", schedule))
+    page = visit().open("?view=dag-files")
+    detail = open_file(page, "compared.py", "History")
+    figure = detail.get_by_role("figure")
+    expect(figure).to_have_accessible_name("From version 1 to version 2")
+    waiting: list[Route] = []
+    page.route("**/dag-files/file/diff?**", lambda route: waiting.append(route))
+    detail.get_by_label("From", exact=True).select_option("2")
+    page.wait_for_timeout(500)
+    # What is shown is still the other one.
+    expect(figure).to_have_accessible_name("From version 1 to version 2")
+    waiting[0].continue_()
+    expect(detail.get_by_text("There is no difference.")).to_be_visible()
+
+
+def test_a_page_of_deployments_that_is_slow_comes_once(visit: Visit):
+    visitor = visit()
+    one = {"kind": "deploy", "count": 1, "bundle": "b", "user": "u", "at": "2026-01-01T00:00:00Z"}
+    waiting: list[Route] = []
+
+    def answer(route: Route) -> None:
+        if "cursor" in route.request.url:
+            waiting.append(route)
+        else:
+            route.fulfill(json={"deployments": [{**one, "id": "1"}], "next": "more"})
+
+    visitor.context.route("**/dag-files/deployments?**", answer)
+    page = visitor.open("?view=dag-files&show=deployments")
+    for _ in range(3):
+        page.get_by_role("button", name="Older ones").click()
+    page.wait_for_timeout(300)
+    for route in waiting:
+        route.fulfill(json={"deployments": [{**one, "id": "2"}], "next": None})
+
+    expect(page.get_by_role("button", name="Older ones")).to_have_count(0)
+    expect(page.get_by_role("list", name="Deployments").get_by_role("listitem")).to_have_count(2)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -273,3 +273,43 @@ def test_a_server_that_is_busy_is_told_of_and_not_waited_for(visit: Visit, view:
 
     expect(page.get_by_text("Too much to do.").first).to_be_visible()
     expect(page.locator(".loading")).to_have_count(0)
+
+
+def test_a_file_that_is_dropped_beside_its_field_does_not_take_the_place_of_the_page(visit: Visit):
+    page = visit().open("?view=commands&command=variables/import")
+    dropped = """(selector) => {
+        const dataTransfer = new DataTransfer();
+        dataTransfer.items.add(new File(["{}"], "beside.json"));
+        const how = { dataTransfer, bubbles: true, cancelable: true };
+        const all = ["dragover", "drop"].map((kind) => new DragEvent(kind, how));
+        all.forEach((event) => document.querySelector(selector).dispatchEvent(event));
+        return all.every((event) => event.defaultPrevented);
+    }"""
+    expect(page.locator(".drop")).to_be_visible()
+    assert page.evaluate(dropped, "h2")
+    expect(page.get_by_text("beside.json")).to_have_count(0)
+    assert page.evaluate(dropped, ".drop")
+    expect(page.locator(".drop .files")).to_contain_text("beside.json")
+
+
+def test_a_file_is_saved_inside_of_an_airflow_whose_frame_may_save_nothing(visit: Visit, stack: Stack):
+    page = visit().page
+    page.goto(f"{stack.url}/plugin/rest-api?view=commands&command=pools/export")
+    frame = page.frame_locator("iframe[title='REST API']")
+    button = frame.get_by_role("button", name="Run", exact=True)
+    expect(button).to_be_visible()
+    # As before Airflow 3.3; it counts for what is loaded from then on.
+    within = """frame => {
+        frame.sandbox.remove("allow-downloads");
+        frame.contentWindow.location.reload();
+    }"""
+    with page.expect_request("**/v2/commands/pools/export"):
+        page.locator("iframe[title='REST API']").evaluate(within)
+    button.click()
+    with page.expect_download() as file:
+        frame.locator(".downloads a").click()
+    with page.expect_download() as output:
+        frame.get_by_role("button", name="stdout", exact=True).click()
+
+    assert "default_pool" in file.value.path().read_text()
+    assert output.value.suggested_filename.endswith(".stdout.txt")

@@ -54,4 +54,11 @@ function Shell() {
 }
 
 pressOnce();
+// What is dropped beside its field would take the place of the page, and all that was typed with it.
+const dropped = (event) => {
+  if (event.defaultPrevented || !event.dataTransfer?.types.includes("Files")) return;
+  event.preventDefault();
+  event.dataTransfer.dropEffect = "none";
+};
+for (const kind of ["dragover", "drop"]) addEventListener(kind, dropped);
 render(html`<${Shell} />`, document.getElementById("app"));

@@ -41,10 +41,11 @@ export const SelectField = ({ label, hint, error, required, value, onInput, opti
 /** Yes or no. */
 export function SwitchField({ label, hint, error, value, onInput, ...rest }) {
   const id = useId();
+  const described = [hint && `${id}-hint`, error && `${id}-error`].filter(Boolean).join(" ");
   return html`<div class="field switch-field${error ? " wrong" : ""}">
-    <label class="switch"><input type="checkbox" role="switch" checked=${Boolean(value)} aria-describedby=${hint ? `${id}-hint` : undefined}
+    <label class="switch"><input type="checkbox" role="switch" checked=${Boolean(value)} aria-describedby=${described || undefined} aria-invalid=${error ? "true" : undefined}
       onChange=${(event) => onInput(event.currentTarget.checked)} ...${rest} /><span class="track" aria-hidden="true"></span><span>${label}</span></label>
-    ${error && html`<p class="field-error">${error}</p>`}
+    ${error && html`<p class="field-error" id="${id}-error">${error}</p>`}
     ${hint && html`<p class="hint" id="${id}-hint">${hint}</p>`}
   </div>`;
 }

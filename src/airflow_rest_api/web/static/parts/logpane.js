@@ -3,6 +3,7 @@
  * somebody scrolls back, and again once they are back at the end.
  */
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
+import { framed } from "../lib/facts.js";
 import { BOTH } from "../lib/lines.js";
 import { LogWindow } from "../lib/logwindow.js";
 import { useRoving } from "../lib/roving.js";
@@ -110,7 +111,8 @@ function Download({ label, name, get }) {
 /** Have the browser save a text or a Blob as a file. */
 export function save(content, name) {
   const blob = content instanceof Blob ? content : new Blob([content], { type: "text/plain" });
-  const link = document.createElement("a");
+  // Before Airflow 3.3 its frame may save nothing; its own document may.
+  const link = (framed ? window.parent : window).document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
   link.click();

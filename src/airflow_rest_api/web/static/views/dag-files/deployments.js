@@ -30,7 +30,7 @@ export function Deployments() {
     ${found === null && !error && html`<${Loading} what="Loading the deployments" />`}
     ${found?.length === 0 && !next && html`<p class="empty">Nothing was deployed here yet.</p>`}
     <ol class="versions" aria-label="Deployments" ref=${list}>${found?.map((one) => html`<li key=${one.id}><${Deployment} deployment=${one} /></li>`)}</ol>
-    ${next && html`<div><${Button} small icon="down" busy=${busy} onClick=${() => load(next)}>Older ones<//></div>`}`;
+    ${next && html`<div><${Button} small icon="down" busy=${busy} onClick=${() => busy || load(next)}>Older ones<//></div>`}`;
 }
 
 function Deployment({ deployment }) {

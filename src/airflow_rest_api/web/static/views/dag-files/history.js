@@ -68,12 +68,14 @@ function Compare({ file, versions }) {
   const kept = versions.map((version) => version.version);
   const [from, setFrom] = useState(String(kept[file.changed_outside ? 0 : Math.min(1, kept.length - 1)]));
   const [to, setTo] = useState(file.changed_outside || kept.length === 1 ? "" : String(kept[0]));
-  const [state, setState] = useState({ text: null, error: null });
+  const [state, setState] = useState({ text: null, label: "", error: null });
   useEffect(() => {
     const abort = new AbortController();
+    // Until it has come, what is there is of others.
+    const label = `From version ${from} to ${to ? `version ${to}` : "now"}`;
     send(filePath(file, "diff", { from_version: from, to_version: to }), { signal: abort.signal, headers: { Accept: "text/x-diff" } })
       .then((answer) => answer.text())
-      .then((text) => setState({ text, error: null }), (error) => error.name !== "AbortError" && setState({ text: null, error }));
+      .then((text) => setState({ text, label, error: null }), (error) => error.name !== "AbortError" && setState({ text: null, label, error }));
     return () => abort.abort();
   }, [from, to]);
   const names = kept.map((number) => [String(number), `version ${number}`]);
@@ -83,6 +85,6 @@ function Compare({ file, versions }) {
       <${SelectField} label="To" value=${to} onInput=${setTo} options=${[["", "what lies there now"], ...names]} />
     </div>
     <${ErrorNotice} error=${state.error} />
-    ${state.text !== null && !state.error && html`<${Diff} text=${state.text} label="From version ${from} to ${to ? `version ${to}` : "now"}" />`}
+    ${state.text !== null && !state.error && html`<${Diff} text=${state.text} label=${state.label} />`}
   </section>`;
 }
