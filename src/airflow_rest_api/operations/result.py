@@ -139,7 +139,19 @@ def _json_line(line: str) -> LogLine | None:
     if not all(isinstance(entry.get(key), str) for key in _JSON_KEYS):
         return None
     deprecation = "Deprecat" in str(entry.get("category", ""))
-    return LogLine(entry["level"].lower(), entry["event"].strip(), deprecation)
+    event = _uncaught(entry) if entry.get("logger") == "unhandled_exception" else entry["event"].strip()
+    return LogLine(entry["level"].lower(), event, deprecation)
+
+
+def _uncaught(entry: dict[str, Any]) -> str:
+    """Return what an exception said that nobody has caught: a log in JSON has it in place of a traceback."""
+    raised = entry.get("exception")
+    last = raised[0] if isinstance(raised, list) and raised and isinstance(raised[0], dict) else {}
+    name, text = str(last.get("exc_type") or ""), str(last.get("exc_value") or "").strip()
+    if not name:
+        return str(entry["event"]).strip()
+    # Its module is not said: those of Airflow's own whose texts are for people are mostly called so.
+    return text if text and name.startswith("Airflow") else f"{name}: {text}".removesuffix(": ")
 
 
 def _finite(text: str) -> float | None:
