@@ -71,14 +71,16 @@ def test_so_is_what_it_warns_of_on_stderr_which_clients_want_empty(line: str) ->
     assert (failed["output"]["stderr"], failed["warning"]) == ("the reason\n", "careful now")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "settings"), [({"api": "test", **TASK}, {}), (LIST, {"legacy_output": "today"})]
-)
-def test_a_log_that_is_the_answer_is_left_on_stderr_too(
-    arguments: dict[str, str], settings: dict[str, str]
-) -> None:
+def test_a_log_that_is_the_answer_is_all_on_stdout_by_its_times() -> None:
+    first, second, third = (CONSOLE.format(text).replace(":20.", f":2{text}.") for text in "123")
+    answer = asked(prints(f"{first}more\n{third}", f"{second}odd\n"), {"api": "test", **TASK})
+    assert answer["output"]["stdout"] == f"{first}more\n{second}{third}"
+    assert (answer["output"]["stderr"], answer.get("warning")) == ("odd\n", None)
+
+
+def test_a_text_of_today_has_its_log_on_stderr() -> None:
     line = CONSOLE.format("careful now")
-    answer = asked(prints("", line), arguments, **settings)
+    answer = asked(prints("", line), LIST, legacy_output="today")
     assert (answer["output"]["stderr"], answer.get("warning")) == (line, None)
 
 

@@ -18,7 +18,7 @@ from airflow_rest_api.legacy.endpoints import ENDPOINTS
 from airflow_rest_api.legacy.model import StartService
 from airflow_rest_api.legacy.printed import FIELD, Printed, masked_address, more_of, printed_text
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.operations.result import SILENT, alarms, documents, without_log_lines
+from airflow_rest_api.operations.result import SILENT, alarms, documents, whole_log, without_log_lines
 from airflow_rest_api.operations.work_orders import Reading
 from airflow_rest_api.secret_names import MASK, is_secret, shortest_secret, value_is_secret
 
@@ -182,9 +182,10 @@ def fill(
     done = operation.state is State.SUCCEEDED
     envelope.status = 200 if done else 500
     errors = found.stderr
-    if as_1x(settings) and not isinstance(work, StartService) and not _is_log(request):
+    if as_1x(settings) and not isinstance(work, StartService):
         # Before Airflow 3.2 its loggers, or Python's warnings, are there, and clients want an empty one.
-        envelope.warnings += _alarms(errors)
+        if not _is_log(request):
+            envelope.warnings += _alarms(errors)
         errors = without_log_lines(errors)
     if operation.message and not operation.quotes:
         errors = _with_line(errors, operation.message)
@@ -222,6 +223,8 @@ def _stdout(
     if not is_log and not is_value:
         envelope.warnings += _alarms(logged)
     raw = operation.stdout if is_log or is_value else clean
+    if is_log and as_1x(settings):
+        raw = whole_log(raw, operation.stderr)
     if not as_1x(settings) or isinstance(work, StartService):
         return raw if settings.filter_loading_messages_in_cli_response else operation.stdout
     cut = operation.truncated and _GAP.search(operation.stdout) is not None

@@ -9,6 +9,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _LOG_LINE = re.compile(
     """,
     re.VERBOSE,
 )
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,\d]*")
 # What Python warns of, as Airflow prints it on standard error before 3.2, and as Python itself does.
 _WARNING_LINE = re.compile(r"(?:/[^:\n]+|<[^>\n]+>):\d+:? (?P<category>\w*Warning): (?P<text>.+)")
 # What 1.x printed while it loaded, on lines of their own.
@@ -92,6 +94,18 @@ def without_log_lines(text: str) -> str:
     A line is judged by itself alone: a value such as ``[1, 2]`` is not a log line, nor is what follows one.
     """
     return "".join(line for line, logged in _log_lines(text) if logged is None)
+
+
+def whole_log(stdout: str, stderr: str) -> str:
+    """Return a command's standard output with what its loggers wrote on the other stream, by their times."""
+    entries, logged = [], "".join(line for line, logged in _log_lines(stderr) if logged is not None)
+    for text in (stdout, logged):
+        moment = ""
+        for line in text.splitlines(keepends=True):
+            if log_line(line.removesuffix("\n")) is not None and (found := _MOMENT.search(line)):
+                moment = found[0]
+            entries.append((moment, line))
+    return "".join(line for _, line in sorted(entries, key=itemgetter(0))) if logged else stdout
 
 
 def alarms(text: str) -> list[str]:
