@@ -285,7 +285,8 @@ class Launch:
         fill = partial(
             answer.fill, self.envelope, self.request, work, operation, settings, self.root, key, broken
         )
-        await asyncio.to_thread(fill) if len(operation.stdout) > answer.LONG_TEXT else fill()
+        size = len(operation.stdout) + len(operation.stderr)
+        await asyncio.to_thread(fill) if size > answer.LONG_TEXT else fill()
 
     async def _until_ready(self) -> None:
         """Wait for a DAG that was deployed just now, before a command takes a place; warn if it is late."""
