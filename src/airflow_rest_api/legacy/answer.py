@@ -10,6 +10,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.installation import configured
+from airflow_rest_api.commands import policy
 from airflow_rest_api.commands.masking import masked_text
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.errors import Refusal
@@ -229,7 +230,7 @@ def _stdout(
         return raw if settings.filter_loading_messages_in_cli_response else operation.stdout
     cut = operation.truncated and _GAP.search(operation.stdout) is not None
     # Of a change, a client that reads of a failure would have it done again.
-    changes = work.recorded.effect in (Effect.WRITE, Effect.DESTRUCTIVE)
+    changes = any(effect in (Effect.WRITE, Effect.DESTRUCTIVE) for effect in _effects(work))
     if cut and not changes and request.endpoint.prints and not is_log:
         # A part of an answer would be taken for the whole; of stderr, a part will do.
         envelope.status = 500
@@ -247,6 +248,12 @@ def _stdout(
     envelope.more = more_of(printed, root)
     envelope.left_at = _in_the_second_of(envelope.more.get("logical_date"))
     return printed_text(printed)
+
+
+def _effects(work: LegacyWork) -> list[Effect]:
+    """Return what a work does, also where the installed Airflow parses DAG files for it."""
+    rules = (policy.COMMANDS.get(name) for name in work.commands)
+    return [work.recorded.effect, *(rule.effect for rule in rules if rule is not None)]
 
 
 def _is_log(request: LegacyRequest) -> bool:
