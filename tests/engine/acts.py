@@ -377,6 +377,14 @@ def state(argv: list[str]) -> int:
     return 0
 
 
+def warn(argv: list[str]) -> int:
+    """Warn in a way of which Python tells once for each place."""
+    import warnings
+
+    warnings.warn("careful", UserWarning, stacklevel=1)
+    return 0
+
+
 def change_what_is_put_back(argv: list[str]) -> int:
     """Change whatever a resident child can put back."""
     import io

@@ -51,6 +51,13 @@ def test_what_a_command_changes_is_put_back_for_the_next(run: Run[Any], resident
     assert other == pid
 
 
+def test_each_command_is_warned_anew(run: Run[Any], resident: Engine):
+    for _ in range(3):
+        _, process = run(outcome(resident, act("warn", resident=True)))
+        assert "UserWarning: careful" in process.stderr.text
+        run(rested(resident))
+
+
 def test_a_job_brings_its_folder_and_environment_and_takes_them_with_it(run: Run[Any], resident: Engine):
     pid, fresh = run(state(resident))
     run(rested(resident))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.engine.job import Outcome
+from airflow_rest_api.legacy import answer
 from airflow_rest_api.legacy.answer import Envelope, http_date, mask_secrets, masked
 from airflow_rest_api.legacy.child import messages
 from tests.standin import Script, StandInProcess, prints, serving
@@ -71,14 +73,16 @@ def test_so_is_what_it_warns_of_on_stderr_which_clients_want_empty(line: str) ->
     assert (failed["output"]["stderr"], failed["warning"]) == ("the reason\n", "careful now")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "settings"), [({"api": "test", **TASK}, {}), (LIST, {"legacy_output": "today"})]
-)
-def test_a_log_that_is_the_answer_is_left_on_stderr_too(
-    arguments: dict[str, str], settings: dict[str, str]
-) -> None:
+def test_a_log_that_is_the_answer_is_all_on_stdout_by_its_times() -> None:
+    first, second, third = (CONSOLE.format(text).replace(":20.", f":2{text}.") for text in "123")
+    answer = asked(prints(f"{first}more\n{third}", f"{second}odd\n"), {"api": "test", **TASK})
+    assert answer["output"]["stdout"] == f"{first}more\n{second}{third}"
+    assert (answer["output"]["stderr"], answer.get("warning")) == ("odd\n", None)
+
+
+def test_a_text_of_today_has_its_log_on_stderr() -> None:
     line = CONSOLE.format("careful now")
-    answer = asked(prints("", line), arguments, **settings)
+    answer = asked(prints("", line), LIST, legacy_output="today")
     assert (answer["output"]["stderr"], answer.get("warning")) == (line, None)
 
 
@@ -432,3 +436,19 @@ def test_an_address_of_megabytes_is_masked_in_no_time() -> None:
 def test_a_short_value_that_no_endpoint_knows_takes_no_letters_out_of_the_answer():
     assert mask_secrets("3.3.2", {"token": "3"}) == "3.3.2"
     assert mask_secrets("invalid: hunter22", {"token": "hunter22"}) == "invalid: ***"
+
+
+@pytest.mark.parametrize(("stdout", "stderr"), [("x" * 100_000, ""), ("", "x" * 100_000), ("", "")])
+def test_what_is_long_on_either_stream_is_read_in_a_thread(
+    stdout: str, stderr: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+    fill = answer.fill
+
+    def note(*arguments: Any) -> None:
+        threads.append(threading.current_thread().name)
+        fill(*arguments)
+
+    monkeypatch.setattr(answer, "fill", note)
+    asked(prints(stdout, stderr), PAUSE)
+    assert [name.startswith("asyncio_") for name in threads] == [bool(stdout or stderr)]

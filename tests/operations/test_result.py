@@ -414,3 +414,28 @@ def test_no_output_takes_long(character: str):
     for stderr in (text, TRACE + text, TRACE * 5000, text + TRACE + text):
         reason(stderr, text, 1)
     assert time.thread_time() - started < 2.0
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ([("AirflowException", "Dag 'd' could not be found")], "Dag 'd' could not be found"),
+        (
+            [("EOFError", "EOF when reading a line"), ("KeyError", "the cause")],
+            "EOFError: EOF when reading a line",
+        ),
+        ([("StopIteration", "")], "StopIteration"),
+        ([("AirflowException", "")], "AirflowException"),
+        ([], "Unhandled exception"),
+        (None, "Unhandled exception"),
+        (["odd"], "Unhandled exception"),
+    ],
+)
+def test_an_exception_that_a_json_log_has_is_the_reason(raised: Any, told: str) -> None:
+    found = [
+        dict(zip(("exc_type", "exc_value"), one, strict=True)) if isinstance(one, tuple) else one
+        for one in raised or ()
+    ]
+    entry = {"timestamp": "t", "level": "critical", "event": "Unhandled exception"}
+    line = json.dumps({**entry, "logger": "unhandled_exception", "exception": found})
+    assert reason("", f"{line}\n", 1) == told

@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from types import CodeType, TracebackType
 from typing import Any, NoReturn
@@ -235,6 +236,7 @@ def _call(job: Job, main: str | None) -> tuple[int, bool, dict[str, str]]:
     """Return the exit code of a job, whether it returned or exited, and `usage` where a parser ended it."""
     # Airflow writes `sys.argv` to its audit log.
     sys.argv = ["airflow", *(job.argv if job.shown is None else job.shown)]
+    _warn_anew()
     ours: list[CodeType] = []
     try:
         for name, argument in job.setup.items():
@@ -248,6 +250,11 @@ def _call(job: Job, main: str | None) -> tuple[int, bool, dict[str, str]]:
     except BaseException as error:
         sys.excepthook(type(error), error.with_traceback(_of_command(error, ours)), error.__traceback__)
         return INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1, False, {}
+
+
+def _warn_anew() -> None:
+    """Have Python warn also of what it has warned of before, in the parent or a command that ran here."""
+    warnings._filters_mutated()  # type: ignore[attr-defined]
 
 
 def _of_command(error: BaseException, ours: Sequence[CodeType]) -> TracebackType | None:

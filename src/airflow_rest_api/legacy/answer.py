@@ -10,6 +10,7 @@ from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.airflow.installation import configured
+from airflow_rest_api.commands import policy
 from airflow_rest_api.commands.masking import masked_text
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.errors import Refusal
@@ -18,7 +19,7 @@ from airflow_rest_api.legacy.endpoints import ENDPOINTS
 from airflow_rest_api.legacy.model import StartService
 from airflow_rest_api.legacy.printed import FIELD, Printed, masked_address, more_of, printed_text
 from airflow_rest_api.operations.model import State
-from airflow_rest_api.operations.result import SILENT, alarms, documents, without_log_lines
+from airflow_rest_api.operations.result import SILENT, alarms, documents, whole_log, without_log_lines
 from airflow_rest_api.operations.work_orders import Reading
 from airflow_rest_api.secret_names import MASK, is_secret, shortest_secret, value_is_secret
 
@@ -180,9 +181,10 @@ def fill(
     done = operation.state is State.SUCCEEDED
     envelope.status = 200 if done else 500
     errors = found.stderr
-    if as_1x(settings) and not isinstance(work, StartService) and not _is_log(request):
+    if as_1x(settings) and not isinstance(work, StartService):
         # Before Airflow 3.2 its loggers, or Python's warnings, are there, and clients want an empty one.
-        envelope.warnings += _alarms(errors)
+        if not _is_log(request):
+            envelope.warnings += _alarms(errors)
         errors = without_log_lines(errors)
     if operation.message and not operation.quotes:
         errors = _with_line(errors, operation.message)
@@ -220,11 +222,13 @@ def _stdout(
     if not is_log and not is_value:
         envelope.warnings += _alarms(logged)
     raw = operation.stdout if is_log or is_value else clean
+    if is_log and as_1x(settings):
+        raw = whole_log(raw, operation.stderr)
     if not as_1x(settings) or isinstance(work, StartService):
         return raw if settings.filter_loading_messages_in_cli_response else operation.stdout
     cut = operation.truncated and _GAP.search(operation.stdout) is not None
     # Of a change, a client that reads of a failure would have it done again.
-    changes = work.recorded.effect in (Effect.WRITE, Effect.DESTRUCTIVE)
+    changes = any(effect in (Effect.WRITE, Effect.DESTRUCTIVE) for effect in _effects(work))
     if cut and not changes and request.endpoint.prints and not is_log:
         # A part of an answer would be taken for the whole; of stderr, a part will do.
         envelope.status = 500
@@ -242,6 +246,12 @@ def _stdout(
     envelope.more = more_of(printed, root)
     envelope.left_at = _in_the_second_of(envelope.more.get("logical_date"))
     return printed_text(printed)
+
+
+def _effects(work: LegacyWork) -> list[Effect]:
+    """Return what a work does, also where the installed Airflow parses DAG files for it."""
+    rules = (policy.COMMANDS.get(name) for name in work.commands)
+    return [work.recorded.effect, *(rule.effect for rule in rules if rule is not None)]
 
 
 def _is_log(request: LegacyRequest) -> bool:

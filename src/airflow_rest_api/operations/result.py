@@ -9,6 +9,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ _LOG_LINE = re.compile(
     """,
     re.VERBOSE,
 )
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,\d]*")
 # What Python warns of, as Airflow prints it on standard error before 3.2, and as Python itself does.
 _WARNING_LINE = re.compile(r"(?:/[^:\n]+|<[^>\n]+>):\d+:? (?P<category>\w*Warning): (?P<text>.+)")
 # What 1.x printed while it loaded, on lines of their own.
@@ -94,6 +96,18 @@ def without_log_lines(text: str) -> str:
     return "".join(line for line, logged in _log_lines(text) if logged is None)
 
 
+def whole_log(stdout: str, stderr: str) -> str:
+    """Return a command's standard output with what its loggers wrote on the other stream, by their times."""
+    entries, logged = [], "".join(line for line, logged in _log_lines(stderr) if logged is not None)
+    for text in (stdout, logged):
+        moment = ""
+        for line in text.splitlines(keepends=True):
+            if log_line(line.removesuffix("\n")) is not None and (found := _MOMENT.search(line)):
+                moment = found[0]
+            entries.append((moment, line))
+    return "".join(line for _, line in sorted(entries, key=itemgetter(0))) if logged else stdout
+
+
 def alarms(text: str) -> list[str]:
     """Return the texts of the warnings and errors among the log lines of a command's output, each once."""
     events = (logged.event for _, logged in _log_lines(text) if logged is not None and logged.alarming)
@@ -139,7 +153,19 @@ def _json_line(line: str) -> LogLine | None:
     if not all(isinstance(entry.get(key), str) for key in _JSON_KEYS):
         return None
     deprecation = "Deprecat" in str(entry.get("category", ""))
-    return LogLine(entry["level"].lower(), entry["event"].strip(), deprecation)
+    event = _uncaught(entry) if entry.get("logger") == "unhandled_exception" else entry["event"].strip()
+    return LogLine(entry["level"].lower(), event, deprecation)
+
+
+def _uncaught(entry: dict[str, Any]) -> str:
+    """Return what an exception said that nobody has caught: a log in JSON has it in place of a traceback."""
+    raised = entry.get("exception")
+    last = raised[0] if isinstance(raised, list) and raised and isinstance(raised[0], dict) else {}
+    name, text = str(last.get("exc_type") or ""), str(last.get("exc_value") or "").strip()
+    if not name:
+        return str(entry["event"]).strip()
+    # Its module is not said: those of Airflow's own whose texts are for people are mostly called so.
+    return text if text and name.startswith("Airflow") else f"{name}: {text}".removesuffix(": ")
 
 
 def _finite(text: str) -> float | None:

@@ -152,6 +152,29 @@ def test_a_run_of_another_dag_is_not_found(session: Any, add: Add, find: Find) -
         find("a")
 
 
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Airflow's own time zone be another than UTC."""
+    parse = dags.parse_date
+    monkeypatch.setattr(dags, "parse_date", lambda value, zone=None: parse(value, zone or "America/New_York"))
+
+
+def test_a_run_of_the_moment_is_found_by_the_time_of_its_answer_which_is_gmt(
+    add: Add, find: Find, elsewhere: None
+) -> None:
+    add("of_the_moment", DATE)
+    assert find(SECOND) == "of_the_moment"
+    assert find(f"{SECOND}-05:00") is None
+    add("of_airflows_zone", DATE + timedelta(hours=5))
+    assert find(SECOND) == "of_airflows_zone"
+
+
+def test_a_run_of_a_date_of_the_clients_own_is_not(add: Add, find: Find, elsewhere: None) -> None:
+    date = DATE - timedelta(days=1)
+    add("of_a_date", date)
+    assert find(f"{date:%Y-%m-%dT%H:%M:%S}") is None
+
+
 NO_DATES = [
     "",
     "yesterday",

@@ -27,6 +27,8 @@ from airflow_rest_api.airflow.compat.dates import parse as parse_date
 from airflow_rest_api.legacy.child.messages import OrderRefused, unknown_dag
 
 SECOND = timedelta(seconds=1)
+SOON = timedelta(seconds=5)
+"""Longer than it takes to make a run for the moment of a request, and to say from when on it may run."""
 _FRACTION = re.compile(r"[.,][0-9]")
 """In a date: it is written to less than a second."""
 NAMED = 5
@@ -193,13 +195,34 @@ def find_run(dag_id: str, value: str, session: Session) -> Any:
             f"Argument 'execution_date': several runs of DAG '{dag_id}' lie in the second '{value}': "
             f"{named}{more}; give the id of one"
         )
-    return runs[0] if runs else None
+    return runs[0] if runs else _made_at(of_dag, value, date, session)
 
 
-def date_of(value: str) -> datetime | None:
-    """Return the moment that a text says, in Airflow's time zone where it has none; None for another text."""
+def _made_at(of_dag: Any, value: str, date: datetime, session: Session) -> Any:
+    """
+    Return the run of a DAG that was made for the moment of its request, by that moment in GMT.
+
+    So the answer says when it left, by which clients look for their run, without its zone; elsewhere it is
+    Airflow's own zone that a date without one is in. None where there is none, or the date says its zone.
+    """
+    moment = date_of(value, "UTC")
+    if moment is None or moment == date:
+        return None
+    within = of_dag.where(DagRun.logical_date >= moment, DagRun.logical_date < moment + SECOND)
+    made = [
+        run for run in session.scalars(within.limit(NAMED)) if abs(run.run_after - run.logical_date) < SOON
+    ]
+    return made[0] if len(made) == 1 else None
+
+
+def date_of(value: str, zone: str | None = None) -> datetime | None:
+    """
+    Return the moment that a text says; None for another text.
+
+    :param zone: in which it is where it says none; by default Airflow's own
+    """
     try:
-        moment: Any = parse_date(value)
+        moment: Any = parse_date(value, zone)
         # At the ends of the calendar a zone can lead out of it.
         in_calendar = isinstance(moment, datetime) and moment.astimezone(timezone.utc)
     except Exception:
