@@ -46,6 +46,8 @@ MYSQL_NO_TABLE = 1146
 
 SQLITE_AGAIN = ("locked", "busy")
 SQLITE_AWAY = ("unable to open", "disk i/o error", "is full", "readonly", "read-only")
+# Until somebody puts a good file in its place.
+SQLITE_AWAY += ("not a database", "image is malformed")
 SQLITE_NO_TABLE = "no such table"
 
 
