@@ -137,12 +137,10 @@ def test_those_who_wait_for_something_else_leave_their_place():
                 await gate.wait()
 
         admission = Admission(Asked(follow), limit=2)
-        waiting: list[asyncio.Future[Any]] = []
-        while len(waiting) < MOST_WAITING * 2:
-            # One after the other, as they come, however long each takes to be let in.
-            waiting.append(asyncio.ensure_future(request(admission)))
-            while admission.waiting < len(waiting):
-                await asyncio.sleep(0)
+        waiting = [asyncio.ensure_future(request(admission)) for _ in range(MOST_WAITING * 2)]
+        # One after the other, as they come.
+        for _ in waiting:
+            await settle()
         assert (admission.at_work, admission.waiting) == (0, MOST_WAITING * 2)
         # There is no more room aside: these two count as what they are, and the next one is refused.
         more = [asyncio.ensure_future(request(admission)) for _ in range(2)]
