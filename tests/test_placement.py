@@ -50,7 +50,16 @@ def test_the_queues_of_the_rules_are_known_each_once():
 
 @pytest.mark.parametrize(
     "text",
-    ["execute", "= dags", "execute =", "execute = a b", "execute = dags = x", f"a = {'q' * 101}", "a = ä"],
+    [
+        "execute",
+        "= dags",
+        "execute =",
+        "execute = a b",
+        "execute = dags = x",
+        f"a = {'q' * 101}",
+        "a = ä",
+        "'execute' = dags",
+    ],
 )
 def test_what_is_no_rule_keeps_the_plugin_off(text: str):
     with pytest.raises(BadSetting, match="placement"):

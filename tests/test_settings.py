@@ -70,6 +70,18 @@ def test_an_empty_list_of_commands_that_are_on_has_none():
     assert Switches(enabled=settings.enabled_commands).option(NOTHING.command) == "enabled_commands"
 
 
+@pytest.mark.parametrize("name", ["enabled_commands", "disabled_commands"])
+@pytest.mark.parametrize(
+    "value", ['"dags delete"', "'db *'", "dags delete; db clean", "dags list, a|b", "`x`"]
+)
+def test_a_glob_that_fits_no_command_for_its_signs_is_refused_and_not_passed_over(name: str, value: str):
+    # Files for `docker run --env-file` keep quotation marks: what was to be off would stay on.
+    with pytest.raises(
+        BadSetting, match=rf"^\[rest_api_plugin\] {name} must be globs over names of commands, not "
+    ):
+        Settings.load(read(**{name: value}))
+
+
 @pytest.mark.parametrize("name", ["Authorization", "cookie", "a b", "x:y", "ü", "x\ny"])
 def test_the_header_of_the_shared_token_is_one_of_its_own(name: str):
     with pytest.raises(BadSetting, match="rest_api_plugin_http_token_header_name"):

@@ -19,6 +19,8 @@ DAG_FILES = "dag-files"
 LONGEST_QUEUE = 100
 # What a header, a path and every broker take as it is.
 _QUEUE = re.compile(rf"(?:{HOST})?[A-Za-z0-9][A-Za-z0-9_.-]*", re.ASCII)
+# The marks of who quotes for a shell or a file that is none, and other separators than commas.
+_NO_NAME = re.compile(r"""["'`;|&]""")
 EFFECTS = ("read", "write", "execute", "service", "destructive")
 """What a rule can name in place of commands: see `commands.model.Effect`."""
 
@@ -26,6 +28,19 @@ EFFECTS = ("read", "write", "execute", "service", "destructive")
 def listed(text: str) -> list[str]:
     """Return the entries of a setting that is a list, with commas or ends of lines between them."""
     return [word for part in re.split(r"[\n,]", text) if (word := part.strip())]
+
+
+def globs(text: str) -> list[str]:
+    """
+    Return the globs over names of commands that a list has.
+
+    :raises ValueError: one has a sign that no name has, and would fit nothing: what is to be off stayed on
+    """
+    found = [" ".join(word.split()) for word in listed(text)]
+    for glob in found:
+        if _NO_NAME.search(glob):
+            raise ValueError(f"must be globs over names of commands, not {glob[:LONGEST_QUEUE]!r}")
+    return found
 
 
 def queue_name(text: str) -> str:
@@ -73,7 +88,7 @@ def placement_rules(text: str) -> tuple[PlacementRule, ...]:
         selector, equals, queue = (part.strip() for part in line.partition("="))
         if not selector or not equals or not queue:
             raise ValueError(f"must be rules such as 'execute = dags', not {line[:LONGEST_QUEUE]!r}")
-        rules.append(PlacementRule(" ".join(selector.split()), queue_name(queue)))
+        rules.append(PlacementRule(globs(selector)[0], queue_name(queue)))
     return tuple(rules)
 
 

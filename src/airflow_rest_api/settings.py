@@ -9,12 +9,11 @@ from dataclasses import asdict, dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from airflow_rest_api.placement import listed, placement_rules
+from airflow_rest_api.placement import globs, listed, placement_rules
 from airflow_rest_api.secret_names import MASK
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
-
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -294,11 +293,13 @@ class Settings:
         "data, starts an API server (`standalone`, `api-server`), or changes users or roles, is only on "
         "when a glob that is more than `*` matches it: `*, db clean, users *`. Empty: none.",
         empty=True,
+        check=globs,
     )
     disabled_commands: str = option(
         "",
         "Commands that are off, as globs; this comes first. Here and above, the name of a 1.x endpoint "
         "stands for the commands that it runs.",
+        check=globs,
     )
     read_only: bool = option(False, "Switch off every command beyond the effect `read`.")
     run_dag_code: bool = option(

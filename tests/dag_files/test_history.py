@@ -278,7 +278,15 @@ def test_any_server_knows_in_which_file_a_dag_was_deployed(records: Records) -> 
 
 def test_what_a_file_calls_its_dags_may_be_anything(records: Records) -> None:
     async def work() -> None:
-        names = ["x" * 251, "nul\0", "half\ud800", *(f"many_{number}" for number in range(500)), "x" * 250]
+        names = [
+            "x" * 251,
+            "nul\0",
+            "half\ud800",
+            "blank ",
+            "blank",
+            *(f"many_{number}" for number in range(500)),
+            "x" * 250,
+        ]
         await records.history.keep_dags("b", {"a.py": names, "b.py": ["many_7"]})
         assert [name for name in names[:3] if await records.history.dag(storable(name) or "")] == []
         for name in ("many_7", "many_499", "x" * 250):

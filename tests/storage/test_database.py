@@ -368,6 +368,19 @@ def test_the_address_is_a_secret():
     assert settings.shown()["operations_database"] == "***"
 
 
+def test_a_file_that_is_no_database_is_away_until_a_good_one_is_there(tmp_path: Path):
+    path = tmp_path / "a.db"
+    path.write_text("This is no database. " * 1000)
+    engine = own_engine(f"sqlite:///{path}")
+    database = Database(lambda: engine)
+    with pytest.raises(Unavailable, match="not a database"):
+        database.call(one)
+
+    path.unlink()
+    assert database.call(one) == 1
+    engine.dispose()
+
+
 def test_a_new_sqlite_file_is_for_its_user_alone_and_one_that_is_there_keeps_its_mode(tmp_path: Path):
     (tmp_path / "there.db").touch(0o640)
     for name in ("new.db", "there.db"):

@@ -36,6 +36,8 @@ def wrapped(original: Exception, kind: type[DBAPIError] = OperationalError) -> D
         (sqlite3.OperationalError("unable to open database file"), Trouble.AWAY),
         (sqlite3.OperationalError("attempt to write a readonly database"), Trouble.AWAY),
         (sqlite3.OperationalError("database or disk is full"), Trouble.AWAY),
+        (sqlite3.DatabaseError("file is not a database"), Trouble.AWAY),
+        (sqlite3.DatabaseError("database disk image is malformed"), Trouble.AWAY),
         (sqlite3.OperationalError("no such table: a"), Trouble.NO_TABLE),
         (sqlite3.OperationalError("no such column: a"), None),
         (psycopg2.OperationalError("server closed the connection unexpectedly"), Trouble.AWAY),

@@ -299,8 +299,8 @@ def keep_dags(
     for path, dag_ids in files.items():
         row = {"key": keys[path], "bundle": bundle, "path": path, "at": at}
         for dag_id in dag_ids:
-            # The code of the files reported it: it may be anything.
-            if storable(dag_id, LONGEST_DAG_ID) == dag_id:
+            # The code of the files reported it: it may be anything. Blanks at the end MySQL does not see.
+            if storable(dag_id.rstrip(" "), LONGEST_DAG_ID) == dag_id:
                 rows.setdefault(dag_id, {"dag_id": dag_id, **row})
     for column, values in ((DAG.c.key, list(keys.values())), (DAG.c.dag_id, list(rows))):
         for some in portions(values):

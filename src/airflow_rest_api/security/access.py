@@ -13,7 +13,7 @@ from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import Ask, Resource, queue_power
 from airflow_rest_api.commands.policy import CHOOSES_CODE, RUN_DAG_CODE, WITH_DAG_FILES, described, refusal
 from airflow_rest_api.errors import Forbidden, SwitchedOff
-from airflow_rest_api.placement import DAG_FILES, LOCAL, Placement, listed
+from airflow_rest_api.placement import DAG_FILES, LOCAL, Placement, globs
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.decision import Attempt, Decision, asks_of, decide, granted, possible
 
@@ -54,7 +54,7 @@ class Switches:
         aliases: Mapping[str, Collection[str]] | None = None,
         placement: Placement | None = None,
     ) -> None:
-        self._enabled, self._disabled = _globs(enabled), _globs(disabled)
+        self._enabled, self._disabled = globs(enabled), globs(disabled)
         self._read_only = read_only
         self._run_dag_code = run_dag_code
         self._placement = placement or Placement()
@@ -120,10 +120,6 @@ class Switches:
             left = [glob for glob in self._disabled if not _matches([glob], names)]
             return f"disabled_commands = {', '.join(left)}".rstrip()
         return f"enabled_commands = {', '.join([*self._enabled, command.name])}"
-
-
-def _globs(text: str) -> list[str]:
-    return [" ".join(glob.split()) for glob in listed(text)]
 
 
 def _matches(globs: Iterable[str], names: Iterable[str]) -> bool:

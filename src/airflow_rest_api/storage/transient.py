@@ -45,7 +45,11 @@ MYSQL_AWAY_RANGES = ((1152, 1152), (1154, 1161), (1927, 1927), (2000, 2099))
 MYSQL_NO_TABLE = 1146
 
 SQLITE_AGAIN = ("locked", "busy")
-SQLITE_AWAY = ("unable to open", "disk i/o error", "is full", "readonly", "read-only")
+# The last two: until somebody puts a good file in its place.
+SQLITE_AWAY = (
+    *("unable to open", "disk i/o error", "is full", "readonly", "read-only"),
+    *("not a database", "image is malformed"),
+)
 SQLITE_NO_TABLE = "no such table"
 
 
