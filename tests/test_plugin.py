@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from airflow_rest_api import plugin
 from airflow_rest_api.asgi import SlashRedirect
 
 HEAVY = (
@@ -102,6 +103,22 @@ print(json.dumps([message.get("status") or message["body"].decode() for message 
     assert status == 503
     assert "secret-text" not in body
     assert login == [status, body]
+
+
+def test_a_plugin_that_cannot_be_made_is_off_and_the_api_server_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def fail(*_: Any, **__: Any) -> None:
+        raise AttributeError("this Airflow has no such thing")
+
+    monkeypatch.setattr("airflow_rest_api.app.create_app", fail)
+
+    app, login = plugin._build()
+
+    for one in (app, login):
+        answer = TestClient(one).get("/")
+        assert (answer.status_code, answer.json()["detail"]["reason"]) == (503, "misconfigured")
+    assert "this Airflow has no such thing" in caplog.text
 
 
 @pytest.mark.parametrize("prefix", ["", "/airflow"])

@@ -214,7 +214,7 @@ class InternalError(ApiError, status=500, reason="internal_error"):
 
 
 class Misconfigured(ApiError, status=503, reason="misconfigured"):
-    """The plugin is off because of its configuration; the server's log says why."""
+    """The plugin is off: its configuration, or an Airflow it does not know; the server's log says why."""
 
     message = "The REST API plugin is off because of its configuration; the server's log says why."
 
