@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from airflow_rest_client import Client, DeploymentFailed
 from airflow_rest_client.cli import OWN, exits, main
 from airflow_rest_client.cli.deploy import findings
 from airflow_rest_client.exchanges import address
@@ -670,6 +671,26 @@ def test_the_output_of_a_rerun_is_whole_however_soon_it_ends(
 
     assert main(["operations", "rerun", "0" * 32]) == 0
     assert capfd.readouterr() == ("out\n", "err\n")
+
+
+def test_a_deployment_that_failed_before_it_was_sent_again_shows_its_findings(
+    signed_in: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    path = f"/admin/rest_api/v2/operations/{'0' * 32}"
+    report = {"errors": [{"file": "d.py", "line": 3, "message": "Oh."}]}
+    detail = {"reason": "import_errors", "message": "d.py: Oh.", "id": "0" * 32, "report": report}
+    failed = operation("failed", 1, command="deploy_dag", result=report)
+    (tmp_path / "d.py").touch()
+    signed_in.on("POST", "/admin/rest_api/v2/dag-files", Reply(0), Reply(422, {"detail": detail}))
+    signed_in.on("GET", path, Reply(body=failed))
+    signed_in.on("GET", f"{path}/events", events(event("end", failed)))
+
+    assert main(["deploy", str(tmp_path / "d.py")]) == 1
+    assert capfd.readouterr().out == f"{tmp_path}/d.py:3: Oh.\n"
+    signed_in.on("POST", "/admin/rest_api/v2/dag-files", Reply(502), Reply(422, {"detail": detail}))
+    with pytest.raises(DeploymentFailed) as ended:
+        Client(signed_in.url, "t").deploy(tmp_path / "d.py")
+    assert ended.value.report == report
 
 
 def test_what_files_print_is_shown_to_its_end(

@@ -174,7 +174,15 @@ class Server:
         :param reads: it only reads, so that it may be done twice
         """
         prefer = f"wait={wait}" if wait else "respond-async"
-        answer = yield from self._heard((request if reads else once(request)).with_headers(Prefer=prefer))
+        sent = (request if reads else once(request)).with_headers(Prefer=prefer)
+        try:
+            answer = yield from self._heard(sent)
+        except ApiError as error:
+            # A deployment that was sent again may have ended meanwhile: its operation says how.
+            identifier = error.detail.get("id")
+            if "report" not in error.detail or not isinstance(identifier, str):
+                raise
+            return (yield from self.operation(identifier))
         return answer.members("id", "state", "command")
 
     def _heard(self, request: Request) -> Exchange[Response]:
