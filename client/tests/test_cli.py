@@ -580,6 +580,24 @@ def test_a_signal_cancels_at_the_server(
     assert signed_in.sent(f"{path}/cancel")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+@pytest.mark.parametrize("words", [["version"], ["deploy", "d.py"]])
+def test_a_command_whose_output_has_no_room_is_cancelled(signed_in: Server, tmp_path: Path, words: list[str]):
+    path = f"/admin/rest_api/v2/operations/{'0' * 32}"
+    running = operation("running", None, cancel_message="")
+    signed_in.on("POST", RUN, held(event("state", running), output("begun\n")))
+    signed_in.on("POST", "/admin/rest_api/v2/dag-files", Reply(202, running))
+    signed_in.on("GET", f"{path}/events", held(event("progress", {"step": "begun"}, "1")))
+    signed_in.on("POST", f"{path}/cancel", Reply(202, running))
+    (tmp_path / "d.py").touch()
+    with open("/dev/full", "w") as full:
+        line = [sys.executable, "-c", PROGRAM, *words]
+        done = subprocess.run(line, stdout=full, stderr=full, cwd=tmp_path, timeout=30, check=False)
+
+    assert done.returncode != 0
+    assert signed_in.sent(f"{path}/cancel")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_ctrl_c_while_a_file_is_fetched_is_no_cancel(signed_in: Server, tmp_path: Path):
     written = [{"argument": "file", "name": "vars.json", "size": 2, "media_type": "application/json"}]

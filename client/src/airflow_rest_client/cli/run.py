@@ -271,8 +271,8 @@ def follow(session: Session, following: Following, prepared: Prepared | None = N
                 _cancel(session, following)
             except KeyboardInterrupt:
                 return _left(following)
-        except (BrokenPipeError, Terminated):
-            # Nobody reads any more, or this job was called off.
+        except (OSError, Terminated):
+            # Nobody reads any more, there is no room for the output, or this job was called off.
             call_off(session, following.identifier)
             raise
     code = _end(session, ended, prepared)
