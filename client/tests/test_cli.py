@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_client import Client, DeploymentFailed
+from airflow_rest_client import ApiError, Client, DeploymentFailed
 from airflow_rest_client.cli import OWN, exits, main
 from airflow_rest_client.cli.deploy import findings
 from airflow_rest_client.exchanges import address
@@ -200,6 +200,18 @@ def test_a_file_that_did_not_come_is_said(
 
     assert main(["variables", "export", str(tmp_path / "x.json")]) == exits.NOT_WRITTEN
     assert "more than max_upload" in capfd.readouterr().err
+
+
+def test_the_page_of_a_proxy_is_no_file(signed_in: Server, tmp_path: Path):
+    written = [{"argument": "file", "name": "vars.json", "size": 2, "media_type": "application/json"}]
+    signed_in.on("POST", RUN, ends(files=written))
+    signed_in.on("GET", f"{FILES}/vars.json", Reply(pieces=[b"<html>Sign in</html>"]))
+
+    assert main(["variables", "export", str(tmp_path / "vars.json")]) == exits.USAGE
+    assert not (tmp_path / "vars.json").exists()
+    signed_in.on("GET", FILES.removesuffix("/files"), Reply(body=operation(files=written)))
+    with pytest.raises(ApiError, match="is not the REST API plugin"):
+        Client(signed_in.url, "t").operation("0" * 32).download()
 
 
 def test_a_dash_is_standard_output(signed_in: Server):

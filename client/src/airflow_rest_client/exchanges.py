@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from airflow_rest_client.catalog import Catalog
 from airflow_rest_client.credentials import Credentials
-from airflow_rest_client.errors import ApiError
+from airflow_rest_client.errors import ApiError, not_ours
 from airflow_rest_client.http import (
     AWAY,
     UNHEARD,
@@ -240,11 +240,17 @@ class Server:
         data = yield from self.started(Request("POST", f"{operation_path(identifier)}/run-again"))
         return data
 
-    def file(self, identifier: str, name: str) -> Exchange[bytes]:
-        """Return the content of a file that a command wrote."""
+    def file(self, identifier: str, name: str, size: int | None = None) -> Exchange[bytes]:
+        """
+        Return the content of a file that a command wrote.
+
+        :param size: that it has; what has another one is the page of a proxy, or a part of the file
+        """
         answer = yield from self.insist(
             Request("GET", f"{operation_path(identifier)}/files/{quote(name, safe='')}")
         )
+        if size not in (None, len(answer.content)):
+            raise not_ours(answer.status)
         return answer.content
 
     def services(self, filters: Mapping[str, str]) -> Exchange[Components]:

@@ -352,7 +352,7 @@ def _fetch(session: Session, operation: OperationData, written: Mapping[str, str
                 code = exits.NOT_WRITTEN
                 continue
             path = Path(name) if len(files) == 1 else Path(name).parent / file.name
-            content = session.client.do(session.client.server.file(operation.id, file.name))
+            content = session.client.do(session.client.server.file(operation.id, file.name, file.size))
             code = _write(path, content, overwrite=session.options.overwrite) or code
     return code
 
