@@ -9,7 +9,7 @@ from airflow_rest_client.credentials import Credentials
 from airflow_rest_client.errors import ApiError
 from airflow_rest_client.exchanges import line
 from airflow_rest_client.following import Following
-from airflow_rest_client.model import End, Output
+from airflow_rest_client.model import End, Gap, Output
 
 from .conftest import Asked, Reply, Server, event, events, operation, output
 
@@ -101,6 +101,15 @@ def test_an_answer_that_is_no_stream_is_taken_as_well(server: Server):
     server.on("POST", RUN, Reply(202, operation("running", None)))
     server.on("GET", EVENTS, events(output("c"), ENDED))
     assert texts(followed(server, Following(line(["version"])))) == ["c"]
+
+
+def test_what_is_missing_of_an_answer_that_is_no_stream_is_a_gap(server: Server):
+    server.on("POST", RUN, Reply(body=operation(stdout="a\n… 3 bytes left out …\nb", truncated=True)))
+    gap = event("gap", {"stream": "stdout", "missing": 3})
+    server.on("GET", EVENTS, events(output("a"), gap, output("b", number=2), ENDED))
+
+    found = followed(server, Following(line(["version"])))
+    assert (texts(found), Gap("stdout", 3) in found) == (["a", "b"], True)
 
 
 def test_a_page_of_somebody_else_is_no_operation(server: Server):

@@ -81,10 +81,10 @@ class Following:
             yield from self._whole(answer.members("id", "state", "command"))
 
     def _whole(self, body: Mapping[str, Any]) -> Iterator[Event]:
-        """Yield the events of an operation that came as one."""
+        """Yield the events of an operation that came as one; only a stream says what is missing in it."""
         operation = OperationData(body)
         self.identifier = operation.id
-        if operation.ended:
+        if operation.ended and not operation.truncated:
             for stream in ("stdout", "stderr"):
                 if text := str(body.get(stream) or ""):
                     yield Output(stream, text, 0)
