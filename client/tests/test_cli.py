@@ -21,7 +21,7 @@ from airflow_rest_client.cli.deploy import findings
 from airflow_rest_client.exchanges import address
 from airflow_rest_client.instances import Instance, Instances
 
-from .conftest import ETAG, Keyring, Reply, Server, event, events, operation, output
+from .conftest import BODY, ETAG, Keyring, Reply, Server, event, events, operation, output
 
 RUN = "/admin/rest_api/v2/run"
 FILES = f"/admin/rest_api/v2/operations/{'0' * 32}/files"
@@ -247,6 +247,26 @@ def test_a_password_is_read_where_the_command_would_ask(signed_in: Server, monke
     assert signed_in.sent(RUN)[0].json == {"argv": [*words[:2], "--password=hunter2", *words[2:]]}
     answers(monkeypatch, "")
     assert main([*words, "--use-random-password"]) == 0
+
+
+def test_what_was_answered_is_not_asked_again_with_the_commands_of_now(
+    signed_in: Server, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    main(["dags"])
+    said = {"detail": {"reason": "bad_argument", "message": "no such thing", "argument": None}}
+    signed_in.on("POST", RUN, Reply(400, said))
+    for number, (words, answer) in enumerate(
+        (
+            (["--ask", "conn-password", "connections", "add", "c", "--conn-type", "http"], "hush\n"),
+            (["db", "clean", "--clean-before-timestamp", "2020-01-01"], "y\n"),
+        )
+    ):
+        signed_in.on("GET", "/admin/rest_api/v2/catalog", Reply(body=BODY, headers={"ETag": f'"{number}"'}))
+        answers(monkeypatch, answer)
+        assert main(words) == exits.USAGE
+        first, second = signed_in.sent(RUN)[-2:]
+        assert first.json == second.json
+        assert "no such thing" in capfd.readouterr().err
 
 
 def test_any_argument_can_be_asked_for(signed_in: Server, monkeypatch: pytest.MonkeyPatch):
