@@ -176,7 +176,7 @@ def test_a_start_whose_answer_a_proxy_has_lost_is_sent_again_as_the_same(server:
 
 
 def test_a_proxy_that_has_never_an_answer_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("airflow_rest_client.exchanges.UNHEARD_FOR", 0.3)
+    monkeypatch.setattr("airflow_rest_client.exchanges.GATEWAY_FOR", 0.3)
     server.on("POST", RUN, Reply(502))
     with pytest.raises(Unreachable, match="502"):
         followed(server, Following(line(["version"]), seconds=0.3))

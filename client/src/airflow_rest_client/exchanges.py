@@ -17,7 +17,7 @@ from airflow_rest_client.credentials import Credentials
 from airflow_rest_client.errors import ApiError, not_ours
 from airflow_rest_client.http import (
     AWAY,
-    UNHEARD,
+    GATEWAY,
     ConnectionLost,
     Exchange,
     Pause,
@@ -33,7 +33,7 @@ WAIT = 25
 """Seconds that one request waits for the end of an operation; proxies cut what takes longer than 30 or 60."""
 AGAIN_FOR = 300.0
 """Seconds for which a connection is tried again that was there before."""
-UNHEARD_FOR = 30.0
+GATEWAY_FOR = 30.0
 """Seconds for which a start is sent again to a proxy that had no answer of the server."""
 BACKOFF = (0.2, 0.5, 1.0, 2.0)
 """Seconds between two tries; the last goes on."""
@@ -176,7 +176,7 @@ class Server:
         prefer = f"wait={wait}" if wait else "respond-async"
         sent = (request if reads else once(request)).with_headers(Prefer=prefer)
         try:
-            answer = yield from self._heard(sent)
+            answer = yield from self._answered(sent)
         except ApiError as error:
             # A deployment that was sent again may have ended meanwhile: its operation says how.
             identifier = error.detail.get("id")
@@ -185,7 +185,7 @@ class Server:
             return (yield from self.operation(identifier))
         return answer.members("id", "state", "command")
 
-    def _heard(self, request: Request) -> Exchange[Response]:
+    def _answered(self, request: Request) -> Exchange[Response]:
         """Return the answer to a request that may be sent again, once it may have reached the server."""
         try:
             return (yield from self.ask(request))
@@ -193,9 +193,9 @@ class Server:
             if not error.sent:
                 raise
         except ApiError as error:
-            if error.status not in UNHEARD:
+            if error.status not in GATEWAY:
                 raise
-            return (yield from self.insist(request, UNHEARD_FOR))
+            return (yield from self.insist(request, GATEWAY_FOR))
         # It may have begun: by its key it is the same.
         return (yield from self.insist(request))
 
@@ -272,7 +272,7 @@ class Server:
         """Start a component; return it when it is ready or has failed."""
         request = once(Request("POST", SERVICES, json=body, headers={"Prefer": f"wait={wait}"}))
         while True:
-            found = (yield from self._heard(request)).members("id", "state")
+            found = (yield from self._answered(request)).members("id", "state")
             if found["state"] != "starting":
                 return found
             # Which it is for a minute at most; the same request waits for it anew.
