@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 import tarfile
 from pathlib import Path
 
@@ -83,3 +84,12 @@ def test_a_folder_that_is_no_project_is_refused(project: Path, monkeypatch: pyte
     monkeypatch.setattr("airflow_rest_client.archive.MOST_BYTES", 10)
     with pytest.raises(ValueError, match="is it a project"):
         packed(project)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_a_folder_whose_name_is_no_text_can_be_sent_as_well(tmp_path: Path):
+    folder = tmp_path / os.fsdecode(b"dir\xe9")
+    folder.mkdir()
+    (folder / "a.py").touch()
+    [(_, upload)] = parts([folder])
+    assert upload.name == "dir?.tgz"

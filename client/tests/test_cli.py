@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
+from airflow_rest_client import ApiError, Client, DeploymentFailed
 from airflow_rest_client.cli import OWN, exits, main
 from airflow_rest_client.cli.deploy import findings
 from airflow_rest_client.exchanges import address
 from airflow_rest_client.instances import Instance, Instances
 
-from .conftest import ETAG, Keyring, Reply, Server, event, events, operation, output
+from .conftest import BODY, ETAG, Keyring, Reply, Server, event, events, operation, output
 
 RUN = "/admin/rest_api/v2/run"
 FILES = f"/admin/rest_api/v2/operations/{'0' * 32}/files"
@@ -201,6 +202,18 @@ def test_a_file_that_did_not_come_is_said(
     assert "more than max_upload" in capfd.readouterr().err
 
 
+def test_the_page_of_a_proxy_is_no_file(signed_in: Server, tmp_path: Path):
+    written = [{"argument": "file", "name": "vars.json", "size": 2, "media_type": "application/json"}]
+    signed_in.on("POST", RUN, ends(files=written))
+    signed_in.on("GET", f"{FILES}/vars.json", Reply(pieces=[b"<html>Sign in</html>"]))
+
+    assert main(["variables", "export", str(tmp_path / "vars.json")]) == exits.USAGE
+    assert not (tmp_path / "vars.json").exists()
+    signed_in.on("GET", FILES.removesuffix("/files"), Reply(body=operation(files=written)))
+    with pytest.raises(ApiError, match="is not the REST API plugin"):
+        Client(signed_in.url, "t").operation("0" * 32).download()
+
+
 def test_a_dash_is_standard_output(signed_in: Server):
     signed_in.on("POST", RUN, ends())
     assert main(["connections", "export", "-"]) == 0
@@ -234,6 +247,26 @@ def test_a_password_is_read_where_the_command_would_ask(signed_in: Server, monke
     assert signed_in.sent(RUN)[0].json == {"argv": [*words[:2], "--password=hunter2", *words[2:]]}
     answers(monkeypatch, "")
     assert main([*words, "--use-random-password"]) == 0
+
+
+def test_what_was_answered_is_not_asked_again_with_the_commands_of_now(
+    signed_in: Server, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    main(["dags"])
+    said = {"detail": {"reason": "bad_argument", "message": "no such thing", "argument": None}}
+    signed_in.on("POST", RUN, Reply(400, said))
+    for number, (words, answer) in enumerate(
+        (
+            (["--ask", "conn-password", "connections", "add", "c", "--conn-type", "http"], "hush\n"),
+            (["db", "clean", "--clean-before-timestamp", "2020-01-01"], "y\n"),
+        )
+    ):
+        signed_in.on("GET", "/admin/rest_api/v2/catalog", Reply(body=BODY, headers={"ETag": f'"{number}"'}))
+        answers(monkeypatch, answer)
+        assert main(words) == exits.USAGE
+        first, second = signed_in.sent(RUN)[-2:]
+        assert first.json == second.json
+        assert "no such thing" in capfd.readouterr().err
 
 
 def test_any_argument_can_be_asked_for(signed_in: Server, monkeypatch: pytest.MonkeyPatch):
@@ -579,6 +612,24 @@ def test_a_signal_cancels_at_the_server(
     assert signed_in.sent(f"{path}/cancel")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+@pytest.mark.parametrize("words", [["version"], ["deploy", "d.py"]])
+def test_a_command_whose_output_has_no_room_is_cancelled(signed_in: Server, tmp_path: Path, words: list[str]):
+    path = f"/admin/rest_api/v2/operations/{'0' * 32}"
+    running = operation("running", None, cancel_message="")
+    signed_in.on("POST", RUN, held(event("state", running), output("begun\n")))
+    signed_in.on("POST", "/admin/rest_api/v2/dag-files", Reply(202, running))
+    signed_in.on("GET", f"{path}/events", held(event("progress", {"step": "begun"}, "1")))
+    signed_in.on("POST", f"{path}/cancel", Reply(202, running))
+    (tmp_path / "d.py").touch()
+    with open("/dev/full", "w") as full:
+        line = [sys.executable, "-c", PROGRAM, *words]
+        done = subprocess.run(line, stdout=full, stderr=full, cwd=tmp_path, timeout=30, check=False)
+
+    assert done.returncode != 0
+    assert signed_in.sent(f"{path}/cancel")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 def test_ctrl_c_while_a_file_is_fetched_is_no_cancel(signed_in: Server, tmp_path: Path):
     written = [{"argument": "file", "name": "vars.json", "size": 2, "media_type": "application/json"}]
@@ -670,6 +721,26 @@ def test_the_output_of_a_rerun_is_whole_however_soon_it_ends(
 
     assert main(["operations", "rerun", "0" * 32]) == 0
     assert capfd.readouterr() == ("out\n", "err\n")
+
+
+def test_a_deployment_that_failed_before_it_was_sent_again_shows_its_findings(
+    signed_in: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    path = f"/admin/rest_api/v2/operations/{'0' * 32}"
+    report = {"errors": [{"file": "d.py", "line": 3, "message": "Oh."}]}
+    detail = {"reason": "import_errors", "message": "d.py: Oh.", "id": "0" * 32, "report": report}
+    failed = operation("failed", 1, command="deploy_dag", result=report)
+    (tmp_path / "d.py").touch()
+    signed_in.on("POST", "/admin/rest_api/v2/dag-files", Reply(0), Reply(422, {"detail": detail}))
+    signed_in.on("GET", path, Reply(body=failed))
+    signed_in.on("GET", f"{path}/events", events(event("end", failed)))
+
+    assert main(["deploy", str(tmp_path / "d.py")]) == 1
+    assert capfd.readouterr().out == f"{tmp_path}/d.py:3: Oh.\n"
+    signed_in.on("POST", "/admin/rest_api/v2/dag-files", Reply(502), Reply(422, {"detail": detail}))
+    with pytest.raises(DeploymentFailed) as ended:
+        Client(signed_in.url, "t").deploy(tmp_path / "d.py")
+    assert ended.value.report == report
 
 
 def test_what_files_print_is_shown_to_its_end(

@@ -9,7 +9,7 @@ from airflow_rest_client.credentials import Credentials
 from airflow_rest_client.errors import ApiError
 from airflow_rest_client.exchanges import line
 from airflow_rest_client.following import Following
-from airflow_rest_client.model import End, Output
+from airflow_rest_client.model import End, Gap, Output
 
 from .conftest import Asked, Reply, Server, event, events, operation, output
 
@@ -103,6 +103,15 @@ def test_an_answer_that_is_no_stream_is_taken_as_well(server: Server):
     assert texts(followed(server, Following(line(["version"])))) == ["c"]
 
 
+def test_what_is_missing_of_an_answer_that_is_no_stream_is_a_gap(server: Server):
+    server.on("POST", RUN, Reply(body=operation(stdout="a\n… 3 bytes left out …\nb", truncated=True)))
+    gap = event("gap", {"stream": "stdout", "missing": 3})
+    server.on("GET", EVENTS, events(output("a"), gap, output("b", number=2), ENDED))
+
+    found = followed(server, Following(line(["version"])))
+    assert (texts(found), Gap("stdout", 3) in found) == (["a", "b"], True)
+
+
 def test_a_page_of_somebody_else_is_no_operation(server: Server):
     server.on("POST", RUN, Reply(body={"hello": "world"}))
     with pytest.raises(ApiError, match="is not the REST API plugin"):
@@ -167,7 +176,7 @@ def test_a_start_whose_answer_a_proxy_has_lost_is_sent_again_as_the_same(server:
 
 
 def test_a_proxy_that_has_never_an_answer_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("airflow_rest_client.exchanges.UNHEARD_FOR", 0.3)
+    monkeypatch.setattr("airflow_rest_client.exchanges.GATEWAY_FOR", 0.3)
     server.on("POST", RUN, Reply(502))
     with pytest.raises(Unreachable, match="502"):
         followed(server, Following(line(["version"]), seconds=0.3))

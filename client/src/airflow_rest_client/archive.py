@@ -69,7 +69,9 @@ def packed(folder: Path) -> Upload:
             archive.addfile(entry, io.BytesIO(content))
     # The header of gzip has the time in bytes 4 to 8 (RFC 1952, 2.3).
     content = buffer.getvalue()
-    return Upload(f"{folder.resolve().name or 'dags'}.tgz", content[:4] + bytes(4) + content[8:])
+    # The folder may have a name that no request can have, and that is nobody's business.
+    name = folder.resolve().name.encode(errors="replace").decode() or "dags"
+    return Upload(f"{name}.tgz", content[:4] + bytes(4) + content[8:])
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -91,7 +91,8 @@ class AsyncOperation(OperationData):
             if len(self.files) != 1:
                 raise ValueError(f"The operation has {len(self.files)} files")
             name = self.files[0].name
-        return await self._client.do(self._client.server.file(self.id, name))
+        size = next((file.size for file in self.files if file.name == name), None)
+        return await self._client.do(self._client.server.file(self.id, name, size))
 
 
 class AsyncServices:

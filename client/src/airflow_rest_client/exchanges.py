@@ -14,10 +14,10 @@ from urllib.parse import quote, urlsplit
 
 from airflow_rest_client.catalog import Catalog
 from airflow_rest_client.credentials import Credentials
-from airflow_rest_client.errors import ApiError
+from airflow_rest_client.errors import ApiError, not_ours
 from airflow_rest_client.http import (
     AWAY,
-    UNHEARD,
+    GATEWAY,
     ConnectionLost,
     Exchange,
     Pause,
@@ -33,7 +33,7 @@ WAIT = 25
 """Seconds that one request waits for the end of an operation; proxies cut what takes longer than 30 or 60."""
 AGAIN_FOR = 300.0
 """Seconds for which a connection is tried again that was there before."""
-UNHEARD_FOR = 30.0
+GATEWAY_FOR = 30.0
 """Seconds for which a start is sent again to a proxy that had no answer of the server."""
 BACKOFF = (0.2, 0.5, 1.0, 2.0)
 """Seconds between two tries; the last goes on."""
@@ -174,7 +174,15 @@ class Server:
         :param reads: it only reads, so that it may be done twice
         """
         prefer = f"wait={wait}" if wait else "respond-async"
-        answer = yield from self._answered((request if reads else once(request)).with_headers(Prefer=prefer))
+        sent = (request if reads else once(request)).with_headers(Prefer=prefer)
+        try:
+            answer = yield from self._answered(sent)
+        except ApiError as error:
+            # A deployment that was sent again may have ended meanwhile: its operation says how.
+            identifier = error.detail.get("id")
+            if "report" not in error.detail or not isinstance(identifier, str):
+                raise
+            return (yield from self.operation(identifier))
         return answer.members("id", "state", "command")
 
     def _answered(self, request: Request) -> Exchange[Response]:
@@ -185,9 +193,9 @@ class Server:
             if not error.sent:
                 raise
         except ApiError as error:
-            if error.status not in UNHEARD:
+            if error.status not in GATEWAY:
                 raise
-            return (yield from self.insist(request, UNHEARD_FOR))
+            return (yield from self.insist(request, GATEWAY_FOR))
         # It may have begun: by its key it is the same.
         return (yield from self.insist(request))
 
@@ -232,11 +240,17 @@ class Server:
         data = yield from self.started(Request("POST", f"{operation_path(identifier)}/run-again"))
         return data
 
-    def file(self, identifier: str, name: str) -> Exchange[bytes]:
-        """Return the content of a file that a command wrote."""
+    def file(self, identifier: str, name: str, size: int | None = None) -> Exchange[bytes]:
+        """
+        Return the content of a file that a command wrote.
+
+        :param size: that it has; what has another one is the page of a proxy, or a part of the file
+        """
         answer = yield from self.insist(
             Request("GET", f"{operation_path(identifier)}/files/{quote(name, safe='')}")
         )
+        if size not in (None, len(answer.content)):
+            raise not_ours(answer.status)
         return answer.content
 
     def services(self, filters: Mapping[str, str]) -> Exchange[Components]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from airflow_rest_client.errors import ApiError
 from airflow_rest_client.events import MEDIA_TYPE, EventParser
-from airflow_rest_client.exchanges import AGAIN_FOR, UNHEARD_FOR, Retries, followed, once
-from airflow_rest_client.http import AWAY, UNHEARD, ConnectionLost, Request, Response
+from airflow_rest_client.exchanges import AGAIN_FOR, GATEWAY_FOR, Retries, followed, once
+from airflow_rest_client.http import AWAY, GATEWAY, ConnectionLost, Request, Response
 from airflow_rest_client.model import End, Event, OperationData, Output
 
 PASSING = (429, *AWAY)
@@ -42,7 +42,7 @@ class Following:
         self.catalog_etag: str | None = None
         self._parser = EventParser(after)
         self._retries = Retries(seconds)
-        self._unheard = Retries(min(seconds, UNHEARD_FOR))
+        self._gateway = Retries(min(seconds, GATEWAY_FOR))
         self._renewed = False
         if start is not None:
             start = start if reads else once(start)
@@ -81,10 +81,10 @@ class Following:
             yield from self._whole(answer.members("id", "state", "command"))
 
     def _whole(self, body: Mapping[str, Any]) -> Iterator[Event]:
-        """Yield the events of an operation that came as one."""
+        """Yield the events of an operation that came as one; only a stream says what is missing in it."""
         operation = OperationData(body)
         self.identifier = operation.id
-        if operation.ended:
+        if operation.ended and not operation.truncated:
             for stream in ("stdout", "stderr"):
                 if text := str(body.get(stream) or ""):
                     yield Output(stream, text, 0)
@@ -107,9 +107,9 @@ class Following:
         self._renewed = False
         retries = self._retries
         if isinstance(error, ApiError):
-            if error.status not in (UNHEARD if self.identifier is None else PASSING):
+            if error.status not in (GATEWAY if self.identifier is None else PASSING):
                 raise error
-            retries = self._unheard if self.identifier is None else retries
+            retries = self._gateway if self.identifier is None else retries
             error = ConnectionLost(error.message, sent=True)
         # Nothing has answered yet: who waits for a server that is not there wants to know.
         if self.identifier is None and not error.sent:

@@ -19,7 +19,7 @@ READ_TIMEOUT = 60.0
 """Seconds without a byte; a stream of events sends a comment every 15."""
 AWAY = (502, 503, 504)
 """Statuses of a server that starts or stops, and of a proxy before it."""
-UNHEARD = (502, 504)
+GATEWAY = (502, 504)
 """Those of a proxy alone: what was asked for may have begun."""
 
 

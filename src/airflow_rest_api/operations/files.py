@@ -130,7 +130,9 @@ class Workspace:
                 name = path.name.encode(errors="replace").decode().rstrip(" ") or "file"
                 content = _read(path, left) if status.st_size <= left else None
                 left -= len(content or b"")
-                yield OutputFile(argument, name, status.st_size, media_type(name)), content
+                # Of what was read: it may have grown since it was looked at.
+                size = status.st_size if content is None else len(content)
+                yield OutputFile(argument, name, size, media_type(name)), content
 
     def remove(self) -> None:
         """Remove the folder with everything in it."""

@@ -85,7 +85,7 @@ def _follow(session: Session, started: OperationData, given: argparse.Namespace)
                 ended = event.operation
             _show(lines.feed(event))
         _show(lines.finish())
-    except (KeyboardInterrupt, BrokenPipeError, Terminated):
+    except (KeyboardInterrupt, OSError, Terminated):
         call_off(session, started.id)
         raise
     report = ended.result if isinstance(ended.result, Mapping) else {}

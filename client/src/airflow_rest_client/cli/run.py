@@ -126,9 +126,11 @@ def prepare(command: Command, words: Sequence[str], rest: Sequence[str], options
     prepared = Prepared(list(words))
     given = command.parse(rest) or {}
     for name in _to_ask(command, given, options.ask):
-        added = _asked(command, name, twice=name in command.asks)
+        # Once, also where the line is read a second time, with the commands of now.
+        if name not in options.answers:
+            options.answers[name] = _asked(command, name, twice=name in command.asks)
         # Before what a `--` may stand in front of.
-        prepared.words[len(words) - len(rest) : len(words) - len(rest)] = [added]
+        prepared.words[len(words) - len(rest) : len(words) - len(rest)] = [options.answers[name]]
     for argument in command.arguments:
         value = given.get(argument.name)
         if argument.file == "in" and isinstance(value, str):
@@ -136,8 +138,9 @@ def prepare(command: Command, words: Sequence[str], rest: Sequence[str], options
         elif argument.file == "out" and isinstance(value, str) and not (argument.dash and value == STDOUT):
             _check_free(value, options)
             prepared.written[argument.name] = value
-    if _confirms(command, given):
+    if _confirms(command, given) and None not in options.answers:
         _confirm(words)
+        options.answers[None] = "y"
     return prepared
 
 
@@ -271,8 +274,8 @@ def follow(session: Session, following: Following, prepared: Prepared | None = N
                 _cancel(session, following)
             except KeyboardInterrupt:
                 return _left(following)
-        except (BrokenPipeError, Terminated):
-            # Nobody reads any more, or this job was called off.
+        except (OSError, Terminated):
+            # Nobody reads any more, there is no room for the output, or this job was called off.
             call_off(session, following.identifier)
             raise
     code = _end(session, ended, prepared)
@@ -352,7 +355,7 @@ def _fetch(session: Session, operation: OperationData, written: Mapping[str, str
                 code = exits.NOT_WRITTEN
                 continue
             path = Path(name) if len(files) == 1 else Path(name).parent / file.name
-            content = session.client.do(session.client.server.file(operation.id, file.name))
+            content = session.client.do(session.client.server.file(operation.id, file.name, file.size))
             code = _write(path, content, overwrite=session.options.overwrite) or code
     return code
 

@@ -23,6 +23,7 @@ class Options:
     :ivar detach: print the id of the operation, and leave
     :ivar overwrite: files that are there may be written anew
     :ivar ask: arguments that are asked for, or read from standard input
+    :ivar answers: what was answered, by argument, and to the question whether one is sure
     """
 
     instance: str | None = None
@@ -30,6 +31,7 @@ class Options:
     detach: bool = False
     overwrite: bool = False
     ask: list[str] = field(default_factory=list)
+    answers: dict[str | None, str] = field(default_factory=dict, repr=False)
 
 
 class Session:
