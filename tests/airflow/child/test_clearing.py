@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.airflow.child import stored_dag
+
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
 DAG_FILE = """
@@ -23,38 +25,22 @@ with DAG("d", start_date=datetime(2026, 11, 1, tzinfo=timezone.utc), schedule=No
     [a, b] >> c
 """
 
-SCRIPT = """
-import json, sys
-from datetime import datetime, timezone
-from pathlib import Path
-from airflow import settings
-from airflow.models import import_all_models
-from airflow.models.base import Base
+SCRIPT = (
+    stored_dag.SCRIPT
+    + """
+import json
 from airflow_rest_api.airflow.child import clearing
 
 def made():
-    from airflow.models.dagbundle import DagBundleModel
     from airflow.models.serialized_dag import SerializedDagModel
-    from airflow_rest_api.airflow.compat.dags import filled_bag, store
-    from airflow.utils.db import synchronize_log_template
-    from airflow.utils.session import create_session
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
 
-    import_all_models()
-    Base.metadata.create_all(settings.engine)
-    synchronize_log_template()
-    NAME = "dags-folder"
-    folder = Path(sys.argv[0]).parent
-    with create_session() as session:
-        session.add(DagBundleModel(name=NAME))
-        session.flush()
-        store(filled_bag(str(folder / "dags"), folder / "dags", NAME), NAME, None, session)
+    store_dag()
     with create_session() as session:
         stored = SerializedDagModel.get_dag("d", session=session)
-        day = datetime(2026, 11, 10, tzinfo=timezone.utc)
         run = stored.create_dagrun(
-            run_id="r", logical_date=day, data_interval=(day, day), run_after=day, session=session,
+            run_id="r", logical_date=DAY, data_interval=(DAY, DAY), run_after=DAY, session=session,
             run_type=DagRunType.MANUAL, triggered_by=DagRunTriggeredByType.TEST, state=DagRunState.SUCCESS,
         )
         for instance in run.get_task_instances(session=session):
@@ -78,6 +64,7 @@ print()
 cleared = [{**vars(one), "logical_date": str(one.logical_date)} for one in clearing.cleared]
 print(json.dumps([states(), cleared]))
 """
+)
 
 
 def clear(home: Path, *argv: str, quiet: bool = False) -> tuple[dict[str, Any], list[dict[str, Any]], str]:

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
+from tests.airflow.child import stored_dag
+
 RUN = "asset_triggered__r"
 KEY = Fernet.generate_key().decode()
 
@@ -35,50 +37,33 @@ with DAG("d", start_date=datetime(2026, 11, 1, tzinfo=timezone.utc), schedule=[A
     BashOperator(task_id="t", bash_command=f"echo 'the answers: {', '.join(TEMPLATES)}.'")
 """
 
-SCRIPT = """
-import sys
+SCRIPT = (
+    stored_dag.SCRIPT
+    + """
 from contextlib import redirect_stdout
-from datetime import datetime, timezone
-from pathlib import Path
-from airflow import settings
-from airflow.models import import_all_models
-from airflow.models.base import Base
 
 def make():
     from airflow.models.asset import AssetEvent, AssetModel
     from airflow.models.connection import Connection
-    from airflow.models.dagbundle import DagBundleModel
     from airflow.models.serialized_dag import SerializedDagModel
     from airflow.models.variable import Variable
     from airflow.models.xcom import XComModel
-    from airflow_rest_api.airflow.compat.dags import filled_bag, store
-    from airflow.utils.db import synchronize_log_template
-    from airflow.utils.session import create_session
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunTriggeredByType, DagRunType
     from sqlalchemy import select
 
-    import_all_models()
-    Base.metadata.create_all(settings.engine)
-    synchronize_log_template()
-    NAME = "dags-folder"
-    folder = Path(sys.argv[0]).parent
-    with create_session() as session:
-        session.add(DagBundleModel(name=NAME))
-        session.add(Variable(key="colour", val="green"))
-        session.add(Connection(conn_id="place", conn_type="http", host="there"))
-        session.flush()
-        store(filled_bag(str(folder / "dags"), folder / "dags", NAME), NAME, None, session)
+    store_dag(
+        Variable(key="colour", val="green"), Connection(conn_id="place", conn_type="http", host="there")
+    )
     with create_session() as session:
         stored = SerializedDagModel.get_dag("d", session=session)
-        day = datetime(2026, 11, 10, tzinfo=timezone.utc)
         run = stored.create_dagrun(
-            run_id=RUN, run_after=day, session=session, run_type=DagRunType.ASSET_TRIGGERED,
+            run_id=RUN, run_after=DAY, session=session, run_type=DagRunType.ASSET_TRIGGERED,
             triggered_by=DagRunTriggeredByType.ASSET, state=DagRunState.QUEUED,
             logical_date=None, data_interval=None,
         )
         asset = session.scalar(select(AssetModel))
-        run.consumed_asset_events.append(AssetEvent(asset_id=asset.id, timestamp=day))
+        run.consumed_asset_events.append(AssetEvent(asset_id=asset.id, timestamp=DAY))
         session.flush()
         # What is a text is stored otherwise by this method than by a task.
         XComModel.set("return_value", 7, task_id="push", dag_id="d", run_id=run.run_id, session=session)
@@ -89,6 +74,7 @@ from airflow_rest_api.airflow.child import setup
 setup.prepare(setup.order("somebody", [" ".join(sys.argv[1:3])]))
 setup.run_airflow(sys.argv[1:])
 """
+)
 
 
 def told(home: Path, command: str, run: str = RUN, **env: str) -> str:
