@@ -190,6 +190,14 @@ def server() -> Iterator[Server]:
     found.close()
 
 
+@pytest.fixture
+def signed_in(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A server that the environment knows, with a token."""
+    monkeypatch.setenv("AIRFLOW_REST_URL", server.url)
+    monkeypatch.setenv("AIRFLOW_REST_TOKEN", "t")
+    return server
+
+
 def operation(state: str = "succeeded", exit_code: int | None = 0, **more: Any) -> dict[str, Any]:
     """Return an operation as a server says it."""
     return {

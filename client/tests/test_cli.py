@@ -27,13 +27,6 @@ RUN = "/admin/rest_api/v2/run"
 FILES = f"/admin/rest_api/v2/operations/{'0' * 32}/files"
 
 
-@pytest.fixture
-def signed_in(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    monkeypatch.setenv("AIRFLOW_REST_URL", server.url)
-    monkeypatch.setenv("AIRFLOW_REST_TOKEN", "t")
-    return server
-
-
 def ends(exit_code: int | None = 0, *before: bytes, state: str | None = None, **more: Any) -> Reply:
     state = state or ("succeeded" if exit_code == 0 else "failed")
     return events(*before, event("end", operation(state, exit_code, **more)))
@@ -577,6 +570,18 @@ def held(*pieces: bytes) -> Reply:
     return Reply(headers=dict(events().headers), pieces=stream(), cut=True)  # type: ignore[arg-type]
 
 
+def runs_on(server: Server, folder: Path) -> str:
+    """Have a command, and the deployment of `d.py` in a folder, begin; return the path of its cancel."""
+    path = f"/admin/rest_api/v2/operations/{'0' * 32}"
+    running = operation("running", None, cancel_message="")
+    server.on("POST", RUN, held(event("state", running), output("begun\n")))
+    server.on("POST", "/admin/rest_api/v2/dag-files", Reply(202, running))
+    server.on("GET", f"{path}/events", held(event("progress", {"step": "begun"}, "1")))
+    server.on("POST", f"{path}/cancel", Reply(202, running))
+    (folder / "d.py").touch()
+    return f"{path}/cancel"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
 @pytest.mark.parametrize(
     ("signals", "code"),
@@ -586,13 +591,7 @@ def held(*pieces: bytes) -> Reply:
 def test_a_signal_cancels_at_the_server(
     signed_in: Server, tmp_path: Path, words: list[str], signals: list[signal.Signals], code: int
 ):
-    path = f"/admin/rest_api/v2/operations/{'0' * 32}"
-    running = operation("running", None, cancel_message="")
-    signed_in.on("POST", RUN, held(event("state", running), output("begun\n")))
-    signed_in.on("POST", "/admin/rest_api/v2/dag-files", Reply(202, running))
-    signed_in.on("GET", f"{path}/events", held(event("progress", {"step": "begun"}, "1")))
-    signed_in.on("POST", f"{path}/cancel", Reply(202, running))
-    (tmp_path / "d.py").touch()
+    cancel = runs_on(signed_in, tmp_path)
     begun = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *words],
         stdout=subprocess.PIPE,
@@ -609,25 +608,19 @@ def test_a_signal_cancels_at_the_server(
     begun.stdout.close()
 
     assert begun.returncode == code
-    assert signed_in.sent(f"{path}/cancel")
+    assert signed_in.sent(cancel)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
 @pytest.mark.parametrize("words", [["version"], ["deploy", "d.py"]])
 def test_a_command_whose_output_has_no_room_is_cancelled(signed_in: Server, tmp_path: Path, words: list[str]):
-    path = f"/admin/rest_api/v2/operations/{'0' * 32}"
-    running = operation("running", None, cancel_message="")
-    signed_in.on("POST", RUN, held(event("state", running), output("begun\n")))
-    signed_in.on("POST", "/admin/rest_api/v2/dag-files", Reply(202, running))
-    signed_in.on("GET", f"{path}/events", held(event("progress", {"step": "begun"}, "1")))
-    signed_in.on("POST", f"{path}/cancel", Reply(202, running))
-    (tmp_path / "d.py").touch()
+    cancel = runs_on(signed_in, tmp_path)
     with open("/dev/full", "w") as full:
         line = [sys.executable, "-c", PROGRAM, *words]
         done = subprocess.run(line, stdout=full, stderr=full, cwd=tmp_path, timeout=30, check=False)
 
     assert done.returncode != 0
-    assert signed_in.sent(f"{path}/cancel")
+    assert signed_in.sent(cancel)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")

@@ -11,12 +11,9 @@ SERVICES = "/admin/rest_api/v2/services"
 LOG = f"{SERVICES}/s/log"
 
 
-@pytest.fixture
-def signed_in(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    monkeypatch.setenv("AIRFLOW_REST_URL", server.url)
-    monkeypatch.setenv("AIRFLOW_REST_TOKEN", "t")
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("airflow_rest_client.cli.services.POLL", 0)
-    return server
 
 
 def written(content: bytes, following: int, *, end: bool = False) -> Reply:

@@ -31,16 +31,19 @@ def listed(text: str) -> list[str]:
 
 
 def globs(text: str) -> list[str]:
-    """
-    Return the globs over names of commands that a list has.
+    """Return the globs over names of commands that a list has; raise ValueError: see `_glob`."""
+    return [_glob(word) for word in listed(text)]
 
-    :raises ValueError: one has a sign that no name has, and would fit nothing: what is to be off stayed on
+
+def _glob(word: str) -> str:
     """
-    found = [" ".join(word.split()) for word in listed(text)]
-    for glob in found:
-        if _NO_NAME.search(glob):
-            raise ValueError(f"must be globs over names of commands, not {glob[:LONGEST_QUEUE]!r}")
-    return found
+    Return a glob with single blanks.
+
+    :raises ValueError: it has a sign that no name has, and would fit nothing: what is to be off stayed on
+    """
+    if _NO_NAME.search(word):
+        raise ValueError(f"must be globs over names of commands, not {word[:LONGEST_QUEUE]!r}")
+    return " ".join(word.split())
 
 
 def queue_name(text: str) -> str:
@@ -88,7 +91,7 @@ def placement_rules(text: str) -> tuple[PlacementRule, ...]:
         selector, equals, queue = (part.strip() for part in line.partition("="))
         if not selector or not equals or not queue:
             raise ValueError(f"must be rules such as 'execute = dags', not {line[:LONGEST_QUEUE]!r}")
-        rules.append(PlacementRule(globs(selector)[0], queue_name(queue)))
+        rules.append(PlacementRule(_glob(selector), queue_name(queue)))
     return tuple(rules)
 
 

@@ -379,16 +379,16 @@ def _from_elsewhere(conf: Any, section: str, name: str) -> str | None:
     Read a secret from its command or secrets backend; raise BadSetting where there is none after all.
 
     Airflow does this by itself where it knows the option, which a plugin unpacked into the plugins folder
-    cannot declare to it (``airflow._shared.configuration.parser``: ``_get_option_from_commands``,
-    ``_get_option_from_secrets``).
+    cannot declare to it (``_get_option_from_commands`` and ``_get_option_from_secrets`` of its parser).
     """
     from airflow.configuration import get_custom_secret_backend, run_command
 
-    for how in ("cmd", "secret"):
+    def kept(key: str) -> object:
+        return backend.get_config(key) if (backend := get_custom_secret_backend()) else None
+
+    for how, read in (("cmd", run_command), ("secret", kept)):
         if where := conf.get(section, f"{name}_{how}", fallback=None):
-            backend = get_custom_secret_backend() if how == "secret" else None
-            found = run_command(where) if how == "cmd" else backend and backend.get_config(where)
-            if not (value := str(found or "").strip()):
+            if not (value := str(read(where) or "").strip()):
                 # A secret that could not be found must not let everyone in.
                 raise BadSetting(f"[{section}] {name}_{how} must lead to a value, and does not")
             return value

@@ -222,8 +222,6 @@ def _stdout(
     if not is_log and not is_value:
         envelope.warnings += _alarms(logged)
     raw = operation.stdout if is_log or is_value else clean
-    if is_log and as_1x(settings):
-        raw = whole_log(raw, operation.stderr)
     if not as_1x(settings) or isinstance(work, StartService):
         return raw if settings.filter_loading_messages_in_cli_response else operation.stdout
     cut = operation.truncated and _GAP.search(operation.stdout) is not None
@@ -236,7 +234,7 @@ def _stdout(
     printed = Printed(
         request,
         done=operation.state is State.SUCCEEDED,
-        stdout=raw,
+        stdout=whole_log(raw, operation.stderr) if is_log else raw,
         stderr=errors,
         documents=[] if fields else list(documents(clean)),
         host=operation.host,

@@ -559,11 +559,16 @@ def test_another_auth_manager_is_asked_where_it_is_mounted(monkeypatch: pytest.M
     assert manager.refreshed == ["ada"]
 
 
-def test_another_auth_managers_user_who_is_gone_gets_no_new_token(monkeypatch: pytest.MonkeyPatch):
+def refreshed_after(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Any:
+    """Return the answer to a refresh token whose user another auth manager has otherwise since the login."""
     with another_manager(monkeypatch) as (client, manager, _):
         token = client.post(LOGIN_MOUNT + "/login", json=LOGIN).json()["refresh_token"]
-        manager.gone = True
-        answer = client.post(LOGIN_MOUNT + "/refresh", headers={"Authorization": f"Bearer {token}"})
+        vars(manager).update(changes)
+        return client.post(LOGIN_MOUNT + "/refresh", headers={"Authorization": f"Bearer {token}"})
+
+
+def test_another_auth_managers_user_who_is_gone_gets_no_new_token(monkeypatch: pytest.MonkeyPatch):
+    answer = refreshed_after(monkeypatch, gone=True)
 
     assert (answer.status_code, answer.json()) == (401, {"msg": "Error loading the user ada"})
 
@@ -572,10 +577,7 @@ def test_another_auth_managers_user_who_is_gone_gets_no_new_token(monkeypatch: p
 def test_whose_session_with_another_auth_manager_is_over_gets_no_new_token(monkeypatch: pytest.MonkeyPatch):
     from airflow.api_fastapi.auth.managers.exceptions import AuthManagerRefreshTokenExpiredException
 
-    with another_manager(monkeypatch) as (client, manager, _):
-        token = client.post(LOGIN_MOUNT + "/login", json=LOGIN).json()["refresh_token"]
-        manager.over = AuthManagerRefreshTokenExpiredException
-        answer = client.post(LOGIN_MOUNT + "/refresh", headers={"Authorization": f"Bearer {token}"})
+    answer = refreshed_after(monkeypatch, over=AuthManagerRefreshTokenExpiredException)
 
     assert (answer.status_code, answer.json()) == (401, {"msg": "Error loading the user ada"})
 

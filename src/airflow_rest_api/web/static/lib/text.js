@@ -31,7 +31,7 @@ const TURNING = /[\u202a-\u202e\u2066-\u2069]/g;
 export const visible = (text) => text.replace(TURNING, (sign) => `\\u${sign.charCodeAt(0).toString(16)}`);
 
 // What a terminal obeys while it is pasted, and what cannot be seen there.
-const CONTROL = /[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/;
+const CONTROL = new RegExp(`[\\0-\\x08\\x0b-\\x1f\\x7f-\\x9f]|${TURNING.source}`);
 
 const octal = (sign) => (sign === "'" || sign === "\\" ? `\\${sign}` : Array.from(new TextEncoder().encode(sign), (byte) => `\\${byte.toString(8).padStart(3, "0")}`).join(""));
 

@@ -4,6 +4,12 @@ import { size } from "../lib/text.js";
 import { Button } from "./basic.js";
 import { Icon } from "./icons.js";
 
+/** What an input says of what is told beside it, by the id of its field. */
+const told = (id, { hint, error }) => ({ "aria-describedby": [hint && `${id}-hint`, error && `${id}-error`].filter(Boolean).join(" ") || undefined, "aria-invalid": error ? "true" : undefined });
+
+const Told = ({ id, hint, error }) => html`${error && html`<p class="field-error" id="${id}-error">${error}</p>`}
+    ${hint && html`<p class="hint" id="${id}-hint">${hint}</p>`}`;
+
 /**
  * The frame of a field. `children`: a function of the attributes that its input has to have.
  *
@@ -11,13 +17,11 @@ import { Icon } from "./icons.js";
  */
 export function Field({ label, hint, error, required, children, wide = false }) {
   const id = useId();
-  const described = [hint && `${id}-hint`, error && `${id}-error`].filter(Boolean).join(" ");
-  const attributes = { id, "aria-describedby": described || undefined, "aria-invalid": error ? "true" : undefined, "aria-required": required ? "true" : undefined };
+  const attributes = { id, ...told(id, { hint, error }), "aria-required": required ? "true" : undefined };
   return html`<div class="field${wide ? " wide" : ""}${error ? " wrong" : ""}">
     <label for=${id}>${label}${required && html`<span class="required" title="required" aria-hidden="true">*</span>`}</label>
     ${children(attributes)}
-    ${error && html`<p class="field-error" id="${id}-error">${error}</p>`}
-    ${hint && html`<p class="hint" id="${id}-hint">${hint}</p>`}
+    <${Told} ...${{ id, hint, error }} />
   </div>`;
 }
 
@@ -41,12 +45,10 @@ export const SelectField = ({ label, hint, error, required, value, onInput, opti
 /** Yes or no. */
 export function SwitchField({ label, hint, error, value, onInput, ...rest }) {
   const id = useId();
-  const described = [hint && `${id}-hint`, error && `${id}-error`].filter(Boolean).join(" ");
   return html`<div class="field switch-field${error ? " wrong" : ""}">
-    <label class="switch"><input type="checkbox" role="switch" checked=${Boolean(value)} aria-describedby=${described || undefined} aria-invalid=${error ? "true" : undefined}
+    <label class="switch"><input type="checkbox" role="switch" checked=${Boolean(value)} ...${told(id, { hint, error })}
       onChange=${(event) => onInput(event.currentTarget.checked)} ...${rest} /><span class="track" aria-hidden="true"></span><span>${label}</span></label>
-    ${error && html`<p class="field-error" id="${id}-error">${error}</p>`}
-    ${hint && html`<p class="hint" id="${id}-hint">${hint}</p>`}
+    <${Told} ...${{ id, hint, error }} />
   </div>`;
 }
 

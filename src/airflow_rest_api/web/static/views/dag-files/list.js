@@ -4,7 +4,7 @@ import { foldersOf } from "../../lib/dag_files.js";
 import { go } from "../../lib/router.js";
 import { moment, plural, size, visible } from "../../lib/text.js";
 import { Badge, ErrorNotice, Link, Loading } from "../../parts/basic.js";
-import { SelectField, TextField } from "../../parts/fields.js";
+import { SelectField } from "../../parts/fields.js";
 import { Icon } from "../../parts/icons.js";
 import { useWindow } from "../../parts/window.js";
 
