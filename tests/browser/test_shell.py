@@ -262,7 +262,7 @@ def test_the_page_works_by_the_keyboard_alone(visit: Visit):
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_server_that_is_busy_is_told_of_and_not_waited_for(visit: Visit, view: str, width: int):
+def test_a_server_that_is_busy_is_told_of_and_asked_again(visit: Visit, view: str, width: int):
     visitor = visit(width=width)
     visitor.allow("503")
     busy = {"detail": {"reason": "overloaded", "message": "Too much to do."}}
@@ -272,6 +272,9 @@ def test_a_server_that_is_busy_is_told_of_and_not_waited_for(visit: Visit, view:
     page = visitor.open(f"?view={view}")
 
     expect(page.get_by_text("Too much to do.").first).to_be_visible()
+    expect(page.locator(".loading")).to_have_count(0)
+    visitor.context.unroute_all()
+    expect(page.get_by_text("Too much to do.")).to_have_count(0)
     expect(page.locator(".loading")).to_have_count(0)
 
 

@@ -21,6 +21,9 @@ export class ApiError extends Error {
 /** What is said of a request whose answer is not known, where it was to do something. */
 export const PERHAPS = "It may have been carried out all the same.";
 
+/** Whether a server that answered so, or not at all, is away or busy: what was refused would be refused again. */
+export const comesBack = ({ status }) => !(status >= 400) || [429, 502, 503, 504].includes(status);
+
 /** Whether an error is none of the API's answers: nothing came, or something of a proxy's, or what the server did not foresee. */
 export const isLost = ({ reason, status }) => ["unreachable", "internal_error"].includes(reason) || (reason === "error" && !(status >= 400 && status < 500));
 
@@ -139,8 +142,7 @@ export async function follow(path, onEvent, { signal, after = null, last = ["end
       }
     } catch (error) {
       if (error.name === "AbortError") return;
-      // What was refused will be refused again; a server that is away or busy comes back.
-      if (error instanceof ApiError && error.status >= 400 && ![429, 502, 503, 504].includes(error.status)) throw error;
+      if (error instanceof ApiError && !comesBack(error)) throw error;
     }
     if (signal?.aborted) return;
     await new Promise((resolve) => setTimeout(resolve, pause));

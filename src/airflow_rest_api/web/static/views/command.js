@@ -1,8 +1,9 @@
 /** One command: what it is, its form, its run, and how to do the same from elsewhere. */
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
+import { html, useMemo, useRef, useState } from "../vendor/preact.js";
 import { call } from "../lib/api.js";
 import { argumentsOf, body, fault, form, fromAddress, isGiven, isHidden, toAddress } from "../lib/arguments.js";
 import { facts } from "../lib/facts.js";
+import { useLoaded } from "../lib/loaded.js";
 import { once } from "../lib/once.js";
 import { OF_PARAMS } from "../lib/params.js";
 import { note } from "../lib/router.js";
@@ -25,11 +26,7 @@ const QUEUES = [["", "as the rules say"], ...facts.queues, ["local", "local: the
 const WAIT = "wait=1";
 
 export function Command({ summary, params }) {
-  const [detail, setDetail] = useState(null);
-  const [error, setError] = useState(null);
-  useEffect(() => {
-    call(`/v2/commands/${summary.path}`).then(setDetail, setError);
-  }, []);
+  const [detail, error] = useLoaded(`/v2/commands/${summary.path}`);
   return html`<div class="page command">
     <${Link} view="commands" class="back"><${Icon} name="left" />All commands<//>
     <div class="command-head">

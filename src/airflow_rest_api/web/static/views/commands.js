@@ -1,7 +1,7 @@
 /** All commands: a list to search, and the one that is chosen. */
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.js";
-import { call } from "../lib/api.js";
 import { find } from "../lib/find.js";
+import { useLoaded } from "../lib/loaded.js";
 import { useRoving } from "../lib/roving.js";
 import { go } from "../lib/router.js";
 import { plural } from "../lib/text.js";
@@ -13,12 +13,9 @@ import { Panes } from "../parts/panes.js";
 const Command = lazy(() => import("./command.js"), "Command");
 
 export function View({ params, turns }) {
-  const [commands, setCommands] = useState(null);
-  const [error, setError] = useState(null);
+  const [said, error] = useLoaded("/v2/commands");
+  const commands = said?.commands ?? null;
   const chosen = params.get("command");
-  useEffect(() => {
-    call("/v2/commands").then((said) => setCommands(said.commands), setError);
-  }, []);
   const summary = commands?.find((one) => one.path === chosen);
   const list = html`<${List} commands=${commands} error=${error} chosen=${chosen} text=${params.get("q") ?? ""} effect=${params.get("effect") ?? ""} />`;
   return html`<h1 class="away">Commands</h1>

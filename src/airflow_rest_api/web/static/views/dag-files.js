@@ -1,7 +1,7 @@
 /** DAG files: what lies in the bundles, what was deployed; check, deploy, compare, bring back, delete. */
 import { html, useCallback, useEffect, useState } from "../vendor/preact.js";
-import { call } from "../lib/api.js";
 import { allFiles } from "../lib/dag_files.js";
+import { persist, useLoaded } from "../lib/loaded.js";
 import { go } from "../lib/router.js";
 import { ErrorNotice, Link } from "../parts/basic.js";
 import { Icon } from "../parts/icons.js";
@@ -11,37 +11,24 @@ import { Deployments } from "./dag-files/deployments.js";
 import { FileDetail } from "./dag-files/file.js";
 import { FileList } from "./dag-files/list.js";
 
-/** The bundles: `{bundles, error}`; `bundles` is null before they are known. */
-function useBundles() {
-  const [state, setState] = useState({ bundles: null, error: null });
-  useEffect(() => {
-    call("/v2/dag-files/bundles").then(
-      (found) => setState({ bundles: found.bundles, error: null }),
-      (error) => setState({ bundles: [], error }),
-    );
-  }, []);
-  return state;
-}
-
 /** The files of a bundle: `{files, more, error, look()}`. */
 function useFiles(bundle) {
   const [state, setState] = useState({ bundle: null, files: null, more: false, error: null });
   const [turn, setTurn] = useState(0);
   useEffect(() => {
     if (!bundle) return undefined;
-    const abort = new AbortController();
     // What was there stays until all of it has come anew.
     const kept = state.bundle === bundle && state.files;
     const told = (files, more) => (more && kept) || setState({ bundle, files, more, error: null });
-    allFiles(bundle, abort.signal, told).catch((error) => error.name === "AbortError" || setState({ bundle, files: [], more: false, error }));
-    return () => abort.abort();
+    return persist((signal) => allFiles(bundle, signal, told), (error) => setState({ bundle, files: [], more: false, error }));
   }, [bundle, turn]);
   const look = useCallback(() => setTurn((before) => before + 1), []);
   return state.bundle === bundle ? { ...state, look } : { files: null, more: false, error: null, look };
 }
 
 export function View({ params }) {
-  const { bundles, error } = useBundles();
+  const [said, error] = useLoaded("/v2/dag-files/bundles");
+  const bundles = said?.bundles ?? (error ? [] : null);
   const bundle = params.get("bundle") ?? (bundles?.find((one) => one.writable) ?? bundles?.[0])?.name ?? null;
   const files = useFiles(bundles ? bundle : null);
   const path = params.get("path");

@@ -1,6 +1,6 @@
 /** Who still calls the old endpoints: for administrators, to plan the way to the v2 API. */
-import { html, useEffect, useState } from "../vendor/preact.js";
-import { call } from "../lib/api.js";
+import { html } from "../vendor/preact.js";
+import { useLoaded } from "../lib/loaded.js";
 import { moment, plural } from "../lib/text.js";
 import { ErrorNotice, Link, Loading } from "../parts/basic.js";
 import { Table } from "../parts/table.js";
@@ -26,11 +26,7 @@ const COLUMNS = [
 ];
 
 export function Usage() {
-  const [found, setFound] = useState(null);
-  const [error, setError] = useState(null);
-  useEffect(() => {
-    call(`/v2/legacy-usage?limit=${MOST}`).then(setFound, setError);
-  }, []);
+  const [found, error] = useLoaded(`/v2/legacy-usage?limit=${MOST}`);
   const shown = found?.callers.length;
   return html`<section class="stack usage" aria-label="Who still calls">
     <h3>Who still calls</h3>

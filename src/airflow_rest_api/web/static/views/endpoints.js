@@ -1,7 +1,7 @@
 /** The endpoints of the 1.x plugin: what its own page showed, and a form for each. */
-import { html, useEffect, useState } from "../vendor/preact.js";
-import { call } from "../lib/api.js";
+import { html, useState } from "../vendor/preact.js";
 import { facts } from "../lib/facts.js";
+import { useLoaded } from "../lib/loaded.js";
 import { go } from "../lib/router.js";
 import { Badge, Empty, ErrorNotice, Link, Loading } from "../parts/basic.js";
 import { Icon } from "../parts/icons.js";
@@ -11,17 +11,10 @@ import { Usage } from "./endpoint-usage.js";
 import { Endpoint } from "./endpoint.js";
 
 export function View({ params, turns }) {
-  const [endpoints, setEndpoints] = useState(null);
-  const [maySeeUsage, setMaySeeUsage] = useState(false);
-  const [error, setError] = useState(null);
+  const [said, error] = useLoaded("/endpoints.json");
+  const endpoints = said?.endpoints;
   const [typed, setTyped] = useState("");
   const chosen = params.get("api");
-  useEffect(() => {
-    call("/endpoints.json").then((said) => {
-      setMaySeeUsage(said.usage);
-      setEndpoints(said.endpoints);
-    }, setError);
-  }, []);
   const wanted = typed.trim().toLowerCase();
   const found = endpoints?.filter((one) => [one.name, one.description, ...one.arguments.map((each) => each.name)].some((text) => text.toLowerCase().includes(wanted)));
   const endpoint = endpoints?.find((one) => one.name === chosen);
@@ -35,7 +28,7 @@ export function View({ params, turns }) {
   return html`<h1 class="away">Old endpoints</h1>
     <${Panes} chosen=${chosen} list=${list} onBack=${() => go("endpoints")}>
       ${chosen && html`<${ErrorNotice} error=${error} />`}
-      ${endpoint ? html`<${Endpoint} key=${`${endpoint.name} ${turns}`} endpoint=${endpoint} params=${params} />` : endpoints && html`<${About} count=${endpoints.length} maySeeUsage=${maySeeUsage} />`}
+      ${endpoint ? html`<${Endpoint} key=${`${endpoint.name} ${turns}`} endpoint=${endpoint} params=${params} />` : endpoints && html`<${About} count=${endpoints.length} maySeeUsage=${said.usage} />`}
     <//>`;
 }
 

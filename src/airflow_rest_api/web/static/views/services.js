@@ -1,7 +1,8 @@
 /** Services: which components run, where and since when; start them, stop them, read what they write. */
 import { html, useCallback, useEffect, useRef, useState } from "../vendor/preact.js";
-import { call, send } from "../lib/api.js";
+import { send } from "../lib/api.js";
 import { learn, poll } from "../lib/clock.js";
+import { useLoaded } from "../lib/loaded.js";
 import { go } from "../lib/router.js";
 import { Empty, ErrorNotice, Link } from "../parts/basic.js";
 import { Icon } from "../parts/icons.js";
@@ -31,21 +32,10 @@ function useServices() {
   return { ...state, look };
 }
 
-/** The kinds of components that there are; null before they are known: why they are not, the list of the components says. */
-function useKinds() {
-  const [kinds, setKinds] = useState(null);
-  useEffect(() => {
-    const look = (signal) => call("/v2/services/kinds", { signal }).then((found) => (setKinds(found.kinds), stop()), (error) => error.status === 403 && stop());
-    let stop = () => {};
-    stop = poll(look, EVERY);
-    return stop;
-  }, []);
-  return kinds;
-}
-
 export function View({ params }) {
   const { services, error, look } = useServices();
-  const kinds = useKinds();
+  // Why they are not known, the list of the components says.
+  const kinds = useLoaded("/v2/services/kinds")[0]?.kinds ?? null;
   const [starting, setStarting] = useState(false);
   const chosen = params.get("id");
   const titles = Object.fromEntries((kinds ?? []).map((kind) => [kind.kind, kind.title]));

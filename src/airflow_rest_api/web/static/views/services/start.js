@@ -1,7 +1,8 @@
 /** The form with which a component is started. */
-import { html, useEffect, useMemo, useState } from "../../vendor/preact.js";
+import { html, useMemo, useState } from "../../vendor/preact.js";
 import { call } from "../../lib/api.js";
 import { argumentsOf, body, fault } from "../../lib/arguments.js";
+import { useLoaded } from "../../lib/loaded.js";
 import { once } from "../../lib/once.js";
 import { Button, ErrorNotice, Link, Loading, Notice } from "../../parts/basic.js";
 import { Dialog } from "../../parts/dialog.js";
@@ -14,21 +15,13 @@ const NOTHING = { arguments: { properties: {}, required: [] } };
 
 /** The arguments of a kind, with all that the reference of its command tells; null while that is on its way. */
 function useArguments(kind) {
-  const [state, setState] = useState({ kind: null, args: null, error: null });
-  useEffect(() => {
-    let current = true;
-    const settle = (next) => current && setState({ kind: kind.kind, args: null, error: null, ...next });
-    const told = (detail) => {
-      const named = new Set(kind.arguments.map((argument) => argument.name));
-      const args = argumentsOf(kind, detail).filter((argument) => named.has(argument.name));
-      settle({ args });
-    };
-    if (!kind.arguments.length) told(NOTHING);
-    else call(`/v2/commands/${kind.command.replaceAll(" ", "/")}`).then(told, (error) => settle({ error }));
-    // The answer about a kind that was chosen before may come last.
-    return () => (current = false);
-  }, [kind.kind]);
-  return state.kind === kind.kind ? state : { args: null, error: null };
+  const [found, error] = useLoaded(kind.arguments.length ? `/v2/commands/${kind.command.replaceAll(" ", "/")}` : null);
+  const detail = kind.arguments.length ? found : NOTHING;
+  const args = useMemo(() => {
+    const named = new Set(kind.arguments.map((argument) => argument.name));
+    return detail && argumentsOf(kind, detail).filter((argument) => named.has(argument.name));
+  }, [kind.kind, detail]);
+  return { args, error };
 }
 
 /** @param {object} props kinds; onClose; onStarted(service) */
