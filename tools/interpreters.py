@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.check import MARKS, QUICKER
+from tools.check import quick
 from tools.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,7 +100,7 @@ def environment(name: str, interpreter: str) -> Path:
 
 def run_tests(python: Path, where: Sequence[str]) -> int:
     """Run the fast part of the suite, as `make check` does, or of some places; return an exit code."""
-    options = ["-q", "-n", "2", "--no-loadscope-reorder", "-m", MARKS, *QUICKER, *where]
+    options = ["-q", "-n", "2", "--no-loadscope-reorder", *quick(), *where]
     tests = Run(str(python), options, python.parents[1] / ".pytest_cache")
     code = tests.once()
     return tests.again() if code == pytest.ExitCode.TESTS_FAILED else code
