@@ -257,26 +257,32 @@ class DagFiles:
         except Unavailable as error:
             log.warning("Which DAGs were deployed could not be recorded: %s", error)
 
-    async def _go_live(
-        self, work: WorkContext, order: DeploymentOrder, report: DeploymentReport, found: Findings | None
-    ) -> None:
+    async def _expected(
+        self, order: DeploymentOrder, report: DeploymentReport, found: Findings
+    ) -> tuple[list[str], dict[dag_processor.File, list[str]]]:
+        """Return the files that leave a trace when they are parsed, and the DAGs in those that can be."""
         bundle = order.place.bundle.name
         dag_ids: dict[str, list[str]] = {}
         for dag in report.dags:
             dag_ids.setdefault(dag.file, []).append(dag.dag_id)
+        # What a file that cannot be imported defines is not known: what it did before stays.
         broken = {error.file for error in report.errors}
+        sound = {path: dag_ids.get(path, []) for path in found.files if path not in broken}
+        await self._keep_dags(bundle, sound)
+        # Of the others there is no trace: Airflow passes over what does not look like a DAG file.
+        failed = broken & set(await asyncio.to_thread(_likely, order))
+        known = await ask(dag_processor.dags_by_file, bundle, found.files)
+        wanted = [path for path in found.files if path in dag_ids or path in failed or path in known]
+        return wanted, {(bundle, path): dag_ids.get(path, []) for path in wanted if path not in failed}
+
+    async def _go_live(
+        self, work: WorkContext, order: DeploymentOrder, report: DeploymentReport, found: Findings | None
+    ) -> None:
+        bundle = order.place.bundle.name
         if found is None:
-            wanted = await asyncio.to_thread(_likely, order)
-            expected = None
+            wanted, expected = await asyncio.to_thread(_likely, order), None
         else:
-            # What a file that cannot be imported defines is not known: what it did before stays.
-            sound = {path: dag_ids.get(path, []) for path in found.files if path not in broken}
-            await self._keep_dags(bundle, sound)
-            # Of the others there is no trace: Airflow passes over what does not look like a DAG file.
-            failed = broken & set(await asyncio.to_thread(_likely, order))
-            known = await ask(dag_processor.dags_by_file, bundle, found.files)
-            wanted = [path for path in found.files if path in dag_ids or path in failed or path in known]
-            expected = {(bundle, path): dag_ids.get(path, []) for path in wanted if path not in failed}
+            wanted, expected = await self._expected(order, report, found)
         if not wanted:
             return
         parsed = await refresh.bring_up_to_date(
@@ -288,6 +294,7 @@ class DagFiles:
         versions = {dag_id: number for file in parsed.files for dag_id, number in file.dags.items()}
         if found is not None:
             report.dags = [replace(dag, version=versions.get(dag.dag_id)) for dag in report.dags]
+        broken = {error.file for error in report.errors}
         report.warnings += [
             f"{file.path}: {file.error.strip().splitlines()[-1]}"
             for file in parsed.files
