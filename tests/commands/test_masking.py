@@ -124,6 +124,31 @@ def test_the_password_in_an_address_is_masked_whatever_the_argument(catalog):
     assert "hunter22" in invocation.secrets
 
 
+@pytest.mark.parametrize(
+    ("address", "masked"),
+    [
+        # As the users of Azure's databases are called.
+        ("postgres://me@server:hunter22@host/db", "postgres://me@server:***@host/db"),
+        ("aws://?region=eu&aws_secret_access_key=hunter22", "aws://?region=eu&aws_secret_access_key=***"),
+        ("https://host/path?api%5Fkey=hunter22&a=b#end", "https://host/path?api%5Fkey=***&a=b#end"),
+        ("http://host?__extra__=%7B%22password%22%3A%22hunter22%22%7D", "http://host?__extra__=***"),
+        ("http://host:80/a@b?colour=red&token", "http://host:80/a@b?colour=red&token"),
+    ],
+)
+def test_a_secret_in_an_address_is_masked_wherever_airflow_takes_it_from(catalog, address, masked):
+    invocation = catalog.parse(["variables", "set", "colour", address])
+    within = catalog.bind(catalog.get("dags trigger"), {"dag_id": "a", "conf": {"to": [address], "b": 1}})
+
+    assert invocation.masked[-1] == masked
+    assert invocation.secrets == within.secrets == (("hunter22",) if "***" in masked else ())
+    assert within.masked[2] == f"--conf={json.dumps({'to': [masked], 'b': 1})}"
+
+
+def test_a_secret_in_an_address_is_known_as_it_is_and_decoded(catalog):
+    invocation = catalog.parse(["variables", "set", "colour", "http://host?token=hunter%2022"])
+    assert {"hunter%2022", "hunter 22"} <= set(invocation.secrets)
+
+
 def test_what_is_too_much_to_look_into_is_masked_as_a_whole():
     from airflow_rest_api.commands.masking import masked_text
     from airflow_rest_api.json_text import DEEPEST, MOST_VALUES

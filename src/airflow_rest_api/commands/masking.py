@@ -17,7 +17,11 @@ from airflow_rest_api.commands.argument_parser import Occurrence
 from airflow_rest_api.errors import BadArgument
 from airflow_rest_api.secret_names import MASK, is_secret, shortest_secret
 
-_PASSWORD_IN_ADDRESS = re.compile(r"(://[^/?#@:\s]*:)([^/?#\s]+)(?=@)")
+# A user may have an `@` in it, as those of Azure's databases have.
+_PASSWORD_IN_ADDRESS = re.compile(r"(://[^/?#:\s]*:)([^/?#\s]+)(?=@)")
+_PARAMETER = re.compile(r"([?&]([^=&#?\s]+)=)([^&#\s]+)")
+"""A parameter of an address: Airflow takes the extra field of a connection from these."""
+EXTRA_KEY = "__extra__"  # airflow.models.connection.Connection.EXTRA_KEY
 EXTRA = "conn_extra"
 """The argument with what providers keep of a connection, under keys that only they know."""
 LONGEST_SHOWN = 2000
@@ -39,7 +43,7 @@ def masked(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[s
     Return the arguments of the command at ``path`` with every secret value replaced.
 
     Secret are the arguments, the values of variables and the values within a JSON object that are so by their
-    name (`secret_names`), and in an address the password.
+    name (`secret_names`), and in an address the password and the parameters that are so by their name.
     """
     by_name = _secret_by_name(path, values)
     return [
@@ -64,7 +68,14 @@ def shortened(word: str) -> str:
 
 def masked_text(word: str) -> str:
     """Return a value that is no secret as a whole with the secrets in it masked."""
-    return _PASSWORD_IN_ADDRESS.sub(rf"\1{MASK}", _masked_json(word))
+    shown = _PASSWORD_IN_ADDRESS.sub(rf"\1{MASK}", _masked_json(word))
+    # In JSON each text was looked at by itself.
+    return shown if _may_be_json(shown) or "://" not in shown else _PARAMETER.sub(_without_secret, shown)
+
+
+def _without_secret(parameter: re.Match[str]) -> str:
+    name = unquote_plus(parameter[2])
+    return parameter[1] + MASK if name == EXTRA_KEY or is_secret(name) else parameter[0]
 
 
 def secrets(
@@ -123,12 +134,12 @@ def _within(word: str, *, hidden: bool = False, level: int = 0) -> Iterator[str]
         yield password
         yield unquote(password)
         yield unquote_plus(password)
-    if "://" in word:
+    if "://" in word and not _may_be_json(word):
+        yield from (value for _, name, value in _PARAMETER.findall(word) if is_secret(unquote_plus(name)))
         for key, value in parse_qsl(word.partition("?")[2], keep_blank_values=True):
             if is_secret(key):
                 yield value
-            # airflow.models.connection.Connection.EXTRA_KEY
-            elif key == "__extra__" and level < DEEPEST_EXTRA:
+            elif key == EXTRA_KEY and level < DEEPEST_EXTRA:
                 yield from _within(value, level=level + 1)
     if _may_be_json(word):
         with suppress(json.JSONDecodeError):
