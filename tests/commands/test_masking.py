@@ -149,6 +149,15 @@ def test_a_secret_in_an_address_is_known_as_it_is_and_decoded(catalog):
     assert {"hunter%2022", "hunter 22"} <= set(invocation.secrets)
 
 
+def test_an_address_with_too_many_parameters_to_look_at_is_masked_as_a_whole(catalog):
+    many = "http://host?" + "&".join(f"a{number}=b" for number in range(MOST_SECRETS + 1))
+    invocation = catalog.bind(
+        catalog.get("variables set"), {"key": "colour", "value": f"{many}&token=hunter22"}
+    )
+
+    assert invocation.masked[-1] == "***"
+
+
 def test_what_is_too_much_to_look_into_is_masked_as_a_whole():
     from airflow_rest_api.commands.masking import masked_text
     from airflow_rest_api.json_text import DEEPEST, MOST_VALUES

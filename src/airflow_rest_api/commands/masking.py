@@ -70,7 +70,10 @@ def masked_text(word: str) -> str:
     """Return a value that is no secret as a whole with the secrets in it masked."""
     shown = _PASSWORD_IN_ADDRESS.sub(rf"\1{MASK}", _masked_json(word))
     # In JSON each text was looked at by itself.
-    return shown if _may_be_json(shown) or "://" not in shown else _PARAMETER.sub(_without_secret, shown)
+    if "?" not in shown or "://" not in shown or _may_be_json(shown):
+        return shown
+    few = shown.count("&") + shown.count("?") <= MOST_SECRETS
+    return _PARAMETER.sub(_without_secret, shown) if few else MASK
 
 
 def _without_secret(parameter: re.Match[str]) -> str:
