@@ -149,6 +149,32 @@ def test_a_secret_in_an_address_is_known_as_it_is_and_decoded(catalog):
     assert {"hunter%2022", "hunter 22"} <= set(invocation.secrets)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"to":"http://host:80","mail":"some.body@example.org"}',
+        '["s3://bucket","some.body@example.org"]',
+    ],
+)
+def test_each_text_in_json_is_looked_at_by_itself(catalog, text):
+    invocation = catalog.parse(["variables", "set", "colour", text])
+    assert (invocation.masked, invocation.secrets) == (invocation.argv, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ('{"a":{"password":"hunter22"},"a":1}', '{"a": [{"password": "***"}, 1]}'),
+        ('{"a":"http://me:hunter22@host","a":"b"}', '{"a": ["http://me:***@host", "b"]}'),
+        ('{"password":"hunter22","password":null}', '{"password": "***"}'),
+        ('{"http://me:hunter22@host":1}', '{"http://me:***@host": 1}'),
+    ],
+)
+def test_a_secret_in_json_is_masked_wherever_it_stands(catalog, text, masked):
+    invocation = catalog.parse(["variables", "set", "colour", text])
+    assert (invocation.masked[-1], invocation.secrets) == (masked, ("hunter22",))
+
+
 def test_an_address_with_too_many_parameters_to_look_at_is_masked_as_a_whole(catalog):
     many = "http://host?" + "&".join(f"a{number}=b" for number in range(MOST_SECRETS + 1))
     invocation = catalog.bind(
