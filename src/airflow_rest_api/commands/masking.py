@@ -154,7 +154,8 @@ def _within(word: str, *, hidden: bool = False, level: int = 0) -> Iterator[str]
 def _hidden_texts(value: Any, *, hidden: bool = False) -> Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _within(key)
+            if "://" in key:
+                yield from _within(key)
             # The extra field of a connection is an object, or the text of one.
             if isinstance(item, str):
                 yield from _within(item, hidden=key == "extra")
@@ -188,6 +189,8 @@ def _loads(word: str) -> Any:
     """Return what a JSON text says, with a list of all values where an object has a name several times."""
 
     def of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(each := dict(pairs)) == len(pairs):
+            return each
         found: dict[str, list[Any]] = {}
         for name, value in pairs:
             found.setdefault(name, []).append(value)
@@ -203,7 +206,10 @@ def _may_be_json(word: str) -> bool:
 
 def _hidden(value: Any) -> Any:
     if isinstance(value, dict):
-        return {masked_text(key): MASK if is_secret(key) else _hidden(item) for key, item in value.items()}
+        return {
+            masked_text(key) if "://" in key else key: MASK if is_secret(key) else _hidden(item)
+            for key, item in value.items()
+        }
     if isinstance(value, str):
         # The extra field of a connection is the text of an object, for one. And JSON may write the slashes of
         # an address as `\/`, as PHP does.
