@@ -303,6 +303,16 @@ def test_an_operation_can_be_run_again_with_the_permissions_of_its_repeater():
     assert engine.jobs[1].argv == engine.jobs[0].argv
 
 
+def test_what_was_not_said_to_be_sure_of_is_not_said_when_it_is_run_again():
+    with serving() as (client, engine):
+        made = client.post("/v2/commands/tasks/clear", json={"dag_id": "a", "yes": False}).json()
+        again = client.post(f"/v2/operations/{made['id']}/run-again").json()
+
+    # It asks, is not answered, and changes nothing.
+    assert [job.argv for job in engine.jobs] == [made["argv"], again["argv"]] == [made["argv"]] * 2
+    assert "--yes" not in made["argv"]
+
+
 def test_an_operation_that_is_run_again_can_be_left_to_itself():
     with serving(until_cancelled) as (client, _):
         made = start(client)

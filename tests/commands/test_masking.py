@@ -124,6 +124,66 @@ def test_the_password_in_an_address_is_masked_whatever_the_argument(catalog):
     assert "hunter22" in invocation.secrets
 
 
+@pytest.mark.parametrize(
+    ("address", "masked"),
+    [
+        # As the users of Azure's databases are called.
+        ("postgres://me@server:hunter22@host/db", "postgres://me@server:***@host/db"),
+        ("aws://?region=eu&aws_secret_access_key=hunter22", "aws://?region=eu&aws_secret_access_key=***"),
+        ("https://host/path?api%5Fkey=hunter22&a=b#end", "https://host/path?api%5Fkey=***&a=b#end"),
+        ("http://host?__extra__=%7B%22password%22%3A%22hunter22%22%7D", "http://host?__extra__=***"),
+        ("http://host:80/a@b?colour=red&token", "http://host:80/a@b?colour=red&token"),
+    ],
+)
+def test_a_secret_in_an_address_is_masked_wherever_airflow_takes_it_from(catalog, address, masked):
+    invocation = catalog.parse(["variables", "set", "colour", address])
+    within = catalog.bind(catalog.get("dags trigger"), {"dag_id": "a", "conf": {"to": [address], "b": 1}})
+
+    assert invocation.masked[-1] == masked
+    assert invocation.secrets == within.secrets == (("hunter22",) if "***" in masked else ())
+    assert within.masked[2] == f"--conf={json.dumps({'to': [masked], 'b': 1})}"
+
+
+def test_a_secret_in_an_address_is_known_as_it_is_and_decoded(catalog):
+    invocation = catalog.parse(["variables", "set", "colour", "http://host?token=hunter%2022"])
+    assert {"hunter%2022", "hunter 22"} <= set(invocation.secrets)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"to":"http://host:80","mail":"some.body@example.org"}',
+        '["s3://bucket","some.body@example.org"]',
+    ],
+)
+def test_each_text_in_json_is_looked_at_by_itself(catalog, text):
+    invocation = catalog.parse(["variables", "set", "colour", text])
+    assert (invocation.masked, invocation.secrets) == (invocation.argv, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ('{"a":{"password":"hunter22"},"a":1}', '{"a": [{"password": "***"}, 1]}'),
+        ('{"a":"http://me:hunter22@host","a":"b"}', '{"a": ["http://me:***@host", "b"]}'),
+        ('{"password":"hunter22","password":null}', '{"password": "***"}'),
+        ('{"http://me:hunter22@host":1}', '{"http://me:***@host": 1}'),
+    ],
+)
+def test_a_secret_in_json_is_masked_wherever_it_stands(catalog, text, masked):
+    invocation = catalog.parse(["variables", "set", "colour", text])
+    assert (invocation.masked[-1], invocation.secrets) == (masked, ("hunter22",))
+
+
+def test_an_address_with_too_many_parameters_to_look_at_is_masked_as_a_whole(catalog):
+    many = "http://host?" + "&".join(f"a{number}=b" for number in range(MOST_SECRETS + 1))
+    invocation = catalog.bind(
+        catalog.get("variables set"), {"key": "colour", "value": f"{many}&token=hunter22"}
+    )
+
+    assert invocation.masked[-1] == "***"
+
+
 def test_what_is_too_much_to_look_into_is_masked_as_a_whole():
     from airflow_rest_api.commands.masking import masked_text
     from airflow_rest_api.json_text import DEEPEST, MOST_VALUES

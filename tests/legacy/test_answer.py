@@ -427,6 +427,12 @@ def test_an_address_is_masked_up_to_its_last_at_sign() -> None:
     assert shown("x://a\nb@h") == "x://***@h"
 
 
+def test_an_address_ends_where_its_text_in_json_does() -> None:
+    conf = '{"to":"http://host:80","mail":"some.body@example.org"}'
+    assert masked({"conf": conf})["conf"] == conf
+    assert masked({"conf": '["x://u:hunter22@h","a@b"]'})["conf"] == '["x://***@h","a@b"]'
+
+
 def test_an_address_of_megabytes_is_masked_in_no_time() -> None:
     began = time.thread_time()
     masked({"conn_uri": "x" + "://" * 1_000_000})

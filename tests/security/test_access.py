@@ -72,7 +72,12 @@ def test_a_regular_expression_needs_the_permission_on_each_match():
         return missing and str(missing)
 
     assert pause("a", a, ab) is None
-    assert pause("a", a) == "permission to edit the DAGs 'a', 'ab'"
+    assert pause("a", a) == "permission to edit every DAG"
+    readable = [("DAG", "GET", None, name) for name in ("a", "ab", "b")]
+    assert pause("a", *readable) == "permission to edit the DAGs 'a', 'ab'"
+    assert pause("a", a, *readable) == "permission to edit the DAG 'ab'"
+    # Which DAGs there are that one may not see is not told.
+    assert pause("a", a, readable[0]) == "permission to edit every DAG"
     assert pause("nothing", a, ab) == "permission to edit every DAG"
     assert pause("nothing", every) is None
 
@@ -130,9 +135,12 @@ def test_import_errors_are_shown_by_file():
 
 def test_an_asset_is_materialized_by_who_may_run_the_dag_that_makes_it():
     asset = ("asset", "POST", None, None)
+    a, b = (("DAG", "GET", None, name) for name in ("a", "b"))
     runs = [("DAG", "POST", "RUN", name) for name in ("a", "ab", "b")]
     assert decided("assets materialize", asset, *runs, name="x").missing is None
-    assert decided("assets materialize", asset, *runs[1:], name="x").missing is not None
+    for seen, whose in (([b], "every DAG"), ([a, b], "the DAG 'a'")):
+        missing = decided("assets materialize", asset, *runs[1:], *seen, name="x").missing
+        assert str(missing) == f"permission to create runs of {whose}"
 
 
 @pytest.mark.parametrize("key", ["plain", "db_password"])

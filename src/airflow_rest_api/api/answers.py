@@ -293,7 +293,7 @@ def _invocation(catalog: Catalog, operation: Operation) -> Invocation:
     if any(word == CUT or MASK in word or len(word) > LONGEST_SHOWN for word in operation.argv):
         raise _refusal(operation, "its arguments are not kept: a secret, or a very long value is among them")
     try:
-        invocation = catalog.parse(operation.argv)
+        invocation = catalog.parse(operation.argv, as_it_is=True)
     except (UnknownCommand, BadArgument):
         raise _refusal(operation, "it was not one command of Airflow") from None
     if invocation.command.name != operation.command:

@@ -85,12 +85,13 @@ class Catalog:
             added.append((parser.by_name["output"], ["json"]))
         return self._invocation(command, parser, found, given, added)
 
-    def parse(self, argv: Sequence[str]) -> Invocation:
+    def parse(self, argv: Sequence[str], *, as_it_is: bool = False) -> Invocation:
         """
         Return the invocation of a command line, without the leading ``airflow``.
 
         It has the same arguments, in a form of our own: with long names, options before positionals.
 
+        :param as_it_is: nothing is added: it is one that was made here before
         :raises UnknownCommand: the words begin with no command
         :raises BadArgument: an argument is refused
         """
@@ -106,7 +107,8 @@ class Catalog:
         values, found = parser.check(rest)
         given = {action.dest: values.get(action.dest) for action, _ in found}
         found = binding.collapsed(found)
-        return self._invocation(command, parser, found, given, _added(command, parser, given))
+        added = [] if as_it_is else _added(command, parser, given)
+        return self._invocation(command, parser, found, given, added)
 
     def _split(self, words: list[str]) -> tuple[Command, list[str]]:
         for length in range(1, min(len(words), 4) + 1):

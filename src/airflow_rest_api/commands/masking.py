@@ -17,7 +17,11 @@ from airflow_rest_api.commands.argument_parser import Occurrence
 from airflow_rest_api.errors import BadArgument
 from airflow_rest_api.secret_names import MASK, is_secret, shortest_secret
 
-_PASSWORD_IN_ADDRESS = re.compile(r"(://[^/?#@:\s]*:)([^/?#\s]+)(?=@)")
+# A user may have an `@` in it, as those of Azure's databases have.
+_PASSWORD_IN_ADDRESS = re.compile(r"(://[^/?#:\s]*:)([^/?#\s]+)(?=@)")
+_PARAMETER = re.compile(r"([?&]([^=&#?\s]+)=)([^&#\s]+)")
+"""A parameter of an address: Airflow takes the extra field of a connection from these."""
+EXTRA_KEY = "__extra__"  # airflow.models.connection.Connection.EXTRA_KEY
 EXTRA = "conn_extra"
 """The argument with what providers keep of a connection, under keys that only they know."""
 LONGEST_SHOWN = 2000
@@ -39,7 +43,7 @@ def masked(path: tuple[str, ...], found: Sequence[Occurrence], values: Mapping[s
     Return the arguments of the command at ``path`` with every secret value replaced.
 
     Secret are the arguments, the values of variables and the values within a JSON object that are so by their
-    name (`secret_names`), and in an address the password.
+    name (`secret_names`), and in an address the password and the parameters that are so by their name.
     """
     by_name = _secret_by_name(path, values)
     return [
@@ -64,7 +68,18 @@ def shortened(word: str) -> str:
 
 def masked_text(word: str) -> str:
     """Return a value that is no secret as a whole with the secrets in it masked."""
-    return _PASSWORD_IN_ADDRESS.sub(rf"\1{MASK}", _masked_json(word))
+    if (shown := _masked_json(word)) is not None:
+        return shown
+    shown = _PASSWORD_IN_ADDRESS.sub(rf"\1{MASK}", word)
+    if "?" not in shown or "://" not in shown:
+        return shown
+    few = shown.count("&") + shown.count("?") <= MOST_SECRETS
+    return _PARAMETER.sub(_without_secret, shown) if few else MASK
+
+
+def _without_secret(parameter: re.Match[str]) -> str:
+    name = unquote_plus(parameter[2])
+    return parameter[1] + MASK if name == EXTRA_KEY or is_secret(name) else parameter[0]
 
 
 def secrets(
@@ -119,25 +134,28 @@ def _whole(word: str) -> Iterator[str]:
 
 def _within(word: str, *, hidden: bool = False, level: int = 0) -> Iterator[str]:
     """Yield the secrets in a value; with ``hidden``, every text of an object is one."""
+    if _may_be_json(word):
+        with suppress(json.JSONDecodeError):
+            yield from _hidden_texts(_loads(word), hidden=hidden)
+            return
     for _, password in _PASSWORD_IN_ADDRESS.findall(word):
         yield password
         yield unquote(password)
         yield unquote_plus(password)
     if "://" in word:
+        yield from (value for _, name, value in _PARAMETER.findall(word) if is_secret(unquote_plus(name)))
         for key, value in parse_qsl(word.partition("?")[2], keep_blank_values=True):
             if is_secret(key):
                 yield value
-            # airflow.models.connection.Connection.EXTRA_KEY
-            elif key == "__extra__" and level < DEEPEST_EXTRA:
+            elif key == EXTRA_KEY and level < DEEPEST_EXTRA:
                 yield from _within(value, level=level + 1)
-    if _may_be_json(word):
-        with suppress(json.JSONDecodeError):
-            yield from _hidden_texts(json_text.loads(word), hidden=hidden)
 
 
 def _hidden_texts(value: Any, *, hidden: bool = False) -> Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
+            if "://" in key:
+                yield from _within(key)
             # The extra field of a connection is an object, or the text of one.
             if isinstance(item, str):
                 yield from _within(item, hidden=key == "extra")
@@ -152,18 +170,33 @@ def _hidden_texts(value: Any, *, hidden: bool = False) -> Iterator[str]:
         yield str(value)
 
 
-def _masked_json(word: str) -> str:
+def _masked_json(word: str) -> str | None:
+    """Return JSON with each text in it masked by itself, None where it is no JSON."""
     if not _may_be_json(word):
-        return word
+        return None
     try:
-        value = json_text.loads(word)
+        value = _loads(word)
         return json.dumps(hidden, ensure_ascii=False) if (hidden := _hidden(value)) != value else word
     except json.JSONDecodeError:
         # Such as a dict in Python's spelling, or a comma too many: which part of it is secret is not known.
-        return MASK if ":" in word and is_secret(word) else word
+        return MASK if ":" in word and is_secret(word) else None
     except (ValueError, RecursionError):
         # Too much to look into, or a number that Python does not read: what is in it is not known.
         return MASK
+
+
+def _loads(word: str) -> Any:
+    """Return what a JSON text says, with a list of all values where an object has a name several times."""
+
+    def of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(each := dict(pairs)) == len(pairs):
+            return each
+        found: dict[str, list[Any]] = {}
+        for name, value in pairs:
+            found.setdefault(name, []).append(value)
+        return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+    return json_text.loads(word, object_pairs_hook=of)
 
 
 def _may_be_json(word: str) -> bool:
@@ -173,7 +206,10 @@ def _may_be_json(word: str) -> bool:
 
 def _hidden(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: MASK if is_secret(key) else _hidden(item) for key, item in value.items()}
+        return {
+            masked_text(key) if "://" in key else key: MASK if is_secret(key) else _hidden(item)
+            for key, item in value.items()
+        }
     if isinstance(value, str):
         # The extra field of a connection is the text of an object, for one. And JSON may write the slashes of
         # an address as `\/`, as PHP does.

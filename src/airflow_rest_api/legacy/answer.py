@@ -46,7 +46,8 @@ PASSED = timedelta(seconds=60)
 
 _ADDRESSES = frozenset({"broker_api", "conn_uri"})
 """Secret, but for the host."""
-_USER_IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s]*(?=@)")
+# In JSON without blanks, a quotation mark ends it.
+_USER_IN_ADDRESS = re.compile(r'(?<=://)[^/?#\s"]*(?=@)')
 
 
 @dataclass

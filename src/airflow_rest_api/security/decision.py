@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.commands.model import Command
@@ -66,7 +66,7 @@ def decide(permissions: Permissions, attempt: Attempt) -> Decision:
             ask = _resolved(permissions, need, attempt)
             if not granted(permissions, ask):
                 if not need.to_reveal:
-                    return Decision(ask)
+                    return Decision(_told(permissions, need, ask, attempt))
                 redacted = True
                 continue
         asks.append(ask)
@@ -157,6 +157,15 @@ def _resolved(permissions: Permissions, need: Need, attempt: Attempt) -> Ask:
     elif _on(attempt, need.pattern):
         names = permissions.matching_dags("".join(_names(need, attempt)))
     return Ask(need.resource, need.method, need.entity, tuple(names) if names else None)
+
+
+def _told(permissions: Permissions, need: Need, ask: Ask, attempt: Attempt) -> Ask:
+    """Return what is missing as it is told: of what was looked up, nothing that the user may not see."""
+    if ask.names is None or not (need.outlet_of or _on(attempt, need.pattern)):
+        return ask
+    seen = [name for name in ask.names if name in permissions.names(ask.resource.value, "GET")]
+    lacking = [name for name in seen if not granted(permissions, replace(ask, names=(name,)))]
+    return replace(ask, names=tuple(lacking) or None)
 
 
 def _seen(permissions: Permissions, need: Need) -> tuple[Ask, tuple[str, ...] | None]:

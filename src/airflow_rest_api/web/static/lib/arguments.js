@@ -154,7 +154,7 @@ const SECRET =
 export const looksSecret = (value) => SECRET.test(String(value)) || PASSWORD.test(String(value));
 
 // As in scheme://user:password@host.
-const PASSWORD = /:\/\/[^/?#@:\s]*:[^/?#\s]+@/;
+const PASSWORD = /:\/\/[^/?#:\s]*:[^/?#\s]+@/;
 
 /** Whether a value holds a password that must not be copied, though the argument as such is no secret. */
 export const hasPassword = (argument, value) => PASSWORD.test(String(value ?? "")) || (argument.type === "json" && looksSecret(value ?? ""));
