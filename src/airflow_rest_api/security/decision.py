@@ -163,8 +163,12 @@ def _told(permissions: Permissions, need: Need, ask: Ask, attempt: Attempt) -> A
     """Return what is missing as it is told: of what was looked up, nothing that the user may not see."""
     if ask.names is None or not (need.outlet_of or _on(attempt, need.pattern)):
         return ask
-    seen = [name for name in ask.names if name in permissions.names(ask.resource.value, "GET")]
-    lacking = [name for name in seen if not granted(permissions, replace(ask, names=(name,)))]
+    readable = permissions.names(ask.resource.value, "GET")
+    lacking = [
+        name
+        for name in ask.names
+        if name in readable and not granted(permissions, replace(ask, names=(name,)))
+    ]
     return replace(ask, names=tuple(lacking) or None)
 
 
