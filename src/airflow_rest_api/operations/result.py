@@ -260,13 +260,24 @@ def _variable(text: str, values: Mapping[str, Any]) -> Any:
         # A text prints as it is: what is no object and no list may be one that reads like a number.
         return text
     try:
-        # The command prints what Python calls it.
-        value = ast.literal_eval(text)
-        json.dumps(value)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        # The command prints what Python calls it; Python's own parser lets nobody else run for seconds.
+        return json.loads(_PYTHON.sub(_in_json, text))
+    except (ValueError, LookupError, SyntaxError, RecursionError):
         # A text: what prints as it is.
         return text
-    return value
+
+
+# A text as Python writes it, and what else has letters.
+_PYTHON = re.compile(r"""'[^'\\\n]*(?:\\.[^'\\\n]*)*'|"[^"\\\n]*(?:\\.[^"\\\n]*)*"|[A-Za-z]+""")
+_WORDS = {"True": "true", "False": "false", "None": "null", "e": "e"}
+
+
+def _in_json(found: re.Match[str]) -> str:
+    """Return in JSON what Python writes in another way; raise LookupError where it is no JSON value."""
+    word = found[0]
+    if word[0] not in "'\"":
+        return _WORDS[word]
+    return json.dumps(ast.literal_eval(word) if "\\" in word else word[1:-1])
 
 
 def _lines(text: str, values: Mapping[str, Any]) -> list[str]:
