@@ -379,10 +379,24 @@ def test_a_key_leads_to_one_operation():
     asyncio.run(main())
 
 
-def test_a_key_is_free_again_when_nothing_began():
+def test_a_busy_engine_is_seen_before_anything_is_recorded():
+    async def main() -> None:
+        store = make_store()
+        service, engine = operations(prints(), store=store)
+        engine.busy = True
+        with pytest.raises(Busy):
+            await service.start(permit(), CATALOG.parse(["version"]), origin=Origin(recorded=True))
+        assert database_of(store).calls == 0
+
+    asyncio.run(main())
+
+
+def test_a_key_is_free_again_when_nothing_began(monkeypatch: pytest.MonkeyPatch):
     async def main() -> None:
         service, engine = operations(prints())
         engine.busy = True
+        # There was room when the request was looked at.
+        monkeypatch.setattr(service, "check_room", lambda user: None)
         key = Key("u", "k", "f" * 64)
         with pytest.raises(Busy):
             await service.start(permit(), CATALOG.parse(["version"]), origin=Origin(key=key))

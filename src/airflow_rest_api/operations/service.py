@@ -160,7 +160,8 @@ class Operations(KnownOperations):
         if permit.queue != LOCAL:
             await self._send(permit, order, operation, origin)
             return snapshot(operation)
-        self._check_queue(permit.user)
+        # Before it is recorded: a request with the same key would find what is given up in a moment.
+        self.check_room(permit.user)
         operation.message = self._engine.waits_for
         async with self._recorded(operation, origin) as live:
             return await self._begin(live, order, parser, permit.on_end)
