@@ -69,8 +69,8 @@ class Patterns:
         """
         Return where patterns are, from and to; those that overlap, and the pieces of a long one, are one.
 
-        The comparisons are bounded by the length of the text, or `ENOUGH`. One that looks like the beginning of patterns
-        all along is taken for the longest of them beyond that, without a closer look.
+        The comparisons are bounded by the length of the text, or `ENOUGH`. One that looks like the beginning
+        of patterns all along is taken for the longest of them beyond that, without a closer look.
         """
         found: list[list[int]] = []
         for start, end in self._matches(data):
