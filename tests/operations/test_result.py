@@ -138,6 +138,22 @@ def test_what_is_no_json_value_is_a_text(catalog: Catalog, printed: str):
     assert read(catalog, ["variables", "get", "k", "--json"], f"{printed}\n") == printed
 
 
+def test_text_that_begins_like_json_in_each_line_is_not_read_for_each(monkeypatch: pytest.MonkeyPatch):
+    read_from: list[int] = []
+
+    class Noted(json.JSONDecoder):
+        def raw_decode(self, text: str, start: int = 0) -> Any:
+            read_from.append(start)
+            return super().raw_decode(text, start)
+
+    monkeypatch.setattr(result, "_DECODER", Noted())
+
+    assert list(result.documents("[1,\n" * 150 + '{"a": 1}\n')) == []
+    assert len(read_from) < 20
+    # What ends early is no work: such are the lines of a log.
+    assert list(result.documents("[2026-01-01] words\n" * 150 + '{"a": 1}\n')) == [{"a": 1}]
+
+
 def test_python_reads_nothing_long_of_a_variable(catalog: Catalog, monkeypatch: pytest.MonkeyPatch):
     # Its parser lets no other thread run before it is done: of a megabyte that takes seconds.
     read_by_python: list[str] = []
