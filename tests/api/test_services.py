@@ -263,9 +263,10 @@ def test_a_request_that_was_sent_twice_starts_one(served: tuple[TestClient, Stan
 
 
 def test_a_request_that_is_sent_again_finds_what_was_restarted_since(
-    served: tuple[TestClient, StandInEngine],
+    served: tuple[TestClient, StandInEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, engine = served
+    monkeypatch.setattr("airflow_rest_api.services.service.KNOWN_WITHIN", timedelta(0))
     engine.script = prints("", "no room\n", 1)
     headers = {"Prefer": "respond-async", "Idempotency-Key": "k"}
     first = client.post(SERVICES, json={"kind": "celery-worker"}, headers=headers).json()
