@@ -43,6 +43,9 @@ UNBEGUN_AFTER = timedelta(minutes=5)
 ANSWER_WITHIN = 30.0
 """Seconds in which a runner has to answer what is asked of its files."""
 
+BEGINS_WITHIN = 100
+"""Tenths of a second in which an operation of this process that was recorded begins, or is given up."""
+
 DROPPED_WITHIN = 60.0
 """Seconds in which one whose client has gone comes to its end."""
 
@@ -112,6 +115,16 @@ class Operations(KnownOperations):
         if (await self._store.ask_cancel(identifier, reason)).ended:
             return Cancel.ENDED_BEFORE
         return Cancel.ASKED_BEFORE if before else Cancel.ASKED
+
+    async def peek(self, identifier: str) -> Operation:
+        """Return an operation without its output; one of this process once it is certain that it begins."""
+        for _ in range(BEGINS_WITHIN):
+            operation = await super().peek(identifier)
+            ours = operation.state is State.QUEUED and operation.server == self.server.id
+            if not ours or self._here(identifier):
+                break
+            await asyncio.sleep(0.1)
+        return operation
 
     def cancel_here(self, asked: Mapping[str, str]) -> None:
         """End those operations of this process that another API server was asked to end."""
