@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from airflow_rest_api.api import sse
+from airflow_rest_api.api import following, sse
+from airflow_rest_api.operations.transcript import Transcript
 from tests.standin import own_database, prints, serving, until_cancelled
 
 EVENTS = {"Accept": "text/event-stream"}
@@ -73,3 +74,21 @@ def test_the_state_comes_before_a_command_has_said_anything():
         found = events(client.get(f"/v2/operations/{made['id']}/events").text)
 
     assert found[-1][0] == "end"
+
+
+def test_what_is_here_already_is_not_waited_for(monkeypatch: pytest.MonkeyPatch):
+    waited = []
+    changed = Transcript.changed
+
+    async def noted(self: Transcript, version: int, seconds: float) -> None:
+        waited.append(self.ended)
+        await changed(self, version, seconds)
+
+    text = "x" * (2 * following.AT_ONCE)
+    with serving(prints(text)) as (client, _):
+        made = client.post("/v2/commands/version").json()
+        monkeypatch.setattr(Transcript, "changed", noted)
+        found = events(client.get(f"/v2/operations/{made['id']}/events").text)
+
+    assert "".join(data["text"] for name, data in found if name == "output") == text
+    assert True not in waited

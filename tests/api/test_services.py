@@ -23,7 +23,7 @@ from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.services.model import DesiredState, Service
 from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.status import State
-from tests.keeping import a_service, made
+from tests.keeping import a_service, made, wait_for
 from tests.standin import StandInEngine, auth_manager, bearer, prints, serving
 
 pytestmark = pytest.mark.airflow
@@ -260,6 +260,24 @@ def test_a_request_that_was_sent_twice_starts_one(served: tuple[TestClient, Stan
     assert len(engine.jobs) == 1
     other = client.post(SERVICES, json={**body, "another": True}, headers=headers)
     assert (other.status_code, reason(other)) == (409, "idempotency_conflict")
+
+
+def test_a_request_that_is_sent_again_finds_what_was_restarted_since(
+    served: tuple[TestClient, StandInEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, engine = served
+    monkeypatch.setattr("airflow_rest_api.services.service.KNOWN_WITHIN", timedelta(0))
+    engine.script = prints("", "no room\n", 1)
+    headers = {"Prefer": "respond-async", "Idempotency-Key": "k"}
+    first = client.post(SERVICES, json={"kind": "celery-worker"}, headers=headers).json()
+    for _ in range(2):
+        wait_for(lambda: stored(client, first["id"]).state is State.FAILED)
+        client.post(f"{SERVICES}/{first['id']}/restart", headers={"Prefer": "respond-async"})
+    assert len(engine.jobs) == 3
+    again = client.post(SERVICES, json={"kind": "celery-worker"}, headers=headers)
+    assert (again.status_code, again.json()["id"]) == (201, first["id"])
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json()["operation_id"] != first["operation_id"]
 
 
 def test_a_request_that_names_a_host_is_the_same_at_every_api_server(client: TestClient) -> None:

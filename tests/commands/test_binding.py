@@ -13,6 +13,7 @@ from airflow_rest_api.commands import argument_kinds, binding
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.commands.model import Argument, Command
 from airflow_rest_api.errors import BadArgument
+from airflow_rest_api.json_text import MOST_VALUES
 
 HOSTILE = [
     "plain",
@@ -432,6 +433,16 @@ def test_what_no_command_can_take_is_refused_before_it_runs(
     with pytest.raises(BadArgument) as refused:
         catalog.bind(catalog.get(command), arguments)
     assert refused.value.detail["argument"] == blamed
+
+
+def test_json_of_many_values_is_not_read_whatever_way_it_comes(monkeypatch: pytest.MonkeyPatch):
+    # Python's parser lets no other thread run before it is done.
+    conf = r'["\ud800", ' + "[], " * MOST_VALUES + "1]"
+    catalog = load_catalog()
+    monkeypatch.setattr(json, "loads", None)
+    for words in ([f"--conf={conf}"], ["--conf", conf]):
+        with pytest.raises(BadArgument, match=f"more than {MOST_VALUES} values"):
+            catalog.parse(["dags", "trigger", *words, "d"])
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,19 @@ def exchange_streams(argv: list[str]) -> int:
     return 0
 
 
+def exit_in_flush(argv: list[str]) -> int:
+    """Print, and have what is in the place of standard output raise what is called so when it is flushed."""
+    import builtins
+
+    class Exits:
+        def flush(self) -> None:
+            raise getattr(builtins, argv[0])
+
+    print("done")
+    sys.stdout = Exits()  # type: ignore[assignment]
+    return 0
+
+
 def exit_without_stderr(argv: list[str]) -> int:
     """Exit with words, where they can be written no more."""
     sys.stderr.close()

@@ -188,6 +188,15 @@ def test_a_command_may_put_anything_in_the_place_of_its_streams(
     assert (how, process.stdout.text) == (Outcome(Ending.EXITED, 0), printed)
 
 
+@pytest.mark.parametrize(("raised", "code"), [("SystemExit", 120), ("KeyboardInterrupt", 130)])
+def test_a_stream_that_ends_the_process_as_it_is_flushed_fails_the_command_in_order(
+    run: Run[Any], engine: Engine, raised: str, code: int
+):
+    how, process = run(outcome(engine, act("exit_in_flush", raised)))
+
+    assert (how, process.stdout.text) == (Outcome(Ending.EXITED, code), "done\n")
+
+
 def test_a_command_that_exits_with_words_nobody_can_read_has_failed(run: Run[Any], any_engine: Engine):
     assert run(outcome(any_engine, act("exit_without_stderr")))[0] == Outcome(Ending.EXITED, 1)
 

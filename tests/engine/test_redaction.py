@@ -277,3 +277,10 @@ def _took(patterns: Patterns, data: bytes) -> float:
     patterns.spans(data)
     patterns.open_end(data)
     return time.thread_time() - began
+
+
+def test_a_short_text_that_begins_as_secrets_of_many_lengths_do_is_none():
+    redactor = Redactor(Secrets(f"prod-{'x' * length}" for length in range(4, 40)))
+
+    assert redactor.feed(b"prod\nproduct\n") + redactor.finish() == b"prod\nproduct\n"
+    assert redactor.feed(b"prod-xxxx\n") + redactor.finish() == b"***\n"

@@ -3,9 +3,11 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta, timezone
 from functools import partial
+from typing import Any
 
 import pytest
 
+from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.operations import work_queue
 from airflow_rest_api.operations.heartbeat import UNKNOWN, UNWRITTEN, Heartbeat, known, mark_lost, sweeper
 from airflow_rest_api.operations.model import Key, Operation, Origin, State, new_id
@@ -381,5 +383,32 @@ def test_a_row_that_nothing_belongs_to_is_forgotten_and_its_key_is_free():
         assert (await store.get(running)).state is State.RUNNING
         service.stop("enough")
         await service.settle()
+
+    asyncio.run(main())
+
+
+def test_what_the_database_took_without_saying_so_is_removed_with_the_next_heartbeat(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async def main() -> None:
+        store = make_store()
+        service, heartbeat, _ = server(store)
+        call = store.database.call
+
+        def lost_in_the_commit(work: Any) -> None:
+            call(work)
+            raise Unavailable
+
+        origin = Origin(key=Key("u", "k", "f"))
+        with monkeypatch.context() as patch:
+            patch.setattr(store.database, "call", lost_in_the_commit)
+            with pytest.raises(Unavailable):
+                await service.start(permit(), CATALOG.parse(["version"]), origin=origin)
+        assert await store.find_key("u", "k") is not None
+
+        await heartbeat.look()
+
+        assert await store.find_key("u", "k") is None
+        assert service.withdrawn == set()
 
     asyncio.run(main())

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
+from airflow_rest_api.operations import result
 from airflow_rest_api.operations.result import (
     LONGEST,
     LogLine,
@@ -106,16 +107,64 @@ def test_numbers_that_json_cannot_hold_are_null(catalog: Catalog):
 
 @pytest.mark.parametrize(
     "value",
-    [{"a": [1, None, True, 1.5]}, [], "text", "two\nlines", "5", "None", "it's [1", "\u65e5", {"a": "'"}],
+    [
+        {"a": [1, None, True, False, -1.5, 1e-07, 1e300]},
+        {"it's": "a\\b", "a \"b\" 'c'": "\n\t\0\x1b\u65e5\U0001f600\ud800"},
+        *([], {}, [[]], "text", "two\nlines", "5", "None", "it's [1", "\u65e5", {"a": "'"}, {"True": "None"}),
+    ],
 )
 def test_a_variable_read_as_json_is_its_value(catalog: Catalog, value: Any):
     # Airflow prints what Python calls it. What is no object and no list stays text: `5` can be "5" as well.
     assert read(catalog, ["variables", "get", "k", "--json"], f"{value}\n") == value
 
 
-@pytest.mark.parametrize("printed", ["nan_", "{1: 2", "{1, 2}", "b'x'", "(" * 100_000, "x" * 100_000, "1j"])
+NO_VALUES = [
+    "[true]",
+    "[nan]",
+    "['a' 'b']",
+    "['a\nb']",
+    "[b'x']",
+    "[0x1f]",
+    "[(1, 2)]",
+    "[" * 100_000,
+    "[" + "9" * 5000,
+]
+
+
+@pytest.mark.parametrize(
+    "printed", ["nan_", "{1: 2", "{1, 2}", "b'x'", "(" * 100_000, "x" * 100_000, "1j", *NO_VALUES]
+)
 def test_what_is_no_json_value_is_a_text(catalog: Catalog, printed: str):
     assert read(catalog, ["variables", "get", "k", "--json"], f"{printed}\n") == printed
+
+
+def test_text_that_begins_like_json_in_each_line_is_not_read_for_each(monkeypatch: pytest.MonkeyPatch):
+    read_from: list[int] = []
+
+    class Noted(json.JSONDecoder):
+        def raw_decode(self, text: str, start: int = 0) -> Any:
+            read_from.append(start)
+            return super().raw_decode(text, start)
+
+    monkeypatch.setattr(result, "_DECODER", Noted())
+
+    assert list(result.documents("[1,\n" * 150 + '{"a": 1}\n')) == []
+    assert len(read_from) < 20
+    # What ends early is no work: such are the lines of a log.
+    assert list(result.documents("[2026-01-01] words\n" * 150 + '{"a": 1}\n')) == [{"a": 1}]
+
+
+def test_python_reads_nothing_long_of_a_variable(catalog: Catalog, monkeypatch: pytest.MonkeyPatch):
+    # Its parser lets no other thread run before it is done: of a megabyte that takes seconds.
+    read_by_python: list[str] = []
+    literal_eval = result.ast.literal_eval
+    monkeypatch.setattr(
+        result.ast, "literal_eval", lambda text: read_by_python.append(text) or literal_eval(text)
+    )
+    value = {"a\\": [[], "b", 1.5, None] * 1000}
+
+    assert read(catalog, ["variables", "get", "k", "--json"], f"{value}\n") == value
+    assert read_by_python == [r"'a\\'"]
 
 
 def test_a_command_that_failed_has_no_value(catalog: Catalog):

@@ -379,10 +379,53 @@ def test_a_key_leads_to_one_operation():
     asyncio.run(main())
 
 
-def test_a_key_is_free_again_when_nothing_began():
+def test_a_busy_engine_is_seen_before_anything_is_recorded():
+    async def main() -> None:
+        store = make_store()
+        service, engine = operations(prints(), store=store)
+        engine.busy = True
+        with pytest.raises(Busy):
+            await service.start(permit(), CATALOG.parse(["version"]), origin=Origin(recorded=True))
+        assert database_of(store).calls == 0
+
+    asyncio.run(main())
+
+
+def test_who_finds_what_is_just_given_up_is_told_so(monkeypatch: pytest.MonkeyPatch):
+    async def main() -> None:
+        store = make_store()
+        service, engine = operations(prints(), store=store)
+        engine.busy = True
+        monkeypatch.setattr(service, "check_room", lambda user: None)
+        discard, go_on = store.discard, asyncio.Event()
+
+        async def late(identifier: str) -> None:
+            await go_on.wait()
+            await discard(identifier)
+
+        monkeypatch.setattr(store, "discard", late)
+        origin = Origin(key=Key("u", "k", "f" * 64))
+        first = asyncio.create_task(service.start(permit(), CATALOG.parse(["version"]), origin=origin))
+        found = await until(lambda: store.find_key("u", "k"))
+        assert found is not None
+        second = asyncio.create_task(service.peek(found[0]))
+        await asyncio.sleep(0.3)
+        assert not second.done()
+        go_on.set()
+        with pytest.raises(UnknownOperation):
+            await second
+        with pytest.raises(Busy):
+            await first
+
+    asyncio.run(main())
+
+
+def test_a_key_is_free_again_when_nothing_began(monkeypatch: pytest.MonkeyPatch):
     async def main() -> None:
         service, engine = operations(prints())
         engine.busy = True
+        # There was room when the request was looked at.
+        monkeypatch.setattr(service, "check_room", lambda user: None)
         key = Key("u", "k", "f" * 64)
         with pytest.raises(Busy):
             await service.start(permit(), CATALOG.parse(["version"]), origin=Origin(key=key))

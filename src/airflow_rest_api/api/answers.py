@@ -140,7 +140,7 @@ async def once(
         try:
             return await context.operations.peek(identifier), {REPLAYED: "true"}
         except UnknownOperation:
-            # In the moment between the two it was given up: it never began.
+            # Meanwhile it was given up: it never began.
             found = None
 
 

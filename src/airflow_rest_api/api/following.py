@@ -90,8 +90,10 @@ async def _events(
             if text := subscription.heartbeat:
                 yield text
             if blocks:
+                # What is behind them may be here already.
                 await asyncio.sleep(PACE)
-            await transcript.changed(version, TICK)
+            else:
+                await transcript.changed(version, TICK)
 
 
 def _output(block: Block, identifier: str) -> str:

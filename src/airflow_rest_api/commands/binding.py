@@ -217,8 +217,11 @@ def check_parts(values: Mapping[str, Any]) -> None:
             raise BadArgument(name, f"argument {name}: takes an integer from {low} to {high}")
     for name in argument_kinds.STORED_JSON:
         value = values.get(name)
-        if isinstance(value, str) and _has_half_a_character(value):
-            raise BadArgument(name, f"argument {name}: not valid Unicode text")
+        if isinstance(value, str):
+            # Of a word such as `--conf=[…]` nobody has seen that it is JSON.
+            check_text(name, value)
+            if _has_half_a_character(value):
+                raise BadArgument(name, f"argument {name}: not valid Unicode text")
     for name in argument_kinds.ADDRESSES:
         value = values.get(name)
         try:

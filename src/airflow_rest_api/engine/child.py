@@ -316,13 +316,13 @@ def _leave() -> None:
 def _flush(code: int) -> int:
     # The interpreter's own too: what they still hold, behind what a command has put in their place, is its.
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        # A command may have closed it when it was done, and put anything in its place, or nothing.
-        if stream is None or getattr(stream, "closed", False) or not hasattr(stream, "flush"):
-            continue
         try:
-            stream.flush()
-        except Exception:
-            code = code or 120
+            # A command may have closed it when it was done, and put anything in its place, or nothing.
+            if stream is not None and not getattr(stream, "closed", False) and hasattr(stream, "flush"):
+                stream.flush()
+        except BaseException as error:
+            # Also an exit: without its report nobody knew how the command ended.
+            code = code or (INTERRUPTED if isinstance(error, KeyboardInterrupt) else 120)
     return code
 
 

@@ -20,6 +20,8 @@ WINDOW = 4
 """Bytes by which a place in the text is recognised as one where a pattern may begin."""
 FEW = 100
 """Patterns that are put into their order one by one."""
+ENOUGH = 4096
+"""Comparisons in a text, however short it is: for one place of it there may be as many as lengths."""
 
 
 class Patterns:
@@ -67,8 +69,8 @@ class Patterns:
         """
         Return where patterns are, from and to; those that overlap, and the pieces of a long one, are one.
 
-        The comparisons are bounded by the length of the text. One that looks like the beginning of patterns
-        all along is taken for the longest of them beyond that, without a closer look.
+        The comparisons are bounded by the length of the text, or `ENOUGH`. One that looks like the beginning
+        of patterns all along is taken for the longest of them beyond that, without a closer look.
         """
         found: list[list[int]] = []
         for start, end in self._matches(data):
@@ -109,7 +111,7 @@ class Patterns:
 
     def _matches(self, data: bytes) -> Iterator[tuple[int, int]]:
         """Yield the longest pattern at each place where there is one, in their order."""
-        left = len(data)
+        left = max(len(data), ENOUGH)
         everything, lengths_of = self._all, self._lengths
         for start in self._candidates(data):
             for length in lengths_of.get(data[start : start + WINDOW], ()):

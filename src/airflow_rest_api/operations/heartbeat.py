@@ -200,7 +200,7 @@ class Heartbeat:
         self._known = True
         without_row = await self._run(orphans)
         servers = await self._run(known)
-        if self._beat % UNBEGUN_EVERY == 0:
+        if self._beat % UNBEGUN_EVERY == 0 or self._operations.withdrawn:
             await self._operations.forget_unbegun()
         for identifier in self._dead(servers, without_row, last):
             lost = await self._run(partial(mark_lost, server=identifier))

@@ -21,6 +21,8 @@ SILENT = frozenset({"variables get"})
 """What prints a text of any content, and nothing else (`suppress_logs_and_warning`): none of it is a log."""
 ATTEMPTS = 200
 """Lines that may begin with a bracket and yet be no JSON, such as the time stamps of log lines."""
+READINGS = 10
+"""How often a text is read at most: of lines that begin like JSON each may only end with the text."""
 DEEPEST = 500
 """Levels of a result: it is written out deeper in the stack than it is read, and Python has 1,000."""
 TAIL = 64 * 1024
@@ -213,17 +215,19 @@ def documents(stdout: str) -> Iterator[Any]:
     A document begins a line with a bracket, ends a line, and is not part of another.
     """
     position = attempts = 0
-    while attempts < ATTEMPTS and (start := _next_bracket(stdout, position)) >= 0:
+    left = READINGS * len(stdout)
+    while attempts < ATTEMPTS and left > 0 and (start := _next_bracket(stdout, position)) >= 0:
         attempts += 1
+        position = start + 1
         try:
             value, end = _DECODER.raw_decode(stdout, start)
-        except (ValueError, RecursionError):
-            position = start + 1
+        except (ValueError, RecursionError) as error:
+            left -= getattr(error, "pos", len(stdout)) - start
             continue
-        if stdout[end:].split("\n", 1)[0].strip():
-            # "[2026-01-01] text" or "[1] text": the line goes on, so that it is a log line.
-            position = start + 1
-        else:
+        left -= end - start
+        newline = stdout.find("\n", end)
+        # "[2026-01-01] text" or "[1] text": the line goes on, so that it is a log line.
+        if not stdout[end : newline if newline >= 0 else len(stdout)].strip():
             yield value
             position = end
 
@@ -260,13 +264,24 @@ def _variable(text: str, values: Mapping[str, Any]) -> Any:
         # A text prints as it is: what is no object and no list may be one that reads like a number.
         return text
     try:
-        # The command prints what Python calls it.
-        value = ast.literal_eval(text)
-        json.dumps(value)
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        # The command prints what Python calls it; Python's own parser lets nobody else run for seconds.
+        return json.loads(_PYTHON.sub(_in_json, text))
+    except (ValueError, LookupError, SyntaxError, RecursionError):
         # A text: what prints as it is.
         return text
-    return value
+
+
+# A text as Python writes it, and what else has letters.
+_PYTHON = re.compile(r"""'[^'\\\n]*(?:\\.[^'\\\n]*)*'|"[^"\\\n]*(?:\\.[^"\\\n]*)*"|[A-Za-z]+""")
+_WORDS = {"True": "true", "False": "false", "None": "null", "e": "e"}
+
+
+def _in_json(found: re.Match[str]) -> str:
+    """Return in JSON what Python writes in another way; raise LookupError where it is no JSON value."""
+    word = found[0]
+    if word[0] not in "'\"":
+        return _WORDS[word]
+    return json.dumps(ast.literal_eval(word) if "\\" in word else word[1:-1])
 
 
 def _lines(text: str, values: Mapping[str, Any]) -> list[str]:

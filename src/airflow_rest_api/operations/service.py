@@ -22,7 +22,7 @@ from airflow_rest_api.operations.dispatch import Dispatcher
 from airflow_rest_api.operations.files import Removable, Upload, Workspace, removed, with_files
 from airflow_rest_api.operations.known import KnownOperations
 from airflow_rest_api.operations.live import STORED_WITHIN, Live, snapshot
-from airflow_rest_api.operations.model import Cancel, Operation, Origin, Server, State, new_id
+from airflow_rest_api.operations.model import Cancel, KeyTaken, Operation, Origin, Server, State, new_id
 from airflow_rest_api.operations.runs import UNREAD, OutputListener, follow, perform, refusal
 from airflow_rest_api.operations.tables import NOT_KEPT
 from airflow_rest_api.operations.work_orders import AIRFLOW, EntryPoint, NamedWork, WorkOrder
@@ -42,6 +42,9 @@ UNBEGUN_AFTER = timedelta(minutes=5)
 """Longer than any attempt to write a row may take, with all its retries."""
 ANSWER_WITHIN = 30.0
 """Seconds in which a runner has to answer what is asked of its files."""
+
+BEGINS_WITHIN = 100
+"""Tenths of a second in which an operation of this process that was recorded begins, or is given up."""
 
 DROPPED_WITHIN = 60.0
 """Seconds in which one whose client has gone comes to its end."""
@@ -91,6 +94,8 @@ class Operations(KnownOperations):
         self._loop_share = share or LoopShare(math.inf)
         self._server: Server | None = None
         self._dropping: set[asyncio.Task[None]] = set()
+        self.withdrawn: set[str] = set()
+        """Operations that do not begin, and of which the database may have a row."""
 
     async def cancel(self, identifier: str, reason: str) -> Cancel:
         """
@@ -110,6 +115,16 @@ class Operations(KnownOperations):
         if (await self._store.ask_cancel(identifier, reason)).ended:
             return Cancel.ENDED_BEFORE
         return Cancel.ASKED_BEFORE if before else Cancel.ASKED
+
+    async def peek(self, identifier: str) -> Operation:
+        """Return an operation without its output; one of this process once it is certain that it begins."""
+        for _ in range(BEGINS_WITHIN):
+            operation = await super().peek(identifier)
+            ours = operation.state is State.QUEUED and operation.server == self.server.id
+            if not ours or self._here(identifier):
+                break
+            await asyncio.sleep(0.1)
+        return operation
 
     def cancel_here(self, asked: Mapping[str, str]) -> None:
         """End those operations of this process that another API server was asked to end."""
@@ -160,7 +175,8 @@ class Operations(KnownOperations):
         if permit.queue != LOCAL:
             await self._send(permit, order, operation, origin)
             return snapshot(operation)
-        self._check_queue(permit.user)
+        # Before it is recorded: a request with the same key would find what is given up in a moment.
+        self.check_room(permit.user)
         operation.message = self._engine.waits_for
         async with self._recorded(operation, origin) as live:
             return await self._begin(live, order, parser, permit.on_end)
@@ -298,11 +314,11 @@ class Operations(KnownOperations):
         """
         # Before the rows are read: one that ends meanwhile is still among these.
         known = set(self._live)
-        given_up = self._recorder.given_up - known
+        given_up, withdrawn = self._recorder.given_up - known, set(self.withdrawn)
         before = datetime.now(timezone.utc) - UNBEGUN_AFTER
         server, run = self.server.id, self._store.database.run
         for identifier, begun, came in await run(partial(heartbeat.unfinished, server=server)):
-            if identifier in known or (came >= before and identifier not in given_up):
+            if identifier in known or (came >= before and identifier not in given_up | withdrawn):
                 continue
             if begun or identifier in given_up:
                 message = heartbeat.UNWRITTEN if identifier in given_up else heartbeat.UNKNOWN
@@ -313,6 +329,7 @@ class Operations(KnownOperations):
                 log.warning("Operation %s never began; it is removed", identifier)
                 await self._store.discard(identifier)
         self._recorder.given_up -= given_up
+        self.withdrawn -= withdrawn
 
     def let_go(self) -> None:
         """End the waiting for what runs elsewhere: this server stops."""
@@ -366,15 +383,22 @@ class Operations(KnownOperations):
     async def _recorded(self, operation: Operation, origin: Origin) -> AsyncIterator[Live]:
         """Have an operation in the database first where that is asked for; what cannot begin is removed."""
         first = origin.recorded or origin.key is not None
-        if first:
-            await self._store.insert(operation, key=origin.key)
         try:
+            if first:
+                await self._store.insert(operation, key=origin.key)
             yield Live(operation, self._recorder, self._output_limit, recorded=first)
+        except KeyTaken:
+            raise
+        except Unavailable:
+            # It may be there all the same: the connection was lost in the commit.
+            self.withdrawn.add(operation.id)
+            raise
         except BaseException:
             if first:
-                # Where the database has gone since, `forget_unbegun` sees to it.
-                with contextlib.suppress(Unavailable):
+                try:
                     await self._store.discard(operation.id)
+                except Unavailable:
+                    self.withdrawn.add(operation.id)
             raise
 
     def _follow(

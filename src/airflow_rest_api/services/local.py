@@ -373,9 +373,9 @@ class Local:
         if changed is not None:
             former = self._starts.get(service.id)
             try:
-                await self.launch(
-                    changed, StartRequest.of(changed), Gate.standing(service.desired_by or service.user)
-                )
+                permit = Gate.standing(service.desired_by or service.user)
+                # By that it is found by who asks again for its first start.
+                await self.launch(changed, StartRequest.of(changed), permit, rerun_of=service.operation)
             except (Busy, Unavailable, asyncio.CancelledError) as error:
                 if self._starts.get(service.id) is not former:
                     raise  # It has begun; who would have been told has gone.

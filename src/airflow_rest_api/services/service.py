@@ -26,6 +26,7 @@ from airflow_rest_api.errors import (
     NotManaged,
     PortInUse,
     StillRunning,
+    UnknownOperation,
     UnknownService,
 )
 from airflow_rest_api.operations.model import Origin, new_id
@@ -222,7 +223,7 @@ class Services:
                 raise NoRunner(found.message or "It was not started.", queue=found.queue, id=found.id)
             if asyncio.get_running_loop().time() >= until:
                 return None
-        return await self.of_operation(operation.id)
+        return await self._started_again(operation.id)
 
     async def give_up(self, operation: Operation) -> NoRunner:
         """Return the error for a start that no runner has begun, which is not begun any more."""
@@ -233,6 +234,18 @@ class Services:
     async def of_operation(self, operation: str) -> Service:
         """Return the service that an operation has started; raise UnknownService."""
         return await self.local.look(await self._store.of_operation(operation))
+
+    async def _started_again(self, operation: str) -> Service:
+        """Return the service that an operation has started, and others after it; raise UnknownService."""
+        for service in await self._store.everything():
+            earlier = service.operation
+            with contextlib.suppress(UnknownOperation):
+                # Ids sort by time.
+                while earlier is not None and earlier > operation:
+                    earlier = (await self._operations.peek(earlier)).rerun_of
+            if earlier == operation:
+                return await self.local.look(service)
+        raise UnknownService
 
     async def get(self, identifier: str) -> ServiceView:
         """Return a component as it is now, with what Airflow knows of it; raise UnknownService."""

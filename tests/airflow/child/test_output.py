@@ -131,7 +131,10 @@ sys.__stdout__.write("of the command")
 """
 
 
-@pytest.mark.parametrize("put", ["None", "object()", "io.StringIO()"])
+EXITS = "type('Exits', (), {'flush': lambda self: sys.exit(1)})()"
+
+
+@pytest.mark.parametrize("put", ["None", "object()", "io.StringIO()", EXITS])
 def test_a_file_may_put_anything_in_the_place_of_stdout(put: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LEADS.format(put=put)], capture_output=True, text=True, check=False

@@ -225,7 +225,8 @@ def led_to(target: int, *numbers: int) -> Iterator[None]:
 def _flush() -> None:
     # The interpreter's own too: they may hold something behind what a DAG file has put in their place.
     for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        # It may be closed, or anything: the descriptors have to lead back all the same.
-        with contextlib.suppress(Exception):
+        # It may be closed, or anything, and exit: the descriptors have to lead back all the same. What was
+        # interrupted here gets TERM next.
+        with contextlib.suppress(BaseException):
             if stream is not None:
                 stream.flush()
