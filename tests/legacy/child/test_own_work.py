@@ -121,3 +121,19 @@ def test_a_task_that_runs_here_finds_that_its_run_has_begun(monkeypatch: pytest.
 
     assert own_work.hand_over(instance, {"local": True}, session) == ("queued", "workload")
     assert run.start_date is not None
+
+
+def test_a_dag_that_is_in_another_file_than_the_named_one_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def refuse(place: str, dag_id: str) -> None:
+        asked.append((place, dag_id))
+        raise SystemExit("not there")
+
+    monkeypatch.setattr(own_work.dags, "require", lambda dag_id: None)
+    monkeypatch.setattr(own_work.dags, "place_of", lambda subdir: f"/dags/{subdir}")
+    monkeypatch.setattr(own_work.dags, "require_in", refuse)
+    order = {"dag_id": "d", "task_id": "t", "execution_date": "2026-11-10", "subdir": "a.py"}
+    with pytest.raises(SystemExit, match="not there"):
+        own_work.run_task([write(order)])
+    assert asked == [("/dags/a.py", "d")]

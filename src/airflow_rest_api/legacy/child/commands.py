@@ -107,6 +107,10 @@ def _run(arguments: Any, argv: list[str], order: dict[str, Any], loaded: dict[st
         arguments.end_date = dags.end_of_second(arguments.end_date)
         # The answer says it in the words of 1.10, whose clients want an empty stderr.
         clearing.quiet = bool(order.get("json"))
+    if command == "backfill create" and dags.depends_on_past(arguments.dag_id):
+        # Airflow refuses such a DAG without a word on runs that are there, which no client of 1.x can give.
+        arguments.reprocess_behavior = "failed"
+        warn(f"DAG {arguments.dag_id} has tasks that depend on past runs: runs that failed are run again")
     if name := order.get("pool"):
         _show_pool(name)
     with _readable_file(arguments, command), _present_dags(command, order):

@@ -76,9 +76,9 @@ def run_task(order: dict[str, Any]) -> int:
 
     :return: exit code: 0 also where unmet dependencies kept it from starting, as 1.x did
     """
-    if order.get("subdir"):
-        dags.place_of(order["subdir"])
     dags.require(order["dag_id"])
+    if order.get("subdir"):
+        dags.require_in(dags.place_of(order["subdir"]), order["dag_id"])
     unmet: list[str] = []
     workload = None
     with create_session() as session:
@@ -109,7 +109,9 @@ def run_task(order: dict[str, Any]) -> int:
         warn(f"The task instance was not started: {unmet[0]}")
     if order.get("json"):
         print(json.dumps({**done, "state_after": done["state_before"] if unmet else after, "unmet": unmet}))
-    return 1 if workload is not None and after == "failed" else 0
+    if workload is not None and after == "failed":
+        raise SystemExit(f"The task {order['task_id']} ended as failed.")
+    return 0
 
 
 def _summary(instance: Any) -> dict[str, Any]:
