@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from airflow.cli.simple_table import AirflowConsole
+from airflow.models.backfill import InvalidReprocessBehavior
 
 from airflow_rest_api.legacy.child import commands
 from airflow_rest_api.legacy.child.commands import ATTEMPTS, check_run_id, run_commands, trigger
@@ -341,7 +342,6 @@ def test_who_backfills_a_dag_that_is_paused_is_told_that_its_runs_wait(
     arguments = Namespace(func=lambda arguments: None, dag_id="d", dry_run=dry_run)
     monkeypatch.setattr(commands, "get_parser", lambda: Namespace(parse_args=lambda words: arguments))
     monkeypatch.setattr(commands.dags, "is_paused", lambda dag_id: paused)
-    monkeypatch.setattr(commands.dags, "depends_on_past", lambda dag_id: False)
     run_commands([write({"argvs": [["backfill", "create"]]})])
     told = read(capsys.readouterr().err).warnings
     assert told == (["DAG d is paused: the runs wait until it is not"] if paused and not dry_run else [])
@@ -352,16 +352,16 @@ def test_a_backfill_of_tasks_that_depend_on_the_past_runs_again_what_failed(
     dry_run: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given: list[str | None] = []
-    arguments = Namespace(
-        func=lambda arguments: given.append(arguments.reprocess_behavior),
-        dag_id="d",
-        dry_run=dry_run,
-        reprocess_behavior=None,
-    )
+
+    def create(arguments: Namespace) -> None:
+        given.append(arguments.reprocess_behavior)
+        if arguments.reprocess_behavior is None:
+            raise InvalidReprocessBehavior
+
+    arguments = Namespace(func=create, dag_id="d", dry_run=dry_run, reprocess_behavior=None)
     monkeypatch.setattr(commands, "get_parser", lambda: Namespace(parse_args=lambda words: arguments))
     monkeypatch.setattr(commands.dags, "is_paused", lambda dag_id: False)
-    monkeypatch.setattr(commands.dags, "depends_on_past", lambda dag_id: dag_id == "d")
     run_commands([write({"argvs": [["backfill", "create"]]})])
-    assert given == ["failed"]
+    assert given == [None, "failed"]
     [told] = read(capsys.readouterr().err).warnings
     assert "runs that failed are run again" in told

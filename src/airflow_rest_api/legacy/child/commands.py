@@ -18,6 +18,7 @@ from airflow.cli.cli_parser import get_parser
 from airflow.cli.simple_table import AirflowConsole
 from airflow.configuration import conf
 from airflow.exceptions import DagRunAlreadyExists
+from airflow.models.backfill import InvalidReprocessBehavior
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import RUN_ID_REGEX, DagRun
 from airflow.models.pool import Pool
@@ -107,14 +108,16 @@ def _run(arguments: Any, argv: list[str], order: dict[str, Any], loaded: dict[st
         arguments.end_date = dags.end_of_second(arguments.end_date)
         # The answer says it in the words of 1.10, whose clients want an empty stderr.
         clearing.quiet = bool(order.get("json"))
-    if command == "backfill create" and dags.depends_on_past(arguments.dag_id):
-        # Airflow refuses such a DAG without a word on runs that are there, which no client of 1.x can give.
-        arguments.reprocess_behavior = "failed"
-        warn(f"DAG {arguments.dag_id} has tasks that depend on past runs: runs that failed are run again")
     if name := order.get("pool"):
         _show_pool(name)
     with _readable_file(arguments, command), _present_dags(command, order):
-        arguments.func(arguments, **loaded)
+        try:
+            arguments.func(arguments, **loaded)
+        except InvalidReprocessBehavior:
+            # What becomes of runs that are there, Airflow wants to be told, and no argument of 1.x can.
+            warn(f"DAG {arguments.dag_id} has tasks that depend on past runs: runs that failed are run again")
+            arguments.reprocess_behavior = "failed"
+            arguments.func(arguments, **loaded)
     if command == "tasks clear" and order.get("json"):
         _show_cleared()
     if command == "backfill create" and arguments.dry_run and order.get("json"):

@@ -16,7 +16,6 @@ from airflow import settings
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
-from airflow.models.serialized_dag import SerializedDagModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -71,12 +70,6 @@ def is_paused(dag_id: str) -> bool:
     with create_session() as session:
         model = session.get(DagModel, dag_id)
         return model is not None and bool(model.is_paused)
-
-
-def depends_on_past(dag_id: str) -> bool:
-    """Return whether a DAG has a task that looks at its instance of the run before."""
-    dag: Any = SerializedDagModel.get_dag(dag_id)
-    return dag is not None and any(task.depends_on_past for task in dag.tasks)
 
 
 def stale(dag_ids: Collection[str]) -> set[str]:
