@@ -7,7 +7,7 @@ import re
 from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from airflow.models.backfill import InvalidReprocessBehavior
 
 from airflow_rest_api.legacy.child import commands
 from airflow_rest_api.legacy.child.commands import ATTEMPTS, check_run_id, run_commands, trigger
-from airflow_rest_api.legacy.child.messages import OrderRefused, read, write
+from airflow_rest_api.legacy.child.messages import REFUSED_EXIT_CODE, OrderRefused, read, write
 from tests.standin import airflow_database
 
 pytestmark = pytest.mark.airflow
@@ -365,3 +365,13 @@ def test_a_backfill_of_tasks_that_depend_on_the_past_runs_again_what_failed(
     assert given == [None, "failed"]
     [told] = read(capsys.readouterr().err).warnings
     assert "runs that failed are run again" in told
+
+
+def test_a_backfill_that_ends_before_it_starts_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = datetime(2026, 11, 2, tzinfo=timezone.utc)
+    arguments = Namespace(func=ran, dag_id="d", dry_run=False, from_date=first, to_date=first - timedelta(1))
+    monkeypatch.setattr(commands, "get_parser", lambda: Namespace(parse_args=lambda words: arguments))
+    assert run_commands([write({"argvs": [["backfill", "create"]]})]) == REFUSED_EXIT_CODE
+    assert read(capsys.readouterr().err).refused == "Argument 'start_date' is after 'end_date'"

@@ -98,6 +98,9 @@ def _run(arguments: Any, argv: list[str], order: dict[str, Any], loaded: dict[st
     if order.get("date") and not _names_run(arguments, order):
         print(None)
         return
+    if hasattr(arguments, "from_date") and arguments.from_date > arguments.to_date:
+        # Before Airflow 3.3 it stores a backfill without runs, which keeps others of the DAG off for minutes.
+        raise OrderRefused("Argument 'start_date' is after 'end_date'")
     if command == "dags trigger":
         trigger(arguments)
         return
