@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 import threading
 import time
 from datetime import datetime, timedelta, timezone
@@ -279,6 +280,14 @@ def test_a_rendered_field_is_as_it_is_whatever_it_looks_like(arguments: dict[str
     answer = asked(script, {**arguments, **TASK})
     assert answer["output"]["stdout"] == f"{FIELDS}cat <<E\n{line}E\n\n"
     assert (answer["warning"], "result" in answer) == ("careful now", False)
+
+
+@pytest.mark.parametrize("arguments", [{"api": "render"}, {"api": "test", "dry_run": "on"}])
+def test_so_is_one_of_several_lines_which_airflow_3_0_heads_further_in(arguments: dict[str, str]) -> None:
+    script = prints(textwrap.indent(FIELDS, " " * 8) + f"        cat <<E\n{CONSOLE.format('boom')}E\n")
+    answer = asked(script, {**arguments, **TASK})
+    assert CONSOLE.format("boom") in answer["output"]["stdout"]
+    assert "warning" not in answer
 
 
 def test_a_variable_that_reads_like_a_log_is_no_warning() -> None:

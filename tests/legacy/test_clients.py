@@ -53,7 +53,7 @@ with DAG("c_slow", **WORDS):
 with DAG("c_fails", **WORDS):
     BashOperator(task_id="t", bash_command="exit 3")
 with DAG("c_backfill", schedule="@daily", start_date=datetime(2018, 1, 1), catchup=False):
-    EmptyOperator(task_id="t")
+    EmptyOperator(task_id="t", depends_on_past=True)
 """
 CREATED = re.compile(r"Created <DagRun (\S+) @ (\S+ ?\S+): (.+), externally triggered: True>")
 HEADER_TOKEN = "a-shared-secret"
@@ -328,6 +328,8 @@ def test_a_front_end_creates_a_backfill_with_an_argument_of_old(clients: Client,
     assert (status, answer["status"]) == (200, "OK")
     assert answer["output"]["stdout"].strip()
     assert "ignore_first_depends_on_past" in answer["warning"]
+    runs = clients.stack.get("dags/c_backfill/dagRuns?limit=100")["dag_runs"]
+    assert f"{day}T00:00:00Z" in [run["logical_date"] for run in runs]
 
 
 def test_the_button_of_a_chat_sends_what_is_no_json_under_its_name(clients: Client) -> None:

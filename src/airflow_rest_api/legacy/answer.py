@@ -268,8 +268,8 @@ def _streams(stdout: str, stderr: str) -> dict[str, str]:
 
 def _fields_apart(work: LegacyWork, stdout: str) -> tuple[str, str]:
     """Return what was printed before the template fields of a task, and these: no line of them is a log's."""
-    start = stdout.find(FIELD) if "tasks render" in work.commands else -1
-    return (stdout, "") if start < 0 else (stdout[:start], stdout[start:])
+    first = FIELD.search(stdout) if "tasks render" in work.commands else None
+    return (stdout, "") if first is None else (stdout[: first.start()], stdout[first.start() :])
 
 
 def _masked(name: str, value: Any, *, secret: bool) -> Any:

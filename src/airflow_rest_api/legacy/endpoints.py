@@ -27,6 +27,7 @@ DAG = _place(1, "dag_id", "The id of the DAG.")
 TASK = _place(2, "task_id", "The id of the task.")
 DATE = _place(3, "execution_date", "The logical date of the DAG run, or its run id.")
 SUBDIR = _text("subdir", "A folder or file inside a DAG bundle: the DAG is looked up there.")
+NO_SUBDIR = _text("subdir", "Without effect, but that the path must be inside a DAG bundle.")
 INSTANCE = (DAG, TASK, DATE, SUBDIR)
 ASYNC = _box("async", "Answer at once, with 202 and the `operation_id` for the v2 API.")
 
@@ -123,7 +124,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "pause",
         "Pause a DAG.",
-        (DAG, SUBDIR),
+        (DAG, NO_SUBDIR),
         translate=translations.command(),
         commands=("dags pause",),
         since="1.7.0",
@@ -132,7 +133,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "unpause",
         "Resume a paused DAG.",
-        (DAG, SUBDIR),
+        (DAG, NO_SUBDIR),
         translate=translations.command(),
         commands=("dags unpause",),
         since="1.7.0",
@@ -152,7 +153,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         "Create a run of a DAG.",
         (
             DAG,
-            SUBDIR,
+            NO_SUBDIR,
             _text("run_id", "Id of the run."),
             _text("conf", "Configuration of the run, a JSON object."),
             _text("exec_date", "Logical date of the run."),
@@ -184,7 +185,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(
         "dag_state",
         "The state of a DAG run.",
-        (DAG, replace(DATE, position=2), SUBDIR),
+        (DAG, replace(DATE, position=2), NO_SUBDIR),
         translate=translations.command(without_run=True),
         commands=("dags state",),
         since="1.8.0",
@@ -240,7 +241,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             _box("include_adhoc", "Without effect."),
             _box("ignore_dependencies", "Without effect."),
             _box("ignore_first_depends_on_past", "Without effect."),
-            SUBDIR,
+            NO_SUBDIR,
             _text("pool", "Without effect."),
             _box("dry_run", "Show the runs, create none."),
             ASYNC,

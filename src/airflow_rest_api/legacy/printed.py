@@ -45,10 +45,9 @@ NEITHER = ["conn_uri or conn_type"]
 
 POOL_COLUMNS: Mapping[str, str] = {"Pool": "pool", "Slots": "slots", "Description": "description"}
 
-FIELD = f"# {'-' * 58}\n# property: "
-"""Begins each template field in what `tasks render` prints."""
+FIELD = re.compile(r"^ *# -{58}\n *# property: .*\n *# -{58}\n", re.MULTILINE)
+"""Begins a field in what `tasks render` prints; further in before Airflow 3.1, with several lines."""
 
-_PROPERTY = re.compile(rf"^{FIELD}.*\n# -{{58}}\n", re.MULTILINE)
 _EXPORTED = re.compile(r"^(\d+) Variables (successfully exported to .*)\.\n\Z", re.MULTILINE)
 _IN_STATE = re.compile(r"^Task Instance State: Task is in the '(.*)' state\.$", re.MULTILINE)
 _NOT_VALID = (
@@ -234,7 +233,7 @@ def rendered(printed: Printed) -> str:
         return ""
     if not AIRFLOW_V_3_1_PLUS:
         return printed.stdout
-    starts = [match.start() for match in _PROPERTY.finditer(printed.stdout)]
+    starts = [match.start() for match in FIELD.finditer(printed.stdout)]
     ends = [*starts[1:], len(printed.stdout)] if starts else []
     return "".join(f"{printed.stdout[start:end]}\n" for start, end in zip(starts, ends, strict=True))
 

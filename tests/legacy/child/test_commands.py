@@ -7,16 +7,17 @@ import re
 from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.cli.simple_table import AirflowConsole
+from airflow.models.backfill import InvalidReprocessBehavior
 
 from airflow_rest_api.legacy.child import commands
 from airflow_rest_api.legacy.child.commands import ATTEMPTS, check_run_id, run_commands, trigger
-from airflow_rest_api.legacy.child.messages import OrderRefused, read, write
+from airflow_rest_api.legacy.child.messages import REFUSED_EXIT_CODE, OrderRefused, read, write
 from tests.standin import airflow_database
 
 pytestmark = pytest.mark.airflow
@@ -344,3 +345,33 @@ def test_who_backfills_a_dag_that_is_paused_is_told_that_its_runs_wait(
     run_commands([write({"argvs": [["backfill", "create"]]})])
     told = read(capsys.readouterr().err).warnings
     assert told == (["DAG d is paused: the runs wait until it is not"] if paused and not dry_run else [])
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_backfill_of_tasks_that_depend_on_the_past_runs_again_what_failed(
+    dry_run: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given: list[str | None] = []
+
+    def create(arguments: Namespace) -> None:
+        given.append(arguments.reprocess_behavior)
+        if arguments.reprocess_behavior is None:
+            raise InvalidReprocessBehavior
+
+    arguments = Namespace(func=create, dag_id="d", dry_run=dry_run, reprocess_behavior=None)
+    monkeypatch.setattr(commands, "get_parser", lambda: Namespace(parse_args=lambda words: arguments))
+    monkeypatch.setattr(commands.dags, "is_paused", lambda dag_id: False)
+    run_commands([write({"argvs": [["backfill", "create"]]})])
+    assert given == [None, "failed"]
+    [told] = read(capsys.readouterr().err).warnings
+    assert "runs that failed are run again" in told
+
+
+def test_a_backfill_that_ends_before_it_starts_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = datetime(2026, 11, 2, tzinfo=timezone.utc)
+    arguments = Namespace(func=ran, dag_id="d", dry_run=False, from_date=first, to_date=first - timedelta(1))
+    monkeypatch.setattr(commands, "get_parser", lambda: Namespace(parse_args=lambda words: arguments))
+    assert run_commands([write({"argvs": [["backfill", "create"]]})]) == REFUSED_EXIT_CODE
+    assert read(capsys.readouterr().err).refused == "Argument 'start_date' is after 'end_date'"

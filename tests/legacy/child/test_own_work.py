@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -121,3 +122,38 @@ def test_a_task_that_runs_here_finds_that_its_run_has_begun(monkeypatch: pytest.
 
     assert own_work.hand_over(instance, {"local": True}, session) == ("queued", "workload")
     assert run.start_date is not None
+
+
+def test_a_dag_that_is_in_another_file_than_the_named_one_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def refuse(place: str, dag_id: str) -> None:
+        asked.append((place, dag_id))
+        raise SystemExit("not there")
+
+    monkeypatch.setattr(own_work.dags, "require", lambda dag_id: None)
+    monkeypatch.setattr(own_work.dags, "place_of", lambda subdir: f"/dags/{subdir}")
+    monkeypatch.setattr(own_work.dags, "require_in", refuse)
+    order = {"dag_id": "d", "task_id": "t", "execution_date": "2026-11-10", "subdir": "a.py"}
+    with pytest.raises(SystemExit, match="not there"):
+        own_work.run_task([write(order)])
+    assert asked == [("/dags/a.py", "d")]
+
+
+def test_the_state_of_a_task_that_is_to_be_tried_again_is_that_of_its_next_try(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # With the next try a task instance gets another id.
+    asked: list[str] = []
+
+    def scalar(statement: Any) -> Any:
+        asked.append(str(statement.compile(compile_kwargs={"literal_binds": True})))
+        return SimpleNamespace(state="up_for_retry")
+
+    session = SimpleNamespace(scalar=scalar)
+    monkeypatch.setattr(own_work, "create_session", lambda: nullcontext(session))
+    monkeypatch.setattr("airflow_rest_api.airflow.compat.tasks.run_workload", lambda workload: None)
+    ti = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=-1)
+    assert own_work.run_here(SimpleNamespace(ti=ti)) == "up_for_retry"
+    [statement] = asked
+    assert all(f"task_instance.{name} = " in statement for name in vars(ti))

@@ -18,6 +18,7 @@ from airflow.cli.cli_parser import get_parser
 from airflow.cli.simple_table import AirflowConsole
 from airflow.configuration import conf
 from airflow.exceptions import DagRunAlreadyExists
+from airflow.models.backfill import InvalidReprocessBehavior
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import RUN_ID_REGEX, DagRun
 from airflow.models.pool import Pool
@@ -97,6 +98,9 @@ def _run(arguments: Any, argv: list[str], order: dict[str, Any], loaded: dict[st
     if order.get("date") and not _names_run(arguments, order):
         print(None)
         return
+    if hasattr(arguments, "from_date") and arguments.from_date > arguments.to_date:
+        # Before Airflow 3.3 it stores a backfill without runs, which keeps others of the DAG off for minutes.
+        raise OrderRefused("Argument 'start_date' is after 'end_date'")
     if command == "dags trigger":
         trigger(arguments)
         return
@@ -110,7 +114,13 @@ def _run(arguments: Any, argv: list[str], order: dict[str, Any], loaded: dict[st
     if name := order.get("pool"):
         _show_pool(name)
     with _readable_file(arguments, command), _present_dags(command, order):
-        arguments.func(arguments, **loaded)
+        try:
+            arguments.func(arguments, **loaded)
+        except InvalidReprocessBehavior:
+            # What becomes of runs that are there, Airflow wants to be told, and no argument of 1.x can.
+            warn(f"DAG {arguments.dag_id} has tasks that depend on past runs: runs that failed are run again")
+            arguments.reprocess_behavior = "failed"
+            arguments.func(arguments, **loaded)
     if command == "tasks clear" and order.get("json"):
         _show_cleared()
     if command == "backfill create" and arguments.dry_run and order.get("json"):

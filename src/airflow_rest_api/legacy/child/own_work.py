@@ -76,9 +76,9 @@ def run_task(order: dict[str, Any]) -> int:
 
     :return: exit code: 0 also where unmet dependencies kept it from starting, as 1.x did
     """
-    if order.get("subdir"):
-        dags.place_of(order["subdir"])
     dags.require(order["dag_id"])
+    if order.get("subdir"):
+        dags.require_in(dags.place_of(order["subdir"]), order["dag_id"])
     unmet: list[str] = []
     workload = None
     with create_session() as session:
@@ -100,7 +100,7 @@ def run_task(order: dict[str, Any]) -> int:
         else:
             after, workload = hand_over(instance, order, session)
     if workload is not None:
-        after = run_here(workload, instance.id)
+        after = run_here(workload)
     print(f"State after: {after}")
     if unmet:
         print("The task instance was not started. Dependencies not met:")
@@ -109,7 +109,9 @@ def run_task(order: dict[str, Any]) -> int:
         warn(f"The task instance was not started: {unmet[0]}")
     if order.get("json"):
         print(json.dumps({**done, "state_after": done["state_before"] if unmet else after, "unmet": unmet}))
-    return 1 if workload is not None and after == "failed" else 0
+    if workload is not None and after == "failed":
+        raise SystemExit(f"The task {order['task_id']} ended as failed.")
+    return 0
 
 
 def _summary(instance: Any) -> dict[str, Any]:
@@ -198,7 +200,7 @@ def hand_over(instance: Any, order: dict[str, Any], session: Session) -> tuple[s
     return _name(instance.state), None
 
 
-def run_here(workload: Any, instance_id: Any) -> str:
+def run_here(workload: Any) -> str:
     """Run a task instance in this process as a worker would; return its state afterwards."""
     from airflow_rest_api.airflow.compat.tasks import run_workload
 
@@ -209,7 +211,9 @@ def run_here(workload: Any, instance_id: Any) -> str:
     except Exception as error:
         failure = error
     with create_session() as session:
-        instance = session.get(TaskInstance, instance_id)
+        # Not by its id, which is another one when it is to be tried again.
+        key = {name: getattr(workload.ti, name) for name in ("dag_id", "task_id", "run_id", "map_index")}
+        instance = session.scalar(select(TaskInstance).filter_by(**key))
         if failure is not None and instance is not None and instance.state == TaskInstanceState.QUEUED:
             # It never began: nothing else would take it out of the queue.
             instance.state = TaskInstanceState.FAILED
