@@ -9,7 +9,9 @@ import os
 import random
 import shutil
 import subprocess
+import threading
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -75,6 +77,27 @@ def run(work: Any) -> Any:
     import asyncio
 
     return asyncio.run(work)
+
+
+def test_a_content_is_unpacked_beside_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+    unpack = zlib.decompress
+
+    def noted(data: bytes) -> bytes:
+        threads.append(threading.current_thread())
+        return unpack(data)
+
+    async def work(records: Records) -> None:
+        await records.deploy(records.file("a.py", b"x = 1", "added"))
+        [version] = await records.history.versions("b", "a.py")
+        monkeypatch.setattr(zlib, "decompress", noted)
+        assert await records.history.content(version) == b"x = 1"
+
+    engine = create_engine(f"sqlite:///{tmp_path / 'history.db'}")
+    run(work(Records(Database(lambda: engine), tmp_path)))
+    engine.dispose()
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 def test_a_version_is_what_was_deployed(records: Records) -> None:

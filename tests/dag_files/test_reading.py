@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from airflow_rest_api.dag_files import bundles, reading
 from airflow_rest_api.dag_files.bundle_change import Present, present
 from airflow_rest_api.dag_files.bundles import BundleFolder, BundleInfo
+from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.history_tables import Version
 from airflow_rest_api.dag_files.reading import DagFileReader
 
@@ -64,6 +66,24 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(reading, "ask", nothing)
     monkeypatch.setattr(bundles, "resolve", lambda bundle, folder: place)
     return found
+
+
+def test_many_paths_are_put_in_order_beside_the_event_loop(
+    tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def covers(self: Scope, bundle: str, path: str) -> bool:
+        threads.append(threading.current_thread())
+        return True
+
+    monkeypatch.setattr(Scope, "covers", covers)
+    (tmp_path / "there").touch()
+    reader = DagFileReader(cast("Any", Kept(gone=b"1")), 100)
+    found = asyncio.run(reader.files("b", "", None, 100, {"everywhere": True, "folders": []})).value
+    assert [file["path"] for file in found["files"]] == ["gone", "there"]
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 def test_a_file_that_cannot_be_the_version_is_not_read_for_a_list(tmp_path: Path, read: list[str]) -> None:
