@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import threading
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import pytest
@@ -66,6 +68,16 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(reading, "ask", nothing)
     monkeypatch.setattr(bundles, "resolve", lambda bundle, folder: place)
     return found
+
+
+def test_a_file_of_a_year_that_no_calendar_has_is_listed_without(tmp_path: Path, read: list[str]) -> None:
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        file = Path(folder, "a.py")
+        file.touch()
+        # Far more than ext4 can have, and what an archive or a program may set.
+        os.utime(file, (10**14, 10**14))
+        assert reading._status(file) == (0, None)
+    assert reading._status(tmp_path / "gone") == (None, None)
 
 
 def test_many_paths_are_put_in_order_beside_the_event_loop(

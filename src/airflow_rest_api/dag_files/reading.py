@@ -272,4 +272,8 @@ def _status(path: Path) -> tuple[int | None, datetime | None]:
         status = path.lstat()
     except OSError:
         return None, None
-    return status.st_size, datetime.fromtimestamp(status.st_mtime, timezone.utc)
+    try:
+        return status.st_size, datetime.fromtimestamp(status.st_mtime, timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        # A file system takes years that no calendar has: the other files are to be listed all the same.
+        return status.st_size, None
