@@ -312,14 +312,14 @@ class Services:
 
     async def _want(self, identifier: str, desired: DesiredState, user: str) -> None:
         for _ in range(ATTEMPTS):
-            service = await self._one(identifier)
-            if service.state.ended and self.local.is_mine(service):
-                if desired is not DesiredState.RESTART:
-                    return
-                if service.secret:
-                    raise CannotRepeat
+            await self._one(identifier)
             # As it is stored: one of another host may only seem to be lost.
             stored = await self._store.get(identifier)
+            if stored.state.ended:
+                if desired is not DesiredState.RESTART:
+                    return
+                if stored.secret:
+                    raise CannotRepeat
             changed = await self._store.change(stored, desired=desired, desired_by=user)
             if changed is not None:
                 if self.local.is_mine(changed):
