@@ -18,6 +18,7 @@ from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow import installation, permissions
 from airflow_rest_api.airflow.auth import Accounts, AirflowAuth
 from airflow_rest_api.airflow.compat.version_compat import warn_of_unknown_version
+from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.airflow.warm import HOOKS
 from airflow_rest_api.api import (
     catalog,
@@ -227,7 +228,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         *(entity(*folder) for folder in folders(settings.deploy_folders)),
         *map(queue_power, context.placement.queues),
     )
-    grants = asyncio.create_task(asyncio.to_thread(permissions.create_resources, powers))
+    grants = asyncio.create_task(ask(permissions.create_resources, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
     context.dag_files.recovery.start()
     heartbeat = context.heartbeat
@@ -257,8 +258,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await context.usage.stop()
         await heartbeat.stop()
         # It may be in the middle of what must not be left half done.
-        await asyncio.gather(context.dag_files.recovery.stop(), sweep, return_exceptions=True)
-        await grants
+        await asyncio.gather(context.dag_files.recovery.stop(), sweep, grants, return_exceptions=True)
         await asyncio.to_thread(context.audit.close)
         context.database.close()
 
