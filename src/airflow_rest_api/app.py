@@ -197,7 +197,7 @@ def _context(settings: Settings, engine: Engine, share: LoopShare, load: Callabl
         settings,
         engine,
         service,
-        CatalogLoader(partial(catalog.prepared, load)),
+        CatalogLoader(partial(_catalog, load, switches)),
         gate,
         tables,
         store,
@@ -211,6 +211,14 @@ def _context(settings: Settings, engine: Engine, share: LoopShare, load: Callabl
         dispatcher,
         audit,
     )
+
+
+def _catalog(load: Callable[[], Catalog], switches: Switches) -> Catalog:
+    """Return the catalog that a function reads, with warnings of entries of options that fit none of it."""
+    found = catalog.prepared(load)
+    for option, glob in switches.fitting_nothing(found.commands):
+        log.warning("[rest_api_plugin] %s: %r fits no command, and has no effect", option, glob)
+    return found
 
 
 @asynccontextmanager
