@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, func, select
+from sqlalchemy import create_engine, event, func, select
 
 from airflow_rest_api.dag_files.history import MOST_BYTES, MOST_LINES, History, diff
 from airflow_rest_api.dag_files.history_tables import CONTENT, FILE, Deployment, NewVersion, now
@@ -98,6 +98,25 @@ def test_a_content_is_unpacked_beside_the_event_loop(tmp_path: Path, monkeypatch
     engine.dispose()
     assert threads
     assert threading.main_thread() not in threads
+
+
+def test_the_oldest_versions_of_many_files_are_forgotten_with_few_statements(records: Records) -> None:
+    async def work() -> None:
+        files = [f"{number}.py" for number in range(60)]
+        engine, statements = records.database.engine(), []
+        event.listen(engine, "before_cursor_execute", lambda *said: statements.append(said[2]))
+        for number in range(5):
+            same = [records.file(path, b"%d" % number) for path in files[:30]]
+            other = [records.file(path, f"{path} {number}".encode()) for path in files[30:]]
+            identifier = await records.begin(*same, *other)
+            statements.clear()
+            await records.history.complete(identifier)
+            assert len(statements) < 10
+        assert len(await records.history.versions("b", "0.py")) == 3
+        # Of the first half one for each version, as they are equal.
+        assert await records.contents() == 3 + 3 * 30
+
+    run(work())
 
 
 def test_a_version_is_what_was_deployed(records: Records) -> None:
