@@ -328,6 +328,18 @@ def test_a_restart_that_finds_its_component_ended_in_this_moment_starts_it_again
     asyncio.run(work())
 
 
+def test_who_asks_by_a_clock_that_is_behind_waits_no_longer_than_they_want_to(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            # Of an API server whose clock is ahead; its component was forgotten since.
+            ahead = datetime.now(timezone.utc) + timedelta(hours=1)
+            operation = Operation(new_id(), "services start", "service", [], "zoe", "far", ahead)
+            with pytest.raises(UnknownService):
+                await asyncio.wait_for(server.services.begun(operation, 0.3), 30)
+
+    asyncio.run(work())
+
+
 def test_a_start_whose_request_is_cut_off_once_it_has_begun_is_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

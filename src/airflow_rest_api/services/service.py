@@ -206,9 +206,10 @@ class Services:
         while True:
             with contextlib.suppress(UnknownService):
                 return await self.of_operation(operation.id)
+            late = asyncio.get_running_loop().time() >= until
             if operation.queue is None:
                 # A component of this machine knows its operation a moment after others do, by their key.
-                if now() - operation.created_at >= KNOWN_WITHIN:
+                if late or now() - operation.created_at >= KNOWN_WITHIN:
                     break
                 with while_waiting():
                     await asyncio.sleep(TURN)
@@ -220,7 +221,7 @@ class Services:
                 if found.state is OperationState.SUCCEEDED:
                     break
                 raise NoRunner(found.message or "It was not started.", queue=found.queue, id=found.id)
-            if asyncio.get_running_loop().time() >= until:
+            if late:
                 return None
         return await self.of_operation(operation.id)
 
