@@ -23,9 +23,11 @@ from sqlalchemy.engine import Connection
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from airflow_rest_api import app as app_module
 from airflow_rest_api.admission import Admission, _slot
-from airflow_rest_api.airflow import installation
+from airflow_rest_api.airflow import installation, permissions
 from airflow_rest_api.airflow.installation import FernetCipher
+from airflow_rest_api.airflow.queries import QuestionThreads
 from airflow_rest_api.api.handlers import LastResort
 from airflow_rest_api.app import create_app, stopping
 from airflow_rest_api.asgi import BodyDeadline
@@ -194,6 +196,19 @@ def test_the_lifespan_starts_the_engine_and_stops_what_runs():
     assert engine.stopped
     ended = asyncio.run(Store(Database(store.database.engine)).get(running["id"]))
     assert (ended.state.value, ended.message) == ("cancelled", "The API server was stopped.")
+
+
+def test_permissions_that_a_lost_network_keeps_from_being_made_hold_up_no_end(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    answered, made = threading.Event(), []
+    monkeypatch.setattr(permissions, "create_resources", lambda powers: made.append(answered.wait(30)))
+    monkeypatch.setattr(app_module, "ask", QuestionThreads(within=0.1).ask)
+    with serving(prints()) as (_, engine):
+        pass
+    assert engine.stopped
+    assert not made
+    answered.set()
 
 
 def test_what_waited_for_a_runner_comes_to_an_end_also_without_a_broker():

@@ -18,6 +18,7 @@ from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow import installation, permissions
 from airflow_rest_api.airflow.auth import Accounts, AirflowAuth
 from airflow_rest_api.airflow.compat.version_compat import warn_of_unknown_version
+from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.airflow.warm import HOOKS
 from airflow_rest_api.api import (
     catalog,
@@ -196,7 +197,7 @@ def _context(settings: Settings, engine: Engine, share: LoopShare, load: Callabl
         settings,
         engine,
         service,
-        CatalogLoader(partial(catalog.prepared, load)),
+        CatalogLoader(partial(_catalog, load, switches)),
         gate,
         tables,
         store,
@@ -210,6 +211,14 @@ def _context(settings: Settings, engine: Engine, share: LoopShare, load: Callabl
         dispatcher,
         audit,
     )
+
+
+def _catalog(load: Callable[[], Catalog], switches: Switches) -> Catalog:
+    """Return the catalog that a function reads, with warnings of entries of options that fit none of it."""
+    found = catalog.prepared(load)
+    for option, glob in switches.fitting_nothing(found.commands):
+        log.warning("[rest_api_plugin] %s: %r fits no command, and has no effect", option, glob)
+    return found
 
 
 @asynccontextmanager
@@ -227,7 +236,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         *(entity(*folder) for folder in folders(settings.deploy_folders)),
         *map(queue_power, context.placement.queues),
     )
-    grants = asyncio.create_task(asyncio.to_thread(permissions.create_resources, powers))
+    grants = asyncio.create_task(ask(permissions.create_resources, powers))
     sweep = asyncio.create_task(asyncio.to_thread(private_folders.sweep))
     context.dag_files.recovery.start()
     heartbeat = context.heartbeat
@@ -257,8 +266,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await context.usage.stop()
         await heartbeat.stop()
         # It may be in the middle of what must not be left half done.
-        await asyncio.gather(context.dag_files.recovery.stop(), sweep, return_exceptions=True)
-        await grants
+        await asyncio.gather(context.dag_files.recovery.stop(), sweep, grants, return_exceptions=True)
         await asyncio.to_thread(context.audit.close)
         context.database.close()
 

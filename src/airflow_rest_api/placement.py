@@ -106,6 +106,12 @@ class Placement:
         """The queues that the rules name, each once, without `LOCAL`."""
         return tuple(dict.fromkeys(rule.queue for rule in self._rules if rule.queue != LOCAL))
 
+    @property
+    def globs(self) -> list[str]:
+        """The globs over names of commands in the rules."""
+        found = (rule.selector for rule in self._rules if rule.selector not in EFFECTS)
+        return [glob for glob in found if not fnmatchcase(DAG_FILES, glob)]
+
     def queue_of(self, names: Iterable[str], effect: str = "") -> str:
         """
         Return the queue of what runs commands.

@@ -689,7 +689,11 @@ def test_deployments_go_page_by_page(site: Site, folder: str) -> None:
     assert [one["id"] for one in first["deployments"]] == made[:0:-1]
     second = site.client.get(f"/v2/dag-files/deployments?limit=1&cursor={first['next']}").json()
     assert [one["id"] for one in second["deployments"]] == made[:1]
-    assert site.client.get("/v2/dag-files/deployments/nothing").status_code == 404
+    # The second and third: MySQL compares no such text with an id.
+    for nothing in ("nothing", "é", "１", f"{0:032}"):
+        assert site.client.get(f"/v2/dag-files/deployments/{nothing}").status_code == 404
+    answer = site.client.get("/v2/dag-files/deployments", params={"cursor": "é"})
+    assert (answer.status_code, answer.json()["detail"]["argument"]) == (400, "cursor")
 
 
 def test_a_file_is_deleted_and_can_be_brought_back(site: Site, folder: str) -> None:

@@ -405,10 +405,12 @@ def test_one_of_another_host_is_asked_to_stop_through_its_host(client: TestClien
     assert stored(client, service.id).desired is DesiredState.RESTART
 
 
-def test_stopping_what_has_ended_changes_nothing(client: TestClient) -> None:
-    service = put(client, state=State.STOPPED, host=socket.gethostname())
+@pytest.mark.parametrize("host", [socket.gethostname(), "far"])
+def test_stopping_what_has_ended_changes_nothing(client: TestClient, host: str) -> None:
+    service = put(client, state=State.STOPPED, host=host)
     response = client.post(f"{SERVICES}/{service.id}/stop")
     assert (response.status_code, response.json()["state"]) == (200, "stopped")
+    assert stored(client, service.id) == service
 
 
 def test_what_has_ended_can_be_forgotten_and_what_runs_cannot(client: TestClient) -> None:
@@ -587,9 +589,10 @@ def test_who_follows_a_log_has_no_other_component_looked_at(
     assert len(looks) == 2
 
 
-def test_what_cannot_be_started_again_says_so(client: TestClient) -> None:
-    place = services_of(client).local
-    service = put(client, host=place.host, place=place.place, state=State.STOPPED, secret=True)
+@pytest.mark.parametrize("host", [socket.gethostname(), "far"])
+def test_what_cannot_be_started_again_says_so(client: TestClient, host: str) -> None:
+    place = services_of(client).local.place
+    service = put(client, host=host, place=place, state=State.STOPPED, secret=True)
     response = client.post(f"{SERVICES}/{service.id}/restart")
     assert (response.status_code, reason(response)) == (409, "cannot_repeat")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -28,6 +29,7 @@ from airflow_rest_api.errors import (
     BundleLocked,
     BundleNotWritable,
     ChangedMeanwhile,
+    DamagedJournal,
     FilesExist,
     InTheWay,
     NoSpace,
@@ -399,6 +401,44 @@ def test_a_process_that_has_the_lock_is_waited_for_and_then_said(bundle: Bundle)
     # Its lock ended with it.
     run(bundle.write(bundle.file("a.py", "2")))
     assert bundle.state() == {"a.py": "2"}
+
+
+def test_a_file_system_without_locks_is_said(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", no_locks)
+        with pytest.raises(BundleNotWritable, match=r"No locks available.*Nothing has changed"):
+            run(bundle.write(bundle.file("a.py", "1")))
+    assert bundle.state() == {}
+
+
+def test_a_file_system_that_turns_read_only_in_the_middle_is_said_and_settled_later(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(bundle.write(bundle.file("a.py", "1")))
+    rename, link = os.rename, os.link
+    read_only = OSError(errno.EROFS, "Read-only file system")
+
+    def renamed(source: Any, target: Any) -> None:
+        if Path(target).name == "undo":
+            raise read_only
+        rename(source, target)
+
+    def linked(source: Any, target: Any, **more: Any) -> None:
+        if Path(target).name == "b.py":
+            raise read_only
+        link(source, target, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rename", renamed)
+        patched.setattr(os, "link", linked)
+        with pytest.raises(DamagedJournal, match=r"left unfinished.*Read-only file system"):
+            run(bundle.write(bundle.file("a.py", "2"), bundle.file("b.py", "2")))
+    run(bundle.writer.recover(bundle.root))
+    assert bundle.state() == {"a.py": "2", "b.py": "2"}
+    assert run(bundle.versions("b.py")) == ["added"]
 
 
 def test_a_damaged_journal_is_left_to_somebody_who_looks_at_it(bundle: Bundle) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,7 @@ import pytest
 
 from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.dag_processor import container
+from airflow_rest_api.dag_files import check as checks
 from airflow_rest_api.dag_files.bundles import BundleFolder, BundleInfo
 from airflow_rest_api.dag_files.check import (
     LONGEST_TEXT,
@@ -57,6 +59,25 @@ def test_a_check_without_room_is_told_why(tmp_path: Path, how: str) -> None:
         with pytest.raises(ApiError) as caught:
             looked_into(disk, tmp_path, lambda: FULL[how](disk))
         assert (caught.value.status, caught.value.detail["reason"]) == (507, "no_space")
+
+
+def test_what_a_check_found_is_read_beside_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def noted(*said: Any) -> Findings:
+        threads.append(threading.current_thread())
+        return findings(*said)
+
+    def write() -> None:
+        [folder] = tmp_path.rglob("found")
+        (folder / "result.json").write_text(json.dumps({"files": {"a.py": {}}}))
+
+    monkeypatch.setattr(checks, "findings", noted)
+    assert looked_into(tmp_path, tmp_path, write).files == ["a.py"]
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 def test_a_check_that_did_not_come_to_its_end_is_no_finding(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import os
 import random
 import shutil
 import subprocess
+import threading
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, func, select
+from sqlalchemy import create_engine, event, func, select
 
 from airflow_rest_api.dag_files.history import MOST_BYTES, MOST_LINES, History, diff
 from airflow_rest_api.dag_files.history_tables import CONTENT, FILE, Deployment, NewVersion, now
@@ -75,6 +77,46 @@ def run(work: Any) -> Any:
     import asyncio
 
     return asyncio.run(work)
+
+
+def test_a_content_is_unpacked_beside_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+    unpack = zlib.decompress
+
+    def noted(data: bytes) -> bytes:
+        threads.append(threading.current_thread())
+        return unpack(data)
+
+    async def work(records: Records) -> None:
+        await records.deploy(records.file("a.py", b"x = 1", "added"))
+        [version] = await records.history.versions("b", "a.py")
+        monkeypatch.setattr(zlib, "decompress", noted)
+        assert await records.history.content(version) == b"x = 1"
+
+    engine = create_engine(f"sqlite:///{tmp_path / 'history.db'}")
+    run(work(Records(Database(lambda: engine), tmp_path)))
+    engine.dispose()
+    assert threads
+    assert threading.main_thread() not in threads
+
+
+def test_the_oldest_versions_of_many_files_are_forgotten_with_few_statements(records: Records) -> None:
+    async def work() -> None:
+        files = [f"{number}.py" for number in range(60)]
+        engine, statements = records.database.engine(), []
+        event.listen(engine, "before_cursor_execute", lambda *said: statements.append(said[2]))
+        for number in range(5):
+            same = [records.file(path, b"%d" % number) for path in files[:30]]
+            other = [records.file(path, f"{path} {number}".encode()) for path in files[30:]]
+            identifier = await records.begin(*same, *other)
+            statements.clear()
+            await records.history.complete(identifier)
+            assert len(statements) < 10
+        assert len(await records.history.versions("b", "0.py")) == 3
+        # Of the first half one for each version, as they are equal.
+        assert await records.contents() == 3 + 3 * 30
+
+    run(work())
 
 
 def test_a_version_is_what_was_deployed(records: Records) -> None:

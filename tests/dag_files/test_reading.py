@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
+import threading
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import pytest
@@ -14,6 +17,7 @@ import pytest
 from airflow_rest_api.dag_files import bundles, reading
 from airflow_rest_api.dag_files.bundle_change import Present, present
 from airflow_rest_api.dag_files.bundles import BundleFolder, BundleInfo
+from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.history_tables import Version
 from airflow_rest_api.dag_files.reading import DagFileReader
 
@@ -64,6 +68,34 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(reading, "ask", nothing)
     monkeypatch.setattr(bundles, "resolve", lambda bundle, folder: place)
     return found
+
+
+def test_a_file_of_a_year_that_no_calendar_has_is_listed_without(tmp_path: Path, read: list[str]) -> None:
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        file = Path(folder, "a.py")
+        file.touch()
+        # Far more than ext4 can have, and what an archive or a program may set.
+        os.utime(file, (10**14, 10**14))
+        assert reading._status(file) == (0, None)
+    assert reading._status(tmp_path / "gone") == (None, None)
+
+
+def test_many_paths_are_put_in_order_beside_the_event_loop(
+    tmp_path: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def covers(self: Scope, bundle: str, path: str) -> bool:
+        threads.append(threading.current_thread())
+        return True
+
+    monkeypatch.setattr(Scope, "covers", covers)
+    (tmp_path / "there").touch()
+    reader = DagFileReader(cast("Any", Kept(gone=b"1")), 100)
+    found = asyncio.run(reader.files("b", "", None, 100, {"everywhere": True, "folders": []})).value
+    assert [file["path"] for file in found["files"]] == ["gone", "there"]
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 def test_a_file_that_cannot_be_the_version_is_not_read_for_a_list(tmp_path: Path, read: list[str]) -> None:

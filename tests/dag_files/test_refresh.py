@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 
 from airflow_rest_api.airflow import dag_processor
@@ -334,6 +335,31 @@ def test_the_same_request_twice_is_one(names: Any):
 
     assert dag_processor.waiting([file, ("other", names("a.py"))]) == {file}
     assert _take().count(file) == 1
+
+
+def test_many_requests_take_one_statement_and_those_of_others_come_between(
+    names: Any, monkeypatch: pytest.MonkeyPatch
+):
+    from airflow import settings
+
+    files = [(BUNDLE, names(f"{number}.py")) for number in range(100)]
+    inserted: list[str] = []
+
+    def noted(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT"):
+            inserted.append(statement)
+
+    event.listen(settings.engine, "before_cursor_execute", noted)
+    try:
+        dag_processor.request_parsing(files[1:])
+    finally:
+        event.remove(settings.engine, "before_cursor_execute", noted)
+    assert len(inserted) == 1
+    # Another has asked for all but one since it was looked.
+    monkeypatch.setattr(dag_processor, "waiting", lambda files: set())
+    dag_processor.request_parsing(files)
+    taken = _take()
+    assert [taken.count(file) for file in files] == [1] * 100
 
 
 def test_two_who_ask_at_the_same_moment_both_succeed(names: Any):

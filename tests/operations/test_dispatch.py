@@ -165,6 +165,23 @@ def test_what_this_runner_claimed_and_does_not_know_is_told_apart():
     run(main())
 
 
+def test_a_runner_of_a_long_name_claims_as_it_is_listed():
+    async def main() -> None:
+        scene = Scene()
+        operation = await scene.start()
+        server = replace(await scene.runner("dags"), id=new_id(), runner="r" * 300)
+        await scene.store.database.run(lambda connection: heartbeat.beat(connection, server))
+
+        # PostgreSQL and MySQL take no longer name than the column has.
+        [listed] = [one for one in await scene.store.database.run(work_queue.runners) if one.id == server.id]
+        claim = partial(work_queue.claim, identifier=operation.id, server=server, share=6)
+        claimed = await scene.store.claimed(operation.id, claim)
+        assert claimed is not None
+        assert claimed[0].runner == listed.runner == "r" * 254 + "…"
+
+    run(main())
+
+
 def test_a_user_has_a_share_of_a_runner():
     async def main() -> None:
         scene = Scene()

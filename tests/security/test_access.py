@@ -418,6 +418,28 @@ def _switches(options: dict[str, object]) -> Switches:
     return Switches(aliases=ENDPOINT_COMMANDS, **names)  # type: ignore[arg-type]
 
 
+def test_entries_that_fit_no_command_are_named_in_the_log(caplog: pytest.LogCaptureFixture):
+    rules = "dag-files = local, execute = local, exceute = local, trigger_dag = local"
+    options = {
+        "enabled_commands": "*, db clean, celery *, dgas *",
+        # Of our own, of the 1.x plugin, and of all three that are none.
+        "disabled_commands": "legacy_usage, deploy_dag, variables, schedular, dag-files, services *",
+    }
+    with serving(**options, placement=rules) as (client, _):
+        assert client.get("/v2/commands").status_code == 200
+
+    assert [record.getMessage() for record in caplog.records if "no command" in record.getMessage()] == [
+        f"[rest_api_plugin] {entry} fits no command, and has no effect"
+        for entry in (
+            "enabled_commands: 'dgas *'",
+            "disabled_commands: 'schedular'",
+            "disabled_commands: 'dag-files'",
+            "disabled_commands: 'services *'",
+            "placement: 'exceute'",
+        )
+    ]
+
+
 @pytest.mark.parametrize("user", ["viewer", "admin"])
 def test_what_is_off_says_so_with_its_option_to_everybody(user: str):
     with serving(user=user, disabled_commands="version") as (client, engine):

@@ -22,6 +22,7 @@ import pytest
 from airflow_rest_api import processes
 from airflow_rest_api.admission import Admission
 from airflow_rest_api.airflow.installation import AirflowJob, Places
+from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.errors import (
     AlreadyRunning,
     CannotRepeat,
@@ -323,6 +324,18 @@ def test_a_restart_that_finds_its_component_ended_in_this_moment_starts_it_again
             again = await server.until(service, lambda one: one.state is State.RUNNING)
             assert is_alive(again)
             assert again.pid != service.pid
+
+    asyncio.run(work())
+
+
+def test_who_asks_by_a_clock_that_is_behind_waits_no_longer_than_they_want_to(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            # Of an API server whose clock is ahead; its component was forgotten since.
+            ahead = datetime.now(timezone.utc) + timedelta(hours=1)
+            operation = Operation(new_id(), "services start", "service", [], "zoe", "far", ahead)
+            with pytest.raises(UnknownService):
+                await asyncio.wait_for(server.services.begun(operation, 0.3), 30)
 
     asyncio.run(work())
 
@@ -678,6 +691,25 @@ def test_what_was_on_this_machine_before_it_was_restarted_is_lost(tmp_path: Path
                 await asyncio.sleep(0.1)
             assert (found.state, found.claim) == (State.LOST, None)
             assert is_alive(service)  # nobody knows that number any more
+
+    asyncio.run(work())
+
+
+def test_what_was_here_before_the_machine_was_restarted_can_be_started_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            found = load_catalog().bind(load_catalog().get("celery worker"), {"queues": "b,a"})
+            service = await server.start(argv=found.argv, masked=found.masked, values=found.values)
+            await server.services.stop(service.id, user="zoe")
+            await server.until(service, lambda one: one.state.ended)
+            before = {"place": "another boot", "identity": "other", "state": State.LOST}
+            await server.store.change(await server.store.get(service.id), **before)
+            await server.services.restart(service.id, user="zoe")
+            again = await server.until(service, lambda one: one.state is State.RUNNING)
+            assert is_alive(again)
+            # As one that is started here now: there is none beside it.
+            assert (again.place, again.identity) == (server.local.place, service.identity)
+            assert again.claim == service.identity
 
     asyncio.run(work())
 

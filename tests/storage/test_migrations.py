@@ -162,17 +162,18 @@ def test_several_processes_at_once_do_it_once(engine: Engine, address: str):
     assert differences(engine) == []
 
 
-@pytest.mark.parametrize("address", ["mariadb"], indirect=True)  # PostgreSQL waits as long as it takes
+@pytest.mark.parametrize("address", ["mariadb", "postgresql"], indirect=True)
 def test_one_that_waits_too_long_for_another_comes_to_its_turn_later(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
-    monkeypatch.setattr(migrations, "LOCK_SECONDS", 0)
+    monkeypatch.setattr(migrations, "LOCK_SECONDS", 1)
     with (
         engine.connect() as connection,
-        migrations._named_lock(connection),
+        migrations._locked(connection),
         pytest.raises(Unavailable, match="Another process migrates"),
     ):
         migrate(engine)
+    assert "Another process migrates" in caplog.text
     migrate(engine)
 
     assert versions(engine) == [SCHEMA]

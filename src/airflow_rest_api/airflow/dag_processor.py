@@ -79,11 +79,21 @@ def request_parsing(files: Iterable[File]) -> None:
     from sqlalchemy.exc import IntegrityError
 
     wanted = set(files)
+    new = sorted(wanted - waiting(wanted))
     with create_session() as session:
-        for bundle, path in sorted(wanted - waiting(wanted)):
-            # Another may ask for the same at the same moment: the table takes a file once.
-            with contextlib.suppress(IntegrityError), session.begin_nested():
-                session.add(DagPriorityParsingRequest(bundle_name=bundle, relative_fileloc=path))
+
+        def add(some: Sequence[File]) -> None:
+            asked = [DagPriorityParsingRequest(bundle_name=one, relative_fileloc=path) for one, path in some]
+            with session.begin_nested():
+                session.bulk_save_objects(asked)
+
+        try:
+            add(new)
+        except IntegrityError:
+            # Another asks for one of them at the same moment, and the table takes a file once.
+            for file in new:
+                with contextlib.suppress(IntegrityError):
+                    add([file])
 
 
 def waiting(files: Collection[File]) -> set[File]:

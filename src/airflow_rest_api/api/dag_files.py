@@ -45,7 +45,7 @@ from airflow_rest_api.dag_files.upload import Received
 from airflow_rest_api.dag_files.works import READ
 from airflow_rest_api.errors import ApiError, BadArgument, BadRequest, UnknownDeployment
 from airflow_rest_api.operations.files import Upload
-from airflow_rest_api.operations.model import Operation, Origin
+from airflow_rest_api.operations.model import Operation, Origin, is_id
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.routes import Needs, needs
 
@@ -251,7 +251,7 @@ async def list_deployments(
     """List the deployments that the caller may see, the newest first."""
     scope = await scope_of(context, request, caller, READ)
     history = context.dag_files.history
-    if cursor is not None and not cursor.isalnum():
+    if cursor is not None and not is_id(cursor):
         raise BadRequest(NOT_A_CURSOR, argument="cursor")
     found = await history.deployments(before=cursor, limit=limit + 1)
     following = found[limit - 1].id if len(found) > limit else None
@@ -272,7 +272,7 @@ async def get_deployment(
 ) -> Response:
     """Return a deployment with its files."""
     scope = await scope_of(context, request, caller, READ)
-    if not identifier.isalnum():
+    if not is_id(identifier):
         raise UnknownDeployment
     found, versions = await context.dag_files.history.deployment(identifier)
     # Of a deployment whose versions are gone it is not known which folders it was in.

@@ -108,6 +108,9 @@ def _lock(descriptor: int) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        # Such as a network file system whose locks reach nobody.
+        raise cannot_write(error) from error
     return True
 
 
@@ -201,11 +204,7 @@ class Writer:
             log.error("A journal cannot be read, and needs an administrator: %s", error)
             raise DamagedJournal("A deployment was left unfinished, and its journal is damaged.") from None
         except OSError as error:
-            log.exception("A deployment was left unfinished in %s, and cannot be taken back", root)
-            raise DamagedJournal(
-                "A deployment was left unfinished, and can neither be completed nor taken back: "
-                f"{error.strerror}.",
-            ) from None
+            raise _left(root, error) from None
         for identifier, done in found:
             if done:
                 await self._history.complete(identifier)
@@ -226,10 +225,12 @@ class Writer:
         transaction = Transaction(root, deployment.id)
         try:
             await asyncio.to_thread(transaction.change, files, deleted, seen)
-        except BaseException:
+        except BaseException as error:
             # With a journal that could not be followed back either, recovery decides, also for the history.
             if not transaction.pending:
                 await self._history.abandon(deployment.id)
+            elif isinstance(error, OSError):
+                raise _left(root, error) from None
             raise
         try:
             await self._history.complete(deployment.id)
@@ -261,6 +262,14 @@ class Writer:
             for file in files
             if changes[file.path] != "unchanged" or known.get(file.path) != file.sha256
         ]
+
+
+def _left(root: Path, error: OSError) -> DamagedJournal:
+    """Return the error for a client where a file system fails in the middle, as one that turns read-only."""
+    log.error("A deployment was left unfinished in %s, and cannot be taken back", root, exc_info=error)
+    return DamagedJournal(
+        f"A deployment was left unfinished, and can neither be completed nor taken back: {error.strerror}."
+    )
 
 
 def plan(

@@ -125,7 +125,7 @@ async def check(work: WorkContext, place: BundleFolder, received: Received, limi
         if not await asyncio.to_thread(has_room, received.path):
             raise NoSpace
         raise CheckFailed(f"{_why(finished)} Nothing was written.")
-    answer = findings(found, paths)
+    answer = await asyncio.to_thread(findings, found, paths)
     if unanswered := [path for path in paths if child.is_parsed(path) and path not in answer.seen]:
         raise CheckFailed(f"The check says nothing about {unanswered[0]}. Nothing was written.")
     return answer

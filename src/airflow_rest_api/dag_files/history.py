@@ -149,7 +149,7 @@ class History:
     async def paths(self, bundle: str) -> list[str]:
         """Return all files of a bundle that ever came through us and have a version that is kept."""
         query = history_tables.live_versions().with_only_columns(FILE.c.path).where(FILE.c.bundle == bundle)
-        return sorted({path for (path,) in await self._rows(query)})
+        return await self._database.run(lambda connection: sorted(set(connection.execute(query).scalars())))
 
     async def version(self, bundle: str, path: str, number: int) -> Version:
         """Return one version; raise UnknownVersion."""
@@ -171,7 +171,7 @@ class History:
         parts = await self._rows(query)
         if not parts:
             raise UnknownVersion(version.path, version.version)
-        return zlib.decompress(b"".join(bytes(data) for (data,) in parts))
+        return await asyncio.to_thread(_unpacked, parts)
 
     async def deployments(self, *, before: str | None = None, limit: int = 50) -> list[Deployment]:
         """Return deployments, the newest first, from before one."""
@@ -203,6 +203,10 @@ class History:
 
     async def _rows(self, query: Any) -> Sequence[Any]:
         return await self._database.run(lambda connection: connection.execute(query).all())
+
+
+def _unpacked(parts: Sequence[Any]) -> bytes:
+    return zlib.decompress(b"".join(bytes(data) for (data,) in parts))
 
 
 def diff(old: bytes | None, new: bytes | None, old_name: str, new_name: str) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from sqlalchemy import BigInteger, Column, Index, Integer, Table, delete, func, insert, select
+from sqlalchemy import BigInteger, Column, Index, Integer, Table, delete, func, insert, or_, select
 
 from airflow_rest_api.errors import ChangedMeanwhile
 from airflow_rest_api.plain_files import NO_FILE, open_file
@@ -266,24 +266,22 @@ def prune(connection: Connection, identifier: str, kept: int) -> None:
         select(FILE.c.key, FILE.c.bundle, func.max(FILE.c.version))
         .where(FILE.c.deployment_id == identifier)
         .group_by(FILE.c.key, FILE.c.bundle)
-    ).all()
-    for key, bundle, newest in files:
-        if newest <= kept:
-            continue
-        old = (FILE.c.key == key) & (FILE.c.version <= newest - kept)
+    )
+    for some in portions([row for row in files if row[2] > kept]):
+        old = or_(*((FILE.c.key == key) & (FILE.c.version <= newest - kept) for key, _, newest in some))
         hashes = set(connection.execute(select(FILE.c.sha256).where(old)).scalars())
         connection.execute(delete(FILE).where(old))
-        _collect(connection, bundle, hashes)
+        # A deployment is into one bundle.
+        _collect(connection, some[0][1], hashes)
 
 
 def _collect(connection: Connection, bundle: str, hashes: Iterable[str | None]) -> None:
     """Remove contents that no version has any more."""
-    for sha256 in hashes:
-        used = select(FILE.c.key).where(FILE.c.sha256 == sha256, FILE.c.bundle == bundle).limit(1)
-        if sha256 is not None and connection.execute(used).first() is None:
-            connection.execute(
-                delete(CONTENT).where(CONTENT.c.bundle_key == bundle_key(bundle), CONTENT.c.sha256 == sha256)
-            )
+    for some in portions([sha256 for sha256 in hashes if sha256 is not None]):
+        used = select(FILE.c.sha256).where(FILE.c.sha256.in_(some), FILE.c.bundle == bundle).distinct()
+        gone = set(some).difference(connection.execute(used).scalars())
+        of_bundle = CONTENT.c.bundle_key == bundle_key(bundle)
+        connection.execute(delete(CONTENT).where(of_bundle, CONTENT.c.sha256.in_(gone)))
 
 
 def keep_dags(

@@ -94,10 +94,14 @@ class DagFileReader:
         """
         place = await asyncio.to_thread(bundles.resolve, bundle, folder)
         covers = Scope.of(scope).covers
-        there = await asyncio.to_thread(_walk, place.root, place.folder)
         inside = f"{place.folder}/" if place.folder else ""
-        ours = [path for path in await self._history.paths(place.bundle.name) if path.startswith(inside)]
-        paths = sorted({path for path in (*there, *ours) if covers(place.bundle.name, path)})
+        ours = await self._history.paths(place.bundle.name)
+
+        def listed() -> list[str]:
+            there = (*_walk(place.root, place.folder), *(path for path in ours if path.startswith(inside)))
+            return sorted({path for path in there if covers(place.bundle.name, path)})
+
+        paths = await asyncio.to_thread(listed)
         start = bisect.bisect_right(paths, after) if after is not None else 0
         page = paths[start : start + limit]
         # What was deleted through us is gone as it should be.
@@ -268,4 +272,8 @@ def _status(path: Path) -> tuple[int | None, datetime | None]:
         status = path.lstat()
     except OSError:
         return None, None
-    return status.st_size, datetime.fromtimestamp(status.st_mtime, timezone.utc)
+    try:
+        return status.st_size, datetime.fromtimestamp(status.st_mtime, timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        # A file system takes years that no calendar has: the other files are to be listed all the same.
+        return status.st_size, None

@@ -13,7 +13,7 @@ from airflow_rest_api.commands.model import PLAIN
 from airflow_rest_api.errors import Busy, TooManyWaiting
 from airflow_rest_api.operations.heartbeat import known
 from airflow_rest_api.operations.model import Operation, Server, State
-from airflow_rest_api.operations.tables import OPERATION, SERVER, WORK, WORK_PART
+from airflow_rest_api.operations.tables import LONGEST_HOST, OPERATION, SERVER, WORK, WORK_PART
 from airflow_rest_api.storage.schema import LONGEST_NAME, PART, storable
 
 if TYPE_CHECKING:
@@ -111,8 +111,9 @@ def claim(connection: Connection, identifier: str, server: Server, share: int) -
     values = {
         "state": State.RUNNING.value,
         "server": server.id,
-        "host": server.host,
-        "runner": server.runner,
+        # As its own row has them.
+        "host": storable(server.host, LONGEST_HOST),
+        "runner": storable(server.runner, LONGEST_HOST),
         "started_at": datetime.now(timezone.utc),
         "message": None,
     }

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.commands.needs import Ask, Resource, queue_power
-from airflow_rest_api.commands.policy import CHOOSES_CODE, RUN_DAG_CODE, WITH_DAG_FILES, described, refusal
+from airflow_rest_api.commands.policy import (
+    CHOOSES_CODE,
+    RULES,
+    RUN_DAG_CODE,
+    WITH_DAG_FILES,
+    described,
+    refusal,
+)
 from airflow_rest_api.errors import Forbidden, SwitchedOff
 from airflow_rest_api.placement import DAG_FILES, LOCAL, Placement, globs
 from airflow_rest_api.security.audit import Audit
@@ -58,10 +65,27 @@ class Switches:
         self._read_only = read_only
         self._run_dag_code = run_dag_code
         self._placement = placement or Placement()
+        self._aliases = aliases or {}
         self._names: dict[str, list[str]] = {}
-        for alias, commands in (aliases or {}).items():
+        for alias, commands in self._aliases.items():
             for command in commands:
                 self._names.setdefault(command, []).append(alias)
+
+    def fitting_nothing(self, commands: Iterable[str]) -> list[tuple[str, str]]:
+        """
+        Return the globs that fit no name, each behind its option: misspelled, it does nothing.
+
+        :param commands: the names of the commands of this Airflow
+        """
+        # Those of providers that are not installed, and of other versions of Airflow, are no mistakes.
+        known = {*commands, *RULES, *self._aliases}
+        options = {
+            "enabled_commands": self._enabled,
+            "disabled_commands": self._disabled,
+            "placement": self._placement.globs,
+        }
+        found = [(option, glob) for option, globs in options.items() for glob in globs]
+        return [(option, glob) for option, glob in found if not _matches([glob], known)]
 
     @property
     def queues(self) -> tuple[str, ...]:

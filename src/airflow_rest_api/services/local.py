@@ -28,7 +28,7 @@ from airflow_rest_api.periodic import Periodic
 from airflow_rest_api.security.access import Gate
 from airflow_rest_api.services import reconcile, status
 from airflow_rest_api.services.child_start import HOME
-from airflow_rest_api.services.model import KINDS, DesiredState, Service, StartRequest
+from airflow_rest_api.services.model import KINDS, DesiredState, Service, StartRequest, identity_at
 from airflow_rest_api.services.status import State
 from airflow_rest_api.services.store import ServiceStore, Taken
 from airflow_rest_api.services.supervisor import BACKOFF, KILL, LEFTOVERS, RESTART, STOP
@@ -120,7 +120,7 @@ SEEN_EVERY = timedelta(seconds=15)
 """How often it is noted that the services of this machine are looked after."""
 
 FRESH = dict.fromkeys(
-    ("pid", "pid_start", "supervisor", "supervisor_start", "exit_code", "message", "ended_at")
+    ("pid", "pid_start", "supervisor", "supervisor_start", "exit_code", "message", "ended_at", "desired")
 )
 """What is not known of a component that is to be started again."""
 
@@ -185,13 +185,10 @@ class Local:
         """Return whether what starts a service has not ended: it may wait for its turn for long."""
         if self.is_starting(service):
             return True
-        try:
-            return (
-                bool(service.operation)
-                and not (await self._operations.peek(str(service.operation))).state.ended
-            )
-        except UnknownOperation:
-            return False
+        with contextlib.suppress(UnknownOperation):
+            if service.operation:
+                return not (await self._operations.peek(service.operation)).state.ended
+        return False
 
     async def launch(self, service: Service, plan: StartRequest, permit: Permit, **more: Any) -> Operation:
         """Begin to start a component whose row is there; `more` is for the operation that does it."""
@@ -239,13 +236,7 @@ class Local:
                 last = failure.splitlines()[-1]
                 raise Failed(last, done.outcome.exit_code or 1, quotes=done.outcome.message is None)
         finally:
-            try:
-                await asyncio.shield(self._note_failure(service.id, failure))
-            except UnknownService:
-                pass
-            except Exception:
-                # The next round finds out how it is.
-                log.exception("How the start of service %s has ended could not be stored", service.id)
+            await asyncio.shield(self._note_failure(service.id, failure))
 
     def _forget_start(self, identifier: str, task: asyncio.Task[None]) -> None:
         if self._starts.get(identifier) is task:
@@ -316,7 +307,17 @@ class Local:
             # It was on this machine, before this was restarted, or the container made anew.
             gone = {"state": State.LOST, "claim": None, "desired": None, "ended_at": moment}
             await self._store.change(found, **gone, message=reconcile.SUPERVISOR_GONE)
+        elif found.state.ended and found.desired is not None:
+            await self._take_over(found)
         return False
+
+    async def _take_over(self, service: Service) -> None:
+        """Do what is wanted of a service that two rounds saw nobody do: its container, or boot, is gone."""
+        seen = f"{service.id} {service.version}"
+        if seen in self._unobeyed:
+            with contextlib.suppress(AlreadyRunning):
+                await self._again(service)
+        self._unobeyed ^= {seen}
 
     async def _remind(self, service: Service) -> None:
         """Ask again for a restart whose winner ended before it could ask: two rounds saw nothing of it."""
@@ -361,7 +362,8 @@ class Local:
         if service.desired is not DesiredState.RESTART or service.secret:
             await self._store.change(service, desired=None)
             return
-        values = {**FRESH, "desired": None, "state": State.STARTING, "claim": service.identity}
+        here = await asyncio.to_thread(identity_at, service, self.place)
+        values = FRESH | {"place": self.place, "state": State.STARTING, "claim": here, "identity": here}
         # A folder of its own: the last report of the former supervisor is over.
         values |= {"folder": folder_for(await self.places()), "started_at": now(), "seen_at": now()}
         try:
@@ -392,18 +394,22 @@ class Local:
         try:
             while not operation.state.ended:
                 operation = await self._operations.wait(operation.id, PATIENCE)
+        except Exception:
+            log.exception("How the start of service %s has ended is not known", identifier)
+        else:
             await self._note_failure(identifier, _why_failed(operation))
+
+    async def _note_failure(self, identifier: str, failure: str | None) -> None:
+        try:
+            service = await self.look(await self._store.get(identifier))
+            if failure and service.supervisor is None and not service.state.ended:
+                failed = {"state": State.FAILED, "claim": None, "desired": None, "ended_at": now()}
+                await self._store.change(service, **failed, message=failure)
         except UnknownService:
             return
         except Exception:
             # The next round finds out how it is.
             log.exception("How the start of service %s has ended could not be stored", identifier)
-
-    async def _note_failure(self, identifier: str, failure: str | None) -> None:
-        service = await self.look(await self._store.get(identifier))
-        if failure and service.supervisor is None and not service.state.ended:
-            failed = {"state": State.FAILED, "claim": None, "desired": None, "ended_at": now()}
-            await self._store.change(service, **failed, message=failure)
 
     async def _remove_folder(self, service: Service) -> None:
         if self.is_mine(service):

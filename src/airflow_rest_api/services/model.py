@@ -11,7 +11,9 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Command, Effect, Invocation
+from airflow_rest_api.errors import ApiError
 from airflow_rest_api.operations.work_orders import invocation_of, invocation_values
 from airflow_rest_api.placement import HOST
 from airflow_rest_api.services.child_start import ENTRY
@@ -205,6 +207,18 @@ class Service:
 def identity_of(host: str, place: str, kind: str, identity: Sequence[str]) -> str:
     """Return the text that is the same for the same component on the same host, and for no other."""
     return hashlib.sha256("\0".join((host, place, kind, *identity)).encode()).hexdigest()
+
+
+def identity_at(service: Service, place: str) -> str | None:
+    """Return the identity of a service that is started again at a place of its host. Blocks."""
+    if service.place == place or service.identity is None:
+        return service.identity
+    kind = KINDS[service.kind]
+    try:
+        values = load_catalog().parse(service.argv).values if kind.identity else {}
+    except ApiError:
+        return None  # Its provider is gone, and it will hardly start.
+    return identity_of(service.host, place, kind.name, kind.identify(values))
 
 
 COMMAND = ("services", "start")

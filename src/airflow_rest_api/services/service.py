@@ -207,9 +207,10 @@ class Services:
         while True:
             with contextlib.suppress(UnknownService):
                 return await self.of_operation(operation.id)
+            late = asyncio.get_running_loop().time() >= until
             if operation.queue is None:
                 # A component of this machine knows its operation a moment after others do, by their key.
-                if now() - operation.created_at >= KNOWN_WITHIN:
+                if late or now() - operation.created_at >= KNOWN_WITHIN:
                     break
                 with while_waiting():
                     await asyncio.sleep(TURN)
@@ -221,7 +222,7 @@ class Services:
                 if found.state is OperationState.SUCCEEDED:
                     break
                 raise NoRunner(found.message or "It was not started.", queue=found.queue, id=found.id)
-            if asyncio.get_running_loop().time() >= until:
+            if late:
                 return None
         return await self._started_again(operation.id)
 
@@ -325,14 +326,14 @@ class Services:
 
     async def _want(self, identifier: str, desired: DesiredState, user: str) -> None:
         for _ in range(ATTEMPTS):
-            service = await self._one(identifier)
-            if service.state.ended and self.local.is_mine(service):
-                if desired is not DesiredState.RESTART:
-                    return
-                if service.secret:
-                    raise CannotRepeat
+            await self._one(identifier)
             # As it is stored: one of another host may only seem to be lost.
             stored = await self._store.get(identifier)
+            if stored.state.ended:
+                if desired is not DesiredState.RESTART:
+                    return
+                if stored.secret:
+                    raise CannotRepeat
             changed = await self._store.change(stored, desired=desired, desired_by=user)
             if changed is not None:
                 if self.local.is_mine(changed):

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from sqlalchemy import Column, Integer, Table, inspect, select, text
+from sqlalchemy.exc import DBAPIError
 
 from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.storage.schema import TABLE_OPTIONS, Utc, metadata
+from airflow_rest_api.storage.transient import Trouble, trouble_of
 
 if TYPE_CHECKING:
     from sqlalchemy import MetaData
@@ -135,8 +137,23 @@ def _locked(connection: Connection) -> Iterator[None]:
         if name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
         elif name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": zlib.crc32(LOCK.encode())})
+            # For what it changes as well: who waits for a table has all others wait behind.
+            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+            key = {"key": zlib.crc32(LOCK.encode())}
+            try:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), key)
+            except DBAPIError as error:
+                if trouble_of(error) is not Trouble.AGAIN:
+                    raise
+                raise _waited() from error
         yield
+
+
+def _waited() -> Unavailable:
+    words = f"Another process migrates our tables since more than {LOCK_SECONDS} s"
+    # Who asked for the database has long been told that it is away.
+    log.warning(words)
+    return Unavailable(words)
 
 
 @contextmanager
@@ -147,7 +164,7 @@ def _named_lock(connection: Connection) -> Iterator[None]:
     with connection.begin():
         got = connection.execute(text("SELECT GET_LOCK(:name, :seconds)"), name).scalar()
     if got != 1:
-        raise Unavailable(f"Another process migrates our tables since more than {LOCK_SECONDS} s")
+        raise _waited()
     try:
         yield
     finally:
