@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import psutil
 import pytest
 
@@ -29,6 +31,16 @@ def test_a_wrong_password_gets_no_token(stack: Stack) -> None:
     with pytest.raises(Unavailable) as refused:
         request("POST", f"{stack.url}/auth/token", {"username": "op", "password": "guess"})
     assert refused.value.status == 401
+
+
+def test_commands_that_it_refuses_are_not_waited_for(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(method: str, url: str, *rest: Any, **more: Any) -> Any:
+        if "/commands/" in url:
+            raise Unavailable("a token is missing", 403)
+        return request(method, url, *rest, **more)
+
+    monkeypatch.setattr("demo.stack.request", refuse)
+    stack.wait_for_commands()
 
 
 def test_once_it_is_stopped_nothing_of_it_runs(stack: Stack) -> None:
