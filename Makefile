@@ -17,7 +17,7 @@ ARGS ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # What shares an Airflow stays with one worker, and what takes long comes first: tests/units.py has both.
-OPTIONS = -n $(WORKERS) --no-loadscope-reorder
+OPTIONS := -n $(WORKERS) --no-loadscope-reorder
 
 .PHONY: help install run test check lint style format test-versions test-interpreters parity bench screenshots dist clean
 
@@ -52,8 +52,6 @@ run: install ## Start Airflow with the plugin and example DAGs (PORT=8080, AIRFL
 test: style ## Lint, all tests, and quick ones on the oldest and the newest other interpreter at hand
 	$(BIN)/python -m tools.suite $(OPTIONS) $(ARGS)
 
-# Quick tests hardly wait for anything, and each worker reads all of them first.
-check: WORKERS = 2
 check: style ## Lint and the quick tests, which need no Airflow process and no server: within a minute
 	$(BIN)/python -m tools.check $(OPTIONS) $(ARGS)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from airflow_rest_api.plain_files import open_file, open_folder
+from tests.processes import descriptors
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:
@@ -26,10 +27,10 @@ def test_what_is_no_file_is_not_opened(tmp_path: Path, kind: str) -> None:
         os.mkfifo(path)
     else:
         path.mkdir()
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     with pytest.raises(OSError, match=r"Not a plain file|symbolic links"):
         open_file(path)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 def test_a_folder_stays_the_one_that_was_opened(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.job import Ending, Hooks
 from tests.engine.conftest import Run, act, alive, first_line, gone, outcome
 from tests.engine.conftest import at_rest as spares_are_ready
+from tests.processes import descriptors
 
 HOOKS = Hooks(warm="acts:import_all")
 
@@ -311,12 +312,12 @@ def test_stopping_the_engine_ends_them(run: Run[Any], new_engine: Callable[..., 
 def test_hundreds_of_jobs_leave_neither_descriptors_nor_processes(run: Run[Any], resident_engine: Engine):
     run(one_after_another(resident_engine, 2))
     run(spares_are_ready(resident_engine))
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     pids = run(one_after_another(resident_engine, 300))
     run(spares_are_ready(resident_engine))
 
     assert len(set(pids)) == 1
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
     assert len(os.listdir(f"/proc/{pids[0]}/fd")) == 4
 
 

@@ -23,6 +23,7 @@ from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.job import Ending, Hooks, Job, Outcome
 from airflow_rest_api.errors import Busy
 from tests.engine.conftest import Run, act, alive, at_rest, first_line, gone, outcome
+from tests.processes import descriptors
 
 HOSTILE = [
     "plain",
@@ -625,7 +626,7 @@ def test_a_hundred_commands_leave_neither_descriptors_nor_threads(run: Run[Any],
             await asyncio.gather(*(outcome(engine, act("echo", "x")) for _ in range(4)))
         await at_rest(engine)
         await asyncio.sleep(0.5)
-        return len(os.listdir("/proc/self/fd")), threading.active_count()
+        return descriptors(), threading.active_count()
 
     before = run(many())
     after = run(many())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gc
 import os
 import signal
 import socket
@@ -27,14 +26,9 @@ from airflow_rest_api.engine.forkserver import ForkServer, Snapshot, snapshot
 from airflow_rest_api.engine.job import Ending, Hooks, Limits, Outcome
 from airflow_rest_api.engine.parent import CannotFork, Child, fresh_child
 from tests.engine.conftest import Run, act, at_rest, gone, outcome
+from tests.processes import descriptors
 
 Full = Callable[[Any, str, Iterable[int]], None]
-
-
-def descriptors() -> int:
-    # What former tests have left to the collector is not closed between two looks.
-    gc.collect()
-    return len(os.listdir("/proc/self/fd"))
 
 
 @pytest.mark.parametrize("call", ["fork", "pipe"])
