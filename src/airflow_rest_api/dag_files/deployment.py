@@ -264,32 +264,21 @@ class DagFiles:
         except Unavailable as error:
             log.warning("Which DAGs were deployed could not be recorded: %s", error)
 
-    async def _expected(
-        self, order: DeploymentOrder, report: DeploymentReport, found: Findings
-    ) -> tuple[list[str], dict[dag_processor.File, list[str]]]:
-        """Return the files that leave a trace when they are parsed, and the DAGs in those that can be."""
-        bundle = order.place.bundle.name
-        dag_ids: dict[str, list[str]] = {}
-        for dag in report.dags:
-            dag_ids.setdefault(dag.file, []).append(dag.dag_id)
-        # What a file that cannot be imported defines is not known: what it did before stays.
-        broken = {error.file for error in report.errors}
-        sound = {path: dag_ids.get(path, []) for path in found.files if path not in broken}
-        await self._keep_dags(bundle, sound)
-        # Of the others there is no trace: Airflow passes over what does not look like a DAG file.
-        failed = broken & set(await asyncio.to_thread(_likely, order))
-        known = await ask(dag_processor.dags_by_file, bundle, found.files)
-        wanted = [path for path in found.files if path in dag_ids or path in failed or path in known]
-        return wanted, {(bundle, path): dag_ids.get(path, []) for path in wanted if path not in failed}
-
     async def _go_live(
         self, work: WorkContext, order: DeploymentOrder, report: DeploymentReport, found: Findings | None
     ) -> None:
         bundle = order.place.bundle.name
+        broken = {error.file for error in report.errors}
+        dag_ids: dict[str, list[str]] = {}
+        for dag in report.dags:
+            dag_ids.setdefault(dag.file, []).append(dag.dag_id)
         if found is None:
             wanted, expected = await asyncio.to_thread(_likely, order), None
         else:
-            wanted, expected = await self._expected(order, report, found)
+            # What a file that cannot be imported defines is not known: what it did before stays.
+            sound = {path: dag_ids.get(path, []) for path in found.files if path not in broken}
+            await self._keep_dags(bundle, sound)
+            wanted, expected = await _expected(order, found, dag_ids, broken)
         if not wanted:
             return
         parsed = await refresh.bring_up_to_date(
@@ -301,7 +290,6 @@ class DagFiles:
         versions = {dag_id: number for file in parsed.files for dag_id, number in file.dags.items()}
         if found is not None:
             report.dags = [replace(dag, version=versions.get(dag.dag_id)) for dag in report.dags]
-        broken = {error.file for error in report.errors}
         report.warnings += [
             f"{file.path}: {file.error.strip().splitlines()[-1]}"
             for file in parsed.files
@@ -309,6 +297,18 @@ class DagFiles:
         ]
         if order.paused is not None:
             await _set_paused(order.paused, {dag.dag_id for dag in report.dags} or set(versions), report)
+
+
+async def _expected(
+    order: DeploymentOrder, found: Findings, dag_ids: Mapping[str, list[str]], broken: Collection[str]
+) -> tuple[list[str], dict[dag_processor.File, list[str]]]:
+    """Return the files that leave a trace when they are parsed, and the DAGs in those that can be."""
+    bundle = order.place.bundle.name
+    # Of the others there is no trace: Airflow passes over what does not look like a DAG file.
+    failed = {path for path in await asyncio.to_thread(_likely, order) if path in broken}
+    known = await ask(dag_processor.dags_by_file, bundle, found.files)
+    wanted = [path for path in found.files if path in dag_ids or path in failed or path in known]
+    return wanted, {(bundle, path): dag_ids.get(path, []) for path in wanted if path not in failed}
 
 
 async def _set_paused(paused: bool, dag_ids: set[str], report: DeploymentReport) -> None:

@@ -394,7 +394,7 @@ class Local:
         try:
             while not operation.state.ended:
                 operation = await self._operations.wait(operation.id, PATIENCE)
-        except Exception:
+        except Exception:  # The next round finds out how it is, as below.
             log.exception("How the start of service %s has ended is not known", identifier)
         else:
             await self._note_failure(identifier, _why_failed(operation))
