@@ -311,3 +311,22 @@ def test_who_waits_for_a_child_is_told_that_there_is_no_room(run: Run[Any], engi
     run(wait({"child": 2**22 + 1, "descriptors": 3}, os.dup(0)))
     assert descriptors() == before
     assert run(outcome(engine, act("echo", "x")))[1].stdout.text == "'x'\n"
+
+
+@pytest.mark.slow
+def test_a_fresh_child_that_ends_after_the_loop_was_closed_is_reaped_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    failed: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", failed.append)
+    loop = asyncio.new_event_loop()
+    child = loop.run_until_complete(fresh_child(Limits(), str(tmp_path)))
+    loop.close()
+
+    child.send_signal(signal.SIGKILL)
+    name = f"airflow-command-{child.pid}"
+    for waiting in [thread for thread in threading.enumerate() if thread.name == name]:
+        waiting.join(30)
+        assert not waiting.is_alive()
+    assert failed == []
+    child.close()

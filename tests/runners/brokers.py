@@ -77,7 +77,7 @@ class RabbitMQ:
         (self._folder / "rabbitmq.conf").write_text("")
         with (self._folder / "out").open("wb") as out:
             self._process = subprocess.Popen(
-                [self._program], env=env, stdout=out, stderr=out, start_new_session=True
+                [self._program], cwd=self._folder, env=env, stdout=out, stderr=out, start_new_session=True
             )
         until_answered(self.url, 120)
 

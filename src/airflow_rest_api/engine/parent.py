@@ -118,7 +118,9 @@ async def fresh_child(limits: Limits, folder: str) -> Child:
             os.killpg(process.pid, signal.SIGKILL)
         processes.kill_all(known)
         code = process.wait()
-        loop.call_soon_threadsafe(child.has_exited, code)
+        # Where the loop is closed, nobody waits for it any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(child.has_exited, code)
 
     threading.Thread(target=wait, name=f"airflow-command-{process.pid}", daemon=True).start()
     return child
