@@ -25,6 +25,8 @@ class Following:
     :param reads: it only reads, so that it may run twice
     :param identifier: of the operation, where it runs already
     :param after: the id of the last event that was received before
+    :param known: the server has answered for that operation; one that was not there before is not waited for
+    :ivar begun: the server has answered for it
     :ivar done: the end has come
     """
 
@@ -35,14 +37,18 @@ class Following:
         reads: bool = False,
         identifier: str | None = None,
         after: str | None = None,
+        known: bool = True,
         seconds: float = AGAIN_FOR,
     ) -> None:
         self.identifier = identifier
+        self.begun = known and identifier is not None
         self.done = False
         self.catalog_etag: str | None = None
         self._parser = EventParser(after)
+        self._seconds = seconds
         self._retries = Retries(seconds)
-        self._gateway = Retries(min(seconds, GATEWAY_FOR))
+        self._unanswered: Retries | None = None
+        """Of the start, once it may have reached the server."""
         self._renewed = False
         if start is not None:
             start = start if reads else once(start)
@@ -74,6 +80,7 @@ class Following:
         self._parser.broken()
         self._retries.reset()
         self._renewed = False
+        self.begun = True
         self.catalog_etag = answer.headers.get("airflow-catalog", self.catalog_etag)
         if location := answer.headers.get("location"):
             self.identifier = location.rstrip("/").rsplit("/", 1)[-1]
@@ -105,13 +112,26 @@ class Following:
             return SOON
         # It may be the answer to the request for a new token, which is asked for again then.
         self._renewed = False
-        retries = self._retries
+        if self.identifier is None:
+            return self._start_again(error)
         if isinstance(error, ApiError):
-            if error.status not in (GATEWAY if self.identifier is None else PASSING):
+            if error.status not in PASSING or not self.begun:
                 raise error
-            retries = self._gateway if self.identifier is None else retries
             error = ConnectionLost(error.message, sent=True)
-        # Nothing has answered yet: who waits for a server that is not there wants to know.
-        if self.identifier is None and not error.sent:
+        if not self.begun and not error.sent:
             raise error
-        return retries.pause(error)
+        return self._retries.pause(error)
+
+    def _start_again(self, error: ConnectionLost | ApiError) -> float:
+        """As `lost`, where nothing has answered the start: one that may have begun is sent again."""
+        away, first = isinstance(error, ApiError), self._unanswered is None
+        if isinstance(error, ApiError):
+            if error.status not in (GATEWAY if first else AWAY):
+                raise error
+            error = ConnectionLost(error.message, sent=True)
+        if self._unanswered is None:
+            # Who waits for a server that is not there wants to know.
+            if not error.sent:
+                raise error
+            self._unanswered = Retries(min(self._seconds, GATEWAY_FOR) if away else self._seconds)
+        return self._unanswered.pause(error)

@@ -48,6 +48,11 @@ def say(text: str) -> None:
     print(f"airflow-rest: {plain(text)}", file=sys.stderr, flush=True)
 
 
+def of_process(code: int) -> int:
+    """Return how a process has ended as a shell says it: of a signal, which is negative, 128 + N."""
+    return code if code >= 0 else 128 - code
+
+
 def code_of(error: Exception) -> int:
     """Return the exit code for an error, and say what it is."""
     if isinstance(error, UnknownInstance):
