@@ -26,6 +26,7 @@ def test_what_is_not_given_is_what_is_usual():
         (("--queues", "a b"), "the name of a queue"),
         (("--queues", "dags,local"), "stands for the API server"),
         (("--concurrency", "0"), "--concurrency must be at least 1"),
+        (("--name", "a%b@c"), "--name 'a%b@c'"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(
@@ -52,4 +53,7 @@ def test_the_settings_and_the_arguments_are_handed_on(monkeypatch: pytest.Monkey
 
     assert main(["runner", "--queues", " a, b ,"]) == 0
     assert main(["runner", "-n", "x@y", "-c", "9", "-l", "ERROR"]) == 0
-    assert seen == [("runner@here", ["a", "b"], 3, "INFO"), ("x@y", ["default"], 9, "ERROR")]
+    # As Celery, which knows it by that, reads it.
+    assert main(["runner", "-n", "x@%h"]) == 0
+    assert [name for name, *_ in seen] == ["runner@here", "x@y", "x@here"]
+    assert seen[:2] == [("runner@here", ["a", "b"], 3, "INFO"), ("x@y", ["default"], 9, "ERROR")]
