@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import argparse
+import runpy
+import sys
 
 import pytest
 
@@ -57,3 +59,20 @@ def test_the_settings_and_the_arguments_are_handed_on(monkeypatch: pytest.Monkey
     assert main(["runner", "-n", "x@%h"]) == 0
     assert [name for name, *_ in seen] == ["runner@here", "x@y", "x@here"]
     assert seen[:2] == [("runner@here", ["a", "b"], 3, "INFO"), ("x@y", ["default"], 9, "ERROR")]
+
+
+def test_a_runner_that_starts_again_starts_as_it_did(monkeypatch: pytest.MonkeyPatch):
+    again: list[list[str]] = []
+
+    def serve(*arguments: object) -> int:
+        # `celery.apps.worker._reload_current_worker`, at HUP.
+        again.append([sys.executable, *sys.argv])
+        return 0
+
+    monkeypatch.setattr(worker, "serve", serve)
+    monkeypatch.delitem(sys.modules, "airflow_rest_api.__main__", raising=False)
+    monkeypatch.setattr(sys, "argv", ["replaced by runpy", "runner", "-q", "a"])
+    with pytest.raises(SystemExit):
+        runpy.run_module("airflow_rest_api", run_name="__main__", alter_sys=True)
+
+    assert again == [[sys.executable, "-m", "airflow_rest_api", "runner", "-q", "a"]]
