@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -219,3 +220,22 @@ def test_a_server_that_was_not_there_is_not_waited_for(server: Server):
         with pytest.raises(type(error)):
             Following(identifier="0" * 32, known=False).lost(error)
         assert Following(identifier="0" * 32).lost(error) > 0
+
+
+def test_where_no_stream_comes_through_the_end_is_waited_for(server: Server):
+    path = EVENTS.removesuffix("/events")
+    start = replace(line(["dags", "trigger", "d"]), timeout=0.3)
+    # A proxy that gathers the whole answer says nothing before its end.
+    held = threading.Event()
+    server.on(
+        "POST", RUN, Reply(pieces=(held.wait() and b"" for _ in range(1))), Reply(202, operation("running"))
+    )
+    server.on("GET", path, Reply(body=operation("running")), Reply(body=operation(stdout="a")))
+    found = followed(server, Following(start))
+    held.set()
+
+    first, second = server.sent(RUN)
+    assert (texts(found), isinstance(found[-1], End)) == (["a"], True)
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+    assert second.headers["prefer"] == "wait=25"
+    assert server.sent(EVENTS) == []

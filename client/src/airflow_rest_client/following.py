@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_rest_client.errors import ApiError
 from airflow_rest_client.events import MEDIA_TYPE, EventParser
-from airflow_rest_client.exchanges import AGAIN_FOR, GATEWAY_FOR, Retries, followed, once
+from airflow_rest_client.exchanges import AGAIN_FOR, GATEWAY_FOR, WAIT, Retries, awaited, followed, once
 from airflow_rest_client.http import AWAY, GATEWAY, ConnectionLost, Request, Response
 from airflow_rest_client.model import End, Event, OperationData, Output
 
@@ -49,6 +49,10 @@ class Following:
         self._retries = Retries(seconds)
         self._unanswered: Retries | None = None
         """Of the start, once it may have reached the server."""
+        self._heard = False
+        """Something of a stream has come."""
+        self._gathered = False
+        """No stream comes through, as behind a proxy that gathers the whole answer: its end is waited for."""
         self._renewed = False
         if start is not None:
             start = start if reads else once(start)
@@ -58,8 +62,12 @@ class Following:
     def request(self) -> Request:
         """Return what to ask for now."""
         if self.identifier is not None:
+            if self._gathered:
+                return awaited(self.identifier)
             return followed(self.identifier, self._parser.last_id)
         assert self._start is not None
+        if self._gathered:
+            return self._start.with_headers(Accept="application/json", Prefer=f"wait={WAIT}")
         return self._start
 
     def may_renew(self, answer: Response) -> bool:
@@ -91,6 +99,8 @@ class Following:
         """Yield the events of an operation that came as one; only a stream says what is missing in it."""
         operation = OperationData(body)
         self.identifier = operation.id
+        # What is missing in it comes as a stream, of which the end is there by now.
+        self._gathered = self._gathered and not operation.ended
         if operation.ended and not operation.truncated:
             for stream in ("stdout", "stderr"):
                 if text := str(body.get(stream) or ""):
@@ -100,6 +110,7 @@ class Following:
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """Yield the events that are whole now."""
+        self._heard = True
         for event in self._parser.feed(data):
             self._retries.reset()
             self.done = self.done or isinstance(event, End)
@@ -112,6 +123,9 @@ class Following:
             return SOON
         # It may be the answer to the request for a new token, which is asked for again then.
         self._renewed = False
+        if isinstance(error, ConnectionLost) and error.silent and not self._heard:
+            # Not even a comment, of which there is one every 15 seconds.
+            self._gathered = True
         if self.identifier is None:
             return self._start_again(error)
         if isinstance(error, ApiError):
