@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import runpy
+import subprocess
 import sys
 
 import pytest
@@ -76,3 +77,31 @@ def test_a_runner_that_starts_again_starts_as_it_did(monkeypatch: pytest.MonkeyP
         runpy.run_module("airflow_rest_api", run_name="__main__", alter_sys=True)
 
     assert again == [[sys.executable, "-m", "airflow_rest_api", "runner", "-q", "a"]]
+
+
+UNRECOVERABLE = """
+import sys
+from celery.worker.consumer import Consumer
+from airflow_rest_api.runners import worker
+from airflow_rest_api.settings import Settings
+
+class Runner:
+    queues = ["dags"]
+    def __init__(self, *_):
+        pass
+    start = stop = retire = run = __init__
+
+def start(self):
+    raise ValueError("a broker that says what nobody understands")
+
+worker.Runner, Consumer.start = Runner, start
+sys.exit(worker.serve(Settings(runner_broker="memory://"), "one@here", ["dags"], 1, "CRITICAL"))
+"""
+
+
+def test_a_runner_that_cannot_go_on_has_not_ended_well():
+    # By a code of 0 nothing would start it again (`Restart=on-failure`).
+    done = subprocess.run(
+        [sys.executable, "-c", UNRECOVERABLE], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, "Unrecoverable error" in done.stdout) == (1, True), done.stderr

@@ -49,7 +49,7 @@ class Following:
         self._retries = Retries(seconds)
         self._unanswered: Retries | None = None
         """Of the start, once it may have reached the server."""
-        self._heard = False
+        self._received = False
         """Something of a stream has come."""
         self._gathered = False
         """No stream comes through, as behind a proxy that gathers the whole answer: its end is waited for."""
@@ -110,7 +110,7 @@ class Following:
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """Yield the events that are whole now."""
-        self._heard = True
+        self._received = True
         for event in self._parser.feed(data):
             self._retries.reset()
             self.done = self.done or isinstance(event, End)
@@ -123,7 +123,7 @@ class Following:
             return SOON
         # It may be the answer to the request for a new token, which is asked for again then.
         self._renewed = False
-        if isinstance(error, ConnectionLost) and error.silent and not self._heard:
+        if isinstance(error, ConnectionLost) and error.silent and not self._received:
             # Not even a comment, of which there is one every 15 seconds.
             self._gathered = True
         if self.identifier is None:

@@ -216,12 +216,15 @@ class Runner:
 
 def serve(settings: Settings, name: str, queues: Sequence[str], concurrency: int, level: str) -> int:
     """
-    Be a runner until Celery's worker ends: TERM lets what runs come to its end, QUIT does not.
+    Be a runner until Celery's worker ends; return its exit code.
+
+    TERM lets what runs come to its end, QUIT does not.
 
     :raises ValueError: a queue has no name that can be
     """
-    from celery.signals import worker_shutting_down  # type: ignore[import-untyped]
+    from celery.signals import worker_init, worker_shutting_down  # type: ignore[import-untyped]
 
+    workers: list[Any] = []
     app = broker.celery_app(settings)
     runner = Runner(settings, name, queues, concurrency)
 
@@ -232,6 +235,11 @@ def serve(settings: Settings, name: str, queues: Sequence[str], concurrency: int
     def retire(**_: object) -> None:
         threading.Thread(target=runner.retire, daemon=True).start()
 
+    def note(sender: Any, **_: object) -> None:
+        # `worker_main` does not say how it ended.
+        workers.append(sender)
+
+    worker_init.connect(note, weak=False)
     worker_shutting_down.connect(retire, weak=False)
     runner.start()
     try:
@@ -249,4 +257,4 @@ def serve(settings: Settings, name: str, queues: Sequence[str], concurrency: int
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
         runner.stop()
-    return 0
+    return next((int(one.exitcode or 0) for one in workers), 0)
