@@ -807,3 +807,18 @@ def test_of_a_file_for_which_there_is_no_room_nothing_is_left(signed_in: Server,
 
     assert (done.returncode, "cannot be written" in done.stderr) == (exits.NOT_WRITTEN, True)
     assert not (tmp_path / "vars.json").exists()
+
+
+def test_who_is_named_by_the_environment_is_not_sent_to_what_it_goes_before(
+    signed_in: Server, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    expired = Reply(401, {"detail": {"reason": "invalid_token", "message": "Expired."}})
+    signed_in.on("POST", RUN, expired)
+    assert main(["version"]) == exits.NOT_SIGNED_IN
+    assert "AIRFLOW_REST_TOKEN" in capfd.readouterr().err
+    Instances().save(Instance("one", signed_in.url, token="t"))
+    monkeypatch.delenv("AIRFLOW_REST_URL")
+    assert main(["version"]) == exits.NOT_SIGNED_IN
+    assert (
+        capfd.readouterr().err == "airflow-rest: not signed in: Expired. Sign in with: airflow-rest login\n"
+    )
