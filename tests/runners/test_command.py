@@ -105,3 +105,42 @@ def test_a_runner_that_cannot_go_on_has_not_ended_well():
         [sys.executable, "-c", UNRECOVERABLE], capture_output=True, text=True, timeout=120, check=False
     )
     assert (done.returncode, "Unrecoverable error" in done.stdout) == (1, True), done.stderr
+
+
+STOPPED = """
+import os, signal, sys, threading
+from airflow_rest_api.runners import broker, worker
+from airflow_rest_api.settings import Settings
+
+settings, begun, over = Settings(runner_broker="memory://"), threading.Event(), threading.Event()
+
+class Runner:
+    queues = ["dags"]
+    def __init__(self, *_):
+        pass
+    start = stop = retire = __init__
+    def run(self, identifier):
+        begun.set()
+        print("ended" if over.wait(60) else "not ended", flush=True)
+    def interrupt(self):
+        over.set()
+
+def signals():
+    broker.Publisher(settings)("dags", "0" * 32)
+    begun.wait(60)
+    for name in sys.argv[1:]:
+        over.wait(1)
+        os.kill(os.getpid(), getattr(signal, name))
+
+worker.Runner = Runner
+threading.Thread(target=signals, daemon=True).start()
+worker.serve(settings, "one@here", ["dags"], 1, "CRITICAL")
+"""
+
+
+@pytest.mark.parametrize("names", [("SIGQUIT",), ("SIGTERM", "SIGQUIT"), ("SIGINT", "SIGINT")])
+def test_what_runs_is_ended_where_a_runner_is_told_to(names: tuple[str, ...]):
+    line = [sys.executable, "-c", STOPPED, *names]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+
+    assert ("ended" in done.stdout.splitlines(), "Traceback" in done.stdout) == (True, False), done.stdout
