@@ -115,6 +115,11 @@ def test_the_servers_parser_decides(signed_in: Server, capfd: pytest.CaptureFixt
         (ends(None, state="timed_out", message="Too long."), exits.TIMED_OUT),
         (ends(None, state="lost", message="Gone."), exits.SERVER_ERROR),
         (ends(-9, message="Killed."), 137),
+        (ends(None, state="failed", message="The command was ended by signal SIGKILL."), 137),
+        (ends(None, state="failed", message="The command was ended by signal 35."), 163),
+        (ends(None, state="failed", message="The disk is full."), 1),
+        # `os._exit(0)` in a task.
+        (ends(0, state="failed", message="The process ended before the command had."), 1),
         (ends(7), 7),
     ],
 )
@@ -746,3 +751,74 @@ def test_what_files_print_is_shown_to_its_end(
 
     assert main(["deploy", str(tmp_path / "d.py")]) == 0
     assert capfd.readouterr().err == "| one\n| two\n"
+
+
+def test_a_command_that_is_followed_no_more_says_how_it_can_be(
+    signed_in: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    path = f"/admin/rest_api/v2/operations/{'0' * 32}"
+    (tmp_path / "d.py").touch()
+    begun = event("state", operation("running", None))
+    expired = Reply(401, {"detail": {"reason": "invalid_token", "message": "Expired."}})
+    gone = Reply(404, {"detail": {"reason": "unknown_operation", "message": "There is none."}})
+    for words in (["version"], ["deploy", str(tmp_path / "d.py")]):
+        for reply, code, hints in ((expired, exits.NOT_SIGNED_IN, True), (gone, exits.SERVER_ERROR, False)):
+            signed_in.on("POST", RUN, events(begun, cut=True))
+            signed_in.on("POST", "/admin/rest_api/v2/dag-files", Reply(202, operation("running", None)))
+            signed_in.on("GET", f"{path}/events", reply)
+            assert main(words) == code
+            assert (f"operations follow {'0' * 32}" in capfd.readouterr().err) is hints
+
+
+@pytest.mark.parametrize("what", ["show", "output", "rerun", "follow"])
+def test_a_look_at_an_operation_does_not_wait_for_a_server_that_is_not_there(
+    signed_in: Server, what: str, capfd: pytest.CaptureFixture[str]
+):
+    signed_in.answers.append(lambda asked: Reply(503))
+    assert main(["operations", what, "0" * 32]) == exits.BUSY
+    signed_in.close()
+    assert main(["operations", what, "0" * 32]) == exits.UNREACHABLE
+
+
+def test_a_file_that_cannot_be_fetched_does_not_hide_how_the_command_ended(
+    signed_in: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+):
+    files = [
+        {"argument": "file", "name": one, "size": 2, "media_type": "x/y"} for one in ("a.json", "b.json")
+    ]
+    signed_in.on("POST", RUN, ends(3, files=files))
+    signed_in.on("GET", f"{FILES}/a.json", Reply(500))
+    signed_in.on("GET", f"{FILES}/b.json", Reply(body={}))
+
+    assert main(["variables", "export", str(tmp_path / "a.json")]) == 3
+    assert [path.name for path in tmp_path.iterdir() if path.suffix] == ["b.json"]
+    assert f"operation {'0' * 32} has it" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+def test_of_a_file_for_which_there_is_no_room_nothing_is_left(signed_in: Server, tmp_path: Path):
+    written = [{"argument": "file", "name": "vars.json", "size": 9000, "media_type": "application/json"}]
+    signed_in.on("POST", RUN, ends(files=written))
+    signed_in.on("GET", f"{FILES}/vars.json", Reply(body="x" * 8998))
+    main(["version"])
+    program = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)); {PROGRAM}"
+    line = [sys.executable, "-c", program, "variables", "export", str(tmp_path / "vars.json")]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, "cannot be written" in done.stderr) == (exits.NOT_WRITTEN, True)
+    assert not (tmp_path / "vars.json").exists()
+
+
+def test_who_is_named_by_the_environment_is_not_sent_to_what_it_goes_before(
+    signed_in: Server, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    expired = Reply(401, {"detail": {"reason": "invalid_token", "message": "Expired."}})
+    signed_in.on("POST", RUN, expired)
+    assert main(["version"]) == exits.NOT_SIGNED_IN
+    assert "AIRFLOW_REST_TOKEN" in capfd.readouterr().err
+    Instances().save(Instance("one", signed_in.url, token="t"))
+    monkeypatch.delenv("AIRFLOW_REST_URL")
+    assert main(["version"]) == exits.NOT_SIGNED_IN
+    assert (
+        capfd.readouterr().err == "airflow-rest: not signed in: Expired. Sign in with: airflow-rest login\n"
+    )

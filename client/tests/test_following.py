@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from airflow_rest_client.credentials import Credentials
 from airflow_rest_client.errors import ApiError
 from airflow_rest_client.exchanges import line
 from airflow_rest_client.following import Following
+from airflow_rest_client.http import ConnectionLost
 from airflow_rest_client.model import End, Gap, Output
 
 from .conftest import Asked, Reply, Server, event, events, operation, output
@@ -191,3 +193,49 @@ def test_a_wait_of_less_than_a_second_does_not_press_the_server(server: Server):
 
     assert not found.wait(0.5).ended
     assert len(server.sent(path)) < 10
+
+
+@pytest.mark.parametrize("first", [Reply(0), Reply(502)])
+def test_a_start_that_may_have_begun_is_asked_for_until_something_answers(server: Server, first: Reply):
+    # A server that starts again: a proxy has none (503).
+    server.on("POST", RUN, first, Reply(503), events(ENDED))
+    followed(server, Following(line(["dags", "trigger", "d"])))
+
+    assert len({asked.headers["idempotency-key"] for asked in server.sent(RUN)}) == 1
+    assert len(server.sent(RUN)) == 3
+
+
+def test_a_start_that_may_have_begun_is_asked_for_although_nobody_listens(server: Server):
+    following = Following(line(["dags", "trigger", "d"]))
+    refused = ConnectionLost("refused", sent=False)
+    assert following.lost(ConnectionLost("broken", sent=True)) > 0
+    assert following.lost(refused) > 0
+    with pytest.raises(ConnectionLost, match="refused"):
+        Following(line(["dags", "trigger", "d"])).lost(refused)
+
+
+def test_a_server_that_was_not_there_is_not_waited_for(server: Server):
+    away = ApiError(503, "unknown", "Away.", {})
+    for error in (ConnectionLost("refused", sent=False), away):
+        with pytest.raises(type(error)):
+            Following(identifier="0" * 32, known=False).lost(error)
+        assert Following(identifier="0" * 32).lost(error) > 0
+
+
+def test_where_no_stream_comes_through_the_end_is_waited_for(server: Server):
+    path = EVENTS.removesuffix("/events")
+    start = replace(line(["dags", "trigger", "d"]), timeout=0.3)
+    # A proxy that gathers the whole answer says nothing before its end.
+    held = threading.Event()
+    server.on(
+        "POST", RUN, Reply(pieces=(held.wait() and b"" for _ in range(1))), Reply(202, operation("running"))
+    )
+    server.on("GET", path, Reply(body=operation("running")), Reply(body=operation(stdout="a")))
+    found = followed(server, Following(start))
+    held.set()
+
+    first, second = server.sent(RUN)
+    assert (texts(found), isinstance(found[-1], End)) == (["a"], True)
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+    assert second.headers["prefer"] == "wait=25"
+    assert server.sent(EVENTS) == []

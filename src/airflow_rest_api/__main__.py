@@ -29,4 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    words = sys.argv[1:]
+    # What Celery starts again at HUP: with the path of this file, Airflow would be looked for beside it.
+    sys.argv[:1] = ["-m", "airflow_rest_api"]
+    sys.exit(main(words))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -126,9 +127,73 @@ found = credentials_of(Connection(conn_id="c", conn_type="x", password="t", extr
 assert (found.token, found.username, found.header_token) == ("t", None, "h")
 assert RestApiHook.get_ui_field_behaviour()["relabeling"]["host"] == "API server"
 """
-    environment = {**__import__("os").environ, "PYTHONPATH": str(CLIENT / "src")}
+    environment = {**os.environ, "PYTHONPATH": str(CLIENT / "src")}
     done = subprocess.run(
         [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+LATE = """
+import asyncio, time
+from datetime import timedelta
+from airflow_rest_client.airflow import operator, trigger
+from airflow_rest_client.model import OperationData
+
+class Running(OperationData):
+    async def wait(self, timeout):
+        waited.append(timeout)
+        return self
+    async def cancel(self):
+        self.data["state"] = "cancelled"
+        return self
+
+class Client:
+    async def operation(self, identifier):
+        return Running({"id": identifier, "command": "version", "state": "running"})
+    def start(self, *words):
+        return OperationData({"id": "o", "command": "version", "state": "running"})
+    async def __aenter__(self):
+        return self
+    async def __aexit__(self, *_):
+        pass
+
+class Hook:
+    default_conn_name = "other"
+    def __init__(self, conn_id):
+        pass
+    async def get_async_conn(self):
+        return Client()
+    def get_conn(self):
+        return Client()
+
+async def event(made):
+    return [one.payload async for one in made.run()]
+
+waited = []
+operator.RestApiHook = trigger.RestApiHook = Hook
+limited = operator.AirflowCommandOperator(
+    task_id="t", command="version", conn_id="other", deferrable=True, execution_timeout=timedelta(seconds=90)
+)
+try:
+    limited.execute({})
+except BaseException as deferred:  # Its class has another place on each version.
+    name, arguments = deferred.trigger.serialize()
+made = trigger.OperationTrigger(**arguments)
+assert asyncio.run(event(made)) == [{"id": "o", "state": "cancelled", "late": True}]
+assert 80 < waited[0] <= 90, waited
+"""
+
+
+def test_a_task_that_is_deferred_has_its_execution_timeout():
+    environment = {**os.environ, "PYTHONPATH": str(CLIENT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", LATE],
         env=environment,
         capture_output=True,
         text=True,

@@ -31,6 +31,11 @@ def test_a_message_that_is_lost_with_its_runner_comes_again():
     assert not conf.worker_enable_prefetch_count_reduction
 
 
+def test_a_runner_outlives_a_channel_that_the_broker_closes():
+    # As RabbitMQ does where a command takes longer than its `consumer_timeout`.
+    assert celery_app(Settings(runner_broker="amqp://x")).conf.broker_channel_error_retry
+
+
 def test_a_broker_that_is_not_there_is_told_soon_and_without_its_password():
     publish = Publisher(Settings(runner_broker="redis://:hunter22@127.0.0.1:1/0"))
     with pytest.raises(Exception, match=r"127\.0\.0\.1") as told:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import argparse
+import runpy
+import subprocess
+import sys
 
 import pytest
 
@@ -26,6 +29,7 @@ def test_what_is_not_given_is_what_is_usual():
         (("--queues", "a b"), "the name of a queue"),
         (("--queues", "dags,local"), "stands for the API server"),
         (("--concurrency", "0"), "--concurrency must be at least 1"),
+        (("--name", "a%b@c"), "--name 'a%b@c'"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(
@@ -52,4 +56,91 @@ def test_the_settings_and_the_arguments_are_handed_on(monkeypatch: pytest.Monkey
 
     assert main(["runner", "--queues", " a, b ,"]) == 0
     assert main(["runner", "-n", "x@y", "-c", "9", "-l", "ERROR"]) == 0
-    assert seen == [("runner@here", ["a", "b"], 3, "INFO"), ("x@y", ["default"], 9, "ERROR")]
+    # As Celery, which knows it by that, reads it.
+    assert main(["runner", "-n", "x@%h"]) == 0
+    assert [name for name, *_ in seen] == ["runner@here", "x@y", "x@here"]
+    assert seen[:2] == [("runner@here", ["a", "b"], 3, "INFO"), ("x@y", ["default"], 9, "ERROR")]
+
+
+def test_a_runner_that_starts_again_starts_as_it_did(monkeypatch: pytest.MonkeyPatch):
+    again: list[list[str]] = []
+
+    def serve(*arguments: object) -> int:
+        # `celery.apps.worker._reload_current_worker`, at HUP.
+        again.append([sys.executable, *sys.argv])
+        return 0
+
+    monkeypatch.setattr(worker, "serve", serve)
+    monkeypatch.delitem(sys.modules, "airflow_rest_api.__main__", raising=False)
+    monkeypatch.setattr(sys, "argv", ["replaced by runpy", "runner", "-q", "a"])
+    with pytest.raises(SystemExit):
+        runpy.run_module("airflow_rest_api", run_name="__main__", alter_sys=True)
+
+    assert again == [[sys.executable, "-m", "airflow_rest_api", "runner", "-q", "a"]]
+
+
+UNRECOVERABLE = """
+import sys
+from celery.worker.consumer import Consumer
+from airflow_rest_api.runners import worker
+from airflow_rest_api.settings import Settings
+
+class Runner:
+    queues = ["dags"]
+    def __init__(self, *_):
+        pass
+    start = stop = retire = run = __init__
+
+def start(self):
+    raise ValueError("a broker that says what nobody understands")
+
+worker.Runner, Consumer.start = Runner, start
+sys.exit(worker.serve(Settings(runner_broker="memory://"), "one@here", ["dags"], 1, "CRITICAL"))
+"""
+
+
+def test_a_runner_that_cannot_go_on_has_not_ended_well():
+    # By a code of 0 nothing would start it again (`Restart=on-failure`).
+    done = subprocess.run(
+        [sys.executable, "-c", UNRECOVERABLE], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, "Unrecoverable error" in done.stdout) == (1, True), done.stderr
+
+
+STOPPED = """
+import os, signal, sys, threading
+from airflow_rest_api.runners import broker, worker
+from airflow_rest_api.settings import Settings
+
+settings, begun, over = Settings(runner_broker="memory://"), threading.Event(), threading.Event()
+
+class Runner:
+    queues = ["dags"]
+    def __init__(self, *_):
+        pass
+    start = stop = retire = __init__
+    def run(self, identifier):
+        begun.set()
+        print("ended" if over.wait(60) else "not ended", flush=True)
+    def interrupt(self):
+        over.set()
+
+def signals():
+    broker.Publisher(settings)("dags", "0" * 32)
+    begun.wait(60)
+    for name in sys.argv[1:]:
+        over.wait(1)
+        os.kill(os.getpid(), getattr(signal, name))
+
+worker.Runner = Runner
+threading.Thread(target=signals, daemon=True).start()
+worker.serve(settings, "one@here", ["dags"], 1, "CRITICAL")
+"""
+
+
+@pytest.mark.parametrize("names", [("SIGQUIT",), ("SIGTERM", "SIGQUIT"), ("SIGINT", "SIGINT")])
+def test_what_runs_is_ended_where_a_runner_is_told_to(names: tuple[str, ...]):
+    line = [sys.executable, "-c", STOPPED, *names]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+
+    assert ("ended" in done.stdout.splitlines(), "Traceback" in done.stdout) == (True, False), done.stdout

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 import threading
 import time
 from datetime import datetime, timezone
@@ -24,7 +25,7 @@ from airflow_rest_api.operations.tables import OPERATION
 from airflow_rest_api.operations.work_queue import ShareUsedUp
 from airflow_rest_api.runners import worker
 from airflow_rest_api.runners.broker import TASK, broker_queue
-from airflow_rest_api.runners.worker import UNCLEAR, Runner
+from airflow_rest_api.runners.worker import STOPPED, UNCLEAR, Runner
 from airflow_rest_api.settings import Settings
 from tests.runners.conftest import Split, until
 from tests.server.conftest import Client, family
@@ -339,3 +340,15 @@ def test_the_same_message_twice_runs_once(split: Split, admin: Client):
     time.sleep(1)
 
     assert len(list(split.ran.glob("6-*"))) == 1
+
+
+def test_a_runner_that_is_told_to_stop_at_once_ends_what_it_runs(split: Split, admin: Client):
+    stopped = split.runner("stopped", "stopping")
+    headers = {"Prefer": "respond-async", "Airflow-Queue": "stopping"}
+    begun = admin.post("/run", json={"argv": [*TEST, params(7, 100)]}, headers=headers).json()
+    admin.until(begun["id"], lambda said: "second 1" in str(said["stdout"]))
+    stopped.process.send_signal(signal.SIGQUIT)
+
+    assert stopped.process.wait(40) == 0, stopped.log()
+    ended = admin.get(f"/operations/{begun['id']}").json()
+    assert (ended["state"], ended["message"]) == ("cancelled", STOPPED)

@@ -56,7 +56,8 @@ _BEFORE = (
 
 
 def _lost(error: httpx.RequestError | httpx.InvalidURL, url: str) -> ConnectionLost:
-    return lost(url, error, sent=not isinstance(error, _BEFORE))
+    sent, silent = not isinstance(error, _BEFORE), isinstance(error, httpx.ReadTimeout)
+    return lost(url, error, sent=sent, silent=silent)
 
 
 def _verify(url: str) -> bool:

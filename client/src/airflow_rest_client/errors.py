@@ -60,7 +60,8 @@ class CommandFailed(RestError):
     """
 
     def __init__(self, operation: OperationData) -> None:
-        how = f"exit code {operation.exit_code}" if operation.state == "failed" else operation.state
+        failed = operation.state == "failed" and operation.exit_code
+        how = f"exit code {operation.exit_code}" if failed else operation.state
         said = f": {operation.message}" if operation.message else ""
         super().__init__(f"airflow {operation.command}: {how}{said}")
         self.operation = operation

@@ -218,8 +218,7 @@ class Server:
 
     def operation(self, identifier: str, *, wait: int = 0) -> Exchange[dict[str, Any]]:
         """Return an operation, with its output."""
-        headers = {"Prefer": f"wait={wait}"}
-        answer = yield from self.insist(Request("GET", operation_path(identifier), headers=headers))
+        answer = yield from self.insist(awaited(identifier, wait))
         return answer.members("id", "state", "command")
 
     def operations(self, params: Mapping[str, str | Sequence[str]]) -> Exchange[dict[str, Any]]:
@@ -354,6 +353,11 @@ def deployment(
         for name, value in options.items()
     }
     return Request("POST", f"{API}/dag-files{'/check' if check else ''}", fields=fields, files=list(files))
+
+
+def awaited(identifier: str, wait: int = WAIT) -> Request:
+    """Return the request for an operation as it is when it ends, or after some seconds."""
+    return Request("GET", operation_path(identifier), headers={"Prefer": f"wait={wait}"})
 
 
 def followed(identifier: str, after: str | None) -> Request:

@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_rest_client.errors import ApiError
 from airflow_rest_client.events import MEDIA_TYPE, EventParser
-from airflow_rest_client.exchanges import AGAIN_FOR, GATEWAY_FOR, Retries, followed, once
+from airflow_rest_client.exchanges import AGAIN_FOR, GATEWAY_FOR, WAIT, Retries, awaited, followed, once
 from airflow_rest_client.http import AWAY, GATEWAY, ConnectionLost, Request, Response
 from airflow_rest_client.model import End, Event, OperationData, Output
 
@@ -25,6 +25,8 @@ class Following:
     :param reads: it only reads, so that it may run twice
     :param identifier: of the operation, where it runs already
     :param after: the id of the last event that was received before
+    :param known: the server has answered for that operation; one that was not there before is not waited for
+    :ivar begun: the server has answered for it
     :ivar done: the end has come
     """
 
@@ -35,14 +37,22 @@ class Following:
         reads: bool = False,
         identifier: str | None = None,
         after: str | None = None,
+        known: bool = True,
         seconds: float = AGAIN_FOR,
     ) -> None:
         self.identifier = identifier
+        self.begun = known and identifier is not None
         self.done = False
         self.catalog_etag: str | None = None
         self._parser = EventParser(after)
+        self._seconds = seconds
         self._retries = Retries(seconds)
-        self._gateway = Retries(min(seconds, GATEWAY_FOR))
+        self._unanswered: Retries | None = None
+        """Of the start, once it may have reached the server."""
+        self._received = False
+        """Something of a stream has come."""
+        self._gathered = False
+        """No stream comes through, as behind a proxy that gathers the whole answer: its end is waited for."""
         self._renewed = False
         if start is not None:
             start = start if reads else once(start)
@@ -52,8 +62,12 @@ class Following:
     def request(self) -> Request:
         """Return what to ask for now."""
         if self.identifier is not None:
+            if self._gathered:
+                return awaited(self.identifier)
             return followed(self.identifier, self._parser.last_id)
         assert self._start is not None
+        if self._gathered:
+            return self._start.with_headers(Accept="application/json", Prefer=f"wait={WAIT}")
         return self._start
 
     def may_renew(self, answer: Response) -> bool:
@@ -74,6 +88,7 @@ class Following:
         self._parser.broken()
         self._retries.reset()
         self._renewed = False
+        self.begun = True
         self.catalog_etag = answer.headers.get("airflow-catalog", self.catalog_etag)
         if location := answer.headers.get("location"):
             self.identifier = location.rstrip("/").rsplit("/", 1)[-1]
@@ -84,6 +99,8 @@ class Following:
         """Yield the events of an operation that came as one; only a stream says what is missing in it."""
         operation = OperationData(body)
         self.identifier = operation.id
+        # What is missing in it comes as a stream, of which the end is there by now.
+        self._gathered = self._gathered and not operation.ended
         if operation.ended and not operation.truncated:
             for stream in ("stdout", "stderr"):
                 if text := str(body.get(stream) or ""):
@@ -93,6 +110,7 @@ class Following:
 
     def feed(self, data: bytes) -> Iterator[Event]:
         """Yield the events that are whole now."""
+        self._received = True
         for event in self._parser.feed(data):
             self._retries.reset()
             self.done = self.done or isinstance(event, End)
@@ -105,13 +123,29 @@ class Following:
             return SOON
         # It may be the answer to the request for a new token, which is asked for again then.
         self._renewed = False
-        retries = self._retries
+        if isinstance(error, ConnectionLost) and error.silent and not self._received:
+            # Not even a comment, of which there is one every 15 seconds.
+            self._gathered = True
+        if self.identifier is None:
+            return self._start_again(error)
         if isinstance(error, ApiError):
-            if error.status not in (GATEWAY if self.identifier is None else PASSING):
+            if error.status not in PASSING or not self.begun:
                 raise error
-            retries = self._gateway if self.identifier is None else retries
             error = ConnectionLost(error.message, sent=True)
-        # Nothing has answered yet: who waits for a server that is not there wants to know.
-        if self.identifier is None and not error.sent:
+        if not self.begun and not error.sent:
             raise error
-        return retries.pause(error)
+        return self._retries.pause(error)
+
+    def _start_again(self, error: ConnectionLost | ApiError) -> float:
+        """As `lost`, where nothing has answered the start: one that may have begun is sent again."""
+        away, first = isinstance(error, ApiError), self._unanswered is None
+        if isinstance(error, ApiError):
+            if error.status not in (GATEWAY if first else AWAY):
+                raise error
+            error = ConnectionLost(error.message, sent=True)
+        if self._unanswered is None:
+            # Who waits for a server that is not there wants to know.
+            if not error.sent:
+                raise error
+            self._unanswered = Retries(min(self._seconds, GATEWAY_FOR) if away else self._seconds)
+        return self._unanswered.pause(error)

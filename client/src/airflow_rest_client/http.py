@@ -28,11 +28,13 @@ class ConnectionLost(Unreachable):
     The connection could not be made, or broke.
 
     :ivar sent: the request may have reached the server
+    :ivar silent: nothing came for as long as one waits for a byte
     """
 
-    def __init__(self, message: str, *, sent: bool) -> None:
+    def __init__(self, message: str, *, sent: bool, silent: bool = False) -> None:
         super().__init__(message)
         self.sent = sent
+        self.silent = silent
 
 
 @dataclass(frozen=True)
@@ -153,9 +155,9 @@ def unsendable(what: str = "a header") -> ApiError:
     return ApiError(400, "bad_request", message, {})
 
 
-def lost(url: str, error: Exception, *, sent: bool) -> ConnectionLost:
+def lost(url: str, error: Exception, *, sent: bool, silent: bool = False) -> ConnectionLost:
     """Return what is raised for an error of the library underneath."""
-    return ConnectionLost(f"{url} does not answer: {error or type(error).__name__}", sent=sent)
+    return ConnectionLost(f"{url} does not answer: {error or type(error).__name__}", sent=sent, silent=silent)
 
 
 def streams(status: int, content_type: str) -> bool:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from itertools import count
 from typing import Any, Literal, NamedTuple
 
 RUNNING = frozenset({"queued", "running"})
+_NAMES = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM"
+_SIGNALS = {**dict(zip(_NAMES.split(), count(1))), "XCPU": 24, "XFSZ": 25, "SYS": 31}
+"""Those of Linux, where commands run; this machine may have others."""
+_BY_SIGNAL = re.compile(r"ended by signal (?:SIG)?(\w+)\.")
 
 
 class ResultFile(NamedTuple):
@@ -67,6 +73,14 @@ class OperationData:
         """What the command exited with; None before, and where it was ended."""
         code = self.data.get("exit_code")
         return code if isinstance(code, int) else None
+
+    @property
+    def signal(self) -> int | None:
+        """The number of the signal that has ended its process, where one has."""
+        found = _BY_SIGNAL.search(self.message or "") if self.data.get("exit_code") is None else None
+        if found is None or self.state != "failed":
+            return None
+        return int(found[1]) if found[1].isdecimal() else _SIGNALS.get(found[1])
 
     @property
     def message(self) -> str | None:

@@ -113,7 +113,8 @@ class QuickCarrier:
         except httpcore.LocalProtocolError:
             raise unsendable() from None
         except _ERRORS as error:
-            raise lost(self._url, error, sent=not isinstance(error, _BEFORE)) from error
+            sent, silent = not isinstance(error, _BEFORE), isinstance(error, httpcore.ReadTimeout)
+            raise lost(self._url, error, sent=sent, silent=silent) from error
 
 
 def _certificates(url: str) -> ssl.SSLContext | None:

@@ -40,6 +40,8 @@ CONFIG: Mapping[str, Any] = {
     "worker_redirect_stdouts": False,
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
+    # RabbitMQ closes the channel where a command takes longer than its `consumer_timeout`, of half an hour.
+    "broker_channel_error_retry": True,
     # A command goes on where the connection is lost: its end goes to the database.
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "control_exchange": EXCHANGE,

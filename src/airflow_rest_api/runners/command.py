@@ -60,11 +60,11 @@ def main(options: argparse.Namespace) -> int:
             raise ValueError("a runner needs Celery, and a broker: [rest_api_plugin] runner_broker")
         if options.concurrency is not None and options.concurrency < 1:
             raise ValueError("--concurrency must be at least 1")
-        name = options.name or "runner"
+        name = _node_name(options.name or "runner")
         queues = [queue.strip() for queue in options.queues.split(",") if queue.strip()]
         code = serve(
             settings,
-            name if "@" in name else f"{name}@{socket.gethostname()}",
+            name,
             queues,
             options.concurrency or settings.parallelism,
             options.loglevel,
@@ -75,3 +75,20 @@ def main(options: argparse.Namespace) -> int:
     if code:
         raise SystemExit(code)
     return code
+
+
+def _node_name(text: str) -> str:
+    """
+    Return the name of a runner as Celery reads it: with a host, and `%h`, `%n` and `%d` for parts of ours.
+
+    :raises ValueError: a `%` stands for nothing
+    """
+    from celery.utils.nodenames import host_format  # type: ignore[import-untyped]
+
+    host = socket.gethostname()
+    try:
+        return str(host_format(text if "@" in text else f"{text}@{host}", host=host))
+    except ValueError:
+        raise ValueError(
+            f"--name {text!r}: a % stands before h, n or d, for parts of the host's name"
+        ) from None

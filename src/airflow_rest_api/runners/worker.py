@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import socket
 import threading
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_rest_api import __version__, private_folders
@@ -66,6 +68,8 @@ class Runner:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="rest-api-runner", daemon=True)
         self._claimed: set[str] = set()
+        self._ending = False
+        """What runs is to end, and nothing is to begin."""
         self._claiming = asyncio.Lock()
         """Two claims at once would not count each other into the share of their user."""
         self._audit = Audit()
@@ -120,6 +124,11 @@ class Runner:
         with contextlib.suppress(Exception):
             self._await(self._database.run(partial(work_queue.retire, server=self._operations.server.id)))
 
+    def interrupt(self) -> None:
+        """Have what runs end, and begin nothing more."""
+        self._ending = True
+        self._loop.call_soon_threadsafe(self._operations.stop, STOPPED)
+
     def stop(self) -> None:
         """End what still runs, and everything else."""
         self._await(self._stop())
@@ -142,8 +151,8 @@ class Runner:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _run(self, identifier: str) -> None:
-        if identifier in self._claimed:
-            return  # The same message came twice.
+        if identifier in self._claimed or self._ending:
+            return  # The same message came twice, or it is sent again soon, for another runner.
         self._claimed.add(identifier)
         try:
             server = self._operations.server
@@ -162,6 +171,8 @@ class Runner:
             begun = await self._begin(*claimed)
             # Its files are large.
             del claimed
+            if self._ending:
+                self._operations.stop(STOPPED)
             while begun and not (await self._operations.wait(identifier, ROUND)).state.ended:
                 pass
         finally:
@@ -216,12 +227,19 @@ class Runner:
 
 def serve(settings: Settings, name: str, queues: Sequence[str], concurrency: int, level: str) -> int:
     """
-    Be a runner until Celery's worker ends: TERM lets what runs come to its end, QUIT does not.
+    Be a runner until Celery's worker ends; return its exit code.
+
+    TERM lets what runs come to its end, QUIT does not.
 
     :raises ValueError: a queue has no name that can be
     """
-    from celery.signals import worker_shutting_down  # type: ignore[import-untyped]
+    from celery.signals import (  # type: ignore[import-untyped]
+        worker_init,
+        worker_ready,
+        worker_shutting_down,
+    )
 
+    workers: list[Any] = []
     app = broker.celery_app(settings)
     runner = Runner(settings, name, queues, concurrency)
 
@@ -232,6 +250,15 @@ def serve(settings: Settings, name: str, queues: Sequence[str], concurrency: int
     def retire(**_: object) -> None:
         threading.Thread(target=runner.retire, daemon=True).start()
 
+    def note(sender: Any, **_: object) -> None:
+        # `worker_main` does not say how it ended.
+        workers.append(sender)
+
+    def take_signals(**_: object) -> None:
+        _take_signals(runner.interrupt, retire)
+
+    worker_init.connect(note, weak=False)
+    worker_ready.connect(take_signals, weak=False)
     worker_shutting_down.connect(retire, weak=False)
     runner.start()
     try:
@@ -249,4 +276,30 @@ def serve(settings: Settings, name: str, queues: Sequence[str], concurrency: int
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     finally:
         runner.stop()
-    return 0
+    return next((int(one.exitcode or 0) for one in workers), 0)
+
+
+def _take_signals(interrupt: Callable[[], None], retire: Callable[[], None]) -> None:
+    """
+    Have QUIT, and a second INT, end what runs.
+
+    Celery's own handlers would end the tasks of its pool: from 5.5 on they raise an error for one of threads,
+    and wait until what runs has ended by itself.
+    """
+    from celery.worker import state  # type: ignore[import-untyped]
+
+    def end(number: int, frame: FrameType | None) -> None:
+        interrupt()
+        retire()
+        state.should_stop = 0
+
+    first = signal.getsignal(signal.SIGINT)
+
+    def first_interrupt(number: int, frame: FrameType | None) -> None:
+        if callable(first):
+            # It takes the signal for the next time, which is ours.
+            first(number, frame)
+        signal.signal(signal.SIGINT, end)
+
+    signal.signal(signal.SIGINT, first_interrupt)
+    signal.signal(signal.SIGQUIT, end)

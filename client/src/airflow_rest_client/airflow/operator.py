@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -52,9 +53,11 @@ class AirflowCommandOperator(BaseOperator):
         self._operation = RestApiHook(self.conn_id).get_conn().start(*words)
         self.log.info("airflow %s is operation %s", self._operation.command, self._operation.id)
         if self.deferrable:
-            self.defer(
-                trigger=OperationTrigger(self.conn_id, self._operation.id), method_name="execute_complete"
-            )
+            # Airflow looks at the time no more now; where it gives up a trigger, the command goes on.
+            limit = self.execution_timeout
+            until = None if limit is None else time.time() + limit.total_seconds()
+            trigger = OperationTrigger(self.conn_id, self._operation.id, until)
+            self.defer(trigger=trigger, method_name="execute_complete")
         for line in self._operation.follow():
             self._show(line)
         return self._result(self._operation)
@@ -68,6 +71,8 @@ class AirflowCommandOperator(BaseOperator):
             self._show(Line("stdout", text))
         for text in operation.stderr.splitlines():
             self._show(Line("stderr", text))
+        if event.get("late"):
+            self.log.error("airflow %s was ended: execution_timeout is over", operation.command)
         return self._result(operation)
 
     def on_kill(self) -> None:

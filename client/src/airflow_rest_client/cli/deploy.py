@@ -11,8 +11,9 @@ from typing import Any
 from airflow_rest_client.archive import parts
 from airflow_rest_client.cli import Terminated, exits
 from airflow_rest_client.cli.printing import as_json, plain
-from airflow_rest_client.cli.run import call_off, exit_code
+from airflow_rest_client.cli.run import call_off, exit_code, given_up
 from airflow_rest_client.cli.session import Options, Session
+from airflow_rest_client.errors import RestError
 from airflow_rest_client.events import Lines
 from airflow_rest_client.exchanges import deployment
 from airflow_rest_client.following import Following
@@ -85,9 +86,13 @@ def _follow(session: Session, started: OperationData, given: argparse.Namespace)
                 ended = event.operation
             _show(lines.feed(event))
         _show(lines.finish())
-    except (KeyboardInterrupt, OSError, Terminated):
+    except (KeyboardInterrupt, OSError, Terminated) as error:
         call_off(session, started.id)
+        if isinstance(error, KeyboardInterrupt):
+            exits.say(f"whether it was deployed: airflow-rest operations show {started.id}")
         raise
+    except RestError as error:
+        return given_up(started.id, error)
     report = ended.result if isinstance(ended.result, Mapping) else {}
     if given.format == "json":
         as_json(report)
@@ -96,7 +101,8 @@ def _follow(session: Session, started: OperationData, given: argparse.Namespace)
             print(plain(finding, "\n"))
         if ended.succeeded:
             print(_summary(report, given))
-    if not ended.succeeded and not report.get("errors") and not report.get("duplicates"):
+    # How else it may have ended is said with the exit code.
+    if ended.state == "failed" and ended.exit_code and not (report.get("errors") or report.get("duplicates")):
         exits.say(ended.message or f"the deployment is {ended.state}")
     return exit_code(ended)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from airflow_rest_client.cli.printing import plain
 from airflow_rest_client.errors import ApiError, Busy, NotAllowed, NotSignedIn, Unreachable
-from airflow_rest_client.instances import UnknownInstance
+from airflow_rest_client.instances import PASSWORD, TOKEN, URL, USER, UnknownInstance
 
 USAGE = 2
 """As every command of Airflow's that is given wrong arguments."""
@@ -48,13 +49,18 @@ def say(text: str) -> None:
     print(f"airflow-rest: {plain(text)}", file=sys.stderr, flush=True)
 
 
+def of_process(code: int) -> int:
+    """Return how a process has ended as a shell says it: of a signal, which is negative, 128 + N."""
+    return code if code >= 0 else 128 - code
+
+
 def code_of(error: Exception) -> int:
     """Return the exit code for an error, and say what it is."""
     if isinstance(error, UnknownInstance):
         say(str(error))
         return NOT_SIGNED_IN
     if isinstance(error, NotSignedIn):
-        say(f"not signed in: {error.message} Sign in with: airflow-rest login")
+        say(f"not signed in: {error.message} {_how_to_sign_in()}")
         return NOT_SIGNED_IN
     say(str(error))
     if isinstance(error, NotAllowed):
@@ -69,3 +75,10 @@ def code_of(error: Exception) -> int:
         # Without a name it is one of the streams, such as standard output into a full disk.
         return NO_FILE if error.filename is not None else NOT_WRITTEN
     return 1
+
+
+def _how_to_sign_in() -> str:
+    if os.environ.get(URL):
+        # What `login` keeps would not be looked at.
+        return f"{URL} is set: {TOKEN}, or {USER} and {PASSWORD}, say who asks"
+    return "Sign in with: airflow-rest login"

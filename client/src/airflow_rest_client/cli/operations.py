@@ -9,7 +9,10 @@ from airflow_rest_client.cli.kinds import number, word
 from airflow_rest_client.cli.printing import as_json, listing, plain, shown
 from airflow_rest_client.cli.run import follow
 from airflow_rest_client.cli.session import Options, Session
+from airflow_rest_client.client import Operation
+from airflow_rest_client.exchanges import operation_path
 from airflow_rest_client.following import Following
+from airflow_rest_client.http import Request
 from airflow_rest_client.model import OperationData
 
 COLUMNS = ("id", "command", "state", "exit_code", "user", "created_at")
@@ -64,8 +67,14 @@ def _list(session: Session, given: argparse.Namespace) -> int:
     return 0
 
 
+def _found(session: Session, identifier: str) -> Operation:
+    """Return an operation; a server that was not there before is not waited for."""
+    answer = session.client.do(session.client.server.ask(Request("GET", operation_path(identifier))))
+    return Operation(session.client, answer.members("id", "state", "command"))
+
+
 def _show(session: Session, given: argparse.Namespace) -> int:
-    data = session.client.operation(given.id).data
+    data = _found(session, given.id).data
     if given.output == "json":
         as_json(data)
     else:
@@ -76,11 +85,11 @@ def _show(session: Session, given: argparse.Namespace) -> int:
 
 
 def _follow(session: Session, given: argparse.Namespace) -> int:
-    return follow(session, Following(identifier=given.id))
+    return follow(session, Following(identifier=given.id, known=False))
 
 
 def _output(session: Session, given: argparse.Namespace) -> int:
-    operation = session.client.operation(given.id)
+    operation = _found(session, given.id)
     print(operation.stdout if given.stream == "stdout" else operation.stderr, end="")
     return 0
 
@@ -92,7 +101,7 @@ def _cancel(session: Session, given: argparse.Namespace) -> int:
 
 
 def _rerun(session: Session, given: argparse.Namespace) -> int:
-    operation = session.client.operation(given.id).rerun()
+    operation = _found(session, given.id).rerun()
     if session.options.detach:
         print(operation.id)
         return 0

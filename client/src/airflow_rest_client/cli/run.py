@@ -278,6 +278,10 @@ def follow(session: Session, following: Following, prepared: Prepared | None = N
             # Nobody reads any more, there is no room for the output, or this job was called off.
             call_off(session, following.identifier)
             raise
+        except RestError as error:
+            if following.identifier is None or not following.begun:
+                raise
+            return given_up(following.identifier, error)
     code = _end(session, ended, prepared)
     # A part would be taken for the whole; what changes something is not to be done again.
     return exits.NOT_WRITTEN if cut and not code and ended.reads else code
@@ -301,6 +305,16 @@ def call_off(session: Session, identifier: str | None) -> None:
     if identifier is not None:
         with suppress(RestError):
             session.client.do(session.client.server.cancel(identifier, wait=0))
+
+
+def given_up(identifier: str, error: RestError) -> int:
+    """Say why what has begun is not followed any more, and how it can be; return the exit code."""
+    code = exits.code_of(error)
+    if isinstance(error, ApiError) and error.status == 404:
+        # It was there: its server is gone, and with it what it ran.
+        return exits.SERVER_ERROR
+    exits.say(f"the command may go on: airflow-rest operations follow {identifier}")
+    return code
 
 
 def _cancel(session: Session, following: Following) -> None:
@@ -332,10 +346,12 @@ def exit_code(operation: OperationData) -> int:
     """Return the exit code for an operation that has ended, and say why where it is not the command's."""
     if operation.succeeded:
         return operation.exit_code or 0
-    if operation.state == "failed" and operation.exit_code is not None:
-        # As a shell says it of a signal.
-        return operation.exit_code if operation.exit_code >= 0 else 128 - operation.exit_code
+    # A process that what it ran has ended with 0 (`os._exit`) has failed all the same.
+    if operation.state == "failed" and operation.exit_code:
+        return exits.of_process(operation.exit_code)
     exits.say(operation.message or f"the operation is {operation.state}")
+    if operation.signal is not None:
+        return exits.of_process(-operation.signal)
     codes = {"cancelled": exits.CANCELLED, "timed_out": exits.TIMED_OUT, "lost": exits.SERVER_ERROR}
     return codes.get(operation.state, 1)
 
@@ -355,7 +371,13 @@ def _fetch(session: Session, operation: OperationData, written: Mapping[str, str
                 code = exits.NOT_WRITTEN
                 continue
             path = Path(name) if len(files) == 1 else Path(name).parent / file.name
-            content = session.client.do(session.client.server.file(operation.id, file.name, file.size))
+            try:
+                content = session.client.do(session.client.server.file(operation.id, file.name, file.size))
+            except RestError as error:
+                # How the command ended counts, and the others may be had.
+                code = exits.code_of(error)
+                exits.say(f"{path} was not fetched; operation {operation.id} has it")
+                continue
             code = _write(path, content, overwrite=session.options.overwrite) or code
     return code
 
@@ -369,7 +391,14 @@ def _write(path: Path, content: bytes, *, overwrite: bool) -> int:
     try:
         mode = "ab" if _is_device(path) else "wb" if overwrite else "xb"
         with path.open(mode) as file:
-            file.write(content)
+            try:
+                file.write(content)
+                file.flush()
+            except BaseException:
+                # A part would be taken for the whole, and be in the way of the next try.
+                if mode == "xb":
+                    path.unlink()
+                raise
     except FileExistsError:
         exits.say(f"{path} came into being meanwhile, and was left alone")
         return exits.EXISTS
