@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +12,8 @@ import pytest
 from airflow_rest_api.engine import process as process_module
 from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.engine import Engine
-from airflow_rest_api.engine.job import Ending
+from airflow_rest_api.engine.job import Ending, Job
+from airflow_rest_api.engine.process import Process
 from tests.engine.conftest import Run, act, outcome
 from tests.engine.test_wire import NO_MESSAGES
 
@@ -83,3 +86,28 @@ def test_the_next_command_runs_after_one_that_was_ended(run: Run[Any], engine: E
     how, process = run(outcome(engine, act("echo", "hello")))
 
     assert (how.exit_code, process.stdout.text) == (0, "'hello'\n")
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_a_command_that_ends_in_the_moment_in_which_it_is_asked_to_has_ended_as_it_says(
+    run: Run[Any], turns: int
+):
+    async def race() -> Any:
+        loop = asyncio.get_running_loop()
+        child: Any = SimpleNamespace(
+            exited=loop.create_future(), send_signal=lambda _: None, end_unless_it_leaves=lambda _: None
+        )
+        report: asyncio.Future[Any] = loop.create_future()
+        process = Process(Job(("version",)))
+        following = loop.create_task(process._follow(child, report, 10.0))
+        await asyncio.sleep(0)
+        process.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        # The loop finds both, and the timer, when it was kept from looking for a while.
+        report.set_result(wire.ExitReport(0))
+        child.exited.set_result(0)
+        return await asyncio.wait_for(following, 30)
+
+    how = run(race())
+    assert (how.ending, how.exit_code) == (Ending.EXITED, 0)

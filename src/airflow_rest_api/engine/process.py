@@ -164,17 +164,20 @@ class Process:
             )
 
     async def _follow(self, child: Child, report: Report, grace: float) -> Outcome:
-        await first(report, child.exited, self.stopping)
-        if child.exited.done():
-            # Its report may still lie in the socket, unless something it started keeps the other end open.
-            await asyncio.wait({report}, timeout=1)
-        if report.done() and (last := report.result()) is not None:
-            child.end_unless_it_leaves(LEAVING)
-            if last.usage is not None:
-                return Outcome(Ending.USAGE, last.exit_code, None, self._secrets.mask(last.usage))
-            return Outcome(Ending.EXITED, last.exit_code)
-        # Without a report it was killed, or became another program that we now wait for.
-        await first(child.exited, self.stopping)
+        # Without a report it was killed, or became another program that we then wait for.
+        for ends in ({report, child.exited}, {child.exited}):
+            await first(*ends, self.stopping)
+            # It may end in the moment in which it is asked to.
+            if child.exited.done():
+                # Its report may still lie in the socket, unless what it started keeps the other end open.
+                await asyncio.wait({report}, timeout=1)
+            if report.done() and (last := report.result()) is not None:
+                child.end_unless_it_leaves(LEAVING)
+                if last.usage is not None:
+                    return Outcome(Ending.USAGE, last.exit_code, None, self._secrets.mask(last.usage))
+                return Outcome(Ending.EXITED, last.exit_code)
+            if child.exited.done():
+                break
         if child.exited.done():
             how = _outcome(child.exited)
             if self._disturbed and how.ending is not Ending.LOST:
