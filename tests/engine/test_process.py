@@ -13,7 +13,8 @@ from airflow_rest_api.engine import process as process_module
 from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.job import Ending, Job
-from airflow_rest_api.engine.process import Process
+from airflow_rest_api.engine.process import CHUNK, Process
+from airflow_rest_api.loop_share import LoopShare
 from tests.engine.conftest import Run, act, outcome
 from tests.engine.test_wire import NO_MESSAGES
 
@@ -111,3 +112,45 @@ def test_a_command_that_ends_in_the_moment_in_which_it_is_asked_to_has_ended_as_
 
     how = run(race())
     assert (how.ending, how.exit_code) == (Ending.EXITED, 0)
+
+
+class OneByOne(LoopShare):
+    """What lets one step be made in each turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns = 0
+        self._had = False
+
+    @property
+    def used_up(self) -> bool:
+        return self._had
+
+    def spend(self, seconds: float) -> None:
+        self._had = True
+
+    async def turn(self, number: int) -> None:
+        await asyncio.sleep(0)
+        self.turns += 1
+        self._had = False
+
+
+@pytest.mark.parametrize("secrets", [(), ("a secret",)])
+def test_output_without_end_waits_for_its_turns_and_arrives_as_a_whole(
+    run: Run[Any], engine: Engine, secrets: tuple[str, ...]
+):
+    async def pour() -> tuple[Any, int, list[int], int]:
+        pieces: list[int] = []
+        process: Any = engine.submit(
+            act("pour", "4", secrets=secrets), lambda _, data: pieces.append(len(data))
+        )
+        process.loop_share = OneByOne()
+        how = await asyncio.wait_for(process.wait(), 60)
+        return how, process.stdout.size, pieces, process.loop_share.turns
+
+    how, size, pieces, turns = run(pour())
+    assert how.exit_code == 0
+    assert size == sum(pieces) == 4 * 2**20 + len("first line\nlast line\n")
+    # What is left in the pipe at the end is taken at once.
+    assert turns >= size // CHUNK - 2
+    assert max(pieces) <= CHUNK
