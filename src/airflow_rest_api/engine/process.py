@@ -275,6 +275,7 @@ class Process:
         """Give the listener what a pipe brings; return what ends that and takes what is still in the pipe."""
         redactor, share = Redactor(self._secrets), self.loop_share
         waiting: asyncio.Task[None] | None = None
+        over = False
 
         def pass_on(data: bytes) -> None:
             self._printed += len(data)
@@ -282,12 +283,14 @@ class Process:
                 self._listener(stream, data)
 
         def take(size: int = CHUNK) -> bool:
+            nonlocal over
             try:
                 data = os.read(descriptor, size)
             except BlockingIOError:
                 return False
             if not data:
                 loop.remove_reader(descriptor)
+                over = True
                 return False
             # A child sends what is secret before it prints it: that is here by now.
             read_messages()
@@ -299,16 +302,21 @@ class Process:
             if share.used_up:
                 # Of a pipe that fills as fast as it is emptied others would get no turn in between.
                 loop.remove_reader(descriptor)
-                waiting = loop.create_task(go_on())
-                return
+                waiting = loop.create_task(wait())
+            else:
+                take_some()
+
+        def take_some() -> None:
             began = time.perf_counter()
             take(CHUNK_WITH_SECRETS if len(self._secrets.patterns) else CHUNK)
             share.spend(time.perf_counter() - began)
 
-        async def go_on() -> None:
+        async def wait() -> None:
             while share.used_up:
                 await share.turn(share.number())
-            loop.add_reader(descriptor, look)
+            take_some()
+            if not over:
+                loop.add_reader(descriptor, look)
 
         def drain() -> None:
             if waiting is not None:
