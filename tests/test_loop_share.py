@@ -282,6 +282,29 @@ def test_those_who_came_first_end_first():
     assert max(done[:5]) < 20
 
 
+def test_who_was_woken_has_the_turn_whoever_takes_what_there_is_without_waiting():
+    async def main() -> list[int]:
+        loop, share = asyncio.get_running_loop(), LoopShare()
+        ours = asyncio.ensure_future(share.run(works(3)))
+        taken: list[int] = []
+
+        def take(turn: int) -> None:
+            """Be what looks before each of its steps, as the output of a command, and is always ready."""
+            if not share.used_up:
+                share.spend(1.0)
+                taken.append(turn)
+            if not ours.done() and turn < 1000:
+                loop.call_soon(take, turn + 1)
+
+        take(0)
+        while taken[-1] < 900 and not ours.done():
+            await asyncio.sleep(0)
+        assert ours.done()
+        return taken
+
+    assert asyncio.run(main())
+
+
 def test_what_a_coroutine_returns_and_raises_is_passed_on():
     async def fails() -> None:
         await asyncio.sleep(0)

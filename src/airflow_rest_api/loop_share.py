@@ -145,6 +145,8 @@ class LoopShare:
         """The loop that was asked to call `_renew`."""
         self._numbers = itertools.count()
         self._queue: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._woken: set[asyncio.Future[None]] = set()
+        """Those that were woken and have not gone on yet: the turn is theirs, whoever else comes before."""
         self._begun: dict[int, asyncio.TimerHandle] = {}
         """The requests of ours that have no answer yet and were begun less than `BEGUN` ago."""
         self._entering: deque[asyncio.Future[int]] = deque()
@@ -188,7 +190,7 @@ class LoopShare:
     @property
     def used_up(self) -> bool:
         """Whether nothing of this turn is left."""
-        return self._spent >= self._budget or self._has_to_pause
+        return bool(self._woken) or self._spent >= self._budget or self._has_to_pause
 
     def number(self) -> int:
         """Return the place of a coroutine that comes now, behind all others."""
@@ -207,7 +209,10 @@ class LoopShare:
         future = asyncio.get_running_loop().create_future()
         heapq.heappush(self._queue, (number, self.number(), future))
         self._renew_soon()
-        await future
+        try:
+            await future
+        finally:
+            self._woken.discard(future)
 
     def _renew_soon(self) -> None:
         """
@@ -230,12 +235,15 @@ class LoopShare:
             return
         self._spent = 0.0
         self._renewing = None
+        # None of a loop that was closed goes on.
+        self._woken.clear()
         woken = 0
         while self._queue and woken < WOKEN:
             _, _, future = heapq.heappop(self._queue)
             # One that is done was cancelled with its request.
             if not future.done():
                 future.set_result(None)
+                self._woken.add(future)
                 woken += 1
         if self._queue:
             self._renew_soon()

@@ -566,3 +566,30 @@ def learn(secrets: Sequence[str], learned: Callable[[list[str]], None] | None) -
     """Be the hook `masker`: learn one more secret for each."""
     if learned is not None:
         learned([f"learned-with-{secret}" for secret in secrets])
+
+
+def hold(watch: Callable[[Sequence[str]], None], preload: Sequence[str]) -> None:
+    """Be a hook `warm` that leaves a log file open, a socket for messages and a connection, as a plugin."""
+    import socket
+
+    import_all(watch, preload)
+    log = os.open(preload[0], os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    _kept.append([log, *socket.socketpair(type=socket.SOCK_DGRAM), *socket.socketpair()])
+
+
+def use_what_is_held(argv: list[str]) -> int:
+    """Write to what `hold` has opened, beside files of this command's own, and say what came of that."""
+    log, messages, others, connection, _ = _kept[-1]
+    files = [os.open(f"{argv[0]}.{number}", os.O_CREAT | os.O_RDWR) for number in range(20)]
+    os.write(log, b"a line\n")
+    messages.send(b"a message")
+    try:
+        connection.send(b"to whom?")
+    except OSError as error:
+        print(type(error).__name__)
+    print(others.recv(100).decode(), connection.fileno() in files)
+    print([number for number in files if os.pread(number, 100, 0)])
+    print(os.getpid())
+    for number in files:
+        os.close(number)
+    return 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +12,9 @@ import pytest
 from airflow_rest_api.engine import process as process_module
 from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.engine import Engine
-from airflow_rest_api.engine.job import Ending
+from airflow_rest_api.engine.job import Ending, Job
+from airflow_rest_api.engine.process import CHUNK, Process
+from airflow_rest_api.loop_share import LoopShare
 from tests.engine.conftest import Run, act, outcome
 from tests.engine.test_wire import NO_MESSAGES
 
@@ -83,3 +87,70 @@ def test_the_next_command_runs_after_one_that_was_ended(run: Run[Any], engine: E
     how, process = run(outcome(engine, act("echo", "hello")))
 
     assert (how.exit_code, process.stdout.text) == (0, "'hello'\n")
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_a_command_that_ends_in_the_moment_in_which_it_is_asked_to_has_ended_as_it_says(
+    run: Run[Any], turns: int
+):
+    async def race() -> Any:
+        loop = asyncio.get_running_loop()
+        child: Any = SimpleNamespace(
+            exited=loop.create_future(), send_signal=lambda _: None, end_unless_it_leaves=lambda _: None
+        )
+        report: asyncio.Future[Any] = loop.create_future()
+        process = Process(Job(("version",)))
+        following = loop.create_task(process._follow(child, report, 10.0))
+        await asyncio.sleep(0)
+        process.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        # The loop finds both, and the timer, when it was kept from looking for a while.
+        report.set_result(wire.ExitReport(0))
+        child.exited.set_result(0)
+        return await asyncio.wait_for(following, 30)
+
+    how = run(race())
+    assert (how.ending, how.exit_code) == (Ending.EXITED, 0)
+
+
+class OneByOne(LoopShare):
+    """What lets one step be made in each turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns = 0
+        self._had = False
+
+    @property
+    def used_up(self) -> bool:
+        return self._had
+
+    def spend(self, seconds: float) -> None:
+        self._had = True
+
+    async def turn(self, number: int) -> None:
+        await asyncio.sleep(0)
+        self.turns += 1
+        self._had = False
+
+
+@pytest.mark.parametrize("secrets", [(), ("a secret",)])
+def test_output_without_end_waits_for_its_turns_and_arrives_as_a_whole(
+    run: Run[Any], engine: Engine, secrets: tuple[str, ...]
+):
+    async def pour() -> tuple[Any, int, list[int], int]:
+        pieces: list[int] = []
+        process: Any = engine.submit(
+            act("pour", "4", secrets=secrets), lambda _, data: pieces.append(len(data))
+        )
+        process.loop_share = OneByOne()
+        how = await asyncio.wait_for(process.wait(), 60)
+        return how, process.stdout.size, pieces, process.loop_share.turns
+
+    how, size, pieces, turns = run(pour())
+    assert how.exit_code == 0
+    assert size == sum(pieces) == 4 * 2**20 + len("first line\nlast line\n")
+    # What is left in the pipe at the end is taken at once.
+    assert turns >= size // CHUNK - 2
+    assert max(pieces) <= CHUNK

@@ -16,18 +16,18 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import CodeType, TracebackType
 from typing import Any, NoReturn
 
 from airflow_rest_api import processes
-from airflow_rest_api.engine import wire
+from airflow_rest_api.engine import descriptors, wire
 from airflow_rest_api.engine.job import Job, function
 from airflow_rest_api.engine.patches import patch
 from airflow_rest_api.engine.surroundings import Surroundings
 
 CONTROL = 3
-"""Where a child keeps its socket to the engine; everything above is closed."""
+"""Where a child keeps its socket to the engine; what is above is closed: see `descriptors`."""
 
 UMASK = 0o027
 INTERRUPTED = 128 + signal.SIGINT
@@ -53,6 +53,7 @@ def become_child(
     parent: int,
     prepare: Callable[[], object],
     rest: Callable[[], object],
+    held: Mapping[int, descriptors.Held] | None = None,
 ) -> NoReturn:
     """
     Turn a process that was just forked from the warm parent into one that waits for its job.
@@ -63,14 +64,15 @@ def become_child(
     :param parent: process id of the warm parent; the child does not outlive it
     :param prepare: what to do while no job has come yet
     :param rest: what to do when none has come for a while, and when none will come any more
+    :param held: what the parent has open for something that lives on in this process
     """
     try:
         os.setsid()
         processes.end_with(parent, signal.SIGKILL)
         _reset_signals()
-        engine = _take_descriptors(control, stdout, stderr)
+        engine, stay = _take_descriptors(control, stdout, stderr, held or {})
         prepare()
-        serve(engine, rest)
+        serve(engine, rest, stay)
     except Exception:
         # No command's: it is what keeps one from being begun. Who reads the exit code alone knows nothing.
         traceback.print_exc()
@@ -80,11 +82,13 @@ def become_child(
         os._exit(70)
 
 
-def serve(control: socket.socket, rest: Callable[[], object]) -> NoReturn:
+def serve(control: socket.socket, rest: Callable[[], object], stay: Collection[int] = ()) -> NoReturn:
     """
     Wait for a job, run it, report its end; wait for the next where the job and what it left allow that.
 
     Ends without a report when the engine has gone.
+
+    :param stay: the numbers of descriptors that are open for longer than a job
     """
     before: Surroundings | None = None
     while True:
@@ -92,7 +96,7 @@ def serve(control: socket.socket, rest: Callable[[], object]) -> NoReturn:
         if before is None and order["again"]:
             processes.adopt_orphans()
             _leave_processor_to_server()
-            before = Surroundings(order["tidy"], rest)
+            before = Surroundings(order["tidy"], rest, stay)
         report, orderly, handlers = _work(control, order)
         # Neither the exit handlers nor what is put back change the result, which need not wait for them.
         _send(control, report)
@@ -384,14 +388,17 @@ def _reset_signals() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _take_descriptors(control: int, stdout: int, stderr: int) -> socket.socket:
+def _take_descriptors(
+    control: int, stdout: int, stderr: int, held: Mapping[int, descriptors.Held]
+) -> tuple[socket.socket, list[int]]:
+    """Return the socket to the engine, and the numbers of the parent's descriptors that stay."""
     # Above the standard ones first: a descriptor must not be overwritten before it was copied.
     nothing = os.open(os.devnull, os.O_RDONLY)
     copies = [os.dup(number) for number in (nothing, stdout, stderr, control)]
     for target, copy in enumerate(copies):
         os.dup2(copy, target, inheritable=target != CONTROL)
-    os.closerange(CONTROL + 1, os.sysconf("SC_OPEN_MAX"))
-    return socket.socket(fileno=CONTROL)
+    stay = descriptors.close_from(CONTROL + 1, held, 0)
+    return socket.socket(fileno=CONTROL), stay
 
 
 def main(descriptor: int) -> NoReturn:

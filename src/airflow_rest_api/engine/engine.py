@@ -101,6 +101,7 @@ class Engine:
         """
         self.check_room()
         process = Process(job, on_output)
+        process.loop_share = self._loop_share
         if (what := self.waits_for) is not None:
             process.wait_for(what)
         self._queue.append(process)

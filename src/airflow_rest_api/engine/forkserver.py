@@ -23,8 +23,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NoReturn
 
 from airflow_rest_api import processes
-from airflow_rest_api.engine import wire
-from airflow_rest_api.engine.child import become_child
+from airflow_rest_api.engine import descriptors, wire
+from airflow_rest_api.engine.child import CONTROL, become_child
 from airflow_rest_api.engine.job import Hooks, function
 from airflow_rest_api.engine.surroundings import note_code
 
@@ -71,6 +71,8 @@ class ForkServer:
     def __init__(self, orders: socket.socket, hooks: Hooks | None = None) -> None:
         self._orders = orders
         self.hooks = hooks or Hooks()
+        self.held: dict[int, descriptors.Held] = {}
+        """What is open here for something that was imported, and lives on in the children."""
         self._children: dict[int, processes.Processes] = {}
         """With what each had started elsewhere when it was signalled: after its end that cannot be found."""
         self._pid = os.getpid()
@@ -132,7 +134,7 @@ class ForkServer:
             return
         ours, theirs, out_read, out_write, err_read, err_write = opened
         if pid == 0:
-            become_child(theirs, out_write, err_write, self._pid, prepare, rest)
+            become_child(theirs, out_write, err_write, self._pid, prepare, rest, self.held)
         self._children[pid] = {}
         wire.send(self._orders, {"child": pid, "descriptors": 3}, [ours, out_read, err_read])
         for descriptor in opened:
@@ -176,6 +178,9 @@ def main(descriptor: int, folder: str, hooks: str, *preload: str) -> NoReturn:
     """
     os.set_inheritable(descriptor, False)
     orders = socket.socket(fileno=descriptor)
+    if descriptor != CONTROL:
+        # The children have another use for this number than what is imported here would.
+        os.dup2(0, CONTROL, inheritable=False)
     watched: list[str] = []
     seen: Snapshot = {}
     server = ForkServer(orders, Hooks(**json.loads(hooks)))
@@ -190,6 +195,7 @@ def main(descriptor: int, folder: str, hooks: str, *preload: str) -> NoReturn:
         note_code(server.hooks.package, server.hooks.elsewhere)
         gc.collect()
         gc.freeze()
+        server.held = descriptors.held(besides={*range(CONTROL + 1), orders.fileno()})
         ready = {
             "ready": time.monotonic() - started,
             "watched": watched,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.children import Child, ParentLost
 from airflow_rest_api.engine.job import Ending, Hooks, Job, Limits, Outcome
 from airflow_rest_api.engine.redaction import Redactor, Secrets
+from airflow_rest_api.loop_share import LoopShare
 from airflow_rest_api.processes import signal_name
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ LEAVING = 30.0
 LONG_JOB = 8 * 1024
 """Characters of a job that are made ready in less time than a thread takes to begin."""
 CHUNK = 64 * 1024
+CHUNK_WITH_SECRETS = 16 * 1024
+"""Bytes of output that are taken at once, fewer where secrets are looked for: others wait meanwhile."""
 DRAIN_READS = 8
 """Reads that empty any pipe: it holds 64 KiB, and each read takes all that is there. A socket holds more."""
 LARGEST_OUTPUT = 1024 * 1024
@@ -67,6 +71,8 @@ class Process:
         """What it waits for beside its place in the queue, in one sentence."""
         self.on_wait: Callable[[str], None] | None = None
         """Called when that becomes known later than it was submitted."""
+        self.loop_share = LoopShare(math.inf)
+        """What its output has of the event loop; the engine sets its own."""
         self._printed = 0
         self._secrets = Secrets()
         self._listener = listener
@@ -164,17 +170,20 @@ class Process:
             )
 
     async def _follow(self, child: Child, report: Report, grace: float) -> Outcome:
-        await first(report, child.exited, self.stopping)
-        if child.exited.done():
-            # Its report may still lie in the socket, unless something it started keeps the other end open.
-            await asyncio.wait({report}, timeout=1)
-        if report.done() and (last := report.result()) is not None:
-            child.end_unless_it_leaves(LEAVING)
-            if last.usage is not None:
-                return Outcome(Ending.USAGE, last.exit_code, None, self._secrets.mask(last.usage))
-            return Outcome(Ending.EXITED, last.exit_code)
-        # Without a report it was killed, or became another program that we now wait for.
-        await first(child.exited, self.stopping)
+        # Without a report it was killed, or became another program that we then wait for.
+        for ends in ({report, child.exited}, {child.exited}):
+            await first(*ends, self.stopping)
+            # It may end in the moment in which it is asked to.
+            if child.exited.done():
+                # Its report may still lie in the socket, unless what it started keeps the other end open.
+                await asyncio.wait({report}, timeout=1)
+            if report.done() and (last := report.result()) is not None:
+                child.end_unless_it_leaves(LEAVING)
+                if last.usage is not None:
+                    return Outcome(Ending.USAGE, last.exit_code, None, self._secrets.mask(last.usage))
+                return Outcome(Ending.EXITED, last.exit_code)
+            if child.exited.done():
+                break
         if child.exited.done():
             how = _outcome(child.exited)
             if self._disturbed and how.ending is not Ending.LOST:
@@ -264,27 +273,54 @@ class Process:
         self, loop: asyncio.AbstractEventLoop, descriptor: int, stream: str, read_messages: Callable[[], None]
     ) -> Callable[[], None]:
         """Give the listener what a pipe brings; return what ends that and takes what is still in the pipe."""
-        redactor = Redactor(self._secrets)
+        redactor, share = Redactor(self._secrets), self.loop_share
+        waiting: asyncio.Task[None] | None = None
+        over = False
 
         def pass_on(data: bytes) -> None:
             self._printed += len(data)
             if data and self._listener is not None:
                 self._listener(stream, data)
 
-        def take() -> bool:
+        def take(size: int = CHUNK) -> bool:
+            nonlocal over
             try:
-                data = os.read(descriptor, CHUNK)
+                data = os.read(descriptor, size)
             except BlockingIOError:
                 return False
             if not data:
                 loop.remove_reader(descriptor)
+                over = True
                 return False
             # A child sends what is secret before it prints it: that is here by now.
             read_messages()
             pass_on(redactor.feed(data))
             return True
 
+        def look() -> None:
+            nonlocal waiting
+            if share.used_up:
+                # Of a pipe that fills as fast as it is emptied others would get no turn in between.
+                loop.remove_reader(descriptor)
+                waiting = loop.create_task(wait())
+            else:
+                take_some()
+
+        def take_some() -> None:
+            began = time.perf_counter()
+            take(CHUNK_WITH_SECRETS if len(self._secrets.patterns) else CHUNK)
+            share.spend(time.perf_counter() - began)
+
+        async def wait() -> None:
+            while share.used_up:
+                await share.turn(share.number())
+            take_some()
+            if not over:
+                loop.add_reader(descriptor, look)
+
         def drain() -> None:
+            if waiting is not None:
+                waiting.cancel()
             loop.remove_reader(descriptor)
             # What the pipe holds, and not what a process left behind goes on to print.
             for _ in range(DRAIN_READS):
@@ -292,7 +328,7 @@ class Process:
                     break
             pass_on(redactor.finish())
 
-        loop.add_reader(descriptor, take)
+        loop.add_reader(descriptor, look)
         return drain
 
 

@@ -22,9 +22,10 @@ import threading
 import time
 import types
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from airflow_rest_api.engine.descriptors import DESCRIPTORS
 from airflow_rest_api.engine.job import function
 from airflow_rest_api.engine.patches import take_back
 
@@ -48,7 +49,6 @@ _CODE = (
     staticmethod,
     property,
 )
-_DESCRIPTORS = "/proc/self/fd"
 _HEAP_TYPE = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 _OURS = frozenset("0123")
 _THREADS = "/proc/self/task"
@@ -155,9 +155,10 @@ class Surroundings:
 
     :param tidy: a hook: see `Hooks.tidy`
     :param rest: closes the connection that a command may leave open for the next
+    :param stay: the numbers of descriptors that were there before, and stay
     """
 
-    def __init__(self, tidy: str | None, rest: Callable[[], object]) -> None:
+    def __init__(self, tidy: str | None, rest: Callable[[], object], stay: Collection[int] = ()) -> None:
         made = function(tidy)()
         self._tidy: Callable[[], str | None] = made or (lambda: None)
         self._rest = rest
@@ -180,7 +181,9 @@ class Surroundings:
         self._imported = _imported()
         self._roots = _installed()
         self._fixed = _fixed()
-        self._descriptors = {frozenset(), _descriptors()}
+        now = _descriptors()
+        self._stay = frozenset(pair for pair in now if int(pair[0]) in stay)
+        self._descriptors = {self._stay, now}
         """Sets of descriptors of which it is known that nothing in them is a command's."""
         self._memory: int | None = None
 
@@ -265,7 +268,7 @@ class Surroundings:
             return True
         # Those of a connection go with it.
         self._rest()
-        if _descriptors():
+        if not _descriptors() <= self._stay:
             return False
         self._descriptors.add(found)
         return True
@@ -369,7 +372,7 @@ def _fixed() -> dict[str, Any]:
         "the user": (os.getresuid(), os.getresgid()),
         "the priority": os.getpriority(os.PRIO_PROCESS, 0),
         "standard input, or the socket to the engine": [
-            os.readlink(f"{_DESCRIPTORS}/{number}") for number in (0, 3)
+            os.readlink(f"{DESCRIPTORS}/{number}") for number in (0, 3)
         ],
     }
 
@@ -377,11 +380,11 @@ def _fixed() -> dict[str, Any]:
 def _descriptors() -> frozenset[tuple[str, str]]:
     """Return the descriptors beside the standard ones and the socket to the engine, each with its kind."""
     found = set()
-    for number in os.listdir(_DESCRIPTORS):
+    for number in os.listdir(DESCRIPTORS):
         if number not in _OURS:
             # That of the listing is gone.
             with contextlib.suppress(OSError):
-                found.add((number, os.readlink(f"{_DESCRIPTORS}/{number}").partition(":[")[0]))
+                found.add((number, os.readlink(f"{DESCRIPTORS}/{number}").partition(":[")[0]))
     return frozenset(found)
 
 
