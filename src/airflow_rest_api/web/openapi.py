@@ -195,7 +195,7 @@ A command that fails is a successful request: the answer is 200, the operation's
 takes longer than the request waits for it is answered with 202 and the address of its operation; the header
 `Prefer` says how long that may be.
 """
-RUN_STATUSES = (400, 404, 408, 409, 413, 415, 429)
+RUN_STATUSES = (400, 404, 408, 409, 413, 415, 429, 507)
 
 ALONE = "other"
 """The tag of the commands of a single word, which the page lists together too."""
