@@ -102,9 +102,9 @@ export function Tabs({ tabs, chosen, onChoose, label }) {
   </div>`;
 }
 
-/** One sentence on something that went wrong, or that one should know. `tone`: bad, warn, idle. */
+/** One sentence on something that went wrong, or that one should know, often in the words of others. `tone`: bad, warn, idle. */
 export const Notice = ({ tone = "bad", children }) => html`<div class="notice tone-${tone}" role=${tone === "bad" ? "alert" : "status"}>
-  <${Icon} name=${tone === "idle" ? "check" : "warning"} /><div>${children}</div></div>`;
+  <${Icon} name=${tone === "idle" ? "check" : "warning"} /><div>${[children].flat().map((one) => (typeof one === "string" ? visible(one) : one))}</div></div>`;
 
 /** An error as caught from api.js. */
 export const ErrorNotice = ({ error, children }) => error && html`<${Notice}>${error.message}${error.retryAfter ? ` Try again in ${error.retryAfter} s.` : ""}${children}<//>`;
