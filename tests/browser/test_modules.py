@@ -319,3 +319,24 @@ def test_words_of_others_hide_nothing(visit: Visit):
 
     assert told == ["safe \\u202eexe. Try again in 3 s.", *["safe \\u202eexe."] * 3]
     assert page.locator(".toast").inner_text() == "safe \\u202eexe."
+
+
+def test_a_number_that_a_script_has_not_is_told_of(visit: Visit):
+    """What is shown as JSON, as a table and as CSV would be another number, such as the id of a row."""
+    texts = ["[1, 2.5, null]", '{"a": [{"id": 9007199254740991}]}', '{"a": [{"id": 1234567890123456789}]}']
+    page = visit().open()
+    told = page.evaluate(
+        f"""async texts => {{
+            {IMPORT}
+            const [{{ html, render }}, {{ Result }}] = await Promise.all(
+                ['vendor/preact.js', 'parts/result.js'].map(load));
+            return texts.map(text => {{
+                const place = document.createElement('div');
+                render(html`<${{Result}} value=${{JSON.parse(text)}} />`, place);
+                return place.textContent.includes('too large for this page');
+            }});
+        }}""",
+        texts,
+    )
+
+    assert told == [False, False, True]
