@@ -5,11 +5,14 @@ import { address, go } from "../lib/router.js";
 import { copy, visible } from "../lib/text.js";
 import { Icon } from "./icons.js";
 
-/** A button. `kind`: plain, primary, danger or quiet; `icon`: a name; with `label` and no children, the icon alone. */
-export function Button({ kind = "plain", icon, label, children, busy = false, small = false, ...rest }) {
+/**
+ * A button. `kind`: plain, primary, danger or quiet; `icon`: a name; with `label` and no children, the icon alone. One that is
+ * busy takes no press, and keeps the focus, which one that is disabled lets go, and the keys with it.
+ */
+export function Button({ kind = "plain", icon, label, children, busy = false, small = false, onClick, ...rest }) {
   const name = `button ${kind}${small ? " small" : ""}${children ? "" : " bare"}`;
   return html`<button type="button" class=${name} aria-label=${children ? undefined : label} title=${label}
-    aria-busy=${busy ? "true" : undefined} ...${rest}>${busy ? html`<span class="spinner" aria-hidden="true"></span>` : icon && html`<${Icon} name=${icon} />`}${children}</button>`;
+    aria-busy=${busy ? "true" : undefined} onClick=${busy ? (event) => event.preventDefault() : onClick} ...${rest}>${busy ? html`<span class="spinner" aria-hidden="true"></span>` : icon && html`<${Icon} name=${icon} />`}${children}</button>`;
 }
 
 /**

@@ -70,7 +70,7 @@ export function Endpoint({ endpoint, params }) {
     <${Code} label="Example" text="${endpoint.methods.join(" or ")} ${location.origin}${endpoint.example}" />
     <form class="card" onSubmit=${submit} novalidate aria-label="Arguments of ${endpoint.name}">
       ${names.length ? html`<div class="fields">${names.map(field)}</div>` : html`<p class="muted">It takes no arguments.</p>`}
-      <div class="row form-end"><${Button} kind="primary" type="submit" icon="play" busy=${busy} disabled=${busy}>Submit<//></div>
+      <div class="row form-end"><${Button} kind="primary" type="submit" icon="play" busy=${busy}>Submit<//></div>
       <${ErrorNotice} error=${error} />
     </form>
     <div ref=${result}>${answer && html`<${Envelope} answer=${answer} />`}</div>
