@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.clients import warm
 from tests.browser.conftest import Visit
@@ -276,3 +276,34 @@ def test_a_list_that_renews_itself_keeps_the_focus(visit: Visit, stack: Stack):
     expect(page.locator(f'.pane-list a[href*="{newest}"]')).to_be_visible()
 
     expect(page.locator(f'.pane-list a[href="{address}"]')).to_be_focused()
+
+
+def test_a_button_that_is_at_work_keeps_the_focus_and_escape_leads_back_without_one(visit: Visit):
+    page = visit().open("?view=commands&command=version")
+    button = page.get_by_role("button", name="Run", exact=True)
+    button.focus()
+    page.keyboard.press("Space")
+    expect(page.locator("section.operation")).to_contain_text("succeeded")
+    expect(button).to_be_focused()
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("Escape")
+
+    expect(page.locator("a.entry[aria-current]")).to_be_focused()
+
+
+def test_a_button_that_is_at_work_takes_no_press(visit: Visit):
+    visitor = visit()
+    sent: list[Route] = []
+    page = visitor.open("?view=commands&command=version")
+    button = page.get_by_role("button", name="Run", exact=True)
+    expect(button).to_be_visible()
+    visitor.context.route(re.compile("/v2/commands/version$"), lambda route: sent.append(route))
+    for _ in range(3):
+        button.focus()
+        page.keyboard.press("Enter")
+        expect(button).to_have_attribute("aria-busy", "true")
+    assert len(sent) == 1
+    sent[0].continue_()
+
+    expect(page.locator("section.operation")).to_contain_text("succeeded")
+    expect(button).not_to_have_attribute("aria-busy", "true")

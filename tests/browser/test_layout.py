@@ -235,6 +235,26 @@ def test_who_may_little_sees_all_commands_within_the_window(visit: Visit):
     assert faults(page) == []
 
 
+def test_names_of_any_length_stay_within_the_window(visit: Visit, stack: Stack):
+    with warm(stack) as client:
+        exported = client.command("variables/export", file="v" * 90 + ".json").json()["id"]
+        triggered = client.command("dags/trigger", dag_id="example_template").json()["id"]
+    visitor = visit(width=390)
+    task = {"task_id": "t" * 200, "map_index": -1, "try_number": 1, "state": "failed"}
+    tasks = {"task_instances": [task], "total_entries": 1}
+    visitor.context.route(
+        re.compile(r"/api/v2/dags/[^/]+/dagRuns/[^/?]+$"),
+        lambda route: route.fulfill(json={"state": "failed"}),
+    )
+    visitor.context.route(re.compile("/taskInstances"), lambda route: route.fulfill(json=tasks))
+
+    for identifier, shown in ((exported, ".downloads .button"), (triggered, ".failed-task .button")):
+        page = visitor.open(f"?view=operations&id={identifier}")
+        expect(page.locator(shown).first).to_be_visible()
+        settled(page)
+        assert [one for one in faults(page) if "sideways" in one] == []
+
+
 @pytest.mark.parametrize(
     ("style", "said"),
     [

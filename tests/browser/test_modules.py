@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import json
 import random
 import shlex
 import subprocess
@@ -290,3 +291,52 @@ def test_a_command_line_hides_nothing_from_who_reads_it_or_pastes_it_into_a_term
         assert all(sign in "\t\n" or sign.isprintable() for sign in quoted)
     assert told[1][0] == "a\\u202eb'c\\d\n2"
     assert told[1][4:] == words[4:]
+
+
+def test_what_is_too_long_for_an_address_leaves_room_for_what_is_not(visit: Visit):
+    values = {"dag_id": "d", "conf": json.dumps({"text": "x" * 5000}), "run_id": "r"}
+    [found] = visit().open().evaluate(SNIPPETS, [["dags/trigger", values]])
+    assert sorted(found["address"]) == ["a.dag_id", "a.run_id"]
+
+
+def test_words_of_others_hide_nothing(visit: Visit):
+    """What turns the order of signs around stands as an escape, in a message and in the names of a param."""
+    page = visit().open()
+    told = page.evaluate(
+        f"""async text => {{
+            {IMPORT}
+            const [{{ html, render }}, {{ ErrorNotice }}, {{ toast }}, {{ fieldsOf }}] = await Promise.all(
+                ['vendor/preact.js', 'parts/basic.js', 'parts/toast.js', 'lib/params.js'].map(load));
+            const place = document.createElement('div');
+            render(html`<${{ErrorNotice}} error=${{{{ message: text, retryAfter: 3 }}}} />`, place);
+            toast(text);
+            const param = {{ value: 1, description: text, schema: {{ title: text, section: text }} }};
+            const [field] = fieldsOf({{ param }});
+            return [place.textContent.trim(), field.label, field.hint, field.section];
+        }}""",
+        "safe \u202eexe.",
+    )
+
+    assert told == ["safe \\u202eexe. Try again in 3 s.", *["safe \\u202eexe."] * 3]
+    assert page.locator(".toast").inner_text() == "safe \\u202eexe."
+
+
+def test_a_number_that_a_script_has_not_is_told_of(visit: Visit):
+    """What is shown as JSON, as a table and as CSV would be another number, such as the id of a row."""
+    texts = ["[1, 2.5, null]", '{"a": [{"id": 9007199254740991}]}', '{"a": [{"id": 1234567890123456789}]}']
+    page = visit().open()
+    told = page.evaluate(
+        f"""async texts => {{
+            {IMPORT}
+            const [{{ html, render }}, {{ Result }}] = await Promise.all(
+                ['vendor/preact.js', 'parts/result.js'].map(load));
+            return texts.map(text => {{
+                const place = document.createElement('div');
+                render(html`<${{Result}} value=${{JSON.parse(text)}} />`, place);
+                return place.textContent.includes('too large for this page');
+            }});
+        }}""",
+        texts,
+    )
+
+    assert told == [False, False, True]

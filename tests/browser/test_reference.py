@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.visitor import PLUGIN, Visitor
@@ -59,6 +60,35 @@ def test_a_request_is_found_and_tried_out_as_the_user_of_the_session(visit: Visi
     text = answer.locator("code").first.inner_text()
     assert '"user": "viewer"' in text
     assert '"result": [' in text
+
+
+def test_a_form_that_is_tried_out_sends_what_was_filled_in_and_nothing_else(visit: Visit) -> None:
+    visitor = visit()
+    page = reference(visitor, "docs")
+    sent: list[str] = []
+
+    def answer(route: Route) -> None:
+        sent.append(route.request.post_data_buffer.decode() if route.request.post_data_buffer else "")
+        route.fulfill(json={})
+
+    visitor.context.route(re.compile("/v2/dag-files$"), answer)
+    page.locator(".opblock-tag[data-tag='dag files']").click()
+    request = page.locator(".opblock-post", has=page.locator("[data-path='/v2/dag-files']"))
+    request.locator(".opblock-summary-control").click()
+    request.get_by_role("button", name="Try it out").click()
+    folder = request.locator("[data-property-name=folder] input[type=text]")
+    expect(folder).to_have_value("")
+    folder.fill("team_a")
+    request.locator("[data-property-name=dry_run] select").select_option("true")
+    files = request.locator("[data-property-name=file]")
+    files.get_by_role("button", name="Add").click()
+    files.locator("input[type=file]").set_input_files(
+        {"name": "a.py", "mimeType": "text/x-python", "buffer": b""}
+    )
+    request.get_by_role("button", name="Execute").click()
+    page.wait_for_function("() => document.querySelector('.live-responses-table') !== null")
+
+    assert [sorted(re.findall(r'\bname="(\w+)"', body)) for body in sent] == [["dry_run", "file", "folder"]]
 
 
 def test_the_line_for_curl_has_no_token(visit: Visit) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.visitor import PATIENCE, PLUGIN, violations
@@ -276,6 +276,29 @@ def test_a_server_that_is_busy_is_told_of_and_asked_again(visit: Visit, view: st
     visitor.context.unroute_all()
     expect(page.get_by_text("Too much to do.")).to_have_count(0)
     expect(page.locator(".loading")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("view", "path"), [("runners", "/v2/runners"), ("services", "/v2/services")])
+def test_who_may_not_see_a_list_that_renews_itself_is_refused_once(visit: Visit, view: str, path: str):
+    """Each refusal can be a row of Airflow's audit log, and a tab stays open for days."""
+    visitor = visit()
+    visitor.allow("403")
+    visitor.tell(queues=["dags"])
+    asked: list[str] = []
+    refused = {"detail": {"reason": "forbidden", "message": "Not for you."}}
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=403, json=refused)
+
+    visitor.context.route(re.compile(f"{path}$"), refuse)
+    visitor.page.clock.install()
+    page = visitor.open(f"?view={view}")
+    expect(page.get_by_text("Not for you.").first).to_be_visible()
+    page.clock.run_for(60_000)
+    page.get_by_text("Not for you.").first.wait_for()
+
+    assert len(asked) == 1
 
 
 def test_a_file_that_is_dropped_beside_its_field_does_not_take_the_place_of_the_page(visit: Visit):

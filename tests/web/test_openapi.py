@@ -239,6 +239,35 @@ def test_every_operation_documents_its_errors_in_our_shape(document: Any):
                     assert schema == {"schema": {"$ref": "#/components/schemas/ErrorBody"}}
 
 
+def test_a_request_with_a_body_documents_what_can_be_wrong_with_one(document: Any):
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            if "requestBody" in operation:
+                assert {"400", "408", "413"} <= set(operation["responses"]), path
+                # The old contract takes a body of any type.
+                assert path == "/api" or "415" in operation["responses"], path
+
+
+def test_what_runs_a_command_or_takes_files_documents_a_full_disk(document: Any):
+    running = [path for path in document["paths"] if path.startswith("/v2/commands/")]
+    others = ["/v2/run", "/v2/operations/{identifier}/run-again", "/v2/dag-files", "/api"]
+    for path in (*running, *others):
+        assert "507" in document["paths"][path]["post"]["responses"], path
+
+
+def test_an_old_endpoint_documents_that_something_is_there_already(document: Any):
+    """A component that runs, a port that is taken, what lies in the way of a DAG file."""
+    assert "409" in document["paths"]["/api"]["get"]["responses"]
+
+
+def test_whatever_takes_the_name_of_a_queue_documents_that_it_can_be_wrong(document: Any):
+    for path in ("/v2/dag-files/bundles", "/v2/dag-files/deployments/{identifier}"):
+        with serving() as (client, _):
+            answer = client.get(path.format(identifier="none"), headers={"Airflow-Queue": "no queue"})
+        assert answer.status_code == 400
+        assert "400" in document["paths"][path]["get"]["responses"]
+
+
 def test_a_command_that_reads_a_file_takes_a_form(document: Any):
     content = document["paths"]["/v2/commands/pools/import"]["post"]["requestBody"]["content"]
     schema = document["components"]["schemas"]["PoolsImportForm"]
@@ -307,6 +336,14 @@ def test_what_is_tried_out_first_is_a_request_that_is_understood(document: Any):
         if name in document["components"]["schemas"]:
             schema = document["components"]["schemas"][name]
             assert set(schema["example"]) == set(schema.get("required", ())), name
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            content = operation.get("requestBody", {"content": {}})["content"].get("application/json")
+            if content is not None and path != "/api":
+                schema = content["schema"]
+                if "$ref" in schema:
+                    schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+                assert set(schema["example"]) == set(schema.get("required", ())), path
 
 
 def test_the_endpoints_of_the_1x_plugin_are_in_the_document(document: Any):

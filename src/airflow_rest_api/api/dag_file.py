@@ -247,7 +247,7 @@ async def get_diff(
     "/rollback",
     response_model=OperationBody,
     operation_id="rollback_dag_file",
-    responses=CHANGED,
+    responses={**CHANGED, **errors(408, 415)},
     openapi_extra={"requestBody": json_body(RollbackBody), "parameters": [PREFER, IDEMPOTENCY_KEY]},
 )
 @needs(Needs.COMMAND)

@@ -160,7 +160,7 @@ router = APIRouter(prefix="/v2/dag-files", tags=["dag files"], generate_unique_i
 DEPLOYED = {**ACCEPTED, **errors(400, 403, 404, 408, 409, 413, 415, 422, 507)}
 
 
-@router.get("/bundles", response_model=BundleList, responses=errors(403))
+@router.get("/bundles", response_model=BundleList, responses=errors(400, 403))
 @needs(Needs.COMMAND)
 async def list_bundles(request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """List the DAG bundles in which the caller may deploy, and why nothing can be put into the others."""
@@ -265,7 +265,7 @@ async def list_deployments(
     return answer_model(DeploymentList(deployments=bodies, next=following))
 
 
-@router.get("/deployments/{identifier}", response_model=DeploymentDetail, responses=errors(403, 404))
+@router.get("/deployments/{identifier}", response_model=DeploymentDetail, responses=errors(400, 403, 404))
 @needs(Needs.COMMAND)
 async def get_deployment(
     identifier: str, request: Request, context: ContextDep, caller: CallerDep

@@ -225,7 +225,8 @@ class CommandDetail(Model):
 class RunBody(Model):
     """A command line."""
 
-    model_config = ConfigDict(extra="forbid")
+    # What is tried out begins with it: a queue that nobody serves would be refused.
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"argv": ["dags", "list"]}})
 
     argv: Annotated[list[str], FailFast()] = Field(
         min_length=1, max_length=10_000, description="The words after `airflow`.", examples=[["dags", "list"]]
@@ -346,7 +347,7 @@ class RollbackBody(Model):
 
     model_config = ConfigDict(extra="forbid")
 
-    version: int = Field(ge=1, le=LAST)
+    version: int = Field(ge=1, le=LAST, examples=[1])
 
 
 ERRORS = {
@@ -356,13 +357,13 @@ ERRORS = {
     404: "There is no such thing.",
     410: "It is there, and its key is gone.",
     408: "The body did not arrive in time.",
-    409: "There is not the one file that was asked for, or the request cannot be done again.",
+    409: "What there is stands against it, or it cannot be done again; `reason` says which.",
     413: "The body is too large.",
     415: "The body is of a type that is not taken.",
     422: "The files cannot be imported, or define DAGs that other files define: `report` says which.",
     429: "Too many commands are waiting; `Retry-After` says when to come back.",
     500: "An error of the server; its log has more under the id.",
-    503: "The database is away; `Retry-After` says when to come back.",
+    503: "The database is away, the server has too much to do, or no runner is there; `reason` says which.",
     507: "There is no room left on the disk of the bundle, or on that of the temporary folder.",
 }
 EVERYWHERE = (401, 403, 500, 503)

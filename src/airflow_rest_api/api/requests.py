@@ -308,9 +308,15 @@ def validated(model: type[M], values: dict[str, Any], *, strict: bool = False) -
 
 
 def json_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
-    """Return the body that `read_model` reads for OpenAPI; answers describe the parts of the model."""
+    """
+    Return the body that `read_model` reads for OpenAPI; answers describe the parts of the model.
+
+    Its example has what cannot be left out, and nothing else: what is tried out begins with that.
+    """
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     schema.pop("$defs", None)
+    properties = schema["properties"]
+    schema["example"] = {name: properties[name]["examples"][0] for name in schema.get("required", ())}
     return {"required": required, "content": {"application/json": {"schema": schema}}}
 
 

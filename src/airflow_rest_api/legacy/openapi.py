@@ -28,11 +28,13 @@ RESPONSES = {
     "403": ("The caller may not.", "LegacyEnvelope"),
     "404": ("There is no such thing.", "LegacyEnvelope"),
     "408": ("The body did not arrive in time.", "LegacyEnvelope"),
+    "409": ("A component runs already, or its port is taken; files stand in the way.", "LegacyEnvelope"),
     "413": ("The body is too large.", "LegacyEnvelope"),
     "422": ("The token cannot be read.", "LegacyTokenError"),
     "429": ("Too many commands are waiting.", "LegacyEnvelope"),
     "500": ("The command has failed (`exit_code`), or an error of the server.", "LegacyEnvelope"),
-    "503": ("The database is away.", "LegacyEnvelope"),
+    "503": ("The database is away, the server has too much to do, or no runner is there.", "LegacyEnvelope"),
+    "507": ("There is no room left on a disk of the API server.", "LegacyEnvelope"),
 }
 
 

@@ -193,9 +193,10 @@ Scripts of Airflow's own site may use the session of its UI instead.
 
 A command that fails is a successful request: the answer is 200, the operation's `state` is `failed`. One that
 takes longer than the request waits for it is answered with 202 and the address of its operation; the header
-`Prefer` says how long that may be.
+`Prefer` says how long that may be. With `Accept: text/event-stream` the answer to a command is its output as
+it comes, in server-sent events.
 """
-RUN_STATUSES = (400, 404, 408, 409, 413, 415, 429)
+RUN_STATUSES = (400, 404, 408, 409, 413, 415, 429, 507)
 
 ALONE = "other"
 """The tag of the commands of a single word, which the page lists together too."""

@@ -17,6 +17,15 @@ function found(tagged, phrase) {
     .filter((group) => group.get("operations").size);
 }
 
+/**
+ * A field of a form begins empty where it can be left out, and is left out then: Swagger UI invents a value for each and sends all
+ * of them, so that DAG files would be deployed into the bundle "string", whatever is wrong with them.
+ */
+const FIELDS = {
+  JsonSchemaForm: (Field, { React }) => (props) => React.createElement(Field, props.dispatchInitialValue && !props.required ? { ...props, dispatchInitialValue: false } : props),
+  ParameterIncludeEmpty: (Box, { React }) => (props) => React.createElement(Box, { ...props, isIncludedOptions: { ...props.isIncludedOptions, defaultValue: false } }),
+};
+
 /** What is tried goes out as from the page; with a token of one's own (Authorize) as whom that stands for. */
 function sent(request) {
   if (new URL(request.url, location.href).origin !== location.origin) return request;
@@ -35,7 +44,7 @@ if (spec) {
   window.SwaggerUIBundle({
     spec,
     dom_id: "#docs",
-    plugins: [() => ({ fn: { opsFilter: found } })],
+    plugins: [() => ({ fn: { opsFilter: found }, wrapComponents: FIELDS })],
     // With everything open, hundreds of forms would have to be made.
     docExpansion: "none",
     defaultModelsExpandDepth: -1,

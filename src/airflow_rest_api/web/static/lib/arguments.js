@@ -140,8 +140,10 @@ export function toAddress(args, values) {
   for (const argument of args) {
     const value = values[argument.name];
     if (argument.secret || ["file", "long"].includes(argument.type) || !isGiven(argument, value) || looksSecret(value)) continue;
-    room -= String(value).length;
-    if (room > 0) entries.push([`a.${argument.name}`, String(value)]);
+    const text = String(value);
+    if (text.length > room) continue;
+    room -= text.length;
+    entries.push([`a.${argument.name}`, text]);
   }
   return entries;
 }

@@ -3,6 +3,7 @@
  * of a run. Which field a param gets follows Airflow's own form (FieldSelector of its UI, 3.3).
  */
 import { iso, isInexact, local, TOO_LARGE } from "./arguments.js";
+import { visible } from "./text.js";
 
 /** The arguments that hold the configuration of a run of the DAG in `dag_id`. */
 export const CONF = new Set(["conf", "dag_run_conf"]);
@@ -32,9 +33,9 @@ function fieldOf(name, { value = null, schema: written, description }) {
   const kind = kindOf(schema, types, value);
   return {
     name,
-    label: String(schema.title ?? name),
-    hint: String(description ?? schema.description_md ?? ""),
-    section: String(schema.section ?? ""),
+    label: visible(String(schema.title ?? name)),
+    hint: visible(String(description ?? schema.description_md ?? "")),
+    section: visible(String(schema.section ?? "")),
     kind,
     types,
     required: types.length > 0 && !types.includes("null"),

@@ -5,11 +5,14 @@ import { address, go } from "../lib/router.js";
 import { copy, visible } from "../lib/text.js";
 import { Icon } from "./icons.js";
 
-/** A button. `kind`: plain, primary, danger or quiet; `icon`: a name; with `label` and no children, the icon alone. */
-export function Button({ kind = "plain", icon, label, children, busy = false, small = false, ...rest }) {
+/**
+ * A button. `kind`: plain, primary, danger or quiet; `icon`: a name; with `label` and no children, the icon alone. One that is
+ * busy takes no press, and keeps the focus, which one that is disabled lets go, and the keys with it.
+ */
+export function Button({ kind = "plain", icon, label, children, busy = false, small = false, onClick, ...rest }) {
   const name = `button ${kind}${small ? " small" : ""}${children ? "" : " bare"}`;
   return html`<button type="button" class=${name} aria-label=${children ? undefined : label} title=${label}
-    aria-busy=${busy ? "true" : undefined} ...${rest}>${busy ? html`<span class="spinner" aria-hidden="true"></span>` : icon && html`<${Icon} name=${icon} />`}${children}</button>`;
+    aria-busy=${busy ? "true" : undefined} onClick=${busy ? (event) => event.preventDefault() : onClick} ...${rest}>${busy ? html`<span class="spinner" aria-hidden="true"></span>` : icon && html`<${Icon} name=${icon} />`}${children}</button>`;
 }
 
 /**
@@ -102,9 +105,9 @@ export function Tabs({ tabs, chosen, onChoose, label }) {
   </div>`;
 }
 
-/** One sentence on something that went wrong, or that one should know. `tone`: bad, warn, idle. */
+/** One sentence on something that went wrong, or that one should know, often in the words of others. `tone`: bad, warn, idle. */
 export const Notice = ({ tone = "bad", children }) => html`<div class="notice tone-${tone}" role=${tone === "bad" ? "alert" : "status"}>
-  <${Icon} name=${tone === "idle" ? "check" : "warning"} /><div>${children}</div></div>`;
+  <${Icon} name=${tone === "idle" ? "check" : "warning"} /><div>${[children].flat().map((one) => (typeof one === "string" ? visible(one) : one))}</div></div>`;
 
 /** An error as caught from api.js. */
 export const ErrorNotice = ({ error, children }) => error && html`<${Notice}>${error.message}${error.retryAfter ? ` Try again in ${error.retryAfter} s.` : ""}${children}<//>`;

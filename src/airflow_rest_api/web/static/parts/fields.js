@@ -1,6 +1,6 @@
 /** Form fields: a label, the input, what it means, what is wrong with it. */
 import { html, useEffect, useId, useRef, useState } from "../vendor/preact.js";
-import { size } from "../lib/text.js";
+import { size, visible } from "../lib/text.js";
 import { Button } from "./basic.js";
 import { Icon } from "./icons.js";
 
@@ -91,7 +91,7 @@ export function FileField({ label, hint, error, required, files, onFiles, multip
       <input ...${a} ref=${input} type="file" class="away" multiple=${multiple} accept=${accept} onChange=${(event) => (take(event.currentTarget.files), (event.currentTarget.value = ""))} />
       <${Icon} name="upload" size="18" />
       <span>Drop ${multiple ? "files" : "a file"} here, or <button type="button" class="as-link" onClick=${() => input.current.click()}>choose ${multiple ? "some" : "one"}</button></span>
-      ${files.length > 0 && html`<ul class="files">${files.map((file, at) => html`<li key=${at}><${Icon} name="file" size="14" /><span class="grow">${file.name}</span><span class="muted">${size(file.size)}</span>
+      ${files.length > 0 && html`<ul class="files">${files.map((file, at) => html`<li key=${at}><${Icon} name="file" size="14" /><span class="grow">${visible(file.name)}</span><span class="muted">${size(file.size)}</span>
         <${Button} kind="quiet" small icon="cross" label="Remove ${file.name}" onClick=${() => onFiles(files.filter((other) => other !== file))} /></li>`)}</ul>`}
     </div>`}
   <//>`;

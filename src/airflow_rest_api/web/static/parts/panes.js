@@ -93,6 +93,15 @@ export function Panes({ name = "", chosen, list, children, items = "a.entry, a.p
     else if (event.target.matches("input, select, textarea")) second.current.focus();
     else if (onBack) leave();
   };
+  const keys = useRef();
+  keys.current = pressed;
+  useEffect(() => {
+    if (!chosen) return undefined;
+    // What had the focus can have gone from the document, such as the button that has ended an operation.
+    const lost = (event) => event.target === document.body && !document.querySelector("dialog[open]") && keys.current(event);
+    addEventListener("keydown", lost);
+    return () => removeEventListener("keydown", lost);
+  }, [Boolean(chosen)]);
   return html`<div class="panes ${name}${chosen ? " chosen" : whole ? " whole" : ""}" onClickCapture=${followed}>
     <div class="pane-list" ref=${first} onKeyDown=${pressedInList}>${list}</div>
     <div class="pane-detail" ref=${second} tabindex="-1" onKeyDown=${pressed}>${children}</div>

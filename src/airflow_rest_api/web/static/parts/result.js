@@ -2,7 +2,7 @@
 import { html, useMemo, useState } from "../vendor/preact.js";
 import { csv } from "../lib/csv.js";
 import { plural } from "../lib/text.js";
-import { Button } from "./basic.js";
+import { Button, Notice } from "./basic.js";
 import { Code } from "./code.js";
 import { Icon } from "./icons.js";
 import { save } from "./logpane.js";
@@ -10,15 +10,20 @@ import { Table, text } from "./table.js";
 
 const isTable = (value) => Array.isArray(value) && value.length > 0 && value.every((row) => row && typeof row === "object" && !Array.isArray(row));
 
+/** Whether a whole number in a JSON is beyond those that a script has exactly: it has become another one. */
+export const hasOther = (value) => (typeof value === "number" ? Number.isInteger(value) && !Number.isSafeInteger(value) : value !== null && typeof value === "object" && Object.values(value).some(hasOther));
+
 /** @param {object} props value: any JSON; operation: that printed it */
 export function Result({ value, operation }) {
   const table = isTable(value);
+  const other = useMemo(() => hasOther(value), [value]);
   const [raw, setRaw] = useState(!table);
   const [wanted, setWanted] = useState("");
   const found = useMemo(() => (table ? narrowed(value, wanted) : value), [value, wanted]);
   const json = useMemo(() => JSON.stringify(found, null, 2), [found]);
   const download = () => save(new Blob([asCsv(found)], { type: "text/csv" }), nameOf(operation));
   return html`<div class="result">
+    ${other && html`<${Notice} tone="warn">A whole number in it is too large for this page, which shows another one: the output has it as it was printed.<//>`}
     <div class="row result-bar">
       ${Array.isArray(value) && html`<span class="muted small-text" role="status">${found.length === value.length ? "" : `${found.length.toLocaleString()} of `}${plural(value.length, "row")}</span>`}
       <span class="grow"></span>

@@ -1,5 +1,6 @@
 /** Short messages that go away by themselves; nothing that has to be read is only here. */
 import { html, useEffect, useState } from "../vendor/preact.js";
+import { visible } from "../lib/text.js";
 
 let add = () => {};
 
@@ -17,5 +18,5 @@ export function Toasts() {
       setTimeout(() => setShown((before) => before.filter((one) => one.id !== id)), 6000);
     };
   }, []);
-  return html`<div class="toasts" role="status" aria-live="polite">${shown.map((one) => html`<div class="toast tone-${one.tone}" key=${one.id}>${one.text}</div>`)}</div>`;
+  return html`<div class="toasts" role="status" aria-live="polite">${shown.map((one) => html`<div class="toast tone-${one.tone}" key=${one.id}>${visible(one.text)}</div>`)}</div>`;
 }

@@ -2,6 +2,7 @@
 import { html, useEffect, useId, useRef, useState } from "../vendor/preact.js";
 import { airflow } from "../lib/api.js";
 import { fault, fieldsOf, hasInexact, parsed, read, shown, valueOf, withValue } from "../lib/params.js";
+import { visible } from "../lib/text.js";
 import { Button, Notice } from "../parts/basic.js";
 import { AreaField, Field, SelectField, SwitchField, TextField } from "../parts/fields.js";
 
@@ -94,7 +95,7 @@ function Param({ field, value, onValue }) {
 }
 
 function choices(field) {
-  const named = field.choices.filter((one) => one !== null).map((one) => [String(one), String(field.labels[one] ?? one)]);
+  const named = field.choices.filter((one) => one !== null).map((one) => [String(one), visible(String(field.labels[one] ?? one))]);
   const optional = !field.required || field.choices.includes(null) || field.initial === null;
   return optional ? [["", String(field.labels.None ?? "(none)")], ...named] : named;
 }
@@ -115,6 +116,6 @@ function Several({ field, value, onInput, ...rest }) {
     onInput(next.length || field.required ? next.map((text) => field.choices.find((choice) => String(choice) === text) ?? text) : null);
   };
   return html`<${Field} ...${rest}>${(a) => html`<div class="several" role="group" aria-label=${rest.label} aria-describedby=${a["aria-describedby"]}>
-    ${all.map((one, at) => html`<label key=${one}><input type="checkbox" id=${at ? undefined : a.id} checked=${chosen.has(one)} onChange=${(event) => change(one, event.currentTarget.checked)} />${String(field.labels[one] ?? one)}</label>`)}
+    ${all.map((one, at) => html`<label key=${one}><input type="checkbox" id=${at ? undefined : a.id} checked=${chosen.has(one)} onChange=${(event) => change(one, event.currentTarget.checked)} />${visible(String(field.labels[one] ?? one))}</label>`)}
   </div>`}<//>`;
 }

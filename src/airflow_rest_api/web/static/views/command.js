@@ -114,7 +114,7 @@ function Prepared({ summary, detail, params: place }) {
     <form class="command-form card" onSubmit=${run} novalidate aria-label="Arguments of ${summary.name}">
       <${Arguments} command=${summary} args=${args} values=${values} faults=${faults} onChange=${change} onParams=${learned} />
       <div class="row form-end">
-        <${Button} kind=${effect === "destructive" ? "danger" : "primary"} type="submit" icon="play" busy=${busy} disabled=${!detail.allowed || busy}>Run<//>
+        <${Button} kind=${effect === "destructive" ? "danger" : "primary"} type="submit" icon="play" busy=${busy} disabled=${!detail.allowed}>Run<//>
         ${args.some((one) => isGiven(one, values[one.name])) && html`<${Button} kind="quiet" onClick=${clear}>Clear<//>`}
         ${effect !== summary.effect && html`<span class="muted small-text row">With these arguments: <${EffectBadge} effect=${effect} /></span>`}
         <span class="grow"></span>

@@ -34,6 +34,7 @@ export function Dags() {
     try {
       const said = await call("/v2/commands/dags/list", { method: "POST", json: { columns: ["dag_id", "is_paused"] }, headers: { Prefer: "wait=60" } });
       if (said.state !== "succeeded") throw new Error(`The list of all DAGs did not come: dags list is ${said.state.replace("_", " ")}.`);
+      if (!said.result) throw new Error(`The list of all DAGs did not come. ${said.warnings.join(" ")}`.trim());
       setError(null);
       setDags(said.result.map((one) => ({ id: one.dag_id, paused: one.is_paused === true || one.is_paused === "True" })));
     } catch (problem) {

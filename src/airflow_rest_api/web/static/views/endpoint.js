@@ -6,11 +6,12 @@ import { facts } from "../lib/facts.js";
 import { OF_PARAMS } from "../lib/params.js";
 import { note } from "../lib/router.js";
 import { suggester } from "../lib/suggest.js";
-import { Badge, Button, ErrorNotice, Link } from "../parts/basic.js";
+import { Badge, Button, ErrorNotice, Link, Notice } from "../parts/basic.js";
 import { ask } from "../parts/dialog.js";
 import { FileField, SuggestField, SwitchField, TextField } from "../parts/fields.js";
 import { Icon } from "../parts/icons.js";
 import { Code } from "../parts/code.js";
+import { hasOther } from "../parts/result.js";
 
 // What the endpoint does that deserves a question before.
 const EXECUTES = new Set(["test", "run", "kerberos", "worker", "flower", "scheduler", "serve_logs", "clear", "deploy_dag"]);
@@ -69,7 +70,7 @@ export function Endpoint({ endpoint, params }) {
     <${Code} label="Example" text="${endpoint.methods.join(" or ")} ${location.origin}${endpoint.example}" />
     <form class="card" onSubmit=${submit} novalidate aria-label="Arguments of ${endpoint.name}">
       ${names.length ? html`<div class="fields">${names.map(field)}</div>` : html`<p class="muted">It takes no arguments.</p>`}
-      <div class="row form-end"><${Button} kind="primary" type="submit" icon="play" busy=${busy} disabled=${busy}>Submit<//></div>
+      <div class="row form-end"><${Button} kind="primary" type="submit" icon="play" busy=${busy}>Submit<//></div>
       <${ErrorNotice} error=${error} />
     </form>
     <div ref=${result}>${answer && html`<${Envelope} answer=${answer} />`}</div>
@@ -82,6 +83,7 @@ function Envelope({ answer }) {
   return html`<section class="operation" aria-label="The answer">
     <div class="operation-head" role="status"><${Badge} tone=${body.status === "OK" ? "good" : "bad"}>${body.status ?? "ERROR"}<//><span class="muted">HTTP ${answer.status}</span>
       ${body.exit_code != null && html`<span class="muted">exit code <b>${body.exit_code}</b></span>`}</div>
+    ${hasOther(body) && html`<${Notice} tone="warn">A whole number in the envelope is too large for this page, which shows another one.<//>`}
     ${output && html`<h3>Output</h3><${Code} text=${String(output)} label="Output" tall />`}
     <h3>Envelope</h3><${Code} text=${JSON.stringify(body, null, 2)} label="Envelope" tall />
   </section>`;

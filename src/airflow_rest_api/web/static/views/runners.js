@@ -38,9 +38,13 @@ export function View() {
         setError(null);
       } catch (problem) {
         if (problem.name !== "AbortError") setError(problem);
+        // What will be refused again is not asked for again.
+        if (problem.status === 403) stop();
       }
     };
-    return poll(look, EVERY);
+    let stop = () => {};
+    stop = poll(look, EVERY);
+    return stop;
   }, []);
   return html`<div class="page stack">
     <h1 class="away">Runners</h1>

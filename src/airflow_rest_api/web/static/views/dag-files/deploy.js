@@ -48,7 +48,7 @@ export function Deploy({ bundles, bundle, files: there, folder: given, onDone })
       ${options.overwrite ? " Those that are there are replaced." : ""}${WORDS[options.dags]}</p>${names}`;
     if (await ask({ title: `Deploy ${plural(files.length, "file")}?`, text, yes: "Deploy", danger: options.overwrite })) await start("deploy", "/v2/dag-files");
   };
-  const ready = files.length > 0 && place.writable && !busy;
+  const ready = files.length > 0 && place.writable;
   return html`<h2 class="large">Deploy</h2>
     ${!place.writable && html`<${Notice} tone="idle">Nothing can be put into ${bundle}. ${place.reason}<//>`}
     ${place.writable && html`<form class="card" aria-label="Deploy" onSubmit=${(event) => event.preventDefault()}>
@@ -62,8 +62,8 @@ export function Deploy({ bundles, bundle, files: there, folder: given, onDone })
         <${SwitchField} label="Wait until Airflow has parsed them" value=${options.wait} onInput=${set("wait")} />
       </div>
       <div class="row">
-        <${Button} icon="search" busy=${busy === "check"} disabled=${!ready} onClick=${check}>Check<//>
-        <${Button} kind="primary" icon="upload" busy=${busy === "deploy"} disabled=${!ready} onClick=${deploy}>Deploy<//>
+        <${Button} icon="search" busy=${busy === "check"} disabled=${!ready || busy === "deploy"} onClick=${check}>Check<//>
+        <${Button} kind="primary" icon="upload" busy=${busy === "deploy"} disabled=${!ready || busy === "check"} onClick=${deploy}>Deploy<//>
       </div>
       <${ErrorNotice} error=${error} />
     </form>`}

@@ -105,7 +105,7 @@ function DeleteDialog({ file, onClose, onStarted }) {
       setBusy(false);
     }
   };
-  const footer = html`<${Button} onClick=${onClose} autofocus>Cancel<//><${Button} kind="danger" icon="trash" busy=${busy} disabled=${busy} onClick=${remove}>Delete<//>`;
+  const footer = html`<${Button} onClick=${onClose} autofocus>Cancel<//><${Button} kind="danger" icon="trash" busy=${busy} onClick=${remove}>Delete<//>`;
   return html`<${Dialog} title="Delete ${visible(file.path)}?" onClose=${onClose} footer=${footer}>
     <p>It is taken out of ${file.bundle}${file.dag_ids.length ? `, and with it ${file.dag_ids.length === 1 ? "the DAG" : "the DAGs"} ${file.dag_ids.join(", ")}` : ""}. Its history stays: it can be brought back.</p>
     ${file.dag_ids.length > 0 && html`<${SwitchField} label="Delete the records of its DAGs as well" value=${records} onInput=${setRecords} hint="Runs, task instances and the rest: this cannot be taken back." />`}

@@ -42,7 +42,7 @@ function Finding({ error, file }) {
   const shown = lines.slice(first, (error.line ?? 0) + AROUND);
   return html`<div class="finding">
     <p class="row"><${Icon} name="warning" /><b><${Name} text=${error.file} />${error.line ? `, line ${error.line}` : ""}</b></p>
-    <pre class="finding-message">${error.message}</pre>
+    <pre class="finding-message">${visible(error.message)}</pre>
     ${shown.length > 0 && html`<pre class="finding-lines" tabindex="0" role="region" aria-label="Around line ${error.line} of ${error.file}">${shown.map((line, at) => {
       const number = first + at + 1;
       return html`<span key=${number} class=${number === error.line ? "finding-line here" : "finding-line"}><span class="finding-number">${number === error.line ? "▸" : " "}${String(number).padStart(4)} </span>${`${visible(line)}\n`}</span>`;

@@ -60,9 +60,9 @@ export function StartDialog({ kinds, onClose, onStarted }) {
   };
   const ready = kind.available && kind.allowed && args !== null;
   const footer = html`<${Button} onClick=${onClose}>Cancel<//>
-    <${Button} kind="primary" icon="play" busy=${busy} disabled=${!ready || busy} onClick=${() => start(false)}>Start the ${kind.title.toLowerCase()}<//>`;
+    <${Button} kind="primary" icon="play" busy=${busy} disabled=${!ready} onClick=${() => start(false)}>Start the ${kind.title.toLowerCase()}<//>`;
   return html`<${Dialog} title="Start a component" wide onClose=${onClose} footer=${footer}>
-    <form onSubmit=${(event) => (event.preventDefault(), ready && start(false))} novalidate>
+    <form onSubmit=${(event) => (event.preventDefault(), ready && !busy && start(false))} novalidate>
       <${SelectField} label="Component" value=${name} onInput=${choose} options=${options} />
       ${!kind.available && html`<${Notice}>${kind.reason}<//>`}
       ${kind.available && !kind.allowed && html`<${RefusalNotice} refusal=${kind.refusal} />`}
