@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -73,6 +74,16 @@ def configured(section: str, option: str) -> str | None:
 
     value: str | None = conf.get(section, option, fallback=None)
     return value
+
+
+def names_set(section: str) -> list[str]:
+    """Return the names of the options set in a section: in airflow.cfg as written, or in the environment."""
+    from airflow.configuration import conf
+
+    prefix = f"AIRFLOW__{section.upper()}__"
+    found = list(conf.options(section)) if conf.has_section(section) else []
+    found += [name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)]
+    return list(dict.fromkeys(found))
 
 
 def load_models() -> None:

@@ -51,11 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Be a runner; return the exit code, 2 where it cannot begin."""
+    from airflow_rest_api.runners.assembly import warn_of_unknown_options
     from airflow_rest_api.runners.worker import serve
     from airflow_rest_api.settings import BadSetting, Settings
 
     try:
         settings = Settings.load()
+        warn_of_unknown_options()
         if not broker.address(settings):
             raise ValueError("a runner needs Celery, and a broker: [rest_api_plugin] runner_broker")
         if options.concurrency is not None and options.concurrency < 1:
