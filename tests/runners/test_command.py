@@ -39,6 +39,19 @@ def test_what_cannot_be_is_refused_in_one_line(
     assert message in line
 
 
+def test_an_address_of_a_broker_that_is_none_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv(f"AIRFLOW__{SECTION.upper()}__RUNNER_BROKER", "foo://:hunter22@redis")
+    with pytest.raises(SystemExit) as end:
+        main(["runner"])
+
+    assert end.value.code == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert "runner_broker is no address of a broker" in line
+    assert "hunter22" not in line
+
+
 def test_the_settings_and_the_arguments_are_handed_on(monkeypatch: pytest.MonkeyPatch):
     seen: list[tuple[object, ...]] = []
 

@@ -60,6 +60,7 @@ def main(options: argparse.Namespace) -> int:
         warn_of_unknown_options()
         if not broker.address(settings):
             raise ValueError("a runner needs Celery, and a broker: [rest_api_plugin] runner_broker")
+        broker.check(settings)
         if options.concurrency is not None and options.concurrency < 1:
             raise ValueError("--concurrency must be at least 1")
         name = options.name or "runner"
