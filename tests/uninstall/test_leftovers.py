@@ -71,8 +71,9 @@ def test_what_was_interrupted_is_found_again(engine: Engine):
 
 
 @pytest.mark.parametrize("address", ["postgresql"], indirect=True)
-def test_no_password_is_in_what_is_said(address: str):
-    engine = own_engine(make_url(address).set(password="s3cret").render_as_string(hide_password=False))
+@pytest.mark.parametrize("given", [{"password": "s3cret"}, {"query": {"password": "s3cret"}}])
+def test_no_password_is_in_what_is_said(address: str, given: dict[str, Any]):
+    engine = own_engine(make_url(address).set(**given).render_as_string(hide_password=False))
     migrate(engine)
     said = " ".join(step.what for step in in_our_database(engine))
     engine.dispose()
