@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
+import inspect
 import logging
 import os
 from collections.abc import Collection, Mapping
@@ -84,6 +86,34 @@ def names_set(section: str) -> list[str]:
     found = list(conf.options(section)) if conf.has_section(section) else []
     found += [name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)]
     return list(dict.fromkeys(found))
+
+
+def hide_options(section: str, names: Collection[str]) -> None:
+    """
+    Have Airflow hide the values of options wherever it shows its configuration, in this process.
+
+    Of an installed provider it knows which these are. Of a plugin in the plugins folder it does not, and
+    ``GET /api/v2/config`` showed them to everybody who may read the configuration.
+    """
+    from airflow.configuration import conf
+
+    name, ours = "sensitive_config_values", {(section, each) for each in names}
+    kind: Any = type(conf)
+    known = inspect.getattr_static(kind, name, None)
+    if not isinstance(known, functools.cached_property):
+        log.warning("This Airflow may show the secrets of [%s] with its configuration", section)
+        return
+    if ours <= getattr(conf, name):
+        return
+
+    # Airflow forgets the set where it reads the options of its providers, and makes it once more.
+    def sensitive(self: Any) -> set[tuple[str, str]]:
+        return set(known.func(self)) | ours
+
+    hiding = functools.cached_property(sensitive)
+    hiding.__set_name__(kind, name)
+    setattr(kind, name, hiding)
+    vars(conf).pop(name, None)
 
 
 def load_models() -> None:
