@@ -258,8 +258,8 @@ class Stack:
         self._lock = lock
         # Left by a demo that was killed.
         (self.home / "demo.json").unlink(missing_ok=True)
-        if "api-server" in self._wanted and not is_free(self.port, self.host):
-            raise StackError(f"Port {self.port} is in use; set PORT to another one")
+        if "api-server" in self._wanted:
+            self._look_at_the_port()
         shipped = examples.renew(self.dags) if self._examples else []
         self._expected = tuple(shipped if self._expect is None else self._expect)
         passwords = self.home / "simple_auth_manager_passwords.json"
@@ -290,6 +290,16 @@ class Stack:
             except NoRedis as error:
                 raise StackError(str(error)) from None
         write_config(self.home / "airflow.cfg", options, like)
+
+    def _look_at_the_port(self) -> None:
+        """Raise `StackError` where the API server cannot listen."""
+        try:
+            free = is_free(self.port, self.host)
+        except OSError as error:
+            where = f"port {self.port} of {self.host}"
+            raise StackError(f"Nothing can listen on {where}: {error.strerror or error}") from None
+        if not free:
+            raise StackError(f"Port {self.port} is in use; set PORT to another one")
 
     def _migrate(self) -> None:
         """Create the database, or bring it up to date."""
