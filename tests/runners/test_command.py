@@ -5,9 +5,9 @@ import argparse
 import pytest
 
 from airflow_rest_api.__main__ import main
-from airflow_rest_api.runners import worker
+from airflow_rest_api.runners import broker, worker
 from airflow_rest_api.runners.command import add_arguments
-from airflow_rest_api.settings import SECTION
+from airflow_rest_api.settings import SECTION, Settings
 
 
 def parsed(*words: str) -> argparse.Namespace:
@@ -50,6 +50,20 @@ def test_an_address_of_a_broker_that_is_none_is_refused_in_one_line(
     [line] = capsys.readouterr().err.splitlines()
     assert "runner_broker is no address of a broker" in line
     assert "hunter22" not in line
+
+
+def test_the_address_of_airflows_broker_may_come_from_a_command(monkeypatch: pytest.MonkeyPatch):
+    seen: list[object] = []
+
+    def serve(settings: Settings, *_: object) -> int:
+        seen.append(broker.address(settings))
+        return 0
+
+    monkeypatch.setattr(worker, "serve", serve)
+    monkeypatch.setenv("AIRFLOW__CELERY__BROKER_URL_CMD", "echo redis://from-the-command/4")
+
+    assert main(["runner"]) == 0
+    assert seen == ["redis://from-the-command/4"]
 
 
 def test_the_settings_and_the_arguments_are_handed_on(monkeypatch: pytest.MonkeyPatch):

@@ -78,6 +78,17 @@ def configured(section: str, option: str) -> str | None:
     return value
 
 
+def read_provider_options() -> None:
+    """
+    Have Airflow know the options of its providers, and which of them are secrets that a command may give.
+
+    Its own components begin with that. Before Airflow 3.2 nothing else does it.
+    """
+    from airflow.providers_manager import ProvidersManager
+
+    ProvidersManager().initialize_providers_configuration()  # type: ignore[no-untyped-call]
+
+
 def names_set(section: str) -> list[str]:
     """Return the names of the options set in a section: in airflow.cfg as written, or in the environment."""
     from airflow.configuration import conf

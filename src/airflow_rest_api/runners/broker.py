@@ -52,7 +52,8 @@ def address(settings: Settings) -> str:
     if find_spec("celery") is None:
         return ""
     try:
-        return settings.runner_broker or configured("celery", "broker_url") or ""
+        # What a command has printed ends with its line.
+        return settings.runner_broker or (configured("celery", "broker_url") or "").strip()
     except Exception as error:
         # Its words hold the value, or what a command has printed.
         raise BadSetting(f"[celery] broker_url cannot be read ({type(error).__name__})") from None
