@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -64,6 +67,19 @@ def test_the_address_of_airflows_broker_may_come_from_a_command(monkeypatch: pyt
 
     assert main(["runner"]) == 0
     assert seen == ["redis://from-the-command/4"]
+
+
+@pytest.mark.slow
+def test_celerys_own_programs_find_the_same_broker():
+    done = subprocess.run(
+        [sys.executable, "-c", "from airflow_rest_api.runners.app import app; print(app.conf.broker_url)"],
+        env={**os.environ, "AIRFLOW__CELERY__BROKER_URL_CMD": "echo redis://from-the-command/4"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "redis://from-the-command/4"
 
 
 def test_the_settings_and_the_arguments_are_handed_on(monkeypatch: pytest.MonkeyPatch):
