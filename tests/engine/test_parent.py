@@ -24,7 +24,7 @@ from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.forkserver import ForkServer, Snapshot, snapshot
 from airflow_rest_api.engine.job import Ending, Hooks, Limits, Outcome
-from airflow_rest_api.engine.parent import CannotFork, Child, fresh_child
+from airflow_rest_api.engine.parent import CannotFork, Child, environment, fresh_child
 from tests.engine.conftest import Run, act, at_rest, gone, outcome
 from tests.processes import descriptors
 
@@ -311,3 +311,38 @@ def test_who_waits_for_a_child_is_told_that_there_is_no_room(run: Run[Any], engi
     run(wait({"child": 2**22 + 1, "descriptors": 3}, os.dup(0)))
     assert descriptors() == before
     assert run(outcome(engine, act("echo", "x")))[1].stdout.text == "'x'\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"PYTHONPATH": "lib:/modules:"}, {"PYTHONPATH": "{here}/lib:/modules:{here}/"}),
+        ({"PYTHONPATH": ""}, {"PYTHONPATH": ""}),
+        ({"AIRFLOW_HOME": "airflow"}, {"AIRFLOW_HOME": "{here}/airflow"}),
+        ({"AIRFLOW_CONFIG": "~/airflow.cfg"}, {"AIRFLOW_CONFIG": "~/airflow.cfg"}),
+        ({"AIRFLOW__CORE__DAGS_FOLDER": "dags"}, {"AIRFLOW__CORE__DAGS_FOLDER": "{here}/dags"}),
+        ({"AIRFLOW__CORE__PLUGINS_FOLDER": "/plugins"}, {"AIRFLOW__CORE__PLUGINS_FOLDER": "/plugins"}),
+    ],
+)
+def test_what_is_relative_in_the_environment_is_so_to_the_servers_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], found: dict[str, str]
+):
+    monkeypatch.chdir(tmp_path)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    made = environment(Limits())
+
+    assert {name: made[name] for name in given} == {
+        name: value.replace("{here}", str(tmp_path)) for name, value in found.items()
+    }
+
+
+def test_a_server_whose_folder_was_removed_has_an_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setenv("PYTHONPATH", "lib")
+
+    assert environment(Limits())["PYTHONPATH"] == "lib"
