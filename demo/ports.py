@@ -17,7 +17,11 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Tell whether a server could listen on `port` of `host`; raise OSError where that is not here."""
+    """
+    Tell whether a server could listen on `port` of `host`.
+
+    Raises OSError where that is not here, and where this user may not.
+    """
     family, address = _address(host, port)
     with socket.socket(family) as probe:
         # As servers do: connections of a former server that are still closing are no obstacle.
@@ -26,9 +30,9 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
             probe.bind(address)
             probe.listen(1)
         except OSError as error:
-            if error.errno == errno.EADDRNOTAVAIL:
-                raise
-            return False
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise
     return True
 
 

@@ -23,15 +23,27 @@ from demo.split import DagHost, NoRedis, on_api_host
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 USERS: Mapping[str, str] = {"admin": "ADMIN", "op": "OP", "user": "USER", "viewer": "VIEWER"}
 
-# What a stack decides by itself, whatever stands in the environment it is started from.
+# What a stack decides by itself, whatever stands in the environment it is started from: in a shell for
+# another Airflow it must not migrate that one's database, and work on it. The last row is what Airflow 2
+# called some of it, which counts before a file.
+_DECIDED: Mapping[str, tuple[str, ...]] = {
+    "core": (
+        "dags_folder",
+        "execution_api_server_url",
+        "simple_auth_manager_passwords_file",
+        "simple_auth_manager_users",
+    ),
+    "database": ("sql_alchemy_conn", "sql_alchemy_conn_async"),
+    "api": ("base_url", "host", "port"),
+    "logging": ("trigger_log_server_port", "worker_log_server_port"),
+    "webserver": ("base_url", "web_server_host", "web_server_port"),
+}
 _OURS = frozenset(
-    {
-        "PYTHONDONTWRITEBYTECODE",
-        "AIRFLOW__CORE__DAGS_FOLDER",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE",
-    }
-)
+    f"AIRFLOW__{section}__{name}{ending}".upper()
+    for section, names in _DECIDED.items()
+    for name in names
+    for ending in ("", "_cmd", "_secret")
+) | {"PYTHONDONTWRITEBYTECODE"}
 
 # What /monitor/health calls the components that report their health.
 _HEALTH = {"scheduler": "scheduler", "dag-processor": "dag_processor", "triggerer": "triggerer"}
@@ -246,8 +258,8 @@ class Stack:
         self._lock = lock
         # Left by a demo that was killed.
         (self.home / "demo.json").unlink(missing_ok=True)
-        if "api-server" in self._wanted and not is_free(self.port, self.host):
-            raise StackError(f"Port {self.port} is in use; set PORT to another one")
+        if "api-server" in self._wanted:
+            self._look_at_the_port()
         shipped = examples.renew(self.dags) if self._examples else []
         self._expected = tuple(shipped if self._expect is None else self._expect)
         passwords = self.home / "simple_auth_manager_passwords.json"
@@ -278,6 +290,16 @@ class Stack:
             except NoRedis as error:
                 raise StackError(str(error)) from None
         write_config(self.home / "airflow.cfg", options, like)
+
+    def _look_at_the_port(self) -> None:
+        """Raise `StackError` where the API server cannot listen."""
+        try:
+            free = is_free(self.port, self.host)
+        except OSError as error:
+            where = f"port {self.port} of {self.host}"
+            raise StackError(f"Nothing can listen on {where}: {error.strerror or error}") from None
+        if not free:
+            raise StackError(f"Port {self.port} is in use; set PORT to another one")
 
     def _migrate(self) -> None:
         """Create the database, or bring it up to date."""

@@ -28,6 +28,9 @@ gc.disable()
 HOME = tempfile.mkdtemp(prefix="airflow-rest-api-tests-")
 atexit.register(shutil.rmtree, HOME, ignore_errors=True)
 
+# A shell that is set up for another Airflow must not lend its database to the tests.
+for name in [name for name in os.environ if name.startswith(("AIRFLOW__", "AIRFLOW_CONFIG"))]:
+    del os.environ[name]
 os.environ.update(
     {
         "AIRFLOW_HOME": HOME,

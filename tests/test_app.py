@@ -259,6 +259,23 @@ def test_queues_that_nothing_can_be_sent_to_keep_the_plugin_off(
     create_app(Settings(placement="execute = local"))
 
 
+@pytest.mark.parametrize("address", ["foo://hunter22", "redis://:hunter22/x@redis:6379/1"])
+def test_a_broker_that_nothing_can_be_sent_to_keeps_the_plugin_off_and_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, address: str
+):
+    monkeypatch.setattr(FernetCipher, "available", True)
+    with pytest.raises(BadSetting, match=r"runner_broker is no address of a broker") as error:
+        create_app(Settings(placement="execute = dags", runner_broker=address))
+    assert "hunter22" not in str(error.value)
+    create_app(Settings(runner_broker=address))
+
+
+def test_a_broker_whose_package_is_missing_keeps_the_plugin_off(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(FernetCipher, "available", True)
+    with pytest.raises(BadSetting, match=r"runner_broker needs a Python package: botocore"):
+        create_app(Settings(placement="execute = dags", runner_broker="sqs://key:secret@"))
+
+
 @pytest.mark.slow
 def test_commands_that_cannot_be_read_are_read_again_by_the_next_request():
     tries = []

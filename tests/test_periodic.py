@@ -65,6 +65,18 @@ def test_what_was_not_started_can_be_stopped() -> None:
     asyncio.run(Periodic("It", 1, Rounds().work).stop())
 
 
+def test_each_cause_for_which_the_database_is_away_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    away, denied = Unavailable("connection refused"), Unavailable("permission denied for schema public")
+    numbers = [Unavailable(f"connection {number} was lost") for number in range(50)]
+    rounds = Rounds([away, away, denied, away, denied, None, denied, *numbers])
+    periodic = Periodic("It", 0.001, rounds.work)
+    with caplog.at_level(logging.WARNING):
+        run(periodic, lambda: rounds.until(60))
+    said = [record.getMessage().rpartition(": ")[2] for record in caplog.records]
+    assert said[:3] == [str(away), str(denied), str(denied)]
+    assert len(said) < 15
+
+
 def test_of_failures_of_one_kind_in_a_row_the_first_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     away = Unavailable("The database is away.")
     rounds = Rounds([away, away, ValueError("bad"), ValueError("worse"), None, away])

@@ -105,6 +105,36 @@ print(json.dumps([message.get("status") or message["body"].decode() for message 
     assert login == [status, body]
 
 
+UNPACKED = """
+import importlib.metadata, json
+import importlib_metadata
+def others(distributions):
+    return lambda: (one for one in distributions() if one.metadata["Name"] != "airflow-rest-api-plugin")
+for module in (importlib.metadata, importlib_metadata):
+    module.distributions = others(module.distributions)
+from airflow.configuration import conf
+from airflow.providers_manager import ProvidersManager
+from airflow_rest_api.plugin import RestApiPlugin
+conf.read_string("[rest_api_plugin]\\noperations_database = s3cret-1\\nfork = s3cret-free")
+RestApiPlugin().fastapi_apps
+shown = [conf.as_dict(display_sensitive=False)]
+ProvidersManager().initialize_providers_configuration()
+shown += [conf.as_dict(display_sensitive=False)]
+print(json.dumps([dict(one["rest_api_plugin"]) for one in shown]))
+"""
+
+
+@pytest.mark.slow
+def test_airflow_shows_no_secret_of_ours_where_the_plugin_is_no_installed_package():
+    secret = {"AIRFLOW__REST_API_PLUGIN__RUNNER_BROKER": "s3cret-2"}
+    for shown in json.loads(python(UNPACKED, **secret)):
+        assert shown == {
+            "operations_database": "< hidden >",
+            "fork": "s3cret-free",
+            "runner_broker": "< hidden >",
+        }
+
+
 def test_a_plugin_that_cannot_be_made_is_off_and_the_api_server_goes_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):

@@ -50,7 +50,7 @@ from airflow_rest_api.legacy.usage import Usage
 from airflow_rest_api.loop_share import LoopShare
 from airflow_rest_api.operations.heartbeat import sweeper
 from airflow_rest_api.placement import Placement, placement_rules
-from airflow_rest_api.runners import assembly
+from airflow_rest_api.runners import assembly, broker
 from airflow_rest_api.security.access import Gate, Switches
 from airflow_rest_api.security.audit import Audit, QuietQuery
 from airflow_rest_api.security.guard import Guard
@@ -183,6 +183,8 @@ def _context(settings: Settings, engine: Engine, share: LoopShare, load: Callabl
     placement = Placement(placement_rules(settings.placement))
     if placement.queues and (why := dispatcher.cannot_send) is not None:
         raise BadSetting(f"[rest_api_plugin] placement names queues. {why}")
+    if placement.queues:
+        broker.check(settings)
     switches = Switches(
         enabled=settings.enabled_commands,
         disabled=settings.disabled_commands,

@@ -11,12 +11,16 @@ from airflow_rest_api.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
+MOST_CAUSES = 10
+"""Causes of one outage that are logged: what drivers say may hold a number that differs each time."""
+
 
 class Periodic:
     """
     Repeat some work until it is stopped, whether or not a round of it fails.
 
-    Of failures of one kind in a row, the first is logged.
+    Of failures of one kind in a row, the first is logged; where the database is away, the first of each
+    cause: it may be up at last, and its user lack a right.
 
     :param name: what is done, for the log: "The heartbeat"
     :param every: seconds from the end of a round to the next one, also after a failure
@@ -41,6 +45,8 @@ class Periodic:
         self._at_once = at_once
         self._task: asyncio.Task[None] | None = None
         self._failure: type[Exception] | None = None
+        self._causes: set[str] = set()
+        """Why the database was away, of failures in a row."""
 
     def start(self) -> None:
         """Begin, in the background."""
@@ -66,9 +72,18 @@ class Periodic:
         try:
             await self._work()
             self._failure = None
+            self._causes.clear()
         except Exception as error:
-            if type(error) is not self._failure:
+            if self._is_new(error) or type(error) is not self._failure:
                 # An outage needs no traceback.
                 text = "%s failed; retrying every %g s: %s"
                 log.warning(text, self._name, self._every, error, exc_info=not isinstance(error, Unavailable))
             self._failure = type(error)
+
+    def _is_new(self, error: Exception) -> bool:
+        """Return whether the database is away for a cause that was not logged yet."""
+        cause = str(error)
+        if not isinstance(error, Unavailable) or cause in self._causes or len(self._causes) >= MOST_CAUSES:
+            return False
+        self._causes.add(cause)
+        return True

@@ -70,13 +70,17 @@ class RestApiPlugin(AirflowPlugin):
 
 
 def _build() -> tuple[Any, Any]:
+    from airflow_rest_api.airflow.installation import hide_options
     from airflow_rest_api.app import create_app
     from airflow_rest_api.legacy.login.app import create_login_app
+    from airflow_rest_api.runners.assembly import warn_of_unknown_options
     from airflow_rest_api.security.audit import QuietQuery
-    from airflow_rest_api.settings import BadSetting, Settings
+    from airflow_rest_api.settings import OPTIONS, SECTION, BadSetting, Settings
 
     try:
+        hide_options(SECTION, [option.name for option in OPTIONS if option.secret])
         settings = Settings.load()
+        warn_of_unknown_options()
         if settings.log_loading:
             log.info("The REST API plugin %s is loaded with %s", __version__, settings.shown())
         share = LoopShare(others=OTHER_REQUESTS)

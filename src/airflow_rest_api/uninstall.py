@@ -195,7 +195,8 @@ def in_our_database(engine: Engine) -> Iterable[Leftover]:
         tables = sorted(all_tables().sorted_tables, key=lambda table: table is VERSIONS)
         found = [table for table in tables if table.name in there]
         counts = [connection.execute(select(func.count()).select_from(table)).scalar() for table in found]
-    where = engine.url.render_as_string(hide_password=True)
+    # Drivers take a password from the query as well.
+    where = engine.url.set(query={}).render_as_string(hide_password=True)
     for table, rows in zip(found, counts, strict=True):
         remove = partial(table.drop, engine, checkfirst=True)
         yield Leftover(f"the table {table.name} with {rows} rows, in {where}", remove)

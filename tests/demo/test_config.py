@@ -6,7 +6,10 @@ import stat
 from configparser import ConfigParser
 from pathlib import Path
 
-from demo.config import SECRETS, write_config, write_passwords
+import pytest
+
+from demo.config import SECRETS, Options, write_config, write_passwords
+from demo.stack import Stack
 
 
 def read(path: Path) -> ConfigParser:
@@ -85,3 +88,29 @@ def test_a_password_known_from_elsewhere_wins(tmp_path: Path) -> None:
     path = tmp_path / "passwords.json"
     write_passwords(path, ["ada"])
     assert write_passwords(path, ["ada"], {"ada": "lovelace"}) == {"ada": "lovelace"}
+
+
+@pytest.mark.parametrize("ending", ["", "_CMD", "_SECRET"])
+def test_what_the_stack_decides_is_not_taken_from_a_shell_that_is_set_up_for_another_airflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    decided: Options = {}
+
+    def note(path: Path, options: Options, like: Path | None = None) -> None:
+        nonlocal decided
+        decided = options
+
+    monkeypatch.setattr("demo.stack.write_config", note)
+    stack = Stack(tmp_path)
+    stack._prepare()
+    stack.stop()
+    names = [f"{section}__{name}" for section, options in decided.items() for name in options]
+    assert "database__sql_alchemy_conn" in names
+    for name in (*names, "database__sql_alchemy_conn_async", "webserver__base_url"):
+        monkeypatch.setenv(f"AIRFLOW__{name}{ending}".upper(), "another's")
+    monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "2")
+
+    assert "another's" not in stack.environment.values()
+    assert stack.environment["AIRFLOW__CORE__PARALLELISM"] == "2"
+    mine = Stack(tmp_path, env={"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "mine"})
+    assert mine.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "mine"

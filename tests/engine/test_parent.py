@@ -24,7 +24,7 @@ from airflow_rest_api.engine import wire
 from airflow_rest_api.engine.engine import Engine
 from airflow_rest_api.engine.forkserver import ForkServer, Snapshot, snapshot
 from airflow_rest_api.engine.job import Ending, Hooks, Limits, Outcome
-from airflow_rest_api.engine.parent import CannotFork, Child, fresh_child
+from airflow_rest_api.engine.parent import CannotFork, Child, environment, fresh_child
 from tests.engine.conftest import Run, act, at_rest, gone, outcome
 from tests.processes import descriptors
 
@@ -330,3 +330,38 @@ def test_a_fresh_child_that_ends_after_the_loop_was_closed_is_reaped_without_a_w
         assert not waiting.is_alive()
     assert failed == []
     child.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"PYTHONPATH": "lib:/modules:"}, {"PYTHONPATH": "{here}/lib:/modules:{here}/"}),
+        ({"PYTHONPATH": ""}, {"PYTHONPATH": ""}),
+        ({"AIRFLOW_HOME": "airflow"}, {"AIRFLOW_HOME": "{here}/airflow"}),
+        ({"AIRFLOW_CONFIG": "~/airflow.cfg"}, {"AIRFLOW_CONFIG": "~/airflow.cfg"}),
+        ({"AIRFLOW__CORE__DAGS_FOLDER": "dags"}, {"AIRFLOW__CORE__DAGS_FOLDER": "{here}/dags"}),
+        ({"AIRFLOW__CORE__PLUGINS_FOLDER": "/plugins"}, {"AIRFLOW__CORE__PLUGINS_FOLDER": "/plugins"}),
+    ],
+)
+def test_what_is_relative_in_the_environment_is_so_to_the_servers_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], found: dict[str, str]
+):
+    monkeypatch.chdir(tmp_path)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    made = environment(Limits())
+
+    assert {name: made[name] for name in given} == {
+        name: value.replace("{here}", str(tmp_path)) for name, value in found.items()
+    }
+
+
+def test_a_server_whose_folder_was_removed_has_an_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setenv("PYTHONPATH", "lib")
+
+    assert environment(Limits())["PYTHONPATH"] == "lib"

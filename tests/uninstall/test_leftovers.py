@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -69,8 +71,9 @@ def test_what_was_interrupted_is_found_again(engine: Engine):
 
 
 @pytest.mark.parametrize("address", ["postgresql"], indirect=True)
-def test_no_password_is_in_what_is_said(address: str):
-    engine = own_engine(make_url(address).set(password="s3cret").render_as_string(hide_password=False))
+@pytest.mark.parametrize("given", [{"password": "s3cret"}, {"query": {"password": "s3cret"}}])
+def test_no_password_is_in_what_is_said(address: str, given: dict[str, Any]):
+    engine = own_engine(make_url(address).set(**given).render_as_string(hide_password=False))
     migrate(engine)
     said = " ".join(step.what for step in in_our_database(engine))
     engine.dispose()
@@ -150,6 +153,49 @@ def test_what_was_granted_to_roles_goes_with_its_resources_and_nothing_else(engi
         assert list(connection.execute(select(pairs.c.id)).scalars()) == [14, 15, 16, 17]
         assert list(connection.execute(select(granted.c.permission_view_id)).scalars()) == [14, 15, 16, 17]
     assert list(in_airflows(engine)) == []
+
+
+IN_A_SCHEMA = """
+import sys
+from airflow.models.log import Log
+from sqlalchemy import create_engine
+from airflow_rest_api.uninstall import in_airflows
+engine = create_engine(sys.argv[1])
+with engine.begin() as connection:
+    connection.exec_driver_sql("CREATE SCHEMA airflow")
+    Log.__table__.create(connection)
+    connection.execute(Log.__table__.insert(), [{"event": event} for event in ("pause", "rest_api.version")])
+    for name, columns in (
+        ("ab_view_menu", "1 AS id, 'REST API Execute' AS name"),
+        ("ab_permission_view", "2 AS id, 1 AS view_menu_id"),
+        ("ab_permission_view_role", "2 AS permission_view_id"),
+    ):
+        connection.exec_driver_sql(f"CREATE TABLE airflow.{name} AS SELECT {columns}")
+for step in list(in_airflows(engine)):
+    step.remove()
+with engine.connect() as connection:
+    for name in ("log", "ab_view_menu", "ab_permission_view", "ab_permission_view_role"):
+        print(name, connection.exec_driver_sql(f"SELECT count(*) FROM airflow.{name}").scalar())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("address", ["postgresql"], indirect=True)
+def test_the_rows_of_an_airflow_in_a_schema_of_its_own_go_too(address: str):
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_SCHEMA, address],
+        env={**os.environ, "AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA": "airflow"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-4:] == [
+        "log 1",
+        "ab_view_menu 0",
+        "ab_permission_view 0",
+        "ab_permission_view_role 0",
+    ]
 
 
 def test_a_database_in_which_nothing_of_ours_ever_was_has_nothing_to_remove(engine: Engine):

@@ -110,7 +110,7 @@ def count(engine: Engine, prefix: str) -> int:
     from airflow.models.log import Log
 
     with engine.connect() as connection:
-        if not inspect(connection).has_table(Log.__tablename__):
+        if not inspect(connection).has_table(Log.__tablename__, schema=Log.metadata.schema):
             return 0
         ours = Log.event.startswith(prefix, autoescape=True)
         return connection.execute(select(func.count()).select_from(Log).where(ours)).scalar() or 0

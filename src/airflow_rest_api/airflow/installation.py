@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
+import inspect
 import logging
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -73,6 +76,55 @@ def configured(section: str, option: str) -> str | None:
 
     value: str | None = conf.get(section, option, fallback=None)
     return value
+
+
+def read_provider_options() -> None:
+    """
+    Have Airflow know the options of its providers, and which of them are secrets that a command may give.
+
+    Its own components begin with that. Before Airflow 3.2 nothing else does it.
+    """
+    from airflow.providers_manager import ProvidersManager
+
+    ProvidersManager().initialize_providers_configuration()  # type: ignore[no-untyped-call]
+
+
+def names_set(section: str) -> list[str]:
+    """Return the names of the options set in a section: in airflow.cfg as written, or in the environment."""
+    from airflow.configuration import conf
+
+    prefix = f"AIRFLOW__{section.upper()}__"
+    found = list(conf.options(section)) if conf.has_section(section) else []
+    found += [name.removeprefix(prefix).lower() for name in os.environ if name.startswith(prefix)]
+    return list(dict.fromkeys(found))
+
+
+def hide_options(section: str, names: Collection[str]) -> None:
+    """
+    Have Airflow hide the values of options wherever it shows its configuration, in this process.
+
+    Of an installed provider it knows which these are. Of a plugin in the plugins folder it does not, and
+    ``GET /api/v2/config`` showed them to everybody who may read the configuration.
+    """
+    from airflow.configuration import conf
+
+    name, ours = "sensitive_config_values", {(section, each) for each in names}
+    kind: Any = type(conf)
+    known = inspect.getattr_static(kind, name, None)
+    if not isinstance(known, functools.cached_property):
+        log.warning("This Airflow may show the secrets of [%s] with its configuration", section)
+        return
+    if ours <= getattr(conf, name):
+        return
+
+    # Airflow forgets the set where it reads the options of its providers, and makes it once more.
+    def sensitive(self: Any) -> set[tuple[str, str]]:
+        return set(known.func(self)) | ours
+
+    hiding = functools.cached_property(sensitive)
+    hiding.__set_name__(kind, name)
+    setattr(kind, name, hiding)
+    vars(conf).pop(name, None)
 
 
 def load_models() -> None:

@@ -280,7 +280,7 @@ def existing_resources(engine: Engine, powers: Iterable[str], beginnings: Iterab
     """
     resources = _fab_tables()[0]
     with engine.connect() as connection:
-        if not inspect(connection).has_table(resources.name):
+        if not inspect(connection).has_table(resources.name, schema=resources.schema):
             return []
         ours = or_(
             resources.c.name.in_([resource_of(power) for power in powers]),
@@ -306,10 +306,13 @@ def _fab_tables() -> tuple[Any, Any, Any]:
     """
     Return the tables of resources, of pairs of action and resource, and of what roles have.
 
-    As `airflow.providers.fab.auth_manager.models` has them, which may not be installed any more.
+    As `airflow.providers.fab.auth_manager.models` has them, which may not be installed any more, in
+    the schema of Airflow's own.
     """
+    from airflow.models.base import metadata
+
     return (
-        table("ab_view_menu", column("id"), column("name")),
-        table("ab_permission_view", column("id"), column("view_menu_id")),
-        table("ab_permission_view_role", column("permission_view_id")),
+        table("ab_view_menu", column("id"), column("name"), schema=metadata.schema),
+        table("ab_permission_view", column("id"), column("view_menu_id"), schema=metadata.schema),
+        table("ab_permission_view_role", column("permission_view_id"), schema=metadata.schema),
     )

@@ -30,6 +30,14 @@ log = logging.getLogger(__name__)
 SERVER_ONLY = ("_AIRFLOW_PROCESS_CONTEXT", "AIRFLOW_API_APPS", "AIRFLOW_DEV_RELOADER_PID")
 """Variables that Airflow's API server sets for itself; a command line does not have them."""
 
+PATHS = (
+    *("AIRFLOW_HOME", "AIRFLOW_CONFIG"),
+    *("AIRFLOW__CORE__DAGS_FOLDER", "AIRFLOW__CORE__PLUGINS_FOLDER"),
+)
+"""Variables that are a path."""
+EXPANDED = "~$"
+"""What such a path begins with that Airflow makes another one of."""
+
 BOOTSTRAP = (
     "import sys; root, module, *rest = sys.argv[1:]; sys.path = [p for p in sys.path if p]; "
     "sys.path.append(root) if root not in sys.path else None; import importlib; "
@@ -47,8 +55,20 @@ class CannotFork(Exception):
 
 
 def environment(limits: Limits) -> dict[str, str]:
-    """Return the variables that every command gets: the server's own, for a terminal without colours."""
+    """
+    Return the variables of commands: the server's own, for a terminal without colours.
+
+    What is relative in them is so to the server's working folder, which is not that of commands.
+    """
     kept = {name: value for name, value in os.environ.items() if name not in SERVER_ONLY}
+    here = ""
+    with contextlib.suppress(OSError):  # it was removed
+        here = os.getcwd()
+    for name in PATHS:
+        if (path := kept.get(name)) and path[0] not in EXPANDED:
+            kept[name] = os.path.join(here, path)
+    if modules := kept.get("PYTHONPATH"):
+        kept["PYTHONPATH"] = os.pathsep.join(os.path.join(here, part) for part in modules.split(os.pathsep))
     return {**kept, "COLUMNS": str(limits.columns), "NO_COLOR": "1", "TERM": "dumb"}
 
 

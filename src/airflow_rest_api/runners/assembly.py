@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from airflow_rest_api.airflow import installation
@@ -27,8 +29,22 @@ from airflow_rest_api.services.child_start import MODULE as SERVICES
 from airflow_rest_api.services.local import Local
 from airflow_rest_api.services.service import Services
 from airflow_rest_api.services.store import ServiceStore
-from airflow_rest_api.settings import Settings
+from airflow_rest_api.settings import OPTIONS, SECTION, Settings
 from airflow_rest_api.storage.database import Database, own_engine
+
+log = logging.getLogger(__name__)
+
+
+def warn_of_unknown_options() -> None:
+    """Name in the log what is set in our section and is no option: misspelled, it switches nothing off."""
+    secrets = [option.name for option in OPTIONS if option.secret]
+    known = [option.name for option in OPTIONS]
+    known += [f"{name}_{how}" for name in secrets for how in ("cmd", "secret")]
+    for name in installation.names_set(SECTION):
+        if name not in known:
+            nearest = get_close_matches(name.lower(), known, 1)
+            hint = f"; is {nearest[0]} meant?" if nearest else ""
+            log.warning("[%s] %s is no option, and has no effect%s", SECTION, name, hint)
 
 
 def limits(settings: Settings) -> Limits:

@@ -54,10 +54,33 @@ def address(settings: Settings) -> str:
     if find_spec("celery") is None:
         return ""
     try:
-        return settings.runner_broker or configured("celery", "broker_url") or ""
+        # What a command has printed ends with its line.
+        return settings.runner_broker or (configured("celery", "broker_url") or "").strip()
     except Exception as error:
         # Its words hold the value, or what a command has printed.
         raise BadSetting(f"[celery] broker_url cannot be read ({type(error).__name__})") from None
+
+
+def check(settings: Settings) -> None:
+    """
+    See that Celery can use the address of the broker; connects to nothing.
+
+    :raises BadSetting: it cannot; the message does not repeat the address
+    """
+    from kombu.connection import Connection
+
+    made: Any = Connection
+    where = "[rest_api_plugin] runner_broker" if settings.runner_broker else "[celery] broker_url"
+    try:
+        # Made by the scheme, with the packages that it takes.
+        _ = made(address(settings)).transport
+    except ImportError as error:
+        raise BadSetting(f"{where} needs a Python package: {error.name or error}") from None
+    except Exception as error:
+        # Its words hold parts of the address.
+        raise BadSetting(
+            f"{where} is no address of a broker that Celery knows ({type(error).__name__})"
+        ) from None
 
 
 def celery_app(settings: Settings) -> Celery:

@@ -51,13 +51,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Be a runner; return the exit code, 2 where it cannot begin."""
+    from airflow_rest_api.airflow.installation import read_provider_options
+    from airflow_rest_api.runners.assembly import warn_of_unknown_options
     from airflow_rest_api.runners.worker import serve
     from airflow_rest_api.settings import BadSetting, Settings
 
     try:
+        read_provider_options()
         settings = Settings.load()
+        warn_of_unknown_options()
         if not broker.address(settings):
             raise ValueError("a runner needs Celery, and a broker: [rest_api_plugin] runner_broker")
+        broker.check(settings)
         if options.concurrency is not None and options.concurrency < 1:
             raise ValueError("--concurrency must be at least 1")
         name = _node_name(options.name or "runner")
