@@ -23,20 +23,13 @@ from demo.split import DagHost, NoRedis, on_api_host
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 USERS: Mapping[str, str] = {"admin": "ADMIN", "op": "OP", "user": "USER", "viewer": "VIEWER"}
 
-# What a stack decides by itself, whatever stands in the environment it is started from: in a shell for
-# another Airflow it must not migrate that one's database, and work on it. The last row is what Airflow 2
-# called some of it, which counts before a file.
+# What a stack decides by itself, whatever stands in the environment it is started from. The last row is what
+# Airflow 2 called some of it, which counts before a file.
 _DECIDED: Mapping[str, tuple[str, ...]] = {
-    "core": (
-        "dags_folder",
-        "execution_api_server_url",
-        "simple_auth_manager_passwords_file",
-        "simple_auth_manager_users",
-    ),
-    "database": ("sql_alchemy_conn", "sql_alchemy_conn_async"),
-    "api": ("base_url", "host", "port"),
+    "core": ("dags_folder", "simple_auth_manager_passwords_file", "simple_auth_manager_users"),
+    "api": ("host", "port"),
     "logging": ("trigger_log_server_port", "worker_log_server_port"),
-    "webserver": ("base_url", "web_server_host", "web_server_port"),
+    "webserver": ("web_server_host", "web_server_port"),
 }
 _OURS = frozenset(
     f"AIRFLOW__{section}__{name}{ending}".upper()

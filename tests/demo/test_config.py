@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.config import SECRETS, Options, write_config, write_passwords
+from demo.config import SECRETS, write_config, write_passwords
 from demo.stack import Stack
 
 
@@ -91,26 +91,21 @@ def test_a_password_known_from_elsewhere_wins(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", ["", "_CMD", "_SECRET"])
-def test_what_the_stack_decides_is_not_taken_from_a_shell_that_is_set_up_for_another_airflow(
+def test_where_a_stack_listens_and_who_its_users_are_is_not_taken_from_the_shell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
-    decided: Options = {}
-
-    def note(path: Path, options: Options, like: Path | None = None) -> None:
-        nonlocal decided
-        decided = options
-
-    monkeypatch.setattr("demo.stack.write_config", note)
-    stack = Stack(tmp_path)
-    stack._prepare()
-    stack.stop()
-    names = [f"{section}__{name}" for section, options in decided.items() for name in options]
-    assert "database__sql_alchemy_conn" in names
-    for name in (*names, "database__sql_alchemy_conn_async", "webserver__base_url"):
+    decided = (
+        *("core__dags_folder", "core__simple_auth_manager_users", "core__simple_auth_manager_passwords_file"),
+        *("api__host", "api__port", "webserver__web_server_port"),
+    )
+    for name in decided:
         monkeypatch.setenv(f"AIRFLOW__{name}{ending}".upper(), "another's")
     monkeypatch.setenv("AIRFLOW__CORE__PARALLELISM", "2")
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "chosen")
 
-    assert "another's" not in stack.environment.values()
-    assert stack.environment["AIRFLOW__CORE__PARALLELISM"] == "2"
-    mine = Stack(tmp_path, env={"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "mine"})
-    assert mine.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "mine"
+    environment = Stack(tmp_path).environment
+    assert "another's" not in environment.values()
+    assert environment["AIRFLOW__CORE__PARALLELISM"] == "2"
+    assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == "chosen"
+    mine = Stack(tmp_path, env={"AIRFLOW__API__PORT": "1"})
+    assert mine.environment["AIRFLOW__API__PORT"] == "1"
