@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -154,3 +155,25 @@ def test_output_without_end_waits_for_its_turns_and_arrives_as_a_whole(
     # What is left in the pipe at the end is taken at once.
     assert turns >= size // CHUNK - 2
     assert max(pieces) <= CHUNK
+
+
+@pytest.mark.parametrize("resident", [False, True])
+def test_a_job_that_could_not_be_sent_to_its_child_is_given_to_another(
+    run: Run[Any], engine: Engine, monkeypatch: pytest.MonkeyPatch, resident: bool
+):
+    send, refused = process_module.socket.send_fds, []
+
+    def send_second(*args: Any) -> int:
+        if not refused:
+            refused.append(args)
+            raise OSError(errno.ENOBUFS, "No buffer space available")
+        return send(*args)
+
+    monkeypatch.setattr(process_module.socket, "send_fds", send_second)
+
+    async def ends() -> Any:
+        return await asyncio.wait_for(outcome(engine, act("both", resident=resident)), 30)
+
+    how, process = run(ends())
+    assert (how.ending, how.exit_code, len(refused)) == (Ending.EXITED, 0, 1)
+    assert process.stdout.text == "to stdout\n"

@@ -336,12 +336,14 @@ def _give(child: Child, message: bytes) -> bytes:
     """
     Send what goes into the socket of a child now, with the pipes that it has not got yet; return the rest.
 
-    A child that is gone shows in what it does not report.
+    A child that is gone shows in what it does not report, and so does one that could not be given its job.
     """
     try:
         # Nothing waits in the socket of a child without a job: there is room for some bytes.
         sent = socket.send_fds(child.control, [message], child.outputs)
     except OSError:
+        # It may be there, and the kernel without memory for what was to be sent: it would wait for ever.
+        child.send_signal(signal.SIGKILL)
         return b""
     child.outputs_given()
     return message[sent:]
