@@ -37,6 +37,8 @@ LONG_JOB = 8 * 1024
 CHUNK = 64 * 1024
 CHUNK_WITH_SECRETS = 16 * 1024
 """Bytes of output that are taken at once, fewer where secrets are looked for: others wait meanwhile."""
+SHORT_OUTPUT = 64 * 1024
+"""Bytes for which a command waits for no turn of the event loop: nearly all print less."""
 DRAIN_READS = 8
 """Reads that empty any pipe: it holds 64 KiB, and each read takes all that is there. A socket holds more."""
 LARGEST_OUTPUT = 1024 * 1024
@@ -299,7 +301,9 @@ class Process:
 
         def look() -> None:
             nonlocal waiting
-            if share.used_up:
+            if self._printed < SHORT_OUTPUT:
+                take(CHUNK_WITH_SECRETS if len(self._secrets.patterns) else CHUNK)
+            elif share.used_up:
                 # Of a pipe that fills as fast as it is emptied others would get no turn in between.
                 loop.remove_reader(descriptor)
                 waiting = loop.create_task(wait())
