@@ -35,6 +35,8 @@ NOT_RUN = {
     "/api",  # likewise
     "/v2/commands/config/update",  # rewrites the server's own configuration
 }
+STARTS = "POST /v2/services"
+"""A right one starts a component, and the document has an example of one."""
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +103,8 @@ def test_no_request_is_answered_with_what_is_not_documented(
         send()
 
     for operation in operations(document):
-        attack(operation)
+        if mode is not schemathesis.GenerationMode.POSITIVE or operation.label != STARTS:
+            attack(operation)
 
     assert not wrong, "\n\n".join(wrong[:10])
     assert statuses.total() > 300

@@ -150,6 +150,7 @@ def test_a_runner_that_cannot_go_on_has_not_ended_well():
 
 STOPPED = """
 import os, signal, sys, threading
+from celery import Celery  # which is none yet for the second of two threads that import it at once
 from airflow_rest_api.runners import broker, worker
 from airflow_rest_api.settings import Settings
 
