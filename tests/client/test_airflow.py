@@ -107,6 +107,20 @@ def test_ending_a_task_that_is_deferred_ends_the_command(here: Here):
     assert done.stdout.splitlines()[-1:] == ["cancelled"], done.stderr
 
 
+def holds(code: str) -> None:
+    """Run assertions in a process that has the client."""
+    environment = {**os.environ, "PYTHONPATH": str(CLIENT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_connection_can_be_tried():
     code = """
 import json, os
@@ -127,16 +141,7 @@ found = credentials_of(Connection(conn_id="c", conn_type="x", password="t", extr
 assert (found.token, found.username, found.header_token) == ("t", None, "h")
 assert RestApiHook.get_ui_field_behaviour()["relabeling"]["host"] == "API server"
 """
-    environment = {**os.environ, "PYTHONPATH": str(CLIENT / "src")}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    holds(code)
 
 
 LATE = """
@@ -191,13 +196,4 @@ assert 80 < waited[0] <= 90, waited
 
 
 def test_a_task_that_is_deferred_has_its_execution_timeout():
-    environment = {**os.environ, "PYTHONPATH": str(CLIENT / "src")}
-    done = subprocess.run(
-        [sys.executable, "-c", LATE],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
+    holds(LATE)
