@@ -290,7 +290,7 @@ def test_who_was_woken_has_the_turn_whoever_takes_what_there_is_without_waiting(
 
         def take(turn: int) -> None:
             """Be what looks before each of its steps, as the output of a command, and is always ready."""
-            if not share.used_up:
+            if not share.is_promised:
                 share.spend(1.0)
                 taken.append(turn)
             if not ours.done() and turn < 1000:

@@ -146,7 +146,7 @@ class LoopShare:
         self._numbers = itertools.count()
         self._queue: list[tuple[int, int, asyncio.Future[None]]] = []
         self._woken: set[asyncio.Future[None]] = set()
-        """Those that were woken and have not gone on yet: the turn is theirs, whoever else comes before."""
+        """Those that were woken and have not gone on yet."""
         self._begun: dict[int, asyncio.TimerHandle] = {}
         """The requests of ours that have no answer yet and were begun less than `BEGUN` ago."""
         self._entering: deque[asyncio.Future[int]] = deque()
@@ -190,7 +190,17 @@ class LoopShare:
     @property
     def used_up(self) -> bool:
         """Whether nothing of this turn is left."""
-        return bool(self._woken) or self._spent >= self._budget or self._has_to_pause
+        return self._spent >= self._budget or self._has_to_pause
+
+    @property
+    def is_promised(self) -> bool:
+        """
+        Whether this turn is another's, or nothing of it is left: for what is ready again and again.
+
+        Requests come to an end, and take what is left before one that was woken goes on: fewer rounds of the
+        loop for all of them.
+        """
+        return bool(self._woken) or self.used_up
 
     def number(self) -> int:
         """Return the place of a coroutine that comes now, behind all others."""

@@ -303,7 +303,7 @@ class Process:
             nonlocal waiting
             if self._printed < SHORT_OUTPUT:
                 take(CHUNK_WITH_SECRETS if len(self._secrets.patterns) else CHUNK)
-            elif share.used_up:
+            elif share.is_promised:
                 # Of a pipe that fills as fast as it is emptied others would get no turn in between.
                 loop.remove_reader(descriptor)
                 waiting = loop.create_task(wait())
@@ -316,7 +316,7 @@ class Process:
             share.spend(time.perf_counter() - began)
 
         async def wait() -> None:
-            while share.used_up:
+            while share.is_promised:
                 await share.turn(share.number())
             take_some()
             if not over:
