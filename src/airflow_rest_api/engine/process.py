@@ -299,26 +299,29 @@ class Process:
             pass_on(redactor.feed(data))
             return True
 
+        def take_piece() -> None:
+            take(CHUNK_WITH_SECRETS if len(self._secrets.patterns) else CHUNK)
+
         def look() -> None:
             nonlocal waiting
             if self._printed < SHORT_OUTPUT:
-                take(CHUNK_WITH_SECRETS if len(self._secrets.patterns) else CHUNK)
+                take_piece()
             elif share.is_promised:
                 # Of a pipe that fills as fast as it is emptied others would get no turn in between.
                 loop.remove_reader(descriptor)
                 waiting = loop.create_task(wait())
             else:
-                take_some()
+                take_turn()
 
-        def take_some() -> None:
+        def take_turn() -> None:
             began = time.perf_counter()
-            take(CHUNK_WITH_SECRETS if len(self._secrets.patterns) else CHUNK)
+            take_piece()
             share.spend(time.perf_counter() - began)
 
         async def wait() -> None:
             while share.is_promised:
                 await share.turn(share.number())
-            take_some()
+            take_turn()
             if not over:
                 loop.add_reader(descriptor, look)
 
