@@ -1,5 +1,5 @@
 /** One endpoint of the 1.x plugin: its arguments, a form that submits to it, and the envelope it answers with. */
-import { html, useRef, useState } from "../vendor/preact.js";
+import { html, useMemo, useRef, useState } from "../vendor/preact.js";
 import { ApiError, PERHAPS, send } from "../lib/api.js";
 import { looksSecret } from "../lib/arguments.js";
 import { facts } from "../lib/facts.js";
@@ -79,11 +79,12 @@ export function Endpoint({ endpoint, params }) {
 
 function Envelope({ answer }) {
   const { body } = answer;
+  const other = useMemo(() => hasOther(body), [body]);
   const output = typeof body.output === "object" ? [body.output?.stdout, body.output?.stderr].filter(Boolean).join("\n") : body.output;
   return html`<section class="operation" aria-label="The answer">
     <div class="operation-head" role="status"><${Badge} tone=${body.status === "OK" ? "good" : "bad"}>${body.status ?? "ERROR"}<//><span class="muted">HTTP ${answer.status}</span>
       ${body.exit_code != null && html`<span class="muted">exit code <b>${body.exit_code}</b></span>`}</div>
-    ${hasOther(body) && html`<${Notice} tone="warn">A whole number in the envelope is too large for this page, which shows another one.<//>`}
+    ${other && html`<${Notice} tone="warn">A whole number in the envelope is too large for this page, which shows another one.<//>`}
     ${output && html`<h3>Output</h3><${Code} text=${String(output)} label="Output" tall />`}
     <h3>Envelope</h3><${Code} text=${JSON.stringify(body, null, 2)} label="Envelope" tall />
   </section>`;
