@@ -5,7 +5,12 @@ from __future__ import annotations
 import fnmatch
 from dataclasses import dataclass
 
-BLACK_BOX = (
+
+def _of(file: str, *tests: str) -> tuple[str, ...]:
+    return tuple(f"{file}::{test}" for test in tests)
+
+
+ON_EACH = (
     "tests/test_settings.py",
     "tests/test_plugin.py::test_airflow_shows_no_secret_of_ours_where_the_plugin_is_no_installed_package",
     # They have another SQLAlchemy.
@@ -23,27 +28,54 @@ BLACK_BOX = (
     "tests/legacy/test_replay.py",
     "tests/legacy/login/test_replay.py",
     "tests/dag_files/test_real.py",
-    "tests/services/test_real.py",
+    # What Airflow's components do; who starts and finds them is the same on all versions.
+    *_of(
+        "tests/services/test_real.py",
+        "test_a_worker_executes_the_task_that_a_scheduler_has_scheduled_all_started_here",
+        "test_flower_answers_on_its_port_and_its_password_is_nowhere",
+        "test_the_ticket_renewer_gets_a_ticket_and_renews_it",
+        "test_the_log_server_serves_what_a_task_has_said",
+    ),
     "tests/client/test_python.py",
     "tests/client/test_airflow.py",
     "tests/runners/test_command.py",
     "tests/runners/test_worker.py",
-    # Before what runs every command on the same Airflow, and leaves it so.
-    "tests/browser/test_commands.py",
+    # Before what runs every command on the same Airflow, and leaves it so. A browser does with what a server
+    # answers the same on all versions: what each has a part in is whether it answers.
+    *_of(
+        "tests/browser/test_commands.py",
+        "test_a_command_is_found_by_its_name_its_help_and_its_arguments",
+        "test_each_role_sees_what_it_may",
+        "test_what_executes_asks_before_and_names_what_it_will_do",
+        "test_a_file_is_dropped_and_another_one_comes_back",
+        "test_an_old_endpoint_is_called_with_its_form",
+    ),
     "tests/browser/test_sessions.py",
-    "tests/server",
+    "tests/server/test_all_commands.py",
+    "tests/server/test_commands.py",
     # The zip; everything else has the wheel.
-    "tests/dist/test_standalone.py::test_every_paste_of_the_readme_works[zip]",
-    "tests/dist/test_standalone.py::test_after_all_of_it_the_log_is_clean[zip]",
-    "tests/dist/test_standalone.py::test_uninstall_is_refused_while_the_server_runs_and_then_leaves_nothing[zip]",
+    *_of(
+        "tests/dist/test_standalone.py",
+        "test_every_paste_of_the_readme_works[zip]",
+        "test_after_all_of_it_the_log_is_clean[zip]",
+        "test_uninstall_is_refused_while_the_server_runs_and_then_leaves_nothing[zip]",
+    ),
 )
 """
-The part that sees the plugin from outside, or asks the installed Airflow something.
+What sees the plugin from outside, or asks the installed Airflow something, and runs on each version.
 
 All commands once, the old endpoints with the recorded exchanges, permissions on both auth managers,
-deployment, services, page and login; the zip; the client for Python, and its operator in that Airflow; a
+deployment, components, page and login; the zip; the client for Python, and its operator in that Airflow; a
 runner.
 """
+
+BLACK_BOX = (
+    *ON_EACH,
+    # Several servers on one database.
+    "tests/services/test_real.py::test_another_api_server_knows_the_same_services",
+    "tests/server/test_operations.py",
+)
+"""All that sees it from outside: on the newest version, on each database."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +85,13 @@ class Site:
 
     :ivar airflow: its minor version, `3.1`
     :ivar database: Airflow's own, a kind of `tests.databases`
-    :ivar places: the part that runs there
+    :ivar places: the tests that run there
     :ivar topology: of the demo: see `demo.split`
     """
 
     airflow: str
     database: str = "sqlite"
-    places: tuple[str, ...] = BLACK_BOX
+    places: tuple[str, ...] = ON_EACH
     topology: str = "single"
 
     @property
@@ -88,7 +120,11 @@ OF_A_TOPOLOGY = (
     "tests/security/test_matrix.py",
     "tests/legacy/test_replay.py",
     "tests/dag_files/test_real.py",
-    "tests/services/test_real.py",
+    *_of(
+        "tests/services/test_real.py",
+        "test_a_worker_executes_the_task_that_a_scheduler_has_scheduled_all_started_here",
+        "test_the_log_server_serves_what_a_task_has_said",
+    ),
     "tests/client/test_python.py",
 )
 """Of the black-box part, what it matters to where something runs: commands, old contract, deployment."""

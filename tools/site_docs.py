@@ -27,7 +27,7 @@ AUTH_MANAGERS: Mapping[str, str] = {
 }
 """By the tests that are run with one, its name."""
 PARTS: Mapping[str, str] = {
-    "tests/server": "every command once",
+    "tests/server/test_all_commands.py": "every command once",
     "tests/legacy/test_replay.py": "the 1.x endpoints with their recorded exchanges",
     "tests/security/test_matrix.py": "permissions",
     "tests/dag_files/test_real.py": "deployment",

@@ -9,7 +9,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,12 +37,11 @@ def main(options: Sequence[str] = ()) -> int:
         sys.exit(f"No such site: {', '.join(unknown)}; there are {', '.join(known)}")
     sites = [known[name] for name in options or known]
     failed: list[str] = []
-    with tempfile.TemporaryDirectory() as folder:
-        wheel = build_wheel(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, environments(sites, build_wheel(Path(folder))) as made:
         for site in sites:
             print(f"Airflow {site.name}:", flush=True)
             try:
-                code = run(site, environment(site, wheel))
+                code = run(site, made[site].result())
             except subprocess.CalledProcessError as error:
                 print(error, flush=True)
                 code = 1
@@ -48,6 +49,19 @@ def main(options: Sequence[str] = ()) -> int:
             if code:
                 failed.append(site.name)
     return int(bool(failed))
+
+
+@contextmanager
+def environments(sites: Sequence[Site], wheel: Path) -> Iterator[dict[Site, Future[Path]]]:
+    """
+    Make or update the environments of some sites, and yield them as they will be.
+
+    Before the first tests: pip has one processor at work, and leaves the others idle.
+    """
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        made = {site: pool.submit(environment, site, wheel) for site in sites}
+        wait(made.values())
+        yield made
 
 
 def environment(site: Site, wheel: Path) -> Path:

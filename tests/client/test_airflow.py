@@ -65,23 +65,68 @@ def here(examples: Stack, tmp_path_factory: pytest.TempPathFactory) -> Here:
         return found
 
 
+TESTED = """
+import json, os, sys, traceback
+from airflow.__main__ import main
+from airflow_rest_api.airflow.compat.tasks import build_execution_api
+
+# Once, as it takes longer than all else; each test of a task is a process of its own none the less.
+build_execution_api()
+ended = []
+for task in sys.argv[1:]:
+    with open(task, "wb") as printed:
+        if (child := os.fork()) == 0:
+            for descriptor in (1, 2):
+                os.dup2(printed.fileno(), descriptor)
+            code = 1
+            try:
+                sys.argv = ["airflow", "tasks", "test", "client_operator", task, "2024-01-01"]
+                main()
+                code = 0
+            except SystemExit as given:
+                code = int(bool(given.code))
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        ended.append(os.waitpid(child, 0)[1])
+print(json.dumps(ended))
+"""
+
+
+@pytest.fixture(scope="module")
+def tested(here: Here, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[bool, str]]:
+    """Of each task, whether its test ended well, and what was printed."""
+    folder = tmp_path_factory.mktemp("tested")
+    tasks = [f"{kind}_{does}" for kind in ("waiting", "deferred") for does in ("lists", "fails")]
+    words = [sys.executable, "-c", TESTED, *tasks]
+    done = subprocess.run(
+        words, env=here.environment, cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    ended = json.loads(done.stdout.splitlines()[-1])
+    return {task: (not code, (folder / task).read_text()) for task, code in zip(tasks, ended, strict=True)}
+
+
 @pytest.mark.parametrize("kind", ["waiting", "deferred"])
-def test_a_command_runs_on_the_other_airflow_with_its_output_in_the_log(here: Here, kind: str):
-    done = here.run("tasks", "test", "client_operator", f"{kind}_lists", "2024-01-01")
+def test_a_command_runs_on_the_other_airflow_with_its_output_in_the_log(
+    tested: dict[str, tuple[bool, str]], kind: str
+):
+    well, printed = tested[f"{kind}_lists"]
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "is operation" in done.stdout
-    assert "example_template" in done.stdout
+    assert well, printed
+    assert "is operation" in printed
+    assert "example_template" in printed
 
 
 @pytest.mark.parametrize("kind", ["waiting", "deferred"])
-def test_a_command_that_fails_there_fails_the_task_here(here: Here, kind: str):
-    done = here.run("tasks", "test", "client_operator", f"{kind}_fails", "2024-01-01")
+def test_a_command_that_fails_there_fails_the_task_here(tested: dict[str, tuple[bool, str]], kind: str):
+    well, printed = tested[f"{kind}_fails"]
 
     # Airflow's own end of that is another one on each version: with an exit code, with a line, or with both.
-    said = done.stdout + done.stderr
-    assert "Variable client_nothing does not exist" in said
-    assert done.returncode != 0 or "CommandFailed" in said
+    assert "Variable client_nothing does not exist" in printed
+    assert not well or "CommandFailed" in printed
 
 
 KILLED = """

@@ -205,6 +205,7 @@ def read_stdin(argv: list[str]) -> int:
 
 def surroundings(argv: list[str]) -> int:
     """Say in what kind of process this runs."""
+    import gc
     import json
 
     umask = os.umask(0)
@@ -226,6 +227,7 @@ def surroundings(argv: list[str]) -> int:
                     if Path(f"/proc/self/fd/{number}").is_symlink()
                 ),
                 "title": Path("/proc/self/cmdline").read_text(),
+                "collects": gc.isenabled(),
             }
         )
     )

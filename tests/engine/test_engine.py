@@ -227,6 +227,8 @@ def test_the_surroundings_are_those_of_a_quiet_terminal_of_its_own(
     assert not found["terminal"]
     assert found["descriptors"] == ["/dev/null", "pipe", "pipe", "socket"]
     assert "secret" not in found["title"]
+    # The warm-up does without.
+    assert found["collects"]
 
 
 def test_a_command_that_reads_finds_nothing(run: Run[Any], any_engine: Engine):

@@ -85,7 +85,9 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         "AIRFLOW__LOGGING__JSON_LOGS": "True",
         **STORED_AT_ONCE,
     }
-    with Stack(home / "airflow", dags=dags, env=env, expect=("c_report", "golden_basic")) as stack:
+    components = ("api-server", "scheduler", "dag-processor")
+    expect = ("c_report", "golden_basic")
+    with Stack(home / "airflow", components=components, dags=dags, env=env, expect=expect) as stack:
         client = Client(stack)
         client.credentials = ""
         client.headers = {"rest_api_plugin_http_token": HEADER_TOKEN}
