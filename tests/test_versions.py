@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,8 @@ def test_what_depends_on_where_something_runs_is_tested_on_two_hosts() -> None:
 def test_what_runs_on_all_versions_is_there(place: str) -> None:
     file, _, test = place.partition("::")
     assert (ROOT / file).exists()
-    assert f"def {test.partition('[')[0]}(" in (ROOT / file).read_text("utf-8") if test else True
+    if test:
+        assert f"def {test.partition('[')[0]}(" in (ROOT / file).read_text("utf-8")
 
 
 @pytest.mark.parametrize("one", DIFFERENCES, ids=lambda one: one.reason[:40])
@@ -41,8 +43,7 @@ def test_a_difference_is_one_of_tests_that_run_there_and_has_its_reason(one: Dif
     assert one.below is not None or one.database is not None
     assert one.below is None or SUPPORTED[0] < one.below <= SUPPORTED[-1]
     for pattern in one.tests:
-        file = pattern.partition("::")[0]
-        assert any(file.startswith(place.partition("::")[0]) for place in BLACK_BOX)
+        assert any(pattern.startswith(place) or fnmatchcase(place, pattern) for place in BLACK_BOX)
 
 
 def test_a_difference_ends_with_the_version_that_has_none() -> None:

@@ -75,7 +75,7 @@ BLACK_BOX = (
     "tests/services/test_real.py::test_another_api_server_knows_the_same_services",
     "tests/server/test_operations.py",
 )
-"""All that sees it from outside: on the newest version, on each database."""
+"""What runs on the newest version with each database, as far as that has a part in it."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -37,7 +36,8 @@ def main(options: Sequence[str] = ()) -> int:
         sys.exit(f"No such site: {', '.join(unknown)}; there are {', '.join(known)}")
     sites = [known[name] for name in options or known]
     failed: list[str] = []
-    with tempfile.TemporaryDirectory() as folder, environments(sites, build_wheel(Path(folder))) as made:
+    with tempfile.TemporaryDirectory() as folder:
+        made = environments(sites, build_wheel(Path(folder)))
         for site in sites:
             print(f"Airflow {site.name}:", flush=True)
             try:
@@ -51,17 +51,14 @@ def main(options: Sequence[str] = ()) -> int:
     return int(bool(failed))
 
 
-@contextmanager
-def environments(sites: Sequence[Site], wheel: Path) -> Iterator[dict[Site, Future[Path]]]:
+def environments(sites: Sequence[Site], wheel: Path) -> dict[Site, Future[Path]]:
     """
-    Make or update the environments of some sites, and yield them as they will be.
+    Make or update the environments of some sites, and return each, or why there is none, once all are done.
 
     Before the first tests: pip has one processor at work, and leaves the others idle.
     """
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        made = {site: pool.submit(environment, site, wheel) for site in sites}
-        wait(made.values())
-        yield made
+        return {site: pool.submit(environment, site, wheel) for site in sites}
 
 
 def environment(site: Site, wheel: Path) -> Path:

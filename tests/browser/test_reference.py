@@ -119,17 +119,20 @@ def test_an_address_leads_to_one_request(visit: Visit) -> None:
     page.locator("#operations-variables-run_variables__set .opblock-body").wait_for()
 
 
+def find(page: Page, word: str) -> None:
+    """Wait for the groups of the page to read, and for what its search finds."""
+    for view in ("Commands", "Operations", "Services", "DAG files", "Old endpoints"):
+        page.locator(".menu-content label", has_text=view).first.wait_for()
+    page.get_by_role("textbox", name="search").or_(page.locator("[role=search] input")).first.fill(word)
+    # Its search is a worker, which comes from a file of ours.
+    page.locator("[data-role='search:results'] li").first.wait_for()
+
+
 def test_what_is_read_is_found_by_any_word_and_loaded_anew_by_another_theme_alone(visit: Visit) -> None:
     # In one piece: to draw all requests takes a browser longer than everything else here.
     visitor = visit(theme="light")
     page = reference(visitor, "redoc")
-    menu = page.locator(".menu-content")
-    # The groups of the page.
-    for view in ("Commands", "Operations", "Services", "DAG files", "Old endpoints"):
-        menu.locator("label", has_text=view).first.wait_for()
-    page.get_by_role("textbox", name="search").or_(page.locator("[role=search] input")).first.fill("backfill")
-    # Its search is a worker, which comes from a file of ours.
-    page.locator("[data-role='search:results'] li").first.wait_for()
+    find(page, "backfill")
     colour = "getComputedStyle(document.body).backgroundColor"
     assert page.evaluate(colour) == "rgb(255, 255, 255)"
 
@@ -143,7 +146,7 @@ def test_what_is_read_is_found_by_any_word_and_loaded_anew_by_another_theme_alon
 
     with page.expect_navigation():
         other.evaluate("localStorage.setItem('theme', 'dark')")
-    page.locator("[role=search]").first.wait_for()
+    find(page, "backfill")
     assert page.evaluate(colour) != "rgb(255, 255, 255)"
 
 

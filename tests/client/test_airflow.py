@@ -6,10 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests import apart
 from tests.client.conftest import slow
 from tests.stacks import Stack
 from tools.dist import CLIENT
@@ -65,39 +67,38 @@ def here(examples: Stack, tmp_path_factory: pytest.TempPathFactory) -> Here:
         return found
 
 
-TESTED = """
-import json, os, sys, traceback
+TESTED = (
+    apart.SCRIPT
+    + """
+import json, sys
+from functools import partial
 from airflow.__main__ import main
 from airflow_rest_api.airflow.compat.tasks import build_execution_api
 
-# Once, as it takes longer than all else; each test of a task is a process of its own none the less.
+def test(task):
+    sys.argv = ["airflow", "tasks", "test", "client_operator", task, "2024-01-01"]
+    main()
+
+# Once, as it takes longer than all else.
 build_execution_api()
-ended = []
-for task in sys.argv[1:]:
-    with open(task, "wb") as printed:
-        if (child := os.fork()) == 0:
-            for descriptor in (1, 2):
-                os.dup2(printed.fileno(), descriptor)
-            code = 1
-            try:
-                sys.argv = ["airflow", "tasks", "test", "client_operator", task, "2024-01-01"]
-                main()
-                code = 0
-            except SystemExit as given:
-                code = int(bool(given.code))
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                os._exit(code)
-        ended.append(os.waitpid(child, 0)[1])
-print(json.dumps(ended))
+tasks = sys.argv[1:]
+print(json.dumps([apart(partial(test, task), f"{task}.out", f"{task}.err") for task in tasks]))
 """
+)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """How a test of a task has ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
 
 
 @pytest.fixture(scope="module")
-def tested(here: Here, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[bool, str]]:
-    """Of each task, whether its test ended well, and what was printed."""
+def tested(here: Here, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tested]:
+    """The tests of all tasks, each in a process of its own."""
     folder = tmp_path_factory.mktemp("tested")
     tasks = [f"{kind}_{does}" for kind in ("waiting", "deferred") for does in ("lists", "fails")]
     words = [sys.executable, "-c", TESTED, *tasks]
@@ -105,28 +106,30 @@ def tested(here: Here, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tu
         words, env=here.environment, cwd=folder, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
-    ended = json.loads(done.stdout.splitlines()[-1])
-    return {task: (not code, (folder / task).read_text()) for task, code in zip(tasks, ended, strict=True)}
+    codes = json.loads(done.stdout.splitlines()[-1])
+    return {
+        task: Tested(code, *((folder / f"{task}.{stream}").read_text() for stream in ("out", "err")))
+        for task, code in zip(tasks, codes, strict=True)
+    }
 
 
 @pytest.mark.parametrize("kind", ["waiting", "deferred"])
-def test_a_command_runs_on_the_other_airflow_with_its_output_in_the_log(
-    tested: dict[str, tuple[bool, str]], kind: str
-):
-    well, printed = tested[f"{kind}_lists"]
+def test_a_command_runs_on_the_other_airflow_with_its_output_in_the_log(tested: dict[str, Tested], kind: str):
+    done = tested[f"{kind}_lists"]
 
-    assert well, printed
-    assert "is operation" in printed
-    assert "example_template" in printed
+    assert done.exit_code == 0, done.stdout + done.stderr
+    assert "is operation" in done.stdout
+    assert "example_template" in done.stdout
 
 
 @pytest.mark.parametrize("kind", ["waiting", "deferred"])
-def test_a_command_that_fails_there_fails_the_task_here(tested: dict[str, tuple[bool, str]], kind: str):
-    well, printed = tested[f"{kind}_fails"]
+def test_a_command_that_fails_there_fails_the_task_here(tested: dict[str, Tested], kind: str):
+    done = tested[f"{kind}_fails"]
 
     # Airflow's own end of that is another one on each version: with an exit code, with a line, or with both.
-    assert "Variable client_nothing does not exist" in printed
-    assert not well or "CommandFailed" in printed
+    said = done.stdout + done.stderr
+    assert "Variable client_nothing does not exist" in said
+    assert done.exit_code != 0 or "CommandFailed" in said
 
 
 KILLED = """

@@ -13,6 +13,8 @@ from tests.legacy.client import Client
 from tests.legacy.recording import Places
 from tests.stacks import STORED_AT_ONCE, Stack
 
+COMPONENTS = ("api-server", "scheduler", "dag-processor")
+"""None of the DAGs waits for a trigger."""
 DAGS = Path(__file__).parent.parent / "data" / "legacy" / "dags"
 
 
@@ -36,7 +38,5 @@ def client(tmp_path_factory: pytest.TempPathFactory, exchange_folder: Path) -> I
     (dags / "other.py").write_text("# airflow, but no DAG in it\n")
     expect = ("golden_basic", "golden_param", "golden_fail", "golden_chatty")
     env = {"AIRFLOW__REST_API_PLUGIN__EXCHANGE_FOLDER": str(exchange_folder), **STORED_AT_ONCE}
-    # None of the DAGs waits for a trigger.
-    components = ("api-server", "scheduler", "dag-processor")
-    with Stack(home / "airflow", components=components, dags=dags, env=env, expect=expect) as stack:
+    with Stack(home / "airflow", components=COMPONENTS, dags=dags, env=env, expect=expect) as stack:
         yield Client(stack)

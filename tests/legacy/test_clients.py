@@ -16,7 +16,7 @@ import pytest
 
 from demo.client import request
 from tests.legacy.client import Client
-from tests.legacy.conftest import DAGS
+from tests.legacy.conftest import COMPONENTS, DAGS
 from tests.legacy.test_effects import deploy
 from tests.stacks import STORED_AT_ONCE, Stack
 
@@ -85,9 +85,8 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         "AIRFLOW__LOGGING__JSON_LOGS": "True",
         **STORED_AT_ONCE,
     }
-    components = ("api-server", "scheduler", "dag-processor")
     expect = ("c_report", "golden_basic")
-    with Stack(home / "airflow", components=components, dags=dags, env=env, expect=expect) as stack:
+    with Stack(home / "airflow", components=COMPONENTS, dags=dags, env=env, expect=expect) as stack:
         client = Client(stack)
         client.credentials = ""
         client.headers = {"rest_api_plugin_http_token": HEADER_TOKEN}

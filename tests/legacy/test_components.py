@@ -18,6 +18,7 @@ import redis
 from demo.ports import free_port, is_free
 from tests.legacy.client import Client
 from tests.legacy.components import eventually, started
+from tests.legacy.conftest import COMPONENTS
 from tests.legacy.kdc import REALM, Kdc
 from tests.servers import REDIS, require_program, require_redis
 from tests.stacks import Stack
@@ -63,9 +64,8 @@ def client(home: Path) -> Iterator[Client]:
         "AIRFLOW__KERBEROS__REINIT_FREQUENCY": "1",
         "KRB5_CONFIG": str(home / "kdc" / "krb5.conf"),
     }
-    components = ("api-server", "scheduler", "dag-processor")
     with Stack(
-        home / "airflow", dags=dags, components=components, env=env, expect=["for_the_worker"]
+        home / "airflow", dags=dags, components=COMPONENTS, env=env, expect=["for_the_worker"]
     ) as stack:
         yield Client(stack)
 

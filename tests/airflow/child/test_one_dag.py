@@ -19,12 +19,16 @@ from typing import IO, Any
 import pytest
 
 from airflow_rest_api.airflow.child.one_dag import search_for
+from tests import apart
 from tests.parity.normal import normal
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow]
 
-SERVER = """
-import json, os, sys, traceback
+SERVER = (
+    apart.SCRIPT
+    + """
+import json, sys
+from functools import partial
 
 # What is printed while Airflow is imported is no answer.
 answers = os.fdopen(os.dup(1), "w")
@@ -33,7 +37,6 @@ os.dup2(2, 1)
 import airflow.settings
 from airflow_rest_api.airflow.child import one_dag, setup
 from airflow_rest_api.airflow.warm import warm_up
-from airflow_rest_api.engine.child import _exit_code, _finish
 
 def make_tables():
     from airflow.models import import_all_models
@@ -49,8 +52,6 @@ def make_tables():
 
 def run(order):
     os.environ.update(order["env"])
-    for number, name in enumerate(("out", "err"), 1):
-        os.dup2(os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     if not order["narrow"]:
         setup.BY_COMMAND = {
             name: tuple(one for one in functions if not one.startswith("child.one_dag:"))
@@ -60,26 +61,14 @@ def run(order):
     setup.prepare(setup.order("ada", [" ".join(order["argv"][:2])]))
     setup.run_airflow(order["argv"])
 
-def ending(order):
-    try:
-        run(order)
-    except SystemExit as end:
-        return _exit_code(end.code)
-    except BaseException:
-        traceback.print_exc()
-        return 1
-    return 0
-
 make_tables()
 warm_up(lambda argv: None)
 print("ready", file=answers, flush=True)
 for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        # As a child of the engine: the interpreter takes seconds to give back what is warm.
-        os._exit(_finish(ending(json.loads(line))))
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=answers, flush=True)
+    order = json.loads(line)
+    print(apart(partial(run, order), order["out"], order["err"]), file=answers, flush=True)
 """
+)
 """Runs commands in children of a process that has imported Airflow, one for each line of its input."""
 
 DAG_FILE = """

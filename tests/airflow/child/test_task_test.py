@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
+from tests import apart
 from tests.airflow.child import stored_dag
 
 RUN = "asset_triggered__r"
@@ -39,9 +40,10 @@ with DAG("d", start_date=datetime(2026, 11, 1, tzinfo=timezone.utc), schedule=[A
 """
 
 SCRIPT = (
-    stored_dag.SCRIPT
+    apart.SCRIPT
+    + stored_dag.SCRIPT
     + """
-import json, os, traceback
+import json
 from contextlib import redirect_stdout
 from functools import partial
 
@@ -71,37 +73,19 @@ def make():
         # What is a text is stored otherwise by this method than by a task.
         XComModel.set("return_value", 7, task_id="push", dag_id="d", run_id=run.run_id, session=session)
 
-def run(words, printed):
+def run(words):
     from airflow_rest_api.airflow.child import setup
 
-    os.dup2(printed.fileno(), 1)
     setup.prepare(setup.order("somebody", [" ".join(words[:2])]))
     setup.run_airflow(words)
 
-def apart(work):
-    '''Do something in a process of its own, as commands do; return whether it succeeded.'''
-    if (child := os.fork()) == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        except SystemExit as ended:
-            code = ended.code
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            os._exit(int(bool(code)))
-    return os.waitpid(child, 0)[1] == 0
-
+assert apart(make, os.devnull) == 0
 with redirect_stdout(sys.stderr):
-    assert apart(make)
     # As the warm parent does: it takes longer than all else here.
     from airflow_rest_api.airflow.compat.tasks import build_execution_api
     build_execution_api()
 for number, line in enumerate(json.loads(sys.argv[1])):
-    with Path(sys.argv[0]).with_name(f"printed-{number}").open("wb") as printed:
-        assert apart(partial(run, line, printed)), line
+    assert apart(partial(run, line), Path(sys.argv[0]).with_name(f"printed-{number}")) == 0, line
 """
 )
 LINES = (("failed-deps", RUN), ("render", RUN), ("render", "2026-01-01"), ("test", RUN))
@@ -112,7 +96,7 @@ def told(home: Path, **env: str) -> dict[tuple[str, str], str]:
     (home / "dags").mkdir()
     (home / "dags" / "d.py").write_text(DAG_FILE)
     script = home / "script.py"
-    script.write_text(SCRIPT.replace("RUN", repr(RUN)))
+    script.write_text(f"RUN = {RUN!r}\n{SCRIPT}")
     lines = [("tasks", command, "d", "t", run) for command, run in LINES]
     done = subprocess.run(
         [sys.executable, str(script), json.dumps(lines)],
