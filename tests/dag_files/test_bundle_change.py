@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO
 import pytest
 from sqlalchemy import create_engine
 
-from airflow_rest_api.dag_files import bundle_change
+from airflow_rest_api.dag_files import bundle_change, placing, transaction
 from airflow_rest_api.dag_files.bundle_change import Locks, Writer, Written, new_deployment, to_the_end
 from airflow_rest_api.dag_files.history import History
 from airflow_rest_api.dag_files.upload import CONTROL, ReceivedFile
@@ -194,6 +195,84 @@ def test_what_somebody_saves_during_a_change_is_never_lost(
             assert {path.name for path in (bundle.root / CONTROL).iterdir()} == {".airflowignore", "lock"}
 
     run(work())
+
+
+@pytest.fixture
+def without_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a file system that has none, or files of others where `fs.protected_hardlinks` is set (proc(5))."""
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refused)
+
+
+@pytest.mark.usefixtures("without_links")
+def test_a_file_that_cannot_be_linked_is_replaced_and_deleted(bundle: Bundle) -> None:
+    async def work() -> None:
+        await bundle.write(bundle.file("a.py", "1"))
+        await bundle.write(bundle.file("a.py", "2"))
+        assert bundle.state() == {"a.py": "2"}
+        await bundle.write(deleted=("a.py",))
+        assert await bundle.versions("a.py") == ["deleted", "changed", "added"]
+        assert bundle.state() == {}
+
+    run(work())
+
+
+@pytest.mark.usefixtures("without_links")
+def test_what_somebody_saves_while_a_file_is_copied_is_not_lost(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copied(target: Path, old: Path) -> bool:
+        linked = placing.second_name(target, old)
+        target.write_text("theirs")
+        return linked
+
+    async def work() -> None:
+        await bundle.write(bundle.file("a.py", "before"), bundle.file("b.py", "before"))
+        monkeypatch.setattr(transaction, "second_name", copied)
+        with pytest.raises(ChangedMeanwhile, match=r"a\.py"):
+            await bundle.write(bundle.file("a.py", "ours"))
+        assert bundle.state() == {"a.py": "theirs", "b.py": "before"}
+
+    run(work())
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_what_only_its_owner_may_read_is_never_open_to_others(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, linked: bool
+) -> None:
+    if not linked:
+        request.getfixturevalue("without_links")
+    give, modes = placing.give, []
+
+    def observed(descriptor: int, target: Path) -> None:
+        modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        give(descriptor, target)
+
+    async def work() -> None:
+        (bundle.root / "a.py").write_text("before")
+        (bundle.root / "a.py").chmod(0o640)
+        for module in (placing, transaction):
+            monkeypatch.setattr(module, "give", observed)
+        await bundle.write(bundle.file("a.py", "a secret"), bundle.file("new.py", "for all"))
+
+    run(work())
+    assert set(modes) == {0o600}
+    assert [stat.S_IMODE((bundle.root / name).stat().st_mode) for name in ("a.py", "new.py")] == [
+        0o640,
+        0o644,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("folder", "lock"), [(0o755, 0o600), (0o775, 0o660), (0o777, 0o666), (0o2770, 0o660)]
+)
+def test_only_who_may_write_into_a_bundle_may_lock_it(bundle: Bundle, folder: int, lock: int) -> None:
+    bundle.root.chmod(folder)
+    run(bundle.write(bundle.file("a.py", "1")))
+    assert stat.S_IMODE((bundle.root / CONTROL / "lock").stat().st_mode) == lock
 
 
 @pytest.mark.slow

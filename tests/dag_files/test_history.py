@@ -12,22 +12,27 @@ import subprocess
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine, event, func, select
+from sqlalchemy import create_engine, delete, event, func, select
 
+from airflow_rest_api.dag_files import history_tables
 from airflow_rest_api.dag_files.history import MOST_BYTES, MOST_LINES, History, diff
-from airflow_rest_api.dag_files.history_tables import CONTENT, FILE, Deployment, NewVersion, now
-from airflow_rest_api.errors import ChangedMeanwhile, TooLarge, UnknownDeployment, UnknownVersion
+from airflow_rest_api.dag_files.history_tables import CONTENT, DEPLOYMENT, FILE, Deployment, NewVersion, now
+from airflow_rest_api.errors import ChangedMeanwhile, TooLarge, Unavailable, UnknownDeployment, UnknownVersion
 from airflow_rest_api.operations.model import new_id
 from airflow_rest_api.storage.database import Database
 from airflow_rest_api.storage.schema import PART, storable
 from tests.databases import KINDS, database_of_our_own
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -291,6 +296,76 @@ def test_what_an_api_server_left_behind_is_replaced(records: Records) -> None:
         assert [one.version for one in await records.history.versions("b", "a")] == [1]
         query = select(func.count()).select_from(FILE)
         assert await records.database.run(lambda connection: connection.execute(query).scalar()) == 1
+
+    run(work())
+
+
+def test_a_deployment_begins_again_while_its_first_attempt_is_still_being_written(records: Records) -> None:
+    if records.database.engine().dialect.name == "sqlite":
+        pytest.skip("SQLite has one writer: who comes second waits before it looks")
+    deployment = Deployment(new_id(), "deploy", "b", "somebody", now(), None, 2)
+    versions = [records.file("a", b"1"), records.file("b", b"2")]
+
+    async def work() -> None:
+        await records.history.begin(deployment, versions)
+        await records.history.complete(deployment.id)
+        for version in versions:
+            [kept] = await records.history.versions("b", version.path)
+            assert version.content is not None
+            assert await records.history.content(kept) == version.content.read_bytes()
+        assert await records.contents() == 2
+
+    for first in (
+        partial(history_tables.keep, bundle="b", contents={versions[0].sha256: versions[0].content}),
+        partial(history_tables.add, deployment=deployment, versions=versions),
+    ):
+        with records.database.engine().connect() as slow:
+            first(slow)
+            # Not before the second one waits for what the first has written.
+            committing = threading.Timer(1.0, slow.commit)
+            committing.start()
+            run(work())
+            committing.join()
+            for table in (FILE, DEPLOYMENT, CONTENT):
+                slow.execute(delete(table))
+            slow.commit()
+
+
+def test_what_a_deployment_has_kept_goes_with_it_wherever_it_was_cut_off(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, kept = history_tables.keep, []
+
+    def cut_off(connection: Connection, bundle: str, contents: Mapping[str, Path]) -> None:
+        if kept:
+            raise Unavailable
+        kept.extend(contents)
+        keep(connection, bundle, contents)
+
+    async def work() -> None:
+        monkeypatch.setattr(history_tables, "TOGETHER", 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(history_tables, "keep", cut_off)
+            with pytest.raises(Unavailable):
+                await records.begin(records.file("a", b"1"), records.file("b", b"2"), days_ago=8)
+        assert await records.contents() == 1
+        await records.deploy(records.file("c", b"3"))
+        assert await records.contents() == 1
+        assert await records.history.versions("b", "a") == []
+
+    run(work())
+
+
+def test_nothing_is_kept_of_what_somebody_saved_before_it_could_be(records: Records) -> None:
+    async def work() -> None:
+        saved = records.file("b", b"2")
+        assert saved.content is not None
+        saved.content.write_bytes(b"another")
+        with pytest.raises(ChangedMeanwhile):
+            await records.begin(records.file("a", b"1"), saved)
+        assert await records.contents() == 0
+        await records.deploy(records.file("a", b"1"))
+        assert [one.version for one in await records.history.versions("b", "a")] == [1]
 
     run(work())
 

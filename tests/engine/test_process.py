@@ -152,7 +152,7 @@ def test_output_without_end_waits_for_its_turns_and_arrives_as_a_whole(
     how, size, pieces, turns = run(pour())
     assert how.exit_code == 0
     assert size == sum(pieces) == 4 * 2**20 + len("first line\nlast line\n")
-    # Short output waits for nobody, nor does the first piece after it; what is left at the end is taken at once.
+    # Short output waits for nobody, nor does the first piece after it, nor what is left at the end.
     assert turns >= size // CHUNK - 3
     assert max(pieces) <= CHUNK
 

@@ -96,9 +96,10 @@ def _open(root: Path) -> int:
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise cannot_write(error) from error
-        # Who may write in the folder may lock it.
+        # Who may write in the folder may lock it, and nobody else: to lock it, reading is enough (flock(2)).
         with contextlib.suppress(OSError):
-            os.fchmod(descriptor, stat.S_IMODE(folder.stat().st_mode) & 0o666)
+            writing = stat.S_IMODE(folder.stat().st_mode) & 0o222
+            os.fchmod(descriptor, 0o600 | writing | writing << 1)
         return descriptor
 
 

@@ -8,7 +8,7 @@ import io
 import logging
 import random
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import accumulate
@@ -31,7 +31,7 @@ from airflow_rest_api.dag_files.history_tables import (
     file_key,
     now,
 )
-from airflow_rest_api.errors import TooLarge, UnknownDeployment, UnknownVersion
+from airflow_rest_api.errors import TooLarge, Unavailable, UnknownDeployment, UnknownVersion
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -66,21 +66,34 @@ class History:
         self._kept = kept
 
     async def begin(self, deployment: Deployment, versions: Sequence[NewVersion]) -> None:
-        """Keep what is about to be put in place; it is not visible before `complete`."""
+        """
+        Keep what is about to be put in place; it is not visible before `complete`.
+
+        :raises ChangedMeanwhile: a file is not what its version says any more; nothing is kept
+        :raises Unavailable: the database is away; what has been kept is removed by a later one
+        """
         # Before anything is kept: what they alone used goes with them, and it may come again now.
         bundle, before = deployment.bundle, deployment.at - LEFT
         await self._database.run(
             partial(history_tables.forget_left, bundle=bundle, identifier=deployment.id, before=before)
         )
-        for batch in history_tables.batches(versions):
-            await self._database.run(partial(history_tables.keep, bundle=bundle, contents=batch))
 
         def work(connection: Connection) -> None:
             # It is there where the answer to the first attempt was lost.
             history_tables.forget(connection, deployment.id, contents=False)
             history_tables.add(connection, deployment, versions)
 
-        await self._database.run(work)
+        # Before the contents, which are found by it where they are all that there will be.
+        await self._write(work)
+        try:
+            for batch in history_tables.batches(versions):
+                await self._write(partial(history_tables.keep, bundle=bundle, contents=batch))
+        except Unavailable:
+            # It may still be writing: nothing that comes now would be removed with the rest.
+            raise
+        except Exception:
+            await self.abandon(deployment.id)
+            raise
 
     async def complete(self, identifier: str) -> None:
         """Show a deployment, now that it is in place, and forget the oldest versions of its files."""
@@ -102,13 +115,16 @@ class History:
 
     async def keep_dags(self, bundle: str, files: Mapping[str, Collection[str]]) -> None:
         """Keep the DAGs that files define now, in place of those that they did; by path."""
-        work = partial(history_tables.keep_dags, bundle=bundle, files=files, at=now())
+        # The same DAG may be deployed into another bundle at this moment: the next attempt replaces it.
+        await self._write(partial(history_tables.keep_dags, bundle=bundle, files=files, at=now()))
+
+    async def _write(self, work: Callable[[Connection], object]) -> None:
+        """Do what replaces what is there; once more where that came in between, of a slow attempt too."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 await self._database.run(work)
                 return
             except IntegrityError:
-                # The same DAG was deployed into another bundle at this moment: the next attempt replaces it.
                 if attempt == ATTEMPTS:
                     raise
                 # Not all at the same moment once more.

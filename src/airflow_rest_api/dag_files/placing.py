@@ -9,8 +9,10 @@ import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from airflow_rest_api.errors import ChangedMeanwhile
+from airflow_rest_api.plain_files import open_file
 
 Mark = tuple[int, int, int]
 """What identifies the state of a file: inode, time of its last change in nanoseconds, size."""
@@ -105,14 +107,29 @@ def is_same(one: Path, other: Path) -> bool:
         return False
 
 
-def second_name(target: Path, old: Path) -> None:
-    """Keep what is at a path under another name; the path itself is never empty."""
+def create_closed(path: Path) -> BinaryIO:
+    """Create a file that nobody else may read yet: what it gets may not be for all; raise OSError."""
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
+
+
+def second_name(target: Path, old: Path) -> bool:
+    """
+    Keep what is at a path under another name; the path itself is never empty.
+
+    :return: whether it is the same file, and no copy of it
+    """
     try:
         os.link(target, old, follow_symlinks=False)
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        # A file system without hard links. A copy that was cut off must not be taken for the file.
-        draft = old.with_name(f"{old.name}.draft")
-        shutil.copy2(target, draft, follow_symlinks=False)
-        os.rename(draft, old)
+    else:
+        return True
+    # A copy that was cut off must not be taken for the file.
+    draft = old.with_name(f"{old.name}.draft")
+    with open_file(target) as content, create_closed(draft) as file:
+        shutil.copyfileobj(content, file)
+        give(file.fileno(), target)
+    shutil.copystat(target, draft, follow_symlinks=False)
+    os.rename(draft, old)
+    return False

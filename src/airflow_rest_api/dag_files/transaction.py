@@ -36,6 +36,7 @@ from airflow_rest_api.dag_files.placing import (
     Mark,
     Marks,
     compare,
+    create_closed,
     give,
     is_as,
     is_same,
@@ -219,7 +220,7 @@ class Transaction:
         for number, (path, source) in enumerate(files.items()):
             copy = self._new / str(number)
             target = self._root / path
-            with source.open("rb") as content, copy.open("xb") as file:
+            with source.open("rb") as content, create_closed(copy) as file:
                 shutil.copyfileobj(content, file)
                 give(file.fileno(), target)
                 file.flush()
@@ -336,9 +337,10 @@ class Transaction:
                     compare(entry.path, old, seen)
                 continue
             if entry.existed and not os.path.lexists(old):
-                second_name(target, old)
+                linked = second_name(target, old)
                 self._step(f"kept {entry.number}")
-                compare(entry.path, old, seen)
+                # A copy is another file: its mark says nothing.
+                compare(entry.path, old if linked else target, seen)
             # It is gone once it has been put in place.
             if new.exists():
                 if entry.existed:
