@@ -195,6 +195,35 @@ def test_a_login_with_large_headers_or_a_long_address_is_refused_in_its_own_word
         assert (long.status_code, list(long.json())) == (414, ["message"])
 
 
+@pytest.mark.parametrize(
+    ("more", "large", "status"),
+    [
+        ("", 0, 401),
+        ("", LARGEST_HEADERS, 431),
+        ("a" * LARGEST_ADDRESS, 0, 414),
+        ("a=1&" * MOST_PARAMETERS, 0, 400),
+    ],
+)
+def test_a_password_in_the_query_of_a_login_stays_out_of_the_access_log(
+    more: str, large: int, status: int
+) -> None:
+    auth_manager()
+    app = Starlette(routes=[Mount("/api/v1/security", create_login_app(Settings()))])
+    logged: list[bytes] = []
+
+    async def logging(scope: Any, receive: Any, send: Any) -> None:
+        await app(scope, receive, send)
+        # As a server does, which has this very scope.
+        logged.append(scope["query_string"])
+
+    client = TestClient(logging)
+    address = f"/api/v1/security/login?username=admin&password=hunter22&{more}"
+    body = {"username": "admin", "password": "wrong", "provider": "db"}
+    assert client.post(address, json=body, headers={"X-Large": "a" * large}).status_code == status
+    [query] = logged
+    assert b"hunter22" not in query
+
+
 PROXIES = "10.0.0.0/8, ::1, 192.0.2.7"
 
 

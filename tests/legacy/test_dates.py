@@ -25,6 +25,7 @@ from airflow.providers.standard.operators.bash import BashOperator
 for name in ("dt_one", "dt_twins", "dt_fraction", "dt_named"):
     with DAG(name, start_date=datetime(2018, 1, 1), schedule=None):
         BashOperator(task_id="t", bash_command="echo the run is {{ run_id }}.")
+        BashOperator(task_id="later", bash_command="true", start_date=datetime(2200, 1, 1))
 """
 
 
@@ -74,7 +75,7 @@ def date(request: pytest.FixtureRequest, run: Run) -> str:
 
 def pose(client: Client, api: str, date: str, dag_id: str = "dt_one", **more: str) -> tuple[int, Any]:
     task = {} if api == "dag_state" else {"task_id": "t"}
-    return client.pose(api=api, dag_id=dag_id, execution_date=date, **task, **more)
+    return client.pose(api=api, dag_id=dag_id, execution_date=date, **{**task, **more})
 
 
 def stdout(client: Client, api: str, date: str, **more: str) -> str:
@@ -140,6 +141,8 @@ def test_a_second_without_a_run_is_none(dags: Client, run: Run) -> None:
     for second in (moment.replace(year=2019), moment.replace(year=2030)):
         assert stdout(dags, "dag_state", second.isoformat()) == "None\n"
         assert stdout(dags, "task_state", second.isoformat()) == "None\n"
+    # A run has no instance of a task that starts later: 1.x looked for the instance alone.
+    assert stdout(dags, "task_state", run.second, task_id="later") == "None\n"
     before = dags.ask(
         api="clear", dag_id="dt_one", start_date="2019-01-01T00:00:00", end_date="2019-01-01T00:00:00"
     )

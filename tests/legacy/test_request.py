@@ -99,6 +99,22 @@ def test_another_blank_stays_one(text: str) -> None:
     assert ask(query).get("execution_date") == text
 
 
+@pytest.mark.parametrize(
+    "run_id",
+    ["manual__2025-03-04T10:05:00+00:00", "asset_triggered__2025-03-04 10:05:00.123456+00:00_2jrRz6jo"],
+)
+def test_a_run_has_the_name_by_which_it_is_looked_for_again(run_id: str) -> None:
+    query = f"api=trigger_dag&dag_id=d&run_id={run_id}"
+    assert ask(query).get("run_id") == ask(query.replace("+", "%2B")).get("run_id") == run_id
+
+
+@pytest.mark.parametrize(
+    "run_id", ["2025-03-04 10:05:00 01", "mine__2025-03-04T10:05:00 00", "manual__first run"]
+)
+def test_a_blank_in_a_name_of_the_clients_own_stays_one(run_id: str) -> None:
+    assert ask(f"api=trigger_dag&dag_id=d&run_id={run_id.replace(' ', '+')}").get("run_id") == run_id
+
+
 def test_a_text_that_is_no_date_keeps_its_blank() -> None:
     text = "2025-03-04T10:05:00 00:00"
     assert ask(f"api=variables&cmd=set&key=k&value={text.replace(' ', '+')}").get("value") == text

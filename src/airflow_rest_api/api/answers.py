@@ -231,7 +231,8 @@ async def _checked(check: Callable[[], Invocation], given: Collection[object]) -
 
 def _is_short(value: object) -> bool:
     if isinstance(value, str):
-        return len(value) <= SHORT
+        # What a set of a regular expression costs does not depend on how long it is: [Ā-￿]
+        return len(value) <= SHORT and "[" not in value
     # A number can stand for as many flags.
     return value is None or (isinstance(value, int) and value <= FEW)
 

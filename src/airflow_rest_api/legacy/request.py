@@ -55,6 +55,10 @@ _BARE_OFFSET = re.compile(
     r"\A((?:\w+__)?[0-9]{4}[-/]?[0-9]{2}[-/]?[0-9]{2}[T ][0-9]{2}:?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?) "
     r"([0-9]{2}(?::?[0-9]{2})?(?:_\w+)?)\Z"
 )
+_OF_AIRFLOW = re.compile(
+    "(?:manual|scheduled|backfill|operator_triggered|asset_triggered|asset_materialization)__"
+)
+"""How Airflow begins the id of a run (``airflow/utils/types.py``: DagRunType)."""
 """
 A date and time, or the id that Airflow makes of one, and behind a blank what can only be an offset whose `+`
 was sent as it is.
@@ -327,6 +331,9 @@ def understand(sent: Sent) -> LegacyRequest:
     values = {name: value for name in texts if (value := _value(name, sources))}
     # In a query and a form a `+` is a blank: Airflow's parser would take the offset for the time of day.
     values |= {name: _BARE_OFFSET.sub(r"\1+\2", values[name]) for name in DATES if name in values}
+    # So it is in the id that Airflow itself gives a run; in another one a blank may be meant.
+    if _OF_AIRFLOW.match(run_id := values.get("run_id", "")):
+        values["run_id"] = _BARE_OFFSET.sub(r"\1+\2", run_id)
     for name, text in values.items():
         # JSON can have half a surrogate pair in it, which cannot be written anywhere.
         if text != text.encode(errors="replace").decode():

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.cli.cli_parser import get_parser
 from airflow.cli.simple_table import AirflowConsole
@@ -23,6 +23,7 @@ from airflow.models.dag import DagModel
 from airflow.models.dagrun import RUN_ID_REGEX, DagRun
 from airflow.models.pool import Pool
 from airflow.models.serialized_dag import SerializedDagModel
+from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
 from airflow.utils.types import DagRunType
 from sqlalchemy import func, select
@@ -36,6 +37,9 @@ from airflow_rest_api.legacy.child import dags
 from airflow_rest_api.legacy.child.messages import OrderRefused, ordered, warn
 from airflow_rest_api.services.child_start import StartRefused, start
 from airflow_rest_api.services.supervisor import Order
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 MANY = 1000
 """DAGs from which only their ids are listed."""
@@ -198,21 +202,33 @@ def _names_run(arguments: Any, order: dict[str, Any]) -> bool:
         run = dags.find_run(arguments.dag_id, order["date"], session)
         if run is not None:
             arguments.logical_date_or_run_id = run.run_id
-            return True
+            return _has_instance(arguments, run, session) or not _is_none(arguments, order)
     # A command that makes a run for itself calls it so, and not every way to write a date is an id.
     date = dags.date_of(order["date"])
     if date is not None:
         arguments.logical_date_or_run_id = date.isoformat()
-    # A task that does not exist is the command's to refuse.
-    return not (order.get("without_run") and _has_task(arguments))
+    return not _is_none(arguments, order)
 
 
-def _has_task(arguments: Any) -> bool:
+def _is_none(arguments: Any, order: dict[str, Any]) -> bool:
+    """Return whether the state of what is not there is `None`; a task that does not exist is refused."""
+    if not order.get("without_run"):
+        return False
     task_id = getattr(arguments, "task_id", None)
     if task_id is None:
         return True
     dag: Any = SerializedDagModel.get_dag(arguments.dag_id)
     return dag is not None and dag.has_task(task_id)
+
+
+def _has_instance(arguments: Any, run: Any, session: Session) -> bool:
+    """Return whether a run has what is asked for: not each task of a DAG, such as one that starts later."""
+    task_id = getattr(arguments, "task_id", None)
+    if task_id is None:
+        return True
+    of_run = (TaskInstance.dag_id == run.dag_id, TaskInstance.run_id == run.run_id)
+    found = select(TaskInstance.task_id).where(*of_run, TaskInstance.task_id == task_id).limit(1)
+    return session.scalar(found) is not None
 
 
 def _show_pool(name: str) -> None:

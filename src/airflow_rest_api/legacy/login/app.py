@@ -103,7 +103,8 @@ class LoginApp(FastAPI):
                 refuse_oversized(scope)
             except ApiError as problem:
                 answer = JSONResponse({"message": str(problem)}, problem.status, problem.headers)
-                await answer(scope, receive, send)
+                # No middleware of the app is around it.
+                await QuietQuery(answer)(scope, receive, send)
                 return
         await super().__call__(scope, receive, send)
 
