@@ -60,6 +60,7 @@ def _needs(name: str, rule: policy.Rule) -> str:
     found = [f"the power {power}" for power in powers] + [_phrase(need) for need in rule.needs]
     if name == "refresh_dag_file":
         return f"{' and '.join(found)}, or permission to edit each DAG of the file"
+    found += [f"{_phrase(need)} (where there are teams)" for need in rule.with_teams]
     return "; ".join(found) or "a token"
 
 

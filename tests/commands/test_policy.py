@@ -185,6 +185,22 @@ def test_backfills_are_asked_about_by_themselves_where_airflow_does(version, ask
     assert any(need.resource is Resource.BACKFILL for need in needs) is asked
 
 
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [("connections add", "conn_json"), ("connections import", None), ("pools import", None)],
+)
+def test_what_may_name_a_team_in_a_file_or_in_json_is_for_administrators_where_there_are_teams(
+    name: str, argument: str | None, catalog, monkeypatch
+):
+    def administrators() -> list[str | None]:
+        needs = policy.needs_of(catalog.get(name))
+        return [need.when for need in needs if need.resource is Resource.POWER]
+
+    assert administrators() == []
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    assert administrators() == [argument]
+
+
 def test_every_argument_named_in_a_row_exists(catalog):
     for name, row in policy.CURRENT.items():
         arguments = {argument.name for argument in catalog.get(name).arguments}

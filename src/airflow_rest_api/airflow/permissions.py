@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import column, delete, inspect, or_, select, table
 
-from airflow_rest_api.airflow.compat.accounts import DETAILS_HAVE_TEAM, authorized_names
+from airflow_rest_api.airflow.compat.accounts import DETAILS_HAVE_TEAM, authorized_names, multi_team
 from airflow_rest_api.airflow.expressions import dags_matching_somehow
 from airflow_rest_api.airflow.queries import rows, values
 from airflow_rest_api.airflow.users import FAB, SIMPLE, auth_manager, is_a
@@ -105,9 +105,7 @@ class Permissions:
 
     @cached_property
     def _teams(self) -> bool:
-        from airflow.configuration import conf
-
-        return bool(conf.getboolean("core", "multi_team", fallback=False))
+        return multi_team()
 
     def _once(self, key: tuple[str, ...], ask: Callable[[], Any], otherwise: Any) -> Any:
         if key not in self._known:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from airflow_rest_api.airflow.compat.accounts import multi_team
 from airflow_rest_api.airflow.compat.version_compat import base_version
 from airflow_rest_api.commands.model import Command, Effect
 from airflow_rest_api.commands.needs import (
@@ -41,6 +42,7 @@ class Rule:
     """
     What running a command may do, and what of Airflow's permissions it needs beside the power of its effect.
 
+    :ivar with_teams: needs on top of them where objects belong to teams: it may give one to any
     :ivar reveals_secrets: its output or its file can hold passwords, keys, connection strings, or personal
         data in clear
     :ivar raised_by: arguments that make the effect a more severe one
@@ -58,6 +60,7 @@ class Rule:
 
     effect: Effect
     needs: Needed = NOTHING
+    with_teams: Needed = NOTHING
     reveals_secrets: bool = False
     raised_by: Mapping[str, Effect] = field(default_factory=dict)
     revealed_by: str | None = None
@@ -157,12 +160,12 @@ CURRENT: dict[str, Rule] = {
     ),
     # --fix writes airflow.cfg; without it, the findings of lint.
     "config update": Rule(WRITE, ADMINISTRATOR, reveals_secrets=True, alone=True),
-    "connections add": Rule(WRITE, that(CONNECTION, "conn_id", "POST")),
+    "connections add": Rule(WRITE, that(CONNECTION, "conn_id", "POST"), power(ADMINISTER, when="conn_json")),
     "connections create-default-connections": Rule(WRITE, every(CONNECTION, "POST")),
     "connections delete": Rule(WRITE, that(CONNECTION, "conn_id", "DELETE")),
     "connections export": Rule(READ, every(CONNECTION, "PUT"), reveals_secrets=True),
     "connections get": Rule(READ, that(CONNECTION, "conn_id", "PUT"), reveals_secrets=True),
-    "connections import": Rule(WRITE, every(CONNECTION, "POST", "PUT")),
+    "connections import": Rule(WRITE, every(CONNECTION, "POST", "PUT"), with_teams=ADMINISTRATOR),
     "connections list": _listed(CONNECTION, "conn_id"),
     # Runs the hook of a provider, with the stored password, against the other side.
     "connections test": Rule(EXECUTE, that(CONNECTION, "conn_id", "PUT"), reveals_secrets=True),
@@ -218,7 +221,7 @@ CURRENT: dict[str, Rule] = {
     "pools delete": Rule(WRITE, that(POOL, "pool", "DELETE")),
     "pools export": Rule(READ, every(POOL)),
     "pools get": Rule(READ, that(POOL, "pool")),
-    "pools import": Rule(WRITE, every(POOL, "POST", "PUT")),
+    "pools import": Rule(WRITE, every(POOL, "POST", "PUT"), with_teams=ADMINISTRATOR),
     "pools list": Rule(READ, every(POOL, rows="pool")),
     # Whether it creates or changes the pool is not known before.
     "pools set": Rule(
@@ -406,6 +409,7 @@ def needs_of(command: Command) -> Needed:
     if rule is None or not command.known:
         return ADMINISTRATOR
     needs = tuple(need for need in rule.needs if need.before is None or base_version() < need.before)
+    needs += rule.with_teams if multi_team() else NOTHING
     if rule.revealed_by is None or command.revealed_by is not None or not command.reveals_secrets:
         return needs
     return tuple(replace(need, when=None) if need.when == rule.revealed_by else need for need in needs)

@@ -25,6 +25,13 @@ DETAILS_HAVE_TEAM = AIRFLOW_V_3_1_PLUS
 """Whether an auth manager is told the team of an object (`team_name` of `resource_details`)."""
 
 
+def multi_team() -> bool:
+    """Return whether objects belong to teams, which versions before 3.1 do not know."""
+    from airflow.configuration import conf
+
+    return bool(conf.getboolean("core", "multi_team", fallback=False))
+
+
 def simple_users(manager: Any) -> list[Any]:
     """Return the users of the simple auth manager, each with `username` and `role`."""
     if AIRFLOW_V_3_2_PLUS:
