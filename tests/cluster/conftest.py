@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.servers import Client, Cluster
+from tests.cluster.servers import Client, Cluster, wait_until
 from tests.databases import database_of_our_own
 
 
@@ -20,6 +20,17 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             yield cluster
         finally:
             cluster.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on(cluster: Cluster) -> Iterator[None]:
+    """What a test that failed has left running keeps no place from the next ones."""
+    yield
+    if unfinished := cluster.unfinished():
+        with Client(cluster.b) as client:
+            for identifier in unfinished:
+                client.post(f"/operations/{identifier}/cancel")
+        wait_until(lambda: not cluster.unfinished(), 30)
 
 
 @pytest.fixture

@@ -163,6 +163,11 @@ class Cluster:
             found = connection.execute(text(statement), values)
             return [tuple(row) for row in found] if found.returns_rows else []
 
+    def unfinished(self) -> list[str]:
+        """Return the operations that have not ended."""
+        found = self.query("SELECT id FROM rest_api_operation WHERE state IN ('queued', 'running')")
+        return [str(identifier) for (identifier,) in found]
+
     def let_end(self, marker: str) -> None:
         """Have the task with a marker end after its next line."""
         self.trace.with_name(f"{self.trace.name}.{marker}").touch()

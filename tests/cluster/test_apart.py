@@ -86,7 +86,8 @@ def test_commands_that_run_while_the_database_is_away_are_recorded_when_it_is_ba
 
     answers: Counter[tuple[str, int]] = Counter()
     with a.follow(markers["beyond_a"]) as here, b.follow(markers["beyond_a"]) as there:
-        there.until(lambda stream: lines(stream.text(), "beyond_a"))
+        for stream in (here, there):
+            stream.until(lambda stream: lines(stream.text(), "beyond_a"))
         for proxy in cluster.proxies.values():
             proxy.cut()
         try:
