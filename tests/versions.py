@@ -103,6 +103,15 @@ class Site:
 
 _WITHOUT_DATABASE = (
     "tests/test_settings.py",
+    "tests/test_plugin.py",
+    # What of users and tokens is looked up has tests of its own on each database.
+    "tests/security",
+    *_of(
+        "tests/services/test_real.py",
+        "test_flower_answers_on_its_port_and_its_password_is_nowhere",
+        "test_the_ticket_renewer_gets_a_ticket_and_renews_it",
+        "test_the_log_server_serves_what_a_task_has_said",
+    ),
     "tests/storage",
     "tests/operations",
     "tests/airflow",

@@ -22,8 +22,8 @@ PROVIDERS: Mapping[str, str] = {
     "Celery": "apache-airflow-providers-celery",
 }
 AUTH_MANAGERS: Mapping[str, str] = {
-    "tests/security/test_real_simple.py": "simple",
-    "tests/security/test_real_fab.py": "FAB",
+    "tests/legacy/test_replay.py": "simple",
+    "tests/dag_files/test_real.py": "FAB",
 }
 """By the tests that are run with one, its name."""
 PARTS: Mapping[str, str] = {
@@ -71,7 +71,8 @@ def _auth_managers(site: Site) -> tuple[str, ...]:
 
 def _parts(site: Site) -> str:
     files = {place.partition("::")[0] for place in site.places}
-    return ", ".join(words for place, words in PARTS.items() if place in files)
+    parts = ", ".join(words for place, words in PARTS.items() if place in files)
+    return f"on two hosts: {parts}" if site.topology == "split" else parts
 
 
 def main() -> None:

@@ -72,6 +72,16 @@ def find(session: Any) -> Find:
     return of
 
 
+def test_a_run_whose_name_has_a_blank_in_the_place_of_a_plus_is_found_by_it(
+    add: Add, find: Find, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__SCHEDULER__ALLOWED_RUN_ID_PATTERN", r"^[\w ~:.+-]+$")
+    add("mine__2026-11-10T08:09:10 00:00", DATE)
+    assert find("mine__2026-11-10T08:09:10+00:00") == "mine__2026-11-10T08:09:10 00:00"
+    add("mine__2026-11-10T08:09:10+00:00", DATE + timedelta(seconds=1))
+    assert find("mine__2026-11-10T08:09:10+00:00") == "mine__2026-11-10T08:09:10+00:00"
+
+
 @pytest.mark.parametrize(
     "value",
     [

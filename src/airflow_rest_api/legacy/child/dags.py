@@ -170,8 +170,10 @@ def find_run(dag_id: str, value: str, session: Session) -> Any:
     :raises OrderRefused: it is neither, or several runs lie in that second
     """
     of_dag = select(DagRun).where(DagRun.dag_id == dag_id)
-    if run := session.scalar(of_dag.where(DagRun.run_id == value)):
-        return run
+    # As it was sent, too: the `+` of an offset, a blank in a query, was mended in what may be a date.
+    for name in dict.fromkeys((value, value.replace("+", " "))):
+        if run := session.scalar(of_dag.where(DagRun.run_id == name)):
+            return run
     date = date_of(value)
     if date is None:
         raise OrderRefused(
