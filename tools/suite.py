@@ -1,4 +1,8 @@
-"""All tests here, meanwhile the types and quick tests on two other interpreters; then the other Airflows."""
+"""
+All tests here; meanwhile types, quick tests on two other interpreters, and environments of other Airflows.
+
+Then the tests on these.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +40,14 @@ def main(options: Sequence[str]) -> int:
     with (
         beside(sys.executable, "-m", "mypy") as types,
         beside(sys.executable, "-m", "tools.interpreters", "--ends") as others,
+        # One that cannot be made is told of by those who need it.
+        beside(sys.executable, "-m", "tools.versions", versions.PREPARE) as prepared,
     ):
         others.stand_back()
+        prepared.stand_back()
         here = tests.once()
         there = [each.result() for each in (types, others)]
+        prepared.process.wait()
     if here == pytest.ExitCode.TESTS_FAILED:
         here = tests.again()
     return here or max(there) or versions.main()

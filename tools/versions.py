@@ -21,17 +21,22 @@ from tools.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 DRIVERS = ROOT / "requirements" / "mysql.txt"
-OPTIONS = ("-n", "4", "--no-loadscope-reorder")
+# More than there are processors: components take their time to start, and to stop.
+OPTIONS = ("-n", "5", "--no-loadscope-reorder")
+PREPARE = "--prepare"
 
 
 def main(options: Sequence[str] = ()) -> int:
     """
     Test the sites; return 1 if one failed.
 
-    :param options: the names of those to test, `3.1` or `3.3-mariadb`; all of them where none is named
+    :param options: the names of those to test, `3.1` or `3.3-mariadb`; all of them where none is named. With
+        `--prepare` nothing is tested: what takes long of the environments of other Airflows is made
     :raises SystemExit: one of the names is none of theirs
     """
     known = {site.name: site for site in SITES}
+    if PREPARE in options:
+        return prepare([site for site in SITES if site.airflow != NEWEST])
     if unknown := [name for name in options if name not in known]:
         sys.exit(f"No such site: {', '.join(unknown)}; there are {', '.join(known)}")
     sites = [known[name] for name in options or known]
@@ -49,6 +54,13 @@ def main(options: Sequence[str] = ()) -> int:
             if code:
                 failed.append(site.name)
     return int(bool(failed))
+
+
+def prepare(sites: Sequence[Site]) -> int:
+    """Make the environments of some sites; return 1 if one could not be made."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = environments(sites, build_wheel(Path(folder)))
+        return int(any(future.exception() for future in made.values()))
 
 
 def environments(sites: Sequence[Site], wheel: Path) -> dict[Site, Future[Path]]:
