@@ -14,6 +14,7 @@ from airflow_rest_api.asgi import (
     LARGEST_HEADERS,
     MOST_PARAMETERS,
     BodyDeadline,
+    SlashRedirect,
     client_address,
     header_parameter,
     header_parts,
@@ -222,6 +223,26 @@ def test_a_password_in_the_query_of_a_login_stays_out_of_the_access_log(
     assert client.post(address, json=body, headers={"X-Large": "a" * large}).status_code == status
     [query] = logged
     assert b"hunter22" not in query
+
+
+def test_an_answer_before_any_middleware_leaves_no_secret_of_the_query_in_the_access_log() -> None:
+    async def never(*_: Any) -> None:
+        raise AssertionError("it is passed on")
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    auth_manager()
+    redirect = SlashRedirect(never, "/admin/rest_api")
+    login = create_login_app(Settings())
+    for app, kind in ((redirect, "http"), (login, "websocket")):
+        sent: list[Any] = []
+        query = b"api=connections&conn_password=hunter22"
+        scope: Any = {"type": kind, "path": "/admin/rest_api", "query_string": query, "headers": []}
+        asyncio.run(app(scope, never, send))
+        assert b"hunter22" not in scope["query_string"]
+        if kind == "http":
+            assert dict(sent[0]["headers"])[b"location"] == b"/admin/rest_api/?" + query
 
 
 PROXIES = "10.0.0.0/8, ::1, 192.0.2.7"

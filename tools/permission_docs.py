@@ -67,7 +67,9 @@ def _needs(name: str, rule: policy.Rule) -> str:
 def _phrase(need: needs.Need) -> str:
     if need.resource is not needs.Resource.POWER:
         return needs.phrase(need)
-    return f"the power {need.entity}" + (f" (with `{need.when}`)" if need.when else "")
+    words = f"the power {need.entity}"
+    words += f" (with `{need.when}`)" if need.when else ""
+    return words + (f" (without `{need.unless}`)" if need.unless else "")
 
 
 def _listed(names: Iterable[str]) -> str:

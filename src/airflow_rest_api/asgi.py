@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from airflow_rest_api.errors import CLOSE, AddressTooLong, BodyTooSlow, HeadersTooLarge, TooManyParameters
+from airflow_rest_api.secret_names import MASK
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
@@ -254,6 +255,10 @@ class SlashRedirect:
             return
         query = b"?" + scope["query_string"] if scope.get("query_string") else b""
         location = (root_path(scope) + self.path + "/").encode() + query
+        if query:
+            # No middleware is around this one that masks what is secret for the access log. The request that
+            # follows is logged with the rest.
+            scope["query_string"] = MASK.encode()
         # 307 keeps the method. The address is a path, so that no proxy in front can make it a wrong one.
         headers = [(b"location", location), (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": 307, "headers": headers})

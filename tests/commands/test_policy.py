@@ -186,19 +186,24 @@ def test_backfills_are_asked_about_by_themselves_where_airflow_does(version, ask
 
 
 @pytest.mark.parametrize(
-    ("name", "argument"),
-    [("connections add", "conn_json"), ("connections import", None), ("pools import", None)],
+    ("name", "asked"),
+    [
+        ("connections add", ("conn_json", None)),
+        ("connections import", (None, None)),
+        ("pools import", (None, None)),
+        ("pools set", (None, "team_name")),
+    ],
 )
 def test_what_may_name_a_team_in_a_file_or_in_json_is_for_administrators_where_there_are_teams(
-    name: str, argument: str | None, catalog, monkeypatch
+    name: str, asked: tuple[str | None, str | None], catalog, monkeypatch
 ):
-    def administrators() -> list[str | None]:
+    def administrators() -> list[tuple[str | None, str | None]]:
         needs = policy.needs_of(catalog.get(name))
-        return [need.when for need in needs if need.resource is Resource.POWER]
+        return [(need.when, need.unless) for need in needs if need.resource is Resource.POWER]
 
     assert administrators() == []
     monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
-    assert administrators() == [argument]
+    assert administrators() == [asked]
 
 
 def test_every_argument_named_in_a_row_exists(catalog):

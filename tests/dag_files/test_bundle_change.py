@@ -275,6 +275,28 @@ def test_only_who_may_write_into_a_bundle_may_lock_it(bundle: Bundle, folder: in
     assert stat.S_IMODE((bundle.root / CONTROL / "lock").stat().st_mode) == lock
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_the_lock_is_for_the_group_of_the_bundle_and_for_no_other(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, given: bool
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    if os.geteuid():
+        pytest.skip("only root may give a file to a group that it is not in")
+    os.chown(bundle.root, -1, 4242)
+    bundle.root.chmod(0o775)
+    run(bundle.write(bundle.file("a.py", "1")))
+    lock = bundle.root / CONTROL / "lock"
+    if not given:
+        lock.unlink()
+        monkeypatch.setattr(os, "fchown", refused)
+        run(bundle.write(bundle.file("a.py", "2")))
+    status = lock.stat()
+    found = (status.st_gid, stat.S_IMODE(status.st_mode))
+    assert found == ((4242, 0o660) if given else (os.getegid(), 0o600))
+
+
 @pytest.mark.slow
 def test_the_lock_is_kept_until_a_recovery_has_ended(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []

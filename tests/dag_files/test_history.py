@@ -356,6 +356,26 @@ def test_what_a_deployment_has_kept_goes_with_it_wherever_it_was_cut_off(
     run(work())
 
 
+def test_attempts_that_failed_take_no_version_away(records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise Unavailable
+
+    async def work() -> None:
+        for number in range(3):
+            await records.deploy(records.file("a", b"%d" % number))
+        with monkeypatch.context() as patch:
+            patch.setattr(history_tables, "keep", away)
+            for _ in range(3):
+                with pytest.raises(Unavailable):
+                    await records.begin(records.file("a", b"never"))
+        await records.deploy(records.file("a", b"at last"))
+        versions = await records.history.versions("b", "a")
+        assert [one.version for one in versions] == [7, 3, 2]
+        assert [await records.history.content(one) for one in versions] == [b"at last", b"2", b"1"]
+
+    run(work())
+
+
 def test_nothing_is_kept_of_what_somebody_saved_before_it_could_be(records: Records) -> None:
     async def work() -> None:
         saved = records.file("b", b"2")

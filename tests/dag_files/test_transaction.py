@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -355,7 +356,20 @@ def test_a_file_is_taken_back_with_all_it_was(root: Path, files: dict[str, Path]
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_a_link_is_replaced_and_not_followed(root: Path, files: dict[str, Path], tmp_path: Path) -> None:
+@pytest.fixture
+def without_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refused)
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_link_is_replaced_and_not_followed(
+    root: Path, files: dict[str, Path], tmp_path: Path, linked: bool, request: pytest.FixtureRequest
+) -> None:
+    if not linked:
+        request.getfixturevalue("without_links")
     outside = tmp_path / "outside"
     outside.write_text("precious")
     (root / "a.py").unlink()
@@ -364,6 +378,30 @@ def test_a_link_is_replaced_and_not_followed(root: Path, files: dict[str, Path],
     assert outside.read_text() == "precious"
     assert not (root / "a.py").is_symlink()
     assert (root / "a.py").read_text() == "new a"
+
+
+@pytest.mark.usefixtures("without_links")
+def test_a_link_that_was_kept_as_a_copy_is_taken_back(
+    root: Path, files: dict[str, Path], tmp_path: Path
+) -> None:
+    def step(name: str) -> None:
+        if name == "done":
+            raise OSError(5, "Input/output error")
+
+    (root / "a.py").unlink()
+    (root / "a.py").symlink_to(tmp_path / "outside")
+    with pytest.raises((BundleNotWritable, NoSpace)):
+        Transaction(root, "one", step).change(files)
+    assert (root / "a.py").readlink() == tmp_path / "outside"
+
+
+@pytest.mark.usefixtures("without_links")
+def test_a_copy_that_a_kill_cut_off_is_made_anew(root: Path, files: dict[str, Path]) -> None:
+    _, [*_, last] = run("change", root, files, kill=len(files) + 2)
+    assert last == "journal"
+    (root / CONTROL / "one" / "old" / "0.draft").write_text("half a fi")
+    assert recover(root) == [("one", True)]
+    assert state(root) == NEW
 
 
 @pytest.mark.parametrize(

@@ -143,9 +143,9 @@ def view(name: str) -> Needed:
     return (Need(Resource.VIEW, entity=name),)
 
 
-def power(name: str, when: str | None = None) -> Needed:
+def power(name: str, when: str | None = None, *, unless: str | None = None) -> Needed:
     """Return the need of one of `POWERS`."""
-    return (Need(Resource.POWER, "PUT", name, when=when),)
+    return (Need(Resource.POWER, "PUT", name, when=when, unless=unless),)
 
 
 def accounts(entity: str, *methods: str) -> Needed:

@@ -100,6 +100,7 @@ _ASSETS = Rule(
 )
 _LISTED_DAGS = every(DAG, rows="dag_id")
 _INSTANCE = Rule(READ, dag("GET", "TASK_INSTANCE"))
+_OF_TEAM = that(Resource.TEAM, "team_name", when="team_name")
 _PAUSE = Rule(WRITE, dag("PUT", pattern="treat_dag_id_as_regex"))
 _PICTURE = power(ADMINISTER, when="imgcat")
 _PROVIDERS = Rule(READ, view("PROVIDERS"))
@@ -160,7 +161,7 @@ CURRENT: dict[str, Rule] = {
     ),
     # --fix writes airflow.cfg; without it, the findings of lint.
     "config update": Rule(WRITE, ADMINISTRATOR, reveals_secrets=True, alone=True),
-    "connections add": Rule(WRITE, that(CONNECTION, "conn_id", "POST"), power(ADMINISTER, when="conn_json")),
+    "connections add": Rule(WRITE, that(CONNECTION, "conn_id", "POST"), power(ADMINISTER, "conn_json")),
     "connections create-default-connections": Rule(WRITE, every(CONNECTION, "POST")),
     "connections delete": Rule(WRITE, that(CONNECTION, "conn_id", "DELETE")),
     "connections export": Rule(READ, every(CONNECTION, "PUT"), reveals_secrets=True),
@@ -223,9 +224,9 @@ CURRENT: dict[str, Rule] = {
     "pools get": Rule(READ, that(POOL, "pool")),
     "pools import": Rule(WRITE, every(POOL, "POST", "PUT"), with_teams=ADMINISTRATOR),
     "pools list": Rule(READ, every(POOL, rows="pool")),
-    # Whether it creates or changes the pool is not known before.
+    # Whether it creates or changes the pool is not known before; without a team it is taken from its own.
     "pools set": Rule(
-        WRITE, that(POOL, "pool", "POST", "PUT") + that(Resource.TEAM, "team_name", when="team_name")
+        WRITE, that(POOL, "pool", "POST", "PUT") + _OF_TEAM, with_teams=power(ADMINISTER, unless="team_name")
     ),
     # Their imports leave exit handlers.
     "providers auth-managers": Rule(READ, view("PROVIDERS"), alone=True),

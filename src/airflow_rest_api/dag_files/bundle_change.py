@@ -96,11 +96,20 @@ def _open(root: Path) -> int:
             descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise cannot_write(error) from error
-        # Who may write in the folder may lock it, and nobody else: to lock it, reading is enough (flock(2)).
-        with contextlib.suppress(OSError):
-            writing = stat.S_IMODE(folder.stat().st_mode) & 0o222
-            os.fchmod(descriptor, 0o600 | writing | writing << 1)
+        _let_writers_lock(descriptor, folder.stat())
         return descriptor
+
+
+def _let_writers_lock(descriptor: int, folder: os.stat_result) -> None:
+    """Let those lock a file who may write in a folder, and nobody else: to read it is enough (flock(2))."""
+    writing = stat.S_IMODE(folder.st_mode) & 0o222
+    with contextlib.suppress(OSError):
+        os.fchown(descriptor, -1, folder.st_gid)
+    if os.fstat(descriptor).st_gid != folder.st_gid:
+        writing &= ~stat.S_IWGRP
+    # Only its owner may.
+    with contextlib.suppress(OSError):
+        os.fchmod(descriptor, 0o600 | writing | writing << 1)
 
 
 def _lock(descriptor: int) -> bool:

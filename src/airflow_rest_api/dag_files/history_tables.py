@@ -268,11 +268,30 @@ def prune(connection: Connection, identifier: str, kept: int) -> None:
         .group_by(FILE.c.key, FILE.c.bundle)
     )
     for some in portions([row for row in files if row[2] > kept]):
-        old = or_(*((FILE.c.key == key) & (FILE.c.version <= newest - kept) for key, _, newest in some))
+        oldest = _oldest_kept(connection, [key for key, _, _ in some], kept)
+        old = or_(*((FILE.c.key == key) & (FILE.c.version < version) for key, version in oldest.items()))
         hashes = set(connection.execute(select(FILE.c.sha256).where(old)).scalars())
         connection.execute(delete(FILE).where(old))
         # A deployment is into one bundle.
         _collect(connection, some[0][1], hashes)
+
+
+def _oldest_kept(connection: Connection, keys: Collection[str], kept: int) -> dict[str, int]:
+    """
+    Return of each of some files the oldest version that is kept.
+
+    Those of deployments that never came to be have numbers as well, and are none of them.
+    """
+    query = (
+        select(FILE.c.key, FILE.c.version)
+        .join(DEPLOYMENT, DEPLOYMENT.c.id == FILE.c.deployment_id)
+        .where(FILE.c.key.in_(keys), DEPLOYMENT.c.state == LIVE)
+        .order_by(FILE.c.key, FILE.c.version.desc())
+    )
+    found: dict[str, list[int]] = {}
+    for key, version in connection.execute(query):
+        found.setdefault(key, []).append(version)
+    return {key: versions[:kept][-1] for key, versions in found.items()}
 
 
 def _collect(connection: Connection, bundle: str, hashes: Iterable[str | None]) -> None:

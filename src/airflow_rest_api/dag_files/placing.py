@@ -125,11 +125,15 @@ def second_name(target: Path, old: Path) -> bool:
             raise
     else:
         return True
-    # A copy that was cut off must not be taken for the file.
+    # A copy that was cut off must not be taken for the file; it may lie there from before a kill.
     draft = old.with_name(f"{old.name}.draft")
-    with open_file(target) as content, create_closed(draft) as file:
-        shutil.copyfileobj(content, file)
-        give(file.fileno(), target)
-    shutil.copystat(target, draft, follow_symlinks=False)
+    draft.unlink(missing_ok=True)
+    if target.is_symlink():
+        draft.symlink_to(target.readlink())
+    else:
+        with open_file(target) as content, create_closed(draft) as file:
+            shutil.copyfileobj(content, file)
+            give(file.fileno(), target)
+        shutil.copystat(target, draft, follow_symlinks=False)
     os.rename(draft, old)
     return False

@@ -55,14 +55,14 @@ _BARE_OFFSET = re.compile(
     r"\A((?:\w+__)?[0-9]{4}[-/]?[0-9]{2}[-/]?[0-9]{2}[T ][0-9]{2}:?[0-9]{2}(?::?[0-9]{2}(?:[.,][0-9]+)?)?) "
     r"([0-9]{2}(?::?[0-9]{2})?(?:_\w+)?)\Z"
 )
-_OF_AIRFLOW = re.compile(
-    "(?:manual|scheduled|backfill|operator_triggered|asset_triggered|asset_materialization)__"
-)
-"""How Airflow begins the id of a run (``airflow/utils/types.py``: DagRunType)."""
 """
 A date and time, or the id that Airflow makes of one, and behind a blank what can only be an offset whose `+`
 was sent as it is.
 """
+_OF_AIRFLOW = re.compile(
+    "(?:manual|scheduled|backfill|operator_triggered|asset_triggered|asset_materialization)__"
+)
+"""How Airflow begins the id of a run (``airflow/utils/types.py``: DagRunType)."""
 
 QUEUE = "queue"
 OF_ALL = ("api", QUEUE)

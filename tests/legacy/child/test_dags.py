@@ -80,6 +80,10 @@ def test_a_run_whose_name_has_a_blank_in_the_place_of_a_plus_is_found_by_it(
     assert find("mine__2026-11-10T08:09:10+00:00") == "mine__2026-11-10T08:09:10 00:00"
     add("mine__2026-11-10T08:09:10+00:00", DATE + timedelta(seconds=1))
     assert find("mine__2026-11-10T08:09:10+00:00") == "mine__2026-11-10T08:09:10+00:00"
+    # No client means a blank where it has sent a plus in anything else.
+    add("a b", DATE + timedelta(seconds=2))
+    with pytest.raises(OrderRefused):
+        find("a+b")
 
 
 @pytest.mark.parametrize(

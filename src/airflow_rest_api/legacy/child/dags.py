@@ -31,6 +31,8 @@ SOON = timedelta(seconds=5)
 """Longer than it takes to make a run for the moment of a request, and to say from when on it may run."""
 _FRACTION = re.compile(r"[.,][0-9]")
 """In a date: it is written to less than a second."""
+_OFFSET = re.compile(r"\A((?:\w+__)?[0-9]{4}[-/]?[0-9]{2}.*[0-9])\+([0-9]{2}(?::?[0-9]{2})?(?:_\w+)?)\Z")
+"""A date with an offset, or an id that is made of one (`legacy.request`)."""
 NAMED = 5
 """Runs that a refusal names."""
 
@@ -171,7 +173,7 @@ def find_run(dag_id: str, value: str, session: Session) -> Any:
     """
     of_dag = select(DagRun).where(DagRun.dag_id == dag_id)
     # As it was sent, too: the `+` of an offset, a blank in a query, was mended in what may be a date.
-    for name in dict.fromkeys((value, value.replace("+", " "))):
+    for name in dict.fromkeys((value, _OFFSET.sub(r"\1 \2", value))):
         if run := session.scalar(of_dag.where(DagRun.run_id == name)):
             return run
     date = date_of(value)

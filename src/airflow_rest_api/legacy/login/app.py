@@ -29,7 +29,7 @@ from airflow_rest_api.errors import ApiError, InvalidToken, Refusal, Revoked, Un
 from airflow_rest_api.legacy import credentials
 from airflow_rest_api.legacy.login.throttle import Throttle, TooManyLogins
 from airflow_rest_api.loop_share import LoopShare
-from airflow_rest_api.security.audit import QuietQuery
+from airflow_rest_api.security.audit import QuietQuery, quiet
 from airflow_rest_api.security.routes import Needs, check, needs
 from airflow_rest_api.security.sites import refuse_others
 from airflow_rest_api.settings import Networks, networks
@@ -95,6 +95,7 @@ class LoginApp(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] == "websocket":
+            scope["query_string"] = quiet(scope.get("query_string", b""))
             await send({"type": "websocket.close", "code": 1008, "reason": "Not authenticated"})
             return
         if scope["type"] == "http":
