@@ -209,7 +209,7 @@ DIFFERENCES: tuple[Difference, ...] = (
         "an address of more than 8 kB",
         "400, an HTML page of the server",
         200,
-        "Today's server takes 64 kB.",
+        "Up to 32 KiB; beyond that it is 414, in an envelope: send what is long in the body.",
         "",
     ),
     Difference(

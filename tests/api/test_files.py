@@ -99,7 +99,7 @@ def test_no_file_is_told_apart_from_an_empty_one():
 
     detail = answer.json()["detail"]
     assert (answer.status_code, detail["reason"]) == (409, "no_file")
-    assert "failed" in detail["message"]
+    assert "has not succeeded (state failed)" in detail["message"]
 
 
 def test_a_command_line_may_come_with_files():

@@ -23,7 +23,7 @@ from airflow_rest_api.api.requests import (
     read_in_thread,
     read_multipart,
 )
-from airflow_rest_api.errors import BadRequest
+from airflow_rest_api.errors import BadRequest, TooLarge
 from airflow_rest_api.json_text import MOST_VALUES
 from tests.standin import serving
 
@@ -285,3 +285,27 @@ def test_a_piece_of_a_body_does_not_wait_for_the_whole_ones_of_others() -> None:
         return name
 
     assert asyncio.run(piece()).startswith("rest-api-piece")
+
+
+@pytest.mark.parametrize("more", [1, 2, 5])
+def test_a_form_with_more_files_than_are_taken_is_too_large_and_names_the_option(more: int) -> None:
+    part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.py"\r\n\r\nx = 1\r\n'
+
+    async def coming() -> AsyncGenerator[bytes, None]:
+        yield part * (2 + more) + b"--b--\r\n"
+
+    headers = Headers({"content-type": "multipart/form-data; boundary=b"})
+    reading = read_multipart(headers, coming(), files=2, fields=1, part=100, option="dag_files_count")
+    with pytest.raises(TooLarge, match=r"more than 2 files \(\[rest_api_plugin\] dag_files_count\)"):
+        asyncio.run(reading)
+
+
+def test_the_document_says_which_requests_may_name_a_queue() -> None:
+    with serving() as (client, _):
+        paths = client.get("/openapi.json").json()["paths"]
+    placed = [path for path in paths if "/dag-files" in path or path.endswith("/refresh")]
+    assert len(placed) > 8
+    for path in placed:
+        for method, operation in paths[path].items():
+            references = [one.get("$ref", "").rpartition("/")[2] for one in operation["parameters"]]
+            assert "AirflowQueue" in references, (method, path)

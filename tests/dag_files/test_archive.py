@@ -15,8 +15,8 @@ from typing import BinaryIO, cast
 import pytest
 
 from airflow_rest_api.dag_files.archive import unpack
-from airflow_rest_api.dag_files.upload import Bounds, Received
-from airflow_rest_api.errors import ApiError
+from airflow_rest_api.dag_files.upload import Bounds, Received, clean
+from airflow_rest_api.errors import ApiError, BadPath
 
 MIB = 2**20
 
@@ -153,6 +153,16 @@ def test_what_nobody_meant_to_deploy_is_left_out_and_said(make: Make, name: str)
 def test_a_path_that_leads_elsewhere_or_is_no_name_is_refused(make: Make, packer: str, name: str) -> None:
     problem = refusal(make(), packer, PACKERS[packer]({"good.py": b"", name: b""}))
     assert (problem.status, problem.detail["reason"]) == (400, "bad_path")
+
+
+def test_a_file_may_lie_in_twenty_folders(make: Make) -> None:
+    name = "/".join("d" * 20) + "/a.py"
+    received = make()
+    received.add(name, io.BytesIO(b""))
+    assert list(taken(received)) == [name]
+    assert clean("/".join("d" * 20), "folder", folder=True) == "/".join("d" * 20)
+    with pytest.raises(BadPath):
+        clean("/".join("d" * 21), "folder", folder=True)
 
 
 def test_a_name_with_a_nul_character_is_refused(make: Make) -> None:

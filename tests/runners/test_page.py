@@ -47,3 +47,31 @@ def test_a_command_is_sent_to_a_queue_and_says_where_it_ran(visit: Visit):  # no
     facts = page.locator("dl.facts")
     facts.get_by_text("one@").wait_for()
     assert "dags" in facts.inner_text()
+
+
+def test_no_question_says_that_it_runs_on_the_host_of_the_api_server(visit: Visit):  # noqa: F811
+    page = visit().open("?view=services")
+    page.get_by_role("button", name="Start a component").first.click()
+    page.get_by_text("until somebody stops it").wait_for()
+
+    assert "on the host of the API server" not in page.get_by_role("dialog").inner_text()
+
+
+def test_a_component_that_no_runner_has_taken_yet_is_shown_as_the_operation_that_it_is(visit: Visit):  # noqa: F811
+    page = visit().open("?view=services")
+    waiting = page.request.post(
+        page.url.partition("?")[0] + "v2/commands/version", headers={"Prefer": "respond-async"}
+    )
+    page.route(
+        "**/v2/services",
+        lambda route: (
+            route.fulfill(status=202, json=waiting.json())
+            if route.request.method == "POST"
+            else route.fallback()
+        ),
+    )
+    page.get_by_role("button", name="Start a component").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Start the").click()
+    page.locator("dl.facts").get_by_text("version").first.wait_for()
+
+    assert f"view=operations&id={waiting.json()['id']}" in page.url

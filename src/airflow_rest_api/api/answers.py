@@ -442,7 +442,8 @@ async def _only_file(context: Context, operation: Operation) -> Response:
     if operation.state is State.SUCCEEDED and len(operation.files) == 1:
         file = operation.files[0]
         return answer_file(file, await context.operations.file(operation.id, file.name), OCTETS)
-    words = "wrote no file" if not operation.files else "wrote more than one file"
+    words = "wrote more than one file" if operation.files else "wrote no file"
+    words = words if operation.state is State.SUCCEEDED else "has not succeeded"
     raise NoFile(
         f"The command {words} (state {operation.state.value}); the operation {operation.id} says more.",
         id=operation.id,

@@ -28,7 +28,9 @@ from airflow_rest_api.api.models import (
     FILE,
     IDEMPOTENCY_KEY,
     LAST,
+    PLACED,
     PREFER,
+    QUEUE,
     DagFileBody,
     OperationBody,
     RollbackBody,
@@ -179,7 +181,7 @@ router = APIRouter(prefix="/v2/dag-files/file", tags=["dag files"])
 
 FilePath = Annotated[str, Query(description="Of the file in its bundle, with slashes.")]
 BundleQuery = Annotated[str | None, Query(description="By default the one that files can be put into.")]
-CHANGED = {**ACCEPTED, **errors(400, 403, 404, 409, 413, 422, 507)}
+CHANGED = {**ACCEPTED, **errors(400, 403, 404, 409, 413, 422, 429, 507)}
 TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/x-diff": {"schema": {"type": "string"}}}}}
 
 
@@ -188,6 +190,7 @@ TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {"text/x-diff": {"sche
     response_class=Response,
     operation_id="get_dag_file_content",
     responses={**FILE, **errors(400, 403, 404, 409, 413)},
+    openapi_extra=PLACED,
 )
 @needs(Needs.COMMAND)
 async def get_content(
@@ -209,6 +212,7 @@ async def get_content(
     response_model=VersionList,
     operation_id="get_dag_file_history",
     responses=errors(400, 403, 404, 409),
+    openapi_extra=PLACED,
 )
 @needs(Needs.COMMAND)
 async def get_history(
@@ -224,6 +228,7 @@ async def get_history(
     response_class=Response,
     operation_id="get_dag_file_diff",
     responses={**TEXT, **errors(400, 403, 404, 409, 413)},
+    openapi_extra=PLACED,
 )
 @needs(Needs.COMMAND)
 async def get_diff(
@@ -248,7 +253,7 @@ async def get_diff(
     response_model=OperationBody,
     operation_id="rollback_dag_file",
     responses={**CHANGED, **errors(408, 415)},
-    openapi_extra={"requestBody": json_body(RollbackBody), "parameters": [PREFER, IDEMPOTENCY_KEY]},
+    openapi_extra={"requestBody": json_body(RollbackBody), "parameters": [PREFER, IDEMPOTENCY_KEY, QUEUE]},
 )
 @needs(Needs.COMMAND)
 async def rollback(
@@ -286,7 +291,13 @@ async def rollback(
     return await answer(context, request, operation, headers)
 
 
-@router.get("", response_model=DagFileBody, operation_id="get_dag_file", responses=errors(400, 403, 404, 409))
+@router.get(
+    "",
+    response_model=DagFileBody,
+    operation_id="get_dag_file",
+    responses=errors(400, 403, 404, 409),
+    openapi_extra=PLACED,
+)
 @needs(Needs.COMMAND)
 async def get_file(
     path: FilePath, request: Request, context: ContextDep, caller: CallerDep, bundle: BundleQuery = None
@@ -301,7 +312,7 @@ async def get_file(
     response_model=OperationBody,
     operation_id="delete_dag_file",
     responses=CHANGED,
-    openapi_extra={"parameters": [PREFER]},
+    openapi_extra={"parameters": [PREFER, QUEUE]},
 )
 @needs(Needs.COMMAND)
 async def delete(

@@ -25,7 +25,9 @@ from airflow_rest_api.api.dag_file import (
 from airflow_rest_api.api.models import (
     ACCEPTED,
     IDEMPOTENCY_KEY,
+    PLACED,
     PREFER,
+    QUEUE,
     BundleBody,
     BundleList,
     DagFileList,
@@ -157,10 +159,10 @@ def _bad(name: str, why: str) -> ApiError:
 
 router = APIRouter(prefix="/v2/dag-files", tags=["dag files"], generate_unique_id_function=by_name)
 
-DEPLOYED = {**ACCEPTED, **errors(400, 403, 404, 408, 409, 413, 415, 422, 507)}
+DEPLOYED = {**ACCEPTED, **errors(400, 403, 404, 408, 409, 413, 415, 422, 429, 507)}
 
 
-@router.get("/bundles", response_model=BundleList, responses=errors(400, 403))
+@router.get("/bundles", response_model=BundleList, responses=errors(400, 403), openapi_extra=PLACED)
 @needs(Needs.COMMAND)
 async def list_bundles(request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """List the DAG bundles in which the caller may deploy, and why nothing can be put into the others."""
@@ -179,7 +181,11 @@ async def list_bundles(request: Request, context: ContextDep, caller: CallerDep)
 
 
 @router.get(
-    "", response_model=DagFileList, operation_id="list_dag_files", responses=errors(400, 403, 404, 409)
+    "",
+    response_model=DagFileList,
+    operation_id="list_dag_files",
+    responses=errors(400, 403, 404, 409, 413),
+    openapi_extra=PLACED,
 )
 @needs(Needs.COMMAND)
 async def list_files(
@@ -212,7 +218,7 @@ async def list_files(
     response_model=OperationBody,
     operation_id="deploy_dag_files",
     responses=DEPLOYED,
-    openapi_extra={"requestBody": REQUEST_BODY, "parameters": [PREFER, IDEMPOTENCY_KEY]},
+    openapi_extra={"requestBody": REQUEST_BODY, "parameters": [PREFER, IDEMPOTENCY_KEY, QUEUE]},
 )
 @needs(Needs.COMMAND)
 async def deploy(request: Request, context: ContextDep, caller: CallerDep) -> Response:
@@ -231,7 +237,7 @@ async def deploy(request: Request, context: ContextDep, caller: CallerDep) -> Re
     response_model=OperationBody,
     operation_id="check_dag_files",
     responses=DEPLOYED,
-    openapi_extra={"requestBody": REQUEST_BODY, "parameters": [PREFER, IDEMPOTENCY_KEY]},
+    openapi_extra={"requestBody": REQUEST_BODY, "parameters": [PREFER, IDEMPOTENCY_KEY, QUEUE]},
 )
 @needs(Needs.COMMAND)
 async def check(request: Request, context: ContextDep, caller: CallerDep) -> Response:
@@ -239,7 +245,7 @@ async def check(request: Request, context: ContextDep, caller: CallerDep) -> Res
     return await _receive(request, context, caller, "check_dag_files")
 
 
-@router.get("/deployments", response_model=DeploymentList, responses=errors(400, 403))
+@router.get("/deployments", response_model=DeploymentList, responses=errors(400, 403), openapi_extra=PLACED)
 @needs(Needs.COMMAND)
 async def list_deployments(
     request: Request,
@@ -265,7 +271,12 @@ async def list_deployments(
     return answer_model(DeploymentList(deployments=bodies, next=following))
 
 
-@router.get("/deployments/{identifier}", response_model=DeploymentDetail, responses=errors(400, 403, 404))
+@router.get(
+    "/deployments/{identifier}",
+    response_model=DeploymentDetail,
+    responses=errors(400, 403, 404),
+    openapi_extra=PLACED,
+)
 @needs(Needs.COMMAND)
 async def get_deployment(
     identifier: str, request: Request, context: ContextDep, caller: CallerDep
@@ -288,7 +299,8 @@ async def _receive(request: Request, context: Context, caller: Caller, command: 
     # First of all, so that those who may not learn nothing, and send nothing.
     await scope_of(context, request, caller, command)
     settings = context.settings
-    async with read_form(request, settings.max_upload, settings.dag_files_count) as parts:
+    count = settings.dag_files_count
+    async with read_form(request, settings.max_upload, count, "dag_files_count") as parts:
         form = from_form(parts)
         target = await target_of(context, request, caller, command, form.bundle, form.folder)
         fields = {"bundle": form.bundle, "folder": form.folder, **form.flags}

@@ -15,7 +15,7 @@ from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.api.answers import answer_run, leaves, queue_of
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
 from airflow_rest_api.api.dag_file import BundleQuery, FilePath
-from airflow_rest_api.api.models import ACCEPTED, PREFER, OperationBody, errors
+from airflow_rest_api.api.models import ACCEPTED, PREFER, QUEUE, OperationBody, errors
 from airflow_rest_api.commands.model import Effect, Invocation
 from airflow_rest_api.commands.policy import own_command
 from airflow_rest_api.dag_files import bundles
@@ -48,14 +48,14 @@ FILE = "refresh_dag_file"
 WaitQuery = Annotated[
     bool, Query(description="End only when the DAG processor has parsed the file, and say what it found.")
 ]
-RESPONSES = {**ACCEPTED, **errors(400, 403, 404, 409)}
+RESPONSES = {**ACCEPTED, **errors(400, 403, 404, 409, 429)}
 
 
 @router.post(
     "/dags/{dag_id}/refresh",
     response_model=OperationBody,
     responses=RESPONSES,
-    openapi_extra={"parameters": [PREFER]},
+    openapi_extra={"parameters": [PREFER, QUEUE]},
 )
 @needs(Needs.COMMAND)
 async def refresh_dag(
@@ -84,7 +84,7 @@ async def refresh_dag(
     response_model=OperationBody,
     operation_id="refresh_dag_file",
     responses=RESPONSES,
-    openapi_extra={"parameters": [PREFER]},
+    openapi_extra={"parameters": [PREFER, QUEUE]},
 )
 @needs(Needs.COMMAND)
 async def refresh_file(

@@ -386,6 +386,9 @@ QUEUE: dict[str, Any] = {
     "schema": {"type": "string"},
 }
 
+PLACED: dict[str, Any] = {"parameters": [QUEUE]}
+"""What OpenAPI has of a route that reads where the DAG files are."""
+
 IDEMPOTENCY_KEY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",

@@ -84,6 +84,8 @@ class BoundedParser(MultiPartParser):
     """
 
     begun = False
+    option = ""
+    """Which one bounds the files, for the message."""
     _of_headers = 0
     _of_fields = 0
 
@@ -149,13 +151,22 @@ class BoundedParser(MultiPartParser):
             # In front: nothing that it makes of the other parameters can hide this one.
             changed = f'form-data; filename="x";{text.partition(";")[2]}'
             self._current_part.content_disposition = changed.encode("latin-1")
-        super().on_headers_finished()
+        self._begin_content()
         if extended:
             assert self._current_part.file is not None
             self._current_part.file.filename = _extended_value(name)
         elif name and self._current_part.file is not None:
             # Which one counts depends on the version of the parser underneath; RFC 7578, 4.2 knows this one.
             self._current_part.file.filename = plain.encode("latin-1").decode(self._charset, "replace")
+
+    def _begin_content(self) -> None:
+        try:
+            super().on_headers_finished()
+        except MultiPartException:
+            if self._current_files <= self.max_files:
+                raise
+            words = f"There are more than {self.max_files} files{self.option}."
+            raise TooLarge(words, headers=CLOSE) from None
 
     def _count_header(self, size: int) -> None:
         self._of_headers += size
@@ -194,7 +205,13 @@ class BoundedParser(MultiPartParser):
 
 
 async def read_multipart(
-    headers: Headers, stream: AsyncGenerator[bytes, None], *, files: int, fields: int, part: int
+    headers: Headers,
+    stream: AsyncGenerator[bytes, None],
+    *,
+    files: int,
+    fields: int,
+    part: int,
+    option: str = "",
 ) -> FormData:
     """
     Read a multipart body; the caller closes the form.
@@ -202,9 +219,12 @@ async def read_multipart(
     :param files: that it may have
     :param fields: that it may have beside them
     :param part: bytes that one field may have
-    :raises MultiPartException: it is none (`NoParts`), has more, or ends before its last boundary
+    :param option: which one of the settings bounds the files, for the message
+    :raises MultiPartException: it is none (`NoParts`), has more fields, or ends before its last boundary
+    :raises TooLarge: it has more files, or longer fields together
     """
     parser = BoundedParser(headers, stream, max_files=files, max_fields=fields, max_part_size=part)
+    parser.option = f" ([rest_api_plugin] {option})" if option else ""
     try:
         return await parser.parse()
     except MultiPartException as error:
@@ -321,26 +341,30 @@ def json_body(model: type[BaseModel], *, required: bool = True) -> dict[str, Any
 
 
 @asynccontextmanager
-async def read_form(request: Request, limit: int, files: int) -> AsyncIterator[FormData]:
+async def read_form(request: Request, limit: int, files: int, option: str) -> AsyncIterator[FormData]:
     """
     Read a body that has to be multipart/form-data; uploaded files can be read until the context ends.
 
     :param limit: bytes that the body may have
     :param files: that it may have
+    :param option: which one of the settings says so
     :raises ApiError: the body is too large, of another type, or not what its type says
     """
     kind = media_type(request.headers.get("content-type", ""))
     if kind != MULTIPART:
         raise _other_type(kind, MULTIPART)
-    async with _form(request, limit, files, LONGEST_FIELD) as form:
+    async with _form(request, limit, files, LONGEST_FIELD, option) as form:
         yield form
 
 
 @asynccontextmanager
-async def _form(request: Request, limit: int, files: int, part: int) -> AsyncIterator[FormData]:
+async def _form(
+    request: Request, limit: int, files: int, part: int, option: str = ""
+) -> AsyncIterator[FormData]:
+    stream = _limited(request, limit)
     try:
         form = await read_multipart(
-            request.headers, _limited(request, limit), files=files, fields=MOST_FIELDS, part=part
+            request.headers, stream, files=files, fields=MOST_FIELDS, part=part, option=option
         )
     except MultiPartException as error:
         raise BadRequest(f"The body is no {MULTIPART}: {error.message}") from None

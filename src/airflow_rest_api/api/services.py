@@ -304,7 +304,7 @@ async def list_kinds(context: ContextDep, caller: CallerDep) -> Response:
     "",
     response_model=ServiceBody,
     status_code=201,
-    responses={**ACCEPTED, **errors(400, 408, 409, 413, 415, 429)},
+    responses={**ACCEPTED, **errors(400, 404, 408, 409, 413, 415, 429)},
     openapi_extra={"requestBody": json_body(StartBody), "parameters": [PREFER, IDEMPOTENCY_KEY, QUEUE]},
 )
 @needs(Needs.SERVICE)

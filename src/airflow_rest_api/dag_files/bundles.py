@@ -123,7 +123,7 @@ def resolve(bundle: str | None, folder: str = "") -> BundleFolder:
             kind=info.kind,
         )
     root = Path(os.path.realpath(info.root))
-    relative = clean(folder, "folder") if folder else ""
+    relative = clean(folder, "folder", folder=True) if folder else ""
     path = Path(os.path.realpath(root / relative))
     if path != root / relative:
         # Through a link the same file would have two names, or be outside.

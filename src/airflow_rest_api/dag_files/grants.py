@@ -71,7 +71,7 @@ class Scope:
         :raises Forbidden: nothing in the folder, or on the way from it to its files, is in it
         :raises BadPath: not a relative path
         """
-        folder = clean(folder, "folder") if folder else ""
+        folder = clean(folder, "folder", folder=True) if folder else ""
         if not self.everywhere:
             bundle = bundle if bundle is not None else self._default()
             if not self._is_near(bundle, folder):

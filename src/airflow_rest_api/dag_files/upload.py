@@ -35,11 +35,12 @@ _NO_CHARACTERS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's control characters, halves of surrogate pairs, and the separators of lines and paragraphs."""
 
 
-def clean(name: str, argument: str = "file") -> str:
+def clean(name: str, argument: str = "file", *, folder: bool = False) -> str:
     """
     Return a file's name as a relative path with slashes, in its shortest form.
 
     :param argument: whose fault it is, for the message
+    :param folder: it is the name of a folder
     :raises BadPath: absolute, leading upwards, too long or too deep, or with characters that no name has
     """
     if name.startswith("/") or _DRIVE.match(name):
@@ -59,7 +60,8 @@ def clean(name: str, argument: str = "file") -> str:
     if any(len(part.encode()) > LONGEST_PART for part in parts):
         raise BadPath(name, f"a name has more than {LONGEST_PART} bytes", argument)
     path = "/".join(parts)
-    if len(path.encode()) > LONGEST_PATH or len(parts) > DEEPEST:
+    folders = len(parts) if folder else len(parts) - 1
+    if len(path.encode()) > LONGEST_PATH or folders > DEEPEST:
         raise BadPath(name, f"more than {LONGEST_PATH} bytes or {DEEPEST} folders", argument)
     return path
 

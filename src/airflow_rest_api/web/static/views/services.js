@@ -43,7 +43,8 @@ export function View({ params }) {
   const started = (made) => {
     setStarting(false);
     look();
-    go("services", { id: made.id });
+    // Of one that no runner has taken yet there is the operation alone.
+    go("kind" in made ? "services" : "operations", { id: made.id });
   };
   return html`<h1 class="away">Services</h1>
     <${Panes} name="services" chosen=${chosen} onBack=${() => go("services")} list=${html`<${ServiceList} services=${services} error=${error} titles=${titles} chosen=${chosen} mayStart=${kinds?.some((kind) => kind.allowed)} onStart=${() => setStarting(true)} />`}>

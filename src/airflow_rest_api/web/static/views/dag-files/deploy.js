@@ -1,6 +1,7 @@
 /** Files on their way into a bundle: what they are, what a check finds, how they are deployed. */
 import { html, useMemo, useState } from "../../vendor/preact.js";
 import { begin, foldersOf } from "../../lib/dag_files.js";
+import { onHost } from "../../lib/facts.js";
 import { once } from "../../lib/once.js";
 import { plural, visible } from "../../lib/text.js";
 import { Button, ErrorNotice, Notice } from "../../parts/basic.js";
@@ -40,11 +41,11 @@ export function Deploy({ bundles, bundle, files: there, folder: given, onDone })
   const names = html`<ul class="asked">${files.slice(0, 12).map((file, at) => html`<li key=${at}>${visible(file.name)}</li>`)}${files.length > 12 && html`<li>and ${files.length - 12} more</li>`}</ul>`;
   const where = `${bundle}${folder ? `, folder ${folder}` : ""}`;
   const check = async () => {
-    const text = html`<p>The files are imported as Airflow would: their code runs on the API server's host. Nothing is written.</p>${names}`;
+    const text = html`<p>The files are imported as Airflow would: their code runs${onHost}. Nothing is written.</p>${names}`;
     if (await ask({ title: `Check ${plural(files.length, "file")}?`, text, yes: "Check" })) await start("check", "/v2/dag-files/check");
   };
   const deploy = async () => {
-    const text = html`<p>These files are checked, which runs their code on the API server's host, and then put into ${where}: all of them, or none.
+    const text = html`<p>These files are checked, which runs their code${onHost}, and then put into ${where}: all of them, or none.
       ${options.overwrite ? " Those that are there are replaced." : ""}${WORDS[options.dags]}</p>${names}`;
     if (await ask({ title: `Deploy ${plural(files.length, "file")}?`, text, yes: "Deploy", danger: options.overwrite })) await start("deploy", "/v2/dag-files");
   };

@@ -2,6 +2,7 @@
 import { html, useEffect, useMemo, useRef, useState } from "../../vendor/preact.js";
 import { call, send } from "../../lib/api.js";
 import { begin, CHANGES, content, filePath } from "../../lib/dag_files.js";
+import { onHost } from "../../lib/facts.js";
 import { once } from "../../lib/once.js";
 import { useRoving } from "../../lib/roving.js";
 import { moment, size, visible } from "../../lib/text.js";
@@ -47,7 +48,7 @@ function Version({ file, version, writable, onStarted }) {
   };
   const download = () => act("download", async () => save(await content(file, number), file.path.slice(file.path.lastIndexOf("/") + 1)));
   const back = async () => {
-    const text = `Version ${number} of ${visible(file.path)} is checked, which runs its code on the API server's host, and replaces what lies in ${file.bundle}.`;
+    const text = `Version ${number} of ${visible(file.path)} is checked, which runs its code${onHost}, and replaces what lies in ${file.bundle}.`;
     if (!(await ask({ title: `Bring back version ${number}?`, text, yes: "Bring back", danger: true }))) return;
     const send = (headers) => begin(filePath(file, "rollback", { wait: true }), { method: "POST", json: { version: number }, headers });
     await act("back", async () => onStarted(await sending([], send)));

@@ -2,6 +2,7 @@
 import { html, useMemo, useState } from "../../vendor/preact.js";
 import { call } from "../../lib/api.js";
 import { argumentsOf, body, fault } from "../../lib/arguments.js";
+import { facts } from "../../lib/facts.js";
 import { useLoaded } from "../../lib/loaded.js";
 import { once } from "../../lib/once.js";
 import { Button, ErrorNotice, Link, Loading, Notice } from "../../parts/basic.js";
@@ -66,7 +67,7 @@ export function StartDialog({ kinds, onClose, onStarted }) {
       <${SelectField} label="Component" value=${name} onInput=${choose} options=${options} />
       ${!kind.available && html`<${Notice}>${kind.reason}<//>`}
       ${kind.available && !kind.allowed && html`<${RefusalNotice} refusal=${kind.refusal} />`}
-      ${ready && html`<p class="muted">It runs on the host of the API server that takes this request, until somebody stops it, also when the API server ends.</p>`}
+      ${ready && html`<p class="muted">It runs${facts.queues.length ? "" : " on the host of the API server that takes this request,"} until somebody stops it, also when the API server ends.</p>`}
       <${ErrorNotice} error=${unknown} />
       ${kind.available && args === null && !unknown && html`<${Loading} />`}
       ${ready && html`<${Arguments} command=${{ name: kind.command }} args=${args} values=${values} faults=${faults} onChange=${(one, value) => setValues((before) => ({ ...before, [one]: value }))} />
