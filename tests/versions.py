@@ -18,7 +18,11 @@ ON_EACH = (
     "tests/operations/test_rows.py",
     "tests/operations/test_store.py",
     "tests/airflow/compat",
-    "tests/airflow/child/test_clearing.py::test_the_dags_of_an_expression_are_cleared",
+    *_of(
+        "tests/airflow/child/test_clearing.py",
+        "test_the_dags_of_an_expression_are_cleared",
+        "test_a_dag_is_cleared_as_it_is_stored_wherever_its_file_is",
+    ),
     "tests/airflow/child/test_task_test.py",
     "tests/commands/test_versions_of_airflow.py",
     "tests/security/test_matrix.py",

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import func, literal_column, or_, select
 
-from airflow_rest_api.airflow.compat.version_compat import PARSES_ARE_TIMED
+from airflow_rest_api.airflow.compat.version_compat import ERRORS_HAVE_WHOLE_PATHS, PARSES_ARE_TIMED
 from airflow_rest_api.airflow.queries import rows, values
 from airflow_rest_api.storage.schema import storable
 
@@ -118,11 +118,27 @@ def look(files: Collection[File]) -> dict[File, FileState]:
         if file in seen and at is not None:
             seen[file].dags[dag_id] = Parse(at, seconds)
     failure = (failed.stacktrace, failed.timestamp)
-    for bundle, path, error, at in _rows(files, failed.bundle_name, failed.filename, *failure):
-        file = (bundle, container(path))
+    folders = _folders({bundle for bundle, _ in files}) if ERRORS_HAVE_WHOLE_PATHS else {}
+    whole = [(bundle, f"{folders[bundle]}{path}") for bundle, path in files if bundle in folders]
+    recorded = [*files, *whole]
+    for bundle, path, error, at in _rows(recorded, failed.bundle_name, failed.filename, *failure):
+        file = (bundle, container(path.removeprefix(folders.get(bundle, ""))))
         if file in seen:
             seen[file] = FileState(seen[file].dags, error or "", at)
     return seen
+
+
+def _folders(bundles: Collection[str]) -> dict[str, str]:
+    """Return the folders of bundles, with a slash at the end, as far as they are known here."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    manager: Any = DagBundlesManager
+    configured, found = manager(), {}
+    for name in bundles:
+        # One that is no longer configured, or whose connection is missing.
+        with contextlib.suppress(Exception):
+            found[name] = f"{str(configured.get_bundle(name).path).rstrip('/')}/"
+    return found
 
 
 def stored(dag_ids: Iterable[str]) -> dict[str, Stored]:

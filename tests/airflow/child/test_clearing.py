@@ -55,6 +55,8 @@ def made():
     return states
 
 states = made()
+if BROKEN:
+    (Path(sys.argv[0]).parent / "dags" / "d.py").write_text("import is_nowhere")
 clearing.as_asked()
 clearing.quiet = QUIET
 from airflow.cli.cli_parser import get_parser
@@ -67,12 +69,14 @@ print(json.dumps([states(), cleared]))
 )
 
 
-def clear(home: Path, *argv: str, quiet: bool = False) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
+def clear(
+    home: Path, *argv: str, quiet: bool = False, broken: bool = False
+) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
     """Return the states after `tasks clear`, what it says that it cleared, and its stderr."""
     (home / "dags").mkdir(exist_ok=True)
     (home / "dags" / "d.py").write_text(DAG_FILE)
     script = home / "script.py"
-    script.write_text(SCRIPT.replace("QUIET", str(quiet)))
+    script.write_text(SCRIPT.replace("QUIET", str(quiet)).replace("BROKEN", str(broken)))
     done = subprocess.run(
         [sys.executable, str(script), *argv],
         env={**os.environ, "AIRFLOW_HOME": str(home)},
@@ -108,6 +112,12 @@ def test_the_dags_of_an_expression_are_cleared(tmp_path: Path, more: tuple[str, 
     states, cleared, _ = clear(tmp_path, *argv)
     assert {task for task, state in states.items() if state is None} == ({"load"} if more else set(states))
     assert {one["dag_id"] for one in cleared} == {"d"}
+
+
+def test_a_dag_is_cleared_as_it_is_stored_wherever_its_file_is(tmp_path: Path) -> None:
+    states, cleared, _ = clear(tmp_path, "d", "--yes", broken=True)
+    assert set(states.values()) == {None}
+    assert {one["task_id"] for one in cleared} == set(states)
 
 
 def test_an_expression_that_finds_no_dag_says_so(tmp_path: Path) -> None:

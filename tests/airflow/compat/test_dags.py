@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.utils.session import create_session
 
+from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.compat import dags
 from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_2_PLUS, AIRFLOW_V_3_3_PLUS
 from tests.standin import airflow_database
@@ -26,7 +31,6 @@ dag = DAG("{dag_id}", schedule=None, tags=["{tag}"])
 def _rests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables, and Airflow's default: a DAG is left as it was for 30 seconds."""
     from airflow.models.dagbundle import DagBundleModel
-    from airflow.utils.session import create_session
 
     airflow_database()
     with create_session() as session:
@@ -38,8 +42,6 @@ def _rests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def store(file: Path, tag: str, version: Any = None) -> None:
-    from airflow.utils.session import create_session
-
     # Of another length: Python may take a file of the same second and size for the one before.
     file.write_text(DAG.format(dag_id=file.stem, tag=tag))
     bag = dags.filled_bag(str(file), file.parent, BUNDLE, safe_mode=False)
@@ -76,3 +78,114 @@ def test_what_a_bundle_says_of_its_version_is_stored_with_it(tmp_path: Path):
 
     stored: Any = DagVersion.get_latest_version("described")
     assert (stored.bundle_version, stored.version_data) == ("1", {"commit": "abc"})
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a bundle that is configured."""
+    local = "airflow.dag_processing.bundles.local.LocalDagBundle"
+    bundles = [{"name": BUNDLE, "classpath": local, "kwargs": {"path": str(tmp_path), "refresh_interval": 1}}]
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps(bundles))
+    return tmp_path
+
+
+def parse(file: Path) -> None:
+    bag = dags.filled_bag(str(file), file.parent, BUNDLE, safe_mode=False)
+    with create_session() as session, dags.stored_at_once():
+        dags.store(bag, BUNDLE, None, session)
+
+
+def test_a_file_imports_what_lies_beside_it_in_its_bundle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.models.dag import DagModel
+
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "beside_it.py").write_text("TAG = 'imported'")
+    file = tmp_path / "importing.py"
+    file.write_text("from beside_it import TAG\n" + DAG.format(dag_id="importing", tag="x"))
+    parse(file)
+    assert tags_of("importing") == {"x"}
+    assert not DagModel.get_current("importing").is_stale
+
+
+def test_an_import_error_is_found_by_the_file_in_its_bundle(bundle: Path) -> None:
+    file = bundle / "folder" / "broken.py"
+    file.parent.mkdir()
+    file.write_text("import is_nowhere")
+    bag = dags.filled_bag(str(file), bundle, BUNDLE, safe_mode=False)
+    with create_session() as session:
+        dags.store(bag, BUNDLE, None, session)
+    [state] = dag_processor.look([(BUNDLE, "folder/broken.py")]).values()
+    assert "No module named 'is_nowhere'" in str(state.error)
+
+
+WEEKLY = """
+from datetime import datetime, timezone
+from airflow.sdk import DAG
+
+dag = DAG("weekly", schedule="0 0 * * 1", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc))
+"""
+
+
+def test_a_backfill_without_a_run_is_known_where_airflow_does_not_refuse_it(tmp_path: Path) -> None:
+    file = tmp_path / "weekly.py"
+    file.write_text(WEEKLY)
+    parse(file)
+    monday, wednesday = datetime(2026, 11, 2, tzinfo=timezone.utc), datetime(2026, 11, 4, tzinfo=timezone.utc)
+    assert dags.has_no_run("weekly", wednesday, wednesday) is not AIRFLOW_V_3_3_PLUS
+    assert not dags.has_no_run("weekly", monday, wednesday)
+    assert not dags.has_no_run("is not there", monday, wednesday)
+
+
+WITH_TASK = (
+    DAG
+    + """
+from airflow.providers.standard.operators.empty import EmptyOperator
+
+EmptyOperator(task_id="task", dag=dag)
+"""
+)
+
+
+def test_a_dag_with_several_versions_is_listed_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The tables are those of the models, and have no version.
+    monkeypatch.setattr("airflow.utils.db.check_and_run_migrations", lambda: None)
+    from airflow.cli.cli_parser import get_parser
+
+    file = tmp_path / "versions.py"
+    for tag in ("first", "the second"):
+        file.write_text(WITH_TASK.format(dag_id="versions", tag=tag))
+        parse(file)
+        # A version that has run stays, and the next one comes beside it.
+        _run_of("versions", tag)
+    arguments = get_parser().parse_args(["dags", "list", "--columns", "dag_id", "--output", "json"])
+    with dags.newest_listed():
+        arguments.func(arguments)
+    # Behind what is logged.
+    listed = json.loads("[{" + capsys.readouterr().out.rpartition("[{")[2])
+    assert listed.count({"dag_id": "versions"}) == 1
+
+
+def _run_of(dag_id: str, run_id: str) -> None:
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.db import synchronize_log_template
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
+    synchronize_log_template()
+    with create_session() as session:
+        stored: Any = SerializedDagModel.get_dag(dag_id, session=session)
+        now = datetime.now(timezone.utc)
+        stored.create_dagrun(
+            run_id=run_id.replace(" ", "_"),
+            logical_date=now,
+            data_interval=(now, now),
+            run_after=now,
+            session=session,
+            run_type=DagRunType.MANUAL,
+            triggered_by=DagRunTriggeredByType.TEST,
+            state=DagRunState.SUCCESS,
+        )

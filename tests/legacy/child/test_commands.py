@@ -367,6 +367,19 @@ def test_a_backfill_of_tasks_that_depend_on_the_past_runs_again_what_failed(
     assert "runs that failed are run again" in told
 
 
+def test_a_backfill_without_a_run_fails_before_anything_is_stored(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored: list[Namespace] = []
+    day = datetime(2026, 11, 4, tzinfo=timezone.utc)
+    arguments = Namespace(func=stored.append, dag_id="d", dry_run=False, from_date=day, to_date=day)
+    monkeypatch.setattr(commands, "get_parser", lambda: Namespace(parse_args=lambda words: arguments))
+    monkeypatch.setattr(commands, "has_no_run", lambda *_: True)
+    with pytest.raises(SystemExit, match=r"^No runs to create for Dag d in the range \[2026-11-04 .+\]$"):
+        run_commands([write({"argvs": [["backfill", "create"]]})])
+    assert stored == []
+
+
 def test_a_backfill_that_ends_before_it_starts_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

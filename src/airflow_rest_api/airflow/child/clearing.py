@@ -51,7 +51,7 @@ def as_asked() -> None:
     """
     from airflow.cli.commands import task_command
 
-    from airflow_rest_api.airflow.compat.dags import CLEARS
+    from airflow_rest_api.airflow.compat.dags import CLEARS, CLEARS_BY_FILE
 
     selects, clears = CLEARS
     partial_subset, clear_dags = selects.partial_subset, clears.clear_dags
@@ -78,6 +78,28 @@ def as_asked() -> None:
     patch(clears, "clear_dags", clear)
     commands: Any = task_command
     patch(commands, "get_dags", _finding(commands.get_dags))
+    if CLEARS_BY_FILE:
+        patch(commands, CLEARS_BY_FILE, _stored(getattr(commands, CLEARS_BY_FILE)))
+
+
+def _stored(by_file: Any) -> Any:
+    """
+    Return what takes a DAG from the database, as Airflow does since 3.2.
+
+    Its file need not be on this host, nor need it be importable where its bundle is not on the path.
+    """
+
+    @functools.wraps(by_file)
+    def found(dag_id: str) -> Any:
+        from airflow.models.dag import DagModel
+
+        from airflow_rest_api.airflow.compat.dags import stored_dag
+
+        model = DagModel.get_current(dag_id)
+        # What there is not is told by Airflow.
+        return by_file(dag_id) if model is None else stored_dag(str(model.bundle_name), dag_id)
+
+    return found
 
 
 def _finding(get_dags: Any) -> Any:

@@ -55,15 +55,16 @@ def _to_nowhere() -> Iterator[None]:
 
 
 def _lead_dag_files(led: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
-    from airflow_rest_api.airflow.compat.dags import dagbag
+    from airflow_rest_api.airflow.compat.dags import dagbag, let_import
 
     bag: Any = dagbag.DagBag
     process_file = bag.process_file
 
     @functools.wraps(process_file)
-    def process_quietly(*args: Any, **options: Any) -> Any:
+    def process_quietly(self: Any, *args: Any, **options: Any) -> Any:
+        let_import(self.bundle_path or self.dag_folder)
         with led():
-            return process_file(*args, **options)
+            return process_file(self, *args, **options)
 
     patch(bag, "process_file", process_quietly)
 
@@ -160,7 +161,9 @@ def _is_among(item: Any, key: str, value: Any, allowed: frozenset[str]) -> bool:
 def _place(item: Any, path: Any) -> str | None:
     """Return the file of a row as ``bundle:path``; `--local` without a bundle gives its whole path alone."""
     if (bundle := _value(item, "bundle_name")) is not _ABSENT:
-        return f"{bundle}:{path}"
+        # Airflow 3.0 has the whole path here.
+        folder = dict(_bundles()).get(bundle) if os.path.isabs(path) else None
+        return f"{bundle}:{os.path.relpath(path, folder) if folder else path}"
     return next(
         (f"{name}:{os.path.relpath(path, folder)}" for name, folder in _bundles() if _is_in(path, folder)),
         None,

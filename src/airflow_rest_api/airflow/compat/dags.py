@@ -7,13 +7,20 @@ Imported in children and threads only: most of it takes a while to import.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_1_PLUS, AIRFLOW_V_3_2_PLUS
+from airflow_rest_api.airflow.compat.version_compat import (
+    AIRFLOW_V_3_1_PLUS,
+    AIRFLOW_V_3_2_PLUS,
+    AIRFLOW_V_3_3_PLUS,
+)
+from airflow_rest_api.engine.patches import replaced
 
 if TYPE_CHECKING or AIRFLOW_V_3_2_PLUS:
     from airflow._shared.module_loading.file_discovery import find_path_from_directory
@@ -25,6 +32,9 @@ else:
     from airflow.utils.file import find_path_from_directory
 
 __all__ = ["dagbag", "find_path_from_directory"]
+
+LISTS_ALL_VERSIONS = AIRFLOW_V_3_1_PLUS and not AIRFLOW_V_3_3_PLUS
+"""Whether `dags list` reads all versions of each DAG."""
 
 ListFiles = Callable[..., list[str]]
 """Lists the DAG files of a folder, with `safe_mode`."""
@@ -40,6 +50,9 @@ else:
     CLEARS = (DAG, SCHEDULER_DAG)
 """The classes with `partial_subset` and `clear_dags`, of which `tasks clear` makes use."""
 
+
+CLEARS_BY_FILE = None if AIRFLOW_V_3_2_PLUS else "get_dag_by_file_location"
+"""The function by which `tasks clear` takes the DAG that it was given from its file."""
 
 LISTS_FILES = "get_importer_registry" if AIRFLOW_V_3_2_PLUS else "list_py_file_paths"
 """What of the module `dagbag` a bag gets its files from."""
@@ -57,7 +70,14 @@ def filled_bag(path: str, bundle_path: Path, bundle_name: str, **more: Any) -> A
     """Return a bag of what the files of a bundle at a path define, made with `more`."""
     if AIRFLOW_V_3_1_PLUS:
         return _module.BundleDagBag(path, bundle_path=bundle_path, **_of_bundle(bundle_name), **more)
+    let_import(bundle_path)
     return _module.DagBag(path, bundle_path=bundle_path, include_examples=False, **more)
+
+
+def let_import(folder: str | Path) -> None:
+    """Have DAG files import what lies in a folder, as Airflow does since 3.1 with that of a bundle."""
+    if not AIRFLOW_V_3_1_PLUS and str(folder) not in sys.path:
+        sys.path.append(str(folder))
 
 
 @contextmanager
@@ -132,6 +152,52 @@ def stored_dag(bundle_name: str, dag_id: str) -> Any:
     if AIRFLOW_V_3_1_PLUS:
         return module.get_db_dag(bundle_names=[bundle_name], dag_id=dag_id)
     return module.get_dag(bundle_names=[bundle_name], dag_id=dag_id, from_db=True)
+
+
+def has_no_run(dag_id: str, start: datetime, end: datetime) -> bool:
+    """
+    Return whether a backfill of a range would have no run.
+
+    Since 3.3 Airflow refuses it; before, it is stored, and keeps others of the DAG off for minutes.
+    """
+    from airflow.models import backfill
+    from airflow.models.serialized_dag import SerializedDagModel
+
+    dag = None if AIRFLOW_V_3_3_PLUS else SerializedDagModel.get_dag(dag_id)
+    module: Any = backfill
+    return dag is not None and not list(
+        module._get_info_list(from_date=start, to_date=end, reverse=False, dag=dag)
+    )
+
+
+@contextmanager
+def newest_listed() -> Iterator[None]:
+    """Have `dags list` read each DAG once: 3.1 and 3.2 read all versions, and fail where one cannot be."""
+    from airflow.cli.commands import dag_command
+    from airflow.models.dag_version import DagVersion
+    from airflow.models.serialized_dag import SerializedDagModel
+    from sqlalchemy import func, select
+
+    def of_newest(*entities: Any) -> Any:
+        statement: Any = select(*entities)
+        if entities[0] is not SerializedDagModel:
+            return statement
+        number = func.max(DagVersion.version_number).label("number")
+        stored = SerializedDagModel.dag_version_id == DagVersion.id
+        newest = (
+            select(DagVersion.dag_id, number)
+            .join(SerializedDagModel, stored)
+            .group_by(DagVersion.dag_id)
+            .subquery()
+        )
+        same = (newest.c.dag_id == DagVersion.dag_id) & (newest.c.number == DagVersion.version_number)
+        return statement.join(DagVersion, stored).join(newest, same)
+
+    if LISTS_ALL_VERSIONS:
+        with replaced(dag_command, "select", of_newest):
+            yield
+    else:
+        yield
 
 
 def list_files() -> ListFiles:

@@ -15,6 +15,20 @@ from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow_rest_api.engine.patches import replaced
 
 
+class Exported(dict[str, Any]):
+    """
+    A variable as Airflow exports it, with a description.
+
+    Before 3.3 `variables import` looks whether its value is true, and not whether it is there: that of `0`
+    became the text of the whole.
+    """
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a key; that of `value`, where it is there, is true."""
+        found = super().get(key, default)
+        return found or True if key == "value" and key in self else found
+
+
 @contextmanager
 def json_read_as(change: Callable[[Any], Any]) -> Iterator[None]:
     """

@@ -29,6 +29,9 @@ AIRFLOW_V_3_3_PLUS = _VERSION >= (3, 3, 0)
 PARSES_ARE_TIMED = AIRFLOW_V_3_1_PLUS
 """Whether the row of a DAG has the seconds that the last parse of its file took."""
 
+ERRORS_HAVE_WHOLE_PATHS = not AIRFLOW_V_3_1_PLUS
+"""Whether the row of an import error names its file by the whole path, and not by that in its bundle."""
+
 TOKEN_STORAGE = None if AIRFLOW_V_3_1_PLUS else "token"
 """
 Where Airflow's page keeps the session's token in a browser, as its own API takes no cookie; None if it does.

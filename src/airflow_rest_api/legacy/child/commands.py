@@ -30,9 +30,9 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from airflow_rest_api.airflow.child import clearing
-from airflow_rest_api.airflow.compat.dags import parsed_dag
+from airflow_rest_api.airflow.compat.dags import has_no_run, newest_listed, parsed_dag
 from airflow_rest_api.airflow.compat.dates import coerce_datetime
-from airflow_rest_api.airflow.compat.variables import json_read_as
+from airflow_rest_api.airflow.compat.variables import Exported, json_read_as
 from airflow_rest_api.legacy.child import dags
 from airflow_rest_api.legacy.child.messages import OrderRefused, ordered, warn
 from airflow_rest_api.services.child_start import StartRefused, start
@@ -102,9 +102,12 @@ def _run(arguments: Any, argv: list[str], order: dict[str, Any], loaded: dict[st
     if order.get("date") and not _names_run(arguments, order):
         print(None)
         return
-    if hasattr(arguments, "from_date") and arguments.from_date > arguments.to_date:
-        # Before Airflow 3.3 it stores a backfill without runs, which keeps others of the DAG off for minutes.
-        raise OrderRefused("Argument 'start_date' is after 'end_date'")
+    if hasattr(arguments, "from_date"):
+        if arguments.from_date > arguments.to_date:
+            # Before Airflow 3.3 a backfill without runs is stored, and keeps others off for minutes.
+            raise OrderRefused("Argument 'start_date' is after 'end_date'")
+        if command == "backfill create" and not arguments.dry_run:
+            _require_run(arguments)
     if command == "dags trigger":
         trigger(arguments)
         return
@@ -133,6 +136,13 @@ def _run(arguments: Any, argv: list[str], order: dict[str, Any], loaded: dict[st
         warn(f"DAG {arguments.dag_id} is paused: the runs wait until it is not")
 
 
+def _require_run(arguments: Any) -> None:
+    """Raise SystemExit where a backfill would have no run, with the words of Airflow 3.3."""
+    dag_id, start, end = arguments.dag_id, arguments.from_date, arguments.to_date
+    if has_no_run(dag_id, start, end):
+        raise SystemExit(f"No runs to create for Dag {dag_id} in the range [{start}, {end}]")
+
+
 @contextmanager
 def _readable_file(arguments: Any, command: str) -> Iterator[None]:
     """Have variables imported as by 1.x: a file of any other name as JSON, and each value of it as it is."""
@@ -157,9 +167,13 @@ def _as_texts(variables: Any) -> Any:
     """
     if not isinstance(variables, dict):
         return variables
-    return {
-        key: value if _is_taken(value) else json.dumps(value, indent=2) for key, value in variables.items()
-    }
+    return {key: _as_text(value) for key, value in variables.items()}
+
+
+def _as_text(value: Any) -> Any:
+    if not _is_taken(value):
+        return json.dumps(value, indent=2)
+    return Exported(value) if isinstance(value, dict) else value
 
 
 def _is_taken(value: Any) -> bool:
@@ -186,7 +200,8 @@ def _present_dags(command: str, order: dict[str, Any]) -> Iterator[None]:
 
     console.print_as = print_present
     try:
-        yield
+        with newest_listed():
+            yield
     finally:
         console.print_as = print_as
 

@@ -32,6 +32,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from airflow_rest_api.airflow import dag_processor
+from airflow_rest_api.airflow.child import output
 from airflow_rest_api.airflow.compat.dags import stored_at_once
 from airflow_rest_api.airflow.dag_processor import File
 from airflow_rest_api.dag_files.child.parse import parse_files
@@ -357,6 +358,7 @@ def refresh(order: dict[str, Any]) -> None:
             if dag_id:
                 parse_files(files)
             else:
+                output.dag_files_to_stderr()
                 arguments = get_parser().parse_args(["dags", "reserialize"])
                 arguments.func(arguments)
         warn(f"{NO_PROCESSOR}the files were parsed by the API server")
