@@ -69,6 +69,11 @@ def test_an_import_error_is_shown_by_bundle_and_file():
 
 def test_an_error_of_a_file_that_is_named_by_its_whole_path_is_that_of_its_bundle(monkeypatch):
     monkeypatch.setattr(output, "_bundles", lambda: [("other", "/else"), ("one", "/dags")])
+    # On Airflow 3.0 with its bundle, and the whole path all the same.
+    whole = [{"bundle_name": name, "filepath": "/dags/a/x.py"} for name in ("one", "other", "gone")]
+    assert select(
+        [*whole, {"bundle_name": "one", "filepath": None}], None, names(filepath={"one:a/x.py"})
+    ) == [whole[0]]
     errors = [{"filepath": path} for path in ("/dags/a/x.py", "/dags/y.py", "/dags2/a/x.py", "/else/a/x.py")]
     assert select(errors, None, names(filepath={"one:a/x.py"})) == [{"filepath": "/dags/a/x.py"}]
 

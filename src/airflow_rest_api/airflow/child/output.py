@@ -162,7 +162,7 @@ def _place(item: Any, path: Any) -> str | None:
     """Return the file of a row as ``bundle:path``; `--local` without a bundle gives its whole path alone."""
     if (bundle := _value(item, "bundle_name")) is not _ABSENT:
         # Airflow 3.0 has the whole path here.
-        folder = dict(_bundles()).get(bundle) if os.path.isabs(path) else None
+        folder = dict(_bundles()).get(bundle) if isinstance(path, str) and os.path.isabs(path) else None
         return f"{bundle}:{os.path.relpath(path, folder) if folder else path}"
     return next(
         (f"{name}:{os.path.relpath(path, folder)}" for name, folder in _bundles() if _is_in(path, folder)),
