@@ -51,6 +51,16 @@ def test_what_fails_again_has_failed(run: Run, tmp_path: Path, capfd: pytest.Cap
     assert "Passed only alone" not in capfd.readouterr().out
 
 
+def test_what_many_tests_of_a_file_share_is_started_once_more(
+    run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tests = (ALONE.replace("test_it", f"test_{number}") for number in range(FEW + 1))
+    (tmp_path / "test_crowd.py").write_text("\n".join(tests))
+    assert run.once() == pytest.ExitCode.TESTS_FAILED
+    assert run.again() == pytest.ExitCode.OK
+    assert f"\nPassed only alone: {FEW + 1} of test_crowd.py\n" in capfd.readouterr().out
+
+
 def test_many_failures_are_no_accident(run: Run, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for number in range(FEW + 1):
         (tmp_path / f"test_{number}.py").write_text(ALONE)

@@ -1,4 +1,4 @@
-"""Runs of pytest, and what runs beside; the few tests that fail beside others are run once more, alone."""
+"""Runs of pytest, and what runs beside; few tests that fail beside others are run once more, alone."""
 
 from __future__ import annotations
 
@@ -42,14 +42,20 @@ class Run:
         return subprocess.call(self._command, env=self._env)
 
     def again(self) -> int:
-        """Run those that failed, if they are few, in one process; name what passes; return an exit code."""
+        """
+        Run those that failed, if they are few, in one process; name what passes; return an exit code.
+
+        Those of one file count as few: they share what they start.
+        """
         failed = sorted(json.loads(self._failed.read_text())) if self._failed.exists() else []
-        if not 0 < len(failed) <= FEW:
+        files = {test.partition("::")[0] for test in failed}
+        if not failed or (len(failed) > FEW and len(files) > 1):
             return pytest.ExitCode.TESTS_FAILED
-        print(f"\nOnce more, alone: {', '.join(failed)}", flush=True)
+        named = ", ".join(failed if len(failed) <= FEW else [f"{len(failed)} of {files.pop()}"])
+        print(f"\nOnce more, alone: {named}", flush=True)
         code = subprocess.call([*self._command, "-n", "0", "--last-failed"], env=self._env)
         if code == pytest.ExitCode.OK:
-            print(f"Passed only alone: {', '.join(failed)}", flush=True)
+            print(f"Passed only alone: {named}", flush=True)
         return code
 
 

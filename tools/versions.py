@@ -21,8 +21,7 @@ from tools.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 DRIVERS = ROOT / "requirements" / "mysql.txt"
-# More than there are processors: components take their time to start, and to stop.
-OPTIONS = ("-n", "5", "--no-loadscope-reorder")
+OPTIONS = ("-n", "4", "--no-loadscope-reorder")
 PREPARE = "--prepare"
 
 
