@@ -410,7 +410,7 @@ def needs_of(command: Command) -> Needed:
     if rule is None or not command.known:
         return ADMINISTRATOR
     needs = tuple(need for need in rule.needs if need.before is None or base_version() < need.before)
-    needs += rule.with_teams if multi_team() else NOTHING
+    needs += rule.with_teams if rule.with_teams and multi_team() else NOTHING
     if rule.revealed_by is None or command.revealed_by is not None or not command.reveals_secrets:
         return needs
     return tuple(replace(need, when=None) if need.when == rule.revealed_by else need for need in needs)
