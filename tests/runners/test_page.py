@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import Route
 
 from tests.browser.conftest import Visit, axe, browser, visit  # noqa: F401 - fixtures
 from tests.runners.conftest import Split
+from tests.server.conftest import Client
 from tests.stacks import Stack
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
@@ -57,21 +59,23 @@ def test_no_question_says_that_it_runs_on_the_host_of_the_api_server(visit: Visi
     assert "on the host of the API server" not in page.get_by_role("dialog").inner_text()
 
 
-def test_a_component_that_no_runner_has_taken_yet_is_shown_as_the_operation_that_it_is(visit: Visit):  # noqa: F811
+def test_a_component_that_no_runner_has_taken_yet_is_shown_as_the_operation_that_it_is(
+    visit: Visit,  # noqa: F811
+    stack: Stack,
+):
+    with Client(stack) as client:
+        waiting = client.post("/commands/version", headers={"Prefer": "respond-async"}).json()
+
+    def answered(route: Route) -> None:
+        if route.request.method == "POST":
+            route.fulfill(status=202, json=waiting)
+        else:
+            route.fallback()
+
     page = visit().open("?view=services")
-    waiting = page.request.post(
-        page.url.partition("?")[0] + "v2/commands/version", headers={"Prefer": "respond-async"}
-    )
-    page.route(
-        "**/v2/services",
-        lambda route: (
-            route.fulfill(status=202, json=waiting.json())
-            if route.request.method == "POST"
-            else route.fallback()
-        ),
-    )
+    page.route("**/v2/services", answered)
     page.get_by_role("button", name="Start a component").first.click()
     page.get_by_role("dialog").get_by_role("button", name="Start the").click()
-    page.locator("dl.facts").get_by_text("version").first.wait_for()
+    page.get_by_role("heading", name="version").first.wait_for()
 
-    assert f"view=operations&id={waiting.json()['id']}" in page.url
+    assert f"view=operations&id={waiting['id']}" in page.url
