@@ -197,16 +197,6 @@ def test_what_somebody_saves_during_a_change_is_never_lost(
     run(work())
 
 
-@pytest.fixture
-def without_links(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a file system that has none, or files of others where `fs.protected_hardlinks` is set (proc(5))."""
-
-    def refused(*_: Any, **__: Any) -> None:
-        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
-
-    monkeypatch.setattr(os, "link", refused)
-
-
 @pytest.mark.usefixtures("without_links")
 def test_a_file_that_cannot_be_linked_is_replaced_and_deleted(bundle: Bundle) -> None:
     async def work() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -354,14 +353,6 @@ def test_a_file_is_taken_back_with_all_it_was(root: Path, files: dict[str, Path]
         Transaction(root, "one", step).change(files)
     after = (root / "a.py").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-
-
-@pytest.fixture
-def without_links(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*_: Any, **__: Any) -> None:
-        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
-
-    monkeypatch.setattr(os, "link", refused)
 
 
 @pytest.mark.parametrize("linked", [True, False])
