@@ -217,18 +217,17 @@ def _names_run(arguments: Any, order: dict[str, Any]) -> bool:
         run = dags.find_run(arguments.dag_id, order["date"], session)
         if run is not None:
             arguments.logical_date_or_run_id = run.run_id
-            return _has_instance(arguments, run, session) or not _is_none(arguments, order)
+            found = not order.get("without_run") or _has_instance(arguments, run, session)
+            return found or not _has_task(arguments)
     # A command that makes a run for itself calls it so, and not every way to write a date is an id.
     date = dags.date_of(order["date"])
     if date is not None:
         arguments.logical_date_or_run_id = date.isoformat()
-    return not _is_none(arguments, order)
+    # A task that does not exist is the command's to refuse.
+    return not (order.get("without_run") and _has_task(arguments))
 
 
-def _is_none(arguments: Any, order: dict[str, Any]) -> bool:
-    """Return whether the state of what is not there is `None`; a task that does not exist is refused."""
-    if not order.get("without_run"):
-        return False
+def _has_task(arguments: Any) -> bool:
     task_id = getattr(arguments, "task_id", None)
     if task_id is None:
         return True
