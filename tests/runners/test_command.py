@@ -140,6 +140,7 @@ sys.exit(worker.serve(Settings(runner_broker="memory://"), "one@here", ["dags"],
 """
 
 
+@pytest.mark.slow
 def test_a_runner_that_cannot_go_on_has_not_ended_well():
     # By a code of 0 nothing would start it again (`Restart=on-failure`).
     done = subprocess.run(
@@ -182,6 +183,7 @@ worker.serve(settings, "one@here", ["dags"], 1, "CRITICAL")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("SIGQUIT",), ("SIGTERM", "SIGQUIT"), ("SIGINT", "SIGINT")])
 def test_what_runs_is_ended_where_a_runner_is_told_to(names: tuple[str, ...]):
     line = [sys.executable, "-c", STOPPED, *names]
@@ -189,3 +191,30 @@ def test_what_runs_is_ended_where_a_runner_is_told_to(names: tuple[str, ...]):
     said = done.stdout + done.stderr
 
     assert ("ended" in done.stdout.splitlines(), "Traceback" in said) == (True, False), said
+
+
+UNHEARD = """
+import os, signal, sys, threading
+from airflow_rest_api.runners import worker
+
+ended = threading.Event()
+signal.signal(signal.SIGINT, lambda *_: None)
+worker._take_signals(ended.set, lambda: None)
+# No signal wakes the main thread, as none does that comes just before it begins to wait.
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGQUIT])
+*first, last = (getattr(signal, name) for name in sys.argv[1:])
+for number in first:
+    os.kill(os.getpid(), number)
+    assert not ended.wait(0.5)
+os.kill(os.getpid(), last)
+print(ended.wait(30))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", [("SIGQUIT",), ("SIGINT", "SIGINT")])
+def test_a_signal_that_the_main_thread_does_not_come_to_is_followed(names: tuple[str, ...]):
+    line = [sys.executable, "-c", UNHEARD, *names]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.stdout.splitlines()[-1:] == ["True"], done.stdout + done.stderr

@@ -281,16 +281,28 @@ def serve(settings: Settings, name: str, queues: Sequence[str], concurrency: int
 
 def _take_signals(interrupt: Callable[[], None], retire: Callable[[], None]) -> None:
     """
-    Have QUIT, and a second INT, end what runs.
+    Have QUIT, and a second INT, end what runs; to be called in the main thread.
 
     Celery's own handlers would end the tasks of its pool: from 5.5 on they raise an error for one of threads,
     and wait until what runs has ended by itself.
     """
     from celery.worker import state  # type: ignore[import-untyped]
 
-    def end(number: int, frame: FrameType | None) -> None:
-        interrupt()
-        retire()
+    # Python runs a handler when the main thread comes to it: never, where the signal meets it on its way into
+    # the wait for the end of what runs. A thread of its own reads what is written for a signal at once.
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
+
+    def follow() -> None:
+        interrupted = False
+        while number := reader.recv(1):
+            if number[0] == signal.SIGQUIT or (number[0] == signal.SIGINT and interrupted):
+                interrupt()
+                retire()
+            interrupted = interrupted or number[0] == signal.SIGINT
+
+    def leave(number: int, frame: FrameType | None) -> None:
         state.should_stop = 0
 
     first = signal.getsignal(signal.SIGINT)
@@ -299,7 +311,8 @@ def _take_signals(interrupt: Callable[[], None], retire: Callable[[], None]) -> 
         if callable(first):
             # It takes the signal for the next time, which is ours.
             first(number, frame)
-        signal.signal(signal.SIGINT, end)
+        signal.signal(signal.SIGINT, leave)
 
+    threading.Thread(target=follow, name="rest-api-signals", daemon=True).start()
     signal.signal(signal.SIGINT, first_interrupt)
-    signal.signal(signal.SIGQUIT, end)
+    signal.signal(signal.SIGQUIT, leave)
