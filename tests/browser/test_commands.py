@@ -104,6 +104,19 @@ def test_what_executes_asks_before_and_names_what_it_will_do(visit: Visit):
     expect(page.locator("section.operation")).to_contain_text("succeeded")
 
 
+def test_a_question_is_answered_with_no_by_going_back(visit: Visit, stack: Stack):
+    page = visit().open("?view=operations")
+    page.get_by_role("link", name="Commands").first.click()
+    page.locator("a.entry", has_text="dags reserialize").click()
+    page.get_by_role("button", name="Run", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    page.go_back()
+
+    expect(dialog).to_have_count(0)
+    expect(page.locator("section.operation")).to_have_count(0)
+
+
 def test_an_argument_that_makes_the_effect_graver_makes_the_page_ask(visit: Visit):
     page = visit().open("?view=commands&command=dags/list&a.local=true")
     expect(page.get_by_text("With these arguments:")).to_be_visible()
@@ -310,8 +323,9 @@ def test_an_old_endpoint_is_called_with_its_form(visit: Visit):
     expect(page.get_by_role("region", name="DAGs").get_by_role("link", name="example_slow")).to_be_visible()
     page.get_by_role("link", name="dag_state").click()
     expect(page.locator(".code").first).to_contain_text("/airflow/admin/rest_api/api?api=dag_state&dag_id=")
-    page.get_by_role("button", name="Submit").click()
+    page.get_by_role("button", name="Submit").press("Enter")
     expect(page.locator(".field-error")).to_have_count(2)
+    expect(page.get_by_label("dag_id")).to_be_focused()
     page.get_by_role("link", name="list_dags").click()
     page.get_by_role("button", name="Submit").click()
     answer = page.locator("section.operation")
@@ -320,6 +334,55 @@ def test_an_old_endpoint_is_called_with_its_form(visit: Visit):
     envelope = json.loads(answer.get_by_label("Envelope").inner_text())
     assert (envelope["status"], envelope["post_arguments"]) == ("OK", {"api": "list_dags"})
     assert "example_slow" in envelope["output"]["stdout"]
+
+
+@pytest.mark.parametrize(
+    ("api", "asked", "quiet"),
+    [
+        ("render", "a.dag_id=example_template&a.task_id=greet&a.execution_date=2026-01-01", None),
+        ("list_dags", "a.report=true", "a.subdir="),
+        ("list_tasks", "a.dag_id=example_template", "a.dag_id=example_template&a.tree=true"),
+    ],
+)
+def test_an_old_endpoint_that_runs_code_of_dag_authors_asks_before(
+    visit: Visit, api: str, asked: str, quiet: str | None
+):
+    page = visit().open(f"?view=endpoints&api={api}&{asked}")
+    page.get_by_role("button", name="Submit").click()
+    dialog = page.get_by_role("dialog", name=f"Call {api}?")
+    for argument in asked.split("&"):
+        name, _, value = argument.removeprefix("a.").partition("=")
+        expect(dialog.locator(".given > div").filter(has_text=name)).to_contain_text(value)
+    page.keyboard.press("Escape")
+    expect(page.locator("section.operation")).to_have_count(0)
+    if quiet is not None:
+        page = visit().open(f"?view=endpoints&api={api}&{quiet}")
+        page.get_by_role("button", name="Submit").click()
+        expect(page.locator("section.operation")).to_contain_text("HTTP 200")
+
+
+def test_an_address_does_not_get_longer_than_servers_take(visit: Visit):
+    page = visit().open("?view=commands&command=pools/set")
+    page.locator("form.command-form").get_by_label("pool").fill("wide")
+    page.get_by_label("description").fill("漢" * 3990)
+    expect(page).to_have_url(re.compile("a.pool=wide"))
+    page.reload()
+
+    expect(page.locator("form.command-form").get_by_label("pool")).to_have_value("wide")
+
+
+@pytest.mark.parametrize("copies", [True, False])
+def test_copy_keeps_the_focus_and_says_where_it_could_not(visit: Visit, *, copies: bool):
+    page = visit().open("?view=commands&command=version")
+    button = page.get_by_role("button", name="Copy", exact=False).first
+    button.focus()
+    # As where the page is not served over TLS.
+    page.evaluate("() => Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.evaluate(f"() => {{ document.execCommand = () => {str(copies).lower()}; }}")
+    page.keyboard.press("Enter")
+
+    focused = page.locator(":focus")
+    expect(focused).to_have_attribute("title", "Copied" if copies else "It could not be copied")
 
 
 def test_who_still_calls_an_old_endpoint_is_shown_to_administrators(visit: Visit, stack: Stack, axe: str):

@@ -214,6 +214,22 @@ def test_the_params_of_a_dag_are_a_form_in_step_with_its_configuration(visit: Vi
     expect(fields.get_by_label("A text")).to_have_value("hello")
 
 
+def test_a_param_that_is_written_wrong_keeps_the_run_from_starting(visit: Visit):
+    page = visit().open(f"{TRIGGER}example_slow")
+    seconds = form(page, "example_slow").get_by_label("seconds")
+    seconds.fill("1 s")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(seconds).to_be_focused()
+    expect(seconds).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("section.operation")).to_have_count(0)
+
+    # What only the DAG would refuse is the command's to refuse.
+    details = {"params": {"off": {"value": False, "schema": {"type": "boolean"}}}}
+    page.route("**/dags/odd/details", lambda route: route.fulfill(json=details))
+    page.goto(f"{page.url.partition('?')[0]}{TRIGGER}odd")
+    assert form(page, "odd").get_by_role("switch").evaluate("one => one.matches(':invalid')") is False
+
+
 def test_a_secret_param_never_gets_into_the_address(visit: Visit, params: str):
     page = visit().open(TRIGGER + params)
     form(page, params).get_by_label("secret").fill("hunter2")

@@ -117,6 +117,13 @@ def test_letters_lead_to_the_next_item_that_begins_with_them(visit: Visit):
     expect(page.locator(":focus")).to_contain_text(re.compile("^d", re.IGNORECASE))
 
 
+def test_slash_goes_to_the_search_from_a_switch(visit: Visit):
+    page = visit().open("?view=commands&command=dags/list")
+    page.get_by_label("local").focus()
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search the commands")).to_be_focused()
+
+
 def test_enter_in_the_list_goes_to_the_form_and_escape_back(visit: Visit):
     page = visit().open("?view=commands")
     items(page, "commands")

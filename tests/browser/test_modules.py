@@ -221,6 +221,10 @@ def test_values_that_follow_one_flag_do_not_take_what_comes_behind(visit: Visit)
         ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
         ("-2+3*cmd()", "'-2+3*cmd()"),
         ("@SUM(A1)", "'@SUM(A1)"),
+        ("@A1", "'@A1"),
+        ("-1-2", "'-1-2"),
+        ("-A1/B1", "'-A1/B1"),
+        ("+.5", "+.5"),
         ("\t=1", "'\t=1"),
         ("-12.5e3", "-12.5e3"),
         ("@daily", "@daily"),
@@ -260,6 +264,14 @@ def test_a_list_that_renews_itself_has_no_gap(
     visit: Visit, known: tuple[Any, Any], found: tuple[Any, Any], shown: tuple[Any, Any]
 ):
     assert visit().open().evaluate(RENEWED, [[*known, *found]]) == [list(shown)]
+
+
+def test_json_of_a_variable_with_a_secret_in_it_is_not_copied(visit: Visit):
+    secret, plain = '{"password": "hunter2", "host": "db"}', "no token in here"
+    values = [{"key": "settings", "value": value} for value in (secret, plain)]
+    found = visit().open().evaluate(SNIPPETS, [["variables/set", one] for one in values])
+    assert ["hunter2" in "".join(map(str, one.values())) for one in found] == [False, False]
+    assert plain in found[1]["curl"]
 
 
 def test_the_name_of_a_file_is_one_name_to_curl(visit: Visit):

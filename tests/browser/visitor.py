@@ -38,13 +38,22 @@ class Visitor:
     """
 
     def __init__(
-        self, browser: Browser, stack: Stack, user: str | None, *, theme: str = "light", width: int = 1280
+        self,
+        browser: Browser,
+        stack: Stack,
+        user: str | None,
+        *,
+        theme: str = "light",
+        width: int = 1280,
+        zone: str | None = None,
     ) -> None:
         self.stack = stack
         self.problems: list[str] = []
         self.allowed: list[str] = []
         self.context = browser.new_context(
-            viewport={"width": width, "height": 800}, color_scheme="dark" if theme == "dark" else "light"
+            viewport={"width": width, "height": 800},
+            color_scheme="dark" if theme == "dark" else "light",
+            timezone_id=zone,
         )
         self.context.set_default_timeout(PATIENCE)
         self.context.on("weberror", lambda error: self.problems.append(f"script: {error.error}"))

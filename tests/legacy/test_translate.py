@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from starlette.datastructures import UploadFile
 
+from airflow_rest_api.airflow.compat.dates import parse
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.commands.model import Argument, Command, Effect
 from airflow_rest_api.errors import Refusal, UnknownCommand
@@ -15,6 +16,7 @@ from airflow_rest_api.legacy.model import (
     Action,
     Answer,
     Deploy,
+    Ignored,
     LegacyWork,
     RunChild,
     StartService,
@@ -116,7 +118,15 @@ def test_a_date_to_trigger_for_has_two_names(context: Context) -> None:
 
 
 @pytest.mark.parametrize(
-    ("conf", "word"), [("{no", "valid JSON"), ("[1]", "JSON object"), ("5", "JSON object")]
+    ("conf", "word"),
+    [
+        ("{no", "valid JSON"),
+        ("[1]", "JSON object"),
+        ("5", "JSON object"),
+        ('{"a":NaN}', "valid JSON"),
+        ('{"a":[-Infinity]}', "valid JSON"),
+        ('{"a":1e999}', "valid JSON"),
+    ],
 )
 def test_a_configuration_that_is_no_json_object_is_refused(context: Context, conf: str, word: str) -> None:
     assert word in refusal(context, f"api=trigger_dag&dag_id=d&conf={conf}")
@@ -161,6 +171,14 @@ def test_what_has_no_counterpart_is_named(context: Context) -> None:
     ]
 
 
+def test_what_chooses_the_tasks_of_a_dry_run_has_an_effect_there(as_json: Context) -> None:
+    query = "api=backfill&dag_id=d&start_date=2026-11-10&task_regex=t&ignore_dependencies"
+    assert [one.names for one in work(as_json, query).warnings if isinstance(one, Ignored)] == [
+        ("task_regex", "ignore_dependencies")
+    ]
+    assert work(as_json, f"{query}&dry_run").warnings == []
+
+
 def test_what_is_always_the_case_is_not_worth_a_warning(context: Context) -> None:
     assert work(context, "api=clear&dag_id=d&no_confirm").warnings == []
     assert work(context, "api=kerberos&daemon").warnings == []
@@ -173,6 +191,19 @@ def test_of_two_dates_both_are_taken_as_they_are() -> None:
 @pytest.mark.parametrize("given", [("2026-11-03", None), (None, "2026-11-03"), (" 2026-11-03 ", None)])
 def test_one_date_alone_means_that_day(given: tuple[str | None, str | None]) -> None:
     assert dates(*given) == ("2026-11-03T00:00:00", "2026-11-03T23:59:59")
+
+
+@pytest.mark.parametrize(
+    "given", ["20261103", "2026/11/03", "2026/11/3", "2026-11-3", "11/03/2026", "11/3/2026"]
+)
+def test_so_does_one_in_another_form_of_airflows(given: str) -> None:
+    assert dates(given, None) == ("2026-11-03T00:00:00", "2026-11-03T23:59:59")
+    assert parse(given) == parse("2026-11-03")
+
+
+@pytest.mark.parametrize("given", ["2026110300", "now", "20261103T05", "11/2026", "1/2/3"])
+def test_what_is_no_day_is_left_to_airflow(given: str) -> None:
+    assert dates(given, None) == (given, given)
 
 
 @pytest.mark.parametrize("zone", ["Z", "+09:00", "-0330"])

@@ -204,7 +204,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             _box("local", "Run it here, now, and wait for it."),
             _box("ignore_all_dependencies", "Run it whatever its state and its dependencies are."),
             _box(
-                "ignore_dependencies", "Do not look at the task's own dependencies, such as upstream tasks."
+                "ignore_dependencies",
+                "Do not look at the task's own dependencies, such as upstream tasks. Where these have failed "
+                "or were skipped: with `local`, when the DAG run has ended. The scheduler asks again.",
             ),
             _box("ignore_depends_on_past", "Do not look at the task's earlier runs."),
             _box("ship_dag", "Without effect."),

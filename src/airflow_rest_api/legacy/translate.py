@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -54,6 +55,8 @@ PAUSE_AND_UNPAUSE = (
 )
 
 _DAY = re.compile(r"(\d{4}-\d\d-\d\d)(Z|[+-]\d\d:?\d\d|)")
+_OTHER_DAY = re.compile(r"(\d{4})(\d\d)(\d\d)|(\d{4})[-/](\d\d?)[-/](\d\d?)|(\d\d?)/(\d\d?)/(\d{4})")
+"""A day as Airflow's parser reads it as well; of the last kind the month comes first."""
 
 
 def translate(request: LegacyRequest, context: TranslationContext) -> Action:
@@ -148,10 +151,13 @@ def backfill(request: LegacyRequest, context: TranslationContext) -> RunChild:
     )
     values = {target: date for name, date in given if (target := counterpart(found, name))}
     order: dict[str, Any] = {}
+    leave = ["start_date", "end_date"]
     if context.as_json:
         order["task_regex"] = request.get("task_regex")
         order["ignore_dependencies"] = request.given("ignore_dependencies") or None
-    leave = ("start_date", "end_date")
+        if request.given("dry_run"):
+            # They choose the tasks that it prints.
+            leave += order
     return _renamed_command(request, context, found, leave=leave, values=values, **order)
 
 
@@ -285,6 +291,8 @@ def json_object(request: LegacyRequest, name: str) -> dict[str, Any] | None:
         return None
     try:
         value = json_text.loads(text)
+        # NaN, Infinity and what is too large for a number, which Python's parser takes, and no database.
+        json.dumps(value, allow_nan=False)
     except json_text.TooMany as error:
         raise Refusal(f"Argument '{name}' {error}") from None
     except ValueError as error:
@@ -301,11 +309,21 @@ def dates(start: str | None, end: str | None) -> tuple[str, str]:
     only = start or end
     if not only:
         raise Refusal("Provide a start_date and/or end_date")
-    match = _DAY.fullmatch(only.strip())
+    match = _DAY.fullmatch(_iso_day(only.strip()))
     if match is None:
         return only, only  # a moment, or what Airflow's parser says is wrong
     day, zone = match.groups()
     return f"{day}T00:00:00{zone}", f"{day}T23:59:59{zone}"
+
+
+def _iso_day(text: str) -> str:
+    """Return a day in another form as ISO 8601 has it, and anything else as it is."""
+    match = _OTHER_DAY.fullmatch(text)
+    if match is None:
+        return text
+    parts = [part for part in match.groups() if part]
+    year, month, day = (parts[2], *parts[:2]) if match[9] else parts
+    return f"{year}-{month:0>2}-{day:0>2}"
 
 
 def _pool_verb(request: LegacyRequest) -> tuple[str, dict[str, Any]]:

@@ -16,7 +16,7 @@ from airflow.sdk import DAG
 from airflow_rest_api.airflow.dag_processor import rest_between_versions
 from airflow_rest_api.legacy.child import own_work
 from airflow_rest_api.legacy.child.dags import BundlePath
-from airflow_rest_api.legacy.child.messages import read, write
+from airflow_rest_api.legacy.child.messages import OrderRefused, read, write
 from airflow_rest_api.legacy.child.own_work import LONGEST_TREE, length, lines, show_tree, statistics
 
 
@@ -82,6 +82,7 @@ def test_what_is_parsed_here_is_stored_even_if_airflow_has_stored_it_only_just_n
     monkeypatch.setattr(own_work, "get_parser", lambda: every)
     monkeypatch.setattr(own_work, "parse_files", parse)
     monkeypatch.setattr(own_work.dag_processor, "file_of", lambda _: ("bundle", "file.py"))
+    monkeypatch.setattr(own_work.dags, "has_file", lambda _: True)
     monkeypatch.setattr(own_work.dag_processor, "all_files", set)
     monkeypatch.setattr(own_work.dag_processor, "look", lambda _: {})
 
@@ -157,3 +158,22 @@ def test_the_state_of_a_task_that_is_to_be_tried_again_is_that_of_its_next_try(
     assert own_work.run_here(SimpleNamespace(ti=ti)) == "up_for_retry"
     [statement] = asked
     assert all(f"task_instance.{name} = " in statement for name in vars(ti))
+
+
+@pytest.mark.parametrize(("lies_there", "known"), [(True, True), (False, False)])
+def test_a_dag_that_is_gone_is_refreshed_only_where_its_file_was_put_back(
+    monkeypatch: pytest.MonkeyPatch, *, lies_there: bool, known: bool
+) -> None:
+    def require(dag_id: str) -> None:
+        raise OrderRefused(f"The DAG ID '{dag_id}' does not exist")
+
+    monkeypatch.setattr(own_work.dag_processor, "file_of", lambda dag_id: ("dags-folder", "a.py"))
+    monkeypatch.setattr(own_work.dag_processor, "processor_alive", lambda: False)
+    asked: list[Any] = []
+    monkeypatch.setattr(own_work.dag_processor, "request_parsing", asked.extend)
+    monkeypatch.setattr(own_work.dag_processor, "look", lambda files: {})
+    monkeypatch.setattr(own_work.dags, "has_file", lambda file: lies_there)
+    monkeypatch.setattr(own_work.dags, "require", require)
+    own_work.refresh([write({"dag_id": "d"})])
+
+    assert asked == ([("dags-folder", "a.py")] if known else [])

@@ -24,6 +24,7 @@ from airflow_rest_api.airflow import expressions
 from airflow_rest_api.airflow.child import output
 from airflow_rest_api.airflow.compat.dags import filled_bag
 from airflow_rest_api.airflow.compat.dates import parse as parse_date
+from airflow_rest_api.airflow.dag_processor import File
 from airflow_rest_api.legacy.child.messages import OrderRefused, unknown_dag
 
 SECOND = timedelta(seconds=1)
@@ -65,6 +66,16 @@ def require(dag_id: str) -> None:
         model = session.get(DagModel, dag_id)
         if model is None or (model.is_stale and not model.has_import_errors):
             raise OrderRefused(unknown_dag(dag_id))
+
+
+def has_file(file: File) -> bool:
+    """Return whether a file lies in its bundle now; not in one that is not configured or not yet fetched."""
+    name, path = file
+    manager: Any = DagBundlesManager
+    try:
+        return os.path.exists(os.path.join(manager().get_bundle(name).path, path))
+    except ValueError:
+        return False
 
 
 def is_paused(dag_id: str) -> bool:

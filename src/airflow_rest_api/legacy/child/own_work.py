@@ -25,6 +25,7 @@ from airflow.ti_deps.dep_context import DepContext
 from airflow.ti_deps.dependencies_states import SCHEDULEABLE_STATES
 from airflow.ti_deps.deps.dag_unpaused_dep import DagUnpausedDep
 from airflow.ti_deps.deps.runnable_exec_date_dep import RunnableExecDateDep
+from airflow.ti_deps.deps.trigger_rule_dep import TriggerRuleDep
 from airflow.ti_deps.deps.valid_state_dep import ValidStateDep
 from airflow.utils.session import create_session
 from airflow.utils.state import DagRunState, TaskInstanceState
@@ -57,8 +58,14 @@ AT_WORK = frozenset({"deferred", "queued", "restarting", "running"})
 """States of a task instance that is not started a second time."""
 
 INDENT = "    "
+GONE_ON = frozenset({"deferred", "skipped", "success", "up_for_reschedule", "up_for_retry"})
+"""States in which a task instance that was run here has been left as Airflow leaves it."""
+
 LONGEST_TREE = 10_000
 """Lines up to which a tree is in full: a DAG of 40 tasks can have millions of paths."""
+
+LEFT_BEHIND = (TaskInstanceState.RUNNING, TaskInstanceState.RESTARTING)
+"""States that a task which has ended must not stay in."""
 
 PATIENCE = 20.0
 """Seconds to wait for the DAG processor while no file gets further."""
@@ -110,7 +117,7 @@ def run_task(order: dict[str, Any]) -> int:
         warn(f"The task instance was not started: {unmet[0]}")
     if order.get("json"):
         print(json.dumps({**done, "state_after": done["state_before"] if unmet else after, "unmet": unmet}))
-    if workload is not None and after == "failed":
+    if workload is not None and after not in GONE_ON:
         raise SystemExit(f"The task {order['task_id']} ended as failed.")
     return 0
 
@@ -142,6 +149,9 @@ def find(order: dict[str, Any], session: Session) -> tuple[Any, Any]:
     if instance is None:
         raise SystemExit(f"The run {run.run_id} has no instance of task {task_id}")
     run.dag = dag
+    waits = instance.map_index < 0 and dag.get_task(task_id).get_needs_expansion()
+    if waits and not order.get("mark_success"):
+        raise SystemExit(f"Task {task_id} is mapped, and the run {run.run_id} has not expanded it yet")
     pool = order.get("pool")
     if pool and Pool.get_pool(pool, session=session) is None:
         raise OrderRefused(f"The pool '{pool}' does not exist")
@@ -165,7 +175,38 @@ def unmet_dependencies(instance: Any, order: dict[str, Any], session: Session) -
         deps.add(DagUnpausedDep())
     context = DepContext(deps=deps, **ignored)
     found = instance.get_failed_dep_statuses(dep_context=context, session=session)
-    return sorted({f"{status.dep_name}: {status.reason}" for status in found})
+    unmet = sorted({f"{status.dep_name}: {status.reason}" for status in found})
+    if not unmet and any(ignored.values()) and (state := taken_back(instance, order, session)):
+        unmet = [
+            f"{TriggerRuleDep.NAME}: by its upstream tasks the scheduler would make it {_name(state)}, "
+            "whatever is ignored here: with 'local' it can be run once its DAG run has ended"
+        ]
+    return unmet
+
+
+def taken_back(instance: Any, order: dict[str, Any], session: Session) -> TaskInstanceState | None:
+    """
+    Return the state that the scheduler would give a task instance in place of having it run, None for none.
+
+    In a run that goes on it asks for the trigger rule again as long as a task instance has not ended
+    (``DagRun.update_state``), and knows nothing of what was ignored.
+    """
+    goes_on = instance.dag_run.state == DagRunState.RUNNING and not instance.dag_model.is_paused
+    if order.get("local") and not goes_on:
+        return None
+    states: list[TaskInstanceState] = []
+
+    def note(state: TaskInstanceState, session: Session) -> bool:
+        states.append(state)
+        return False
+
+    instance.set_state = note
+    try:
+        context = DepContext(flag_upstream_failed=True)
+        list(TriggerRuleDep().get_dep_statuses(instance, dep_context=context, session=session))
+    finally:
+        del instance.set_state
+    return states[-1] if states else None
 
 
 def hand_over(instance: Any, order: dict[str, Any], session: Session) -> tuple[str, Any]:
@@ -219,6 +260,9 @@ def run_here(workload: Any) -> str:
             # It never began: nothing else would take it out of the queue.
             instance.state = TaskInstanceState.FAILED
             session.flush()
+        elif instance is not None and instance.state in LEFT_BEHIND:
+            # Cleared while it ran, or its process was killed: no executor is there to tell the scheduler.
+            instance.handle_failure("The task ended without a word on how.", session=session)
         state = _name(instance.state if instance else None)
     if failure is not None:
         warn(f"The task instance could not be run here: {failure}")
@@ -375,6 +419,9 @@ def _file_of(dag_id: str) -> File:
         raise OrderRefused(unknown_dag(dag_id)) from None
     if file is None:
         raise OrderRefused(f"The file of the DAG '{dag_id}' is not known to Airflow")
+    if not dags.has_file(file):
+        # A DAG that is gone may be asked for where its file was put back by hand.
+        dags.require(dag_id)
     return file
 
 

@@ -130,22 +130,29 @@ const SENSITIVE = /pass|secret|token|key|cred|auth|private/i;
 /** Whether the value of an argument is not for other eyes: a secret, or a variable that is called like one. */
 export const isHidden = (argument, values) => argument.secret || (argument.type === "long" && (SENSITIVE.test(values.key ?? "") || looksSecret(values.key ?? "")));
 
+/** Entries of the address without those for which there is no room: many servers and proxies take 8 kB of it. */
+export function bounded(entries) {
+  let room = 4000;
+  return entries.filter(([, text]) => {
+    const left = room - encodeURIComponent(text).length;
+    if (left < 0) return false;
+    room = left;
+    return true;
+  });
+}
+
 /**
  * Values as entries of the address; secrets and files are never among them, nor what is too long for a link. The value of
  * a variable is never there either: it may be typed before the name that makes it a secret.
  */
 export function toAddress(args, values) {
   const entries = [];
-  let room = 4000;
   for (const argument of args) {
     const value = values[argument.name];
     if (argument.secret || ["file", "long"].includes(argument.type) || !isGiven(argument, value) || looksSecret(value)) continue;
-    const text = String(value);
-    if (text.length > room) continue;
-    room -= text.length;
-    entries.push([`a.${argument.name}`, text]);
+    entries.push([`a.${argument.name}`, String(value)]);
   }
-  return entries;
+  return bounded(entries);
 }
 
 // What the server, and Airflow's masker unless it is told of more, take for the name of a secret (secret_names.py).
@@ -159,7 +166,10 @@ export const looksSecret = (value) => SECRET.test(String(value)) || PASSWORD.tes
 const PASSWORD = /:\/\/[^/?#:\s]*:[^/?#\s]+@/;
 
 /** Whether a value holds a password that must not be copied, though the argument as such is no secret. */
-export const hasPassword = (argument, value) => PASSWORD.test(String(value ?? "")) || (argument.type === "json" && looksSecret(value ?? ""));
+export const hasPassword = (argument, value) => PASSWORD.test(String(value ?? "")) || (isJson(argument, value ?? "") && looksSecret(value));
+
+/** Whether a value is JSON: the text of a variable can be. */
+const isJson = ({ type }, value) => type === "json" || (type === "long" && /^\s*[[{]/.test(value));
 
 /** Values from the address, but for a choice that is none: its field would show another one. */
 export function fromAddress(args, params) {

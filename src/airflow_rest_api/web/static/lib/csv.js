@@ -1,7 +1,7 @@
 /** Rows as CSV (RFC 4180): for spreadsheets, which must not take what DAG authors wrote for a formula of theirs. */
 
-/** What a spreadsheet would calculate: begins like a formula, and is neither a number nor a plain word such as `@daily`. */
-const FORMULA = /^[=\t\r]|^[-+@](?!\d*\.?\d+(?:[eE][-+]?\d+)?$)(?![\w .:/-]*$)/;
+/** What a spreadsheet would calculate: begins like a formula, and is no number, no lone sign and no word such as `@daily`. */
+const FORMULA = /^[=\t\r]|^[-+](?!\d*\.?\d+(?:[eE][-+]?\d+)?$)(?!$)|^@(?![a-z]+$)/;
 
 /** A field: a formula gets an apostrophe in front (OWASP, CSV injection); quoted where it has to be. */
 function field(text) {

@@ -50,17 +50,21 @@ const ANSI = /\u001b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\
 /** Text as it is shown: without the escape sequences of a terminal, and nothing hides in it. */
 export const plain = (text) => visible(text.includes("\u001b") ? text.replace(ANSI, "") : text);
 
-/** Put text on the clipboard, also where the page is not served over TLS. */
+/** Put text on the clipboard, also where the page is not served over TLS; return whether it is there. */
 export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
+    return true;
   } catch {
+    const before = document.activeElement;
     const area = document.createElement("textarea");
     area.value = text;
     area.className = "away";
     (document.querySelector("dialog[open]") ?? document.body).append(area);
     area.select();
-    document.execCommand("copy");
+    const done = document.execCommand("copy");
     area.remove();
+    before?.focus();
+    return done;
   }
 }

@@ -44,18 +44,18 @@ export const Name = ({ text }) => visible(text).split(/(?<=[/_.-])/).map((piece,
 /** A DAG, with a link to Airflow's page of it; Airflow's frame does not let its document be replaced. */
 export const DagLink = ({ id, ...rest }) => (framed ? id : html`<a href="${facts.airflow}/dags/${encodeURIComponent(id)}" ...${rest}>${id}</a>`);
 
-/** Copies a text; says so. `text`: a string, or a function that returns one. */
+/** Copies a text; says whether it could. `text`: a string, or a function that returns one. */
 export function CopyButton({ text, label = "Copy", icon = "copy", children, ...rest }) {
-  const [done, setDone] = useState(false);
+  // "": not asked; otherwise the icon of how it went.
+  const [done, setDone] = useState("");
   const timer = useRef(0);
   useEffect(() => () => clearTimeout(timer.current), []);
   const click = async () => {
-    await copy(typeof text === "function" ? text() : text);
-    setDone(true);
+    setDone((await copy(typeof text === "function" ? text() : text)) ? "check" : "warning");
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => setDone(false), 1500);
+    timer.current = setTimeout(() => setDone(""), 1500);
   };
-  return html`<${Button} kind="quiet" small icon=${done ? "check" : icon} label=${done ? "Copied" : label} onClick=${click} ...${rest}>${children}<//>`;
+  return html`<${Button} kind="quiet" small icon=${done || icon} label=${{ check: "Copied", warning: "It could not be copied" }[done] ?? label} onClick=${click} ...${rest}>${children}<//>`;
 }
 
 export const EFFECTS = {

@@ -44,11 +44,18 @@ export function Questions() {
   useEffect(() => {
     open = (asked) => new Promise((resolve) => setQuestion({ ...asked, resolve }));
   }, []);
-  if (!question) return null;
   const answer = (said) => {
     setQuestion(null);
-    question.resolve(said);
+    question?.resolve(said);
   };
+  useEffect(() => {
+    if (!question) return undefined;
+    // Whoever goes back leaves what was asked about.
+    const left = () => answer(false);
+    addEventListener("popstate", left);
+    return () => removeEventListener("popstate", left);
+  }, [question]);
+  if (!question) return null;
   const footer = html`<${Button} onClick=${() => answer(false)} autofocus>${question.no ?? "Cancel"}<//>
     <${Button} kind=${question.danger ? "danger" : "primary"} onClick=${() => answer(true)}>${question.yes}<//>`;
   return html`<${Dialog} title=${question.title} onClose=${() => answer(false)} footer=${footer}>${question.text}<//>`;

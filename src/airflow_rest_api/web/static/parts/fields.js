@@ -42,8 +42,8 @@ export const SelectField = ({ label, hint, error, required, value, onInput, opti
   </select><${Icon} name="down" size="14" /></span>`}
 <//>`;
 
-/** Yes or no. */
-export function SwitchField({ label, hint, error, value, onInput, ...rest }) {
+/** Yes or no: a value in either case, so none is missing where one is `required`. */
+export function SwitchField({ label, hint, error, required, value, onInput, ...rest }) {
   const id = useId();
   return html`<div class="field switch-field${error ? " wrong" : ""}">
     <label class="switch"><input type="checkbox" role="switch" checked=${Boolean(value)} ...${told(id, { hint, error })}

@@ -61,7 +61,7 @@ export function OperationPanel({ id, initial = null, onAgain, onEnd, heading = f
   const tabs = [hasResult && { id: "result", label: "Result", content: shown }, { id: "output", label: "Output", content: output }];
   return html`<section class="operation" aria-label="Operation ${operation.command}">
     ${heading && html`<div class="row"><h2 class="large">${operation.command}</h2><${EffectBadge} effect=${operation.effect} /></div>`}
-    <${Head} operation=${operation} onAgain=${onAgain} found=${steps.some(hasFound)} />
+    <${Head} key=${id} operation=${operation} onAgain=${onAgain} found=${steps.some(hasFound)} />
     ${operation.message && html`<${Notice} tone=${BAD.has(operation.state) ? "bad" : "idle"}>${operation.message}<//>`}
     <div class="operation-line"><code>${commandLine(operation)}</code><${CopyButton} text=${commandLine(operation)} label="Copy the command line" /></div>
     <${ErrorNotice} error=${error} />
@@ -79,15 +79,17 @@ const hasFound = ({ errors, duplicates }) => errors > 0 || duplicates > 0;
 
 function Head({ operation, onAgain, found }) {
   const [busy, setBusy] = useState("");
+  const [refused, setRefused] = useState(null);
   const sending = useMemo(once, []);
   const running = !ended(operation);
   const post = (path, headers = {}) => call(operationPath(operation.id, path), { method: "POST", headers });
   const act = async (name, send, done) => {
     setBusy(name);
+    setRefused(null);
     try {
       done(await send());
     } catch (problem) {
-      toast(problem.message, "bad");
+      setRefused(problem);
     }
     setBusy("");
   };
@@ -110,7 +112,8 @@ function Head({ operation, onAgain, found }) {
     <span class="grow"></span>
     ${running && html`<${Button} small icon="stop" busy=${busy === "cancel"} onClick=${cancel}>Cancel<//>`}
     ${onAgain && isCommand(operation) && html`<${Button} small icon="refresh" busy=${busy === "again"} onClick=${again}>Run again<//>`}
-  </div>`;
+  </div>
+  <${ErrorNotice} error=${refused} />`;
 }
 
 const WORDS = {

@@ -66,7 +66,7 @@ function Param({ field, value, onValue }) {
     if (!error) onValue(next);
   };
   const own = draft?.stands === same(value) ? draft : null;
-  const common = { label: field.label, hint: field.hint, error: own?.error ?? fault(field, value), required: field.required, value: own?.text ?? shown(field, value), onInput: typed };
+  const common = { label: field.label, hint: field.hint, error: own?.error ?? fault(field, value), required: field.required, value: own?.text ?? shown(field, value), onInput: typed, "data-unread": own?.error ? "" : undefined };
   switch (field.kind) {
     case "switch":
       return html`<${SwitchField} ...${common} value=${Boolean(value)} />`;

@@ -90,6 +90,9 @@ function Prepared({ summary, detail, params: place }) {
       requestAnimationFrame(() => document.querySelector("form.command-form [aria-invalid]")?.focus());
       return;
     }
+    // The configuration does not have what was typed for a param, but what stood there before.
+    const unread = document.querySelector("form.command-form fieldset:not(:disabled) [data-unread]");
+    if (unread) return void unread.focus();
     const request = body(args, values);
     if (!(await sure(summary, effect, request, guarded, values))) return;
     setBusy(true);

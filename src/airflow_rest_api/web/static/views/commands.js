@@ -27,6 +27,9 @@ export function View({ params, turns }) {
     <//>`;
 }
 
+/** Where a key is a sign of what is being written. */
+const WRITTEN_IN = "textarea, select, input:not([type=checkbox], [type=radio], [type=file])";
+
 function List({ commands, error, chosen, text, effect }) {
   const [typed, setTyped] = useState(text);
   const [only, setOnly] = useState(effect);
@@ -38,9 +41,11 @@ function List({ commands, error, chosen, text, effect }) {
   useEffect(() => {
     // "/" looks for something, as in other lists of the kind, unless one is writing.
     const key = (event) => {
-      if (event.key !== "/" || event.ctrlKey || event.metaKey || /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName)) return;
+      if (event.key !== "/" || event.ctrlKey || event.metaKey || document.activeElement?.matches(WRITTEN_IN)) return;
+      // On a narrow window the form has the place of the list.
+      if (!input.current?.checkVisibility()) return;
       event.preventDefault();
-      input.current?.focus();
+      input.current.focus();
     };
     addEventListener("keydown", key);
     return () => removeEventListener("keydown", key);

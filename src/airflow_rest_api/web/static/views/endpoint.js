@@ -1,20 +1,24 @@
 /** One endpoint of the 1.x plugin: its arguments, a form that submits to it, and the envelope it answers with. */
 import { html, useMemo, useRef, useState } from "../vendor/preact.js";
 import { ApiError, PERHAPS, send } from "../lib/api.js";
-import { looksSecret } from "../lib/arguments.js";
+import { bounded, looksSecret } from "../lib/arguments.js";
 import { facts } from "../lib/facts.js";
 import { OF_PARAMS } from "../lib/params.js";
 import { note } from "../lib/router.js";
 import { suggester } from "../lib/suggest.js";
-import { Badge, Button, ErrorNotice, Link, Notice } from "../parts/basic.js";
+import { visible } from "../lib/text.js";
+import { Badge, Button, ErrorNotice, Link, Name, Notice } from "../parts/basic.js";
 import { ask } from "../parts/dialog.js";
 import { FileField, SuggestField, SwitchField, TextField } from "../parts/fields.js";
 import { Icon } from "../parts/icons.js";
 import { Code } from "../parts/code.js";
 import { hasOther } from "../parts/result.js";
 
-// What the endpoint does that deserves a question before.
-const EXECUTES = new Set(["test", "run", "kerberos", "worker", "flower", "scheduler", "serve_logs", "clear", "deploy_dag"]);
+// What deserves a question before: it runs code of DAG authors, starts a component, or has tasks run again.
+const ASKS = new Set(["render", "test", "run", "kerberos", "worker", "flower", "scheduler", "serve_logs", "clear", "deploy_dag"]);
+
+/** Whether a call does so with these arguments: some have files parsed, or what is stored looked at in place of them. */
+const asks = ({ name }, { report, tree, subdir }) => ASKS.has(name) || (name === "list_dags" && report) || (name === "list_tasks" && (!tree || subdir));
 
 /** Whether an argument may be in the address; the value of a variable can be a secret, and a param of a DAG as well. */
 const inAddress = (one) => !one.secret && !one.file && one.name !== "value" && !OF_PARAMS.has(one.name);
@@ -33,14 +37,17 @@ export function Endpoint({ endpoint, params }) {
     setValues(next);
     setFaults({});
     const shown = names.filter((one) => inAddress(one) && next[one.name] && !looksSecret(next[one.name])).map((one) => [`a.${one.name}`, String(next[one.name])]);
-    note("endpoints", [["api", endpoint.name], ...shown]);
+    note("endpoints", [["api", endpoint.name], ...bounded(shown)]);
   };
   const submit = async (event) => {
     event.preventDefault();
     const missing = Object.fromEntries(names.filter((one) => one.required && !values[one.name]).map((one) => [one.name, "This is needed."]));
     setFaults(missing);
-    if (Object.keys(missing).length) return;
-    if (EXECUTES.has(endpoint.name) && !(await ask({ title: `Call ${endpoint.name}?`, text: html`<p>${endpoint.description}</p>`, yes: `Call ${endpoint.name}` }))) return;
+    if (Object.keys(missing).length) {
+      requestAnimationFrame(() => document.querySelector("form [aria-invalid]")?.focus());
+      return;
+    }
+    if (asks(endpoint, values) && !(await ask({ title: `Call ${endpoint.name}?`, text: question(endpoint, values), yes: `Call ${endpoint.name}` }))) return;
     setBusy(true);
     setError(null);
     try {
@@ -75,6 +82,14 @@ export function Endpoint({ endpoint, params }) {
     </form>
     <div ref=${result}>${answer && html`<${Envelope} answer=${answer} />`}</div>
   </div>`;
+}
+
+/** What the call will be, in the arguments that are given. */
+function question(endpoint, values) {
+  const given = endpoint.arguments.filter((one) => values[one.name]);
+  const shown = (one) => (!inAddress(one) && !one.file ? "•••" : visible(one.file ? values[one.name].name : String(values[one.name])));
+  return html`<p>${endpoint.description}</p>
+    ${given.length > 0 && html`<dl class="given">${given.map((one) => html`<div key=${one.name}><dt><${Name} text=${one.name} /></dt><dd>${shown(one)}</dd></div>`)}</dl>`}`;
 }
 
 function Envelope({ answer }) {

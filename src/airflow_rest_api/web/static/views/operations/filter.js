@@ -18,6 +18,14 @@ export function filterOf(params) {
   return Object.fromEntries(NAMES.map((name) => [name, params.get(name)]).filter(([, value]) => value));
 }
 
+/** A time of the address, which has its zone, for a picker, which has that of the browser. */
+function picked(time) {
+  const date = new Date(time);
+  if (Number.isNaN(date.valueOf())) return "";
+  const here = new Date(date.valueOf() - date.getTimezoneOffset() * 60_000).toISOString();
+  return here.slice(0, here.endsWith(":00.000Z") ? 16 : 19);
+}
+
 /** The filter as the API's query: the times in UTC. */
 export function queryOf(filter) {
   const query = new URLSearchParams();
@@ -44,6 +52,8 @@ export function FilterForm({ filter, chosen }) {
     return () => clearTimeout(timer);
   }, [typed, chosen]);
   const field = (name) => ({ value: typed[name] ?? "", onInput: (value) => setTyped((before) => ({ ...before, [name]: value })) });
+  // In UTC, so that whoever opens the address sees the same.
+  const time = (name) => ({ value: picked(typed[name]), onInput: (value) => field(name).onInput(value && new Date(value).toISOString().replace(".000Z", "Z")) });
   const more = ["user", "dag_id", "endpoint", "since", "until"].filter((name) => typed[name]);
   const any = Object.keys(clean(typed)).length > 0;
   return html`<form class="filter" role="search" aria-label="Filter the operations" onSubmit=${(event) => event.preventDefault()}>
@@ -57,8 +67,8 @@ export function FilterForm({ filter, chosen }) {
         <${TextField} label="DAG" ...${field("dag_id")} />
         <${TextField} label="User" ...${field("user")} />
         <${SelectField} label="Came by" ...${field("endpoint")} options=${cameBy(typed.endpoint)} />
-        <${TextField} label="Since" wide type="datetime-local" ...${field("since")} />
-        <${TextField} label="Until" wide type="datetime-local" ...${field("until")} />
+        <${TextField} label="Since" wide type="datetime-local" ...${time("since")} />
+        <${TextField} label="Until" wide type="datetime-local" ...${time("until")} />
       </div>
     <//>
     ${any && html`<${Button} small kind="quiet" icon="cross" onClick=${() => setTyped({})}>No filter<//>`}

@@ -4,10 +4,9 @@ import { call, send } from "../../lib/api.js";
 import { seconds, useTicks } from "../../lib/clock.js";
 import { go } from "../../lib/router.js";
 import { duration, moment, quoted } from "../../lib/text.js";
-import { Badge, Button, CopyButton, Link, Notice, StateBadge } from "../../parts/basic.js";
+import { Badge, Button, CopyButton, ErrorNotice, Link, Notice, StateBadge } from "../../parts/basic.js";
 import { ask } from "../../parts/dialog.js";
 import { LogPane } from "../../parts/logpane.js";
-import { toast } from "../../parts/toast.js";
 import { hasEnded, Heartbeat } from "./list.js";
 import { useServiceLog } from "./log.js";
 
@@ -17,7 +16,7 @@ const path = (service, ...rest) => ["/v2/services", encodeURIComponent(service.i
 export function ServiceDetail({ service, title, onChange }) {
   const line = service.argv.length ? `airflow ${service.argv.map(quoted).join(" ")}` : null;
   return html`<section class="stack" aria-label="${title} on ${service.host}">
-    <${Head} service=${service} title=${title} onChange=${onChange} />
+    <${Head} key=${service.id} service=${service} title=${title} onChange=${onChange} />
     ${line && html`<div class="operation-line"><code>${line}</code><${CopyButton} text=${line} label="Copy the command line" /></div>`}
     ${service.message && html`<${Notice} tone=${service.state === "failed" || service.state === "lost" ? "bad" : "idle"}>${service.message}<//>`}
     ${!service.managed && html`<${Notice} tone="idle">It was not started here: Airflow's table of jobs shows it. So there is no process to stop and no log to read.<//>`}
@@ -28,17 +27,19 @@ export function ServiceDetail({ service, title, onChange }) {
 
 function Head({ service, title, onChange }) {
   const [busy, setBusy] = useState("");
+  const [refused, setRefused] = useState(null);
   const ended = hasEnded(service);
   const running = !ended && service.started_at;
   useTicks(Boolean(running));
   const act = async (name, options, question, after) => {
     if (!(await ask(question))) return;
     setBusy(name);
+    setRefused(null);
     try {
       await call(...options);
       after?.();
-    } catch (error) {
-      toast(error.message, "bad");
+    } catch (problem) {
+      setRefused(problem);
     }
     setBusy("");
     onChange();
@@ -60,7 +61,8 @@ function Head({ service, title, onChange }) {
       ${service.state === "stopping" && html`<${Button} small icon="cross" busy=${busy === "kill"} onClick=${kill}>Kill<//>`}
       <${Button} small icon="refresh" busy=${busy === "restart"} disabled=${service.state === "stopping"} onClick=${restart}>${ended ? "Start again" : "Restart"}<//>
       ${ended && html`<${Button} small icon="trash" busy=${busy === "forget"} onClick=${forget}>Forget<//>`}`}
-  </div>`;
+  </div>
+  <${ErrorNotice} error=${refused} />`;
 }
 
 function Facts({ service }) {
