@@ -12,6 +12,7 @@ import subprocess
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 
 from airflow_rest_api.commands.catalog import load_catalog
 from tests.browser.conftest import Visit
@@ -309,6 +310,21 @@ def test_what_is_too_long_for_an_address_leaves_room_for_what_is_not(visit: Visi
     values = {"dag_id": "d", "conf": json.dumps({"text": "x" * 5000}), "run_id": "r"}
     [found] = visit().open().evaluate(SNIPPETS, [["dags/trigger", values]])
     assert sorted(found["address"]) == ["a.dag_id", "a.run_id"]
+
+
+def test_what_could_not_be_done_stays_until_it_is_put_away(visit: Visit):
+    visitor = visit()
+    visitor.page.clock.install()
+    page = visitor.open()
+    page.evaluate(
+        f"""async () => {{ {IMPORT} const {{ toast }} = await load('parts/toast.js');
+            toast('It was done.'); toast('It could not be done.', 'bad'); }}"""
+    )
+    expect(page.locator(".toast")).to_have_text(["It was done.", "It could not be done."])
+    page.clock.fast_forward(10_000)
+    expect(page.locator(".toast")).to_have_text(["It could not be done."])
+    page.get_by_role("button", name="Put away").click()
+    expect(page.locator(".toast")).to_have_count(0)
 
 
 def test_words_of_others_hide_nothing(visit: Visit):
