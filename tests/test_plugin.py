@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
@@ -137,20 +138,40 @@ def test_airflow_shows_no_secret_of_ours_where_the_plugin_is_no_installed_packag
         assert {name: shown[name] for name in expected} == expected
 
 
-def test_a_plugin_that_cannot_be_made_is_off_and_the_api_server_goes_on(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-):
+def switched_off(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
+    """Return both apps of a plugin that cannot be made."""
+
     def fail(*_: Any, **__: Any) -> None:
         raise AttributeError("this Airflow has no such thing")
 
     monkeypatch.setattr("airflow_rest_api.app.create_app", fail)
+    return plugin._build()
 
-    app, login = plugin._build()
+
+def test_a_plugin_that_cannot_be_made_is_off_and_the_api_server_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    app, login = switched_off(monkeypatch)
 
     for one in (app, login):
         answer = TestClient(one).get("/")
         assert (answer.status_code, answer.json()["detail"]["reason"]) == (503, "misconfigured")
     assert "this Airflow has no such thing" in caplog.text
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_a_plugin_that_is_off_says_so_to_each_request_however_answers_are_packed(
+    monkeypatch: pytest.MonkeyPatch, encoding: str
+):
+    app, _ = switched_off(monkeypatch)
+    # As Airflow has it around every app, with a size that the answer reaches.
+    client = TestClient(GZipMiddleware(app, minimum_size=1), headers={"Accept-Encoding": encoding})
+
+    for _ in range(3):
+        answer = client.get("/")
+        assert (answer.status_code, answer.json()["detail"]["reason"]) == (503, "misconfigured")
+        assert answer.headers.get("content-encoding", "identity") == encoding
+        assert answer.headers.get_list("vary") == ["Accept-Encoding"]
 
 
 @pytest.mark.parametrize("prefix", ["", "/airflow"])

@@ -9,7 +9,7 @@ does (and the commands and pages that describe plugins).
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.plugins_manager import AirflowPlugin
 
@@ -17,6 +17,11 @@ from airflow_rest_api import __version__
 from airflow_rest_api.asgi import LOGIN_MOUNT, MOUNT, SlashRedirect, error_response
 from airflow_rest_api.errors import Misconfigured
 from airflow_rest_api.loop_share import LoopShare, OtherRequests, OthersFirst
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from airflow_rest_api.errors import ApiError
 
 log = logging.getLogger(__name__)
 
@@ -93,5 +98,15 @@ def _build() -> tuple[Any, Any]:
         # Such as an Airflow of tomorrow, without something that is used here: its own routes are to be there.
         log.exception("The REST API plugin is off: it cannot be made in this Airflow")
         problem = Misconfigured("The REST API plugin is off; the server's log says why.")
-    off = QuietQuery(error_response(problem))
+    off = QuietQuery(_refusing(problem))
     return off, off
+
+
+def _refusing(problem: ApiError) -> ASGIApp:
+    """Return an app that answers each request with an error."""
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        # An answer of its own: Airflow's middlewares, such as the one that packs, change the headers of it.
+        await error_response(problem)(scope, receive, send)
+
+    return refuse
