@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import event
@@ -21,6 +21,8 @@ from airflow_rest_api.dag_files import refresh
 from airflow_rest_api.dag_files.child import parse as parse_child
 from airflow_rest_api.dag_files.child.parse import parse_files
 from airflow_rest_api.dag_files.refresh import Parsed, ParsedFile, request_parse, until_parsed
+from airflow_rest_api.engine.job import Ending, Outcome
+from airflow_rest_api.operations.runs import Finished
 from tests.standin import airflow_database
 
 pytestmark = pytest.mark.airflow
@@ -219,6 +221,38 @@ def test_a_dag_that_airflow_lets_rest_is_stored_by_the_one_parse_that_is_made_wi
     parse_child.main([json.dumps({"files": [file]})])
 
     assert tags_of(names("dag")) == ["changed"]
+
+
+class Work:
+    """What has files parsed here asks of its operation; the child that parses ends with an exit code."""
+
+    runner = None
+
+    def __init__(self, exit_code: int) -> None:
+        self._outcome = Outcome(Ending.EXITED, exit_code)
+        self.warnings: list[str] = []
+        self.warn = self.warnings.append
+
+    def progress(self, *_: Any, **__: Any) -> None:
+        pass
+
+    say = progress
+
+    async def run(self, *_: Any, **__: Any) -> Finished:
+        return Finished(self._outcome, "", "")
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "said"),
+    [(0, "the files were parsed by the API server"), (1, "the API server did not get through the files")],
+)
+def test_the_api_server_says_that_it_has_parsed_files_only_where_it_has(
+    names: Any, exit_code: int, said: str
+):
+    work = Work(exit_code)
+    parsed = asyncio.run(refresh.bring_up_to_date(cast("Any", work), [(BUNDLE, names("a.py"))], wait=True))
+    assert work.warnings == [f"No DAG processor is alive: {said}."]
+    assert parsed.complete is (exit_code == 0)
 
 
 def test_a_request_that_was_dropped_because_the_file_was_being_parsed_is_made_again(

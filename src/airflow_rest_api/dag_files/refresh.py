@@ -340,7 +340,6 @@ async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -
     ends the process, leaves the rest unparsed.
     """
     by, who = (BY_API_SERVER, "API server") if work.runner is None else (BY_RUNNER, "runner")
-    work.warn(f"{why}: the files were parsed by the {who}.")
     work.progress("asked", of=len(files), parsed_by=by)
     before = await ask(dag_processor.look, files)
     order = json.dumps({"files": files})
@@ -348,6 +347,8 @@ async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -
     work.say(finished.stdout)
     work.say(finished.stderr, "stderr")
     complete = finished.outcome.ending is Ending.EXITED and finished.outcome.exit_code == 0
+    done = f"the files were parsed by the {who}" if complete else f"the {who} did not get through the files"
+    work.warn(f"{why}: {done}.")
     if finished.outcome.message:
         work.warn(finished.outcome.message)
     after = await ask(dag_processor.look, files)
@@ -357,10 +358,10 @@ async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -
     }
     versions = await ask(dag_processor.stored, [one for dag_ids in recorded.values() for one in dag_ids])
     parsed = []
-    for done, file in enumerate(files, 1):
+    for number, file in enumerate(files, 1):
         error = after[file].error
         new = complete or bool(recorded[file]) or after[file].error_at != before[file].error_at
         parsed.append(ParsedFile(*file, parsed=new, dags=_numbers(versions, recorded[file]), error=error))
         if new:
-            work.progress("parsed", file=file[1], done=done, of=len(files), error=error)
+            work.progress("parsed", file=file[1], done=number, of=len(files), error=error)
     return Parsed(parsed, by=by)

@@ -109,6 +109,21 @@ def test_a_file_imports_what_lies_beside_it_in_its_bundle(
     assert not DagModel.get_current("importing").is_stale
 
 
+def test_so_it_does_where_airflow_has_no_bag_of_its_own_for_bundles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in 3.0, and in 3.1.0 to 3.1.6, whose bag takes the examples in if nothing is said of them.
+    before_bundles = SimpleNamespace(DagBag=lambda path, **options: {"path": path, **options})
+    monkeypatch.setattr(dags, "_module", before_bundles)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    made = dags.filled_bag("a.py", tmp_path, BUNDLE, safe_mode=False)
+    assert (
+        made.items()
+        >= {"path": "a.py", "bundle_path": tmp_path, "include_examples": False, "safe_mode": False}.items()
+    )
+    assert str(tmp_path) in sys.path
+
+
 def test_an_import_error_is_found_by_the_file_in_its_bundle(bundle: Path) -> None:
     file = bundle / "folder" / "broken.py"
     file.parent.mkdir()

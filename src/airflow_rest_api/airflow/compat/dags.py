@@ -68,16 +68,22 @@ def empty_bag(file: str, bundle_path: Path, bundle_name: str) -> Any:
 
 def filled_bag(path: str, bundle_path: Path, bundle_name: str, **more: Any) -> Any:
     """Return a bag of what the files of a bundle at a path define, made with `more`."""
-    if AIRFLOW_V_3_1_PLUS:
-        return _module.BundleDagBag(path, bundle_path=bundle_path, **_of_bundle(bundle_name), **more)
+    more |= {"bundle_path": bundle_path, **_of_bundle(bundle_name)}
+    if _has_bundle_bag():
+        return _module.BundleDagBag(path, **more)
     let_import(bundle_path)
-    return _module.DagBag(path, bundle_path=bundle_path, include_examples=False, **more)
+    return _module.DagBag(path, include_examples=False, **more)
 
 
 def let_import(folder: str | Path) -> None:
-    """Have DAG files import what lies in a folder, as Airflow does since 3.1 with that of a bundle."""
-    if not AIRFLOW_V_3_1_PLUS and str(folder) not in sys.path:
+    """Have DAG files import what lies in a folder, as Airflow does since 3.1.7 with that of a bundle."""
+    if not _has_bundle_bag() and str(folder) not in sys.path:
         sys.path.append(str(folder))
+
+
+def _has_bundle_bag() -> bool:
+    """Return whether Airflow has a bag of its own for bundles, which came in the middle of 3.1."""
+    return hasattr(_module, "BundleDagBag")
 
 
 @contextmanager
