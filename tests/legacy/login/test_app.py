@@ -573,7 +573,7 @@ def test_another_auth_managers_user_who_is_gone_gets_no_new_token(monkeypatch: p
     assert (answer.status_code, answer.json()) == (401, {"msg": "Error loading the user ada"})
 
 
-@pytest.mark.skipif(not AIRFLOW_V_3_1_PLUS, reason="nobody is asked there")
+@pytest.mark.skipif(not AIRFLOW_V_3_1_PLUS, reason="Airflow has no such exception there")
 def test_whose_session_with_another_auth_manager_is_over_gets_no_new_token(monkeypatch: pytest.MonkeyPatch):
     from airflow.api_fastapi.auth.managers.exceptions import AuthManagerRefreshTokenExpiredException
 

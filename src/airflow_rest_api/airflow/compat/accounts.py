@@ -52,12 +52,14 @@ def refreshed(manager: Any, user: Any) -> Any:
     """
     Return a user as the auth manager has them now, where it looks elsewhere and has something new.
 
-    None where their session there is over, for which Airflow has an exception since 3.1.7.
+    None where their session there is over, for which Airflow has an exception since 3.1.7. Before 3.1.4 an
+    auth manager need not know the question.
     """
-    if not AIRFLOW_V_3_1_PLUS:
+    ask = getattr(manager, "refresh_user", None)
+    if ask is None:
         return user
     try:
-        return manager.refresh_user(user=user) or user
+        return ask(user=user) or user
     except Exception as error:
         if type(error).__name__ != "AuthManagerRefreshTokenExpiredException":
             raise
