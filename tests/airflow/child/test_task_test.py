@@ -144,3 +144,20 @@ def test_so_they_do_where_the_log_is_in_json(
     with_json_logs: dict[tuple[str, str], str], command: str
 ) -> None:
     assert "the answers: " in with_json_logs[command, RUN]
+
+
+def test_a_test_ends_in_one_sentence_where_airflow_lacks_what_runs_a_task_in_its_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from airflow.sdk.execution_time import supervisor
+
+    from airflow_rest_api.airflow.child import task_test
+
+    for name in ("InProcessTestSupervisor", "run_task_in_process"):
+        monkeypatch.delattr(supervisor, name)
+    with pytest.raises(SystemExit) as ended:
+        task_test.test_in_memory()
+    assert ended.value.args == (
+        "The tasks test of this Airflow is not known here: it has no InProcessTestSupervisor, "
+        "run_task_in_process.",
+    )
