@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
 from typing_extensions import Self
 
 from airflow_rest_api.api.sse import MEDIA_TYPE
@@ -32,8 +32,9 @@ def as_json(body: BaseModel) -> str:
     try:
         return body.model_dump_json()
     except PydanticSerializationError:
-        # Half of a surrogate pair, which JSON can hold and UTF-8 cannot.
-        return json.dumps(body.model_dump(), default=str)
+        # Half of a surrogate pair, which JSON can hold and UTF-8 cannot. What is no JSON by itself, such as a
+        # date, is written as above; `mode="json"` for all of it would make other keys of those with a half.
+        return json.dumps(body.model_dump(), default=to_jsonable_python)
 
 
 class ErrorDetail(Model):
