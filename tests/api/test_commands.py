@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import jsonschema
 import pytest
 
@@ -188,13 +190,35 @@ def test_a_form_that_was_cut_off_is_refused_and_not_run_with_arguments_missing()
     assert engine.jobs == []
 
 
-@pytest.mark.parametrize("path", ["/dags/list", "dags//list", "dags%20list", "dags/list/"])
-def test_a_command_has_one_path(path: str):
-    with serving() as (client, engine):
-        answer = client.post(f"/v2/commands/{path}", json={})
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "v2/commands//dags/list",
+        "v2/commands/dags//list",
+        "v2/commands/dags%20list",
+        "v2/commands/dags/list/",
+        "v2/commands/dags%2Flist",
+        "v2/commands/dags/%6cist",
+        "v2/%63ommands/dags/list",
+        "air%20flow/admin/rest%5Fapi/v2/commands/dags/list",
+    ],
+)
+def test_a_command_has_one_path(method: str, path: str):
+    with serving(root_path="/air flow/admin/rest_api") as (client, engine):
+        answer = client.request(method, f"/{path}")
 
-    assert answer.status_code == 404
+    assert (answer.status_code, answer.json()["detail"]["reason"]) == (404, "unknown_command")
     assert engine.jobs == []
+
+
+@pytest.mark.parametrize("prefix", ["", "/air%20flow/admin/rest_api"])
+def test_and_that_is_found_below_whatever_prefix(prefix: str):
+    with serving(root_path=unquote(prefix)) as (client, engine):
+        assert client.get(f"{prefix}/v2/commands/dags/list").status_code == 200
+        assert client.post(f"{prefix}/v2/commands/dags/list?a=%20").status_code == 200
+
+    assert len(engine.jobs) == 1
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -35,6 +36,7 @@ from airflow_rest_api.api.models import (
     errors,
 )
 from airflow_rest_api.api.requests import SWITCH, Body, read_body, read_in_thread, validated
+from airflow_rest_api.asgi import MOUNT
 from airflow_rest_api.commands.discovery import search_words
 from airflow_rest_api.commands.model import Argument, Command, Effect
 from airflow_rest_api.commands.policy import described
@@ -42,6 +44,8 @@ from airflow_rest_api.errors import BadJson, BadRequest, UnknownCommand
 from airflow_rest_api.security.routes import Needs, needs
 
 if TYPE_CHECKING:
+    from starlette.types import Scope
+
     from airflow_rest_api.api.context import Context
     from airflow_rest_api.commands.catalog import Catalog
     from airflow_rest_api.security.caller import Caller
@@ -106,9 +110,9 @@ async def list_commands(
 # The routes of one command stand in the OpenAPI document once for each command: see web/openapi.py.
 @router.get("/commands/{name:path}", response_model=CommandDetail, include_in_schema=False)
 @needs(Needs.TOKEN)
-async def get_command(name: str, context: ContextDep, caller: CallerDep) -> Response:
+async def get_command(name: str, request: Request, context: ContextDep, caller: CallerDep) -> Response:
     """Return a command with its arguments as JSON Schema."""
-    command = _command(await context.catalog.get(), name)
+    command = _command(await context.catalog.get(), name, request.scope)
     refused = (await context.gate.refusals(caller, [command])).get(command.name)
     detail = CommandDetail(
         name=command.name,
@@ -130,7 +134,7 @@ async def get_command(name: str, context: ContextDep, caller: CallerDep) -> Resp
 async def run_command(request: Request) -> Response:
     """Run a command with its arguments by name."""
     context, caller = context_of(request), caller_of(request)
-    command = _command(await context.catalog.get(), request.path_params["name"])
+    command = _command(await context.catalog.get(), request.path_params["name"], request.scope)
     _check_room_early(context, request, caller)
     async with read_body(request, context.settings.max_upload) as body:
         arguments = dict(from_form(command, body.values) if body.form else body.values)
@@ -183,12 +187,23 @@ async def run(request: Request, context: ContextDep, caller: CallerDep) -> Respo
     return await answer_run(context, request, operation, headers)
 
 
-def _command(catalog: Catalog, path: str) -> Command:
+def _command(catalog: Catalog, path: str, scope: Scope) -> Command:
     """Return the command at a path; one spelling each, so that a proxy's rules about paths hold."""
     command = catalog.get(path)
     if path != "/".join(command.path):
         raise UnknownCommand(path, [command.name])
+    if not _is_plain(f"{router.prefix}/commands/{path}", scope):
+        raise UnknownCommand(scope["raw_path"].decode("latin-1"), [command.name])
     return command
+
+
+def _is_plain(path: str, scope: Scope) -> bool:
+    """Return whether a path of ours came as it is written, without a `%` that it does not need."""
+    raw = scope.get("raw_path")
+    if scope["path"].endswith(MOUNT + path):
+        path = MOUNT + path
+    # What is before it is the prefix of the API server.
+    return raw is None or raw.partition(b"?")[0].endswith((path.encode(), quote(path).encode()))
 
 
 async def _line(body: Body) -> tuple[list[str], str | None]:
