@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from airflow.exceptions import AirflowFileParseException, FileSyntaxError
 
 from airflow_rest_api.commands.catalog import Catalog, load_catalog
 from airflow_rest_api.operations import result
@@ -410,6 +411,50 @@ def test_a_command_that_fails_says_why_in_one_sentence(stderr: str, sentence: st
     assert reason(stderr, "[1, 2]\n", 1) == sentence
 
 
+def broken(*errors: FileSyntaxError) -> str:
+    """Return what Airflow says of a file that it cannot read."""
+    return str(AirflowFileParseException("Failed to load the secret file.", "a.json", list(errors)))
+
+
+YAML = """while parsing a flow sequence
+  in "<unicode string>", line 1, column 6:
+    key: [hunter2
+         ^
+expected ',' or ']', but got '<stream end>'
+  in "<unicode string>", line 2, column 1:
+    \n    ^"""
+UNREADABLE = "Failed to load the secret file"
+
+
+@pytest.mark.parametrize(
+    ("errors", "sentence"),
+    [
+        ([FileSyntaxError(1, "Expecting value")], f"{UNREADABLE}: Expecting value (a.json, line 1)"),
+        (
+            [FileSyntaxError(2, "Key is empty."), FileSyntaxError(5, "Value is empty.")],
+            f"{UNREADABLE}: Key is empty (a.json, line 2)",
+        ),
+        # Airflow counts the lines of YAML from 0, and does not name that one.
+        (
+            [FileSyntaxError(0, "Key is empty."), FileSyntaxError(5, "Value is empty.")],
+            f"{UNREADABLE}: Key is empty (a.json)",
+        ),
+        (
+            [FileSyntaxError(1, YAML)],
+            f"{UNREADABLE}: expected ',' or ']', but got '<stream end>' (a.json, line 1)",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_with_what_is_wrong_where(
+    errors: list[FileSyntaxError], sentence: str
+):
+    said = broken(*errors)
+    assert reason(f"{LOGGED}{said}\n", "", 1) == sentence
+    assert reason(f"{TRACE}airflow.exceptions.AirflowFileParseException: {said}\n", "", 1) == sentence
+    # As where a secrets backend has such a file, and the command goes on without it.
+    assert reason(f"{LOGGED}{said}\nConnection not found.\n", "", 1) == "Connection not found."
+
+
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
@@ -460,7 +505,8 @@ def test_a_sentence_is_bounded():
 def test_no_output_takes_long(character: str):
     text = character * 1_000_000
     started = time.thread_time()
-    for stderr in (text, TRACE + text, TRACE * 5000, text + TRACE + text):
+    form = broken(FileSyntaxError(0, "."))
+    for stderr in (text, TRACE + text, TRACE * 5000, text + TRACE + text, form + text[:50_000] + "\n\n"):
         reason(stderr, text, 1)
     assert time.thread_time() - started < 2.0
 

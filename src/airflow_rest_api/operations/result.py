@@ -330,6 +330,12 @@ _EXCEPTION = re.compile(r"(?P<module>(?:\w+\.)*)(?P<name>\w+)(?:: (?P<text>.*))?
 _OWN = "airflow."
 """Exceptions of Airflow's and its providers': their texts are meant for people, their classes are not."""
 
+# The first error of an AirflowFileParseException; that of a YAML file has several lines.
+_PARSE_ERROR = re.compile(
+    r"=+ Parse error +\d+ =+\n(?P<error>\S.*(?:\n(?!=+ Parse error |Line number: ).+)*)"
+    r"(?:\nLine number: +(?P<line>\d+))?"
+)
+
 # A message of a child of a 1.x endpoint (`legacy/child/messages.py`).
 _MESSAGE = re.compile(r'airflow-rest-api[\w-]* (?P<kind>\w+): (?P<text>".*")')
 
@@ -346,8 +352,9 @@ def reason(
     """
     Return why a command failed.
 
-    That is the text of an exception that was not caught, else the last line on standard error, as `sys.exit`
-    writes it, else the last error in the log, else the last words on standard output.
+    That is what is wrong with a file, or the text of an exception that was not caught, else the last line on
+    standard error, as `sys.exit` writes it, else the last error in the log, else the last words on standard
+    output.
 
     :param secretive: what it printed can hold secrets, and the reason is kept in clear: nothing is
         repeated but what Airflow's own code ended with, by `sys.exit`
@@ -356,12 +363,28 @@ def reason(
     if secretive:
         found = "" if foreign or TRACEBACK in stderr else _last_line(stderr)
     else:
-        found = _exception(stderr) or _last_line(stderr) or _last_error(stdout) or _last_words(stdout)
+        found = _broken_file(stderr) or _exception(stderr) or _last_line(stderr)
+        found = found or _last_error(stdout) or _last_words(stdout)
     found = " ".join(found.split())
     if not found:
         more = "; see what it printed." if stderr.strip() or stdout.strip() else ", and printed nothing."
         return f"The command ended with exit code {exit_code}{more}"
     return found if len(found) <= LONGEST else found[: LONGEST - 1].rstrip() + "…"
+
+
+def _broken_file(stderr: str) -> str:
+    """Return why Airflow could not read a file of variables or connections, where it ended with that."""
+    head, _, form = stderr[-TAIL:].rpartition("\nFilename: ")
+    file, _, errors = form.rstrip().partition("\n\n")
+    found = _PARSE_ERROR.match(errors)
+    if found is None or "\n\n" in errors:
+        return ""
+    # Behind the name of the exception, where that was not caught.
+    what = head.rpartition("\n")[2].rpartition(": ")[2].rstrip(".")
+    # Lines of the file, and the marks below them, are indented.
+    *_, why = (line for line in found["error"].split("\n") if not line[:1].isspace())
+    place = f"{file}, line {found['line']}" if found["line"] else file
+    return f"{what}: {why.rstrip('.')} ({place})"
 
 
 def _exception(stderr: str) -> str:
