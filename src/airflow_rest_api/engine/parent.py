@@ -414,7 +414,7 @@ class WarmParent:
         asyncio.get_running_loop().remove_reader(self._orders)
         self._orders.close()
         for child in self._children.values():
-            # The parent does this too; this is for the case that it was killed.
+            # The parent does more. Where it was killed, what a command has in a session of its own runs on.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(child.pid, signal.SIGKILL)
             if not child.exited.done():
