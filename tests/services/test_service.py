@@ -649,6 +649,21 @@ def test_a_wish_for_another_host_is_left_to_that_host(tmp_path: Path) -> None:
     asyncio.run(work())
 
 
+@pytest.mark.parametrize("host", [socket.gethostname(), "far"])
+def test_a_stop_takes_back_a_restart_that_nobody_has_begun(tmp_path: Path, host: str) -> None:
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            # Its host has no room for the start, or nobody who does it.
+            await server.upkeep.stop()
+            service = a_service(host=host, state=State.STOPPED, desired=DesiredState.RESTART)
+            await server.store.insert(service)
+            await server.services.stop(service.id, user="zoe")
+            found = await server.store.get(service.id)
+            assert (found.state, found.desired, found.desired_by) == (State.STOPPED, None, "zoe")
+
+    asyncio.run(work())
+
+
 def test_a_restart_that_several_api_servers_of_a_host_see_is_done_once(tmp_path: Path) -> None:
     async def work() -> None:
         async with serving(tmp_path) as server:

@@ -382,7 +382,7 @@ async def stop_service(identifier: str, request: Request, context: ContextDep, c
     """
     Stop a component: it is asked to end and, after `service_grace` seconds, killed with all that it started.
 
-    One of another host is stopped by an API server of that host. For one that has ended nothing changes.
+    One of another host is stopped by an API server of that host. One that has ended stays so.
     """
     seen = await allowed_to_steer(context, caller, identifier)
     force = (await read_model(request, context.settings.max_upload, StopBody)).force

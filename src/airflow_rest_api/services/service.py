@@ -262,7 +262,7 @@ class Services:
 
     async def stop(self, identifier: str, *, user: str, force: bool = False) -> None:
         """
-        Ask a component to end, on whichever host it is; for one that has ended nothing changes.
+        Ask a component to end, on whichever host it is; one that has ended stays so.
 
         :param force: kill it, with all it has started
         :raises UnknownService: there is none
@@ -329,12 +329,16 @@ class Services:
             await self._one(identifier)
             # As it is stored: one of another host may only seem to be lost.
             stored = await self._store.get(identifier)
-            if stored.state.ended:
-                if desired is not DesiredState.RESTART:
-                    return
+            wanted: DesiredState | None = desired
+            if stored.state.ended and desired is DesiredState.RESTART:
                 if stored.secret:
                     raise CannotRepeat
-            changed = await self._store.change(stored, desired=desired, desired_by=user)
+            elif stored.state.ended:
+                # All that is left to take back is a restart which nobody has begun.
+                wanted = None
+                if stored.desired is None:
+                    return
+            changed = await self._store.change(stored, desired=wanted, desired_by=user)
             if changed is not None:
                 if self.local.is_mine(changed):
                     await self.local.grant(changed)
