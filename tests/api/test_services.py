@@ -413,6 +413,18 @@ def test_stopping_what_has_ended_changes_nothing(client: TestClient, host: str) 
     assert stored(client, service.id) == service
 
 
+@pytest.mark.parametrize(
+    ("state", "seems", "asked"), [(State.STOPPED, "stopped", "restart"), (State.RUNNING, "lost", "stop")]
+)
+def test_what_another_host_has_not_done_yet_is_not_answered_as_done(
+    client: TestClient, state: State, seems: str, asked: str
+) -> None:
+    # Nobody is there who would start it again, or stop what may still run.
+    service = put(client, state=state, seen_at=datetime.now(timezone.utc) - timedelta(minutes=5))
+    response = client.post(f"{SERVICES}/{service.id}/{asked}", headers={"Prefer": "respond-async"})
+    assert (response.status_code, response.json()["state"]) == (202, seems)
+
+
 def test_what_has_ended_can_be_forgotten_and_what_runs_cannot(client: TestClient) -> None:
     ended, running = put(client, state=State.FAILED), put(client)
     assert client.delete(f"{SERVICES}/{ended.id}").status_code == 204

@@ -429,8 +429,7 @@ async def _answer(
     context: Context, identifier: str, preferred: Preference, *, ended: bool = False
 ) -> Response:
     seen = await context.services.get(identifier)
-    state = seen.service.state
-    done = state.ended or (state is State.RUNNING and not ended)
+    done = seen.service.is_settled(ended=ended)
     return answer_model(ServiceBody.of(seen), 200 if done else 202, preferred.headers)
 
 

@@ -203,6 +203,10 @@ class Service:
         """The queue of the runner of its host, whether or not there is one."""
         return f"{HOST}{self.host}"
 
+    def is_settled(self, *, ended: bool = False) -> bool:
+        """Return whether nothing is under way with it any more; with `ended`, and it does not run."""
+        return self.desired is None and (self.state.ended or (self.state is State.RUNNING and not ended))
+
 
 def identity_of(host: str, place: str, kind: str, identity: Sequence[str]) -> str:
     """Return the text that is the same for the same component on the same host, and for no other."""

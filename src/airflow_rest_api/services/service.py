@@ -306,10 +306,7 @@ class Services:
             with while_waiting():
                 await self.local.started(identifier, seconds)
         while asyncio.get_running_loop().time() < until:
-            service = await self._one(identifier)
-            if service.desired is None and (
-                service.state.ended or (service.state is State.RUNNING and not ended)
-            ):
+            if (await self._one(identifier)).is_settled(ended=ended):
                 return
             with while_waiting():
                 await asyncio.sleep(TURN)
