@@ -425,6 +425,18 @@ def test_what_another_host_has_not_done_yet_is_not_answered_as_done(
     assert (response.status_code, response.json()["state"]) == (202, seems)
 
 
+def test_a_stop_is_recorded_where_there_is_something_to_stop_whatever_is_seen(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[str] = []
+    monkeypatch.setattr(Audit, "did", lambda self, caller, what, **of: recorded.append(of["service"]))
+    long_ago = datetime.now(timezone.utc) - timedelta(minutes=5)
+    lost, ended = put(client, seen_at=long_ago), put(client, state=State.STOPPED, seen_at=long_ago)
+    for service in (lost, ended):
+        client.post(f"{SERVICES}/{service.id}/stop", headers={"Prefer": "respond-async"})
+    assert recorded == [lost.id]
+
+
 def test_what_has_ended_can_be_forgotten_and_what_runs_cannot(client: TestClient) -> None:
     ended, running = put(client, state=State.FAILED), put(client)
     assert client.delete(f"{SERVICES}/{ended.id}").status_code == 204

@@ -386,8 +386,8 @@ async def stop_service(identifier: str, request: Request, context: ContextDep, c
     """
     seen = await allowed_to_steer(context, caller, identifier)
     force = (await read_model(request, context.settings.max_upload, StopBody)).force
-    await context.services.stop(identifier, user=caller.name, force=force)
-    if not seen.service.state.ended:
+    # Not by what is seen: what seems to be lost is stopped where it still runs.
+    if await context.services.stop(identifier, user=caller.name, force=force):
         context.audit.did(caller, "services stop", **_about(seen.service), force=force)
     preferred = preference_of(request, STOP_WAIT)
     with while_client_waits(request):

@@ -260,15 +260,16 @@ class Services:
         services = [await self.local.look(service) for service in await self._store.everything()]
         return paired(services, await ask(self._find_jobs, tuple(BY_JOB_TYPE)))
 
-    async def stop(self, identifier: str, *, user: str, force: bool = False) -> None:
+    async def stop(self, identifier: str, *, user: str, force: bool = False) -> bool:
         """
         Ask a component to end, on whichever host it is; one that has ended stays so.
 
         :param force: kill it, with all it has started
+        :return: whether there was anything to ask for
         :raises UnknownService: there is none
         :raises NotManaged: it was not started here
         """
-        await self._want(identifier, DesiredState.KILL if force else DesiredState.STOP, user)
+        return await self._want(identifier, DesiredState.KILL if force else DesiredState.STOP, user)
 
     async def restart(self, identifier: str, *, user: str) -> None:
         """
@@ -321,7 +322,8 @@ class Services:
             raise NotManaged
         return await self.look(identifier)
 
-    async def _want(self, identifier: str, desired: DesiredState, user: str) -> None:
+    async def _want(self, identifier: str, desired: DesiredState, user: str) -> bool:
+        """Note what is wanted of a component, and do it if it is here; return whether there was a need to."""
         for _ in range(ATTEMPTS):
             await self._one(identifier)
             # As it is stored: one of another host may only seem to be lost.
@@ -334,12 +336,13 @@ class Services:
                 # All that is left to take back is a restart which nobody has begun.
                 wanted = None
                 if stored.desired is None:
-                    return
+                    return False
             changed = await self._store.change(stored, desired=wanted, desired_by=user)
             if changed is not None:
                 if self.local.is_mine(changed):
                     await self.local.grant(changed)
-                return
+                return True
+        return False
 
     def _new(self, plan: StartRequest, user: str, here: Places) -> Service:
         identifier = new_id()
