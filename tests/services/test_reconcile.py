@@ -112,6 +112,13 @@ def test_one_that_was_asked_to_stop_is_stopping(tmp_path: Path) -> None:
     assert found["state"] is State.STOPPING
 
 
+def test_one_that_stops_is_stopping_also_while_it_is_to_be_started_again(tmp_path: Path) -> None:
+    # Its supervisor has not obeyed yet.
+    told(tmp_path, state=State.RUNNING, pid=1, pid_start="x")
+    service = seen(tmp_path, state=State.STOPPING, desired=DesiredState.RESTART, pid=1, pid_start="x")
+    assert "state" not in reconcile.changes(service, NOW)
+
+
 def test_without_its_supervisor_and_its_process_it_is_lost(tmp_path: Path) -> None:
     told(tmp_path, supervisor_start="another boot:1", pid=2**22 + 1, pid_start="x")
     found = reconcile.changes(seen(tmp_path, state=State.RUNNING, claim="c"), NOW)

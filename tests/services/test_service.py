@@ -514,6 +514,43 @@ def test_a_failed_component_is_started_again_if_it_was_to_be(tmp_path: Path) -> 
     asyncio.run(work())
 
 
+@asynccontextmanager
+async def one_that_stops(home: Path, **values: Any) -> AsyncIterator[tuple[Server, Service]]:
+    """A component that was asked to stop, and does so when there is a file `go`."""
+    program = (
+        "import os, signal, time; asked = []; signal.signal(signal.SIGTERM, lambda *_: asked.append(1)); "
+        "print('celery@one ready.', flush=True)\n"
+        f"while not (asked and os.path.exists({str(home / 'go')!r})): time.sleep(0.02)"
+    )
+    async with serving(home, program) as server:
+        service = await server.start(**values)
+        await server.services.stop(service.id, user="zoe")
+        yield server, await server.until(service, lambda one: one.state is State.STOPPING)
+
+
+def test_a_restart_that_comes_while_a_component_stops_starts_it_once_it_has_ended(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with one_that_stops(tmp_path) as (server, service):
+            await server.services.restart(service.id, user="amy")
+            assert (await server.get(service)).state is State.STOPPING
+            (tmp_path / "go").touch()
+            again = await server.until(service, lambda one: one.state is State.RUNNING)
+            assert is_alive(again)
+            assert again.pid != service.pid
+
+    asyncio.run(work())
+
+
+def test_one_with_secrets_that_stops_is_not_restarted(tmp_path: Path) -> None:
+    async def work() -> None:
+        arguments = {"argv": ["--secret=x"], "masked": ["--secret=***"]}
+        async with one_that_stops(tmp_path, **arguments) as (server, service):
+            with pytest.raises(CannotRepeat):
+                await server.services.restart(service.id, user="zoe")
+
+    asyncio.run(work())
+
+
 def test_what_was_started_with_secrets_can_be_restarted_only_while_it_runs(tmp_path: Path) -> None:
     async def work() -> None:
         async with serving(tmp_path) as server:

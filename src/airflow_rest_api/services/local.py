@@ -85,10 +85,8 @@ class Orphans:
         elif watch.kill_at is None:
             watch.kill_at = time.monotonic() + (self._grace if alive else LEFTOVERS)
             # A component knows best in which order its own processes have to go.
-            only = {watch.pid} if alive else set(watch.members)
-            processes.signal_all(
-                {pid: start for pid, start in watch.members.items() if pid in only}, signal.SIGTERM
-            )
+            asked = {pid: start for pid, start in watch.members.items() if pid == watch.pid or not alive}
+            processes.signal_all(asked, signal.SIGTERM)
         elif time.monotonic() >= watch.kill_at:
             processes.kill_all(watch.members)
         elif not alive:
@@ -263,7 +261,8 @@ class Local:
             await self._again(service)
         elif service.supervisor is None or service.supervisor_start is None:
             return  # Its start is under way: the next time.
-        elif service.desired is not DesiredState.RESTART:
+        elif service.desired is not DesiredState.RESTART or service.state is State.STOPPING:
+            # One that stops does not heed a restart any more: once it has ended, it is started again.
             number = KILL if service.desired is DesiredState.KILL else STOP
             await _send(service.supervisor, service.supervisor_start, number)
         # Of several API servers on this machine, one wins, and the component is restarted once.
@@ -444,7 +443,5 @@ async def _send(supervisor: int, start: str, number: int) -> bool:
     try:
         return await asyncio.to_thread(processes.send, supervisor, start, number)
     except PermissionError:
-        log.error(
-            "Process %d, which supervises a service, belongs to another user of this machine", supervisor
-        )
+        log.error("Process %d, the supervisor of a service, belongs to another user", supervisor)
         return True

@@ -93,7 +93,8 @@ def _living(service: Service, report: Status) -> State:
         return report.state
     if service.desired in (DesiredState.STOP, DesiredState.KILL):
         return State.STOPPING
-    if _is_same(service, report) and service.state in (State.RUNNING, State.RESTARTING):
+    # One that stops does so until it has ended, whatever is wanted of it meanwhile.
+    if _is_same(service, report) and service.state in (State.RUNNING, State.RESTARTING, State.STOPPING):
         return service.state
     return State.RUNNING if is_ready(service.ready, report) else State.STARTING
 

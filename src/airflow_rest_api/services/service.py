@@ -277,7 +277,7 @@ class Services:
 
         :raises UnknownService: there is none
         :raises NotManaged: it was not started here
-        :raises CannotRepeat: it has ended, and was started with secrets
+        :raises CannotRepeat: it has ended or is about to, and was started with secrets
         :raises AlreadyRunning: it has ended, and the same runs as another service
         """
         await self._want(identifier, DesiredState.RESTART, user)
@@ -329,7 +329,7 @@ class Services:
             # As it is stored: one of another host may only seem to be lost.
             stored = await self._store.get(identifier)
             wanted: DesiredState | None = desired
-            if stored.state.ended and desired is DesiredState.RESTART:
+            if desired is DesiredState.RESTART and (stored.state.ended or stored.state is State.STOPPING):
                 if stored.secret:
                     raise CannotRepeat
             elif stored.state.ended:
