@@ -581,6 +581,21 @@ def test_nothing_goes_on_without_its_supervisor(tmp_path: Path, program: str) ->
     asyncio.run(work())
 
 
+def test_force_kills_what_does_not_obey_without_its_supervisor_too(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with serving(tmp_path, IGNORES, grace=600) as server:
+            service = await server.start()
+            assert service.supervisor is not None
+            os.kill(service.supervisor, signal.SIGKILL)
+            await server.until(service, lambda one: one.state is State.STOPPING)
+            await server.services.stop(service.id, user="zoe", force=True)
+            lost = await server.until(service, lambda one: one.state.ended)
+            assert (lost.state, lost.desired) == (State.LOST, None)
+            assert not is_alive(service)
+
+    asyncio.run(work())
+
+
 def test_what_a_component_has_left_behind_ends_too_when_the_supervisor_was_killed(tmp_path: Path) -> None:
     program = (
         "import subprocess, sys, time; "

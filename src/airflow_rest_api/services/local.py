@@ -82,6 +82,9 @@ class Orphans:
         watch.members = self._members(watch, Path(service.folder).name, alive=alive)
         if not watch.members:
             del self._watches[service.folder]
+        elif service.desired is DesiredState.KILL:
+            # Its supervisor, which would do so, is not there any more.
+            processes.kill_all(watch.members)
         elif watch.kill_at is None:
             watch.kill_at = time.monotonic() + (self._grace if alive else LEFTOVERS)
             # A component knows best in which order its own processes have to go.
