@@ -847,6 +847,22 @@ def test_a_port_that_somebody_listens_on_is_refused(tmp_path: Path, address: str
         asyncio.run(work())
 
 
+def test_a_port_of_the_configuration_that_somebody_listens_on_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        monkeypatch.setenv("AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT", port)
+
+        async def work() -> None:
+            async with serving(tmp_path) as server:
+                with pytest.raises(PortInUse, match=port):
+                    await server.start(kind=KINDS["log-server"])
+                assert await server.services.list() == []
+
+        asyncio.run(work())
+
+
 def test_a_full_disk_or_a_missing_folder_does_not_hide_a_component(tmp_path: Path) -> None:
     async def work() -> None:
         async with serving(tmp_path) as server:

@@ -46,7 +46,7 @@ from airflow_rest_api.services.model import (
     identity_of,
 )
 from airflow_rest_api.services.reconcile import ServiceView, paired
-from airflow_rest_api.services.status import State
+from airflow_rest_api.services.status import State, configured
 from airflow_rest_api.services.store import ServiceStore, Taken
 
 if TYPE_CHECKING:
@@ -402,8 +402,10 @@ def _part(service: Service, stream: str, offset: int, tail: int | None, limit: i
 
 def _check_free(kind: Kind, values: Mapping[str, Any]) -> None:
     """Raise PortInUse where the port that a component is to listen on is taken."""
-    port = values.get(kind.port) if isinstance(kind.port, str) else None
-    if not isinstance(port, int) or not 0 < port < 65536:
+    port = 0
+    with contextlib.suppress(KeyError, TypeError, ValueError):
+        port = int(configured(kind.probe(values))["port"])
+    if not 0 < port < 65536:
         return
     for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
         try:
