@@ -217,3 +217,21 @@ def test_two_of_a_kind_have_a_job_each() -> None:
     first, second = scheduler(0), scheduler(60)
     seen = paired([second, first], [heartbeat_of(1, 4), heartbeat_of(2, 64)])
     assert [one.job and one.job.id for one in seen] == [2, 1]
+
+
+@pytest.mark.parametrize(
+    "later",
+    [
+        {"state": State.FAILED, "ended_at": at(6)},
+        {"state": State.STARTING},
+        {"state": State.FAILED, "created_at": at(3), "started_at": at(3.5), "ended_at": at(9)},
+        {"state": State.STARTING, "created_at": at(3), "started_at": at(3.5)},
+    ],
+    ids=["failed after it", "after it", "failed meanwhile", "meanwhile"],
+)
+def test_the_job_of_one_that_runs_is_not_that_of_one_started_since(
+    later: dict[str, object],
+) -> None:
+    first, second = scheduler(0), scheduler(5, **later)
+    seen = paired([second, first], [heartbeat_of(1, 4)])
+    assert [one.job and one.job.id for one in seen] == [None, 1]

@@ -7,13 +7,17 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_rest_api import processes
+from airflow_rest_api.airflow import installation
+from airflow_rest_api.airflow.installation import AirflowJob
 from airflow_rest_api.services.status import NAME, State, Status, is_ready, is_visible, listens, read, shows
 from demo.ports import free_port
 from tests.keeping import wait_for
@@ -34,6 +38,7 @@ def test_what_a_supervisor_has_written_is_read(tmp_path: Path):
         *[("started_at", value) for value in ("x", -1, 1e300, True, [])],
         *[("state", value) for value in ("x", None, 5, "lost")],
         *[("message", value) for value in (5, ["x"], "x" * 10**5)],
+        ("job", 5),
         ("supervisor", None),
         ("supervisor_start", None),
         *[("supervisor_start", value) for value in ("x" * 65, "\0", "ä", "\n")],
@@ -106,9 +111,66 @@ def test_a_line_counts_from_the_start_on_in_either_log(tmp_path: Path) -> None:
     assert shows(probe, 1, 0.0, logs)
 
 
-def test_what_cannot_be_seen_is_ready_when_its_supervisor_reports_it() -> None:
+def test_what_cannot_be_seen_is_ready_when_its_supervisor_reports_it(tmp_path: Path) -> None:
     starting = Status(1, "x", pid=1)
     assert not is_visible({})
-    assert not is_ready({}, starting)
-    assert is_ready({}, Status(1, "x", State.RUNNING, pid=1))
-    assert not is_ready({"job": "SchedulerJob"}, Status(1, "x", State.STOPPING, pid=1))
+    assert not is_ready(starting, tmp_path)
+    assert is_ready(Status(1, "x", State.RUNNING, pid=1), tmp_path)
+    assert not is_ready(Status(1, "x", State.STOPPING, pid=1, job="SchedulerJob"), tmp_path)
+
+
+class Started:
+    """Schedulers of this machine that are starting, played by processes of our own, and what they report."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._folder = folder
+        self._jobs: list[AirflowJob] = []
+        monkeypatch.setattr(installation, "running_jobs", lambda types: self._jobs)
+        monkeypatch.setattr(installation, "places", lambda: installation.Places("", "", "here"))
+
+    def component(self, name: str, started_at: float, *, alive: bool = True) -> Callable[[], bool]:
+        """Have a component report; return what tells whether it is ready."""
+        start = processes.start_of(os.getpid()) or ""
+        said = Status(os.getpid(), start, job="SchedulerJob", started_at=started_at)
+        said.pid, said.pid_start = os.getpid(), start if alive else "another:1"
+        (self._folder / name).mkdir()
+        said.write(str(self._folder / name))
+        return lambda: is_ready(said, self._folder / name)
+
+    def has_begun(self, moment: float, hostname: str = "here") -> None:
+        """Put a job into Airflow's table."""
+        began = datetime.fromtimestamp(moment, timezone.utc)
+        job = AirflowJob(len(self._jobs), "SchedulerJob", "running", hostname, began, began, True)
+        self._jobs.append(job)
+
+
+@pytest.fixture
+def schedulers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Started:
+    return Started(tmp_path, monkeypatch)
+
+
+def test_a_component_is_ready_once_a_job_of_this_host_has_begun_after_it(schedulers: Started) -> None:
+    is_ready = schedulers.component("one", 100)
+    schedulers.has_begun(99.5)
+    schedulers.has_begun(103, hostname="there")
+    assert not is_ready()
+    schedulers.has_begun(103)
+    assert is_ready()
+
+
+def test_the_job_of_one_that_runs_does_not_make_the_next_one_ready(schedulers: Started) -> None:
+    first, second = schedulers.component("one", 100), schedulers.component("two", 102)
+    schedulers.has_begun(103)
+    # Which of the two may have failed?
+    assert not first()
+    assert not second()
+    schedulers.has_begun(105)
+    assert first()
+    assert second()
+
+
+def test_what_has_ended_leaves_the_job_to_the_one_that_runs(schedulers: Started) -> None:
+    first = schedulers.component("one", 100)
+    schedulers.component("two", 102, alive=False)
+    schedulers.has_begun(103)
+    assert first()

@@ -241,6 +241,11 @@ def test_a_component_runs_once_it_shows_that_it_is_ready(kept: list[Kept], tmp_p
     assert "now ready" in one.log
 
 
+def test_it_reports_as_which_job_airflow_knows_the_component(kept: list[Kept], tmp_path: Path) -> None:
+    one = run(kept, tmp_path, OBEYS, ready={"job": "SchedulerJob"})
+    assert one.until(lambda said: said.pid is not None).job == "SchedulerJob"
+
+
 def test_restart_ends_the_component_and_starts_it_anew(kept: list[Kept], tmp_path: Path) -> None:
     one = run(kept, tmp_path, OBEYS)
     before = one.component

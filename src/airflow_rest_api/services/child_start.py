@@ -257,7 +257,7 @@ def _follow(order: Order, folder: Path, marks: Marks) -> int:
         report = status.read(folder)
         if report is None or report.state.ended or report.pid is None:
             break
-        if time.monotonic() >= until or is_ready(order.ready, report):
+        if time.monotonic() >= until or is_ready(report, folder):
             print(f"Started {order.title} as process {report.pid}, output in {order.stdout}")
             return 0
         time.sleep(0.1)

@@ -22,9 +22,6 @@ START_LIMIT = timedelta(minutes=3)
 UNSEEN = timedelta(minutes=1)
 """After this, no API server looks after a service any more."""
 
-SLACK = timedelta(seconds=2)
-"""Between two clocks of one machine: that of the supervisor, and that of the database's rows."""
-
 NO_START = "Never started: the API server ended before it could start the component."
 SUPERVISOR_GONE = "Its supervisor was killed, or the machine was restarted."
 ORPHAN = "Its supervisor was killed; the component itself is being stopped."
@@ -73,6 +70,7 @@ def _found(service: Service, report: Status | None, now: datetime) -> dict[str, 
         "started_at": _moment(report.started_at),
         "ended_at": _moment(report.ended_at) if report.state.ended else service.ended_at,
     }
+    del found["job"]
     if report.state.ended:
         return found
     if not processes.is_alive(report.supervisor, report.supervisor_start):
@@ -96,7 +94,7 @@ def _living(service: Service, report: Status) -> State:
     # One that stops does so until it has ended, whatever is wanted of it meanwhile.
     if _is_same(service, report) and service.state in (State.RUNNING, State.RESTARTING, State.STOPPING):
         return service.state
-    return State.RUNNING if is_ready(service.ready, report) else State.STARTING
+    return State.RUNNING if is_ready(report, Path(service.folder)) else State.STARTING
 
 
 def _is_same(service: Service, report: Status) -> bool:
@@ -125,36 +123,36 @@ def paired(services: Sequence[Service], jobs: Iterable[AirflowJob]) -> list[Serv
     """Return our services with their jobs, and after them the jobs of components that others have started."""
     left = {job.id: job for job in jobs}
     found: dict[str, AirflowJob] = {}
-    for service in services:
-        job_type = KINDS[service.kind].job_type if service.kind in KINDS else None
-        if job_type is None:
-            continue
-        here = [job for job in left.values() if job.type == job_type and job.hostname == service.hostname]
-        own = [job for job in here if _during(service, job)]
-        if own and not service.state.ended:
-            newest = max(own, key=lambda job: job.id)
-            if service.started_at and newest.started_at and newest.started_at >= service.started_at - SLACK:
-                found[service.id] = newest
-        for job in own:
-            # Of a start before the last one, or of a component that has ended without saying so.
-            if found.get(service.id) is job or _ended_before(service, job):
-                del left[job.id]
+    # Those that are ready have the first choice, and of them the oldest, which has the oldest job.
+    by_age = sorted(services, key=lambda service: service.started_at or service.created_at)
+    for service in sorted(by_age, key=lambda service: service.state is State.STARTING):
+        since = [job for job in left.values() if _is_of_last_start(service, job)]
+        if since:
+            found[service.id] = left.pop(since[0].id)
+    # Only now: a job that one may have left behind can as well be that of another one, which lives.
+    left = {job.id: job for job in left.values() if not any(_is_over(service, job) for service in services)}
     ours = [ServiceView(service, found.get(service.id)) for service in services]
     return [*ours, *(ServiceView(_stranger(job), job, managed=False) for job in left.values())]
 
 
-def _during(service: Service, job: AirflowJob) -> bool:
-    """Return whether a job was begun while a service was there."""
-    if job.started_at is None or job.started_at < service.created_at - SLACK:
+def _is_of_last_start(service: Service, job: AirflowJob) -> bool:
+    """Return whether a job may be that of a living service."""
+    if service.state.ended or service.started_at is None or job.started_at is None:
         return False
-    return service.ended_at is None or job.started_at <= service.ended_at + SLACK
+    return _is_of_kind(service, job) and job.started_at >= service.started_at
 
 
-def _ended_before(service: Service, job: AirflowJob) -> bool:
-    if service.state.ended:
-        return True
-    started = service.started_at
-    return bool(started and job.started_at and job.started_at < started - SLACK)
+def _is_over(service: Service, job: AirflowJob) -> bool:
+    """Return whether a job may be of a start before the last one, or of a service that ended in silence."""
+    until = service.ended_at if service.state.ended else service.started_at
+    if not _is_of_kind(service, job) or job.started_at is None or job.started_at < service.created_at:
+        return False
+    return service.state.ended if until is None else job.started_at <= until
+
+
+def _is_of_kind(service: Service, job: AirflowJob) -> bool:
+    kind = KINDS.get(service.kind)
+    return kind is not None and kind.job_type == job.type and job.hostname == service.hostname
 
 
 def _stranger(job: AirflowJob) -> Service:

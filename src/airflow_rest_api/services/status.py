@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import Enum
 from pathlib import Path
@@ -74,6 +74,7 @@ class Status:
     :ivar restarts: how often it was started again because it had failed
     :ivar exit_code: of its last end; the number of a signal is negative
     :ivar started_at: seconds since 1970 of its last start, `ended_at` of its last end
+    :ivar job: what Airflow's jobs of its kind are called, None where it is none
     """
 
     supervisor: int
@@ -86,6 +87,7 @@ class Status:
     message: str | None = None
     started_at: float | None = None
     ended_at: float | None = None
+    job: str | None = None
 
     def write(self, folder: str) -> bool:
         """
@@ -149,7 +151,7 @@ def _is_one(status: Status) -> bool:
     return (
         _is_start(status.supervisor_start)
         and (status.pid_start is None or _is_start(status.pid_start))
-        and (status.message is None or _is_text(status.message))
+        and all(text is None or _is_text(text) for text in (status.message, status.job))
         and all(_is_number(number) for number in (status.supervisor, status.restarts))
         and (status.pid is None or _is_number(status.pid))
         and all(moment is None or _is_moment(moment) for moment in (status.started_at, status.ended_at))
@@ -186,7 +188,7 @@ What shows that a component is ready, at most one of:
 * `port`, a number: it listens there
 * `file`, a path: it has written that
 * `line`, a regular expression: it has printed that
-* `job`, a type of Airflow's jobs: it is one that has reported
+* `job`, a type of Airflow's jobs: there is one that can only be its own
 
 Without any, it cannot be seen. A list is section and option of Airflow's configuration: see `configured`.
 """
@@ -219,15 +221,18 @@ def shows(probe: Probe, pid: int, started_at: float, logs: Iterable[tuple[str, i
     return bool(line) and any(_prints(path, begin, str(line)) for path, begin in logs)
 
 
-def is_ready(probe: Probe, status: Status) -> bool:
-    """Return whether a component is ready, by the report of its supervisor or by Airflow's table of jobs."""
+def is_ready(status: Status, folder: Path) -> bool:
+    """
+    Return whether a component is ready, by the report of its supervisor or by Airflow's table of jobs.
+
+    :param folder: of the report, beside those of the other components of this machine
+    """
     if status.state is not State.STARTING:
         return status.state is State.RUNNING
-    job = probe.get("job")
-    if not job or status.pid is None:
+    if not status.job or status.pid is None:
         return False
     try:
-        return _reports(str(job), status.started_at or 0.0)
+        return _has_job(status, folder)
     except Exception:
         # Airflow's database may be away: time will tell.
         return False
@@ -253,17 +258,28 @@ def _has_open(pid: int, names: set[str]) -> bool:
     return False
 
 
-def _reports(job_type: str, started_at: float) -> bool:
-    from datetime import datetime, timedelta, timezone
-
+def _has_job(status: Status, folder: Path) -> bool:
+    """Return whether a job has begun since the start of a component that no other one may have begun."""
     from airflow_rest_api.airflow.installation import places, running_jobs
 
-    since = datetime.fromtimestamp(started_at, timezone.utc) - timedelta(seconds=1)
-    here = places().hostname
-    return any(
-        job.hostname == here and job.started_at is not None and job.started_at >= since
-        for job in running_jobs([job_type])
-    )
+    here, started_at = places().hostname, status.started_at or 0.0
+    found = [job for job in running_jobs([str(status.job)]) if job.hostname == here]
+    begun = sorted(job.started_at.timestamp() for job in found if job.started_at is not None)
+    if not begun or begun[-1] < started_at:
+        return False
+    # A job does not say whose it is: each of the others is left the first that can be its own.
+    for other in sorted(_others_began(status, folder)):
+        with contextlib.suppress(StopIteration):
+            begun.remove(next(moment for moment in begun if moment >= other))
+    return any(moment >= started_at for moment in begun)
+
+
+def _others_began(status: Status, folder: Path) -> Iterator[float]:
+    """Yield when the other components of the same kind that run on this machine were started."""
+    for path in folder.parent.iterdir():
+        other = read(path) if path != folder else None
+        if other is not None and other.job == status.job and processes.is_alive(other.pid, other.pid_start):
+            yield other.started_at or 0.0
 
 
 def _written(path: str, started_at: float) -> bool:

@@ -87,7 +87,8 @@ class Supervisor:
 
     def __init__(self, order: Order) -> None:
         self._order = order
-        self._status = Status(os.getpid(), processes.start_of(os.getpid()) or "")
+        start = processes.start_of(os.getpid()) or ""
+        self._status = Status(os.getpid(), start, job=order.ready.get("job"))
         self._wanted: int | None = None
         self._failures = 0
         self._kill_at: float | None = None
