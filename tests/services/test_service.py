@@ -25,6 +25,7 @@ from airflow_rest_api.airflow.installation import AirflowJob, Places
 from airflow_rest_api.commands.catalog import load_catalog
 from airflow_rest_api.errors import (
     AlreadyRunning,
+    Busy,
     CannotRepeat,
     NotManaged,
     PortInUse,
@@ -34,6 +35,7 @@ from airflow_rest_api.errors import (
 from airflow_rest_api.operations.model import Operation, new_id
 from airflow_rest_api.operations.model import State as OperationState
 from airflow_rest_api.operations.service import Operations
+from airflow_rest_api.operations.work_orders import NamedWork
 from airflow_rest_api.security.access import Permit
 from airflow_rest_api.services import reconcile
 from airflow_rest_api.services.local import Local
@@ -212,6 +214,41 @@ def test_one_that_fails_at_once_is_answered_with_its_last_words(tmp_path: Path) 
             assert (service.state, service.exit_code) == (State.FAILED, 4)
             assert "the reason" in str(service.message)
             assert "The component ended with exit code 4." in str(service.message)
+
+    asyncio.run(work())
+
+
+def test_the_last_words_of_one_of_another_host_are_asked_of_its_runner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ask(queue: str, shown: Any, work: NamedWork) -> tuple[Any, bytes | None]:
+        assert (queue, work.values["tail"]) == ("host:far", 10)
+        if work.values["stream"] == "stderr":
+            raise Busy
+        return {"offset": 0, "size": 11}, b"the reason\n"
+
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            monkeypatch.setattr(server.operations, "ask", ask, raising=False)
+            service = a_service(host="far", state=State.FAILED, message="It has failed.")
+            await server.store.insert(service)
+            assert (await server.get(service)).message == "It has failed.\nstdout:\nthe reason"
+
+    asyncio.run(work())
+
+
+def test_a_runner_that_does_not_tell_the_last_words_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_rest_api.services.service.LAST_LINES_WITHIN", 0.05)
+
+    async def work() -> None:
+        async with serving(tmp_path) as server:
+            never = asyncio.Event()
+            monkeypatch.setattr(server.operations, "ask", lambda *_: never.wait(), raising=False)
+            service = a_service(host="far", state=State.FAILED, message="It has failed.")
+            await server.store.insert(service)
+            assert (await server.get(service)).message == "It has failed."
 
     asyncio.run(work())
 

@@ -182,7 +182,7 @@ async def _events(
 
 async def _visible(context: Context, caller: CallerDep, identifier: str) -> Service:
     await allowed_to_look(context, caller)
-    return (await context.services.get(identifier)).service
+    return (await context.services.find(identifier)).service
 
 
 def _position(offsets: dict[str, int]) -> str:

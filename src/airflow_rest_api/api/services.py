@@ -209,7 +209,7 @@ async def allowed_to_steer(
     :raises Unavailable: what is done could not be recorded
     """
     await allowed_to_look(context, caller)
-    seen = await context.services.get(identifier)
+    seen = await context.services.find(identifier)
     kind = KINDS[seen.service.kind]
     catalog = await context.catalog.get()
     try:

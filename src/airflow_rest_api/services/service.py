@@ -66,6 +66,8 @@ TURN = 0.2
 LAST_LINES = 10
 LAST_BYTES = 4096
 """How much of a log is shown of a component that has failed."""
+LAST_LINES_WITHIN = 5.0
+"""Seconds that its host has to tell that."""
 GIVEN_UP = timedelta(days=1)
 """Time for which a service of another host without an API server may still run: it is not forgotten."""
 
@@ -248,12 +250,32 @@ class Services:
                 return await self.local.look(service)
         raise UnknownService
 
-    async def get(self, identifier: str) -> ServiceView:
+    async def find(self, identifier: str) -> ServiceView:
         """Return a component as it is now, with what Airflow knows of it; raise UnknownService."""
         for seen in await self.list():
             if seen.service.id == identifier:
-                return await asyncio.to_thread(_with_last_lines, seen)
+                return seen
         raise UnknownService
+
+    async def get(self, identifier: str) -> ServiceView:
+        """Return a component likewise, one that has failed with the end of its log; raise UnknownService."""
+        seen = await self.find(identifier)
+        service = seen.service
+        if service.state is not State.FAILED:
+            return seen
+        # It is read, and not recorded.
+        ends = await asyncio.gather(*(self._end_of_log(service, name) for name in logs.streams(service)))
+        message = "\n".join(filter(None, (service.message, *ends)))
+        return replace(seen, service=replace(service, message=message))
+
+    async def _end_of_log(self, service: Service, stream: str) -> str:
+        reading = self.log(service, stream, tail=LAST_LINES, limit=LAST_BYTES)
+        # A component is shown without it where its host does not answer.
+        with contextlib.suppress(ApiError, asyncio.TimeoutError):
+            part = await asyncio.wait_for(reading, LAST_LINES_WITHIN)
+            if text := part.data.decode(errors="replace").strip():
+                return f"{stream}:\n{text}"
+        return ""
 
     async def list(self) -> list[ServiceView]:
         """Return all services as they are now, and the components that others have started."""
@@ -318,7 +340,7 @@ class Services:
 
     async def _one(self, identifier: str) -> Service:
         if identifier.startswith("job-"):
-            await self.get(identifier)
+            await self.find(identifier)
             raise NotManaged
         return await self.look(identifier)
 
@@ -418,18 +440,3 @@ def _check_free(kind: Kind, values: Mapping[str, Any]) -> None:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortInUse(f"Port {port} of this host is in use.") from None
-
-
-def _with_last_lines(seen: ServiceView) -> ServiceView:
-    """Return a component that has failed with the end of its log: it is read, and not recorded."""
-    service = seen.service
-    if service.state is not State.FAILED:
-        return seen
-    parts = [service.message or ""]
-    for stream in logs.streams(service):
-        with contextlib.suppress(NoLog):
-            offset = logs.tail_offset(service, stream, LAST_LINES, LAST_BYTES)
-            text = logs.read(service, stream, offset, LAST_BYTES).data.decode(errors="replace").strip()
-            if text:
-                parts.append(f"{stream}:\n{text}")
-    return replace(seen, service=replace(service, message="\n".join(filter(None, parts))))
