@@ -383,6 +383,21 @@ def test_who_signs_in_again_need_not_say_again_where_and_how(
     assert "r-2" in (home / "instances.json").read_text()
 
 
+@pytest.mark.parametrize("before", [["--instance", "two"], []])
+def test_who_signs_in_does_so_at_the_instance_that_commands_are_for(
+    server: Server, monkeypatch: pytest.MonkeyPatch, before: list[str]
+):
+    server.on("POST", "/api/v1/security/login", Reply(201, {"access_token": "t"}))
+    Instances().save(Instance("one", "http://127.0.0.1:1", username="ada"))
+    Instances().save(Instance("two", server.url, username="bob"))
+    monkeypatch.setenv("AIRFLOW_REST_INSTANCE", "one" if before else "two")
+    answers(monkeypatch, "hunter2\n")
+
+    assert main([*before, "login"]) == 0
+    assert server.sent("/api/v1/security/login")[0].json["username"] == "bob"
+    assert (Instances().get("one").token, Instances().get("two").token) == (None, "t")
+
+
 def test_a_keyring_that_cannot_be_used_is_one_line(
     server: Server, keyring: Keyring, capfd: pytest.CaptureFixture[str]
 ):

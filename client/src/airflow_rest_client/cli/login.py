@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from airflow_rest_client.cli.session import Options, Session
 from airflow_rest_client.client import Client
 from airflow_rest_client.credentials import HEADER
 from airflow_rest_client.exchanges import address
-from airflow_rest_client.instances import Instance, Instances, UnknownInstance
+from airflow_rest_client.instances import INSTANCE, Instance, Instances, UnknownInstance
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -101,7 +102,7 @@ def _login(given: argparse.Namespace, options: Options) -> int:
 def _instance(given: argparse.Namespace, options: Options, instances: Instances) -> Instance:
     """Return the instance to sign in at, without the tokens that it may have had; raise ValueError."""
     known, default = instances.all()
-    name = given.name or options.instance
+    name = given.name or options.instance or os.environ.get(INSTANCE)
     if given.url:
         url = address(given.url)
         name = name or next(
