@@ -361,7 +361,11 @@ def test_signing_in_keeps_tokens_and_no_password(
 
 
 def test_who_signs_in_again_need_not_say_again_where_and_how(
-    server: Server, keyring: Keyring, home: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server,
+    keyring: Keyring,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ):
     server.on("POST", "/api/v1/security/login", Reply(201, {"access_token": "t-1", "refresh_token": "r-1"}))
     more = ["--provider", "ldap", "--header-token", "--header-name", "x-site", "--keyring"]
@@ -374,6 +378,16 @@ def test_who_signs_in_again_need_not_say_again_where_and_how(
     asked = server.sent("/api/v1/security/login")[-1]
     assert (asked.json["username"], asked.json["provider"]) == ("ada", "ldap")
     assert asked.headers["x-site"] == "of-the-site"
+    assert "r-2" in keyring.kept["airflow-rest", "here"]
+    assert "r-2" not in (home / "instances.json").read_text()
+
+    assert main(["logout", "here"]) == 0
+    assert keyring.kept == {}
+    capfd.readouterr()
+    assert main(["instances", "list"]) == 0
+    assert capfd.readouterr().out.splitlines()[1].split() == ["*", "here", server.url, "ada", "no"]
+    answers(monkeypatch, "hunter2\n")
+    assert main(["login", "--name", "here"]) == 0
     assert "r-2" in keyring.kept["airflow-rest", "here"]
     assert "r-2" not in (home / "instances.json").read_text()
 

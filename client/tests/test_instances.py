@@ -123,6 +123,25 @@ def test_tokens_can_lie_in_the_keyring(home: Path, keyring: Keyring):
     assert keyring.kept == {}
 
 
+def test_where_tokens_lie_outlives_the_signing_out(home: Path, keyring: Keyring):
+    Instances().sign_out("one")
+    known = Instances().all()[0]
+    assert (known["one"].keyring, known["one"].signed_in, known["two"].signed_in) == (True, False, True)
+
+    Instances().save(replace(known["one"], token="secret-u", signed_out=False))
+    assert "secret-u" not in (home / "instances.json").read_text()
+    assert (Instances().get("one").token, Instances().get("one").signed_in) == ("secret-u", True)
+
+
+def test_who_has_signed_out_stays_so_when_the_keyring_answers_again(keyring: Keyring):
+    keyring.fault = RuntimeError("it is locked")
+    assert not Instances().sign_out("one")[1]
+    keyring.fault = None
+    assert (Instances().get("one").token, Instances().all()[0]["one"].signed_in) == (None, False)
+    assert Instances().sign_out("one")[1]
+    assert keyring.kept == {}
+
+
 def test_what_is_kept_in_the_file_from_now_on_leaves_the_keyring(keyring: Keyring):
     assert Instances().save(Instance("one", "https://one.example", token="new"))
     assert keyring.kept == {}
@@ -154,7 +173,7 @@ def test_without_its_keyring_an_instance_can_be_the_default_be_signed_out_and_re
     Instances().set_default("two")
     Instances().set_default("one")
     instance, gone = Instances().sign_out("one")
-    assert (instance.keyring, gone) == (False, bad_keyring.kept == {})
+    assert (instance.keyring, gone) == (True, bad_keyring.kept == {})
     assert Instances().get("one").token is None
     Instances().remove("one")
     assert set(Instances().all()[0]) == {"two"}

@@ -52,6 +52,7 @@ class Instance:
 
     :ivar name: None where it is the environment's
     :ivar keyring: its secrets are in the keyring of the system, and not in the file
+    :ivar signed_out: its secrets are forgotten, also where the keyring did not answer and still has them
     """
 
     name: str | None
@@ -63,8 +64,14 @@ class Instance:
     header_name: str = HEADER
     provider: str = "db"
     keyring: bool = False
+    signed_out: bool = False
     password: str | None = field(default=None, repr=False)
     """Of the environment; it is never kept."""
+
+    @property
+    def signed_in(self) -> bool:
+        """Whether it has secrets, as far as the file says: a keyring is not asked."""
+        return not self.signed_out and bool(self.token or self.header_token or self.keyring)
 
     def credentials(self, store: Instances) -> Credentials:
         """Return what says who asks; a new token is kept."""
@@ -153,7 +160,7 @@ class Instances:
             address(instance.url)
         except ValueError as error:
             raise UnknownInstance(f"{self.path}, {instance.name}: {error}") from None
-        if instance.keyring:
+        if instance.keyring and not instance.signed_out:
             with _keyring() as keyring:
                 kept = json.loads(keyring.get_password(KEYRING, instance.name) or "{}")
                 for key in SECRETS:
@@ -206,11 +213,12 @@ class Instances:
         del said["password"]
         if instance.keyring:
             secrets = {name: said.pop(name) for name in SECRETS}
-            with _keyring() as keyring:
-                keyring.set_password(KEYRING, instance.name, json.dumps(secrets))
+            if not instance.signed_out:
+                with _keyring() as keyring:
+                    keyring.set_password(KEYRING, instance.name, json.dumps(secrets))
         kept = self._read()
         known = kept.setdefault("instances", {})
-        left = known.get(instance.name, {}).get("keyring") and not instance.keyring
+        left = known.get(instance.name, {}).get("keyring") and not (instance.keyring and instance.signed_in)
         known[instance.name] = {name: value for name, value in said.items() if value}
         if default or kept.get("default") not in known:
             kept["default"] = instance.name
@@ -251,7 +259,8 @@ class Instances:
             if instance.name is None:
                 raise UnknownInstance(f"{URL} names the server: take it out of the environment to sign out.")
             instance.token = instance.refresh_token = instance.header_token = None
-            instance.keyring = False
+            # Where the next ones are kept stays as it was asked for.
+            instance.signed_out = True
             return instance, self._save(instance)
 
     def _forget_secrets(self, name: str) -> bool:
@@ -314,7 +323,7 @@ def _is_sound(kept: Any) -> bool:
 def _is_value(member: tuple[str, Any]) -> bool:
     """Return whether a member of an instance has a value that it can have; one that is not known has any."""
     name, value = member
-    kind = bool if name == "keyring" else str
+    kind = bool if name in ("keyring", "signed_out") else str
     return value is None or name not in Instance.__dataclass_fields__ or isinstance(value, kind)
 
 

@@ -193,7 +193,7 @@ def _instances(given: argparse.Namespace) -> int:
             "name": name,
             "url": one.url,
             "username": one.username,
-            "signed_in": bool(one.token or one.header_token or one.keyring),
+            "signed_in": one.signed_in,
         }
         for name, one in known.items()
     ]
