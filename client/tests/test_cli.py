@@ -84,6 +84,19 @@ def test_a_part_of_what_was_asked_for_is_not_taken_for_the_whole(
     )
 
 
+@pytest.mark.parametrize(("stream", "code"), [("stdout", exits.NOT_WRITTEN), ("stderr", 0)])
+def test_a_part_of_the_output_of_an_operation_is_not_taken_for_the_whole(
+    signed_in: Server, capfd: pytest.CaptureFixture[str], stream: str, code: int
+):
+    kept = operation(stdout="[\n… 7 bytes left out …\n]", stderr="err", truncated=True)
+    signed_in.on("GET", f"/admin/rest_api/v2/operations/{'0' * 32}", Reply(body=kept))
+
+    assert main(["operations", "output", "0" * 32, "--stream", stream]) == code
+    out, err = capfd.readouterr()
+    assert out == kept[stream]
+    assert err == ("airflow-rest: some of stdout is not kept by the server any more\n" if code else "")
+
+
 def test_a_catalog_that_cannot_be_had_any_more_is_not_the_end_of_the_command(signed_in: Server):
     signed_in.on("POST", RUN, ends())
     main(["version"])

@@ -245,3 +245,29 @@ assert 80 < waited[0] <= 90, waited
 
 def test_a_task_that_is_deferred_has_its_execution_timeout():
     holds(LATE)
+
+
+PART = """
+from airflow_rest_client.airflow.operator import AirflowCommandOperator
+from airflow_rest_client.client import Operation
+from airflow_rest_client.errors import RestError
+
+def result(effect, **more):
+    data = {"id": "o", "command": "version", "state": "succeeded", "effect": effect, **more}
+    return AirflowCommandOperator(task_id="t", command="version")._result(Operation(None, data))
+
+part = {"stdout": "[\\n… 7 bytes left out …\\n]", "truncated": True}
+assert result("read", stdout="3.3") == "3.3"
+assert result("read", stderr=part["stdout"], stdout="3.3", truncated=True) == "3.3"
+assert result("execute", **part) is None
+try:
+    result("read", **part)
+except RestError as error:
+    assert "output_limit" in str(error)
+else:
+    raise AssertionError("a part was taken for the whole")
+"""
+
+
+def test_a_part_of_what_a_command_printed_is_no_result():
+    holds(PART)

@@ -11,6 +11,8 @@ RUNNING = frozenset({"queued", "running"})
 _NAMES = "HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM"
 _SIGNALS = {**dict(zip(_NAMES.split(), count(1))), "XCPU": 24, "XFSZ": 25, "SYS": 31}
 """Those of Linux, where commands run; this machine may have others."""
+_LEFT_OUT = re.compile(r"^… \d+ bytes left out …$", re.MULTILINE)
+"""The line that the server puts in the place of output that it has dropped."""
 _BY_SIGNAL = re.compile(r"ended by signal (?:SIG)?(\w+)\.")
 
 
@@ -107,6 +109,13 @@ class OperationData:
     def truncated(self) -> bool:
         """Whether output is missing from `stdout` or `stderr`."""
         return bool(self.data.get("truncated"))
+
+    def lacks(self, stream: Literal["stdout", "stderr"]) -> bool:
+        """Return whether output is missing from a stream; where neither says so, it may be from each."""
+        if not self.truncated:
+            return False
+        cut = {name for name in ("stdout", "stderr") if _LEFT_OUT.search(getattr(self, name))}
+        return stream in cut or not cut
 
     @property
     def warnings(self) -> list[str]:

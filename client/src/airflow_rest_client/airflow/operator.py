@@ -27,7 +27,9 @@ class AirflowCommandOperator(BaseOperator):
     :param conn_id: the connection: see `RestApiHook`
     :param deferrable: wait for the end in the triggerer, and hold no worker; the output comes into the log
         at the end
-    :return: the JSON that the command printed, or the value that it is there to print; else what it printed
+    :return: the JSON that the command printed, or the value that it is there to print; else what it printed,
+        None where the server has left out some of that
+    :raises RestError: it only reads, and the server has left out some of what it printed
     """
 
     template_fields: Sequence[str] = ("command",)
@@ -85,4 +87,13 @@ class AirflowCommandOperator(BaseOperator):
 
     def _result(self, operation: Operation) -> Any:
         operation.check()
-        return operation.stdout if operation.result is None else operation.result
+        if operation.result is not None:
+            return operation.result
+        if not operation.lacks("stdout"):
+            return operation.stdout
+        # A part would be taken for the whole; what changes something is not to be done again.
+        said = f"airflow {operation.command} printed more than the server keeps (output_limit)"
+        if operation.reads:
+            raise RestError(said)
+        self.log.warning("%s: there is no result", said)
+        return None

@@ -31,7 +31,7 @@ MEANINGS = {
     SERVER_ERROR: "an error of the server, or the operation was lost with it",
     EXISTS: "a file that the command writes is there already, and `--overwrite` was not given",
     NOT_WRITTEN: "the command wrote no file, or it could not be written here; or it only reads, and the "
-    "server has left out some of its standard output (`output_limit`)",
+    "server has left out some of its standard output (`output_limit`), or of what `operations output` prints",
     BUSY: "the server is busy, or its database is away: the same may do a little later",
     NOT_SIGNED_IN: "not signed in, or no longer",
     TIMED_OUT: "the command took longer than the server lets it",

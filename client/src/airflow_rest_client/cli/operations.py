@@ -91,6 +91,9 @@ def _follow(session: Session, given: argparse.Namespace) -> int:
 def _output(session: Session, given: argparse.Namespace) -> int:
     operation = _found(session, given.id)
     print(operation.stdout if given.stream == "stdout" else operation.stderr, end="")
+    if operation.lacks(given.stream):
+        exits.say(f"some of {given.stream} is not kept by the server any more")
+        return exits.NOT_WRITTEN
     return 0
 
 
