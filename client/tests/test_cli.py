@@ -569,7 +569,7 @@ def test_another_server_is_said_to_be_one(server: Server, monkeypatch: pytest.Mo
     monkeypatch.setenv("AIRFLOW_REST_URL", server.url)
     monkeypatch.setenv("AIRFLOW_REST_TOKEN", "t")
     for words in (["version"], ["operations", "list"]):
-        assert main(words) == exits.USAGE
+        assert main(words) == exits.UNREACHABLE
 
 
 @pytest.mark.parametrize(
@@ -804,7 +804,14 @@ def test_a_command_that_is_followed_no_more_says_how_it_can_be(
     expired = Reply(401, {"detail": {"reason": "invalid_token", "message": "Expired."}})
     gone = Reply(404, {"detail": {"reason": "unknown_operation", "message": "There is none."}})
     for words in (["version"], ["deploy", str(tmp_path / "d.py")]):
-        for reply, code, hints in ((expired, exits.NOT_SIGNED_IN, True), (gone, exits.SERVER_ERROR, False)):
+        for reply, code, hints in (
+            (expired, exits.NOT_SIGNED_IN, True),
+            (gone, exits.SERVER_ERROR, False),
+            # Those of a proxy: no such place, a page for the time of an upgrade, a place to sign in at.
+            (Reply(404), exits.UNREACHABLE, True),
+            (Reply(body="page"), exits.UNREACHABLE, True),
+            (Reply(302), exits.UNREACHABLE, True),
+        ):
             signed_in.on("POST", RUN, events(begun, cut=True))
             signed_in.on("POST", "/admin/rest_api/v2/dag-files", Reply(202, operation("running", None)))
             signed_in.on("GET", f"{path}/events", reply)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from airflow_rest_client.errors import ApiError, NotSignedIn
+from airflow_rest_client.errors import UNKNOWN, ApiError, NotSignedIn
 from airflow_rest_client.http import AWAY, Exchange, Request, Response
 
 LOGIN = "/api/v1/security/login"
@@ -105,7 +105,7 @@ class Credentials:
             assert answer is not None
         if answer.status in (404, 405):
             message = "There is no place to sign in at this address: is it that of an API server of Airflow?"
-            raise ApiError(answer.status, "unknown", message, {})
+            raise ApiError(answer.status, UNKNOWN, message, {})
         if answer.status == 401:
             message = f"The server does not take this password for {self.username}."
             raise NotSignedIn(401, "not_authenticated", message, {})

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from airflow_rest_client.model import OperationData
 
 
+UNKNOWN = "unknown"
+"""The reason of an answer that gives none, as the plugin always does: a proxy or another server has answered."""
+
+
 class RestError(Exception):
     """Something that was asked of an Airflow could not be had; the message is one sentence for people."""
 
@@ -99,7 +103,7 @@ class DeploymentFailed(CommandFailed):
 def not_ours(status: int) -> ApiError:
     """Return the error for an answer that the plugin does not give."""
     message = "What answers is not the REST API plugin: is it the address of an API server that has it?"
-    return ApiError(status, "unknown", message, {})
+    return ApiError(status, UNKNOWN, message, {})
 
 
 def error_of(status: int, body: Any) -> ApiError:
@@ -111,7 +115,7 @@ def error_of(status: int, body: Any) -> ApiError:
     detail = body.get("detail") if isinstance(body, Mapping) else None
     if not isinstance(detail, Mapping):
         text = detail if isinstance(detail, str) else f"The server answered with status {status}."
-        detail = {"reason": "unknown", "message": text}
+        detail = {"reason": UNKNOWN, "message": text}
     kind = {401: NotSignedIn, 403: NotAllowed, 429: Busy}.get(status, ApiError)
     message = str(detail.get("message") or f"The server answered with status {status}.")
-    return kind(status, str(detail.get("reason") or "unknown"), message, detail)
+    return kind(status, str(detail.get("reason") or UNKNOWN), message, detail)

@@ -27,7 +27,8 @@ TERMINATED = 143
 
 MEANINGS = {
     NO_FILE: "a file that the command reads is not there, or cannot be read",
-    UNREACHABLE: "the server does not answer, or the connection could not be taken up again",
+    UNREACHABLE: "the server does not answer, or something else does in its place, or the connection could "
+    "not be taken up again",
     SERVER_ERROR: "an error of the server, or the operation was lost with it",
     EXISTS: "a file that the command writes is there already, and `--overwrite` was not given",
     NOT_WRITTEN: "the command wrote no file, or it could not be written here; or it only reads, and the "
@@ -67,7 +68,8 @@ def code_of(error: Exception) -> int:
         return NOT_ALLOWED
     if isinstance(error, Busy) or (isinstance(error, ApiError) and error.status in (503, 504)):
         return BUSY
-    if isinstance(error, Unreachable):
+    # A page in the place of what was asked for, or a way to one, such as that of a single sign-on.
+    if isinstance(error, Unreachable) or (isinstance(error, ApiError) and error.status < 400):
         return UNREACHABLE
     if isinstance(error, ApiError):
         return SERVER_ERROR if error.status >= 500 else USAGE

@@ -14,7 +14,7 @@ from airflow_rest_client.catalog import STDOUT, Command
 from airflow_rest_client.cli import Terminated, exits
 from airflow_rest_client.cli.printing import plain
 from airflow_rest_client.cli.session import Options, Session
-from airflow_rest_client.errors import ApiError, RestError
+from airflow_rest_client.errors import UNKNOWN, ApiError, RestError
 from airflow_rest_client.exchanges import line
 from airflow_rest_client.following import Following
 from airflow_rest_client.http import Request, Upload
@@ -310,11 +310,12 @@ def call_off(session: Session, identifier: str | None) -> None:
 def given_up(identifier: str, error: RestError) -> int:
     """Say why what has begun is not followed any more, and how it can be; return the exit code."""
     code = exits.code_of(error)
-    if isinstance(error, ApiError) and error.status == 404:
+    if isinstance(error, ApiError) and error.status == 404 and error.reason != UNKNOWN:
         # It was there: its server is gone, and with it what it ran.
         return exits.SERVER_ERROR
     exits.say(f"the command may go on: airflow-rest operations follow {identifier}")
-    return code
+    # The command line was good, as the command has begun: it is somebody else who knows nothing of it.
+    return exits.UNREACHABLE if code == exits.USAGE else code
 
 
 def _cancel(session: Session, following: Following) -> None:
