@@ -819,6 +819,20 @@ def test_a_command_that_is_followed_no_more_says_how_it_can_be(
             assert (f"operations follow {'0' * 32}" in capfd.readouterr().err) is hints
 
 
+def test_a_start_that_nothing_has_answered_says_where_to_look_for_it(
+    signed_in: Server, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr("airflow_rest_client.following.GATEWAY_FOR", 0.3)
+    signed_in.on("POST", RUN, Reply(504))
+    assert main(["version"]) == exits.UNREACHABLE
+    assert "operations list shows whether the command had begun" in capfd.readouterr().err.splitlines()[1]
+
+    refused = {"detail": {"reason": "bad_argument", "message": "unrecognized arguments: --x"}}
+    signed_in.on("POST", RUN, Reply(504), Reply(400, refused))
+    assert main(["version", "--x"]) == exits.USAGE
+    assert len(capfd.readouterr().err.splitlines()) == 1
+
+
 @pytest.mark.parametrize("what", ["show", "output", "rerun", "follow"])
 def test_a_look_at_an_operation_does_not_wait_for_a_server_that_is_not_there(
     signed_in: Server, what: str, capfd: pytest.CaptureFixture[str]

@@ -239,3 +239,54 @@ def test_where_no_stream_comes_through_the_end_is_waited_for(server: Server):
     assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
     assert second.headers["prefer"] == "wait=25"
     assert server.sent(EVENTS) == []
+
+
+@pytest.mark.parametrize("status", [502, 504])
+def test_a_proxy_that_gives_up_before_a_stream_is_whole_is_asked_for_the_end(server: Server, status: int):
+    path = EVENTS.removesuffix("/events")
+    server.on("POST", RUN, Reply(status), Reply(202, operation("running", None)))
+    server.on("GET", EVENTS, Reply(status))
+    server.on("GET", path, Reply(body=operation("running", None)), Reply(body=operation(stdout="a")))
+    found = followed(server, Following(line(["dags", "trigger", "d"])))
+
+    first, second = server.sent(RUN)
+    assert (texts(found), isinstance(found[-1], End)) == (["a"], True)
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+    assert (second.headers["accept"], second.headers["prefer"]) == ("application/json", "wait=25")
+    assert server.sent(EVENTS) == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("status", [429, 502, 504])
+def test_what_runs_is_followed_although_no_stream_of_it_is_to_be_had(
+    server: Server, status: int, known: bool
+):
+    server.on("GET", EVENTS, Reply(status))
+    server.on("GET", EVENTS.removesuffix("/events"), Reply(body=operation(stdout="a")))
+
+    assert texts(followed(server, Following(identifier="0" * 32, known=known))) == ["a"]
+    assert len(server.sent(EVENTS)) == 1
+
+
+def test_who_has_too_many_streams_gets_the_rest_of_the_output_at_the_end(server: Server):
+    server.on("POST", RUN, events(STARTED, output("ä"), output("c", "stderr", 2), cut=True))
+    server.on("GET", EVENTS, Reply(429))
+    running, ended = operation("running", None, stdout="ä"), operation(stdout="äb", stderr="c")
+    server.on("GET", EVENTS.removesuffix("/events"), Reply(body=running), Reply(body=ended))
+    found = followed(server, Following(line(["version"])))
+
+    assert [one for one in found if isinstance(one, Output)][2:] == [Output("stdout", "b", 2)]
+    assert (isinstance(found[-1], End), len(server.sent(EVENTS))) == (True, 1)
+
+
+@pytest.mark.parametrize(("truncated", "after"), [(True, None), (False, "1")])
+def test_what_only_a_stream_tells_of_the_end_is_waited_for(
+    server: Server, truncated: bool, after: str | None
+):
+    full = Reply(429)
+    server.on("GET", EVENTS, full, full, events(output("b", number=2), ENDED))
+    whole = operation(stdout="a b", truncated=truncated)
+    server.on("GET", EVENTS.removesuffix("/events"), Reply(body=whole))
+
+    assert texts(followed(server, Following(identifier="0" * 32, after=after))) == ["b"]
+    assert len(server.sent(EVENTS.removesuffix("/events"))) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,8 +12,10 @@ from airflow_rest_client.exchanges import AGAIN_FOR, GATEWAY_FOR, WAIT, Retries,
 from airflow_rest_client.http import AWAY, GATEWAY, ConnectionLost, Request, Response
 from airflow_rest_client.model import End, Event, OperationData, Output
 
-PASSING = (429, *AWAY)
-"""Statuses that go by; 429 is that of one stream too many."""
+TOO_MANY = 429
+"""The status of one stream too many, and of other things of which there are too many now."""
+PASSING = (TOO_MANY, *AWAY)
+"""Statuses that go by."""
 SOON = 0.1
 """Seconds after which a stream is asked for again that ended in order: its server stops."""
 
@@ -53,16 +56,26 @@ class Following:
         """Something of a stream has come."""
         self._gathered = False
         """No stream comes through, as behind a proxy that gathers the whole answer: its end is waited for."""
+        self._over = False
+        """The end is there, with output missing of which only a stream tells, that has an end as well."""
+        self._behind = after is not None
+        self._came: Counter[str] = Counter()
+        """Characters of each stream of output that have come."""
         self._renewed = False
         if start is not None:
             start = start if reads else once(start)
             start = start.with_headers(Accept=f"{MEDIA_TYPE}, application/json")
         self._start = start
 
+    @property
+    def uncertain(self) -> bool:
+        """Whether the start may have reached the server, and nothing has answered it."""
+        return self._unanswered is not None and not self.begun
+
     def request(self) -> Request:
         """Return what to ask for now."""
         if self.identifier is not None:
-            if self._gathered:
+            if self._gathered and not self._over:
                 return awaited(self.identifier)
             return followed(self.identifier, self._parser.last_id)
         assert self._start is not None
@@ -99,12 +112,13 @@ class Following:
         """Yield the events of an operation that came as one; only a stream says what is missing in it."""
         operation = OperationData(body)
         self.identifier = operation.id
-        # What is missing in it comes as a stream, of which the end is there by now.
-        self._gathered = self._gathered and not operation.ended
-        if operation.ended and not operation.truncated:
+        self._over = operation.ended and (operation.truncated or self._behind)
+        if operation.ended and not self._over:
             for stream in ("stdout", "stderr"):
-                if text := str(body.get(stream) or ""):
-                    yield Output(stream, text, 0)
+                text = str(body.get(stream) or "")
+                before, more = text[: self._came[stream]], text[self._came[stream] :]
+                if more:
+                    yield Output(stream, more, len(before.encode(errors="replace")))
             self.done = True
             yield End(operation)
 
@@ -113,6 +127,8 @@ class Following:
         self._received = True
         for event in self._parser.feed(data):
             self._retries.reset()
+            if isinstance(event, Output):
+                self._came[event.stream] += len(event.text)
             self.done = self.done or isinstance(event, End)
             yield event
 
@@ -123,18 +139,24 @@ class Following:
             return SOON
         # It may be the answer to the request for a new token, which is asked for again then.
         self._renewed = False
-        if isinstance(error, ConnectionLost) and error.silent and not self._received:
-            # Not even a comment, of which there is one every 15 seconds.
-            self._gathered = True
+        otherwise = not self._gathered and self._lets_no_stream_through(error)
+        self._gathered = self._gathered or otherwise
         if self.identifier is None:
             return self._start_again(error)
         if isinstance(error, ApiError):
-            if error.status not in PASSING or not self.begun:
+            if error.status not in PASSING or not (self.begun or otherwise):
                 raise error
             error = ConnectionLost(error.message, sent=True)
         if not self.begun and not error.sent:
             raise error
         return self._retries.pause(error)
+
+    def _lets_no_stream_through(self, error: ConnectionLost | ApiError) -> bool:
+        """Return whether what answers, or does not, may do so where no stream is asked for."""
+        if isinstance(error, ApiError):
+            return error.status == TOO_MANY or (error.status in GATEWAY and not self._received)
+        # Not even a comment, of which there is one every 15 seconds.
+        return error.silent and not self._received
 
     def _start_again(self, error: ConnectionLost | ApiError) -> float:
         """As `lost`, where nothing has answered the start: one that may have begun is sent again."""

@@ -14,11 +14,13 @@ from airflow_rest_client.catalog import STDOUT, Command
 from airflow_rest_client.cli import Terminated, exits
 from airflow_rest_client.cli.printing import plain
 from airflow_rest_client.cli.session import Options, Session
-from airflow_rest_client.errors import UNKNOWN, ApiError, RestError
+from airflow_rest_client.errors import UNKNOWN, ApiError, RestError, Unreachable
 from airflow_rest_client.exchanges import line
 from airflow_rest_client.following import Following
 from airflow_rest_client.http import Request, Upload
 from airflow_rest_client.model import End, Gap, OperationData, Output
+
+WHETHER = "airflow-rest operations list shows whether the command had begun"
 
 
 class Refused(Exception):
@@ -279,9 +281,13 @@ def follow(session: Session, following: Following, prepared: Prepared | None = N
             call_off(session, following.identifier)
             raise
         except RestError as error:
-            if following.identifier is None or not following.begun:
+            if following.identifier is not None and following.begun:
+                return given_up(following.identifier, error)
+            if not (following.uncertain and isinstance(error, Unreachable)):
                 raise
-            return given_up(following.identifier, error)
+            code = exits.code_of(error)
+            exits.say(WHETHER)
+            return code
     code = _end(session, ended, prepared)
     # A part would be taken for the whole; what changes something is not to be done again.
     return exits.NOT_WRITTEN if cut and not code and ended.reads else code
@@ -329,7 +335,7 @@ def _cancel(session: Session, following: Following) -> None:
 
 def _left(following: Following) -> int:
     if following.identifier is None:
-        exits.say("interrupted; airflow-rest operations list shows whether the command had begun")
+        exits.say(f"interrupted; {WHETHER}")
     else:
         exits.say(f"left; the command may go on: airflow-rest operations follow {following.identifier}")
     return exits.CANCELLED
