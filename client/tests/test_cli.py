@@ -216,9 +216,12 @@ def test_a_file_that_did_not_come_is_said(
 def test_the_page_of_a_proxy_is_no_file(signed_in: Server, tmp_path: Path):
     written = [{"argument": "file", "name": "vars.json", "size": 2, "media_type": "application/json"}]
     signed_in.on("POST", RUN, ends(files=written))
-    signed_in.on("GET", f"{FILES}/vars.json", Reply(pieces=[b"<html>Sign in</html>"]))
-
-    assert main(["variables", "export", str(tmp_path / "vars.json")]) == exits.USAGE
+    gone = Reply(404, {"detail": {"reason": "unknown_operation", "message": "There is none."}})
+    page = Reply(pieces=[b"<html>Sign in</html>"])
+    foreign = exits.UNREACHABLE
+    for reply, code in ((Reply(404), foreign), (gone, exits.SERVER_ERROR), (page, foreign)):
+        signed_in.on("GET", f"{FILES}/vars.json", reply)
+        assert main(["variables", "export", str(tmp_path / "vars.json")]) == code
     assert not (tmp_path / "vars.json").exists()
     signed_in.on("GET", FILES.removesuffix("/files"), Reply(body=operation(files=written)))
     with pytest.raises(ApiError, match="is not the REST API plugin"):

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 UNKNOWN = "unknown"
-"""The reason of an answer that gives none, as the plugin always does: a proxy or another server has answered."""
+"""The reason of an answer that has none, unlike those of the plugin: a proxy or another server gave it."""
 
 
 class RestError(Exception):

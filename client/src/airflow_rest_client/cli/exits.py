@@ -6,7 +6,7 @@ import os
 import sys
 
 from airflow_rest_client.cli.printing import plain
-from airflow_rest_client.errors import ApiError, Busy, NotAllowed, NotSignedIn, Unreachable
+from airflow_rest_client.errors import UNKNOWN, ApiError, Busy, NotAllowed, NotSignedIn, Unreachable
 from airflow_rest_client.instances import PASSWORD, TOKEN, URL, USER, UnknownInstance
 
 USAGE = 2
@@ -77,6 +77,14 @@ def code_of(error: Exception) -> int:
         # Without a name it is one of the streams, such as standard output into a full disk.
         return NO_FILE if error.filename is not None else NOT_WRITTEN
     return 1
+
+
+def code_within(error: Exception) -> int:
+    """Return the exit code as `code_of` does, for a command that has begun: its command line was good."""
+    code = code_of(error)
+    if code != USAGE:
+        return code
+    return UNREACHABLE if isinstance(error, ApiError) and error.reason == UNKNOWN else SERVER_ERROR
 
 
 def _how_to_sign_in() -> str:

@@ -315,13 +315,12 @@ def call_off(session: Session, identifier: str | None) -> None:
 
 def given_up(identifier: str, error: RestError) -> int:
     """Say why what has begun is not followed any more, and how it can be; return the exit code."""
-    code = exits.code_of(error)
+    code = exits.code_within(error)
     if isinstance(error, ApiError) and error.status == 404 and error.reason != UNKNOWN:
         # It was there: its server is gone, and with it what it ran.
-        return exits.SERVER_ERROR
+        return code
     exits.say(f"the command may go on: airflow-rest operations follow {identifier}")
-    # The command line was good, as the command has begun: it is somebody else who knows nothing of it.
-    return exits.UNREACHABLE if code == exits.USAGE else code
+    return code
 
 
 def _cancel(session: Session, following: Following) -> None:
@@ -382,7 +381,7 @@ def _fetch(session: Session, operation: OperationData, written: Mapping[str, str
                 content = session.client.do(session.client.server.file(operation.id, file.name, file.size))
             except RestError as error:
                 # How the command ended counts, and the others may be had.
-                code = exits.code_of(error)
+                code = exits.code_within(error)
                 exits.say(f"{path} was not fetched; operation {operation.id} has it")
                 continue
             code = _write(path, content, overwrite=session.options.overwrite) or code
