@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from airflow_rest_client import ApiError, Client, NotSignedIn
+from airflow_rest_client import ApiError, Busy, Client, NotSignedIn
 from airflow_rest_client.credentials import Credentials, expires_at
 from airflow_rest_client.http import Request, Upload
 
@@ -69,6 +69,21 @@ def test_a_wrong_password_is_said_as_such(server: Server):
     server.on("POST", LOGIN, Reply(401, {"message": "Not authorized"}))
     with pytest.raises(NotSignedIn, match="does not take this password for ada"):
         Client(server.url, username="ada", password="no").run("version")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "message"),
+    [
+        (429, Busy, "Too many wrong passwords: try again in 60 seconds."),
+        (400, ApiError, "Provider ldap not supported"),
+    ],
+)
+def test_why_nobody_can_sign_in_is_said_in_the_words_of_the_server(
+    server: Server, status: int, kind: type[ApiError], message: str
+):
+    server.on("POST", LOGIN, Reply(status, {"message": message}))
+    with pytest.raises(kind, match=f"^{message}$"):
+        Client(server.url, username="ada", password="p", provider="ldap").run("version")
 
 
 def test_an_airflow_without_the_login_of_old_is_asked_by_its_own(server: Server):

@@ -112,9 +112,12 @@ def error_of(status: int, body: Any) -> ApiError:
 
     :param body: what its JSON says, or its text where it is none: a proxy on the way has answered
     """
-    detail = body.get("detail") if isinstance(body, Mapping) else None
+    said = body if isinstance(body, Mapping) else {}
+    detail = said.get("detail")
     if not isinstance(detail, Mapping):
-        text = detail if isinstance(detail, str) else f"The server answered with status {status}."
+        # The login has its reasons where those of the 1.x plugin were.
+        texts = (text for text in (detail, said.get("message")) if isinstance(text, str))
+        text = next(texts, f"The server answered with status {status}.")
         detail = {"reason": UNKNOWN, "message": text}
     kind = {401: NotSignedIn, 403: NotAllowed, 429: Busy}.get(status, ApiError)
     message = str(detail.get("message") or f"The server answered with status {status}.")
