@@ -468,6 +468,31 @@ def test_findings_have_file_and_line_as_compilers_and_github_write_them():
 
 
 @pytest.mark.parametrize(
+    ("more", "places"), [([], ["a/one.py", "b/two.py"]), (["--root", "c"], ["c/one.py", "c/two.py"])]
+)
+def test_findings_name_each_file_where_it_is(
+    signed_in: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    more: list[str],
+    places: list[str],
+):
+    paths = [Path("a", "one.py"), Path("b", "two.py")]
+    monkeypatch.chdir(tmp_path)
+    for path in paths:
+        path.parent.mkdir()
+        path.touch()
+    report = {"errors": [{"file": f"team/{path.name}", "line": 2, "message": "Oh."} for path in paths]}
+    failed = operation("failed", 1, command="deploy_dag", result=report)
+    signed_in.on("POST", "/admin/rest_api/v2/dag-files", Reply(202, operation("running", None)))
+    signed_in.on("GET", f"{FILES.removesuffix('/files')}/events", events(event("end", failed)))
+
+    assert main(["deploy", "--folder", "team", *more, *map(str, paths)]) == 1
+    assert capfd.readouterr().out.splitlines() == [f"{place}:2: Oh." for place in places]
+
+
+@pytest.mark.parametrize(
     ("words", "found"),
     [
         (["da"], ["dags"]),

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from airflow_rest_client.archive import parts
@@ -97,7 +98,8 @@ def _follow(session: Session, started: OperationData, given: argparse.Namespace)
     if given.format == "json":
         as_json(report)
     else:
-        for finding in findings(report, given.format, given.root or _root(given.paths), given.folder):
+        root, files = (given.root, {}) if given.root else (_root(given.paths), _files(given.paths))
+        for finding in findings(report, given.format, root, given.folder, files):
             print(plain(finding, "\n"))
         if ended.succeeded:
             print(_summary(report, given))
@@ -120,23 +122,38 @@ def _root(paths: list[str]) -> str:
     return "" if str(root) == "." else root.as_posix()
 
 
-def findings(report: Mapping[str, Any], form: str, root: str, below: str | None = None) -> Iterator[str]:
+def _files(paths: list[str]) -> dict[str, str]:
+    """Return where files are that are named by themselves, by their names in the report: the last ones."""
+    return {path.name: path.as_posix() for path in map(Path, paths) if not path.is_dir()}
+
+
+def findings(
+    report: Mapping[str, Any],
+    form: str,
+    root: str,
+    below: str | None = None,
+    files: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[str]:
     """
     Yield the lines that say what was found, with file and line.
 
     :param form: `text`, as compilers do, or `github`: workflow commands of GitHub Actions
     :param root: what stands before each path
     :param below: the folder of the bundle that the files were put into: it is not there here
+    :param files: where files are that do not lie below the root, by their names
     """
     folder = root.rstrip("/") + "/" if root else ""
     there = f"{below.strip('/')}/" if below else ""
+
+    def here(file: str) -> str:
+        name = file.removeprefix(there)
+        return files.get(name, folder + name)
+
     for error in report.get("errors") or ():
-        yield _finding(
-            "error", folder + error["file"].removeprefix(there), error.get("line"), error["message"], form
-        )
+        yield _finding("error", here(error["file"]), error.get("line"), error["message"], form)
     for duplicate in report.get("duplicates") or ():
         said = f"The DAG {duplicate['dag_id']} is defined in {duplicate['owner']} as well"
-        yield _finding("error", folder + duplicate["file"].removeprefix(there), None, said, form)
+        yield _finding("error", here(duplicate["file"]), None, said, form)
     for warning in report.get("warnings") or ():
         yield f"::warning::{_escaped(warning)}" if form == "github" else f"warning: {warning}"
 
