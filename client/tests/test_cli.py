@@ -158,6 +158,18 @@ def test_a_server_that_does_not_answer_is_one_line(
     assert len(capfd.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("SSL_CERT_FILE", "/nonexistent"), ("ALL_PROXY", "socks9://127.0.0.1:1")]
+)
+def test_a_way_to_the_server_that_cannot_be_used_is_one_line(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str, value: str
+):
+    monkeypatch.setenv("AIRFLOW_REST_URL", "https://airflow.example.org")
+    monkeypatch.setenv(name, value)
+    assert main(["version"]) == exits.UNREACHABLE
+    assert len(capfd.readouterr().err.splitlines()) == 1
+
+
 def test_a_file_that_is_read_goes_along(signed_in: Server, tmp_path: Path):
     signed_in.on("POST", RUN, ends())
     path = tmp_path / "vars.json"

@@ -6,7 +6,7 @@ import os
 import sys
 
 from airflow_rest_client.cli.printing import plain
-from airflow_rest_client.errors import UNKNOWN, ApiError, Busy, NotAllowed, NotSignedIn, Unreachable
+from airflow_rest_client.errors import UNKNOWN, ApiError, Busy, NotAllowed, NotSignedIn
 from airflow_rest_client.instances import PASSWORD, TOKEN, URL, USER, UnknownInstance
 
 USAGE = 2
@@ -28,7 +28,7 @@ TERMINATED = 143
 MEANINGS = {
     NO_FILE: "a file that the command reads is not there, or cannot be read",
     UNREACHABLE: "the server does not answer, or something else does in its place, or the connection could "
-    "not be taken up again",
+    "not be taken up again; or the proxy or the certificates of the environment cannot be used",
     SERVER_ERROR: "an error of the server, or the operation was lost with it",
     EXISTS: "a file that the command writes is there already, and `--overwrite` was not given",
     NOT_WRITTEN: "the command wrote no file, or it could not be written here; or it only reads, and the "
@@ -68,15 +68,14 @@ def code_of(error: Exception) -> int:
         return NOT_ALLOWED
     if isinstance(error, Busy) or (isinstance(error, ApiError) and error.status in (503, 504)):
         return BUSY
-    # A page in the place of what was asked for, or a way to one, such as that of a single sign-on.
-    if isinstance(error, Unreachable) or (isinstance(error, ApiError) and error.status < 400):
-        return UNREACHABLE
-    if isinstance(error, ApiError):
+    if isinstance(error, ApiError) and error.status >= 400:
         return SERVER_ERROR if error.status >= 500 else USAGE
     if isinstance(error, OSError):
         # Without a name it is one of the streams, such as standard output into a full disk.
         return NO_FILE if error.filename is not None else NOT_WRITTEN
-    return 1
+    # Nobody, or a page in the place of what was asked for, or a way to one, such as that of a single sign-on;
+    # or no way there, as with a proxy or certificates of the environment that cannot be used.
+    return UNREACHABLE
 
 
 def code_within(error: Exception) -> int:
