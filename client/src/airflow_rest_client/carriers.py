@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from airflow_rest_client.certificates import authorities
 from airflow_rest_client.errors import RestError
 from airflow_rest_client.http import (
     CONNECT_TIMEOUT,
@@ -60,20 +61,16 @@ def _lost(error: httpx.RequestError | httpx.InvalidURL, url: str) -> ConnectionL
     return lost(url, error, sent=sent, silent=silent)
 
 
-def _verify(url: str) -> bool:
-    """Return False where no certificate will ever be looked at, as making ready for it takes 20 ms."""
-    return not url.lower().startswith("http:")
-
-
 def _made(kind: type[Made], url: str) -> Made:
     """Return a client of httpx; raise RestError where it lacks what the environment asks for."""
+    verify = authorities(url) or False
     try:
-        return kind(base_url=url, verify=_verify(url))
+        return kind(base_url=url, verify=verify)
     except (ImportError, ValueError, OSError, httpx.InvalidURL) as error:
-        # Such as a SOCKS proxy, for which httpx needs one more package, or certificates that are not there.
+        # Such as a SOCKS proxy, for which httpx needs one more package.
         # What is wrong with the address of a proxy may be a piece of its password.
         said = "a proxy has no good address" if isinstance(error, httpx.InvalidURL) else error
-        raise RestError(f"The proxy or the certificates of the environment cannot be used: {said}") from None
+        raise RestError(f"The proxy of the environment cannot be used: {said}") from None
 
 
 class Carrier:

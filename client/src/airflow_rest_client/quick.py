@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from urllib.parse import urlencode
 
 import httpcore
 
-from airflow_rest_client.errors import RestError
+from airflow_rest_client.certificates import authorities
 from airflow_rest_client.http import (
     CONNECT_TIMEOUT,
     Carries,
@@ -60,7 +59,7 @@ class QuickCarrier:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._pool = httpcore.ConnectionPool(ssl_context=_certificates(url))
+        self._pool = httpcore.ConnectionPool(ssl_context=authorities(url))
 
     def send(self, request: Request) -> Response:
         """Return the answer to a request; raise ConnectionLost."""
@@ -115,21 +114,6 @@ class QuickCarrier:
         except _ERRORS as error:
             sent, silent = not isinstance(error, _BEFORE), isinstance(error, httpcore.ReadTimeout)
             raise lost(self._url, error, sent=sent, silent=silent) from error
-
-
-def _certificates(url: str) -> ssl.SSLContext | None:
-    """Return what certificates are checked with, as httpx does (its docs, Environment Variables)."""
-    if url.lower().startswith("https:"):
-        try:
-            if file := os.environ.get("SSL_CERT_FILE"):
-                return ssl.create_default_context(cafile=file)
-            if folder := os.environ.get("SSL_CERT_DIR"):
-                return ssl.create_default_context(capath=folder)
-        except OSError as error:
-            raise RestError(
-                f"The certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {error}"
-            ) from None
-    return None
 
 
 def _response(answer: httpcore.Response, content: bytes) -> Response:
