@@ -15,6 +15,9 @@ class _Unreadable(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
+    color: bool
+    """Of its help; before Python 3.14 there is none."""
+
     def error(self, message: str) -> NoReturn:
         raise _Unreadable(message)
 
@@ -38,6 +41,8 @@ def parser_of(command: Command, program: str, *, help: bool = True) -> argparse.
         # Airflow's texts have lines of their own.
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    # What is printed is made plain, as the texts are the server's: of colours the rest would stay.
+    parser.color = False
     for argument in command.arguments:
         _add(parser, argument)
     return parser
