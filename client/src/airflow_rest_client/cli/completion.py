@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 from airflow_rest_client.catalog import Argument, Catalog, Command
-from airflow_rest_client.cli import COMPLETE, OWN
+from airflow_rest_client.cli import _MODULES, COMPLETE, OWN, _take_options
 from airflow_rest_client.cli.session import Options, Session
 from airflow_rest_client.errors import RestError
 from airflow_rest_client.http import Request
@@ -16,11 +17,25 @@ from airflow_rest_client.instances import Instances, UnknownInstance
 
 BASH = """\
 _airflow_rest() {
-    local found
+    local found i word kept rest="$COMP_LINE" words=()
     COMPREPLY=()
+    # Bash ends words at : and = as well; what has no blank before it belongs to the word before.
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        word="${COMP_WORDS[i]}"
+        if [[ $i == 0 || -z "$rest" || "$rest" == [[:space:]]* ]]; then
+            words+=("$word")
+            rest="${rest#"${rest%%[![:space:]]*}"}"
+        else
+            words[${#words[@]}-1]+="$word"
+        fi
+        rest="${rest#"$word"}"
+    done
+    # It puts the answer behind the last of these ends.
+    kept="${words[${#words[@]}-1]}"
+    while [[ -n "$kept" && "$COMP_WORDBREAKS" != *"${kept:${#kept}-1}"* ]]; do kept="${kept%?}"; done
     while IFS= read -r found; do
-        [[ -n "$found" ]] && COMPREPLY+=("$found")
-    done < <(airflow-rest __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
+        [[ -n "$found" ]] && COMPREPLY+=("${found#"$kept"}")
+    done < <(airflow-rest __complete "${words[@]:1}" 2>/dev/null)
 }
 complete -o default -F _airflow_rest airflow-rest
 """
@@ -51,12 +66,6 @@ OBJECTS = {
 MOST = 100
 SECONDS = 3.0
 OPTIONS = ("--instance", "--queue", "--detach", "--overwrite", "--ask", "--help", "--version")
-INNER = {
-    "operations": ("list", "show", "follow", "output", "cancel", "rerun"),
-    "services": ("kinds", "list", "start", "show", "stop", "restart", "forget", "log"),
-    "instances": ("list", "default", "remove", "test"),
-    "completion": tuple(SCRIPTS),
-}
 
 
 def main(words: list[str], options: Options) -> int:
@@ -65,6 +74,11 @@ def main(words: list[str], options: Options) -> int:
         with suppress(RestError, UnknownInstance, OSError, ValueError):
             print(*complete(words[1:], options), sep="\n")
         return 0
+    print(SCRIPTS[_parser().parse_args(words[1:]).shell], end="")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "airflow-rest completion",
         description="Print the completion for a shell.",
@@ -72,9 +86,11 @@ def main(words: list[str], options: Options) -> int:
         'zsh: eval "$(airflow-rest completion zsh)" in ~/.zshrc, after compinit. '
         "fish: airflow-rest completion fish > ~/.config/fish/completions/airflow-rest.fish",
     )
-    parser.add_argument("shell", choices=SCRIPTS)
-    print(SCRIPTS[parser.parse_args(words[1:]).shell], end="")
-    return 0
+    parser.add_argument("shell", choices=tuple(SCRIPTS))
+    return parser
+
+
+PARSERS = {"completion": _parser}
 
 
 def complete(words: Sequence[str], options: Options) -> list[str]:
@@ -84,20 +100,38 @@ def complete(words: Sequence[str], options: Options) -> list[str]:
     :raises RestError: the server was asked, and does not say
     """
     *before, begun = words or [""]
+    if begun.startswith("--") and "=" in begun:
+        flag, _, value = begun.partition("=")
+        values = complete([*before, flag, value], options)
+        return [f"{flag}={one}" for one in values if not one.startswith("-")]
     if before and before[-1] in ("-i", "--instance"):
         return sorted(name for name in Instances().all()[0] if name.startswith(begun))
-    from airflow_rest_client.cli import _take_options
-
     before = _take_options(list(before), options)
     found: Iterable[str]
     if before and before[0] in OWN:
-        found = INNER.get(before[0], ()) if len(before) == 1 else ()
+        found = _of_own(before, begun)
     else:
         session = Session(options)
         found = _of_airflow(session, session.catalog(), before, begun)
         if not before:
             found = [*found, *OWN, *(OPTIONS if begun.startswith("-") else ())]
     return sorted({word for word in found if word.startswith(begun) and word.isprintable()})
+
+
+def _of_own(before: Sequence[str], begun: str) -> Iterable[str]:
+    """Return what may come next behind a word of our own, as its parser has it."""
+    module = import_module(f"airflow_rest_client.cli.{_MODULES.get(before[0], before[0])}")
+    parser: argparse.ArgumentParser = module.PARSERS[before[0]]()
+    for word in before[1:]:
+        below = next((one.choices for one in parser._actions if isinstance(one.choices, dict)), {})
+        parser = below.get(word, parser)
+    for action in parser._actions:
+        if before[-1] in action.option_strings and action.nargs != 0:
+            return action.choices or ()
+    if begun.startswith("-"):
+        return [flag for one in parser._actions for flag in one.option_strings if flag.startswith("--")]
+    places = [one.choices for one in parser._actions if one.choices and not one.option_strings]
+    return [choice for choices in places if not {*choices} & {*before[1:]} for choice in choices]
 
 
 def _of_airflow(session: Session, catalog: Catalog, before: Sequence[str], begun: str) -> Iterable[str]:

@@ -77,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+PARSERS = {"deploy": _parser}
+
+
 def _follow(session: Session, started: OperationData, given: argparse.Namespace) -> int:
     ended, lines = started, Lines()
     try:

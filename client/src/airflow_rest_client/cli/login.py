@@ -172,6 +172,9 @@ def _instances_parser() -> argparse.ArgumentParser:
     return parser
 
 
+PARSERS = {"login": _login_parser, "logout": _logout_parser, "instances": _instances_parser}
+
+
 def _instances(given: argparse.Namespace) -> int:
     instances = Instances()
     if given.what == "default":

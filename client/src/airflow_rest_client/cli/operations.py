@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+PARSERS = {"operations": _parser}
+
+
 def _list(session: Session, given: argparse.Namespace) -> int:
     wanted = ("state", "command", "user", "dag_id")
     filters = {name: getattr(given, name) for name in wanted if getattr(given, name)}

@@ -73,6 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+PARSERS = {"services": _parser}
+
+
 def _list(session: Session, given: argparse.Namespace) -> int:
     columns: tuple[str, ...] = COLUMNS
     if given.what == "kinds":
