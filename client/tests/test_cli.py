@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from airflow_rest_client.exchanges import address
 from airflow_rest_client.instances import Instance, Instances
 
 from .conftest import BODY, ETAG, Keyring, Reply, Server, event, events, operation, output
+from .terminal import typed_at
 
 RUN = "/admin/rest_api/v2/run"
 FILES = f"/admin/rest_api/v2/operations/{'0' * 32}/files"
@@ -741,20 +741,7 @@ def test_a_closed_or_a_full_output_is_no_traceback(signed_in: Server):
 
 def at_a_terminal(*words: str, typed: bytes) -> tuple[int, str]:
     """Return the exit code and all that a terminal shows of a command line at which somebody types."""
-    here, there = os.openpty()
-    line = [sys.executable, "-c", PROGRAM, *words]
-    process = subprocess.Popen(line, stdin=there, stdout=there, stderr=there, start_new_session=True)
-    os.close(there)
-    shown = b""
-    # At its end Linux has an error for us.
-    with suppress(OSError):
-        while piece := os.read(here, 1000):
-            shown += piece
-            if typed and b": " in shown:
-                os.write(here, typed)
-                typed = b""
-    os.close(here)
-    return process.wait(30), shown.decode()
+    return typed_at([sys.executable, "-c", PROGRAM, *words], typed, prompt=b": ")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such terminals")

@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from airflow_rest_client.cli.completion import BASH
 from airflow_rest_client.instances import Instance, Instances
 
 from .conftest import Server
+from .terminal import typed_at
 
 SHELL = f"""
 airflow-rest() {{
@@ -41,24 +40,12 @@ def test_bash_completes_words_with_a_colon_and_with_an_equals_sign(
 ):
     Instances().save(Instance("here:18600", signed_in.url, token="t"))
     (tmp_path / "bashrc").write_text(SHELL)
-    here, there = os.openpty()
     line = ["bash", "--noprofile", "--rcfile", str(tmp_path / "bashrc"), "-i"]
     # It says so when it is ready for what is typed.
     env = {**os.environ, "PROMPT_COMMAND": "echo ready", "TERM": "dumb", "INPUTRC": os.devnull}
-    shell = subprocess.Popen(line, stdin=there, stdout=there, stderr=there, env=env, start_new_session=True)
-    os.close(there)
-    shown, left = b"", f"airflow-rest {typed}\nexit\n".encode()
-    # At its end Linux has an error for us.
-    with suppress(OSError):
-        while piece := os.read(here, 1000):
-            shown += piece
-            if left and b"ready" in shown:
-                os.write(here, left)
-                left = b""
-    os.close(here)
-    shell.wait(30)
+    _, shown = typed_at(line, f"airflow-rest {typed}\nexit\n".encode(), prompt=b"ready", env=env)
 
-    assert "".join(f"<{word}>" for word in words) in shown.decode()
+    assert "".join(f"<{word}>" for word in words) in shown
 
 
 @pytest.mark.parametrize(
