@@ -160,9 +160,9 @@ def test_the_state_of_a_task_that_is_to_be_tried_again_is_that_of_its_next_try(
     assert all(f"task_instance.{name} = " in statement for name in vars(ti))
 
 
-@pytest.mark.parametrize(("lies_there", "known"), [(True, True), (False, False)])
+@pytest.mark.parametrize("lies_there", [True, False])
 def test_a_dag_that_is_gone_is_refreshed_only_where_its_file_was_put_back(
-    monkeypatch: pytest.MonkeyPatch, *, lies_there: bool, known: bool
+    monkeypatch: pytest.MonkeyPatch, *, lies_there: bool
 ) -> None:
     def require(dag_id: str) -> None:
         raise OrderRefused(f"The DAG ID '{dag_id}' does not exist")
@@ -176,4 +176,33 @@ def test_a_dag_that_is_gone_is_refreshed_only_where_its_file_was_put_back(
     monkeypatch.setattr(own_work.dags, "require", require)
     own_work.refresh([write({"dag_id": "d"})])
 
-    assert asked == ([("dags-folder", "a.py")] if known else [])
+    assert asked == ([("dags-folder", "a.py")] if lies_there else [])
+
+
+@pytest.mark.parametrize(
+    ("after", "said"),
+    [
+        ("success", None),
+        ("up_for_retry", None),
+        ("failed", "The task t ended as failed."),
+        ("upstream_failed", "The task t ended as upstream_failed."),
+    ],
+)
+def test_a_task_that_was_run_here_ends_by_its_state(
+    monkeypatch: pytest.MonkeyPatch, after: str, said: str | None
+) -> None:
+    run = SimpleNamespace(logical_date=None)
+    instance = SimpleNamespace(dag_id="d", task_id="t", run_id="r", state=None, dag_run=run)
+    monkeypatch.setattr(own_work.dags, "require", lambda dag_id: None)
+    monkeypatch.setattr(own_work, "create_session", nullcontext)
+    monkeypatch.setattr(own_work, "find", lambda order, session: (instance, None))
+    monkeypatch.setattr(own_work, "unmet_dependencies", lambda *_: [])
+    monkeypatch.setattr(own_work, "hand_over", lambda *_: ("queued", "workload"))
+    monkeypatch.setattr(own_work, "run_here", lambda workload: after)
+    order = [write({"dag_id": "d", "task_id": "t", "execution_date": "r", "local": True})]
+
+    if said is None:
+        assert own_work.run_task(order) == 0
+    else:
+        with pytest.raises(SystemExit, match=f"^{said}$"):
+            own_work.run_task(order)

@@ -56,16 +56,14 @@ STATISTICS = ("file", "duration", "dag_num", "task_num", "dags")
 
 AT_WORK = frozenset({"deferred", "queued", "restarting", "running"})
 """States of a task instance that is not started a second time."""
-
-INDENT = "    "
 GONE_ON = frozenset({"deferred", "skipped", "success", "up_for_reschedule", "up_for_retry"})
 """States in which a task instance that was run here has been left as Airflow leaves it."""
-
-LONGEST_TREE = 10_000
-"""Lines up to which a tree is in full: a DAG of 40 tasks can have millions of paths."""
-
 LEFT_BEHIND = (TaskInstanceState.RUNNING, TaskInstanceState.RESTARTING)
 """States that a task which has ended must not stay in."""
+
+INDENT = "    "
+LONGEST_TREE = 10_000
+"""Lines up to which a tree is in full: a DAG of 40 tasks can have millions of paths."""
 
 PATIENCE = 20.0
 """Seconds to wait for the DAG processor while no file gets further."""
@@ -118,7 +116,7 @@ def run_task(order: dict[str, Any]) -> int:
     if order.get("json"):
         print(json.dumps({**done, "state_after": done["state_before"] if unmet else after, "unmet": unmet}))
     if workload is not None and after not in GONE_ON:
-        raise SystemExit(f"The task {order['task_id']} ended as failed.")
+        raise SystemExit(f"The task {order['task_id']} ended as {after}.")
     return 0
 
 
