@@ -1,6 +1,7 @@
 /** Dialogs, of the browser's own kind: they hold the focus, and Escape closes them. */
 import { html, useEffect, useId, useRef, useState } from "../vendor/preact.js";
-import { Button } from "./basic.js";
+import { visible } from "../lib/text.js";
+import { Button, Name } from "./basic.js";
 
 /**
  * A dialog as long as it is rendered.
@@ -37,6 +38,9 @@ let open = () => Promise.resolve(false);
  *   no: the one on the button that leaves things as they are, "Cancel" where that cannot be misread; danger
  */
 export const ask = (question) => open(question);
+
+/** What is asked about, by the names of its arguments. `entries`: `[name, text]`. */
+export const Given = ({ entries }) => entries.length > 0 && html`<dl class="given">${entries.map(([name, text]) => html`<div key=${name}><dt><${Name} text=${name} /></dt><dd>${visible(text)}</dd></div>`)}</dl>`;
 
 /** Holds what `ask` asks; rendered once, by the shell. */
 export function Questions() {

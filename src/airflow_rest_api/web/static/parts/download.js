@@ -2,8 +2,8 @@
 import { html, useState } from "../vendor/preact.js";
 import { send } from "../lib/api.js";
 import { facts } from "../lib/facts.js";
-import { Icon } from "./icons.js";
 import { ErrorNotice } from "./basic.js";
+import { Icon } from "./icons.js";
 import { save } from "./logpane.js";
 
 /** A link that saves what is at a path, by a script: a browser asks nobody to sign in again, nor says what is wrong. */

@@ -7,9 +7,8 @@ import { useLoaded } from "../lib/loaded.js";
 import { once } from "../lib/once.js";
 import { OF_PARAMS } from "../lib/params.js";
 import { note } from "../lib/router.js";
-import { visible } from "../lib/text.js";
-import { Button, EffectBadge, ErrorNotice, Link, Loading, Name } from "../parts/basic.js";
-import { ask } from "../parts/dialog.js";
+import { Button, EffectBadge, ErrorNotice, Link, Loading } from "../parts/basic.js";
+import { ask, Given } from "../parts/dialog.js";
 import { SelectField } from "../parts/fields.js";
 import { Icon } from "../parts/icons.js";
 import { OperationPanel } from "../parts/operation_panel.js";
@@ -148,6 +147,6 @@ async function sure(command, effect, { json, files }, args, values) {
   const given = [...Object.entries(json), ...Object.entries(files).map(([name, file]) => [name, file.name])];
   const secret = (name) => isHidden(args.find((one) => one.name === name), values);
   const text = html`<p>${WHAT[effect]}</p>
-    ${given.length > 0 && html`<dl class="given">${given.map(([name, value]) => html`<div key=${name}><dt><${Name} text=${name} /></dt><dd>${secret(name) ? "•••" : visible(String(value))}</dd></div>`)}</dl>`}`;
+    <${Given} entries=${given.map(([name, value]) => [name, secret(name) ? "•••" : String(value)])} />`;
   return ask({ title: `Run ${command.name}?`, text, yes: `Run ${command.name}`, danger: effect === "destructive" });
 }

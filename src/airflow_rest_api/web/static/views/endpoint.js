@@ -6,9 +6,8 @@ import { facts } from "../lib/facts.js";
 import { OF_PARAMS } from "../lib/params.js";
 import { note } from "../lib/router.js";
 import { suggester } from "../lib/suggest.js";
-import { visible } from "../lib/text.js";
-import { Badge, Button, ErrorNotice, Link, Name, Notice } from "../parts/basic.js";
-import { ask } from "../parts/dialog.js";
+import { Badge, Button, ErrorNotice, Link, Notice } from "../parts/basic.js";
+import { ask, Given } from "../parts/dialog.js";
 import { FileField, SuggestField, SwitchField, TextField } from "../parts/fields.js";
 import { Icon } from "../parts/icons.js";
 import { Code } from "../parts/code.js";
@@ -87,9 +86,9 @@ export function Endpoint({ endpoint, params }) {
 /** What the call will be, in the arguments that are given. */
 function question(endpoint, values) {
   const given = endpoint.arguments.filter((one) => values[one.name]);
-  const shown = (one) => (!inAddress(one) && !one.file ? "•••" : visible(one.file ? values[one.name].name : String(values[one.name])));
+  const shown = (one) => (one.file ? values[one.name].name : inAddress(one) ? String(values[one.name]) : "•••");
   return html`<p>${endpoint.description}</p>
-    ${given.length > 0 && html`<dl class="given">${given.map((one) => html`<div key=${one.name}><dt><${Name} text=${one.name} /></dt><dd>${shown(one)}</dd></div>`)}</dl>`}`;
+    <${Given} entries=${given.map((one) => [one.name, shown(one)])} />`;
 }
 
 function Envelope({ answer }) {
