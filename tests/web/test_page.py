@@ -85,9 +85,9 @@ def test_a_host_header_cannot_write_into_the_reference():
             assert "alert(1)" not in text
 
 
-def test_large_files_and_the_document_are_packed_for_who_takes_that():
+def test_what_airflow_would_pack_anew_each_time_is_packed_for_who_takes_that():
     with serving(user="viewer") as (client, _):
-        for path in ("/static/vendor/swagger-ui.js", "/openapi.json"):
+        for path in ("/static/vendor/swagger-ui.js", "/static/lib/api.js", "/openapi.json"):
             packed = client.get(path, headers={"Accept-Encoding": "gzip, br"})
             plain = client.get(path, headers={"Accept-Encoding": "identity"})
             assert packed.headers["Content-Encoding"] == "gzip"

@@ -79,6 +79,11 @@ class Asset:
         """The content as gzip, packed once: that takes too long for an event loop."""
         return gzip.compress(self.content, mtime=0)
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether that is done."""
+        return "packed" in vars(self)
+
 
 @dataclass(frozen=True)
 class Assets:
@@ -263,8 +268,9 @@ def _address(scope: Scope) -> str:
 
 router = APIRouter(include_in_schema=False)
 
-LARGE = 16 * 1024
-"""Bytes from which on a file is packed before it is sent."""
+LARGE = 1024
+"""Bytes from which on a file is packed before it is sent: Airflow packs answers of that size else, each time
+anew and on the event loop (airflow.api_fastapi.core_api.app, GZipMiddleware)."""
 
 
 @router.get("/")
@@ -327,7 +333,8 @@ def _facts(request: Request, context: Context, caller: Caller) -> dict[str, Any]
 @needs(Needs.TOKEN)
 async def static(path: str, request: Request) -> Response:
     """Return a file of the page's."""
-    found = (await asyncio.to_thread(load)).find(path)
+    assets = load() if load.cache_info().currsize else await asyncio.to_thread(load)
+    found = assets.find(path)
     if found is None:
         raise NotFound("The page has no such file.")
     asset, keep = found
@@ -341,9 +348,8 @@ async def _answer(request: Request, asset: Asset, headers: dict[str, str]) -> Re
     """Answer with a file, packed where that is worth it and the browser takes it."""
     content = asset.content
     if len(content) >= LARGE and "gzip" in request.headers.get("accept-encoding", ""):
-        # Airflow packs answers too, each time anew and on the event loop.
         headers["Content-Encoding"] = "gzip"
-        content = await asyncio.to_thread(lambda: asset.packed)
+        content = asset.packed if asset.is_packed else await asyncio.to_thread(lambda: asset.packed)
     return Response(content, headers=headers, media_type=asset.media_type)
 
 
