@@ -128,6 +128,70 @@ def test_the_rules_of_another_auth_manager_can_make_exceptions():
     assert Permissions(Other("a"), object()).blocking
 
 
+class Forbidding(Other):
+    """An auth manager that lets everybody do everything, but for the runs of one DAG and one variable."""
+
+    def is_authorized_dag(self, *, method: str, user: Any, details: Any, access_entity: Any = None) -> bool:
+        return details.id != "b" or access_entity is None or access_entity.value != "RUN"
+
+    def is_authorized_variable(self, *, method: str, user: Any, details: Any) -> bool:
+        return details.key != "of_a_secrets_backend"
+
+
+@pytest.mark.usefixtures("existing")
+def test_what_is_named_is_asked_about_whatever_holds_for_the_others():
+    held = Permissions(Forbidding("a", "b"), object())
+
+    def missing(*words: str, **values: str) -> str | None:
+        command = Command(words, "", None, (), Effect.WRITE)
+        found = decide(held, Attempt(command, values, frozenset(values))).missing
+        return found and str(found)
+
+    assert missing("dags", "trigger", dag_id="a") is None
+    # It is among the DAGs whose names may be seen.
+    assert missing("dags", "trigger", dag_id="b") == "permission to create runs of the DAG 'b'"
+    assert missing("dags", "list-runs", dag_id="b") is not None
+    # It is in no table, so that no list of what may be seen says that it is missing.
+    assert missing("variables", "get", key="of_a_secrets_backend") == (
+        "permission to read the variable 'of_a_secrets_backend'"
+    )
+    assert missing("variables", "set", key="a", value="1") is None
+
+
+@pytest.mark.usefixtures("existing")
+def test_who_may_do_to_all_dags_what_is_inside_them_may_do_it_to_each():
+    assert Permissions(Forbidding("a", "b"), object()).may("DAG", "POST", None, None)
+    assert Permissions(Forbidding("a", "b"), object()).may("DAG", "POST", "TASK_INSTANCE", None)
+    assert not Permissions(Forbidding("a", "b"), object()).may("DAG", "POST", "RUN", None)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("existing")
+@pytest.mark.parametrize("kind", ["simple", "fab"])
+def test_one_made_from_an_auth_manager_of_airflow_can_make_exceptions(kind: str):
+    held = simple("op") if kind == "simple" else fab(("can_edit", "Connections"), ("can_read", "Connections"))
+
+    class Stricter(type(held._manager)):  # type: ignore[misc]
+        def is_authorized_connection(self, *, method: str, user: Any, details: Any = None) -> bool:
+            return details.conn_id != "b" and super().is_authorized_connection(
+                method=method, user=user, details=details
+            )
+
+    class Renamed(type(held._manager)):  # type: ignore[misc]
+        pass
+
+    stricter, same = (Permissions(object.__new__(each), held._user) for each in (Stricter, Renamed))
+    assert held.may("connection", "PUT", None, "b")
+    assert same.may("connection", "PUT", None, None)
+    assert same.blocking == held.blocking
+    assert stricter.blocking
+    assert stricter.may("connection", "PUT", None, "a")
+    assert not stricter.may("connection", "PUT", None, "b")
+    assert not stricter.may("connection", "PUT", None, None)
+    # Airflow's own list, which asks for each, is of its database.
+    assert stricter.names("connection", "PUT") == ({"a"} if kind == "fab" else frozenset())
+
+
 def test_an_auth_manager_that_fails_has_answered_no(caplog: pytest.LogCaptureFixture):
     failing = Permissions(Other(), object())
     with caplog.at_level(logging.ERROR):

@@ -124,6 +124,25 @@ def test_who_may_run_the_same_sees_an_operation_and_cannot_end_it(monkeypatch: p
     assert recorded == ["operations cancel"]
 
 
+def test_the_event_log_knows_who_else_has_read_secrets_that_a_command_showed(monkeypatch: pytest.MonkeyPatch):
+    recorded: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        Audit,
+        "did",
+        lambda self, caller, what, **more: recorded.append((caller.name, f"{what}: {more['operation_id']}")),
+    )
+    with serving(prints("hunter2\n"), user="op") as (client, _):
+        secret = client.post("/v2/commands/connections/get", json={"conn_id": "a"}).json()["id"]
+        plain = client.post("/v2/commands/version", json={}).json()["id"]
+        for rest in ("", "/output", "/output?offset=0", "/events", "/files/none"):
+            recorded.clear()
+            client.app.state.context.audit._readers.clear()  # type: ignore[attr-defined]
+            for identifier in (secret, plain, secret):
+                client.get(f"/v2/operations/{identifier}{rest}")
+                client.get(f"/v2/operations/{identifier}{rest}", headers=bearer("admin"))
+            assert recorded == [("admin", f"operations read: {secret}")], rest
+
+
 def ids(answer: Any) -> list[str]:
     return [entry["id"] for entry in answer.json()["operations"]]
 

@@ -123,6 +123,30 @@ def test_only_plain_reads_are_not_recorded(effect: Effect, reveals: bool, record
     assert (record is not None) is recorded
 
 
+def test_secrets_of_another_user_are_read_in_one_row_for_each_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_READERS", 2)
+    table = Table()
+    audit = Audit(table)
+    of_bob = replace(operation(), user="bob", command="connections get", reveals=True)
+    for identifier in ("1", "1", "2", "3", "3", "1"):
+        audit.reads(someone(), replace(of_bob, id=identifier))
+    audit.reads(someone(), replace(of_bob, reveals=False))
+    audit.reads(someone(), replace(of_bob, user="ada"))
+    audit.close()
+
+    # The oldest was forgotten meanwhile: what is remembered does not grow.
+    assert [row.extra["operation_id"] for row in table.rows] == ["1", "2", "3", "1"]
+    assert {(row.name, row.owner) for row in table.rows} == {("rest_api.operations read", "ada")}
+    assert table.rows[0].extra["message"] == "What connections get showed bob was read."
+
+
+def test_nothing_is_read_of_which_there_could_be_no_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROOM", 0)
+    audit = Audit(Table())
+    with pytest.raises(AuditBacklog):
+        audit.reads(someone(), replace(operation(), user="bob", reveals=True))
+
+
 def test_a_refusal_is_recorded_and_still_a_refusal() -> None:
     table = Table()
     audit = Audit(table)

@@ -13,7 +13,7 @@ from sqlalchemy import column, delete, inspect, or_, select, table
 from airflow_rest_api.airflow.compat.accounts import DETAILS_HAVE_TEAM, authorized_names, multi_team
 from airflow_rest_api.airflow.expressions import dags_matching_somehow
 from airflow_rest_api.airflow.queries import rows, values
-from airflow_rest_api.airflow.users import FAB, SIMPLE, auth_manager, is_a
+from airflow_rest_api.airflow.users import FAB, SIMPLE, answers_as, auth_manager, is_a
 from airflow_rest_api.commands.needs import resource_of
 from airflow_rest_api.storage.transient import away
 
@@ -68,9 +68,10 @@ class Permissions:
     def __init__(self, manager: Any, user: Any) -> None:
         self._manager = manager
         self._user = user
-        self._simple, self._fab = is_a(manager, SIMPLE), is_a(manager, FAB)
+        self._fab = is_a(manager, FAB)
+        self._as_simple, self._as_fab = answers_as(manager, SIMPLE), answers_as(manager, FAB)
         self._known: dict[tuple[str, ...], Any] = {}
-        self.blocking = not self._simple or self._teams
+        self.blocking = not self._as_simple or self._teams
 
     def may(self, resource: str, method: str, entity: str | None, name: str | None) -> bool:
         """
@@ -140,16 +141,20 @@ class Permissions:
         all_of_them = ANY if resource == "DAG" else None
         if resource == "team" or not self._may_one(resource, method, entity, all_of_them, None):
             return False
-        if resource not in NAMED or ((self._simple or self._fab) and not self._teams):
+        if resource not in NAMED or ((self._as_simple or self._as_fab) and not self._teams):
             return True
         # Rules of others, and those of teams, can make exceptions.
-        return frozenset(_existing(resource)) <= self.names(resource, method)
+        existing = frozenset(_existing(resource))
+        if entity is None:
+            return existing <= self.names(resource, method)
+        # Of what is inside a DAG, nothing is said by the names of DAGs.
+        return all(self.may(resource, method, entity, name) for name in existing)
 
     def _tells_apart(self, resource: str) -> bool:
         """Return whether one object of a kind may be another's than the next."""
         if resource not in NAMED:
             return False
-        return self._teams or not (self._simple or (self._fab and resource != "DAG"))
+        return self._teams or not (self._as_simple or (self._as_fab and resource != "DAG"))
 
     def _spellings(self, resource: str, name: str) -> set[str]:
         """Return a name as it was given, and as the database has it."""
@@ -185,10 +190,12 @@ class Permissions:
         return self._manager.is_authorized_custom_view(**asked) is True
 
     def _names(self, resource: str, method: str) -> Iterable[str]:
-        if (self._fab and resource != "DAG") or (self._simple and not self._teams):
+        if (self._as_fab and resource != "DAG") or (self._as_simple and not self._teams):
             # It tells none of them apart; that of Flask-AppBuilder lists them all to every user.
             return _existing(resource) if self.may(resource, method, None, None) else ()
-        ask = authorized_names(self._manager, NAMED[resource].names)
+        # The lists of Flask-AppBuilder do not ask what one made from it says of each.
+        lists = self._as_fab or not self._fab
+        ask = authorized_names(self._manager, NAMED[resource].names) if lists else None
         if ask is None:
             return [name for name in _existing(resource) if self.may(resource, method, None, name)]
         found: Iterable[str] = ask(user=self._user, method=method)

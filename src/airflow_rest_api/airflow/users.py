@@ -24,6 +24,16 @@ if TYPE_CHECKING:
 SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
+_QUESTIONS = (
+    "is_authorized_",
+    "_is_authorized",
+    "batch_is_authorized_",
+    "get_authorized_",
+    "filter_authorized_",
+    "_get_user_permissions",
+)
+"""What the methods by which an auth manager says who may do what begin with."""
+
 CACHING = ("deserialize_user", "__cachetools_cachedmethods")
 """Where cachetools keeps what it has bound to an object and its cache (``cachetools._descriptor``)."""
 
@@ -38,6 +48,16 @@ def auth_manager() -> BaseAuthManager[Any]:
 def is_a(manager: object, name: str) -> bool:
     """Return whether an auth manager is of the class of this name, or of one made from it."""
     return any(_name(cls) == name for cls in type(manager).__mro__)
+
+
+def answers_as(manager: object, name: str) -> bool:
+    """Return whether an auth manager is of the class of this name, and says who may do what as that does."""
+    for cls in type(manager).__mro__:
+        if _name(cls) == name:
+            return True
+        if any(question.startswith(_QUESTIONS) for question in vars(cls)):
+            return False
+    return False
 
 
 def _name(cls: type) -> str:

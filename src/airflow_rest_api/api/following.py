@@ -35,6 +35,13 @@ async def visible(context: Context, caller: Caller, identifier: str) -> Operatio
     return operation
 
 
+async def read(context: Context, caller: Caller, identifier: str) -> Operation:
+    """Return the same, for a caller who gets to see what was printed; the event log knows of another's secrets."""
+    operation = await visible(context, caller, identifier)
+    context.audit.reads(caller, operation)
+    return operation
+
+
 async def follow(
     context: Context,
     caller: Caller,
@@ -50,7 +57,7 @@ async def follow(
     :raises ApiError: there is no such operation for the caller, or they may not have one more stream
     """
     position, received = _position(after)
-    await visible(context, caller, identifier)
+    await read(context, caller, identifier)
     subscription = Subscription(context.streams, caller, lambda one: visible(context, one, identifier))
     return EventStream(
         subscription, _events(context, identifier, position, received, subscription), headers=headers

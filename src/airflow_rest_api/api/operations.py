@@ -24,7 +24,7 @@ from airflow_rest_api.api.answers import (
     run_again,
 )
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
-from airflow_rest_api.api.following import follow, visible
+from airflow_rest_api.api.following import follow, read, visible
 from airflow_rest_api.api.models import (
     ACCEPTED,
     FILE,
@@ -111,7 +111,7 @@ async def get_operation(
     identifier: str, request: Request, context: ContextDep, caller: CallerDep
 ) -> Response:
     """Return an operation; with `Prefer: wait=N`, once it has ended or after N seconds."""
-    await visible(context, caller, identifier)
+    await read(context, caller, identifier)
     preferred = preference_of(request, 0)
     return await answer_operation(
         request, await ended(context, request, identifier, preferred.wait), preferred
@@ -134,6 +134,7 @@ async def cancel_operation(
         with context.audit.refusals(caller, "operations cancel"):
             raise Forbidden(f"Only {operation.user} and administrators may end this command.")
     came = await context.operations.cancel(identifier, f"The command was cancelled by {caller.name}.")
+    context.audit.reads(caller, operation)
     preferred = preference_of(request, CANCEL_WAIT)
     cancelled = await ended(context, request, identifier, preferred.wait)
     return await answer_operation(request, cancelled, preferred, cancel=came)
@@ -175,7 +176,7 @@ async def get_output(
     With `offset` or `limit` it is the bytes from there on, as far as none are missing: `X-Output-Offset` is
     where they begin, `X-Output-Next` the offset to go on with, `X-Output-End` whether nothing more will come.
     """
-    await visible(context, caller, identifier)
+    await read(context, caller, identifier)
     if offset is None and limit is None:
         operation = await context.operations.get(identifier)
         return PlainTextResponse(operation.stdout if stream == "stdout" else operation.stderr)
@@ -189,7 +190,7 @@ async def get_output(
 @needs(Needs.OPERATION)
 async def get_file(identifier: str, name: str, context: ContextDep, caller: CallerDep) -> Response:
     """Return a file that the command wrote."""
-    operation = await visible(context, caller, identifier)
+    operation = await read(context, caller, identifier)
     for file in operation.files:
         if file.name == name:
             return answer_file(file, await context.operations.file(identifier, name))

@@ -106,6 +106,9 @@ ONE_BY_ONE = 30
 MOST_REFUSALS = 2000
 """Different refusals, of all users, that are counted at the same time; what comes on top is left out."""
 
+MOST_READERS = 2000
+"""Readers of another user's operation of whom it is known that they have a row."""
+
 OTHERS = "rest_api.refusals"
 """The event of a row that stands for many."""
 NO_USER = "REST API"
@@ -263,6 +266,7 @@ class Audit:
         self._store = store
         self._done: deque[Event] = deque()
         self._refusals = Refusals()
+        self._readers: dict[tuple[str, str], None] = {}
         self._thread: threading.Thread | None = None
         self._changed = threading.Condition()
         self._closing = threading.Event()
@@ -315,6 +319,25 @@ class Audit:
     def did(self, caller: Caller, what: str, **extra: Any) -> None:
         """Record what a user has done that was no command: `extra` says to what."""
         self.record(_event(what, caller.name, {}, {**extra, "address": caller.address}))
+
+    def reads(self, caller: Caller, operation: Operation) -> None:
+        """
+        Record that a user reads what the command of another has shown of secrets: once, however often they look.
+
+        :raises AuditBacklog: see `admit`
+        """
+        if not operation.reveals or operation.user == caller.name:
+            return
+        key = (caller.name, operation.id)
+        with self._changed:
+            if key in self._readers:
+                return
+            self.admit()
+            while len(self._readers) >= MOST_READERS:
+                del self._readers[next(iter(self._readers))]
+            self._readers[key] = None
+        message = f"What {operation.command} showed {operation.user} was read."
+        self.did(caller, "operations read", operation_id=operation.id, message=message)
 
     def record(self, event: Event) -> None:
         """Have an event written that tells of something done; returns at once, whatever the database does."""

@@ -74,16 +74,16 @@ def decide(permissions: Permissions, attempt: Attempt) -> Decision:
 
 
 def granted(permissions: Permissions, ask: Ask) -> bool:
-    """Return whether a user may."""
+    """
+    Return whether a user may.
+
+    What is named is asked about by its name, as Airflow's own routes do: who may do it to the others, or to
+    all that exist, may not do it to one that an auth manager makes an exception of.
+    """
     kind = ask.resource.value
-    if permissions.may(kind, ask.method, ask.entity, None):
-        return True
-    names = ask.names
-    return (
-        names is not None
-        and names != ()
-        and all(permissions.may(kind, ask.method, ask.entity, name) for name in names)
-    )
+    if not ask.names:
+        return permissions.may(kind, ask.method, ask.entity, None)
+    return all(permissions.may(kind, ask.method, ask.entity, name) for name in ask.names)
 
 
 def asks_of(attempt: Attempt) -> tuple[Ask, ...]:
@@ -149,13 +149,14 @@ def _names(need: Need, attempt: Attempt) -> tuple[str, ...]:
 def _resolved(permissions: Permissions, need: Need, attempt: Attempt) -> Ask:
     """Return a need with the objects that it is about."""
     names: Iterable[str] | None = _names(need, attempt)
-    if permissions.may(need.resource.value, need.method, need.entity, None):
-        # Nothing to look up: a pattern can match whatever it wants.
-        names = None if _on(attempt, need.pattern) or need.outlet_of else names
-    elif need.outlet_of:
-        names = permissions.dags_with_outlet(attempt.values.get("name"), attempt.values.get("uri"))
-    elif _on(attempt, need.pattern):
-        names = permissions.matching_dags("".join(_names(need, attempt)))
+    if need.outlet_of or _on(attempt, need.pattern):
+        if permissions.may(need.resource.value, need.method, need.entity, None):
+            # Nothing to look up: a pattern can match whatever it wants.
+            names = None
+        elif need.outlet_of:
+            names = permissions.dags_with_outlet(attempt.values.get("name"), attempt.values.get("uri"))
+        else:
+            names = permissions.matching_dags("".join(_names(need, attempt)))
     return Ask(need.resource, need.method, need.entity, tuple(names) if names else None)
 
 
