@@ -112,3 +112,33 @@ def test_threads_do_not_see_each_others_arguments(catalog):
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(bind, range(2000)))
+
+
+class Asking(argparse.Action):
+    """An action as that of the password of Keycloak's provider, which asks whoever sits at the terminal."""
+
+    def __call__(self, *arguments: object) -> None:
+        raise AssertionError("it was called")
+
+
+def test_an_action_of_somebody_elses_is_not_called_where_arguments_are_checked():
+    leaf = some_leaf()
+    leaf.add_argument("--secret", "-s", action=Asking, nargs="?", help="asked for where it is not given")
+    leaf.add_argument("--flag", action=Asking, nargs=0)
+    leaf.add_argument("--several", action=Asking, nargs="+", choices=["x", "y"])
+    leaf.add_argument("--needed", action=Asking, required=True, type=str)
+    parser = CheckingParser(leaf)
+
+    values, found = parser.check(["a", "--needed=1", "--secret", "--flag", "--several", "x", "y"])
+    assert (values["needed"], values["secret"], values["flag"]) == ("1", None, True)
+    assert values["several"] == ["x", "y"]
+    assert [(action.dest, words) for action, words in found][1:] == [
+        ("needed", ["1"]),
+        ("secret", []),
+        ("flag", []),
+        ("several", ["x", "y"]),
+    ]
+    assert parser.check(["a", "--needed=1", "-s", "hunter2"])[0]["secret"] == "hunter2"
+    for words in (["a"], ["a", "--needed=1", "--several", "z"], ["a", "--needed=1", "--flag=1"]):
+        with pytest.raises(BadArgument):
+            parser.check(words)

@@ -36,7 +36,7 @@ async def visible(context: Context, caller: Caller, identifier: str) -> Operatio
 
 
 async def read(context: Context, caller: Caller, identifier: str) -> Operation:
-    """Return the same, for a caller who gets to see what was printed; the event log knows of another's secrets."""
+    """Return the same, for who gets to see what was printed; that it was another's secrets is recorded."""
     operation = await visible(context, caller, identifier)
     context.audit.reads(caller, operation)
     return operation

@@ -17,6 +17,20 @@ Occurrence = tuple[argparse.Action, list[str]]
 LONGEST_MOMENT = 200
 """Characters of a date and time with its zone: to read one takes time with the square of that."""
 
+_OF_ANY_ACTION = (
+    "option_strings",
+    "dest",
+    "nargs",
+    "const",
+    "default",
+    "type",
+    "choices",
+    "required",
+    "help",
+    "metavar",
+)
+"""What each action of argparse is made of."""
+
 NO_HELP = "argument -h/--help: not here, the catalog of commands has the help"
 
 # How argparse begins the messages that repeat words of the client's which may be meant for any argument.
@@ -139,9 +153,30 @@ def shown_name(action: argparse.Action) -> str:
     return action.metavar if isinstance(action.metavar, str) else action.dest
 
 
+class _Stored(argparse.Action):
+    """What an action of argparse's own would do with the words of an argument."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep them."""
+        setattr(namespace, self.dest, True if self.nargs == 0 else values)
+
+
 def _harmless(action: argparse.Action) -> argparse.Action:
-    """Copy an argument, without a type function that may do more than convert; sort its choices."""
+    """
+    Copy an argument, without an action or a type function that may do more than convert; sort its choices.
+
+    A provider's action can ask for a password at the terminal
+    (``airflow.providers.keycloak.cli.definition.Password``).
+    """
     twin = copy.copy(action)
+    if type(action).__module__ != argparse.__name__:
+        twin = _Stored(**{name: getattr(action, name) for name in _OF_ANY_ACTION})
     if argument_kinds.value_type(action) is None:
         twin.type = None
         twin.choices = None

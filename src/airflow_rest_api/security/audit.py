@@ -322,7 +322,7 @@ class Audit:
 
     def reads(self, caller: Caller, operation: Operation) -> None:
         """
-        Record that a user reads what the command of another has shown of secrets: once, however often they look.
+        Record that a user reads what the command of another has shown of secrets: once, however often.
 
         :raises AuditBacklog: see `admit`
         """
