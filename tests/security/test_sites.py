@@ -67,3 +67,13 @@ def test_a_cookie_is_found_among_others():
     assert cookie(Headers({"cookie": "a=b; _token=x.y; c=d"}), "_token") == "x.y"
     for text in ("", "_token=", "x_token=y", "token=y"):
         assert cookie(Headers({"cookie": text}), "_token") is None
+
+
+def test_cookies_in_several_headers_are_one_list_of_which_the_last_counts():
+    def among(*lines: bytes) -> str | None:
+        return cookie(Headers(raw=[(b"cookie", line) for line in lines]), "_token")
+
+    assert among(b"a=1", b"_token=x.y") == "x.y"
+    assert among(b"_token=x.y", b"a=1") == "x.y"
+    assert among(b"_token=old; a=1", b"b=2; _token=new") == "new"
+    assert among(b"_token", b"x.y") is None

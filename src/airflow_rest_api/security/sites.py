@@ -34,8 +34,9 @@ def cookie(headers: Headers, name: str) -> str | None:
     # One that another app of this host has set in its own way does not hide the others, and the last of a
     # name counts, as for Airflow (starlette.requests.cookie_parser). That one undoes quotes as well, which no
     # token has: before Python 3.11.10 in time with the square of the length (http.cookies._unquote).
+    # HTTP/2 lets a client send them in several headers, which not every server joins (RFC 9113, 8.2.3).
     found = None
-    for one in headers.get("cookie", "").split(";"):
+    for one in ";".join(headers.getlist("cookie")).split(";"):
         key, _, value = one.partition("=")
         if key.strip() == name:
             found = value.strip()
