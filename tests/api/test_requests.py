@@ -219,6 +219,15 @@ def test_no_character_set_is_one_that_takes_long_or_changes_sizes(charset: str):
     assert form["a"] == "b-\u00e9"
 
 
+@pytest.mark.parametrize("charset", ["hex", "rot13", "base64", "bz2", "zlib", "undefined", "no-such"])
+def test_the_name_of_a_file_is_read_whatever_character_set_the_form_says_it_has(charset: str):
+    head = b'--XX\r\nContent-Disposition: form-data; name="f"; filename="\xe9"; filename*=UTF-8\'\'b\r\n\r\n'
+    file = parse(f"{TYPE}; charset={charset}", head + b"x = 1\r\n--XX--\r\n")["f"]
+
+    assert isinstance(file, UploadFile)
+    assert (file.filename, file.file.read()) == ("\u00e9", b"x = 1")
+
+
 def test_what_is_long_is_read_in_a_thread_of_its_own_and_what_is_short_at_once() -> None:
     async def names() -> tuple[str, str]:
         short = await read_in_thread(LARGE, lambda: threading.current_thread().name)

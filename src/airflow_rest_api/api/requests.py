@@ -242,9 +242,11 @@ def _extended_value(text: str) -> str:
 
 
 def _codec(name: str) -> str:
-    """Return the name of a form's character set, as Starlette reads it: of an unknown one, Latin 1."""
+    """Return the name of a form's character set, as Starlette reads it: where it makes no text, Latin 1."""
     try:
         found = codecs.lookup(name).name
+        # Python has some that turn bytes into bytes (hex), or refuse whatever comes.
+        b"x".decode(found, "replace")
     except (LookupError, ValueError):
         return "latin-1"
     return "latin-1" if found in _SLOW_CODECS else found
