@@ -115,6 +115,34 @@ def test_the_session_cookie_is_a_token_for_the_scripts_of_this_site():
     assert (stale.status_code, stale.json()["detail"]["reason"]) == (401, "invalid_token")
 
 
+@pytest.mark.parametrize("scheme", ["Basic dTpw", "Digest username=u", "Negotiate YII=", "x"])
+def test_what_a_proxy_has_asked_a_browser_for_does_not_end_its_session(scheme: str):
+    """A browser sends it with every request from then on."""
+    beside = {"Authorization": scheme}
+    with serving(user=None) as (client, engine):
+        opened = client.get("/", headers=session(**{"Sec-Fetch-Site": "none"}, **beside))
+        ran = client.post(RUN, headers=session(**SCRIPT, **beside))
+        legacy = client.get(LEGACY, headers=session(**SCRIPT, **beside))
+        linked = client.get(LEGACY, headers=session(**beside))
+        alone = client.get(LEGACY, headers=beside)
+
+    assert [answer.status_code for answer in (opened, ran, legacy)] == [200, 200, 200]
+    assert [answer.status_code for answer in (linked, alone)] == [422, 422]
+    assert len(engine.jobs) == 1
+
+
+@pytest.mark.parametrize("header", ["Bearer", "Bearer ", "bearer x", "BEARER\tx", "Bearer x y"])
+def test_a_bearer_token_goes_before_the_cookie_be_it_none(header: str):
+    with serving(user=None) as (client, engine):
+        answers = [
+            client.request(method, path, headers=session(**SCRIPT, Authorization=header))
+            for method, path in (("POST", RUN), ("GET", "/v2/operations"), ("GET", LEGACY))
+        ]
+
+    assert all(answer.status_code in (401, 422) for answer in answers)
+    assert engine.jobs == []
+
+
 NAVIGATION = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 

@@ -110,10 +110,10 @@ def token_of(headers: Headers, cookie: str | None = None) -> str | Response:
     """
     Return the token of a request; the answer where there is none, or none that can be read.
 
-    :param cookie: a token that counts where there is no header
+    :param cookie: a token that counts where there is none in the header
     """
     words = headers.get("authorization", "").split()
-    if not words and cookie is not None:
+    if cookie is not None and not (words and words[0].lower() == "bearer"):
         words = ["Bearer", cookie]
     if not words:
         return message(401, MISSING)

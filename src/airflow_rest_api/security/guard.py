@@ -188,7 +188,9 @@ class Guard:
 
     def _cookie(self, scope: Scope, headers: Headers) -> str | None:
         """Return the token of a browser's session where the request may use it."""
-        if "authorization" in headers or not cookie_counts(headers, scope["method"], self._use(scope)):
+        # Not other schemes: a browser adds Basic on its own for a proxy that has asked for it, and Airflow
+        # takes the cookie beside it, too (airflow.api_fastapi.core_api.security.get_user).
+        if _has_bearer_scheme(headers) or not cookie_counts(headers, scope["method"], self._use(scope)):
             return None
         return cookie(headers, self.host.session_cookie)
 
@@ -219,6 +221,11 @@ def _path(scope: Scope) -> str:
     return local_path(scope) or "/"
 
 
+def _has_bearer_scheme(headers: Headers) -> bool:
+    """Return whether a request brings a token of its own, be it none that can be read."""
+    return headers.get("authorization", "").lower().split(maxsplit=1)[:1] == ["bearer"]
+
+
 def _bearer(headers: Headers) -> str | None:
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
+    token = headers.get("authorization", "").partition(" ")[2]
+    return token.strip() or None if _has_bearer_scheme(headers) else None
