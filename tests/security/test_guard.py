@@ -242,6 +242,36 @@ def test_what_another_sites_page_sends_runs_nothing_even_with_a_token(headers: d
     assert engine.jobs == []
 
 
+@pytest.mark.parametrize(
+    "path", ["/v2/commands", "/v2/operations", LEGACY, "/api?api=pause&dag_id=x", "/nothing"]
+)
+@pytest.mark.parametrize(
+    "referer",
+    ["http://evil.example/page", "http://testserver.evil.example/", "https://[", "http://u@testserver/"],
+)
+def test_on_plain_http_no_link_and_no_image_on_another_sites_page_does_anything(path: str, referer: str):
+    with serving(user="admin") as (client, engine):
+        answer = client.get(path, headers={"Referer": referer})
+
+    assert answer.status_code == 403
+    assert engine.jobs == []
+
+
+@pytest.mark.parametrize("page", sorted(PAGES))
+def test_on_plain_http_a_link_on_another_sites_page_opens_pages(page: str):
+    with serving(user="admin") as (client, _):
+        assert client.get(page, headers={"Referer": "http://wiki.example/"}).status_code == 200
+        scripted = {"Referer": "http://wiki.example/", "Origin": "http://wiki.example"}
+        assert client.get(page, headers=scripted).status_code == 403
+
+
+@pytest.mark.parametrize("referer", ["http://testserver/dags", "about:blank", "", "/dags", "dags"])
+def test_a_referer_that_names_no_other_site_keeps_nobody_out(referer: str):
+    with serving(user="admin") as (client, _):
+        assert client.get("/v2/operations", headers={"Referer": referer}).status_code == 200
+        assert client.post(RUN, headers={"Referer": referer}).status_code == 200
+
+
 def test_this_site_and_the_origins_that_airflow_allows_are_let_in(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("AIRFLOW__API__ACCESS_CONTROL_ALLOW_ORIGINS", "https://portal.example")
     with serving(user="viewer") as (client, _):

@@ -73,6 +73,8 @@ def refuse_others(
 
     A browser adds no bearer token on its own, but Airflow does with ``[core]
     simple_auth_manager_all_admins``: without this, any web page could run commands on a developer's machine.
+    On plain HTTP one that keeps its ``Referer`` to itself still can, by a link or an image: these send what
+    any client sends.
 
     :param trusted: gives the origins that may; asked for a request from elsewhere alone, as few are
     :param followed_link: a link from elsewhere may lead here
@@ -80,7 +82,7 @@ def refuse_others(
     """
     if not _from_elsewhere(headers):
         return
-    if followed_link and headers.get("sec-fetch-mode") == "navigate":
+    if followed_link and _can_be_link(headers):
         return
     if headers.get("origin") not in trusted():
         raise CrossSite
@@ -90,7 +92,19 @@ def _from_elsewhere(headers: Headers) -> bool:
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site not in ("same-origin", "none")
-    return _is_own(headers, headers.get("origin")) is False
+    own = _is_own(headers, headers.get("origin"))
+    if own is None and "//" in headers.get("referer", ""):
+        # All that browsers send with links, images and frames on plain HTTP. One without a host is no page of
+        # another site's: "about:blank", or a path (RFC 9110, 10.1.3).
+        own = _is_own(headers, headers.get("referer"))
+    return own is False
+
+
+def _can_be_link(headers: Headers) -> bool:
+    if "sec-fetch-site" in headers:
+        return headers.get("sec-fetch-mode") == "navigate"
+    # On plain HTTP an image looks the same; what a script sends has an Origin.
+    return "origin" not in headers
 
 
 def _is_own(headers: Headers, address: str | None) -> bool | None:
