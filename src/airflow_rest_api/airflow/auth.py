@@ -334,10 +334,12 @@ def _fab_user_found_by(name: str) -> int | None:
     """Return the id of the user of a name at a login: FabAirflowSecurityManagerOverride.auth_user_db."""
     from airflow.providers.fab.auth_manager.models import User
 
-    for condition in (func.lower(User.username) == func.lower(name), User.email == name):
-        if found := values(select(User.id).where(condition).limit(1)):
-            return int(found[0])
-    return None
+    # Both are asked, or the time would tell whether there is a user of this name.
+    found = [
+        *values(select(User.id).where(func.lower(User.username) == func.lower(name)).limit(1)),
+        *values(select(User.id).where(User.email == name).limit(1)),
+    ]
+    return int(found[0]) if found else None
 
 
 def folded(name: str) -> str:

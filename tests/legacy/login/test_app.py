@@ -18,6 +18,7 @@ from fastapi import FastAPI, HTTPException, Request
 from starlette.testclient import TestClient
 
 from airflow_rest_api.airflow import tokens, users
+from airflow_rest_api.airflow.auth import Accounts
 from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_1_PLUS
 from airflow_rest_api.asgi import LOGIN_MOUNT
 from airflow_rest_api.legacy.login.app import create_login_app
@@ -474,6 +475,27 @@ def test_each_spelling_of_a_name_has_no_guesses_of_its_own(spellings: list[str])
 
     assert tried.count(401) == 3
     assert (right, other) == (429, 200)
+
+
+def test_under_another_name_of_a_user_no_further_password_is_verified(monkeypatch: pytest.MonkeyPatch):
+    async def identity(self: Accounts, username: str) -> str:
+        return "\0001" if username in ("admin", "admin@example.org") else username
+
+    async def by_any_name(self: Accounts, username: str, password: str, endpoint: Any) -> Any:
+        verified.append(username)
+        return None
+
+    verified: list[str] = []
+    monkeypatch.setattr(Accounts, "identity", identity)
+    monkeypatch.setattr(Accounts, "sign_in", by_any_name)
+    with client(login_attempts=3) as one:
+        names = ["admin"] * 2 + ["admin@example.org"] * 3
+        answers = [one.post("/login", json={**GOOD, "username": name}) for name in names]
+
+    assert {(answer.status_code, answer.text) for answer in answers} == {
+        (401, '{"message":"Not authorized"}')
+    }
+    assert verified == ["admin", "admin", "admin@example.org"]
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from airflow_rest_api.legacy.login import throttle as throttle_module
 from airflow_rest_api.legacy.login.throttle import BURST, VERIFIERS, Throttle, TooManyLogins, network
 
 
@@ -186,6 +187,76 @@ def test_many_right_logins_at_the_same_time_are_all_let_in():
     async def script() -> None:
         one = throttle()
         assert await asyncio.gather(*(attempt(one, right=True) for _ in range(BURST))) == [200] * BURST
+
+    asyncio.run(script())
+
+
+async def tried(throttle: Throttle, user: str, name: str) -> tuple[int, float, bool]:
+    """Return the answer to a wrong password, when it would come, and whether it was verified."""
+    with pytest.MonkeyPatch.context() as patch:
+        waits: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            waits.append(seconds)
+
+        patch.setattr(throttle_module.asyncio, "sleep", sleep)
+        try:
+            async with throttle.attempt(user, "1.2.3.4", name=name) as made:
+                pass
+        except TooManyLogins:
+            return 429, 0, False
+    return 401, waits[0], not made.spent
+
+
+def test_the_answers_do_not_tell_which_names_lead_to_the_same_user():
+    names = ["grace"] * 4 + ["grace@example.org"] * 5 + ["grace"]
+
+    async def script(users: dict[str, str]) -> list[tuple[int, float, bool]]:
+        one = Throttle(5, 60, first_delay=0.5, clock=Clock())
+        return [await tried(one, users.get(name, name), name) for name in names]
+
+    hers = asyncio.run(script({"grace": "\0001", "grace@example.org": "\0001"}))
+    others = asyncio.run(script({"grace": "\0001", "grace@example.org": "\0002"}))
+    nobodys = asyncio.run(script({}))
+
+    assert [one[:2] for one in hers] == [one[:2] for one in others] == [one[:2] for one in nobodys]
+    assert [verified for _, _, verified in hers] == [True] * 5 + [False] * 5
+    assert all(verified for _, _, verified in others)
+
+
+def test_a_user_has_the_guesses_of_one_under_all_names_also_at_the_same_time():
+    async def script() -> None:
+        one = throttle()
+        verified = 0
+
+        async def guess(name: str) -> None:
+            nonlocal verified
+            async with one.attempt("\0001", "1.2.3.4", name=name) as made:
+                verified += not made.spent
+                await asyncio.sleep(0.001)
+
+        await asyncio.gather(*(guess(f"name{number % 8}") for number in range(24)))
+        assert verified == 3
+
+    asyncio.run(script())
+
+
+def test_right_passwords_under_many_names_at_the_same_time_are_all_verified_and_clear_the_count():
+    async def script() -> None:
+        one = throttle()
+
+        async def login(name: str, *, right: bool = True) -> bool:
+            async with one.attempt("\0001", "1.2.3.4", name=name) as made:
+                await asyncio.sleep(0.001)
+                made.right = right and not made.spent
+            return made.right
+
+        assert all(await asyncio.gather(*(login(f"name{number % 8}") for number in range(24))))
+        for name in ("a", "b"):
+            assert not await login(name, right=False)
+        assert await login("a")
+        assert not await login("b", right=False)
+        assert await login("b")
 
     asyncio.run(script())
 

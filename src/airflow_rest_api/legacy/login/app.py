@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from airflow_rest_api import __version__, json_text
 from airflow_rest_api.admission import Admission
-from airflow_rest_api.airflow.auth import Accounts, AirflowAuth
+from airflow_rest_api.airflow.auth import Accounts, AirflowAuth, folded
 from airflow_rest_api.airflow.tokens import claims_to_be_refresh_token
 from airflow_rest_api.api.handlers import LastResort
 from airflow_rest_api.asgi import (
@@ -167,9 +167,10 @@ async def login(request: Request) -> Response:
     user = None
     # Whose password it would be, not how the name is written: each spelling would have guesses of its own.
     context.throttle.refuse_address(address)
-    identity = await context.accounts.identity(given.username) if given.can_be_right else given.username
-    async with context.throttle.attempt(identity, address) as attempt:
-        if given.can_be_right:
+    name = folded(given.username)
+    identity = await context.accounts.identity(given.username) if given.can_be_right else name
+    async with context.throttle.attempt(identity, address, name=name) as attempt:
+        if given.can_be_right and not attempt.spent:
             endpoint = token_endpoint(request.scope)
             try:
                 user = await context.accounts.sign_in(given.username, given.password, endpoint)

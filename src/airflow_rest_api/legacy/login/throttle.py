@@ -51,17 +51,26 @@ class Count:
 
 
 class LoginAttempt:
-    """One login; wrong unless set to be right."""
+    """
+    One login; wrong unless set to be right.
+
+    :ivar spent: it is wrong whatever its password, which is not to be verified
+    """
 
     right = False
+    spent = False
 
 
 class Throttle:
     """
-    Counts wrong passwords per user, per address and per both, for one process of the API server.
+    Counts wrong passwords per name, per address and per both, for one process of the API server.
 
-    A user at an address, and an address, are refused after their number. A user alone never is, or others
-    could lock them out; wrong passwords for them from anywhere only make the next answers slower.
+    A name at an address, and an address, are refused after their number. A name alone never is, or others
+    could lock its user out; wrong passwords for it from anywhere only make the next answers slower.
+
+    A user may have several names. Those that look the same are counted as one, be there such a user or not.
+    Of the others none may tell that it leads to the same user: the guesses at a user are bounded beside that,
+    but answered as those at a name that nobody has.
 
     :param attempts: wrong passwords for a user at an address before the first refusal
     :param lockout: seconds for which they count, and for which is refused
@@ -88,7 +97,9 @@ class Throttle:
         self._decided = asyncio.Event()
 
     @asynccontextmanager
-    async def attempt(self, user: str, address: str | None) -> AsyncIterator[LoginAttempt]:
+    async def attempt(
+        self, user: str, address: str | None, *, name: str | None = None
+    ) -> AsyncIterator[LoginAttempt]:
         """
         Surround the verification of a password.
 
@@ -96,15 +107,18 @@ class Throttle:
         says nothing about whether there is such a user. Of many at the same time no more are verified than
         may be wrong; the others wait until it is known whether these were.
 
-        :param user: the same for all spellings of a name
+        :param user: the same for all names of a user
+        :param name: the same for all names that look the same, be there such a user or not: times and
+            refusals go by it alone; without one, by the user
         :raises TooManyLogins: instead of it
         """
         place = network(address)
-        keys = {
-            key: self._count(key)
-            for key in (_key("pair", user, place), _key("address", place), _key("user", user))
-        }
-        pair, everyone, anywhere = keys.values()
+        name = user if name is None else name
+        words = [("pair", name, place), ("address", place), ("user", name)]
+        if user != name:
+            words.append(("whose", user, place))
+        keys = {key: self._count(key) for key in (_key(*one) for one in words)}
+        pair, everyone, anywhere, *whose = keys.values()
         self._refuse_wrong(pair, self._attempts)
         self._refuse_wrong(everyone, self._of_address)
         if pair.pending + pair.waiting >= BURST:
@@ -113,27 +127,32 @@ class Throttle:
         for key, count in keys.items():
             self._keep(key, count)
         begun = self._clock()
-        await self._wait(pair, everyone)
+        await self._wait(pair, everyone, *whose)
         made = LoginAttempt()
-        pair.pending += 1
-        everyone.pending += 1
+        made.spent = any(self._is_spent(count, self._attempts) for count in whose)
+        if made.spent:
+            whose = []
+        at_work = [pair, everyone, *whose]
+        for count in at_work:
+            count.pending += 1
         known = False
         try:
             async with self._verifiers:
                 yield made
             known = True
         finally:
-            pair.pending -= 1
-            everyone.pending -= 1
+            for count in at_work:
+                count.pending -= 1
             if known and not made.right:
                 # Before those that wait are woken.
-                for count in (pair, everyone, anywhere):
+                for count in (*at_work, anywhere):
                     count.wrong += 1
                     count.until = self._clock() + self._lockout
             self._decided.set()
             self._decided = asyncio.Event()
         if made.right:
-            pair.wrong = anywhere.wrong = 0
+            for count in (pair, anywhere, *whose):
+                count.wrong = 0
             return
         await asyncio.sleep(max(0.0, begun + self._delay(pair, anywhere) - self._clock()))
 
@@ -142,18 +161,22 @@ class Throttle:
         self._refuse_wrong(self._count(_key("address", network(address))), self._of_address)
 
     def _refuse_wrong(self, count: Count, limit: int) -> None:
-        if count.until <= self._clock():
-            count.wrong = 0
-        if count.wrong >= limit:
+        if self._is_spent(count, limit):
             raise TooManyLogins(max(1, math.ceil(count.until - self._clock())))
 
-    async def _wait(self, pair: Count, everyone: Count) -> None:
-        """Wait until one more may be wrong; raise TooManyLogins where none may."""
+    def _is_spent(self, count: Count, limit: int) -> bool:
+        if count.until <= self._clock():
+            count.wrong = 0
+        return count.wrong >= limit
+
+    async def _wait(self, pair: Count, everyone: Count, *whose: Count) -> None:
+        """Wait until one more may be wrong; raise TooManyLogins where none may of this name or address."""
         pair.waiting += 1
         try:
             while (
                 pair.wrong + pair.pending >= self._attempts
                 or everyone.wrong + everyone.pending >= self._of_address
+                or any(one.wrong < self._attempts <= one.wrong + one.pending for one in whose)
             ):
                 await self._decided.wait()
                 self._refuse_wrong(pair, self._attempts)
