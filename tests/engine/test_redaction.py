@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import html
 import itertools
 import json
 import random
+import re
 import string
 import time
+from collections.abc import Callable
+from urllib.parse import quote, urlencode
 
+import markupsafe
 import pytest
+import yaml
+from jinja2.utils import htmlsafe_json_dumps
+from sqlalchemy.engine import URL
 
 from airflow_rest_api.engine.redaction import LONGEST, MOST, WITHHELD, Patterns, Redactor, Secrets
 
@@ -62,6 +70,53 @@ def test_a_secret_that_was_cut_off_at_the_end_is_masked():
 def test_a_secret_is_found_in_the_ways_in_which_it_is_printed(write):
     secret = 'pass"word\nwith ü and \\'
     assert "word" not in through([write(secret).encode()], secret).decode()
+
+
+WRITTEN: dict[str, Callable[[str], str]] = {
+    "JSON in JSON": lambda s: json.dumps({"extra": json.dumps({"password": s})}),
+    "readable JSON in JSON": lambda s: json.dumps({"extra": json.dumps({"p": s}, ensure_ascii=False)}),
+    "readable JSON in readable JSON": lambda s: json.dumps(
+        {"extra": json.dumps({"p": s}, ensure_ascii=False)}, ensure_ascii=False
+    ),
+    "the repr of JSON": lambda s: repr(json.dumps({"password": s})),
+    "the repr of what has JSON": lambda s: repr({"extra": json.dumps({"password": s}), "it's": 1}),
+    "the repr of a text with both quotes": lambda s: repr(f"""it's "{s}\""""),
+    "the repr of a repr": lambda s: repr(repr({"password": s})),
+    "a repr in JSON": lambda s: json.dumps({"event": f"Got {s!r}"}),
+    "tojson": lambda s: str(htmlsafe_json_dumps({"password": s})),
+    "markupsafe": lambda s: str(markupsafe.escape(s)),
+    "html": html.escape,
+    "YAML": lambda s: yaml.dump({"password": s}, width=1000),
+    "readable YAML": lambda s: yaml.dump({"password": s}, width=1000, allow_unicode=True),
+    "quoted YAML": lambda s: yaml.dump({"password": s}, width=1000, default_style='"'),
+    "an address": lambda s: URL.create("postgresql", "u", s, "h", database="d").render_as_string(
+        hide_password=False
+    ),
+    "an address of SQLAlchemy 1.4": lambda s: re.sub("[:@/]", lambda found: f"%{ord(found[0]):X}", s),
+    "a path": quote,
+    "a query": lambda s: urlencode({"password": s}),
+}
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "p&ss<w0rd'1>",
+        "it's-my-pass",
+        'qu"ote-pass',
+        "both'of\"them",
+        "ab+cd/ef==",
+        "my pass@word:1",
+        "it's: a pass",
+        "back\\slash-pw",
+        "p\u00e4sswort-\u20ac\U0001f511",
+        "tab\tand\x1bescape",
+        "# hash: [x]",
+    ],
+)
+def test_a_secret_is_found_however_airflow_and_its_libraries_write_it(how: str, secret: str):
+    assert through([b"<<" + WRITTEN[how](secret).encode() + b">>"], secret).count(b"***") == 1
 
 
 def test_a_secret_is_found_in_an_address():

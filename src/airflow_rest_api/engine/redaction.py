@@ -7,6 +7,7 @@ They are looked for at once, in time that grows with the text and not with their
 from __future__ import annotations
 
 import functools
+import html
 import json
 import sys
 from bisect import bisect_left, insort
@@ -285,17 +286,78 @@ def _forms(text: str) -> Iterator[bytes]:
     if len(bare) < SHORTEST_REST:
         bare = text
     for secret in {text, bare, *(line for line in lines if len(line) >= SHORTEST_LINE)}:
-        for form in {secret} if secret.isascii() and secret.isalnum() else _written(secret):
+        if secret.isascii() and secret.isalnum():
+            yield secret.encode()
+            continue
+        forms = _written(secret)
+        # What is longer is a key or a document, found line by line: it would be more than is looked for.
+        if len(text) <= OFTEN:
+            forms |= _rarely_written(secret)
+        for form in forms:
             yield form.encode(errors="replace")
 
 
 def _written(secret: str) -> set[str]:
     return {
         secret,
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
         repr(secret)[1:-1],
+        *(write(secret) for write in _INSIDE),
         quote(secret, safe="/", errors="replace"),
         quote(secret, safe="", errors="replace"),
         quote_plus(secret, errors="replace"),
     }
+
+
+def _rarely_written(secret: str) -> set[str]:
+    inside = {repr(secret)[1:-1], *(write(secret) for write in _INSIDE)}
+    return {
+        # JSON in JSON, as the extra fields of connections are, and the repr of such a text.
+        *(write(text) for text in inside for write in _INSIDE),
+        # URL.render_as_string of SQLAlchemy 2.0 and 1.4.
+        quote(secret, safe=" +", errors="replace"),
+        secret.translate(_URL_1_4),
+        _as_json(secret).translate(_TOJSON),
+        html.escape(secret),
+        secret.translate(_MARKUP),
+        secret.replace("'", "''"),  # single-quoted YAML
+        _as_yaml(secret),
+    }
+
+
+def _as_json(text: str) -> str:
+    return json.dumps(text)[1:-1]
+
+
+def _as_readable_json(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+def _as_repr(text: str) -> str:
+    """Return what `repr` makes of a part of a text in which there are quotes of both kinds."""
+    return repr("'\"" + text)[4:-1]
+
+
+def _as_yaml(text: str) -> str:
+    """Return what PyYAML makes of a text in double quotes: `Emitter.write_double_quoted`."""
+    return "".join(
+        _YAML.get(sign) or (sign if " " <= sign <= "~" else _in_hexadecimal(ord(sign))) for sign in text
+    )
+
+
+def _in_hexadecimal(code: int) -> str:
+    return f"\\x{code:02X}" if code <= 0xFF else f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"
+
+
+_INSIDE = (_as_json, _as_readable_json, _as_repr)
+"""How a text is written that is a part of another one."""
+_URL_1_4 = str.maketrans({sign: f"%{ord(sign):X}" for sign in ":@/"})
+_TOJSON = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>&'"})
+"""What `jinja2.utils.htmlsafe_json_dumps` changes of JSON."""
+_MARKUP = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;"})
+"""`markupsafe.escape`, which writes quotes in another way than `html.escape`."""
+_YAML = {
+    sign: f"\\{after}"
+    for sign, after in zip(
+        '\0\x07\x08\t\n\x0b\x0c\r\x1b\x85\xa0\u2028\u2029"\\', '0abtnvfreN_LP"\\', strict=True
+    )
+}
