@@ -69,6 +69,7 @@ def _phrase(need: needs.Need) -> str:
         return needs.phrase(need)
     words = f"the power {need.entity}"
     words += f" (with `{need.when}`)" if need.when else ""
+    words += f" (before Airflow {'.'.join(map(str, need.before))})" if need.before else ""
     return words + (f" (without `{need.unless}`)" if need.unless else "")
 
 

@@ -206,6 +206,20 @@ def test_what_may_name_a_team_in_a_file_or_in_json_is_for_administrators_where_t
     assert administrators() == [asked]
 
 
+@pytest.mark.parametrize(("version", "asked"), [((3, 2, 2), True), ((3, 3, 0), False)])
+@pytest.mark.parametrize("name", ["variables import", "variables set"])
+def test_what_takes_a_variable_from_its_team_is_for_administrators_where_airflow_does_that(
+    name: str, version: tuple[int, int, int], asked: bool, catalog, monkeypatch
+):
+    def administrators() -> bool:
+        return any(need.resource is Resource.POWER for need in policy.needs_of(catalog.get(name)))
+
+    monkeypatch.setattr(policy, "base_version", lambda: version)
+    assert not administrators()
+    monkeypatch.setenv("AIRFLOW__CORE__MULTI_TEAM", "True")
+    assert administrators() is asked
+
+
 def test_every_argument_named_in_a_row_exists(catalog):
     for name, row in policy.CURRENT.items():
         arguments = {argument.name for argument in catalog.get(name).arguments}

@@ -42,7 +42,7 @@ class Rule:
     """
     What running a command may do, and what of Airflow's permissions it needs beside the power of its effect.
 
-    :ivar with_teams: needs on top of them where objects belong to teams: it may give one to any
+    :ivar with_teams: needs on top of them where objects belong to teams: it may give one to any, or take it
     :ivar reveals_secrets: its output or its file can hold passwords, keys, connection strings, or personal
         data in clear
     :ivar raised_by: arguments that make the effect a more severe one
@@ -104,6 +104,7 @@ _OF_TEAM = that(Resource.TEAM, "team_name", when="team_name")
 _PAUSE = Rule(WRITE, dag("PUT", pattern="treat_dag_id_as_regex"))
 _PICTURE = power(ADMINISTER, when="imgcat")
 _PROVIDERS = Rule(READ, view("PROVIDERS"))
+_BEFORE_3_3 = tuple(replace(need, before=(3, 3)) for need in ADMINISTRATOR)
 _COMPONENT = Rule(SERVICE)
 _DAG_COMPONENT = Rule(SERVICE, runs_dag_code=True)
 # All tables of the users may be among those that are dropped, or go back in time.
@@ -305,10 +306,11 @@ CURRENT: dict[str, Rule] = {
     "variables get": Rule(
         READ, that(VARIABLE, "key") + that(VARIABLE, "key", "PUT", to_reveal=True), reveals_secrets=True
     ),
-    "variables import": Rule(WRITE, every(VARIABLE, "POST", "PUT")),
+    # Airflow 3.2 makes a variable everybody's that is set without its team (`Variable.set`), which both do.
+    "variables import": Rule(WRITE, every(VARIABLE, "POST", "PUT"), with_teams=_BEFORE_3_3),
     # Before Airflow 3.2 it prints keys alone.
     "variables list": _listed(VARIABLE, "key", hidden_before=True),
-    "variables set": Rule(WRITE, that(VARIABLE, "key", "POST", "PUT")),
+    "variables set": Rule(WRITE, that(VARIABLE, "key", "POST", "PUT"), with_teams=_BEFORE_3_3),
     "version": Rule(READ),
 }
 
@@ -409,8 +411,8 @@ def needs_of(command: Command) -> Needed:
     rule = RULES.get(command.name)
     if rule is None or not command.known:
         return ADMINISTRATOR
-    needs = tuple(need for need in rule.needs if need.before is None or base_version() < need.before)
-    needs += rule.with_teams if rule.with_teams and multi_team() else NOTHING
+    needs = rule.needs + (rule.with_teams if rule.with_teams and multi_team() else NOTHING)
+    needs = tuple(need for need in needs if need.before is None or base_version() < need.before)
     if rule.revealed_by is None or command.revealed_by is not None or not command.reveals_secrets:
         return needs
     return tuple(replace(need, when=None) if need.when == rule.revealed_by else need for need in needs)
@@ -425,9 +427,7 @@ def of_effect(command: Command, given: frozenset[str] = frozenset()) -> Needed:
     effect = command.effect_of(given)
     of_its_own = command.name in RULES and RULES[command.name].own_power
     found = power(OF_EFFECT[effect]) if effect in OF_EFFECT and not of_its_own else NOTHING
-    if effect is EXECUTE and given & CHOOSES_CODE:
-        found += ADMINISTRATOR
-    if command.grants_access:
+    if command.grants_access or (effect is EXECUTE and given & CHOOSES_CODE):
         found += ADMINISTRATOR
     arguments = [argument for name in given if (argument := command.argument(name))]
     if any(argument.server_path or not argument.reviewed for argument in arguments):
