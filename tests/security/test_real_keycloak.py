@@ -12,7 +12,7 @@ import jwt
 import pytest
 
 from tests.security.keycloak import REALM, Keycloak
-from tests.security.real import bearer
+from tests.security.real import LOGIN, REFRESH, bearer, logged
 from tests.servers import require_keycloak
 from tests.stacks import Stack
 
@@ -138,6 +138,29 @@ def test_a_browser_with_keycloaks_cookies_is_in_the_session_of_its_user(
     assert client.post(LIST, json={}, headers=other).status_code in (401, 403)
     # Nor does a token of a session do without Keycloak's.
     assert client.post(LIST, json={}, headers=bearer(session)).status_code == 401
+
+
+def test_the_tokens_of_the_old_login_are_good_for_airflow_and_for_us(
+    stack: Stack, client: httpx.Client, keycloak: Keycloak
+):
+    access = access_token("lena")
+    keycloak.granted[access] = {"Pool#LIST", "Pool#GET"}
+    keycloak.logins["lena", "lena-password"] = access
+    body = {"username": "lena", "password": "lena-password", "provider": "db", "refresh": True}
+
+    given = client.post(LOGIN, json=body).json()
+    renewed = client.post(REFRESH, headers=bearer(given["refresh_token"])).json()
+    for token in (given["access_token"], renewed["access_token"]):
+        answer = client.post(LIST, json={}, headers=bearer(token))
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["user"] == "lena"
+        assert client.get("/api/v2/pools", headers=bearer(token)).status_code == 200
+    assert client.get("/api/v2/pools", headers=bearer(given["refresh_token"])).status_code in (401, 403)
+
+    wrong = client.post(LOGIN, json={**body, "password": "x"})
+    assert (wrong.status_code, wrong.json()) == (401, {"message": "Not authorized"})
+    assert "A wrong user name or password" in logged(stack)
+    assert "Logins by name and password are not possible" not in logged(stack)
 
 
 def test_while_keycloak_is_away_nothing_is_allowed(

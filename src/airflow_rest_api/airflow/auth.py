@@ -174,12 +174,12 @@ class Accounts:
 
     def access_token(self, user: Any, seconds: int) -> str:
         """Return an access token as Airflow itself issues them."""
-        return str(users.auth_manager().generate_jwt(user, expiration_time_in_seconds=seconds))
+        return accounts.access_token(users.auth_manager(), user, seconds)
 
     async def refresh_token(self, user: Any, seconds: int) -> str:
         """Return a refresh token for a user."""
         manager = users.auth_manager()
-        claims = manager.serialize_user(user)
+        claims = accounts.user_claims(manager, user)
         subject = str(claims.get("sub", ""))
         credential = await ask(_credential, manager, subject)
         return tokens.issue_refresh_token(subject, claims, credential, seconds)

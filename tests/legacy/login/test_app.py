@@ -537,7 +537,7 @@ class Other:
 
 @contextmanager
 def another_manager(
-    monkeypatch: pytest.MonkeyPatch, prefix: str = "", mounted: bool = True
+    monkeypatch: pytest.MonkeyPatch, prefix: str = "", mounted: bool = True, refusal: int = 401
 ) -> Iterator[tuple[Any, Other, Any]]:
     manager = Other()
     monkeypatch.setattr(users, "auth_manager", lambda: manager)
@@ -549,7 +549,7 @@ def another_manager(
         body = await request.json()
         seen.append({"client": request.client.host if request.client else None, "path": request.url.path})
         if body != {"username": "ada", "password": "adapw"}:
-            raise HTTPException(401, "Invalid credentials")
+            raise HTTPException(refusal, "Invalid credentials")
         from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
         user = SimpleAuthManagerUser(username="ada", role="USER")
@@ -579,6 +579,43 @@ def test_another_auth_manager_is_asked_where_it_is_mounted(monkeypatch: pytest.M
     claims = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
     assert (claims["sub"], claims["exp"] - claims["iat"]) == ("ada", 900)
     assert manager.refreshed == ["ada"]
+
+
+@pytest.mark.parametrize("refusal", [401, 403])
+def test_a_wrong_password_is_called_so_however_another_auth_manager_refuses_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, refusal: int
+):
+    with another_manager(monkeypatch, refusal=refusal) as (client, _, _):
+        wrong = client.post(LOGIN_MOUNT + "/login", json={**LOGIN, "password": "x"})
+
+    assert (wrong.status_code, wrong.json()) == (401, {"message": "Not authorized"})
+    assert "A wrong user name or password" in caplog.text
+    assert "not possible" not in caplog.text
+
+
+def test_an_auth_manager_with_tokens_for_clients_without_cookies_gives_out_these(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def for_a_client(user: Any, *, expiration_time_in_seconds: int) -> str:
+        claims = {**auth_manager().serialize_user(user), "elsewhere": "a-session"}
+        signer = auth_manager()._get_token_signer(expiration_time_in_seconds=expiration_time_in_seconds)
+        return str(signer.generate(claims))
+
+    with another_manager(monkeypatch) as (client, manager, _):
+        manager.generate_api_jwt = for_a_client
+        seen: list[Any] = []
+        manager.deserialize_user = lambda token: seen.append(token) or auth_manager().deserialize_user(token)
+        given = client.post(LOGIN_MOUNT + "/login", json=LOGIN).json()
+        seen.clear()
+        headers = {"Authorization": f"Bearer {given['refresh_token']}"}
+        renewed = client.post(LOGIN_MOUNT + "/refresh", headers=headers).json()
+
+    for issued in (given, renewed):
+        found = claims(issued["access_token"])
+        assert (found["sub"], found["exp"] - found["iat"]) == ("ada", 900)
+        assert found["elsewhere"] == "a-session"
+    assert [made_of["elsewhere"] for made_of in seen] == ["a-session"]
+    assert not {"jti", "exp", "aud"} & set(seen[0])
 
 
 def refreshed_after(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Any:

@@ -48,6 +48,32 @@ def simple_passwords(manager: Any) -> Mapping[str, str]:
     return passwords
 
 
+def access_token(manager: Any, user: Any, seconds: int) -> str:
+    """
+    Return an access token for a client that sends no cookies, as the auth manager issues it.
+
+    Keycloak's has a way of its own for them: from Airflow 3.3 on, the token of a session lacks those of
+    Keycloak, which are cookies beside it (`KeycloakAuthManager.generate_api_jwt`).
+    """
+    issue = getattr(manager, "generate_api_jwt", manager.generate_jwt)
+    return str(issue(user, expiration_time_in_seconds=seconds))
+
+
+ISSUERS = frozenset({"jti", "iss", "aud", "nbf", "exp", "iat"})
+"""Claims that Airflow itself puts into a token: `airflow.api_fastapi.auth.tokens.JWTGenerator.generate`."""
+
+
+def user_claims(manager: Any, user: Any) -> dict[str, Any]:
+    """Return the claims from which the auth manager makes a user again, without any cookie."""
+    claims = dict(manager.serialize_user(user))
+    if hasattr(manager, "generate_api_jwt"):
+        from jwt import decode
+
+        issued = decode(access_token(manager, user, 1), options={"verify_signature": False})
+        claims.update((name, value) for name, value in issued.items() if name not in ISSUERS)
+    return claims
+
+
 def refreshed(manager: Any, user: Any) -> Any:
     """
     Return a user as the auth manager has them now, where it looks elsewhere and has something new.
