@@ -15,6 +15,7 @@ from airflow_rest_api.asgi import (
     MOST_PARAMETERS,
     BodyDeadline,
     SlashRedirect,
+    acceptance,
     client_address,
     header_parameter,
     header_parts,
@@ -55,6 +56,26 @@ def test_a_separator_in_a_quoted_string_separates_nothing(text: str, found: list
 )
 def test_a_value_is_read_with_its_name(part: str, found: tuple[str, str]) -> None:
     assert name_and_value(part) == found
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("", (0, False)),
+        ("text/csv", (0, False)),
+        ("*/*", (1, False)),
+        ("*/*;q=0.5, Text/*; q=0.7", (0.7, False)),
+        ("*/*, text/plain;q=0.25", (0.25, True)),
+        ("TEXT/plain; charset=utf-8 ; Q=0.5", (0.5, True)),
+        ("text/plain;q=0, */*", (0, False)),
+        ("text/plain;q=0.000", (0, False)),
+        ("text/plain;q=1.9", (1, True)),
+        ("text/plain;q=much", (1, True)),
+        ('a/b;c="d,text/plain"', (0, False)),
+    ],
+)
+def test_a_type_is_wanted_as_much_as_the_nearest_range_says(accept: str, wanted: tuple[float, bool]) -> None:
+    assert acceptance(accept, "text/plain") == wanted
 
 
 def test_a_content_type_has_a_type_and_parameters() -> None:

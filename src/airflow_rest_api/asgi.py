@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -105,6 +106,21 @@ def header_parameter(text: str, name: str) -> str:
     """Return a parameter of a Content-Type header; empty where it has none of the name."""
     _, *parameters = header_parts(text, ";")
     return next((value for key, value in map(name_and_value, parameters) if key == name), "")
+
+
+def acceptance(accept: str, media_type: str) -> tuple[float, bool]:
+    """Return how much an Accept header wants a type (RFC 9110, 12.5.1), and whether by its very name."""
+    weights: dict[str, float] = {}
+    for entry in header_parts(accept, ","):
+        kind, *parameters = header_parts(entry, ";")
+        weight = next((value for name, value in map(name_and_value, parameters) if name == "q"), "")
+        # Of three decimals at most. What is no weight counts as none.
+        known = re.fullmatch(r"[01](\.[0-9]*)?", weight)
+        weights.setdefault(kind.strip(BLANKS).lower(), min(1, float(weight[:5])) if known else 1)
+    for name in (media_type, media_type.partition("/")[0] + "/*", "*/*"):
+        if name in weights:
+            return weights[name], name == media_type and weights[name] > 0
+    return 0, False
 
 
 FORWARDED = b"x-forwarded-for"

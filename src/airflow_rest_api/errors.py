@@ -262,7 +262,7 @@ class UnknownResultFile(ApiError, status=404, reason="unknown_file", message=Non
 
 
 class NoFile(ApiError, status=409, reason="no_file"):
-    """`Accept: application/octet-stream`, and the command wrote no single file; or the DAG has none."""
+    """`Accept: application/octet-stream` alone, and the command wrote no single file; or the DAG has none."""
 
 
 class CannotRepeat(ApiError, status=409, reason="cannot_repeat"):

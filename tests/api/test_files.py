@@ -93,6 +93,37 @@ def test_the_file_itself_is_the_answer_for_those_who_ask_for_bytes():
     assert "pools-export.json" in answer.headers["Content-Disposition"]
 
 
+JSON, OCTETS = "application/json", "application/octet-stream"
+
+
+@pytest.mark.parametrize(
+    ("accept", "found"),
+    [
+        (f"{JSON}, {OCTETS}", JSON),
+        (f"{OCTETS}, {JSON}", JSON),
+        (f"{JSON}, {OCTETS};q=0.5", JSON),
+        (f"*/*, {OCTETS};q=0.5", JSON),
+        (f"{OCTETS};q=0", JSON),
+        (f"{OCTETS}, {JSON};q=0.9", OCTETS),
+        (f"{OCTETS}, */*", OCTETS),
+    ],
+)
+def test_the_file_is_the_answer_where_it_is_wanted_more_than_json(accept: str, found: str):
+    with serving(writes) as (client, _):
+        answer = client.post("/v2/commands/pools/export", headers={"Accept": accept})
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, found)
+
+
+@pytest.mark.parametrize("others", [JSON, f"{JSON};q=0.1", "application/*", "*/*;q=0.1"])
+@pytest.mark.parametrize("exit_code", [0, 1])
+def test_who_takes_json_as_well_is_answered_with_it_where_there_is_no_file(others: str, exit_code: int):
+    with serving(prints(exit_code=exit_code)) as (client, _):
+        answer = client.post("/v2/run", json={"argv": ["version"]}, headers={"Accept": f"{OCTETS}, {others}"})
+
+    assert (answer.status_code, answer.json()["exit_code"]) == (200, exit_code)
+
+
 def test_no_file_is_told_apart_from_an_empty_one():
     with serving(prints(exit_code=1)) as (client, _):
         answer = client.post("/v2/commands/pools/export", headers={"Accept": "application/octet-stream"})

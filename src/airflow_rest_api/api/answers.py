@@ -24,7 +24,7 @@ from airflow_rest_api.api.following import follow
 from airflow_rest_api.api.models import as_json, operation_json
 from airflow_rest_api.api.sse import MEDIA_TYPE as EVENT_STREAM
 from airflow_rest_api.api.waiting import ended
-from airflow_rest_api.asgi import header_parts, local_path, name_and_value, root_path
+from airflow_rest_api.asgi import acceptance, header_parts, local_path, name_and_value, root_path
 from airflow_rest_api.commands.masking import LONGEST_SHOWN
 from airflow_rest_api.commands.model import STDOUT, Command, Invocation
 from airflow_rest_api.errors import (
@@ -377,8 +377,8 @@ async def answer_run(
     operation = await ended(context, request, operation.id, preferred.wait)
     if operation.refused is not None:
         raise RefusedByCommand(operation.refused, id=operation.id)
-    if operation.state.ended and _accepts(accept, OCTETS):
-        return await _only_file(context, operation)
+    if operation.state.ended and (file := await _only_file(context, operation, accept)):
+        return file
     return await answer_operation(request, operation, preferred, headers)
 
 
@@ -418,10 +418,8 @@ def answer_file(file: OutputFile, content: bytes, media_type: str | None = None)
 
     :param media_type: in place of that of the file, where the client asked for another one
     """
-    disposition = f"attachment; filename*=UTF-8''{quote(file.name, safe='')}"
-    return Response(
-        content, headers={"Content-Disposition": disposition}, media_type=media_type or file.media_type
-    )
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name, safe='')}"}
+    return Response(content, headers=headers, media_type=media_type or file.media_type)
 
 
 def _location(request: Request, operation: Operation) -> str:
@@ -431,15 +429,17 @@ def _location(request: Request, operation: Operation) -> str:
 
 def _accepts(accept: str, media_type: str) -> bool:
     """Return whether this very type was asked for; `q=0` is the way to ask for anything else (RFC 9110)."""
-    for entry in accept.split(","):
-        kind, *parameters = (part.strip().lower() for part in entry.split(";"))
-        if kind == media_type:
-            return not any(re.fullmatch(r"q=0(\.0*)?", parameter) for parameter in parameters)
-    return False
+    return acceptance(accept, media_type)[1]
 
 
-async def _only_file(context: Context, operation: Operation) -> Response:
-    if operation.state is State.SUCCEEDED and len(operation.files) == 1:
+async def _only_file(context: Context, operation: Operation, accept: str) -> Response | None:
+    """Return the only file that a command wrote; None where JSON is rather wanted, or will do instead."""
+    octets, in_json = acceptance(accept, OCTETS), acceptance(accept, "application/json")
+    single = operation.state is State.SUCCEEDED and len(operation.files) == 1
+    # Alike wanted are all types of an operation to generated clients, which name them.
+    if not octets[1] or in_json >= octets or (in_json[0] and not single):
+        return None
+    if single:
         file = operation.files[0]
         return answer_file(file, await context.operations.file(operation.id, file.name), OCTETS)
     words = "wrote more than one file" if operation.files else "wrote no file"
