@@ -560,6 +560,10 @@ def test_a_log_is_followed_to_its_end(client: TestClient, logged: Service) -> No
     assert '"state":"stopped"' in events[2][2]
     resumed = client.get(f"{SERVICES}/{logged.id}/log/events", headers={"Last-Event-ID": "15.4"}).text
     assert [line for line in resumed.splitlines() if line.startswith("event")] == ["event: end"]
+    again = client.get(
+        f"{SERVICES}/{logged.id}/log/events", params={"after": "0.0"}, headers={"Last-Event-ID": "15.4"}
+    )
+    assert again.text == resumed
     cut = client.get(f"{SERVICES}/{logged.id}/log/events", params={"after": "99.4"}).text
     assert cut.startswith("event: gap")
     assert "one" in cut

@@ -120,6 +120,11 @@ def _event_id(position: int, known: Mapping[Stream, int] | None) -> str:
     return ".".join(map(str, (position, *received)))
 
 
+def latest(*received: str | None) -> str | None:
+    """Return the last of the ids of events that a client names; None where it names none."""
+    return max((one for one in received if one), key=lambda one: _position(one)[0], default=None)
+
+
 def _position(text: str | None) -> tuple[int, dict[Stream, int] | None]:
     """Return the number of the last received block, and the bytes of each stream if the id has them."""
     if not text:

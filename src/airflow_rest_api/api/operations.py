@@ -24,7 +24,7 @@ from airflow_rest_api.api.answers import (
     run_again,
 )
 from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
-from airflow_rest_api.api.following import follow, read, visible
+from airflow_rest_api.api.following import follow, latest, read, visible
 from airflow_rest_api.api.models import (
     ACCEPTED,
     FILE,
@@ -205,7 +205,9 @@ async def follow_operation(
     caller: CallerDep,
     request: Request,
     after: Annotated[str | None, Query(description="The id of the last event that was received.")] = None,
-    last_event_id: Annotated[str | None, Header(description="The same, as browsers send it.")] = None,
+    last_event_id: Annotated[
+        str | None, Header(description="The same, as browsers send it; the later one counts.")
+    ] = None,
 ) -> Response:
     """
     Follow an operation as server-sent events, from the beginning or from behind the last one received.
@@ -213,7 +215,8 @@ async def follow_operation(
     Both streams come in the order in which they were printed. The answer ends after `end`, with the token,
     and when the server stops; a client that saw no `end` asks again.
     """
-    return await follow(context, caller, identifier, after if after is not None else last_event_id)
+    # A browser that reconnects sends the newest id to the address that it was given, with the first one.
+    return await follow(context, caller, identifier, latest(last_event_id, after))
 
 
 BATCH = 250

@@ -77,7 +77,9 @@ async def follow_log(
     caller: CallerDep,
     tail: Annotated[int, Query(ge=0, le=100_000, description="Lines of each stream to begin with.")] = TAIL,
     after: Annotated[str | None, Query(description="The id of the last event that was received.")] = None,
-    last_event_id: Annotated[str | None, Header(description="The same, as browsers send it.")] = None,
+    last_event_id: Annotated[
+        str | None, Header(description="The same, as browsers send it; it counts before `after`.")
+    ] = None,
 ) -> Response:
     """
     Follow what a component writes as server-sent events; both streams, each in its own order.
@@ -85,7 +87,8 @@ async def follow_log(
     `end`, after the component has, holds it as `GET /v2/services/{id}` would.
     """
     service = await _visible(context, caller, identifier)
-    position = after if after is not None else last_event_id
+    # A browser that reconnects sends the newest id to the address that it was given, with the first one.
+    position = last_event_id or after
     reader = Reader(context, service)
     offsets = _offsets(position) if position else await reader.begin(tail)
     subscription = Subscription(context.streams, caller, lambda one: allowed_to_look(context, one))
