@@ -243,6 +243,8 @@ def test_the_list_can_be_narrowed():
         assert narrowed(effect=changing) == [second["id"]]
         assert narrowed(effect=["read", "write"]) == [second["id"], first["id"]]
         assert narrowed(since=second["created_at"]) == [second["id"]]
+        assert len(narrowed(since="2000-01-31")) == 2
+        assert narrowed(until="2000-01-31T12:00") == []
         # Past the ends of the calendar.
         assert len(narrowed(since="0001-01-01T00:00:00+14:00")) == len(narrowed())
         assert len(narrowed(until="9999-12-31T23:59:59-14:00")) == len(narrowed())
@@ -257,6 +259,12 @@ def test_the_list_can_be_narrowed():
         ("state=asleep", "state"),
         ("effect=none", "effect"),
         ("since=yesterday", "since"),
+        ("since=2026-01-32", "since"),
+        # Digits, which would be seconds since 1970.
+        ("since=20270131", "since"),
+        ("until=1798675200", "until"),
+        ("until=-1.5", "until"),
+        ("until=%201", "until"),
         ("limit=0", "limit"),
         ("limit=501", "limit"),
         ("cursor=x", "cursor"),

@@ -10,6 +10,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Header, Query, Request
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 from starlette.responses import PlainTextResponse, Response
 
 from airflow_rest_api.api.answers import (
@@ -51,6 +53,17 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/v2/operations", tags=["operations"], generate_unique_id_function=by_name)
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def _dated(value: object) -> object:
+    """Return what can be a moment: digits alone, as of `20270131`, are seconds since 1970 to pydantic."""
+    if isinstance(value, str) and not _DATE.match(value):
+        raise PydanticCustomError("datetime_parsing", "a date, and a time, as 2026-01-31T00:00:00+00:00")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_dated)]
 EVENTS = event_stream("`output`, `progress`, `gap` and `state` as they come, at last `end`.")
 CANCEL_WAIT = 5.0
 """Seconds that a cancel waits for the end of the command, when the client does not say."""
@@ -79,8 +92,8 @@ async def list_operations(
         bool | None,
         Query(description="Whether it came by an endpoint of the 1.x plugin, whichever."),
     ] = None,
-    since: Annotated[datetime | None, Query(description="Created then or later.")] = None,
-    until: Annotated[datetime | None, Query(description="Created before then.")] = None,
+    since: Annotated[Moment | None, Query(description="Created then or later.")] = None,
+    until: Annotated[Moment | None, Query(description="Created before then.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(description="`next` of the page before.")] = None,
 ) -> Response:
