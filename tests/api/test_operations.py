@@ -257,6 +257,7 @@ def test_the_list_can_be_narrowed():
     ("query", "argument"),
     [
         ("state=asleep", "state"),
+        ("state=failed&state=asleep", "state"),
         ("effect=none", "effect"),
         ("since=yesterday", "since"),
         ("since=2026-01-32", "since"),
@@ -278,7 +279,7 @@ def test_a_wrong_parameter_is_named(query: str, argument: str):
         wrong = client.get(f"/v2/operations?{query}")
 
     assert wrong.status_code == 400
-    assert wrong.json()["detail"]["argument"].startswith(argument)
+    assert wrong.json()["detail"]["argument"] == argument
 
 
 def test_the_output_can_be_had_as_text():

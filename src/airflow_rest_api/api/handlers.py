@@ -48,8 +48,9 @@ def _allowed(request: Request) -> str:
 def _of_framework(error: Exception) -> ApiError:
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"][1:])
-        return BadRequest(f"{name}: {first['msg']}", argument=name)
+        # The place is `query`, the name of the parameter and, in a list, the number of the item.
+        place = [str(part) for part in first["loc"][1:]]
+        return BadRequest(f"{'.'.join(place)}: {first['msg']}", argument=place[0])
     assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase
     reason = phrase.lower().replace(" ", "_")
