@@ -315,6 +315,30 @@ def test_what_this_server_runs_is_sent_away_where_runners_run_other_commands(bod
     assert answer.json()["detail"]["reason"] == "busy"
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("run", {"argv": ["version"]}), ("commands/version", {}), ("services", {"kind": "triggerer"})],
+)
+def test_a_queue_in_the_body_and_another_one_in_the_header_are_refused(path: str, body: dict[str, object]):
+    with serving() as (client, engine):
+        answers = [
+            client.post(f"/v2/{path}", json={**body, "queue": queue}, headers={"Airflow-Queue": "local"})
+            for queue in ("dags", "", "Local")
+        ]
+
+    assert [(one.status_code, one.json()["detail"]["argument"]) for one in answers] == [(400, "queue")] * 3
+    assert engine.jobs == []
+
+
+@pytest.mark.parametrize("queue", ["local", " local "])
+def test_a_queue_may_be_named_in_the_body_and_in_the_header(queue: str):
+    with serving() as (client, _):
+        body = {"argv": ["version"], "queue": queue}
+        answer = client.post("/v2/run", json=body, headers={"Airflow-Queue": "local"})
+
+    assert answer.status_code == 200, answer.text
+
+
 def test_what_nobody_foresaw_is_answered_with_an_id_that_is_in_the_log(caplog: pytest.LogCaptureFixture):
     with serving() as (client, engine):
         engine.submit = lambda job: 1 / 0  # type: ignore[assignment, method-assign, return-value]

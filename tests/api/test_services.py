@@ -294,6 +294,18 @@ def test_a_request_that_names_a_host_is_the_same_at_every_api_server(client: Tes
     assert (other.status_code, reason(other)) == (409, "idempotency_conflict")
 
 
+def test_a_host_and_a_queue_that_is_not_its_own_are_refused(client: TestClient) -> None:
+    body = {"kind": "triggerer", "host": "elsewhere"}
+    answers = [
+        client.post(SERVICES, json={**body, "queue": "dags"}),
+        client.post(SERVICES, json=body, headers={"Airflow-Queue": "local"}),
+        client.post(
+            SERVICES, json={**body, "host": services_of(client).local.host}, headers={"Airflow-Queue": "dags"}
+        ),
+    ]
+    assert [(one.status_code, one.json()["detail"]["argument"]) for one in answers] == [(400, "host")] * 3
+
+
 def test_one_of_another_host_that_may_still_run_is_not_forgotten(client: TestClient) -> None:
     moment = datetime.now(timezone.utc)
     for unseen, status in ((timedelta(minutes=5), 409), (timedelta(days=2), 204)):

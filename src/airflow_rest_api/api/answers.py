@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from airflow_rest_api.airflow.installation import derived
 from airflow_rest_api.api.catalog import CATALOG, etag
-from airflow_rest_api.api.context import caller_of
+from airflow_rest_api.api.context import caller_of, queue_of
 from airflow_rest_api.api.following import follow
 from airflow_rest_api.api.models import as_json, operation_json
 from airflow_rest_api.api.sse import MEDIA_TYPE as EVENT_STREAM
@@ -41,7 +41,6 @@ from airflow_rest_api.errors import (
 )
 from airflow_rest_api.operations.files import OCTETS, Upload, safe_name
 from airflow_rest_api.operations.model import CUT, Key, KeyTaken, Origin, State
-from airflow_rest_api.placement import queue_name
 from airflow_rest_api.secret_names import MASK
 
 if TYPE_CHECKING:
@@ -54,7 +53,6 @@ if TYPE_CHECKING:
 
 
 HEADER = "Idempotency-Key"
-QUEUE = "Airflow-Queue"
 REPLAYED = "Idempotency-Replayed"
 LABEL = b"airflow_rest_api idempotency key 1"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -74,7 +72,7 @@ async def origin_of(
 
     :param what: the arguments, good for JSON
     :param files: what was uploaded; each is read, and left as if it had not been
-    :param queue: what was sent as its argument `queue`, in place of the header
+    :param queue: what was sent as its argument `queue`, beside the header
     :raises ApiError: the key is no key, or the queue no queue
     """
     named = queue_of(request, queue)
@@ -93,27 +91,6 @@ async def origin_of(
     asked = what if named is None else [what, named]
     fingerprint = await asyncio.to_thread(_fingerprint, path, asked, files or {})
     return replace(origin, key=Key(caller.name, text, fingerprint))
-
-
-def queue_of(request: Request, argument: object = None) -> str | None:
-    """
-    Return the queue that a request names, None where it names none.
-
-    :param argument: what it names beside its headers
-    :raises BadRequest: it cannot be a queue, or there are several
-    """
-    found: list[object] = [*request.headers.getlist(QUEUE)]
-    blamed = QUEUE
-    if argument is not None:
-        found, blamed = [argument], "queue"
-    if not found:
-        return None
-    try:
-        if len(found) > 1 or not isinstance(found[0], str):
-            raise ValueError("the name of one queue")
-        return queue_name(found[0].strip())
-    except ValueError as error:
-        raise BadRequest(f"{blamed}: {error}", argument=blamed) from None
 
 
 async def once(

@@ -12,7 +12,9 @@ from fastapi import Depends, Request
 
 from airflow_rest_api.api.sse import Streams
 from airflow_rest_api.asgi import client_address
+from airflow_rest_api.errors import BadRequest
 from airflow_rest_api.operations.heartbeat import Heartbeat
+from airflow_rest_api.placement import queue_name
 from airflow_rest_api.security.audit import Audit
 from airflow_rest_api.security.caller import Caller
 from airflow_rest_api.security.guard import STATE
@@ -103,6 +105,32 @@ def caller_of(request: Request) -> Caller:
     caller = cast("Caller", request.scope["state"][STATE])
     caller.address = client_address(request.scope, context_of(request).trusted_proxies)
     return caller
+
+
+QUEUE = "Airflow-Queue"
+
+
+def queue_of(request: Request, argument: object = None) -> str | None:
+    """
+    Return the queue that a request names, None where it names none.
+
+    :param argument: what it names beside its headers
+    :raises BadRequest: it cannot be a queue, or there are several
+    """
+    found: list[object] = [*request.headers.getlist(QUEUE)]
+    blamed = QUEUE
+    if argument is not None:
+        # Both may name the same.
+        others = [name for name in found if str(name).strip() != str(argument).strip()]
+        found, blamed = [argument, *others], "queue"
+    if not found:
+        return None
+    try:
+        if len(found) > 1 or not isinstance(found[0], str):
+            raise ValueError("the name of one queue")
+        return queue_name(found[0].strip())
+    except ValueError as error:
+        raise BadRequest(f"{blamed}: {error}", argument=blamed) from None
 
 
 # Not plain functions, which FastAPI would call in a thread each.

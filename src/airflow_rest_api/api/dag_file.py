@@ -20,9 +20,8 @@ from airflow_rest_api.api.answers import (
     once,
     origin_of,
     preference_of,
-    queue_of,
 )
-from airflow_rest_api.api.context import CallerDep, Context, ContextDep
+from airflow_rest_api.api.context import CallerDep, Context, ContextDep, queue_of
 from airflow_rest_api.api.models import (
     ACCEPTED,
     FILE,

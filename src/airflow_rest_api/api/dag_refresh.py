@@ -12,8 +12,8 @@ from starlette.responses import Response
 from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.dag_processor import File
 from airflow_rest_api.airflow.queries import ask
-from airflow_rest_api.api.answers import answer_run, leaves, queue_of
-from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name
+from airflow_rest_api.api.answers import answer_run, leaves
+from airflow_rest_api.api.context import CallerDep, Context, ContextDep, by_name, queue_of
 from airflow_rest_api.api.dag_file import BundleQuery, FilePath
 from airflow_rest_api.api.models import ACCEPTED, PREFER, QUEUE, OperationBody, errors
 from airflow_rest_api.commands.model import Effect, Invocation

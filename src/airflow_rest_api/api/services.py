@@ -323,6 +323,8 @@ async def start_service(request: Request, context: ContextDep, caller: CallerDep
     named = _queue(context, body)
     origin = await origin_of(context, request, caller, asked, queue=body.queue)
     if body.host is not None:
+        if origin.queue not in (None, named):
+            raise BadRequest("host: a host or a queue, not both", argument="host")
         origin = replace(origin, queue=named)
     # The port on which this request has arrived.
     _, port = request.scope.get("server") or (None, None)
