@@ -339,6 +339,18 @@ def test_a_queue_may_be_named_in_the_body_and_in_the_header(queue: str):
     assert answer.status_code == 200, answer.text
 
 
+def test_a_file_to_be_written_is_not_required_where_arguments_have_names():
+    with serving() as (client, _):
+        commands = {one["name"]: one for one in client.get("/v2/commands").json()["commands"]}
+
+    def required(command: str) -> list[str]:
+        return [one["name"] for one in commands[command]["arguments"] if one["required"]]
+
+    assert required("pools export") == required("variables export") == []
+    assert required("pools import") == ["file"]
+    assert required("dags pause") == ["dag_id"]
+
+
 def test_what_nobody_foresaw_is_answered_with_an_id_that_is_in_the_log(caplog: pytest.LogCaptureFixture):
     with serving() as (client, engine):
         engine.submit = lambda job: 1 / 0  # type: ignore[assignment, method-assign, return-value]

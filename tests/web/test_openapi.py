@@ -43,7 +43,7 @@ def test_each_command_has_a_path_with_a_request_model_of_its_own(document: Any):
         for content in operation.get("requestBody", {"content": {}})["content"].values():
             models.add(content["schema"]["$ref"])
             schema = document["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
-            assert set(schema["properties"]) == {argument.name for argument in command.arguments}
+            assert set(schema["properties"]) == {"queue", *(argument.name for argument in command.arguments)}
     assert len(models) == sum(bool(command.arguments) for command in CATALOG.commands.values())
 
 
@@ -326,6 +326,25 @@ def test_the_document_is_another_one_at_another_address():
         second = client.get("/openapi.json").json()["servers"]
 
     assert (first, second) == ([{"url": "/one"}], [{"url": "/two"}])
+
+
+def test_what_a_request_may_have_is_documented_as_it_is_taken(document: Any):
+    schemas = document["components"]["schemas"]
+    form = document["paths"]["/v2/run"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    with serving() as (client, _):
+        at_most, too_many = (
+            client.post("/v2/run", json={"argv": ["version", *["-v"] * more]}) for more in (999, 1000)
+        )
+        by_name = client.post("/v2/commands/dags/pause", json={"dag_id": "d", "queue": "local"})
+        fields = {"argv": (None, '["version"]'), "queue": (None, "local")}
+        by_line = client.post("/v2/run", files=fields)
+
+    assert schemas["RunBody"]["properties"]["argv"]["maxItems"] == 1000
+    assert "too many words" not in at_most.text
+    assert (too_many.status_code, too_many.json()["detail"]["argument"]) == (400, "argv")
+    assert (by_name.status_code, by_line.status_code) == (200, 200), by_line.text
+    assert schemas["DagsPauseArguments"]["properties"]["queue"]["type"] == "string"
+    assert form["properties"]["queue"]["type"] == "string"
 
 
 def test_what_is_tried_out_first_is_a_request_that_is_understood(document: Any):

@@ -38,7 +38,9 @@ class CatalogArgument(Model):
     flags: list[str] = Field(description="Empty for one that is given by its place.")
     type: str
     help: str | None
-    required: bool
+    required: bool = Field(
+        description="By a request that names its arguments, a file to be written need not be given even so."
+    )
     repeatable: bool
     together: bool = Field(description="Its values follow one flag, and not each a flag of its own.")
     flag: bool = Field(description="It takes no value.")

@@ -52,10 +52,12 @@ if TYPE_CHECKING:
 
 router = APIRouter(prefix="/v2", tags=["commands"], generate_unique_id_function=by_name)
 
+QUEUE_FIELD = {"type": "string", "description": "As the header `Airflow-Queue`."}
 _FORM: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "argv": {"type": "string", "description": "The JSON text of the list.", "examples": ['["version"]']}
+        "argv": {"type": "string", "description": "The JSON text of the list.", "examples": ['["version"]']},
+        "queue": QUEUE_FIELD,
     },
     "required": ["argv"],
     "additionalProperties": {"type": "string", "format": "binary"},
@@ -349,8 +351,7 @@ def command_schema(command: Command, *, multipart: bool = False) -> dict[str, An
 
 def needed(command: Command) -> list[str]:
     """Return the names of the arguments that a command cannot do without."""
-    # A file to be written has a name of its own where the client gives none.
-    return [argument.name for argument in command.arguments if argument.required and argument.file != "out"]
+    return [argument.name for argument in command.arguments if argument.needed]
 
 
 def example(command: Command) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from typing_extensions import Self
 
 from airflow_rest_api.api.sse import MEDIA_TYPE
+from airflow_rest_api.commands.binding import MAX_WORDS
 from airflow_rest_api.commands.model import Effect
 from airflow_rest_api.operations.files import MEDIA_TYPES
 from airflow_rest_api.operations.model import CANCEL_MESSAGES, Cancel, State
@@ -156,7 +157,7 @@ class ArgumentSummary(Model):
 
     name: str
     type: str
-    required: bool
+    required: bool = Field(validation_alias="needed")
     repeatable: bool
     file: Literal["in", "out"] | None = Field(
         description="`in`: send it as a part of multipart/form-data. `out`: the operation has it as a file."
@@ -230,7 +231,10 @@ class RunBody(Model):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"argv": ["dags", "list"]}})
 
     argv: Annotated[list[str], FailFast()] = Field(
-        min_length=1, max_length=10_000, description="The words after `airflow`.", examples=[["dags", "list"]]
+        min_length=1,
+        max_length=MAX_WORDS,
+        description="The words after `airflow`.",
+        examples=[["dags", "list"]],
     )
     queue: str | None = Field(None, description="As the header `Airflow-Queue`.", examples=["dags"])
 

@@ -64,6 +64,11 @@ class Argument:
     """False where nobody has looked at what it does: a later Airflow or provider has brought it."""
 
     @property
+    def needed(self) -> bool:
+        """Whether a request by name has to give it: a file to be written has a name of its own there."""
+        return self.required and self.file != "out"
+
+    @property
     def positional(self) -> bool:
         """Whether the value is given by its place."""
         return not self.flags

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from airflow_rest_api import __version__
-from airflow_rest_api.api.commands import command_schema, example
+from airflow_rest_api.api.commands import QUEUE_FIELD, command_schema, example, needed
 from airflow_rest_api.api.models import (
     ACCEPTED,
     IDEMPOTENCY_KEY,
@@ -287,20 +287,26 @@ def _path(command: Command, schemas: dict[str, Any]) -> dict[str, Any]:
 def _request_body(command: Command, schemas: dict[str, Any]) -> dict[str, Any]:
     if not command.arguments:
         return {}
-    required = any(argument.required and argument.file != "out" for argument in command.arguments)
+    required = bool(needed(command))
     reads_file = any(argument.file == "in" for argument in command.arguments)
     needs_file = any(argument.file == "in" and argument.required for argument in command.arguments)
     content: dict[str, Any] = {}
     if not needs_file:
         name = f"{_model_name(command)}Arguments"
         # What is tried out begins with what cannot be left out, and not with every argument there is.
-        schemas[name] = {**command_schema(command), "example": example(command)}
+        schemas[name] = {**_request_schema(command), "example": example(command)}
         content["application/json"] = {"schema": _reference(name)}
     if reads_file:
         name = f"{_model_name(command)}Form"
-        schemas[name] = command_schema(command, multipart=True)
+        schemas[name] = _request_schema(command, multipart=True)
         content["multipart/form-data"] = {"schema": _reference(name)}
     return {"requestBody": {"required": required, "content": content}}
+
+
+def _request_schema(command: Command, *, multipart: bool = False) -> dict[str, Any]:
+    """Return the schema of a request: beside the arguments it may have the queue that is to run it."""
+    schema = command_schema(command, multipart=multipart)
+    return {**schema, "properties": {"queue": QUEUE_FIELD, **schema["properties"]}}
 
 
 def _run_responses(command: Command) -> dict[str, Any]:
