@@ -173,8 +173,12 @@ def test_a_command_that_failed_has_no_value(catalog: Catalog):
         assert read(catalog, argv, "words\n", done=False) is None
 
 
-def test_an_option_without_a_value_is_an_empty_text(catalog: Catalog):
-    assert read(catalog, ["config", "get-value", "core", "none"], "") == ""
+@pytest.mark.parametrize("log", ["", LOG, JSON_LOG])
+def test_an_option_that_there_is_not_has_no_value_and_one_that_is_set_to_nothing_an_empty_text(
+    catalog: Catalog, log: str
+):
+    assert read(catalog, ["config", "get-value", "core", "none"], log) is None
+    assert read(catalog, ["config", "get-value", "core", "nothing"], f"{log}\n") == ""
 
 
 def test_tasks_are_a_list_of_their_ids(catalog: Catalog):

@@ -237,9 +237,10 @@ def reader(invocation: Invocation) -> Read | None:
     Return what reads the result of a command off its output, None where the command has none.
 
     That is the JSON that it was asked to print, or the value of a command that is there to print one: of
-    `variables get` and `config get-value` the text, of the former with `--json` the value; of the states the
-    state, None where there is none; of `tasks list` the ids; of `dags next-execution` the date, None where no
-    run follows, or with `--num-executions` the dates.
+    `variables get` and `config get-value` the text, of the former with `--json` the value, of the latter None
+    for an option that there is not, where it prints no line; of the states the state, None where there is
+    none; of `tasks list` the ids; of `dags next-execution` the date, None where no run follows, or with
+    `--num-executions` the dates.
     """
     if invocation.values.get("output") == "json" and invocation.command.json_output:
         # A log can be JSON as well.
@@ -250,7 +251,9 @@ def reader(invocation: Invocation) -> Read | None:
 
     def read(stdout: str, done: bool) -> Any:
         text = stdout if invocation.command.name in SILENT else without_log_lines(stdout)
-        return value(text.removesuffix("\n"), invocation.values) if done else None
+        if not done or (value is _text and not text):
+            return None
+        return value(text.removesuffix("\n"), invocation.values)
 
     return read
 
