@@ -87,6 +87,28 @@ def test_json_that_was_asked_for_is_found_among_the_lines_of_a_log(catalog: Cata
     assert read(catalog, argv, log, done=False) is None
 
 
+NOTHING = [
+    (["teams", "list"], "No teams found."),
+    (["plugins"], "No plugins loaded"),
+    (["dags", "pause", "d", "--yes"], "No unpaused DAGs were found"),
+    (["dags", "unpause", "d", "--yes"], "No paused DAGs were found"),
+]
+
+
+@pytest.mark.parametrize(("argv", "printed"), NOTHING)
+def test_a_list_without_entries_is_one_also_where_airflow_says_so_in_words(
+    catalog: Catalog, argv: list[str], printed: str
+):
+    if " ".join(argv[:2]) == "teams list" and "teams list" not in catalog.commands:
+        pytest.skip("Airflow 3.2 has brought it")
+    argv = [*argv, "--output", "json"]
+    for log in ("", LOG, JSON_LOG):
+        assert read(catalog, argv, f"{log}{printed}\n") == []
+        assert read(catalog, argv, f"{log}{printed}\n", done=False) is None
+    for other in ("", f"{printed} a", f"a\n{printed}"):
+        assert read(catalog, argv, f"{other}\n") is None
+
+
 @pytest.mark.parametrize("value", ["v", "", "a\nb", "a\n", " v ", "[1, 2]", "None", '{"a": 1}', "[2026] x"])
 def test_the_value_of_a_variable_is_the_text_that_it_is(catalog: Catalog, value: str):
     assert read(catalog, ["variables", "get", "k"], f"{value}\n") == value

@@ -25,6 +25,7 @@ READINGS = 10
 """How often a text is read at most: of lines that begin like JSON each may only end with the text."""
 DEEPEST = 500
 """Levels of a result: it is written out deeper in the stack than it is read, and Python has 1,000."""
+_NESTING = (dict, list, tuple)
 TAIL = 64 * 1024
 """Characters of each stream that are looked at for a reason: what a command ends with is at its end."""
 LONGEST_LINE = 2000
@@ -52,6 +53,8 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,\d]*")
 _WARNING_LINE = re.compile(r"(?:/[^:\n]+|<[^>\n]+>):\d+:? (?P<category>\w*Warning): (?P<text>.+)")
 # What 1.x printed while it loaded, on lines of their own.
 _LOADING_LINE = re.compile(r"Loading pickle id |Loading DAGs? from |Filling up the DagBag from ")
+# What `teams list`, `plugins`, `dags pause` and `dags unpause` print in place of a list without entries.
+_NOTHING = re.compile(r"No [\w ]{1,80} (?:found|loaded)\.?")
 # Behind the event of a line on the console: its logger, and what else was logged with it, as key=value.
 _DETAILS = re.compile(
     rf"(?<!\ )\ +{_COLOUR}\[{_COLOUR}[\w.]+{_COLOUR}\]{_COLOUR}(?:$|\ {_COLOUR}[\w.]+{_COLOUR}=)"
@@ -192,9 +195,6 @@ def parse_result(stdout: str) -> Any:
         return found[0] if found else None
 
 
-_NESTING = (dict, list, tuple)
-
-
 def too_deep(result: Any) -> bool:
     """Return whether a result is nested more than `DEEPEST` levels deep."""
     level = [result]
@@ -238,24 +238,29 @@ def reader(invocation: Invocation) -> Read | None:
 
     That is the JSON that it was asked to print, or the value of a command that is there to print one: of
     `variables get` and `config get-value` the text, of the former with `--json` the value, of the latter None
-    for an option that there is not, where it prints no line; of the states the state, None where there is
-    none; of `tasks list` the ids; of `dags next-execution` the date, None where no run follows, or with
-    `--num-executions` the dates.
+    for no option; of the states the state, None where there is none; of `tasks list` the ids; of `dags
+    next-execution` the date, None where no run follows, or with `--num-executions` the dates.
     """
     if invocation.values.get("output") == "json" and invocation.command.json_output:
-        # A log can be JSON as well.
-        return lambda stdout, done: parse_result(without_log_lines(stdout))
+        return _document
     value = _VALUES.get(invocation.command.name)
     if value is None:
         return None
 
     def read(stdout: str, done: bool) -> Any:
         text = stdout if invocation.command.name in SILENT else without_log_lines(stdout)
-        if not done or (value is _text and not text):
-            return None
-        return value(text.removesuffix("\n"), invocation.values)
+        # Without a line there is no text, not even an empty one.
+        has_value = done and (text or value is not _text)
+        return value(text.removesuffix("\n"), invocation.values) if has_value else None
 
     return read
+
+
+def _document(stdout: str, done: bool) -> Any:
+    # A log can be JSON as well.
+    text = without_log_lines(stdout)
+    found = parse_result(text)
+    return [] if found is None and done and _NOTHING.fullmatch(text.strip()) else found
 
 
 def _text(text: str, values: Mapping[str, Any]) -> str:
