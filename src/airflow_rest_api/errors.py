@@ -246,11 +246,11 @@ class NoSpace(ApiError, status=507, reason="no_space"):
 class UnknownCommand(ApiError, status=404, reason="unknown_command"):
     """This Airflow has no such command; `nearest` lists the names that may have been meant, best first."""
 
-    def __init__(self, name: str, nearest: Iterable[str] = ()) -> None:
+    def __init__(self, name: str, nearest: Iterable[str] = (), hint: str = "") -> None:
         self.name = name
         self.nearest = list(nearest)
-        hint = f" Did you mean {' or '.join(map(repr, self.nearest))}?" if self.nearest else ""
-        super().__init__(f"There is no command {name!r}.{hint}", nearest=self.nearest)
+        meant = f". Did you mean {' or '.join(map(repr, self.nearest))}?" if self.nearest else "."
+        super().__init__(f"There is no command {name!r}{hint or meant}", nearest=self.nearest)
 
 
 class UnknownOperation(ApiError, status=404, reason="unknown_operation", message=None):

@@ -76,9 +76,32 @@ def test_what_is_no_command_line_is_refused(catalog, argv):
         catalog.parse(argv)
 
 
-def test_a_name_with_a_space_in_one_word_is_not_a_command_line(catalog):
-    with pytest.raises(UnknownCommand):
-        catalog.parse(["dags list"])
+@pytest.mark.parametrize(
+    "argv", [["dags list"], ["dags list", "-v"], ["airflow dags list"], ["airflow", "dags list"]]
+)
+def test_a_name_with_a_space_in_one_word_is_not_a_command_line_and_told_why(catalog, argv):
+    with pytest.raises(UnknownCommand) as refusal:
+        catalog.parse(argv)
+    assert refusal.value.nearest[0] == "dags list"
+    message = refusal.value.detail["message"]
+    assert message.endswith(" in one word: each is an item of its own, 'dags', 'list'.")
+
+
+@pytest.mark.parametrize("argv", [["dags lst"], ["dags", "nonsense list"], ["dag list", "x"]])
+def test_of_what_is_no_command_however_it_is_cut_the_nearest_is_said_alone(catalog, argv):
+    with pytest.raises(UnknownCommand) as refusal:
+        catalog.parse(argv)
+    meant = " or ".join(map(repr, refusal.value.nearest))
+    assert refusal.value.detail["message"] == f"There is no command {' '.join(argv)!r}. Did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    "argv", [["airflow", "dags", "list"], ["airflow", "dags", "lst", "-v"], ["airflow", "list_dags"]]
+)
+def test_the_name_of_the_program_does_not_hide_what_is_meant(catalog, argv):
+    with pytest.raises(UnknownCommand) as refusal:
+        catalog.parse(argv)
+    assert "dags list" in refusal.value.nearest[:3]
 
 
 def test_binding_takes_well_under_a_millisecond(catalog):

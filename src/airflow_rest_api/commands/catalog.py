@@ -19,6 +19,9 @@ from airflow_rest_api.errors import BadArgument, UnknownCommand
 _LONGEST_NAME = 60
 """Characters of an unknown name that are looked at: a longer one is no typing error."""
 
+_PROGRAM = "airflow"
+"""What a line begins with where it is written for a shell."""
+
 
 class Catalog:
     """The commands that a parser knows."""
@@ -54,7 +57,7 @@ class Catalog:
 
     def nearest(self, name: str) -> list[str]:
         """Return the names that a client may have meant by ``name``, the likeliest first."""
-        name = name[:_LONGEST_NAME]
+        name = name[:_LONGEST_NAME].removeprefix(f"{_PROGRAM} ")
         successor = [self._successors[name]] if name in self._successors else []
         below = [other for other in self.commands if other.startswith(f"{name} ")]
         alike = difflib.get_close_matches(name, self.commands, n=5)
@@ -118,8 +121,17 @@ class Catalog:
             if words[length - 1] in ("-h", "--help"):
                 raise BadArgument("help", NO_HELP)
         options = [index for index, word in enumerate(words) if word.startswith("-")]
-        name = " ".join(words[: min([*options, 2])])[:_LONGEST_NAME]
-        raise UnknownCommand(name, self.nearest(name))
+        most = 3 if words[:1] == [_PROGRAM] else 2
+        name = " ".join(words[: min([*options, most])])[:_LONGEST_NAME]
+        raise UnknownCommand(name, self.nearest(name), self._cut(name, words[:most]))
+
+    def _cut(self, name: str, words: list[str]) -> str:
+        """Return what is wrong with a command whose words came in one, empty where that is not it."""
+        parts = name.removeprefix(f"{_PROGRAM} ").split()
+        starts = [" ".join(parts[:length]) for length in range(1, len(parts) + 1)]
+        if not any(len(word.split()) > 1 for word in words) or self.commands.keys().isdisjoint(starts):
+            return ""
+        return f" in one word: each is an item of its own, {', '.join(map(repr, parts))}."
 
     def _invocation(
         self,
