@@ -39,6 +39,35 @@ def test_rows_of_other_versions_are_kept_apart(catalog):
     assert len(policy.RULES) == sum(map(len, (policy.CURRENT, policy.KUBERNETES, policy.OWN)))
 
 
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("cleanup-pods", ["namespace", "min-pending-minutes", "min-completed-minutes", "verbose"]),
+        (
+            "generate-dag-yaml",
+            [
+                "dag-id",
+                "logical-date",
+                "execution-date",
+                "bundle-name",
+                "subdir",
+                "output-path",
+                "team",
+                "verbose",
+            ],
+        ),
+    ],
+)
+def test_the_arguments_of_the_kubernetes_provider_are_reviewed(name: str, flags: list[str]):
+    parser = argparse.ArgumentParser()
+    group = parser.add_subparsers(dest="subcommand").add_parser("kubernetes", help="Kubernetes")
+    leaf = group.add_subparsers(dest="subcommand").add_parser(name, help="Do it")
+    for flag in flags:
+        leaf.add_argument(f"--{flag}")
+    command = Catalog(parser).get(f"kubernetes {name}")
+    assert [one.name for one in command.arguments if not one.reviewed] == []
+
+
 def test_a_command_without_a_row_is_not_harmless():
     parser = argparse.ArgumentParser()
     parser.add_subparsers(dest="subcommand").add_parser("brand-new", help="Do something")

@@ -7,7 +7,7 @@ packages, as of Airflow 3.3.2); needs follow what Airflow's own REST API asks fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from airflow_rest_api.airflow.compat.accounts import multi_team
@@ -321,11 +321,10 @@ KUBERNETES: dict[str, Rule] = {
     "kubernetes generate-dag-yaml": Rule(EXECUTE, dag("GET", "CODE")),
 }
 
-KUBERNETES_ARGUMENTS: Mapping[str, frozenset[str]] = {
-    "kubernetes cleanup-pods": frozenset({"min_pending_minutes", "namespace", "verbose"}),
-    "kubernetes generate-dag-yaml": frozenset(
-        {"bundle_name", "dag_id", "execution_date", "logical_date", "output_path", "subdir", "verbose"}
-    ),
+KUBERNETES_ARGUMENTS: Mapping[str, Set[str]] = {
+    "kubernetes cleanup-pods": {"min_completed_minutes", "min_pending_minutes", "namespace", "verbose"},
+    "kubernetes generate-dag-yaml": {"bundle_name", "dag_id", "execution_date", "logical_date"}
+    | {"output_path", "subdir", "team", "verbose"},
 }
 """Those reviewed (airflow/providers/cncf/kubernetes/cli/definition.py); `reviewed.json` has the rest."""
 
