@@ -38,6 +38,10 @@ SECRETS: tuple[tuple[str, str, int], ...] = (
 )
 
 
+HEADER = "# Written by the demo"
+"""How the airflow.cfg of a stack begins."""
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, replacing what was there at once."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -56,6 +60,15 @@ def read_json(path: Path) -> dict[str, str]:
     except ValueError as error:
         raise ValueError(f"{path} is no JSON: {error}") from None
     return found
+
+
+def is_anothers(home: Path) -> bool:
+    """Return whether a folder is the AIRFLOW_HOME of an Airflow that no stack has made."""
+    config = home / "airflow.cfg"
+    if config.exists():
+        return not config.read_text(errors="replace").startswith(HEADER)
+    # Its configuration lies elsewhere (AIRFLOW_CONFIG); that of a former demo was removed.
+    return (home / "airflow.db").exists() and not (home / "demo.lock").exists()
 
 
 def write_config(path: Path, options: Options, like: Path | None = None) -> None:
@@ -81,7 +94,7 @@ def write_config(path: Path, options: Options, like: Path | None = None) -> None
     for section, values in options.items():
         for name, value in values.items():
             _set(config, section, name, value)
-    lines = ["# Written by the demo: ports, paths and users are set anew at each start, the rest is kept."]
+    lines = [f"{HEADER}: ports, paths and users are set anew at each start, the rest is kept."]
     for section in config.sections():
         # Further lines of a value begin with blanks, or they would be options.
         found = ((name, value.replace("\n", "\n    ")) for name, value in config.items(section))

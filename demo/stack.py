@@ -16,7 +16,7 @@ from typing import IO, Any
 from demo import component, examples
 from demo.client import Unavailable, request
 from demo.component import Component
-from demo.config import Options, write_config, write_passwords
+from demo.config import Options, is_anothers, write_config, write_passwords
 from demo.ports import free_port, is_free
 from demo.split import DagHost, NoRedis, on_api_host
 
@@ -49,7 +49,7 @@ class StackError(Exception):
 class Stack:
     """An Airflow in a folder of its own, on a port of its own.
 
-    `home`: its AIRFLOW_HOME; created if needed, a former one is continued.
+    `home`: its AIRFLOW_HOME; created if needed, a former one is continued, another Airflow's refused.
     `port`: of the API server; None takes a free one.
     `dags`: the DAGs folder; None takes that of `like`, or else `home`/dags with a copy of the examples.
     `components`: which ones to start; nothing else is.
@@ -238,6 +238,12 @@ class Stack:
 
     def _prepare(self) -> None:
         """Take the folder and the port, and write the configuration."""
+        if is_anothers(self.home):
+            # It may be that of the shell's AIRFLOW_HOME, with a configuration and a database of value.
+            raise StackError(
+                f"The Airflow in {self.home} is not the demo's;"
+                " set AIRFLOW_HOME to another folder, or unset it"
+            )
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.home / "logs").mkdir(exist_ok=True)
         lock = (self.home / "demo.lock").open("w")

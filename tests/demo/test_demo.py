@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from demo.client import request
+from demo.config import HEADER
 from demo.ports import free_port
 from tests.processes import command_of
 
@@ -180,7 +181,7 @@ def test_ctrl_c_leaves_nothing_behind(demo: Demo) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("airflow.cfg", "[core]\nparallelism = 4\nparallelism = 5\n"),
+        ("airflow.cfg", f"{HEADER}\n[core]\nparallelism = 4\nparallelism = 5\n"),
         ("examples.json", '{"example_slow.py": "0",}'),
         ("simple_auth_manager_passwords.json", "admin:secret"),
     ],
@@ -195,6 +196,22 @@ def test_a_file_that_its_user_has_broken_ends_it_with_one_line(tmp_path: Path, n
     assert last.startswith("The demo failed: ")
     assert name in last
     assert (home / name).read_text() == text
+
+
+@pytest.mark.parametrize("name", ["airflow.cfg", "airflow.db"])
+def test_the_folder_of_another_airflow_is_left_as_it_is(tmp_path: Path, name: str) -> None:
+    home = tmp_path / "airflow"
+    home.mkdir()
+    (home / name).write_text("[core]\nfernet_key = precious\n")
+    demo = Demo(home, free_port())
+    assert demo.process.wait(120) == 1
+    *_, last = demo.output.read_text().splitlines()
+    assert last == (
+        f"The demo failed: The Airflow in {home} is not the demo's;"
+        " set AIRFLOW_HOME to another folder, or unset it"
+    )
+    assert [each.name for each in home.iterdir()] == [name]
+    assert (home / name).read_text() == "[core]\nfernet_key = precious\n"
 
 
 def test_a_port_in_use_ends_it_with_one_line(tmp_path: Path) -> None:
