@@ -270,6 +270,26 @@ def test_nothing_is_lost_while_the_database_is_away(
     asyncio.run(main())
 
 
+def test_what_makes_no_connection_costs_no_record(store: Store, caplog: pytest.LogCaptureFixture):
+    engine = store.database.engine()
+
+    def token(*arguments: object) -> None:
+        raise LookupError("no token")  # of a library that makes passwords, and knows no DBAPI
+
+    async def main() -> None:
+        recorder, one = Recorder(store), ended(queued())
+        engine.dispose()
+        event.listen(engine, "do_connect", token)
+        written = recorder.put(inserted(one))
+        await until(lambda: "Operations wait to be written" in caplog.text)
+        event.remove(engine, "do_connect", token)
+        await asyncio.wait_for(recorder.done(written), DEADLINE)
+        assert await store.get(one.id) == one
+        await recorder.close()
+
+    asyncio.run(main())
+
+
 @pytest.mark.slow
 def test_connections_that_die_again_and_again_lose_nothing_and_double_nothing(far: tuple[Store, Proxy]):
     store, proxy = far

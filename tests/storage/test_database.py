@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, inspect, select, text
+from sqlalchemy import create_engine, event, inspect, select, text
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import DatabaseError
 
@@ -190,6 +190,32 @@ def test_a_database_that_is_away_at_the_start_is_found_later(far: tuple[Database
         database.call(one)
     proxy.restore()
     assert database.call(lambda connection: inspect(connection).has_table(VERSIONS.name))
+
+
+@pytest.mark.parametrize("made", [False, True])
+def test_whatever_is_in_the_way_of_a_connection_is_an_outage(database: Database, engine: Engine, made: bool):
+    if made:
+        database.call(one)
+        engine.dispose()
+
+    def token(*arguments: object) -> None:
+        raise LookupError("no token: secret")  # of a library that makes passwords, and knows no DBAPI
+
+    event.listen(engine, "do_connect", token)
+    with pytest.raises(Unavailable) as refused:
+        database.call(one)
+    assert str(refused.value) == "The database cannot be reached: LookupError"
+
+    event.remove(engine, "do_connect", token)
+    assert database.call(one) == 1
+
+
+def test_a_file_of_the_driver_that_is_missing_is_an_outage(tmp_path: Path):
+    with database_of_our_own("mariadb", tmp_path) as address:
+        engine = own_engine(f"{address}?ssl_ca={tmp_path}/missing.pem")
+        with pytest.raises(Unavailable, match="FileNotFoundError"):
+            Database(lambda: engine).call(one)
+        engine.dispose()
 
 
 @pytest.fixture(params=["postgresql", "mariadb"])

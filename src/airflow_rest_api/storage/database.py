@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.settings import database
+from airflow_rest_api.storage.connection import connected
 from airflow_rest_api.storage.transient import Trouble, trouble_of
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Database:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self._prepare()
-                with self._open().connect() as connection, connection.begin():
+                with connected(self._open()) as connection, connection.begin():
                     return work(connection)
             except Exception as error:
                 trouble = trouble_of(error)

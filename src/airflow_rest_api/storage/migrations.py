@@ -22,6 +22,7 @@ from sqlalchemy import Column, Integer, Table, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
 from airflow_rest_api.errors import Unavailable
+from airflow_rest_api.storage.connection import connected
 from airflow_rest_api.storage.schema import TABLE_OPTIONS, Utc, metadata
 from airflow_rest_api.storage.transient import Trouble, trouble_of
 
@@ -64,16 +65,17 @@ def migrate(engine: Engine, tables: MetaData | None = None, *, missing: bool = F
     :param tables: in place of all of ours
     :param missing: whether one was found missing, whatever their version says
     :raises Unavailable: another process has been at it for too long
+    :raises NotConnected: there is no connection, for a reason that is not one of the database
     :raises sqlalchemy.exc.SQLAlchemyError: what the database said
     """
     wanted = all_tables() if tables is None else tables
-    with engine.connect() as connection, connection.begin():
+    with connected(engine) as connection, connection.begin():
         newest = applied(connection)
     if newest > SCHEMA:
         log.warning("The tables of the REST API plugin are those of a newer version (%s)", newest)
     if newest >= SCHEMA and not missing:
         return
-    with engine.connect() as connection, _locked(connection):
+    with connected(engine) as connection, _locked(connection):
         VERSIONS.create(connection, checkfirst=True)
         newest = applied(connection)
         if newest >= SCHEMA and not missing:

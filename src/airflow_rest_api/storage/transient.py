@@ -22,6 +22,10 @@ class Trouble(Enum):
     """A table is missing: it was dropped under us."""
 
 
+class NotConnected(Exception):
+    """There was no connection, for a reason that is not one of the database; its words hold no secret."""
+
+
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: serialization_failure, deadlock_detected,
 # lock_not_available, query_canceled (`statement_timeout`), idle_in_transaction_session_timeout. A time-out
 # says how slow the database was, and nothing of what it was given.
@@ -55,7 +59,7 @@ SQLITE_NO_TABLE = "no such table"
 
 def trouble_of(error: BaseException) -> Trouble | None:
     """Return what an exception means; None for everything that is not the database's trouble."""
-    if isinstance(error, PoolTimeout):
+    if isinstance(error, (PoolTimeout, NotConnected)):
         return Trouble.AWAY
     if not isinstance(error, DBAPIError):
         return None
