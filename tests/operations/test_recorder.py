@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import count
@@ -18,7 +19,7 @@ from sqlalchemy.exc import StatementError
 from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.operations import recorder as recorder_module
 from airflow_rest_api.operations.model import Operation, State, new_id
-from airflow_rest_api.operations.recorder import BEHIND, REFUSED, Recorder
+from airflow_rest_api.operations.recorder import BEHIND, REFUSED, Recorder, Written
 from airflow_rest_api.operations.rows import appended, inserted, started
 from airflow_rest_api.operations.rows import ended as finished
 from airflow_rest_api.operations.store import Store
@@ -455,3 +456,30 @@ def test_what_the_database_refuses_costs_its_output_but_not_its_end_and_nobody_e
         await recorder.close()
 
     asyncio.run(main())
+
+
+def test_what_is_refused_while_nobody_waits_any_longer_gets_no_value_into_the_log(
+    store: Store, caplog: pytest.LogCaptureFixture
+):
+    async def main() -> None:
+        recorder = Recorder(store)
+        bad = queued(user="precious", created_at=NOW.replace(tzinfo=None))  # without a zone it is not taken
+        for wait in (lambda written: recorder.flush(0), impatient(recorder)):
+            written = recorder.put(inserted(bad))
+            await wait(written)
+            with pytest.raises(StatementError) as refused:
+                await recorder.done(written)
+            assert "precious" not in str(refused.value)
+        await recorder.close()
+
+    def impatient(recorder: Recorder) -> Callable[[Written], Awaitable[None]]:
+        async def wait(written: Written) -> None:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(recorder.done(written), 0)
+
+        return wait
+
+    asyncio.run(main())
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+    assert "precious" not in caplog.text

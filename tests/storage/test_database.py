@@ -94,6 +94,16 @@ def test_a_mistake_in_the_work_is_no_outage(database: Database):
         database.call(lambda connection: connection.execute(text("SELEKT")))
 
 
+def test_an_error_names_no_values(database: Database):
+    def refused(connection: Connection) -> None:
+        connection.execute(text("SELECT nonsense FROM rest_api_schema\nWHERE version = :it"), {"it": 4711})
+
+    with pytest.raises(DatabaseError) as error:
+        database.call(refused)
+    assert "nonsense" in str(error.value)
+    assert "4711" not in str(error.value)
+
+
 @pytest.mark.parametrize("dropped", [["operation"], ["operation", "schema"]])
 def test_tables_that_were_dropped_are_made_again(database: Database, dropped: list[str]):
     database.call(one)

@@ -101,7 +101,7 @@ class Recorder:
             self._due = 0.0
             self._changed.notify_all()
         if waiting:
-            await asyncio.wait([asyncio.wrap_future(done) for done in waiting], timeout=seconds)
+            await asyncio.wait([_retrieved(done) for done in waiting], timeout=seconds)
 
     async def done(self, written: Written) -> None:
         """
@@ -110,7 +110,7 @@ class Recorder:
         :raises Unavailable: the recorder was closed before
         :raises sqlalchemy.exc.SQLAlchemyError: the database refused it
         """
-        await asyncio.shield(asyncio.wrap_future(written))
+        await asyncio.shield(_retrieved(written))
 
     async def close(self, seconds: float = 5.0) -> None:
         """Write what waits, for no longer than that; nothing can be written afterwards."""
@@ -226,6 +226,13 @@ class Recorder:
                 time.sleep(min(pause, PAUSE))
             pause = min(pause * 2, LONGEST_PAUSE)
         _give_up(batch)
+
+
+def _retrieved(written: Written) -> asyncio.Future[None]:
+    """Return what ends with it, and counts as retrieved: asyncio logs the error of one that nobody asks."""
+    future = asyncio.wrap_future(written)
+    future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    return future
 
 
 def _give_up(batch: list[Write]) -> None:

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from sqlalchemy.exc import StatementError
+
 from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.settings import database
 from airflow_rest_api.storage.connection import connected
@@ -89,6 +91,9 @@ class Database:
                 with connected(self._open()) as connection, connection.begin():
                     return work(connection)
             except Exception as error:
+                if isinstance(error, StatementError):
+                    # Whoever logs it, or what it is the cause of, logs no values.
+                    error.hide_parameters = True
                 trouble = trouble_of(error)
                 if trouble is None:
                     raise
