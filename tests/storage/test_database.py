@@ -228,6 +228,34 @@ def test_a_file_of_the_driver_that_is_missing_is_an_outage(tmp_path: Path):
         engine.dispose()
 
 
+READ_ONLY = {
+    "sqlite": "PRAGMA query_only = ON",
+    "postgresql": "SET default_transaction_read_only = on",
+    "mysql": "SET SESSION TRANSACTION READ ONLY",
+}
+
+
+def test_connections_to_a_standby_are_given_up_once_the_address_leads_elsewhere(
+    database: Database, engine: Engine
+):
+    database.call(make_table)
+    engine.dispose()
+
+    def at_standby(connection: Any, record: object) -> None:
+        connection.cursor().execute(READ_ONLY[engine.dialect.name])
+        connection.commit()
+
+    event.listen(engine, "connect", at_standby)
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            database.call(add(1))
+    assert database.call(numbers) == []  # in the pool, as one who only reads does not notice
+
+    event.remove(engine, "connect", at_standby)
+    database.call(add(1))
+    assert database.call(numbers) == [1]
+
+
 @pytest.fixture(params=["postgresql", "mariadb"])
 def without_rights(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Database, Engine]]:
     """A database of a user who may not make tables there, and an engine of one who may."""

@@ -60,6 +60,7 @@ def wrapped(original: Exception, kind: type[DBAPIError] = OperationalError) -> D
         (pymysql.err.OperationalError(2013, "Lost connection"), Trouble.AWAY),
         (pymysql.err.OperationalError(1040, "Too many connections"), Trouble.AWAY),
         (pymysql.err.OperationalError(1290, "--read-only"), Trouble.AWAY),
+        (pymysql.err.OperationalError(1792, "READ ONLY transaction"), Trouble.AWAY),
         (pymysql.err.OperationalError(1969, "max_statement_time exceeded"), Trouble.AGAIN),
         (pymysql.err.OperationalError(3024, "maximum statement execution time exceeded"), Trouble.AGAIN),
         (pymysql.err.OperationalError(1317, "Query execution was interrupted"), Trouble.AGAIN),

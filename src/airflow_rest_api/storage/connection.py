@@ -1,4 +1,4 @@
-"""A connection to a database: whatever is in its way is an outage."""
+"""A connection to a database: what is in its way is an outage, and one that takes no writes is not kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from airflow_rest_api.storage.transient import NotConnected, trouble_of
+from airflow_rest_api.storage.transient import NotConnected, read_only, trouble_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -30,4 +30,11 @@ def connected(engine: Engine) -> Iterator[Connection]:
         # else says may be a secret.
         raise NotConnected(str(getattr(error, "orig", None) or type(error).__name__)) from error
     with connection:
-        yield connection
+        try:
+            yield connection
+        except Exception as error:
+            if read_only(error):
+                # Opened to a standby, while the address led there: it would pass for a good one, and stay in
+                # the pool. The server that the address leads to now may take writes.
+                connection.invalidate(error)
+            raise

@@ -19,7 +19,7 @@ from sqlalchemy.exc import StatementError
 from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.settings import database
 from airflow_rest_api.storage.connection import connected
-from airflow_rest_api.storage.transient import Trouble, trouble_of
+from airflow_rest_api.storage.transient import Trouble, read_only, trouble_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
@@ -172,8 +172,8 @@ class _Attempt(Generic[Result]):
 
 
 def _stale(error: BaseException, attempt: int) -> bool:
-    """Return whether only a pooled connection had died, which says nothing yet about the database."""
-    return attempt == 1 and bool(getattr(error, "connection_invalidated", False))
+    """Return whether a pooled connection is given up, which says nothing yet about the database."""
+    return attempt == 1 and (bool(getattr(error, "connection_invalidated", False)) or read_only(error))
 
 
 def _first_line(error: BaseException) -> str:
