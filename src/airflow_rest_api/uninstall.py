@@ -119,7 +119,8 @@ def engines(settings: Settings) -> tuple[Engine, Engine]:
 
 def leftovers(ours: Engine, airflows: Engine) -> list[Leftover]:
     """Return all that is left as it goes, the section that says where at last; raise NewerTables."""
-    roots = [bundle.root for bundle in bundles() if bundle.writable and bundle.root is not None]
+    # Also where they cannot be written: that they cannot be removed there is to be heard.
+    roots = [bundle.root for bundle in bundles() if bundle.root is not None]
     return [
         *in_airflows(airflows),
         *folders(installation.places(), roots),
@@ -227,12 +228,20 @@ def folders(here: Places, roots: Iterable[Path]) -> Iterable[Leftover]:
     ours += [(Path(here.logs, NOTES), "which says what logs components have made")]
     ours += [(folder, "of a process that was killed") for folder in private_folders.abandoned()]
     for folder, what in ours:
-        if os.path.isdir(folder) and not os.path.islink(folder):
+        if _is_folder(folder):
             yield Leftover(f"the folder {folder}, {what}", partial(shutil.rmtree, folder))
     logs = Path(here.logs)
     for path in sorted(logs.iterdir()) if logs.is_dir() else ():
         if _LOG.fullmatch(path.name) and path.is_file() and not path.is_symlink():
             yield Leftover(f"the log {path}", path.unlink)
+
+
+def _is_folder(path: Path) -> bool:
+    """Return whether a folder is there, and no link; raise OSError where that cannot be seen."""
+    try:
+        return stat.S_ISDIR(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def section(path: Path) -> Iterable[Leftover]:

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_rest_api import uninstall as command
 from airflow_rest_api.__main__ import main
+from airflow_rest_api.dag_files.bundles import BundleInfo
 from airflow_rest_api.uninstall import Leftover
 
 Uninstall = Callable[..., int]
@@ -115,6 +116,25 @@ def test_a_folder_that_another_user_has_closed_is_said_in_one_line(
 
     assert main(["uninstall", "--yes"]) == 1
     assert capsys.readouterr().err == "[Errno 13] Permission denied: '/closed/logs'\n"
+
+
+def test_what_lies_in_a_bundle_that_cannot_be_written_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / ".airflow_rest_api").mkdir()
+    closed = BundleInfo("dags-folder", "local", tmp_path, False, "its folder cannot be written on this host.")
+    monkeypatch.setattr(command, "bundles", lambda: [closed])
+    monkeypatch.setattr(command, "engines", lambda settings: (None, None))
+    for databases in ("in_airflows", "in_our_database"):
+        monkeypatch.setattr(command, databases, lambda engine: [])
+    # Whoever runs the tests may write everywhere.
+    refused = PermissionError(13, "Permission denied")
+    monkeypatch.setattr("shutil.rmtree", lambda folder: (_ for _ in ()).throw(refused))
+
+    assert main(["uninstall", "--yes", "--force"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"the folder {tmp_path}/.airflow_rest_api, of the deployments into a DAG bundle")
+    assert "could not be removed: [Errno 13] Permission denied" in said
 
 
 def test_the_documentation_has_every_option():

@@ -270,6 +270,13 @@ def test_a_link_in_the_place_of_our_folder_is_left_alone(here: Places, tmp_path:
     assert names(folders(here, [tmp_path])) == []
 
 
+def test_a_bundle_that_cannot_be_looked_into_is_not_passed_over(here: Places, tmp_path: Path):
+    (tmp_path / "file").touch()
+    assert names(folders(here, [tmp_path / "missing", tmp_path / "file"])) == []
+    with pytest.raises(OSError, match="too long"):
+        list(folders(here, [tmp_path / ("x" * 300)]))
+
+
 def test_the_folder_of_a_process_that_was_killed_goes_and_that_of_a_living_one_stays(
     here: Places, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
