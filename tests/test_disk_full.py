@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import json
+import subprocess
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -28,6 +29,15 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with small_disk(tmp_path / "small") as folder:
         monkeypatch.setattr(tempfile, "tempdir", str(folder))
         yield folder
+
+
+@pytest.fixture
+def closed(disk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A disk that nothing can be written to, as the only place for a temporary folder."""
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(disk / "missing"), str(disk)])
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    return disk
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +115,24 @@ def test_a_temporary_folder_that_cannot_be_found_for_want_of_room_is_none(
     with pytest.raises(OSError, match=r"temporary directory|No space left") as caught:
         tempfile.mkdtemp()
     assert no_room(caught.value)
+
+
+@pytest.mark.parametrize("what", UPLOADS)
+def test_a_temporary_folder_that_cannot_be_written_is_not_taken_for_a_full_one(closed: Path, what: str):
+    path, body = UPLOADS[what]
+    with serving(prints()) as (client, _):
+        answer = client.post(path, **body)
+        assert answer.status_code == 503, answer.text
+        assert answer.json()["detail"]["reason"] == "misconfigured"
+        assert "TMPDIR" in answer.json()["detail"]["message"]
+
+
+@pytest.mark.parametrize("content", [b"# a DAG", LARGE])
+def test_clients_of_the_1x_plugin_are_not_blamed_for_it(closed: Path, content: bytes):
+    with serving(prints()) as (client, _):
+        answer = client.post("/api?api=deploy_dag", files={"dag_file": ("a.py", content)})
+        assert answer.status_code == 503, answer.text
+        assert "TMPDIR" in answer.json()["output"]
 
 
 def test_a_disk_has_room_or_has_not(disk: Path, fill: Callable[[Path], None]):

@@ -11,7 +11,7 @@ import time
 from collections import deque
 
 from airflow_rest_api import private_folders
-from airflow_rest_api.disk_full import NO_ROOM, no_room
+from airflow_rest_api.disk_full import of_disk
 from airflow_rest_api.engine.children import Child, ParentLost
 from airflow_rest_api.engine.job import Ending, Hooks, Job, Limits, Outcome
 from airflow_rest_api.engine.parent import CannotFork, WarmParent, fresh_child
@@ -168,7 +168,8 @@ class Engine:
             outcome = await self._attempt(process)
         except Exception as error:
             log.exception("A command could not be run")
-            why = NO_ROOM if no_room(error) else f"{type(error).__name__}."
+            found = of_disk(error)
+            why = found.message if found else f"{type(error).__name__}."
             outcome = Outcome(Ending.LOST, message=f"The command could not be run: {why}")
         finally:
             self._running.discard(process)

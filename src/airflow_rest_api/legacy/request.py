@@ -18,7 +18,7 @@ from starlette.formparsers import MultiPartException
 from airflow_rest_api import json_text
 from airflow_rest_api.api.requests import NoParts, read_in_thread, read_multipart
 from airflow_rest_api.asgi import media_type
-from airflow_rest_api.disk_full import no_room
+from airflow_rest_api.disk_full import of_disk
 from airflow_rest_api.errors import ApiError, Refusal, TooLarge
 from airflow_rest_api.legacy.endpoints import ASYNC, BY_NAME
 from airflow_rest_api.legacy.model import Endpoint, LegacyRequest
@@ -193,7 +193,7 @@ async def _read_multipart(headers: Headers, stream: AsyncGenerator[bytes, None])
     except ApiError:
         raise
     except Exception as error:
-        if no_room(error):
+        if of_disk(error):
             raise
         # The parser underneath has exceptions of its own for each fault; all of them are the client's.
         async for _ in stream:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_rest_api.airflow.child import setup
 from airflow_rest_api.commands.model import Effect, Invocation
-from airflow_rest_api.disk_full import NO_ROOM, no_room
+from airflow_rest_api.disk_full import of_disk
 from airflow_rest_api.engine.job import Ending, Job, Outcome
 from airflow_rest_api.errors import ApiError, Busy, Recorded
 from airflow_rest_api.operations.files import media_type
@@ -307,8 +307,9 @@ async def perform(live: Live, engine: Engine, work: Work, timeout: float | None)
             operation.quotes = failed.quotes
         except Exception as error:
             state, exit_code = State.FAILED, 1
-            operation.message = NO_ROOM
-            if not no_room(error):
+            if found := of_disk(error):
+                operation.message = found.message
+            else:
                 log.exception("Operation %s (%s) failed", operation.id, operation.command)
                 operation.message = (
                     f"Something went wrong in the server; its log says more under {operation.id}."
