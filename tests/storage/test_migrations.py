@@ -16,6 +16,7 @@ import airflow_rest_api
 from airflow_rest_api.errors import Unavailable
 from airflow_rest_api.operations.tables import OPERATION
 from airflow_rest_api.storage import migrations
+from airflow_rest_api.storage.database import own_engine
 from airflow_rest_api.storage.migrations import DECLARED_IN, SCHEMA, VERSIONS, all_tables, migrate
 
 PROCESSES = 5
@@ -175,6 +176,26 @@ def test_one_that_waits_too_long_for_another_comes_to_its_turn_later(
         migrate(engine)
     assert "Another process migrates" in caplog.text
     migrate(engine)
+
+    assert versions(engine) == [SCHEMA]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("address", ["mariadb"], indirect=True)  # the others show that they are there
+def test_one_waits_for_longer_than_a_connection_may_be_silent(
+    engine: Engine, address: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(migrations, "LOCK_SECONDS", 4)
+    monkeypatch.setattr(migrations, "ROUND_SECONDS", 1)
+    impatient = own_engine(f"{address}?read_timeout=2")
+    with (
+        engine.connect() as connection,
+        migrations._locked(connection),
+        pytest.raises(Unavailable, match="Another process migrates"),
+    ):
+        migrate(impatient)
+    migrate(impatient)
+    impatient.dispose()
 
     assert versions(engine) == [SCHEMA]
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import importlib
 import logging
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
+from math import ceil
 from typing import TYPE_CHECKING
 
 from alembic.migration import MigrationContext
@@ -56,6 +58,8 @@ VERSIONS = Table(
 
 LOCK = "airflow_rest_api_schema"
 LOCK_SECONDS = 300
+ROUND_SECONDS = 5.0
+"""For so long MySQL is asked for the lock at a time."""
 
 
 def migrate(engine: Engine, tables: MetaData | None = None, *, missing: bool = False) -> None:
@@ -158,17 +162,26 @@ def _waited() -> Unavailable:
     return Unavailable(words)
 
 
+def _get_lock(connection: Connection, name: str, seconds: float) -> int | None:
+    """Return 1 where the lock is ours, 0 where it was not free in time, None where something went wrong."""
+    given = {"name": name, "seconds": ceil(max(0.0, min(seconds, ROUND_SECONDS)))}
+    with connection.begin():
+        got: int | None = connection.execute(text("SELECT GET_LOCK(:name, :seconds)"), given).scalar()
+    return got
+
+
 @contextmanager
 def _named_lock(connection: Connection) -> Iterator[None]:
     # The name counts for the whole server, and may have 64 characters.
     database = f"{zlib.crc32(str(connection.engine.url.database).encode()):08x}"
-    name = {"name": f"{LOCK}_{database}", "seconds": LOCK_SECONDS}
-    with connection.begin():
-        got = connection.execute(text("SELECT GET_LOCK(:name, :seconds)"), name).scalar()
-    if got != 1:
-        raise _waited()
+    name = f"{LOCK}_{database}"
+    end = time.monotonic() + LOCK_SECONDS
+    # Not all of it at once: a connection that is silent for so long passes for a lost one (`read_timeout`).
+    while (got := _get_lock(connection, name, end - time.monotonic())) != 1:
+        if got is None or time.monotonic() >= end:
+            raise _waited()
     try:
         yield
     finally:
         with connection.begin():
-            connection.execute(text("SELECT RELEASE_LOCK(:name)"), name)
+            connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": name})
