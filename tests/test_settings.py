@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from airflow.configuration import conf
 from airflow.secrets import BaseSecretsBackend
+from sqlalchemy.engine import make_url
 
 from airflow_rest_api.app import create_app
 from airflow_rest_api.security.access import Switches
@@ -195,6 +196,10 @@ def load(**values: str) -> Settings:
         ("sqlite://", "absolute path"),
         ("postgresql+asyncpg://u:secret@h/d", "driver that waits, not asyncpg"),
         ("sqlite+aiosqlite:////secret.db", "driver that waits, not aiosqlite"),
+        ("postgresql+psycopg2://u:secret@h/d?ssl_mode=prefer", "argument.* that psycopg2 lacks"),
+        ("postgresql+psycopg2://u@h/d?password=s&secret=1", "argument.* that psycopg2 lacks"),
+        ("mysql+pymysql://u:secret@h/d?ssl_mode=PREFERRED", "argument.* that pymysql lacks"),
+        ("mysql+pymysql://u:p@h/d?read_timeout=secret", "SQLAlchemy"),
     ],
 )
 def test_an_address_that_cannot_be_used_is_refused_without_repeating_it(address: str, said: str):
@@ -205,6 +210,21 @@ def test_an_address_that_cannot_be_used_is_refused_without_repeating_it(address:
     with pytest.raises(BadSetting, match=r"^\[rest_api_plugin\] operations_database .*") as refused:
         Settings.load(lambda section, name: address if name == "operations_database" else None)
     assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql+psycopg2://u:p@h/d?sslmode=verify-full&sslrootcert=/ca.pem&options=-csearch_path%3Dairflow",
+        "postgresql+psycopg2:///d?host=a:5432&host=b:5433&target_session_attrs=read-write",
+        "postgresql+psycopg2://u@/d?host=/var/run/postgresql&passfile=/pgpass&application_name=a",
+        "mysql+pymysql://u:p@h/d?charset=utf8mb4&ssl_ca=/ca.pem&ssl_verify_identity=true&read_timeout=30",
+        "mariadb+pymysql://u:p@h/d?unix_socket=/run/mysqld.sock&read_default_file=/my.cnf",
+        "sqlite:////a/b.db?timeout=5&cached_statements=10",
+    ],
+)
+def test_an_address_with_arguments_that_its_driver_knows_is_taken(address: str):
+    assert database(address) == make_url(address)
 
 
 def test_folders_are_those_of_bundles() -> None:

@@ -7,13 +7,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
+from airflow_rest_api.database_address import BadDatabase, database  # noqa: F401 - it is taken from here
 from airflow_rest_api.placement import globs, listed, placement_rules
 from airflow_rest_api.secret_names import MASK
-
-if TYPE_CHECKING:
-    from sqlalchemy.engine import URL
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -23,12 +21,6 @@ _TAKEN_HEADERS = {"authorization", "cookie", "host", "origin", "referer"}
 
 LONGEST_FOLDER = 200
 """Characters of a folder: Flask-AppBuilder's names of resources have 250."""
-
-DATABASES = ("postgresql", "mysql", "mariadb", "sqlite")
-
-
-class BadDatabase(ValueError):
-    """The address of a database cannot be used; the message does not hold its password."""
 
 
 def header_name(text: str) -> str:
@@ -55,37 +47,6 @@ def folders(text: str) -> tuple[tuple[str, str], ...]:
             raise ValueError(f"must be bundle/folder, not {word[:LONGEST_FOLDER]!r}")
         found.append((bundle, "/".join(parts)))
     return tuple(found)
-
-
-def database(address: str) -> URL:
-    """
-    Return the database at an address in SQLAlchemy's form; connects to nothing.
-
-    :raises BadDatabase: it cannot be used; the message does not repeat it
-    """
-    from sqlalchemy import create_engine
-    from sqlalchemy.engine import make_url
-
-    try:
-        url = make_url(address)
-        kind = url.get_backend_name()
-    except Exception:
-        raise BadDatabase("must be an address in SQLAlchemy's form, dialect+driver://…") from None
-    if kind not in DATABASES:
-        raise BadDatabase(f"must be a PostgreSQL, MySQL, MariaDB or SQLite database, not {kind!r}")
-    if kind == "sqlite" and not (url.database or "").startswith("/"):
-        raise BadDatabase("must be a SQLite file with an absolute path: sqlite:////…")
-    try:
-        asynchronous = create_engine(url).dialect.is_async
-    except ImportError as error:
-        raise BadDatabase(
-            f"needs the Python package of its driver: {error.name or url.get_driver_name()}"
-        ) from None
-    except Exception as error:
-        raise BadDatabase(f"is not understood by SQLAlchemy ({type(error).__name__})") from None
-    if asynchronous:
-        raise BadDatabase(f"must have a driver that waits, not {url.get_driver_name()}")
-    return url
 
 
 SECTION = "rest_api_plugin"

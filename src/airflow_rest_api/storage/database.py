@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy.exc import StatementError
 
+from airflow_rest_api.database_address import database
 from airflow_rest_api.errors import Unavailable
-from airflow_rest_api.settings import database
 from airflow_rest_api.storage.connection import connected
 from airflow_rest_api.storage.transient import Trouble, read_only, trouble_of
 
