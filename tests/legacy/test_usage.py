@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Coroutine
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import Connection
 
 from airflow_rest_api.legacy import usage as counting
 from airflow_rest_api.legacy.endpoints import BY_NAME
 from airflow_rest_api.legacy.usage import MOST_ARGUMENTS, OTHER, UNKNOWN, LegacyCallerBody, Usage
+from airflow_rest_api.storage.database import THREADS
 from tests.operations.scene import Switched
 from tests.standin import own_database
 
@@ -45,6 +48,29 @@ def test_a_call_with_two_ignored_arguments_is_one_call():
         assert caller.calls == 2
         assert names(caller) == {"one": 2, "subdir": 1, "two": 1}
         assert {each.argument for each in caller.ignored if each.known} == {"subdir"}
+
+    run(main())
+
+
+def test_it_takes_no_connection_beyond_those_of_the_threads_of_the_database():
+    async def main() -> None:
+        database = Switched(own_database())
+        usage = Usage(database)
+        called(usage)
+        held, free = threading.Barrier(THREADS + 1), threading.Event()
+
+        def hold(connection: Connection) -> None:
+            held.wait(60)
+            free.wait(60)
+
+        holders = [asyncio.create_task(database.run(hold)) for _ in range(THREADS)]
+        await asyncio.to_thread(held.wait, 60)
+        writing = asyncio.create_task(usage.flush())
+        await asyncio.sleep(0.1)
+        assert database.calls == THREADS
+        free.set()
+        await asyncio.gather(writing, *holders)
+        assert [caller.calls for caller in await found(usage)] == [1]
 
     run(main())
 

@@ -216,8 +216,7 @@ class Usage:
             for key in batch:
                 del self._waiting[key]
             try:
-                # Without the patience of `run`: what comes of it has to be known.
-                await asyncio.to_thread(self._database.call, partial(add, counted=batch))
+                await self._database.run_to_the_end(partial(add, counted=batch))
             except (Unavailable, asyncio.CancelledError):
                 for key, calls in batch.items():
                     self._add(key, calls)

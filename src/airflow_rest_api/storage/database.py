@@ -82,6 +82,10 @@ class Database:
             raise Unavailable("The database does not answer.")
         return future.result()
 
+    async def run_to_the_end(self, work: Work[Result]) -> Result:
+        """Do some work in a thread, as `call` does: for who has to know what comes of it, however late."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.call, work)
+
     def call(self, work: Work[Result]) -> Result:
         """Do some work in this thread; return what it returns. Raises Unavailable: the database is away."""
         pause = FIRST_PAUSE
