@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from configparser import RawConfigParser
@@ -62,13 +63,23 @@ def read_json(path: Path) -> dict[str, str]:
     return found
 
 
+GENERATED = "[core]\n# The folder where your airflow pipelines live"
+"""How the one begins that commands make where there is none (``config_templates/config.yml``)."""
+
+
 def is_anothers(home: Path) -> bool:
     """Return whether a folder is the AIRFLOW_HOME of an Airflow that no stack has made."""
-    config = home / "airflow.cfg"
-    if config.exists():
-        return not config.read_text(errors="replace").startswith(HEADER)
+    config, database = home / "airflow.cfg", home / "airflow.db"
+    text = config.read_text(errors="replace") if config.exists() else ""
+    if text.startswith(HEADER):
+        return False
+    if text.startswith(GENERATED):
+        # As it is without anybody's doing: no database was made, and none is named.
+        named = re.findall(r"^sql_alchemy_conn\s*=\s*(.*)$", text, re.MULTILINE)
+        places = [Path(address.removeprefix("sqlite:///")).resolve() for address in named]
+        return database.exists() or any(place != database.resolve() for place in places)
     # Its configuration lies elsewhere (AIRFLOW_CONFIG); that of a former demo was removed.
-    return (home / "airflow.db").exists() and not (home / "demo.lock").exists()
+    return bool(text) or (database.exists() and not (home / "demo.lock").exists())
 
 
 def write_config(path: Path, options: Options, like: Path | None = None) -> None:

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import stat
+import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
 
-from demo.config import SECRETS, write_config, write_passwords
+from demo.config import SECRETS, is_anothers, write_config, write_passwords
 from demo.stack import Stack
 
 
@@ -49,6 +52,24 @@ def test_a_restart_keeps_secrets_and_what_the_user_added_but_sets_the_port_anew(
     assert read(path).get("core", "parallelism") == "9"
     assert read(path).get("rest_api_plugin", "parallelism") == "2"
     assert read(path).get("api", "port") == "8081"
+
+
+@pytest.mark.slow
+def test_what_commands_leave_where_nothing_is_is_no_airflow_of_somebodys(tmp_path: Path) -> None:
+    home = tmp_path / "linked" / ".." / "airflow"
+    (tmp_path / "linked").mkdir()
+    script = "from airflow.configuration import write_default_airflow_configuration_if_needed as w; w()"
+    env = {**os.environ, "AIRFLOW_HOME": str(home)}
+    subprocess.run([sys.executable, "-c", script], env=env, check=True, capture_output=True, timeout=300)
+    config = home.resolve() / "airflow.cfg"
+    text = config.read_text()
+    assert not is_anothers(home.resolve())
+
+    config.write_text(text.replace(f"sqlite:///{home}", "postgresql://airflow@db.example"))
+    assert is_anothers(home.resolve())
+    config.write_text(text)
+    (home / "airflow.db").touch()
+    assert is_anothers(home.resolve())
 
 
 def test_a_value_of_several_lines_stays_one(tmp_path: Path) -> None:
