@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import traceback
+from collections.abc import Callable
 
 import psutil
 
@@ -21,3 +23,16 @@ def descriptors() -> int:
     # What former tests have left to the collector is not closed between two looks.
     gc.collect()
     return len(os.listdir("/proc/self/fd"))
+
+
+def in_child(work: Callable[[], int]) -> int:
+    """Return what work in a fork of this process returns, or how that ended."""
+    if (child := os.fork()) == 0:
+        code = 1
+        try:
+            code = work()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

@@ -31,6 +31,7 @@ ON_EACH = (
     "tests/legacy/test_answer.py::test_what_was_changed_did_not_fail_because_its_answer_is_too_long",
     "tests/legacy/test_replay.py",
     "tests/legacy/login/test_replay.py",
+    "tests/dag_files/child",
     "tests/dag_files/test_real.py",
     # What Airflow's components do; who starts and finds them is the same on all versions.
     *_of(
@@ -132,6 +133,7 @@ OF_A_DATABASE = tuple(place for place in BLACK_BOX if not place.startswith(_WITH
 OF_A_TOPOLOGY = (
     "tests/security/test_matrix.py",
     "tests/legacy/test_replay.py",
+    "tests/dag_files/child",
     "tests/dag_files/test_real.py",
     *_of(
         "tests/services/test_real.py",

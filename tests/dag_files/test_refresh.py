@@ -223,6 +223,22 @@ def test_a_dag_that_airflow_lets_rest_is_stored_by_the_one_parse_that_is_made_wi
     assert tags_of(names("dag")) == ["changed"]
 
 
+def test_what_is_parsed_here_reads_variables_of_the_database(folder: Path, names: Any):
+    from airflow.models import Variable
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        session.add(Variable(key=names("key"), val="of_database"))
+    file = write(folder, names("a.py"), names("dag"))
+    read = f'from airflow.sdk import Variable\nassert Variable.get({names("key")!r}) == "of_database"\n'
+    (folder / file[1]).write_text(read + (folder / file[1]).read_text())
+
+    parse_child.main([json.dumps({"files": [file]})])
+
+    assert dag_processor.look([file])[file].error is None
+    assert dag_processor.dags_of([file]) == {names("dag")}
+
+
 class Work:
     """What has files parsed here asks of its operation; the child that parses ends with an exit code."""
 

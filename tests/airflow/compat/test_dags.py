@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from types import SimpleNamespace
@@ -204,3 +205,44 @@ def _run_of(dag_id: str, run_id: str) -> None:
             triggered_by=DagRunTriggeredByType.TEST,
             state=DagRunState.SUCCESS,
         )
+
+
+@pytest.fixture
+def _asked_for() -> Iterator[None]:
+    from airflow.models import Connection, Variable
+
+    connection = Connection(conn_id="compat", conn_type="http", schema="s", port=1)
+    rows = [Variable(key="compat", val="1"), connection]
+    with create_session() as session:
+        session.add_all(rows)
+    yield
+    with create_session() as session:
+        for row in rows:
+            session.delete(row)
+
+
+@pytest.mark.usefixtures("_asked_for")
+def test_dag_files_read_variables_and_connections_of_the_database_while_that_is_asked_for():
+    from airflow.sdk import Connection, Variable
+    from airflow.sdk.exceptions import AirflowRuntimeError
+
+    with dags.database_read():
+        assert Variable.get("compat") == "1"
+        assert Variable.get("no_such", default=None) is None
+        assert Connection.get("compat").conn_type == "http"
+    with pytest.raises((ImportError, AirflowRuntimeError)):
+        Variable.get("compat")
+
+
+@pytest.mark.usefixtures("_asked_for")
+def test_what_answers_in_the_place_of_a_supervisor_has_all_of_a_connection():
+    from airflow.sdk.execution_time.comms import DeleteVariable, GetConnection, GetVariable
+
+    comms = dags.DatabaseComms()
+
+    found = comms.send(GetConnection(conn_id="compat"))
+    assert (found.conn_id, found.conn_type, found.schema_, found.port) == ("compat", "http", "s", 1)
+    assert comms.send(GetVariable(key="compat")).value == "1"
+    assert comms.send(GetVariable(key="no_such")).error.value == "VARIABLE_NOT_FOUND"
+    assert comms.send(GetConnection(conn_id="no_such")).error.value == "CONNECTION_NOT_FOUND"
+    assert comms.send(DeleteVariable(key="compat")) is None

@@ -107,6 +107,68 @@ def stored_at_once() -> Iterator[None]:
         held.update({} if before is None else {name: before})
 
 
+@contextmanager
+def database_read() -> Iterator[None]:
+    """
+    Have DAG files read variables and connections that are in the database, as in the DAG processor.
+
+    There, a supervisor answers (`airflow.dag_processing.processor`). Without one, Airflow's SDK since 3.2
+    looks into the database where the process says that it is a server's (`ensure_secrets_backend_loaded` of
+    `airflow.sdk.execution_time.supervisor`); 3.0 and the first of 3.1 ask a supervisor whatever it says.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    held: Any = os.environ if AIRFLOW_V_3_2_PLUS else vars(task_runner)
+    name = "_AIRFLOW_PROCESS_CONTEXT" if AIRFLOW_V_3_2_PLUS else "SUPERVISOR_COMMS"
+    before = held.get(name)
+    held[name] = "server" if AIRFLOW_V_3_2_PLUS else DatabaseComms()
+    try:
+        yield
+    finally:
+        held.pop(name)
+        held.update({} if before is None else {name: before})
+
+
+class DatabaseComms:
+    """Answers in the place of a supervisor, from what an API server reads variables and connections from."""
+
+    def send(self, asked: Any) -> Any:
+        """Return the answer to a message of Airflow's SDK; None for all but these two kinds."""
+        from airflow.sdk.execution_time.comms import GetConnection, GetVariable
+        from airflow.sdk.execution_time.supervisor import set_supervisor_comms
+
+        # What is asked would ask this one again.
+        with set_supervisor_comms(None):
+            if isinstance(asked, GetVariable):
+                return self._variable(asked.key)
+            if isinstance(asked, GetConnection):
+                return self._connection(asked.conn_id)
+        return None
+
+    def _variable(self, key: str) -> Any:
+        from airflow.models import Variable
+        from airflow.sdk.exceptions import ErrorType
+        from airflow.sdk.execution_time.comms import ErrorResponse, VariableResult
+
+        value = Variable.get_variable_from_secrets(key)
+        if value is None:
+            return ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND, detail={"key": key})
+        return VariableResult(key=key, value=value)
+
+    def _connection(self, conn_id: str) -> Any:
+        from airflow.exceptions import AirflowNotFoundException
+        from airflow.models import Connection
+        from airflow.sdk.exceptions import ErrorType
+        from airflow.sdk.execution_time.comms import ConnectionResult, ErrorResponse
+
+        try:
+            found = Connection.get_connection_from_secrets(conn_id)
+        except AirflowNotFoundException:
+            return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND, detail={"conn_id": conn_id})
+        names = ("conn_id", "conn_type", "host", "schema", "login", "password", "port", "extra")
+        return ConnectionResult(**{name: getattr(found, name) for name in names})
+
+
 def store(bag: Any, bundle_name: str, version: Any, session: Any) -> None:
     """
     Write what a bag holds to Airflow's database, as the DAG processor does.

@@ -36,6 +36,8 @@ CONTROL = ".airflow_rest_api"  # `upload.CONTROL`, which does not belong into a 
 
 def main(argv: Sequence[str]) -> int:
     """Check files: the only argument is a `CheckOrder`."""
+    from airflow_rest_api.airflow.compat.dags import database_read
+
     order = CheckOrder(**json.loads(argv[0]))
     view, root = Path(order.view), Path(order.root)
     _put_files(view, order.files)
@@ -44,7 +46,8 @@ def main(argv: Sequence[str]) -> int:
     seen = _not_ignored(view)
     _link(view, root, lambda entry: entry.name not in (CACHE, CONTROL))
     _stand_in(view, root)
-    found = dict(_check([path for path in candidates if path in seen], order))
+    with database_read():
+        found = dict(_check([path for path in candidates if path in seen], order))
     result: CheckResult = {"files": found, "ignored": sorted(set(candidates) - seen)}
     draft = Path(order.result + ".draft")
     draft.write_text(json.dumps(result), encoding="utf-8")

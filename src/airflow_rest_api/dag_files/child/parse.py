@@ -12,10 +12,10 @@ ENTRY = f"{__name__}:main"
 
 def main(argv: Sequence[str]) -> int:
     """Order: `files`, pairs of bundle and path; what Airflow made of them is in its database afterwards."""
-    from airflow_rest_api.airflow.compat.dags import stored_at_once
+    from airflow_rest_api.airflow.compat.dags import database_read, stored_at_once
 
     # There is no later parse for a DAG that Airflow leaves as it was.
-    with stored_at_once():
+    with database_read(), stored_at_once():
         parse_files([(bundle, path) for bundle, path in json.loads(argv[0])["files"]])
     return 0
 

@@ -34,7 +34,7 @@ from sqlalchemy.orm import Session
 
 from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.child import output
-from airflow_rest_api.airflow.compat.dags import stored_at_once
+from airflow_rest_api.airflow.compat.dags import database_read, stored_at_once
 from airflow_rest_api.airflow.dag_processor import File
 from airflow_rest_api.dag_files.child.parse import parse_files
 from airflow_rest_api.dag_files.refresh import Parsed, request_parse, until_parsed
@@ -396,7 +396,7 @@ def refresh(order: dict[str, Any]) -> None:
     dag_id = order.get("dag_id")
     files = [_file_of(dag_id)] if dag_id else sorted(dag_processor.all_files())
     if order.get("here"):
-        with stored_at_once():
+        with database_read(), stored_at_once():
             if dag_id:
                 parse_files(files)
             else:

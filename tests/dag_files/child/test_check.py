@@ -1,0 +1,100 @@
+"""What is found in DAG files by the child that parses them, in a process as the engine's is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_rest_api.dag_files.child import check
+from airflow_rest_api.dag_files.child.worker import CheckOrder
+from tests.processes import in_child
+from tests.standin import airflow_database
+
+pytestmark = pytest.mark.airflow
+
+DAG = """
+from airflow.sdk import DAG, Connection, Variable
+from airflow.providers.standard.operators.empty import EmptyOperator
+{before}
+with DAG({dag_id!r}, schedule=None):
+    EmptyOperator(task_id="t")
+"""
+
+Looked = Callable[[Mapping[str, str]], Any]
+
+
+@pytest.fixture
+def looked(tmp_path: Path) -> Looked:
+    """Checks files over those of the folder `dags`, and returns what was found."""
+
+    def look(files: Mapping[str, str]) -> Any:
+        view, received = tmp_path / "view" / "dags", tmp_path / "received"
+        view.mkdir(parents=True)
+        received.mkdir()
+        (tmp_path / "dags").mkdir(exist_ok=True)
+        contents = {}
+        for number, (path, text) in enumerate(files.items()):
+            contents[path] = str(received / str(number))
+            Path(contents[path]).write_text(text)
+        result = tmp_path / "result.json"
+        order = CheckOrder(
+            root=str(tmp_path / "dags"),
+            bundle="dags-folder",
+            view=str(view),
+            files=contents,
+            timeout=60,
+            memory=0,
+            result=str(result),
+        )
+        assert in_child(lambda: check.main([json.dumps(asdict(order))])) == 0
+        return json.loads(result.read_text())
+
+    return look
+
+
+def written(folder: Path, files: Mapping[str, str]) -> None:
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+
+
+def messages(found: Any) -> dict[str, list[str]]:
+    """Return the errors by file."""
+    return {path: [error["message"] for error in one["errors"]] for path, one in found["files"].items()}
+
+
+@pytest.fixture
+def _stored() -> Iterator[None]:
+    """A variable and a connection in the database alone."""
+    from airflow.models import Connection, Variable
+    from airflow.utils.session import create_session
+
+    airflow_database()
+    rows = [Variable(key="of_check", val="1"), Connection(conn_id="of_check", conn_type="http", host="h")]
+    with create_session() as session:
+        session.add_all(rows)
+    yield
+    with create_session() as session:
+        for row in rows:
+            session.delete(row)
+
+
+@pytest.mark.usefixtures("_stored")
+def test_a_file_reads_variables_and_connections_of_the_database_as_in_the_dag_processor(looked: Looked):
+    asked = {
+        "variable.py": 'assert Variable.get("of_check") == "1"',
+        "default.py": 'assert Variable.get("no_such", default="none") == "none"',
+        "models.py": 'from airflow.models import Variable as V; assert V.get("of_check") == "1"',
+        "connection.py": 'assert Connection.get("of_check").host == "h"',
+        "missing.py": 'Variable.get("no_such")',
+    }
+    found = looked({name: DAG.format(dag_id=name[:-3], before=line) for name, line in asked.items()})
+
+    [missing] = messages(found).pop("missing.py")
+    assert "VARIABLE_NOT_FOUND" in missing
+    assert {path: errors for path, errors in messages(found).items() if errors}.keys() == {"missing.py"}
