@@ -239,6 +239,36 @@ def test_what_is_parsed_here_reads_variables_of_the_database(folder: Path, names
     assert dag_processor.dags_of([file]) == {names("dag")}
 
 
+def test_each_file_is_parsed_here_on_its_own(folder: Path, names: Any):
+    files = []
+    for number in range(2):
+        (folder / str(number)).mkdir()
+        (folder / str(number) / "helpers.py").write_text(f"name_{number} = 1\n")
+        bundle, path = write(folder, f"{number}/{names('a.py')}", names(f"dag_{number}"))
+        first = "import os, sys; sys.path.insert(0, os.path.dirname(__file__))"
+        second = f"from helpers import name_{number}"
+        (folder / path).write_text("\n".join((first, second, (folder / path).read_text())))
+        files.append((bundle, path))
+
+    assert parse_child.main([json.dumps({"files": files})]) == 0
+
+    assert [dag_processor.look([file])[file].error for file in files] == [None, None]
+    assert dag_processor.dags_of(files) == {names("dag_0"), names("dag_1")}
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "os.kill(os.getpid(), 9)"])
+def test_a_file_that_ends_its_process_keeps_no_other_from_being_parsed_here(
+    folder: Path, names: Any, capfd: pytest.CaptureFixture[str], end: str
+):
+    ends, good = write(folder, names("a.py"), names("a")), write(folder, names("b.py"), names("b"))
+    (folder / ends[1]).write_text(f"import os; {end}")
+
+    assert parse_child.main([json.dumps({"files": [ends, good]})]) == 1
+
+    assert dag_processor.dags_of([ends, good]) == {names("b")}
+    assert f"{ends[1]}: the process that parsed it ended" in capfd.readouterr().err
+
+
 class Work:
     """What has files parsed here asks of its operation; the child that parses ends with an exit code."""
 

@@ -98,3 +98,35 @@ def test_a_file_reads_variables_and_connections_of_the_database_as_in_the_dag_pr
     [missing] = messages(found).pop("missing.py")
     assert "VARIABLE_NOT_FOUND" in missing
     assert {path: errors for path, errors in messages(found).items() if errors}.keys() == {"missing.py"}
+
+
+SIBLING = "import os, sys; sys.path.insert(0, os.path.dirname(__file__)); from helpers import {name}"
+
+
+def test_each_file_is_parsed_on_its_own_as_in_the_dag_processor(looked: Looked):
+    found = looked(
+        {
+            "a/dag.py": DAG.format(dag_id="a", before=SIBLING.format(name="A")),
+            "a/helpers.py": "A = 1\n",
+            "b/dag.py": DAG.format(dag_id="b", before=SIBLING.format(name="B")),
+            "b/helpers.py": "B = 1\n",
+            # What one before it has put on the path does not make up for what this one leaves out.
+            "c/dag.py": DAG.format(dag_id="c", before="from helpers import A"),
+        }
+    )
+
+    [missing] = messages(found).pop("c/dag.py")
+    assert "No module named 'helpers'" in missing
+    assert [path for path, errors in messages(found).items() if errors] == ["c/dag.py"]
+
+
+def test_a_file_that_ends_its_process_keeps_no_other_from_being_checked(looked: Looked):
+    found = looked(
+        {
+            "a.py": DAG.format(dag_id="a", before="import os; os._exit(3)"),
+            "b.py": DAG.format(dag_id="b", before=""),
+        }
+    )
+
+    assert messages(found) == {"a.py": ["it ended the process that parsed it, with exit code 3"], "b.py": []}
+    assert [dag["dag_id"] for dag in found["files"]["b.py"]["dags"]] == ["b"]

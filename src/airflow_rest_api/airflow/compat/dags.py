@@ -156,14 +156,15 @@ class DatabaseComms:
         return VariableResult(key=key, value=value)
 
     def _connection(self, conn_id: str) -> Any:
-        from airflow.exceptions import AirflowNotFoundException
+        from airflow import exceptions
         from airflow.models import Connection
         from airflow.sdk.exceptions import ErrorType
         from airflow.sdk.execution_time.comms import ConnectionResult, ErrorResponse
 
+        module: Any = exceptions
         try:
             found = Connection.get_connection_from_secrets(conn_id)
-        except AirflowNotFoundException:
+        except module.AirflowNotFoundException:
             return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND, detail={"conn_id": conn_id})
         names = ("conn_id", "conn_type", "host", "schema", "login", "password", "port", "extra")
         return ConnectionResult(**{name: getattr(found, name) for name in names})

@@ -1,9 +1,10 @@
 """
 Parse DAG files as if they were in their bundle, and report what is in them.
 
-Three processes: the API server gives the order; this one, the engine's child, runs no code of the files; a
-worker of its own runs it, and is replaced when a file ends it, or does not come to an end. What was found is
-written into a file, and not believed beyond its form: the code of the files can have written it.
+Three kinds of processes: the API server gives the order; this one, the engine's child, runs no code of the
+files; a worker runs that of one file, as each has a process of its own in the DAG processor: what it imports,
+and what it does to `sys.path`, is of no other file. What was found is written into a file, and not believed
+beyond its form: the code of the files can have written it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from airflow_rest_api.dag_files.child.worker import READY, CheckOrder, CheckResult, Finding, only_error, work
-from airflow_rest_api.processes import signal_name
+from airflow_rest_api.dag_files.child.worker import (
+    READY,
+    CheckOrder,
+    CheckResult,
+    Finding,
+    how_ended,
+    only_error,
+    work,
+)
 
 ENTRY = f"{__name__}:main"
 
@@ -108,16 +116,11 @@ def _stand_in(view: Path, root: Path) -> None:
 
 
 def _check(paths: Sequence[str], order: CheckOrder) -> Iterator[tuple[str, Finding]]:
-    """Yield what was found in each file; a file that ends its worker is the last one of that worker."""
-    left = list(paths)
-    while left:
-        worker = _Worker(left, order)
+    """Yield what was found in each file."""
+    for path in paths:
+        worker = _Worker([path], order)
         try:
-            while left:
-                finding = worker.next()
-                yield left.pop(0), finding
-                if finding.get("spent"):
-                    break
+            yield path, worker.next()
         finally:
             worker.end()
 
@@ -198,6 +201,5 @@ class _Worker:
         if self._status is None:
             pid, status = os.waitpid(self._pid, os.WNOHANG)
             if pid:
-                code = os.waitstatus_to_exitcode(status)
-                self._status = f"with exit code {code}" if code >= 0 else f"by {signal_name(-code)}"
+                self._status = how_ended(status)
         return self._status

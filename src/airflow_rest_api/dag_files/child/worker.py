@@ -85,12 +85,11 @@ class DagFinding(TypedDict):
 
 
 class Finding(TypedDict):
-    """What was found in a file; `spent`: the process that ran it must not run another one."""
+    """What was found in a file."""
 
     dags: list[DagFinding]
     errors: list[ErrorFinding]
     warnings: list[str]
-    spent: bool
 
 
 class CheckResult(TypedDict):
@@ -101,8 +100,8 @@ class CheckResult(TypedDict):
 
 
 def only_error(message: str) -> Finding:
-    """Return the finding of a file of which nothing else is known, and after which the process is spent."""
-    return {"dags": [], "errors": [{"line": None, "message": message}], "warnings": [], "spent": True}
+    """Return the finding of a file of which nothing else is known."""
+    return {"dags": [], "errors": [{"line": None, "message": message}], "warnings": []}
 
 
 READY = b"ready\n"
@@ -129,26 +128,40 @@ def work(paths: Sequence[str], order: CheckOrder, pipe: int, parent: int) -> NoR
         else:
             traceback.print_exc()
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            try:
-                stream.flush()
-            except (OSError, ValueError):
-                continue
-        # Without exit handlers and without waiting for threads that a file has started.
-        os._exit(0)
+        flush_and_end(0)
+
+
+def flush_and_end(code: int) -> NoReturn:
+    """End this process, without exit handlers and without waiting for threads that a file has started."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue
+    os._exit(code)
+
+
+def how_ended(status: int) -> str:
+    """Return in words how a process ended, from what `os.waitpid` says."""
+    code = os.waitstatus_to_exitcode(status)
+    return f"with exit code {code}" if code >= 0 else f"by {processes.signal_name(-code)}"
+
+
+def leave_connections() -> None:
+    """Have this process, a fork, make connections of its own: one must not be used by two."""
+    from airflow import settings as airflow_settings
+
+    if (engine := getattr(airflow_settings, "engine", None)) is not None:
+        engine.dispose(close=False)
 
 
 def _prepare(order: CheckOrder) -> WriteGuard:
-    from airflow import settings as airflow_settings
-
     from airflow_rest_api.airflow.compat.dags import empty_bag
 
     # What the files are looked into with: that it cannot be made is no fault of theirs.
     empty_bag(order.view, Path(order.view), order.bundle)
 
-    # A connection of the other process must not be used by two.
-    if (engine := getattr(airflow_settings, "engine", None)) is not None:
-        engine.dispose(close=False)
+    leave_connections()
     sys.dont_write_bytecode = True
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if order.memory:
@@ -166,7 +179,7 @@ def _parse(path: str, order: CheckOrder) -> Finding:
 
     view = Path(order.view)
     file = str(view / path)
-    finding: Finding = {"dags": [], "errors": [], "warnings": [], "spent": False}
+    finding: Finding = {"dags": [], "errors": [], "warnings": []}
     words = FileWords(order.view, order.root, path)
     try:
         safe = conf.getboolean("core", "dag_discovery_safe_mode")
@@ -178,10 +191,6 @@ def _parse(path: str, order: CheckOrder) -> Finding:
             _look(bag, found, finding, words, path)
     except BaseException as error:
         finding["errors"].append(words.of_exception(error))
-        finding["spent"] = True
-    if any(error["message"].startswith("MemoryError") for error in finding["errors"]):
-        # What it took may not have been given back.
-        finding["spent"] = True
     return finding
 
 
