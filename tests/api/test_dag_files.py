@@ -445,6 +445,30 @@ def test_a_file_that_airflow_passes_over_is_said(site: Site, folder: str) -> Non
     assert any("ignored_too.py: an .airflowignore" in warning for warning in again["warnings"])
 
 
+def test_a_file_that_airflow_has_passed_over_is_checked_when_its_airflowignore_goes(
+    site: Site, folder: str
+) -> None:
+    site.report({"first.py": dag("covered")}, folder=folder, wait=True)
+    hidden = {".airflowignore": b"second.py\n", "second.py": dag("covered")}
+    assert site.report(hidden, folder=folder)["dags"] == []
+    before = site.state()
+
+    deleted = site.client.delete(f"/v2/dag-files/file?path={folder}/.airflowignore")
+    assert (deleted.status_code, deleted.json()["detail"]["reason"]) == (422, "check_failed")
+    assert f"{folder}/second.py" in deleted.json()["detail"]["message"]
+    for content in (b"", b"other.py\n", b"second.py\n!second.py\n"):
+        answer = site.deploy({".airflowignore": content}, folder=folder, overwrite=True)
+        assert (answer.status_code, answer.json()["detail"]["reason"]) == (422, "duplicate_dags")
+    assert site.state() == before
+
+    # What has nothing to hide is let go.
+    site.report({"second.py": dag("uncovered")}, folder=folder, overwrite=True)
+    report = site.report({".airflowignore": b""}, folder=folder, overwrite=True, wait=True)
+    assert [(one["dag_id"], one["file"]) for one in report["dags"]] == [("uncovered", f"{folder}/second.py")]
+    assert f"No .airflowignore has Airflow pass over {folder}/second.py any more." in report["warnings"]
+    assert site.client.delete(f"/v2/dag-files/file?path={folder}/.airflowignore").status_code == 200
+
+
 @pytest.mark.parametrize("syntax", ["glob", "regexp"])
 def test_airflow_does_not_see_what_is_on_its_way(site: Site, tmp_path: Path, syntax: str) -> None:
     """The names of our own folder are passed over by the code of Airflow that lists DAG files."""

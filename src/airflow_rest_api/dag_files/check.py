@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.dag_files.child import check as child
 from airflow_rest_api.dag_files.child.worker import MOST_TASKS, CheckOrder, FileWords
+from airflow_rest_api.dag_files.upload import named
 from airflow_rest_api.disk_full import has_room
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.errors import CheckFailed, NoSpace
@@ -29,6 +30,7 @@ LONGEST_TEXT = 2000
 """Characters of any text in a finding."""
 MOST_DAGS = 5000
 MOST_WARNINGS = 200
+MOST_UNCOVERED = 100_000
 
 ANOTHER = "another file"
 """The owner of a DAG that the user may not know of."""
@@ -74,10 +76,17 @@ class Duplicate:
 
 @dataclass
 class Findings:
-    """What a check found; `files` are those that were parsed, `ignored` those that Airflow passes over."""
+    """
+    What a check found.
+
+    :ivar files: those that were parsed
+    :ivar ignored: those that Airflow passes over
+    :ivar uncovered: those of the bundle that it has passed over until now
+    """
 
     files: list[str] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
+    uncovered: list[str] = field(default_factory=list)
     dags: list[FoundDag] = field(default_factory=list)
     errors: list[BrokenFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -88,13 +97,20 @@ class Findings:
         return frozenset((*self.files, *self.ignored))
 
 
-async def check(work: WorkContext, place: BundleFolder, received: Received, limits: CheckLimits) -> Findings:
+async def check(
+    work: WorkContext,
+    place: BundleFolder,
+    received: Received,
+    limits: CheckLimits,
+    deleted: Sequence[str] = (),
+) -> Findings:
     """
-    Parse the files as if they were in their bundle already.
+    Parse the files as if they were in their bundle already, and those that they have Airflow look at anew.
 
     What they print becomes the operation's output. A file that ends its process, or does not come to an end,
     has an error.
 
+    :param deleted: files that are to be taken away, for which nothing is parsed: see `CheckOrder`
     :raises CheckFailed: there is no answer for every file: none may be taken for a good one
     :raises NoSpace: because the disk is full
     """
@@ -112,6 +128,7 @@ async def check(work: WorkContext, place: BundleFolder, received: Received, limi
         timeout=limits.seconds,
         memory=limits.memory * MIB,
         result=str(result),
+        deleted=list(deleted),
     )
     argv = [json.dumps(asdict(order))]
     # The files have a limit of their own; what checks them is our own code.
@@ -126,7 +143,8 @@ async def check(work: WorkContext, place: BundleFolder, received: Received, limi
             raise NoSpace
         raise CheckFailed(f"{_why(finished)} Nothing was written.")
     answer = await asyncio.to_thread(findings, found, paths)
-    if unanswered := [path for path in paths if child.is_parsed(path) and path not in answer.seen]:
+    expected = [*(path for path in paths if child.is_parsed(path)), *(() if deleted else answer.uncovered)]
+    if unanswered := [path for path in expected if path not in answer.seen]:
         raise CheckFailed(f"The check says nothing about {unanswered[0]}. Nothing was written.")
     return answer
 
@@ -178,8 +196,8 @@ def findings(result: Any, paths: Iterable[str]) -> Findings:
 
     The code of the files ran there, so it can be anything.
     """
-    known = set(paths)
-    found = Findings()
+    found = Findings(uncovered=_texts(_mapping(result).get("uncovered"), MOST_UNCOVERED))
+    known = {*paths, *found.uncovered}
     for path, value in _mapping(_mapping(result).get("files")).items():
         if path not in known:
             continue
@@ -190,6 +208,8 @@ def findings(result: Any, paths: Iterable[str]) -> Findings:
         found.warnings += _texts(finding.get("warnings"), MOST_WARNINGS)
     found.ignored = [path for path in _texts(_mapping(result).get("ignored"), len(known)) if path in known]
     found.warnings += [f"{path}: an .airflowignore has Airflow pass over it." for path in found.ignored]
+    if found.uncovered:
+        found.warnings.append(f"No .airflowignore has Airflow pass over {named(found.uncovered)} any more.")
     del found.warnings[MOST_WARNINGS:]
     return found
 

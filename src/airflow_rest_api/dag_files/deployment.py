@@ -15,6 +15,7 @@ from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.queries import ask
 from airflow_rest_api.dag_files import bundles, refresh
 from airflow_rest_api.dag_files.bundle_change import Writer, Written, new_deployment, plan
+from airflow_rest_api.dag_files.bundles import IGNORE_FILE
 from airflow_rest_api.dag_files.check import (
     BrokenFile,
     CheckLimits,
@@ -24,9 +25,16 @@ from airflow_rest_api.dag_files.check import (
     check,
     duplicates,
 )
-from airflow_rest_api.dag_files.upload import Bounds, Received
+from airflow_rest_api.dag_files.upload import Bounds, Received, named
 from airflow_rest_api.engine.job import Ending, Job
-from airflow_rest_api.errors import ApiError, DuplicateDags, ImportErrors, Unavailable, UnknownVersion
+from airflow_rest_api.errors import (
+    ApiError,
+    CheckFailed,
+    DuplicateDags,
+    ImportErrors,
+    Unavailable,
+    UnknownVersion,
+)
 from airflow_rest_api.operations.runs import Failed, Refused
 from airflow_rest_api.periodic import Periodic
 from airflow_rest_api.storage.transient import foreseen
@@ -183,6 +191,8 @@ class DagFiles:
         report = DeploymentReport(bundle=place.bundle.name, dry_run=False)
         deployment = new_deployment("delete", place.bundle.name, user, work.id, 1)
         with refusing(report):
+            if path.rpartition("/")[2] == IGNORE_FILE:
+                await self._require_nothing_uncovered(work, place, path)
             written = await self._writer.write(place.root, deployment, [], [path])
         _note(work, report, written)
         with _reporting(report, "The file is deleted"):
@@ -195,6 +205,16 @@ class DagFiles:
                     report.warnings.append(f"The records of the DAG {dag_id!r} could not be deleted.")
         work.progress("ready")
         return report.result()
+
+    async def _require_nothing_uncovered(self, work: WorkContext, place: BundleFolder, path: str) -> None:
+        """Raise CheckFailed where Airflow would look at unchecked files once an `.airflowignore` is gone."""
+        async with self.receive() as received:
+            found = await check(work, place, received, self._limits, [path])
+        if found.uncovered:
+            raise CheckFailed(
+                f"Without {path} Airflow would look at {named(found.uncovered)}, which has not been checked: "
+                "deploy an empty one in its place, which is, and delete that. Nothing was deleted."
+            )
 
     async def recover(self) -> None:
         """Complete or take back in each bundle what a process left unfinished when it was killed."""
@@ -276,8 +296,8 @@ class DagFiles:
             wanted, expected = await asyncio.to_thread(_likely, order), None
         else:
             # What a file that cannot be imported defines is not known: what it did before stays.
-            sound = {path: dag_ids.get(path, []) for path in found.files if path not in broken}
-            await self._keep_dags(bundle, sound)
+            sound = {file.path for file in order.received.files} & set(found.files) - broken
+            await self._keep_dags(bundle, {path: dag_ids.get(path, []) for path in sound})
             wanted, expected = await _expected(order, found, dag_ids, broken)
         if not wanted:
             return

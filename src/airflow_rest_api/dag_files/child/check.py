@@ -16,7 +16,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -48,15 +48,22 @@ def main(argv: Sequence[str]) -> int:
 
     order = CheckOrder(**json.loads(argv[0]))
     view, root = Path(order.view), Path(order.root)
-    _put_files(view, order.files)
-    _link(view, root, lambda entry: entry.name == IGNORE_FILE and entry.is_file())
+    gone = {view / path for path in order.deleted}
+    _put_files(view, order.files, order.deleted)
+    _link(view, root, lambda entry: entry.name == IGNORE_FILE and entry.is_file(), gone)
     candidates = [path for path in order.files if is_parsed(path)]
     seen = _not_ignored(view)
-    _link(view, root, lambda entry: entry.name not in (CACHE, CONTROL))
+    _link(view, root, lambda entry: entry.name not in (CACHE, CONTROL), gone)
+    uncovered = _uncovered(order)
     _stand_in(view, root)
+    wanted = [] if order.deleted else [*(path for path in candidates if path in seen), *uncovered]
     with database_read():
-        found = dict(_check([path for path in candidates if path in seen], order))
-    result: CheckResult = {"files": found, "ignored": sorted(set(candidates) - seen)}
+        found = dict(_check(wanted, order))
+    result: CheckResult = {
+        "files": found,
+        "ignored": sorted(set(candidates) - seen),
+        "uncovered": uncovered,
+    }
     draft = Path(order.result + ".draft")
     draft.write_text(json.dumps(result), encoding="utf-8")
     draft.rename(order.result)
@@ -68,9 +75,9 @@ def is_parsed(path: str) -> bool:
     return path.lower().endswith(PARSED)
 
 
-def _put_files(view: Path, files: Mapping[str, str]) -> None:
+def _put_files(view: Path, files: Mapping[str, str], deleted: Sequence[str]) -> None:
     """
-    Copy the files of the deployment to their places in the view.
+    Copy the files of the deployment to their places in the view, and make the folders of those to delete.
 
     A copy, and not a hard link: the code under check runs, and through a link it could write into the file
     that is deployed next.
@@ -79,9 +86,11 @@ def _put_files(view: Path, files: Mapping[str, str]) -> None:
         target = view / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(content, target)
+    for path in deleted:
+        (view / path).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _link(view: Path, root: Path, wanted: Callable[[os.DirEntry[str]], bool]) -> None:
+def _link(view: Path, root: Path, wanted: Callable[[os.DirEntry[str]], bool], gone: Collection[Path]) -> None:
     """Link what is wanted of the bundle, beside the files of the deployment, into the folders of these."""
     for folder in [os.path.relpath(folder, view) for folder, _, _ in os.walk(view)]:
         if not (root / folder).is_dir():
@@ -89,7 +98,7 @@ def _link(view: Path, root: Path, wanted: Callable[[os.DirEntry[str]], bool]) ->
         with os.scandir(root / folder) as entries:
             for entry in entries:
                 target = view / folder / entry.name
-                if wanted(entry) and not os.path.lexists(target):
+                if wanted(entry) and target not in gone and not os.path.lexists(target):
                     target.symlink_to(entry.path)
 
 
@@ -101,6 +110,23 @@ def _not_ignored(view: Path) -> set[str]:
 
     syntax = conf.get("core", "dag_ignore_file_syntax", fallback="glob")
     return {os.path.relpath(path, view) for path in find_path_from_directory(view, IGNORE_FILE, syntax)}
+
+
+def _uncovered(order: CheckOrder) -> list[str]:
+    """
+    Return the files of the bundle that an `.airflowignore` has named until now, and none names any more.
+
+    They were let in unparsed, so what they define has been held against no other file.
+    """
+    if all(os.path.basename(path) != IGNORE_FILE for path in (*order.files, *order.deleted)):
+        return []
+    after = _not_ignored(Path(order.view)) - order.files.keys()
+    try:
+        before = _not_ignored(Path(order.root))
+    except Exception:
+        # Where Airflow cannot read an `.airflowignore` it looks at no file.
+        before = set()
+    return sorted(path for path in after - before if is_parsed(path))
 
 
 def _stand_in(view: Path, root: Path) -> None:

@@ -16,7 +16,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
 
@@ -57,6 +57,8 @@ class CheckOrder:
     :ivar timeout: seconds for each file, 0 for no limit
     :ivar memory: bytes of private memory for each file, 0 for no limit
     :ivar result: the file that takes the answer, a `CheckResult`
+    :ivar deleted: files that the bundle will have no more; those of it that this uncovers are named, and no
+        file is parsed
     """
 
     root: str
@@ -66,6 +68,7 @@ class CheckOrder:
     timeout: int
     memory: int
     result: str
+    deleted: list[str] = field(default_factory=list)
 
 
 class ErrorFinding(TypedDict):
@@ -93,10 +96,15 @@ class Finding(TypedDict):
 
 
 class CheckResult(TypedDict):
-    """What was found in each file, by path, and the files that an `.airflowignore` names."""
+    """
+    What was found in each file, by path, and the files that an `.airflowignore` names.
+
+    `uncovered` are files of the bundle that none names any more: Airflow has not looked at them until now.
+    """
 
     files: dict[str, Finding]
     ignored: list[str]
+    uncovered: list[str]
 
 
 def only_error(message: str) -> Finding:
