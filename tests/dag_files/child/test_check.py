@@ -130,3 +130,15 @@ def test_a_file_that_ends_its_process_keeps_no_other_from_being_checked(looked: 
 
     assert messages(found) == {"a.py": ["it ended the process that parsed it, with exit code 3"], "b.py": []}
     assert [dag["dag_id"] for dag in found["files"]["b.py"]["dags"]] == ["b"]
+
+
+@pytest.mark.parametrize("fault", ["[z-a]\n", "!\n"])
+def test_an_airflowignore_at_which_airflow_fails_is_named(looked: Looked, fault: str):
+    good = {"a/.airflowignore": "b.py\n", "a/b.py": "not = = python"}
+    found = looked({**good, "c/.airflowignore": fault, "d.py": DAG.format(dag_id="d", before="")})
+
+    [message] = messages(found).pop("c/.airflowignore")
+    assert message.startswith("Airflow cannot read it: ")
+    assert list(found["files"]) == ["c/.airflowignore"]
+    # So it is of all files there.
+    assert found["ignored"] == ["a/b.py", "d.py"]

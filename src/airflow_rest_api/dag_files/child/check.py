@@ -15,6 +15,7 @@ import select
 import shutil
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -50,17 +51,19 @@ def main(argv: Sequence[str]) -> int:
     view, root = Path(order.view), Path(order.root)
     gone = {view / path for path in order.deleted}
     _put_files(view, order.files, order.deleted)
-    _link(view, root, lambda entry: entry.name == IGNORE_FILE and entry.is_file(), gone)
+    _link(view, root, _is_ignore_file, gone)
     candidates = [path for path in order.files if is_parsed(path)]
-    seen = _not_ignored(view)
-    _link(view, root, lambda entry: entry.name not in (CACHE, CONTROL), gone)
-    uncovered = _uncovered(order)
+    faults = _faults(order)
+    # With one of these Airflow looks at no file.
+    seen = set() if faults else _not_ignored(view)
+    uncovered = [] if faults else _uncovered(order)
+    _link(view, root, _shown, gone)
     _stand_in(view, root)
     wanted = [] if order.deleted else [*(path for path in candidates if path in seen), *uncovered]
     with database_read():
         found = dict(_check(wanted, order))
     result: CheckResult = {
-        "files": found,
+        "files": {**found, **faults},
         "ignored": sorted(set(candidates) - seen),
         "uncovered": uncovered,
     }
@@ -90,14 +93,35 @@ def _put_files(view: Path, files: Mapping[str, str], deleted: Sequence[str]) -> 
         (view / path).parent.mkdir(parents=True, exist_ok=True)
 
 
-def _link(view: Path, root: Path, wanted: Callable[[os.DirEntry[str]], bool], gone: Collection[Path]) -> None:
-    """Link what is wanted of the bundle, beside the files of the deployment, into the folders of these."""
-    for folder in [os.path.relpath(folder, view) for folder, _, _ in os.walk(view)]:
-        if not (root / folder).is_dir():
+def _is_ignore_file(entry: os.DirEntry[str]) -> bool:
+    return entry.name == IGNORE_FILE and entry.is_file()
+
+
+def _shown(entry: os.DirEntry[str]) -> bool:
+    return entry.name not in (CACHE, CONTROL)
+
+
+def _link(
+    view: Path,
+    root: Path,
+    wanted: Callable[[os.DirEntry[str]], bool],
+    gone: Collection[Path],
+    below: Collection[Path] | None = None,
+) -> None:
+    """
+    Link what is wanted of the bundle, beside the files of the deployment, into the folders of these.
+
+    :param gone: what is not to be there
+    :param below: folders of the view beyond which nothing is linked
+    """
+    for folder, _, _ in list(os.walk(view)):
+        beside = Path(folder)
+        of_root = root / beside.relative_to(view)
+        if not of_root.is_dir() or not (below is None or any(map(beside.is_relative_to, below))):
             continue
-        with os.scandir(root / folder) as entries:
+        with os.scandir(of_root) as entries:
             for entry in entries:
-                target = view / folder / entry.name
+                target = beside / entry.name
                 if wanted(entry) and target not in gone and not os.path.lexists(target):
                     target.symlink_to(entry.path)
 
@@ -112,20 +136,51 @@ def _not_ignored(view: Path) -> set[str]:
     return {os.path.relpath(path, view) for path in find_path_from_directory(view, IGNORE_FILE, syntax)}
 
 
+def _faults(order: CheckOrder) -> dict[str, Finding]:
+    """Return what is wrong with each `.airflowignore` of the deployment at which Airflow fails."""
+    found: dict[str, Finding] = {}
+    for path, content in order.files.items():
+        if os.path.basename(path) != IGNORE_FILE:
+            continue
+        # Alone, with a file to be held against its patterns.
+        with tempfile.TemporaryDirectory(dir=Path(order.view).parent) as folder:
+            shutil.copyfile(content, Path(folder) / IGNORE_FILE)
+            (Path(folder) / "a.py").touch()
+            try:
+                _not_ignored(Path(folder))
+            except Exception as error:
+                found[path] = only_error(f"Airflow cannot read it: {type(error).__name__}: {error}")
+    return found
+
+
 def _uncovered(order: CheckOrder) -> list[str]:
     """
     Return the files of the bundle that an `.airflowignore` has named until now, and none names any more.
 
     They were let in unparsed, so what they define has been held against no other file.
     """
-    if all(os.path.basename(path) != IGNORE_FILE for path in (*order.files, *order.deleted)):
+    view, root = Path(order.view), Path(order.root)
+    ignores = [
+        view / path for path in (*order.files, *order.deleted) if os.path.basename(path) == IGNORE_FILE
+    ]
+    if not ignores:
         return []
-    after = _not_ignored(Path(order.view)) - order.files.keys()
-    try:
-        before = _not_ignored(Path(order.root))
-    except Exception:
-        # Where Airflow cannot read an `.airflowignore` it looks at no file.
-        before = set()
+    # An `.airflowignore` says something of what lies below it: the rest may be in whatever state.
+    folders = [path.parent for path in ignores]
+    _link(view, root, _shown, [view / path for path in order.deleted], folders)
+    after = _not_ignored(view) - order.files.keys()
+    with tempfile.TemporaryDirectory(dir=view.parent) as name:
+        until_now = Path(name)
+        of_now = [until_now / folder.relative_to(view) for folder in folders]
+        for folder in of_now:
+            folder.mkdir(parents=True, exist_ok=True)
+        _link(until_now, root, _is_ignore_file, ())
+        _link(until_now, root, _shown, (), of_now)
+        try:
+            before = _not_ignored(until_now)
+        except Exception:
+            # Where Airflow cannot read an `.airflowignore` it looks at no file.
+            before = set()
     return sorted(path for path in after - before if is_parsed(path))
 
 
