@@ -269,6 +269,19 @@ def test_a_file_that_ends_its_process_keeps_no_other_from_being_parsed_here(
     assert f"{ends[1]}: the process that parsed it ended" in capfd.readouterr().err
 
 
+def test_what_the_dag_processor_would_not_parse_is_not_parsed_here(folder: Path, names: Any):
+    (folder / ".airflowignore").write_text("*passed_over*\n")
+    over, good = write(folder, names("passed_over.py"), names("a")), write(folder, names("b.py"), names("b"))
+    gone = (BUNDLE, names("gone.py"))
+
+    parsed = asyncio.run(refresh.bring_up_to_date(cast("Any", Here()), [over, good, gone], wait=True))
+
+    assert [file.parsed for file in parsed.files] == [False, True, False]
+    assert parsed.failure == f"An .airflowignore has Airflow pass over {over[1]}."
+    assert parsed.unparsed[gone] == f"{gone[1]} is not there."
+    assert dag_processor.dags_of([over, good, gone]) == {names("b")}
+
+
 class Work:
     """What has files parsed here asks of its operation; the child that parses ends with an exit code."""
 
@@ -285,6 +298,17 @@ class Work:
     say = progress
 
     async def run(self, *_: Any, **__: Any) -> Finished:
+        return Finished(self._outcome, "", "")
+
+
+class Here(Work):
+    """The same, with the child's work done in this process."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    async def run(self, job: Any, *_: Any, **__: Any) -> Finished:
+        parse_child.main(job.argv)
         return Finished(self._outcome, "", "")
 
 

@@ -6,13 +6,16 @@ import asyncio
 import json
 import logging
 import math
+import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from airflow_rest_api import private_folders
 from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.dag_processor import File, FileState, Parse, Stored
 from airflow_rest_api.airflow.queries import ask
@@ -58,11 +61,13 @@ class Parsed:
 
     :ivar by: `dag-processor`; `api-server` or `runner` where they were parsed locally
     :ivar lost: the DAG processor was alive when it was asked, and then no longer was
+    :ivar unparsed: a sentence on why a file was not parsed locally
     """
 
     files: list[ParsedFile]
     by: str = BY_PROCESSOR
     lost: bool = False
+    unparsed: Mapping[File, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -80,6 +85,8 @@ class Parsed:
             if file.error is not None:
                 lines = file.error.strip().splitlines()
                 return f"{file.path}: {lines[-1] if lines else 'import error'}"
+        for sentence in self.unparsed.values():
+            return sentence
         late = [file.path for file in self.files if not file.parsed]
         return f"{late[0]} has not been parsed yet." if late else None
 
@@ -92,6 +99,9 @@ PARSE_TIMEOUT = 60.0
 
 PROCESSOR_CHECK = 5.0
 """Seconds between two looks at whether a DAG processor is alive."""
+
+LARGEST_RESULT = 16 * 1024 * 1024
+LONGEST_SENTENCE = 2000
 
 ALLOWANCE = 0.5
 """Seconds more than Airflow's rest between two versions of a DAG: who waits for it must not be early."""
@@ -342,13 +352,20 @@ async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -
     by, who = (BY_API_SERVER, "API server") if work.runner is None else (BY_RUNNER, "runner")
     work.progress("asked", of=len(files), parsed_by=by)
     before = await ask(dag_processor.look, files)
-    order = json.dumps({"files": files})
-    finished = await work.run(Job([order], entry=parse.ENTRY, mask=True))
+    folder = await asyncio.to_thread(private_folders.make)
+    try:
+        order = json.dumps({"files": files, "result": str(folder / "result.json")})
+        finished = await work.run(Job([order], entry=parse.ENTRY, mask=True))
+        unparsed = await asyncio.to_thread(_unparsed, folder / "result.json", files)
+    finally:
+        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
     work.say(finished.stdout)
     work.say(finished.stderr, "stderr")
     complete = finished.outcome.ending is Ending.EXITED and finished.outcome.exit_code == 0
     done = f"the files were parsed by the {who}" if complete else f"the {who} did not get through the files"
     work.warn(f"{why}: {done}.")
+    for sentence in (unparsed or {}).values():
+        work.warn(sentence)
     if finished.outcome.message:
         work.warn(finished.outcome.message)
     after = await ask(dag_processor.look, files)
@@ -360,8 +377,29 @@ async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -
     parsed = []
     for number, file in enumerate(files, 1):
         error = after[file].error
-        new = complete or bool(recorded[file]) or after[file].error_at != before[file].error_at
+        if unparsed is not None:
+            new = file not in unparsed
+        else:
+            new = complete or bool(recorded[file]) or after[file].error_at != before[file].error_at
         parsed.append(ParsedFile(*file, parsed=new, dags=_numbers(versions, recorded[file]), error=error))
         if new:
             work.progress("parsed", file=file[1], done=number, of=len(files), error=error)
-    return Parsed(parsed, by=by)
+    return Parsed(parsed, by=by, unparsed=unparsed or {})
+
+
+def _unparsed(result: Path, files: Sequence[File]) -> dict[File, str] | None:
+    """
+    Return what a child says of the files that it has not parsed, None where it says nothing.
+
+    The code of the files ran below it, so it can be anything.
+    """
+    try:
+        if result.stat().st_size > LARGEST_RESULT:
+            return None
+        said = json.loads(result.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(said, list) or len(said) != len(files):
+        return None
+    told = zip(files, said, strict=True)
+    return {file: str(sentence)[:LONGEST_SENTENCE] for file, sentence in told if sentence is not None}

@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
     candidates = [path for path in order.files if is_parsed(path)]
     faults = _faults(order)
     # With one of these Airflow looks at no file.
-    seen = set() if faults else _not_ignored(view)
+    seen = set() if faults else not_ignored(view)
     uncovered = [] if faults else _uncovered(order)
     _link(view, root, _shown, gone)
     _stand_in(view, root)
@@ -126,7 +126,7 @@ def _link(
                     target.symlink_to(entry.path)
 
 
-def _not_ignored(view: Path) -> set[str]:
+def not_ignored(view: Path) -> set[str]:
     """Return the files that Airflow would look at: that no `.airflowignore` names."""
     from airflow.configuration import conf
 
@@ -147,7 +147,7 @@ def _faults(order: CheckOrder) -> dict[str, Finding]:
             shutil.copyfile(content, Path(folder) / IGNORE_FILE)
             (Path(folder) / "a.py").touch()
             try:
-                _not_ignored(Path(folder))
+                not_ignored(Path(folder))
             except Exception as error:
                 found[path] = only_error(f"Airflow cannot read it: {type(error).__name__}: {error}")
     return found
@@ -168,7 +168,7 @@ def _uncovered(order: CheckOrder) -> list[str]:
     # An `.airflowignore` says something of what lies below it: the rest may be in whatever state.
     folders = [path.parent for path in ignores]
     _link(view, root, _shown, [view / path for path in order.deleted], folders)
-    after = _not_ignored(view) - order.files.keys()
+    after = not_ignored(view) - order.files.keys()
     with tempfile.TemporaryDirectory(dir=view.parent) as name:
         until_now = Path(name)
         of_now = [until_now / folder.relative_to(view) for folder in folders]
@@ -177,7 +177,7 @@ def _uncovered(order: CheckOrder) -> list[str]:
         _link(until_now, root, _is_ignore_file, ())
         _link(until_now, root, _shown, (), of_now)
         try:
-            before = _not_ignored(until_now)
+            before = not_ignored(until_now)
         except Exception:
             # Where Airflow cannot read an `.airflowignore` it looks at no file.
             before = set()

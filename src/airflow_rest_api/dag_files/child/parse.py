@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from airflow_rest_api import processes
+from airflow_rest_api.dag_files.child.check import not_ignored
 from airflow_rest_api.dag_files.child.worker import flush_and_end, how_ended, leave_connections
 
 ENTRY = f"{__name__}:main"
@@ -24,19 +25,40 @@ def main(argv: Sequence[str]) -> int:
     """
     Order: `files`, pairs of bundle and path; what Airflow made of them is in its database afterwards.
 
+    In the file `result`, if there is to be one: for each file why it was not parsed, or null.
+
     Each is parsed in a process of its own, as in the DAG processor: what a file imports, and what it does to
     `sys.path`, is of no other file, and one that ends its process does not keep the others from being parsed.
     """
     from airflow_rest_api.airflow.compat.dags import database_read, stored_at_once
 
     # There is no later parse for a DAG that Airflow leaves as it was.
+    order = json.loads(argv[0])
+    files = [(bundle, path) for bundle, path in order["files"]]
+    out = left_out(files)
     with database_read(), stored_at_once():
-        done = [_parse_apart((bundle, path)) for bundle, path in json.loads(argv[0])["files"]]
-    return 0 if all(done) else 1
+        ended = {file: _parse_apart(file) for file in files if file not in out}
+    if "result" in order:
+        Path(order["result"]).write_text(json.dumps([out.get(file) or ended[file] for file in files]))
+    return 1 if any(ended.values()) else 0
 
 
-def _parse_apart(file: tuple[str, str]) -> bool:
-    """Parse a file in a fork of this process; return whether that came to its end."""
+def left_out(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Return a sentence on each file that the DAG processor would not parse, as it is gone or passed over."""
+    found: dict[tuple[str, str], str] = {}
+    for name in dict.fromkeys(bundle for bundle, _ in files):
+        root = Path(_bundle(name).path)
+        seen = not_ignored(root)
+        for file in files:
+            if file[0] == name and not (root / file[1]).exists():
+                found[file] = f"{file[1]} is not there."
+            elif file[0] == name and file[1] not in seen:
+                found[file] = f"An .airflowignore has Airflow pass over {file[1]}."
+    return found
+
+
+def _parse_apart(file: tuple[str, str]) -> str | None:
+    """Parse a file in a fork of this process; return a sentence where that did not come to its end."""
     sys.stdout.flush()
     sys.stderr.flush()
     parent = os.getpid()
@@ -44,9 +66,10 @@ def _parse_apart(file: tuple[str, str]) -> bool:
         _parse_and_end(file, parent)
     _, status = os.waitpid(pid, 0)
     if os.waitstatus_to_exitcode(status) == DONE:
-        return True
-    sys.stderr.write(f"{file[1]}: the process that parsed it ended {how_ended(status)}\n")
-    return False
+        return None
+    sentence = f"{file[1]}: the process that parsed it ended {how_ended(status)}."
+    sys.stderr.write(f"{sentence}\n")
+    return sentence
 
 
 def _parse_and_end(file: tuple[str, str], parent: int) -> NoReturn:
@@ -54,7 +77,7 @@ def _parse_and_end(file: tuple[str, str], parent: int) -> NoReturn:
     try:
         processes.end_with(parent, signal.SIGKILL)
         leave_connections()
-        parse_files([file])
+        _parse(*file)
         code = DONE
     except BaseException:
         traceback.print_exc()
@@ -62,17 +85,17 @@ def _parse_and_end(file: tuple[str, str], parent: int) -> NoReturn:
         flush_and_end(code)
 
 
-def parse_files(files: Sequence[tuple[str, str]]) -> None:
-    """Parse files, pairs of bundle and path, in this process."""
-    for name in dict.fromkeys(bundle for bundle, _ in files):
-        _parse(name, [path for bundle, path in files if bundle == name])
+def parse_files(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """Parse files, pairs of bundle and path, in this process; return those that were not: see `left_out`."""
+    out = left_out(files)
+    for file in files:
+        if file not in out:
+            _parse(*file)
+    return out
 
 
-def _parse(name: str, paths: Sequence[str]) -> None:
+def _bundle(name: str) -> Any:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
-    from airflow.utils.session import create_session
-
-    from airflow_rest_api.airflow.compat import dags
 
     bundles: Any = DagBundlesManager
     manager = bundles()
@@ -80,9 +103,17 @@ def _parse(name: str, paths: Sequence[str]) -> None:
     manager.sync_bundles_to_db()
     bundle = manager.get_bundle(name)
     bundle.initialize()
-    root, version = Path(bundle.path), bundle.get_current_version()
-    for path in paths:
-        # Without safe mode, which passes over files that do not look like DAG files, broken ones among them.
-        bag = dags.filled_bag(str(root / path), root, name, safe_mode=False)
-        with create_session() as session:
-            dags.store(bag, name, version, session)
+    return bundle
+
+
+def _parse(name: str, path: str) -> None:
+    from airflow.utils.session import create_session
+
+    from airflow_rest_api.airflow.compat import dags
+
+    bundle = _bundle(name)
+    root = Path(bundle.path)
+    # Without safe mode, which passes over files that do not look like DAG files, broken ones among them.
+    bag = dags.filled_bag(str(root / path), root, name, safe_mode=False)
+    with create_session() as session:
+        dags.store(bag, name, bundle.get_current_version(), session)

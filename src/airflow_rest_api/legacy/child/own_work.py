@@ -398,7 +398,8 @@ def refresh(order: dict[str, Any]) -> None:
     if order.get("here"):
         with database_read(), stored_at_once():
             if dag_id:
-                parse_files(files)
+                for sentence in (parse_files(files) or {}).values():
+                    warn(sentence.removesuffix("."))
             else:
                 output.dag_files_to_stderr()
                 arguments = get_parser().parse_args(["dags", "reserialize"])
