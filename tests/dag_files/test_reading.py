@@ -20,6 +20,7 @@ from airflow_rest_api.dag_files.bundles import BundleFolder, BundleInfo
 from airflow_rest_api.dag_files.grants import Scope
 from airflow_rest_api.dag_files.history_tables import Version
 from airflow_rest_api.dag_files.reading import DagFileReader
+from airflow_rest_api.errors import UnknownDagFile
 
 MOMENT = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -115,3 +116,20 @@ def test_a_file_that_cannot_be_the_version_is_not_read_for_a_list(tmp_path: Path
         "unknown": False,
     }
     assert sorted(read) == ["other", "same"]
+
+
+def test_a_folder_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "team").mkdir()
+
+    async def versions(bundle: str, path: str) -> list[Version]:
+        return []
+
+    history = cast("Any", Kept())
+    history.versions = versions
+    info = BundleInfo("b", "local", tmp_path, True, None)
+    monkeypatch.setattr(bundles, "resolve", lambda *_: BundleFolder(info, tmp_path, ""))
+    monkeypatch.setattr(reading.dag_processor, "dags_by_file", lambda *_: {})
+    reader = DagFileReader(history, 1000)
+    for ask in (reader.file, reader.versions):
+        with pytest.raises(UnknownDagFile):
+            asyncio.run(ask("b", "team"))

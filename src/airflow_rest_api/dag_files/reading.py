@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import bisect
 import os
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -146,7 +147,7 @@ class DagFileReader:
         """Return the bundle's name, and the versions of a file that are kept; raise UnknownDagFile."""
         place = await place_of(bundle, path)
         found = await self._history.versions(place.bundle.name, path)
-        if not found and not await asyncio.to_thread(os.path.lexists, place.root / path):
+        if not found and (await asyncio.to_thread(_status, place.root / path))[0] is None:
             raise UnknownDagFile(path, place.bundle.name)
         return DagFileAnswer(
             {"bundle": place.bundle.name, "versions": [_plain(version) for version in found]}
@@ -268,9 +269,12 @@ def _statuses(root: Path, paths: Iterable[str]) -> dict[str, tuple[int | None, d
 
 
 def _status(path: Path) -> tuple[int | None, datetime | None]:
+    """Return size and time of a file, a link among them; None of what is there and is none, as a folder."""
     try:
         status = path.lstat()
     except OSError:
+        return None, None
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
         return None, None
     try:
         return status.st_size, datetime.fromtimestamp(status.st_mtime, timezone.utc)
