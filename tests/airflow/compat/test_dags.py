@@ -246,3 +246,21 @@ def test_what_answers_in_the_place_of_a_supervisor_has_all_of_a_connection():
     assert comms.send(GetVariable(key="no_such")).error.value == "VARIABLE_NOT_FOUND"
     assert comms.send(GetConnection(conn_id="no_such")).error.value == "CONNECTION_NOT_FOUND"
     assert comms.send(DeleteVariable(key="compat")) is None
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_2_PLUS, reason="Airflow looks for what varies since 3.2")
+def test_a_file_whose_dags_vary_is_stored_as_the_import_error_that_the_dag_processor_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL", "error")
+    (tmp_path / "varies.py").write_text(
+        'from datetime import datetime\nfrom airflow.sdk import DAG\nDAG("v", start_date=datetime.now())\n'
+    )
+
+    bag = dags.bag_of_file(str(tmp_path / "varies.py"), tmp_path, BUNDLE)
+    with create_session() as session:
+        dags.store(bag, BUNDLE, None, session)
+
+    found = dag_processor.look([(BUNDLE, "varies.py")])[(BUNDLE, "varies.py")]
+    assert "datetime.now()" in (found.error or "")
+    assert found.dags == {}

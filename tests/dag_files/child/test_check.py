@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_2_PLUS
 from airflow_rest_api.dag_files.child import check
 from airflow_rest_api.dag_files.child.worker import CheckOrder
 from tests.processes import in_child
@@ -142,3 +143,18 @@ def test_an_airflowignore_at_which_airflow_fails_is_named(looked: Looked, fault:
     assert list(found["files"]) == ["c/.airflowignore"]
     # So it is of all files there.
     assert found["ignored"] == ["a/b.py", "d.py"]
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_2_PLUS, reason="Airflow looks for what varies since 3.2")
+@pytest.mark.parametrize("level", ["error", "warning", "off"])
+def test_a_dag_that_is_another_one_at_each_parse_is_what_the_dag_processor_takes_it_for(
+    looked: Looked, monkeypatch: pytest.MonkeyPatch, level: str
+):
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_VERSION_INFLATION_CHECK_LEVEL", level)
+    imports = "from datetime import datetime\nfrom airflow.sdk import DAG\n"
+    varies = f'{imports}dag = DAG("v", start_date=datetime.now())\n'
+    [one] = looked({"varies.py": varies})["files"].values()
+
+    assert any("datetime.now()" in error["message"] for error in one["errors"]) is (level == "error")
+    assert any("datetime.now()" in warning for warning in one["warnings"]) is (level == "warning")
+    assert bool(one["dags"]) is (level != "error")

@@ -66,6 +66,17 @@ def empty_bag(file: str, bundle_path: Path, bundle_name: str) -> Any:
     return _module.DagBag(file, collect_dags=False, bundle_path=bundle_path, **_of_bundle(bundle_name))
 
 
+def bag_of_file(path: str, bundle_path: Path, bundle_name: str) -> Any:
+    """Return a bag of what a file of a bundle defines, or of its import error, as the DAG processor does."""
+    error, _ = instability(path, bundle_path)
+    if error is None:
+        # Without safe mode, which passes over files that do not look like DAG files, broken ones among them.
+        return filled_bag(path, bundle_path, bundle_name, safe_mode=False)
+    bag = empty_bag(path, bundle_path, bundle_name)
+    bag.import_errors[str(Path(path).relative_to(bundle_path))] = error
+    return bag
+
+
 def filled_bag(path: str, bundle_path: Path, bundle_name: str, **more: Any) -> Any:
     """Return a bag of what the files of a bundle at a path define, made with `more`."""
     more |= {"bundle_path": bundle_path, **_of_bundle(bundle_name)}
@@ -73,6 +84,24 @@ def filled_bag(path: str, bundle_path: Path, bundle_name: str, **more: Any) -> A
         return _module.BundleDagBag(path, **more)
     let_import(bundle_path)
     return _module.DagBag(path, include_examples=False, **more)
+
+
+def instability(file: str, bundle_path: Path) -> tuple[str | None, str | None]:
+    """
+    Return what Airflow has against a file whose DAGs are others at each parse: an import error, or a warning.
+
+    Since 3.2 the DAG processor looks before it parses (``[dag_processor] dag_version_inflation_check_level``,
+    `airflow.dag_processing.processor._parse_file`); what fills a bag does not.
+    """
+    if not AIRFLOW_V_3_2_PLUS:
+        return None, None
+    from airflow.utils.dag_version_inflation_checker import check_dag_file_stability
+
+    found: Any = check_dag_file_stability(file)
+    [error] = (found.get_error_format_dict(file, bundle_path) or {"": None}).values()
+    # Airflow has it once for each DAG of the file.
+    [warning] = found.get_formatted_warnings([""]) or [{"message": None}]
+    return error, warning["message"]
 
 
 def let_import(folder: str | Path) -> None:

@@ -113,7 +113,6 @@ def _parse(name: str, path: str) -> None:
 
     bundle = _bundle(name)
     root = Path(bundle.path)
-    # Without safe mode, which passes over files that do not look like DAG files, broken ones among them.
-    bag = dags.filled_bag(str(root / path), root, name, safe_mode=False)
+    bag = dags.bag_of_file(str(root / path), root, name)
     with create_session() as session:
         dags.store(bag, name, bundle.get_current_version(), session)

@@ -183,7 +183,7 @@ def _parse(path: str, order: CheckOrder) -> Finding:
     from airflow.configuration import conf
     from airflow.utils.file import might_contain_dag
 
-    from airflow_rest_api.airflow.compat.dags import empty_bag
+    from airflow_rest_api.airflow.compat.dags import empty_bag, instability
 
     view = Path(order.view)
     file = str(view / path)
@@ -193,10 +193,16 @@ def _parse(path: str, order: CheckOrder) -> Finding:
         safe = conf.getboolean("core", "dag_discovery_safe_mode")
         if path.endswith(".py") and (error := _not_python(file)) is not None:
             finding["errors"].append(words.of_exception(error))
+            return finding
+        unstable, warning = instability(file, view)
+        if unstable is not None:
+            finding["errors"].append({"line": None, "message": words.shown(unstable)[:LONGEST_MESSAGE]})
         elif might_contain_dag(file, safe):
             bag = empty_bag(file, view, order.bundle)
             found = bag.process_file(file, only_if_updated=False, safe_mode=safe)
             _look(bag, found, finding, words, path)
+            if warning is not None and finding["dags"]:
+                finding["warnings"].append(words.shown(f"{path}: {warning}")[:LONGEST_MESSAGE])
     except BaseException as error:
         finding["errors"].append(words.of_exception(error))
     return finding
