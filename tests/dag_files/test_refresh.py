@@ -514,6 +514,45 @@ def test_the_files_of_all_dags_are_those_that_are_still_there(folder: Path, name
     assert {here, gone} & dag_processor.all_files() == {here}
 
 
+def test_a_dag_that_its_file_no_longer_defines_is_not_there(folder: Path, names: Any):
+    file = write(folder, names("a.py"), names("moved"))
+    parse_files([file])
+    seen(names("moved"), -3600)
+    write(folder, names("a.py"), names("stays"))
+    parse_files([file])
+    moved, stays = names("moved"), names("stays")
+
+    assert dag_processor.owners([moved, stays]) == {stays: file}
+    assert dag_processor.dags_by_file(BUNDLE, [file[1]]) == {file[1]: [stays]}
+    # The other was recorded by the same parse, or shortly before.
+    seen(moved, -5)
+    assert dag_processor.owners([moved, stays]) == {moved: file, stays: file}
+
+
+def test_the_dags_of_a_file_with_an_import_error_are_there_and_stale_ones_are_not(folder: Path, names: Any):
+    file = write(folder, names("a.py"), names("dag"))
+    parse_files([file])
+    seen(names("dag"), -3600, is_stale=True, has_import_errors=True)
+    assert dag_processor.owners([names("dag")]) == {names("dag"): file}
+
+    seen(names("dag"), -3600, is_stale=True, has_import_errors=False)
+    assert dag_processor.owners([names("dag")]) == {}
+    assert dag_processor.dags_by_file(BUNDLE, [file[1]]) == {}
+
+
+def seen(dag_id: str, seconds: float, **state: bool) -> None:
+    """Have Airflow have seen a DAG that many seconds from now."""
+    from airflow.models.dag import DagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    at = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+    with create_session() as session:
+        session.execute(
+            update(DagModel).where(DagModel.dag_id == dag_id).values(last_parsed_time=at, **state)
+        )
+
+
 def test_a_dag_that_does_not_exist_has_no_file():
     with pytest.raises(LookupError):
         dag_processor.file_of("no_such_dag")

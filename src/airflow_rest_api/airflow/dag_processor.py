@@ -217,27 +217,53 @@ def dags_of(files: Collection[File]) -> set[str]:
 
 
 def owners(dag_ids: Iterable[str]) -> dict[str, File]:
-    """
-    Return the bundle and the file of those DAGs that Airflow knows, and that are still there.
-
-    Those of a file that cannot be imported at the moment are among them, which Airflow calls stale.
-    """
+    """Return the bundle and the file of those DAGs that Airflow knows, and that it still defines."""
     from airflow.models.dag import DagModel
 
-    there = or_(DagModel.is_stale.is_(False), DagModel.has_import_errors.is_(True))
     columns = (DagModel.dag_id, DagModel.bundle_name, DagModel.relative_fileloc)
-    return {
+    found = {
         dag_id: (bundle, container(path))
         for some in _portions(dag_ids)
-        for dag_id, bundle, path in rows(select(*columns).where(DagModel.dag_id.in_(some), there))
+        for dag_id, bundle, path in rows(select(*columns).where(DagModel.dag_id.in_(some)))
         if bundle and path
     }
+    there = defined(set(found.values()))
+    return {dag_id: file for dag_id, file in found.items() if dag_id in there[file]}
 
 
 def dags_by_file(bundle: str, paths: Sequence[str]) -> dict[str, list[str]]:
-    """Return the DAGs that Airflow knows from each of some files of a bundle."""
-    seen = look([(bundle, path) for path in paths])
-    return {path: sorted(found.dags) for (_, path), found in seen.items() if found.dags}
+    """Return the DAGs that Airflow knows from each of some files of a bundle, and that are still there."""
+    found = defined([(bundle, path) for path in paths])
+    return {path: sorted(dag_ids) for (_, path), dag_ids in found.items() if dag_ids}
+
+
+def defined(files: Collection[File]) -> dict[File, set[str]]:
+    """
+    Return the DAGs that files define, as Airflow knows it.
+
+    Those of a file that cannot be imported at the moment are among them, which Airflow calls stale. Those are
+    not that it would call so if a DAG processor looked: that were last seen too long before the newest parse
+    of their file (`DagFileProcessorManager.deactivate_stale_dags`).
+    """
+    from airflow.configuration import conf
+    from airflow.models.dag import DagModel as Dag
+
+    there: dict[File, dict[str, datetime]] = {file: {} for file in files}
+    newest: dict[File, datetime] = {}
+    place = (Dag.bundle_name, Dag.relative_fileloc)
+    state = (Dag.dag_id, Dag.last_parsed_time, Dag.is_stale, Dag.has_import_errors)
+    for bundle, path, dag_id, at, stale, failed in _rows(files, *place, *state):
+        file = (bundle, container(path))
+        if file in there:
+            seen = at or now()
+            newest[file] = max(seen, newest.get(file, seen))
+            if failed or not stale:
+                there[file][dag_id] = seen
+    age = timedelta(seconds=conf.getint("dag_processor", "stale_dag_threshold", fallback=50))
+    return {
+        file: {dag_id for dag_id, at in dags.items() if at + age >= newest[file]}
+        for file, dags in there.items()
+    }
 
 
 def set_paused(dag_ids: Iterable[str], paused: bool) -> set[str]:
