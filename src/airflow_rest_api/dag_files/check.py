@@ -120,6 +120,7 @@ async def check(
     cwd = received.private_folder("cwd")
     view.mkdir()
     paths = [file.path for file in received.files]
+    parsed = await asyncio.to_thread(_parsed, received)
     order = CheckOrder(
         root=str(place.root),
         bundle=place.bundle.name,
@@ -143,10 +144,14 @@ async def check(
             raise NoSpace
         raise CheckFailed(f"{_why(finished)} Nothing was written.")
     answer = await asyncio.to_thread(findings, found, paths)
-    expected = [*(path for path in paths if child.is_parsed(path)), *(() if deleted else answer.uncovered)]
+    expected = [*parsed, *(() if deleted else answer.uncovered)]
     if unanswered := [path for path in expected if path not in answer.seen]:
         raise CheckFailed(f"The check says nothing about {unanswered[0]}. Nothing was written.")
     return answer
+
+
+def _parsed(received: Received) -> list[str]:
+    return [file.path for file in received.files if child.is_parsed(file.path, file.content)]
 
 
 async def duplicates(
@@ -168,15 +173,24 @@ async def duplicates(
         if first.setdefault(dag.dag_id, dag.file) != dag.file:
             found.append(Duplicate(dag.dag_id, dag.file, f"{bundle}:{first[dag.dag_id]}"))
     owners = await ask(dag_processor.owners, list(first))
+    own = set(files)
     for dag in dags:
         owner = owners.get(dag.dag_id)
-        if owner is None or owner == (bundle, dag.file):
+        if owner is None or (owner[0] == bundle and _is_in(owner[1], {dag.file})):
             continue
-        if owner[0] == bundle and (owner[1] in files or await asyncio.to_thread(_is_gone, root / owner[1])):
+        if owner[0] == bundle and (
+            _is_in(owner[1], own) or await asyncio.to_thread(_is_gone, root / owner[1])
+        ):
             # It moves from one file to another, or has moved before Airflow noticed.
             continue
         found.append(Duplicate(dag.dag_id, dag.file, f"{owner[0]}:{owner[1]}" if covers(*owner) else ANOTHER))
     return found
+
+
+def _is_in(path: str, files: Collection[str]) -> bool:
+    """Return whether a path is one of files, or is inside one: in an archive, which may have any name."""
+    parts = path.split("/")
+    return any("/".join(parts[:count]) in files for count in range(1, len(parts) + 1))
 
 
 def _is_gone(path: Path) -> bool:

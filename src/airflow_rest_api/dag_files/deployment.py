@@ -25,6 +25,7 @@ from airflow_rest_api.dag_files.check import (
     check,
     duplicates,
 )
+from airflow_rest_api.dag_files.child.check import is_parsed
 from airflow_rest_api.dag_files.upload import Bounds, Received, named
 from airflow_rest_api.engine.job import Ending, Job
 from airflow_rest_api.errors import (
@@ -352,9 +353,10 @@ def _likely(order: DeploymentOrder) -> list[str]:
     """Return the files in which Airflow would look for a DAG, by the words that are in them."""
     found = []
     for file in order.received.files:
-        if file.path.lower().endswith(".zip"):
-            found.append(file.path)
-        elif file.path.endswith(".py"):
+        if not file.path.endswith(".py"):
+            if is_parsed(file.path, file.content):
+                found.append(file.path)
+        else:
             text = file.content.read_bytes().lower()
             if b"airflow" in text and (b"dag" in text or b"asset" in text):
                 found.append(file.path)

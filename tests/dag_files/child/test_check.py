@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import json
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_2_PLUS
+from airflow_rest_api.dag_files.check import FoundDag, duplicates
 from airflow_rest_api.dag_files.child import check
 from airflow_rest_api.dag_files.child.worker import CheckOrder
 from tests.processes import in_child
@@ -26,14 +31,14 @@ with DAG({dag_id!r}, schedule=None):
     EmptyOperator(task_id="t")
 """
 
-Looked = Callable[[Mapping[str, str]], Any]
+Looked = Callable[[Mapping[str, str | bytes]], Any]
 
 
 @pytest.fixture
 def looked(tmp_path: Path) -> Looked:
     """Checks files over those of the folder `dags`, and returns what was found."""
 
-    def look(files: Mapping[str, str]) -> Any:
+    def look(files: Mapping[str, str | bytes]) -> Any:
         view, received = tmp_path / "view" / "dags", tmp_path / "received"
         view.mkdir(parents=True)
         received.mkdir()
@@ -41,7 +46,7 @@ def looked(tmp_path: Path) -> Looked:
         contents = {}
         for number, (path, text) in enumerate(files.items()):
             contents[path] = str(received / str(number))
-            Path(contents[path]).write_text(text)
+            Path(contents[path]).write_bytes(text if isinstance(text, bytes) else text.encode())
         result = tmp_path / "result.json"
         order = CheckOrder(
             root=str(tmp_path / "dags"),
@@ -158,3 +163,36 @@ def test_a_dag_that_is_another_one_at_each_parse_is_what_the_dag_processor_takes
     assert any("datetime.now()" in error["message"] for error in one["errors"]) is (level == "error")
     assert any("datetime.now()" in warning for warning in one["warnings"]) is (level == "warning")
     assert bool(one["dags"]) is (level != "error")
+
+
+def test_what_is_parsed_is_what_airflow_looks_for_dags_in(looked: Looked, tmp_path: Path):
+    from airflow.utils.file import list_py_file_paths
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("inside.py", DAG.format(dag_id="packed", before=""))
+    plain = DAG.format(dag_id="plain", before="")
+    files = {
+        "a.py": plain,
+        "B.PY": plain,
+        "c.txt": plain,
+        "d.zip": packed.getvalue(),
+        "e.egg": packed.getvalue(),
+    }
+    (tmp_path / "there").mkdir()
+    for name, content in files.items():
+        (tmp_path / "there" / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    listed = {Path(path).name for path in list_py_file_paths(str(tmp_path / "there"))}
+    if AIRFLOW_V_3_2_PLUS:
+        # It is listed, and no importer takes it.
+        listed.discard("e.egg")
+
+    found = looked(files)["files"]
+    assert found.keys() == listed
+    assert [len(one["dags"]) for one in found.values()] == [1] * len(listed)
+
+
+def test_an_archive_of_any_name_is_deployed_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(dag_processor, "owners", lambda ids: dict.fromkeys(ids, ("dags", "e.egg/inside.py")))
+    work = duplicates("dags", [FoundDag("packed", "e.egg")], tmp_path, ["e.egg"], lambda *_: True)
+    assert asyncio.run(work) == []

@@ -32,6 +32,9 @@ PARSES_ARE_TIMED = AIRFLOW_V_3_1_PLUS
 ERRORS_HAVE_WHOLE_PATHS = not AIRFLOW_V_3_1_PLUS
 """Whether the row of an import error names its file by the whole path, and not by that in its bundle."""
 
+ARCHIVES_HAVE_ANY_NAME = not AIRFLOW_V_3_2_PLUS
+"""Whether DAGs are looked for in every archive, and not in those alone whose name ends as one's does."""
+
 TOKEN_STORAGE = None if AIRFLOW_V_3_1_PLUS else "token"
 """
 Where Airflow's page keeps the session's token in a browser, as its own API takes no cookie; None if it does.

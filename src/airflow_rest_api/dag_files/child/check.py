@@ -17,10 +17,12 @@ import signal
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from airflow_rest_api.airflow.compat.version_compat import ARCHIVES_HAVE_ANY_NAME
 from airflow_rest_api.dag_files.child.worker import (
     READY,
     CheckOrder,
@@ -37,7 +39,6 @@ LONGEST_LINE = 8 * 1024 * 1024
 """Bytes of what a worker may report of one file."""
 WORKER_POLL = 0.05
 """Seconds between two looks at whether the worker is still alive."""
-PARSED = (".py", ".zip")
 IGNORE_FILE = ".airflowignore"
 CACHE = "__pycache__"
 CONTROL = ".airflow_rest_api"  # `upload.CONTROL`, which does not belong into a child
@@ -52,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     gone = {view / path for path in order.deleted}
     _put_files(view, order.files, order.deleted)
     _link(view, root, _is_ignore_file, gone)
-    candidates = [path for path in order.files if is_parsed(path)]
+    candidates = [path for path, content in order.files.items() if is_parsed(path, content)]
     faults = _faults(order)
     # With one of these Airflow looks at no file.
     seen = set() if faults else not_ignored(view)
@@ -73,9 +74,20 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def is_parsed(path: str) -> bool:
-    """Return whether a file is of a kind in which Airflow may find DAGs."""
-    return path.lower().endswith(PARSED)
+def is_parsed(path: str, content: str | Path | None = None) -> bool:
+    """
+    Return whether a file is of a kind in which Airflow may find DAGs.
+
+    That is by its name Python, or by its content an archive (`airflow.utils.file.find_dag_file_paths`): since
+    3.2 of a name that an importer of Airflow's is for, in letters of any size.
+
+    :param content: where it is, None where nobody knows
+    """
+    name = path.lower()
+    if path.endswith(".py") or name.endswith(".zip"):
+        return True
+    named = ARCHIVES_HAVE_ANY_NAME or name.endswith(".py")
+    return named and content is not None and zipfile.is_zipfile(content)
 
 
 def _put_files(view: Path, files: Mapping[str, str], deleted: Sequence[str]) -> None:
@@ -181,7 +193,7 @@ def _uncovered(order: CheckOrder) -> list[str]:
         except Exception:
             # Where Airflow cannot read an `.airflowignore` it looks at no file.
             before = set()
-    return sorted(path for path in after - before if is_parsed(path))
+    return sorted(path for path in after - before if is_parsed(path, view / path))
 
 
 def _stand_in(view: Path, root: Path) -> None:
