@@ -61,7 +61,7 @@ class Parsed:
 
     :ivar by: `dag-processor`; `api-server` or `runner` where they were parsed locally
     :ivar lost: the DAG processor was alive when it was asked, and then no longer was
-    :ivar unparsed: a sentence on why a file was not parsed locally
+    :ivar unparsed: a sentence on why a file was not parsed locally, empty where that is not known
     """
 
     files: list[ParsedFile]
@@ -85,7 +85,7 @@ class Parsed:
             if file.error is not None:
                 lines = file.error.strip().splitlines()
                 return f"{file.path}: {lines[-1] if lines else 'import error'}"
-        for sentence in self.unparsed.values():
+        for sentence in filter(None, self.unparsed.values()):
             return sentence
         late = [file.path for file in self.files if not file.parsed]
         return f"{late[0]} has not been parsed yet." if late else None
@@ -364,7 +364,7 @@ async def _parse_locally(work: WorkContext, files: tuple[File, ...], why: str) -
     complete = finished.outcome.ending is Ending.EXITED and finished.outcome.exit_code == 0
     done = f"the files were parsed by the {who}" if complete else f"the {who} did not get through the files"
     work.warn(f"{why}: {done}.")
-    for sentence in (unparsed or {}).values():
+    for sentence in filter(None, (unparsed or {}).values()):
         work.warn(sentence)
     if finished.outcome.message:
         work.warn(finished.outcome.message)

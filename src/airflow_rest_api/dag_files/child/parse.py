@@ -25,7 +25,8 @@ def main(argv: Sequence[str]) -> int:
     """
     Order: `files`, pairs of bundle and path; what Airflow made of them is in its database afterwards.
 
-    In the file `result`, if there is to be one: for each file why it was not parsed, or null.
+    In the file `result`, if there is to be one: for each file a sentence on why it was not parsed, which is
+    empty where it has ended its process, or null.
 
     Each is parsed in a process of its own, as in the DAG processor: what a file imports, and what it does to
     `sys.path`, is of no other file, and one that ends its process does not keep the others from being parsed.
@@ -37,10 +38,11 @@ def main(argv: Sequence[str]) -> int:
     files = [(bundle, path) for bundle, path in order["files"]]
     out = left_out(files)
     with database_read(), stored_at_once():
-        ended = {file: _parse_apart(file) for file in files if file not in out}
+        done = {file: _parse_apart(file) for file in files if file not in out}
     if "result" in order:
-        Path(order["result"]).write_text(json.dumps([out.get(file) or ended[file] for file in files]))
-    return 1 if any(ended.values()) else 0
+        said = [out[file] if file in out else None if done[file] else "" for file in files]
+        Path(order["result"]).write_text(json.dumps(said))
+    return 0 if all(done.values()) else 1
 
 
 def left_out(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -57,8 +59,8 @@ def left_out(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     return found
 
 
-def _parse_apart(file: tuple[str, str]) -> str | None:
-    """Parse a file in a fork of this process; return a sentence where that did not come to its end."""
+def _parse_apart(file: tuple[str, str]) -> bool:
+    """Parse a file in a fork of this process; return whether that came to its end."""
     sys.stdout.flush()
     sys.stderr.flush()
     parent = os.getpid()
@@ -66,10 +68,9 @@ def _parse_apart(file: tuple[str, str]) -> str | None:
         _parse_and_end(file, parent)
     _, status = os.waitpid(pid, 0)
     if os.waitstatus_to_exitcode(status) == DONE:
-        return None
-    sentence = f"{file[1]}: the process that parsed it ended {how_ended(status)}."
-    sys.stderr.write(f"{sentence}\n")
-    return sentence
+        return True
+    sys.stderr.write(f"{file[1]}: the process that parsed it ended {how_ended(status)}.\n")
+    return False
 
 
 def _parse_and_end(file: tuple[str, str], parent: int) -> NoReturn:
