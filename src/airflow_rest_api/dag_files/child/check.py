@@ -148,6 +148,18 @@ def not_ignored(view: Path) -> set[str]:
     return {os.path.relpath(path, view) for path in find_path_from_directory(view, IGNORE_FILE, syntax)}
 
 
+def passed_over(root: Path, paths: Collection[str]) -> set[str]:
+    """Return those of some files of a bundle that an `.airflowignore` on their way names."""
+    with tempfile.TemporaryDirectory() as name:
+        # With nothing else in it: what of the bundle Airflow cannot read may be of somebody else.
+        view = Path(name)
+        for path in set(paths):
+            (view / path).parent.mkdir(parents=True, exist_ok=True)
+            (view / path).symlink_to(root / path)
+        _link(view, root, _is_ignore_file, ())
+        return set(paths) - not_ignored(view)
+
+
 def _faults(order: CheckOrder) -> dict[str, Finding]:
     """Return what is wrong with each `.airflowignore` of the deployment at which Airflow fails."""
     found: dict[str, Finding] = {}

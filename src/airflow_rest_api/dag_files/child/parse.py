@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from airflow_rest_api import processes
-from airflow_rest_api.dag_files.child.check import not_ignored
+from airflow_rest_api.dag_files.child.check import passed_over
 from airflow_rest_api.dag_files.child.worker import flush_and_end, how_ended, leave_connections
 
 ENTRY = f"{__name__}:main"
@@ -50,12 +50,11 @@ def left_out(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for name in dict.fromkeys(bundle for bundle, _ in files):
         root = Path(_bundle(name).path)
-        seen = not_ignored(root)
-        for file in files:
-            if file[0] == name and not (root / file[1]).exists():
-                found[file] = f"{file[1]} is not there."
-            elif file[0] == name and file[1] not in seen:
-                found[file] = f"An .airflowignore has Airflow pass over {file[1]}."
+        of_bundle = [path for bundle, path in files if bundle == name]
+        there = [path for path in of_bundle if (root / path).exists()]
+        found |= {(name, path): f"{path} is not there." for path in of_bundle if path not in there}
+        over = passed_over(root, there)
+        found |= {(name, path): f"An .airflowignore has Airflow pass over {path}." for path in over}
     return found
 
 
