@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import shutil
+import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
@@ -40,8 +42,9 @@ def looked(tmp_path: Path) -> Looked:
 
     def look(files: Mapping[str, str | bytes]) -> Any:
         view, received = tmp_path / "view" / "dags", tmp_path / "received"
-        view.mkdir(parents=True)
-        received.mkdir()
+        for folder in (view, received):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
         (tmp_path / "dags").mkdir(exist_ok=True)
         contents = {}
         for number, (path, text) in enumerate(files.items()):
@@ -124,6 +127,22 @@ def test_each_file_is_parsed_on_its_own_as_in_the_dag_processor(looked: Looked):
     [missing] = messages(found).pop("c/dag.py")
     assert "No module named 'helpers'" in missing
     assert [path for path, errors in messages(found).items() if errors] == ["c/dag.py"]
+
+
+def test_what_files_import_of_airflow_is_there_before_the_first_of_them_as_in_the_dag_processor(
+    looked: Looked, monkeypatch: pytest.MonkeyPatch
+):
+    module = "airflow.providers.standard.operators.latest_only"
+    ahead = f"import sys; there = {module!r} in sys.modules; import {module}; assert there"
+    files = {
+        "ahead.py": DAG.format(dag_id="ahead", before=ahead),
+        "missing.py": DAG.format(dag_id="missing", before="import airflow.no_such_module"),
+    }
+    with monkeypatch.context() as patch:
+        patch.setenv("AIRFLOW__DAG_PROCESSOR__PARSING_PRE_IMPORT_MODULES", "False")
+        patch.delitem(sys.modules, module, raising=False)
+        assert [path for path, errors in messages(looked(files)).items() if errors] == [*files]
+    assert [path for path, errors in messages(looked(files)).items() if errors] == ["missing.py"]
 
 
 def test_a_file_that_ends_its_process_keeps_no_other_from_being_checked(looked: Looked):

@@ -29,6 +29,7 @@ from airflow_rest_api.dag_files.child.worker import (
     CheckResult,
     Finding,
     how_ended,
+    import_ahead,
     only_error,
     work,
 )
@@ -61,6 +62,7 @@ def main(argv: Sequence[str]) -> int:
     _link(view, root, _shown, gone)
     _stand_in(view, root)
     wanted = [] if order.deleted else [*(path for path in candidates if path in seen), *uncovered]
+    import_ahead(view / path for path in wanted)
     with database_read():
         found = dict(_check(wanted, order))
     result: CheckResult = {

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from airflow_rest_api import processes
 from airflow_rest_api.dag_files.child.check import passed_over
-from airflow_rest_api.dag_files.child.worker import flush_and_end, how_ended, leave_connections
+from airflow_rest_api.dag_files.child.worker import flush_and_end, how_ended, import_ahead, leave_connections
 
 ENTRY = f"{__name__}:main"
 
@@ -37,6 +37,7 @@ def main(argv: Sequence[str]) -> int:
     order = json.loads(argv[0])
     files = [(bundle, path) for bundle, path in order["files"]]
     out = left_out(files)
+    import_ahead(Path(_bundle(bundle).path, path) for bundle, path in files)
     with database_read(), stored_at_once():
         done = {file: _parse_apart(file) for file in files if file not in out}
     if "result" in order:

@@ -7,7 +7,9 @@ or a library in C, writes wherever the user of the API server may.
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import importlib
 import json
 import os
 import re
@@ -15,7 +17,7 @@ import resource
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
@@ -153,6 +155,24 @@ def how_ended(status: int) -> str:
     """Return in words how a process ended, from what `os.waitpid` says."""
     code = os.waitstatus_to_exitcode(status)
     return f"with exit code {code}" if code >= 0 else f"by {processes.signal_name(-code)}"
+
+
+def import_ahead(files: Iterable[Path]) -> None:
+    """
+    Import what DAG files import of Airflow, once for all forks of this process.
+
+    As the DAG processor does (`airflow.dag_processing.processor._pre_import_airflow_modules`), and by its
+    option; nothing of the files runs.
+    """
+    from airflow.configuration import conf
+    from airflow.utils.file import iter_airflow_imports
+
+    if not conf.getboolean("dag_processor", "parsing_pre_import_modules", fallback=True):
+        return
+    for name in dict.fromkeys(name for file in files for name in iter_airflow_imports(str(file))):
+        # One that cannot be imported is an error of the file, which says so itself.
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
 
 
 def leave_connections() -> None:
