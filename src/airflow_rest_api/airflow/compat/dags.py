@@ -33,8 +33,8 @@ else:
 
 __all__ = ["dagbag", "find_path_from_directory"]
 
-LISTS_ALL_VERSIONS = AIRFLOW_V_3_1_PLUS and not AIRFLOW_V_3_3_PLUS
-"""Whether `dags list` reads all versions of each DAG."""
+LISTS_ALL_VERSIONS = AIRFLOW_V_3_1_PLUS
+"""Whether `dags list` may read all versions of each DAG."""
 
 ListFiles = Callable[..., list[str]]
 """Lists the DAG files of a folder, with `safe_mode`."""
@@ -270,7 +270,12 @@ def has_no_run(dag_id: str, start: datetime, end: datetime) -> bool:
 
 @contextmanager
 def newest_listed() -> Iterator[None]:
-    """Have `dags list` read each DAG once: 3.1 and 3.2 read all versions, and fail where one cannot be."""
+    """
+    Have `dags list` read each DAG once.
+
+    From 3.1 on Airflow reads all versions, and fails where one cannot be. 3.3.2 no longer does, and has no
+    such statement that would be another one here; 3.3.0 does.
+    """
     from airflow.cli.commands import dag_command
     from airflow.models.dag_version import DagVersion
     from airflow.models.serialized_dag import SerializedDagModel
