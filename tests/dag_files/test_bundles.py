@@ -396,22 +396,3 @@ def test_a_file_that_was_cut_off_is_written_again(folder: Path):
     with control_folder(folder) as control:
         assert (control / ".airflowignore").read_text() == IGNORE
         assert stat.S_IMODE((control / ".airflowignore").stat().st_mode) == 0o644
-
-
-def test_the_folder_of_a_bundle_is_in_place_only_as_it_will_be(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tmp_path.chmod(0o2775)
-    there: list[bool] = []
-
-    def killed(folder: Path, other: Path) -> None:
-        there.append((tmp_path / "dags").exists())
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("airflow_rest_api.dag_files.bundles.like", killed)
-    with pytest.raises(KeyboardInterrupt), control_folder(tmp_path / "dags"):
-        pass
-    monkeypatch.undo()
-    with control_folder(tmp_path / "dags"):
-        assert stat.S_IMODE((tmp_path / "dags").stat().st_mode) == 0o2775
-    assert there == [False]

@@ -15,11 +15,9 @@ from unittest import mock
 
 import pytest
 
-from airflow_rest_api.dag_files import transaction
 from airflow_rest_api.dag_files.transaction import Damaged, Transaction, recover
 from airflow_rest_api.dag_files.upload import CONTROL
 from airflow_rest_api.errors import BundleNotWritable, ChangedMeanwhile, InTheWay, NoSpace
-from tests.processes import in_child
 
 ROOT = Path(__file__).parents[2]
 OLD = {"a.py": "old a", "b/c.py": "old c", "b/gone.py": "old gone", "other.py": "other"}
@@ -560,27 +558,3 @@ def test_what_is_put_in_the_place_of_our_folder_meanwhile_is_not_followed(
     transaction.finish()
     assert {path.name for path in precious.iterdir()} == {"folder", "0", "one"}
     assert list((precious / "one").iterdir()) == []
-
-
-def test_a_new_folder_is_like_the_one_above_it_whenever_the_process_is_killed(
-    root: Path, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (root / "b").chmod(0o2775)
-    calls: list[Path] = []
-
-    def killed(folder: Path, other: Path) -> None:
-        calls.append(folder)
-        # The first is the work folder.
-        if len(calls) > 1:
-            os._exit(9)
-
-    def change() -> int:
-        os.umask(0o077)
-        monkeypatch.setattr(transaction, "like", killed)
-        Transaction(root, "one").change(files, DELETED)
-        return 0
-
-    assert in_child(change) == 9
-    assert recover(root) == [("one", True)]
-    assert [stat.S_IMODE((root / folder).stat().st_mode) for folder in ("b/d", "b/d/e")] == [0o2775] * 2
-    assert state(root) == NEW

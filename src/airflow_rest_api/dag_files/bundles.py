@@ -184,7 +184,8 @@ def control_folder(root: Path) -> Iterator[Path]:
     with contextlib.ExitStack() as held:
         try:
             if can_make(root):
-                _make(root)
+                root.mkdir(exist_ok=True)
+                like(root, root.parent)
             with contextlib.suppress(FileExistsError):
                 (root / CONTROL).mkdir()
             folder = held.enter_context(open_folder(root / CONTROL))
@@ -200,19 +201,6 @@ def control_folder(root: Path) -> Iterator[Path]:
         except OSError as error:
             raise cannot_write(error) from error
         yield folder
-
-
-def _make(root: Path) -> None:
-    """Make the folder of a bundle, which is in place only as it will be, whenever this process is killed."""
-    made = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
-    try:
-        like(made, root.parent)
-        os.rename(made, root)
-    except OSError:
-        made.rmdir()
-        # Another may have been faster.
-        if not root.is_dir():
-            raise
 
 
 def _lacks_ignore(folder: Path) -> bool:

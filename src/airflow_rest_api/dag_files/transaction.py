@@ -12,7 +12,6 @@ that was killed at any moment is completed, or taken back, by the next holder of
             new/<number>          the files to come, on the file system on which they will be
             journal               what will be done; it is there once everything in `new` is
             old/<number>          the files that were there, by a second name
-            folder                one that will be in the bundle
             undo                  it is being taken back
             done                  it has been done
             undo.ready, done.ready    become the marks above; to be renamed they need no room on the disk
@@ -54,7 +53,7 @@ log = logging.getLogger(__name__)
 
 OnStep = Callable[[str], None]
 
-JOURNAL, UNDO, DONE, NEW, OLD, FOLDER = "journal", "undo", "done", "new", "old", "folder"
+JOURNAL, UNDO, DONE, NEW, OLD = "journal", "undo", "done", "new", "old"
 
 
 @dataclass(frozen=True)
@@ -325,11 +324,8 @@ class Transaction:
         for path in plan.folders:
             folder = self._root / path
             if not folder.is_dir():
-                # In place only as it will be: a process that is killed in between leaves none like no other.
-                made = self._work / FOLDER
-                made.mkdir(exist_ok=True)
-                like(made, folder.parent)
-                os.rename(made, folder)
+                folder.mkdir()
+                like(folder, folder.parent)
                 self._step(f"folder {path}")
         for entry in plan.entries:
             target, new, old = self._paths(entry)
