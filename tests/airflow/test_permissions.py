@@ -11,8 +11,8 @@ from airflow_rest_api.airflow import expressions, permissions
 from airflow_rest_api.airflow.compat.version_compat import base_version
 from airflow_rest_api.airflow.permissions import ANY, Permissions
 from airflow_rest_api.commands.model import Command, Effect
-from airflow_rest_api.commands.needs import POWERS, resource_of
-from airflow_rest_api.security.decision import Attempt, decide
+from airflow_rest_api.commands.needs import POWERS, Ask, Resource, resource_of
+from airflow_rest_api.security.decision import Attempt, decide, granted, possible
 from tests.airflow.variables import airflow_in
 from tests.databases import KINDS
 from tests.standin import auth_manager
@@ -129,10 +129,10 @@ def test_the_rules_of_another_auth_manager_can_make_exceptions():
 
 
 class Forbidding(Other):
-    """An auth manager that lets everybody do everything, but for the runs of one DAG and one variable."""
+    """An auth manager that lets everybody do everything, but for what is inside one DAG and one variable."""
 
     def is_authorized_dag(self, *, method: str, user: Any, details: Any, access_entity: Any = None) -> bool:
-        return details.id != "b" or access_entity is None or access_entity.value != "RUN"
+        return details.id != "b" or access_entity is None
 
     def is_authorized_variable(self, *, method: str, user: Any, details: Any) -> bool:
         return details.key != "of_a_secrets_backend"
@@ -159,10 +159,54 @@ def test_what_is_named_is_asked_about_whatever_holds_for_the_others():
 
 
 @pytest.mark.usefixtures("existing")
-def test_who_may_do_to_all_dags_what_is_inside_them_may_do_it_to_each():
-    assert Permissions(Forbidding("a", "b"), object()).may("DAG", "POST", None, None)
-    assert Permissions(Forbidding("a", "b"), object()).may("DAG", "POST", "TASK_INSTANCE", None)
-    assert not Permissions(Forbidding("a", "b"), object()).may("DAG", "POST", "RUN", None)
+def test_each_dag_that_an_expression_finds_is_asked_about(monkeypatch: pytest.MonkeyPatch):
+    held = Permissions(Forbidding("a", "b"), object())
+    clear = Command(("tasks", "clear"), "", None, (), Effect.WRITE)
+
+    def missing(*found: str) -> str | None:
+        monkeypatch.setattr(permissions, "dags_matching_somehow", lambda pattern: list(found))
+        values = {"dag_id": ".", "dag_regex": True}
+        ask = decide(Permissions(held._manager, object()), Attempt(clear, values, frozenset(values))).missing
+        return ask and str(ask)
+
+    assert missing("a") is None
+    assert missing("a", "b") == "permission to edit the task instances of the DAG 'b'"
+
+
+def test_the_questions_for_one_dag_do_not_grow_with_the_number_of_dags(monkeypatch: pytest.MonkeyPatch):
+    names = [f"dag_{number}" for number in range(300)]
+    monkeypatch.setattr(permissions, "_existing", lambda resource: names)
+    questions: list[str] = []
+
+    class Counting(Other):
+        def is_authorized_dag(self, **asked: Any) -> bool:
+            questions.append("one")
+            return True
+
+        def get_authorized_dag_ids(self, **asked: Any) -> set[str]:
+            questions.append("all")
+            return set(names)
+
+    held = Permissions(Counting(), object())
+    trigger = Command(("dags", "trigger"), "", None, (), Effect.WRITE)
+    assert possible(held, trigger) is None
+    assert decide(held, Attempt(trigger, {"dag_id": "dag_7"}, frozenset({"dag_id"}))).missing is None
+    assert len(questions) <= 4
+    # What somebody saw of a listing.
+    assert granted(held, Ask(Resource.DAG, "GET", None, tuple(names)))
+    assert len(questions) <= 5
+
+
+@pytest.mark.usefixtures("existing")
+def test_to_create_something_is_asked_for_as_airflows_routes_do():
+    class ByOwner(Other):
+        def is_authorized_connection(self, *, method: str, user: Any, details: Any) -> bool:
+            return details.conn_id == "mine" or (method == "POST" and details.conn_id is None)
+
+    held = Permissions(ByOwner(), object())
+    assert held.may("connection", "POST", None, "new")
+    assert not held.may("connection", "PUT", None, "new")
+    assert held.may("connection", "PUT", None, "mine")
 
 
 @pytest.mark.slow
@@ -190,6 +234,12 @@ def test_one_made_from_an_auth_manager_of_airflow_can_make_exceptions(kind: str)
     assert not stricter.may("connection", "PUT", None, None)
     # Airflow's own list, which asks for each, is of its database.
     assert stricter.names("connection", "PUT") == ({"a"} if kind == "fab" else frozenset())
+
+    class Listing(type(held._manager)):  # type: ignore[misc]
+        def get_authorized_dag_ids(self, **asked: Any) -> set[str]:
+            return {"b"}
+
+    assert Permissions(object.__new__(Listing), held._user).names("DAG", "GET") == {"b"}
 
 
 def test_an_auth_manager_that_fails_has_answered_no(caplog: pytest.LogCaptureFixture):

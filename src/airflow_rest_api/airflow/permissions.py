@@ -13,7 +13,7 @@ from sqlalchemy import column, delete, inspect, or_, select, table
 from airflow_rest_api.airflow.compat.accounts import DETAILS_HAVE_TEAM, authorized_names, multi_team
 from airflow_rest_api.airflow.expressions import dags_matching_somehow
 from airflow_rest_api.airflow.queries import rows, values
-from airflow_rest_api.airflow.users import FAB, SIMPLE, answers_as, auth_manager, is_a
+from airflow_rest_api.airflow.users import FAB, SIMPLE, answers_as, auth_manager, is_a, overrides
 from airflow_rest_api.commands.needs import resource_of
 from airflow_rest_api.storage.transient import away
 
@@ -54,6 +54,11 @@ NAMED = {
     "pool": Named("airflow.models:Pool", "pool", "get_authorized_pools", "PoolDetails", "name"),
     "team": Named("airflow.models.team:Team", "name", "get_authorized_teams", "TeamDetails", "name"),
 }
+
+
+CREATED = frozenset({"connection", "variable", "pool"})
+"""Kinds of which Airflow's own routes ask whether a user may create one, and not which
+(`airflow.api_fastapi.core_api.security`, `requires_access_connection` and the like)."""
 
 
 class Permissions:
@@ -108,6 +113,11 @@ class Permissions:
     def _teams(self) -> bool:
         return multi_team()
 
+    @property
+    def _alike(self) -> bool:
+        """Whether who may do something to all objects of a kind may do it to each."""
+        return (self._as_simple or self._as_fab) and not self._teams
+
     def _once(self, key: tuple[str, ...], ask: Callable[[], Any], otherwise: Any) -> Any:
         if key not in self._known:
             try:
@@ -132,6 +142,10 @@ class Permissions:
             return self._view(str(entity))
         if name is None:
             return self._may_all(resource, method, entity)
+        if self._alike and self.may(resource, method, entity, None):
+            return True
+        if method == "POST" and resource in CREATED and self._may_one(resource, method, None, None, None):
+            return True
         return all(
             self._may_one(resource, method, entity, each, self._team_of(resource, each))
             for each in self._spellings(resource, name)
@@ -141,14 +155,11 @@ class Permissions:
         all_of_them = ANY if resource == "DAG" else None
         if resource == "team" or not self._may_one(resource, method, entity, all_of_them, None):
             return False
-        if resource not in NAMED or ((self._as_simple or self._as_fab) and not self._teams):
+        if resource not in NAMED or self._alike:
             return True
-        # Rules of others, and those of teams, can make exceptions.
-        existing = frozenset(_existing(resource))
-        if entity is None:
-            return existing <= self.names(resource, method)
-        # Of what is inside a DAG, nothing is said by the names of DAGs.
-        return all(self.may(resource, method, entity, name) for name in existing)
+        # Rules of others, and those of teams, can make exceptions. Those for what is inside a DAG show where
+        # one is named: to ask for each would be a question for every DAG, which can take a second each.
+        return frozenset(_existing(resource)) <= self.names(resource, method)
 
     def _tells_apart(self, resource: str) -> bool:
         """Return whether one object of a kind may be another's than the next."""
@@ -193,9 +204,10 @@ class Permissions:
         if (self._as_fab and resource != "DAG") or (self._as_simple and not self._teams):
             # It tells none of them apart; that of Flask-AppBuilder lists them all to every user.
             return _existing(resource) if self.may(resource, method, None, None) else ()
+        question = NAMED[resource].names
         # The lists of Flask-AppBuilder do not ask what one made from it says of each.
-        lists = self._as_fab or not self._fab
-        ask = authorized_names(self._manager, NAMED[resource].names) if lists else None
+        lists = self._as_fab or not self._fab or overrides(self._manager, FAB, question)
+        ask = authorized_names(self._manager, question) if lists else None
         if ask is None:
             return [name for name in _existing(resource) if self.may(resource, method, None, name)]
         found: Iterable[str] = ask(user=self._user, method=method)

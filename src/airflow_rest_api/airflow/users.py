@@ -52,11 +52,16 @@ def is_a(manager: object, name: str) -> bool:
 
 def answers_as(manager: object, name: str) -> bool:
     """Return whether an auth manager is of the class of this name, and says who may do what as that does."""
+    return is_a(manager, name) and not overrides(manager, name, *_QUESTIONS)
+
+
+def overrides(manager: object, name: str, *questions: str) -> bool:
+    """Return whether a class made from that of this name has a method of its own that begins so."""
     for cls in type(manager).__mro__:
         if _name(cls) == name:
+            break
+        if any(attribute.startswith(questions) for attribute in vars(cls)):
             return True
-        if any(question.startswith(_QUESTIONS) for question in vars(cls)):
-            return False
     return False
 
 

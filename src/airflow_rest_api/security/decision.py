@@ -83,7 +83,11 @@ def granted(permissions: Permissions, ask: Ask) -> bool:
     kind = ask.resource.value
     if not ask.names:
         return permissions.may(kind, ask.method, ask.entity, None)
-    return all(permissions.may(kind, ask.method, ask.entity, name) for name in ask.names)
+    names = set(ask.names)
+    if len(names) > 1 and ask.entity is None and ask.resource in LISTED:
+        # One question for those that exist: what somebody saw of a listing are all of them.
+        names -= permissions.names(kind, ask.method)
+    return all(permissions.may(kind, ask.method, ask.entity, name) for name in sorted(names))
 
 
 def asks_of(attempt: Attempt) -> tuple[Ask, ...]:
@@ -149,14 +153,10 @@ def _names(need: Need, attempt: Attempt) -> tuple[str, ...]:
 def _resolved(permissions: Permissions, need: Need, attempt: Attempt) -> Ask:
     """Return a need with the objects that it is about."""
     names: Iterable[str] | None = _names(need, attempt)
-    if need.outlet_of or _on(attempt, need.pattern):
-        if permissions.may(need.resource.value, need.method, need.entity, None):
-            # Nothing to look up: a pattern can match whatever it wants.
-            names = None
-        elif need.outlet_of:
-            names = permissions.dags_with_outlet(attempt.values.get("name"), attempt.values.get("uri"))
-        else:
-            names = permissions.matching_dags("".join(_names(need, attempt)))
+    if need.outlet_of:
+        names = permissions.dags_with_outlet(attempt.values.get("name"), attempt.values.get("uri"))
+    elif _on(attempt, need.pattern):
+        names = permissions.matching_dags("".join(_names(need, attempt)))
     return Ask(need.resource, need.method, need.entity, tuple(names) if names else None)
 
 
