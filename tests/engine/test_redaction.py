@@ -339,3 +339,13 @@ def test_a_short_text_that_begins_as_secrets_of_many_lengths_do_is_none():
 
     assert redactor.feed(b"prod\nproduct\n") + redactor.finish() == b"prod\nproduct\n"
     assert redactor.feed(b"prod-xxxx\n") + redactor.finish() == b"***\n"
+
+
+def test_what_is_rarely_written_does_not_make_secrets_too_many():
+    documents = [json.dumps({"key": f"{number:03}" + "v'&" * 60}) for number in range(1500)]
+    secrets = Secrets(documents)
+
+    assert not secrets.too_many
+    first, last = documents[0], documents[-1]
+    assert secrets.mask(json.dumps(json.dumps(first))) == '"\\"***\\""'
+    assert secrets.mask(f"-{last}-{json.dumps(last)}-") == '-***-"***"-'

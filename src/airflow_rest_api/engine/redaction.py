@@ -166,6 +166,8 @@ SHORTEST_REST = 5
 MOST = 10_000
 MOST_BYTES = 4 * 1024 * 1024
 """Secrets of one command, and bytes of them and of how they can come out; beyond, nothing is shown."""
+MOST_RARE_BYTES = MOST_BYTES // 8
+"""Bytes of how they can come out in rare cases, which are looked for on top as long as there are no more."""
 OFTEN = 256
 """Characters of a secret whose ways to come out are remembered: most commands know the same few."""
 WITHHELD = b"*** (more secrets than can be masked: nothing of what follows is shown)\n"
@@ -252,6 +254,8 @@ class Secrets:
         self.too_many = False
         self._texts: set[str] = set()
         self._size = 0
+        self._rare = 0
+        """Bytes of the patterns for what is rarely written."""
         self.add(texts)
 
     def add(self, texts: Iterable[str]) -> None:
@@ -262,7 +266,12 @@ class Secrets:
             self._texts.add(text)
             self.patterns.add_all(_often(text) if len(text) <= OFTEN else _forms(text))
             self._size += len(text)
-            self.too_many = len(self._texts) > MOST or self._size + self.patterns.size > MOST_BYTES
+            if len(text) <= OFTEN and self._rare < MOST_RARE_BYTES:
+                before = self.patterns.size
+                self.patterns.add_all(_rarely(text))
+                self._rare += self.patterns.size - before
+            size = self._size + self.patterns.size - self._rare
+            self.too_many = len(self._texts) > MOST or size > MOST_BYTES
         if self.too_many:
             # None is looked for any more.
             self.patterns, self._texts = Patterns(), set()
@@ -279,22 +288,34 @@ def _often(text: str) -> tuple[bytes, ...]:
     return tuple(_forms(text))
 
 
+@functools.lru_cache(maxsize=256)
+def _rarely(text: str) -> tuple[bytes, ...]:
+    secrets = (secret for secret in _parts(text) if not _is_plain(secret))
+    return tuple(form.encode(errors="replace") for secret in secrets for form in _rarely_written(secret))
+
+
 def _forms(text: str) -> Iterator[bytes]:
     """Yield a secret in the ways in which it can come out."""
+    for secret in _parts(text):
+        if _is_plain(secret):
+            yield secret.encode()
+            continue
+        for form in _written(secret):
+            yield form.encode(errors="replace")
+
+
+def _parts(text: str) -> set[str]:
+    """Return a secret as it is, without the blanks around it, and each of its lines that is worth it."""
     lines = [line.strip() for line in text.splitlines()]
     bare = text.strip()
     if len(bare) < SHORTEST_REST:
         bare = text
-    for secret in {text, bare, *(line for line in lines if len(line) >= SHORTEST_LINE)}:
-        if secret.isascii() and secret.isalnum():
-            yield secret.encode()
-            continue
-        forms = _written(secret)
-        # What is longer is a key or a document, found line by line: it would be more than is looked for.
-        if len(text) <= OFTEN:
-            forms |= _rarely_written(secret)
-        for form in forms:
-            yield form.encode(errors="replace")
+    return {text, bare, *(line for line in lines if len(line) >= SHORTEST_LINE)}
+
+
+def _is_plain(secret: str) -> bool:
+    """Return whether a secret is written in one way everywhere."""
+    return secret.isascii() and secret.isalnum()
 
 
 def _written(secret: str) -> set[str]:
