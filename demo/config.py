@@ -71,15 +71,17 @@ def is_anothers(home: Path) -> bool:
     """Return whether a folder is the AIRFLOW_HOME of an Airflow that no stack has made."""
     config, database = home / "airflow.cfg", home / "airflow.db"
     text = config.read_text(errors="replace") if config.exists() else ""
+    # That of a former demo may have lost its configuration.
+    has_database = database.exists() and not (home / "demo.lock").exists()
     if text.startswith(HEADER):
         return False
     if text.startswith(GENERATED):
         # As it is without anybody's doing: no database was made, and none is named.
         named = re.findall(r"^sql_alchemy_conn\s*=\s*(.*)$", text, re.MULTILINE)
         places = [Path(address.removeprefix("sqlite:///")).resolve() for address in named]
-        return database.exists() or any(place != database.resolve() for place in places)
-    # Its configuration lies elsewhere (AIRFLOW_CONFIG); that of a former demo was removed.
-    return bool(text) or (database.exists() and not (home / "demo.lock").exists())
+        return has_database or any(place != database.resolve() for place in places)
+    # Its configuration lies elsewhere (AIRFLOW_CONFIG).
+    return bool(text) or has_database
 
 
 def write_config(path: Path, options: Options, like: Path | None = None) -> None:

@@ -223,7 +223,9 @@ _LOG = re.compile(log_name("[a-z-]+", "[0-9a-f]{32}") + r"\.(out|err)")
 
 def folders(here: Places, roots: Iterable[Path]) -> Iterable[Leftover]:
     """Return the folders and files of ours on this machine, and in the roots of DAG bundles."""
-    ours = [(root / CONTROL, "of the deployments into a DAG bundle") for root in roots]
+    in_bundles = [root / CONTROL for root in roots]
+    # Whoever may not look into a bundle has never written there.
+    ours = [(path, "of the deployments into a DAG bundle") for path in in_bundles if not _is_closed(path)]
     ours += [(Path(here.home, HOME), "of the components that were started")]
     ours += [(Path(here.logs, NOTES), "which says what logs components have made")]
     ours += [(folder, "of a process that was killed") for folder in private_folders.abandoned()]
@@ -234,6 +236,14 @@ def folders(here: Places, roots: Iterable[Path]) -> Iterable[Leftover]:
     for path in sorted(logs.iterdir()) if logs.is_dir() else ():
         if _LOG.fullmatch(path.name) and path.is_file() and not path.is_symlink():
             yield Leftover(f"the log {path}", path.unlink)
+
+
+def _is_closed(path: Path) -> bool:
+    try:
+        path.lstat()
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return False
 
 
 def _is_folder(path: Path) -> bool:

@@ -463,8 +463,14 @@ def test_a_file_that_airflow_has_passed_over_is_checked_when_its_airflowignore_g
 
     # What has nothing to hide is let go.
     site.report({"second.py": dag("uncovered")}, folder=folder, overwrite=True)
-    report = site.report({".airflowignore": b""}, folder=folder, overwrite=True, wait=True)
-    assert [(one["dag_id"], one["file"]) for one in report["dags"]] == [("uncovered", f"{folder}/second.py")]
+    files = {".airflowignore": b"", "third.py": dag("third")}
+    report = site.report(files, folder=folder, overwrite=True, wait=True, unpause=True)
+    assert {(one["dag_id"], one["file"]) for one in report["dags"]} == {
+        ("uncovered", f"{folder}/second.py"),
+        ("third", f"{folder}/third.py"),
+    }
+    # Nobody has deployed that one now, and it may lie there for a reason.
+    assert (paused("third"), paused("uncovered")) == (False, True)
     assert f"No .airflowignore has Airflow pass over {folder}/second.py any more." in report["warnings"]
     assert site.client.delete(f"/v2/dag-files/file?path={folder}/.airflowignore").status_code == 200
 

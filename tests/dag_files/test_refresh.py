@@ -540,6 +540,19 @@ def test_the_dags_of_a_file_with_an_import_error_are_there_and_stale_ones_are_no
     assert dag_processor.dags_by_file(BUNDLE, [file[1]]) == {}
 
 
+def test_a_dag_that_cannot_be_stored_is_still_defined_beside_one_that_can(folder: Path, names: Any):
+    text = "".join(DAG.format(dag_id=names(name), tags=[]) for name in ("good", "broken"))
+    (folder / names("a.py")).write_text(text)
+    file = (BUNDLE, names("a.py"))
+    parse_files([file])
+    # As Airflow leaves them (`airflow.dag_processing.collection`).
+    seen(names("good"), 0, is_stale=False, has_import_errors=True)
+    seen(names("broken"), -3600, is_stale=True, has_import_errors=True)
+    both = [names("broken"), names("good")]
+    assert dag_processor.dags_by_file(BUNDLE, [file[1]]) == {file[1]: both}
+    assert dag_processor.owners(both) == dict.fromkeys(both, file)
+
+
 def seen(dag_id: str, seconds: float, **state: bool) -> None:
     """Have Airflow have seen a DAG that many seconds from now."""
     from airflow.models.dag import DagModel

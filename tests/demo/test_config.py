@@ -70,6 +70,8 @@ def test_what_commands_leave_where_nothing_is_is_no_airflow_of_somebodys(tmp_pat
     config.write_text(text)
     (home / "airflow.db").touch()
     assert is_anothers(home.resolve())
+    (home / "demo.lock").touch()
+    assert not is_anothers(home.resolve())
 
 
 def test_a_value_of_several_lines_stays_one(tmp_path: Path) -> None:

@@ -277,6 +277,22 @@ def test_a_bundle_that_cannot_be_looked_into_is_not_passed_over(here: Places, tm
         list(folders(here, [tmp_path / ("x" * 300)]))
 
 
+def test_a_bundle_that_is_closed_to_this_user_keeps_nothing_else_from_being_removed(
+    here: Places, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    look = Path.lstat
+
+    def closed(self: Path) -> os.stat_result:
+        if self.parent.name == "closed":
+            raise PermissionError(13, "Permission denied", str(self))
+        return look(self)
+
+    (tmp_path / "open" / ".airflow_rest_api").mkdir(parents=True)
+    monkeypatch.setattr(Path, "lstat", closed)
+    [step] = folders(here, [tmp_path / "closed", tmp_path / "open"])
+    assert str(tmp_path / "open") in step.what
+
+
 def test_the_folder_of_a_process_that_was_killed_goes_and_that_of_a_living_one_stays(
     here: Places, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

@@ -248,20 +248,21 @@ def defined(files: Collection[File]) -> dict[File, set[str]]:
     from airflow.configuration import conf
     from airflow.models.dag import DagModel as Dag
 
-    there: dict[File, dict[str, datetime]] = {file: {} for file in files}
+    there: dict[File, dict[str, datetime | None]] = {file: {} for file in files}
     newest: dict[File, datetime] = {}
     place = (Dag.bundle_name, Dag.relative_fileloc)
     state = (Dag.dag_id, Dag.last_parsed_time, Dag.is_stale, Dag.has_import_errors)
     for bundle, path, dag_id, at, stale, failed in _rows(files, *place, *state):
         file = (bundle, container(path))
         if file in there:
-            seen = at or now()
-            newest[file] = max(seen, newest.get(file, seen))
+            if at is not None:
+                newest[file] = max(at, newest.get(file, at))
             if failed or not stale:
-                there[file][dag_id] = seen
+                # Where one DAG of a file cannot be stored, Airflow renews the time of the others alone.
+                there[file][dag_id] = None if failed else at
     age = timedelta(seconds=conf.getint("dag_processor", "stale_dag_threshold", fallback=50))
     return {
-        file: {dag_id for dag_id, at in dags.items() if at + age >= newest[file]}
+        file: {dag_id for dag_id, at in dags.items() if at is None or at + age >= newest[file]}
         for file, dags in there.items()
     }
 

@@ -339,8 +339,9 @@ async def delete(
         if bundle is None:
             queue = context.gate.where(own_command(command), queue_of(request))
             bundle, _ = await context.dag_file_works.place(queue, None, path)
-        found = await ask(dag_processor.dags_by_file, bundle, [path])
-        dag_ids = found.get(path, [])
+        # All that came from it at some time, also what Airflow has called stale since.
+        found = await ask(dag_processor.look, [(bundle, path)])
+        dag_ids = sorted(found[bundle, path].dags)
         deletes = (await context.catalog.get()).get("dags delete")
         attempts = [Attempt(deletes, {"dag_id": dag_id}, frozenset({"dag_id"})) for dag_id in dag_ids]
     operation = await start_work(

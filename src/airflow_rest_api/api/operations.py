@@ -146,8 +146,9 @@ async def cancel_operation(
     if not await context.gate.may_cancel(caller, operation):
         with context.audit.refusals(caller, "operations cancel"):
             raise Forbidden(f"Only {operation.user} and administrators may end this command.")
-    came = await context.operations.cancel(identifier, f"The command was cancelled by {caller.name}.")
+    # Before it is ended: afterwards there is no way back where this cannot be recorded.
     context.audit.reads(caller, operation)
+    came = await context.operations.cancel(identifier, f"The command was cancelled by {caller.name}.")
     preferred = preference_of(request, CANCEL_WAIT)
     cancelled = await ended(context, request, identifier, preferred.wait)
     return await answer_operation(request, cancelled, preferred, cancel=came)

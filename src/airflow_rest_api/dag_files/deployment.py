@@ -309,6 +309,8 @@ class DagFiles:
             dag_ids=expected,
         )
         versions = {dag_id: number for file in parsed.files for dag_id, number in file.dags.items()}
+        # Others were checked as well, which an `.airflowignore` has hidden: nobody asked to resume these.
+        deployed = {file.path for file in order.received.files}
         if found is not None:
             report.dags = [replace(dag, version=versions.get(dag.dag_id)) for dag in report.dags]
         report.warnings += [
@@ -317,7 +319,9 @@ class DagFiles:
             if file.parsed and file.error and file.error.strip() and file.path not in broken
         ]
         if order.paused is not None:
-            await _set_paused(order.paused, {dag.dag_id for dag in report.dags} or set(versions), report)
+            checked = {dag.dag_id for dag in report.dags if dag.file in deployed}
+            seen = {dag_id for file in parsed.files if file.path in deployed for dag_id in file.dags}
+            await _set_paused(order.paused, checked or seen, report)
 
 
 async def _expected(
