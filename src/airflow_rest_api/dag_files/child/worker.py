@@ -15,9 +15,10 @@ import os
 import re
 import resource
 import signal
+import stat
 import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypedDict
@@ -29,6 +30,16 @@ MOST_REFUSED = 20
 MOST_TASKS = 2000
 MOST_WARNINGS = 20
 LONGEST_WARNING = 500
+
+LARGEST_AHEAD = 64 * 1024
+"""
+Bytes of a file whose imports are looked for ahead of it.
+
+That is done in a process without limits of memory and time, and Python's syntax tree can be 500 times as
+large as the file. A larger one imports for itself, within its limits.
+"""
+MOST_AHEAD = 1024 * 1024
+"""Bytes of all of these: each can take a second, and what they import of Airflow is much the same in all."""
 
 _FRAME = re.compile(r'^\s*File "([^"\n]+)", line (\d+)', re.MULTILINE)
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -169,10 +180,28 @@ def import_ahead(files: Iterable[Path]) -> None:
 
     if not conf.getboolean("dag_processor", "parsing_pre_import_modules", fallback=True):
         return
-    for name in dict.fromkeys(name for file in files for name in iter_airflow_imports(str(file))):
+    names = (name for file in _read_ahead(files) for name in iter_airflow_imports(str(file)))
+    for name in dict.fromkeys(names):
         # One that cannot be imported is an error of the file, which says so itself.
         with contextlib.suppress(Exception):
             importlib.import_module(name)
+
+
+def _read_ahead(files: Iterable[Path]) -> Iterator[Path]:
+    """Yield those that are Python's and small, and no pipe or device, which may never come to an end."""
+    left = MOST_AHEAD
+    for file in files:
+        if file.suffix != ".py":
+            continue
+        try:
+            status = os.stat(file)
+        except (OSError, ValueError):
+            continue
+        if stat.S_ISREG(status.st_mode) and status.st_size <= LARGEST_AHEAD:
+            left -= status.st_size
+            if left < 0:
+                return
+            yield file
 
 
 def leave_connections() -> None:
