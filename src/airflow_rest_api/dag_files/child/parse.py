@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,12 +22,24 @@ DONE = 100
 """The exit code of a process that has parsed its file: none that the file chooses by accident."""
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """
+    A bundle as all of its files are parsed: to prepare it anew can take it to another version.
+
+    :ivar version: as the bundle has it, None where it has none
+    """
+
+    root: Path
+    version: Any
+
+
 def main(argv: Sequence[str]) -> int:
     """
     Order: `files`, pairs of bundle and path; what Airflow made of them is in its database afterwards.
 
     In the file `result`, if there is to be one: for each file a sentence on why it was not parsed, which is
-    empty where it has ended its process, or null.
+    empty where it has ended its process or its bundle cannot be looked into, or null.
 
     Each is parsed in a process of its own, as in the DAG processor: what a file imports, and what it does to
     `sys.path`, is of no other file, and one that ends its process does not keep the others from being parsed.
@@ -36,36 +49,60 @@ def main(argv: Sequence[str]) -> int:
     # There is no later parse for a DAG that Airflow leaves as it was.
     order = json.loads(argv[0])
     files = [(bundle, path) for bundle, path in order["files"]]
-    out = left_out(files)
-    import_ahead(Path(_bundle(bundle).path, path) for bundle, path in files)
+    bundles = _prepared(files)
+    out = left_out(files, bundles)
+    wanted = [file for file in files if file not in out]
+    import_ahead(bundles[bundle].root / path for bundle, path in wanted)
     with database_read(), stored_at_once():
-        done = {file: _parse_apart(file) for file in files if file not in out}
+        done = {file: _parse_apart(file, bundles[file[0]]) for file in wanted}
     if "result" in order:
         said = [out[file] if file in out else None if done[file] else "" for file in files]
         Path(order["result"]).write_text(json.dumps(said))
-    return 0 if all(done.values()) else 1
+    return 0 if all(done.values()) and all(out.values()) else 1
 
 
-def left_out(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Return a sentence on each file that the DAG processor would not parse, as it is gone or passed over."""
+def left_out(
+    files: Sequence[tuple[str, str]], bundles: Mapping[str, Prepared] | None = None
+) -> dict[tuple[str, str], str]:
+    """
+    Return a sentence on each file that the DAG processor would not parse, as it is gone or passed over.
+
+    It is empty for all files of a bundle that cannot be looked into, which keeps those of no other from being
+    parsed; standard error says why.
+
+    :param bundles: those of the files that can be had; they are prepared if None
+    """
+    bundles = _prepared(files) if bundles is None else bundles
     found: dict[tuple[str, str], str] = {}
     for name in dict.fromkeys(bundle for bundle, _ in files):
-        root = Path(_bundle(name).path)
         of_bundle = [path for bundle, path in files if bundle == name]
-        there = [path for path in of_bundle if (root / path).exists()]
-        found |= {(name, path): f"{path} is not there." for path in of_bundle if path not in there}
-        over = passed_over(root, there)
-        found |= {(name, path): f"An .airflowignore has Airflow pass over {path}." for path in over}
+        sentences = dict.fromkeys(of_bundle, "")
+        if name in bundles:
+            try:
+                sentences = _left_out_of(bundles[name].root, of_bundle)
+            except Exception:
+                traceback.print_exc()
+        found |= {(name, path): sentence for path, sentence in sentences.items()}
     return found
 
 
-def _parse_apart(file: tuple[str, str]) -> bool:
+def _left_out_of(root: Path, paths: Sequence[str]) -> dict[str, str]:
+    # No pipe: to open it waits for somebody to write.
+    there = [path for path in paths if os.path.isfile(root / path)]
+    over = passed_over(root, there)
+    return {
+        **{path: f"{path} is not there." for path in paths if path not in there},
+        **{path: f"An .airflowignore has Airflow pass over {path}." for path in over},
+    }
+
+
+def _parse_apart(file: tuple[str, str], bundle: Prepared) -> bool:
     """Parse a file in a fork of this process; return whether that came to its end."""
     sys.stdout.flush()
     sys.stderr.flush()
     parent = os.getpid()
     if (pid := os.fork()) == 0:
-        _parse_and_end(file, parent)
+        _parse_and_end(file, parent, bundle)
     _, status = os.waitpid(pid, 0)
     if os.waitstatus_to_exitcode(status) == DONE:
         return True
@@ -73,12 +110,12 @@ def _parse_apart(file: tuple[str, str]) -> bool:
     return False
 
 
-def _parse_and_end(file: tuple[str, str], parent: int) -> NoReturn:
+def _parse_and_end(file: tuple[str, str], parent: int, bundle: Prepared) -> NoReturn:
     code = 1
     try:
         processes.end_with(parent, signal.SIGKILL)
         leave_connections()
-        _parse(*file)
+        _parse(*file, bundle)
         code = DONE
     except BaseException:
         traceback.print_exc()
@@ -88,11 +125,24 @@ def _parse_and_end(file: tuple[str, str], parent: int) -> NoReturn:
 
 def parse_files(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """Parse files, pairs of bundle and path, in this process; return those that were not: see `left_out`."""
-    out = left_out(files)
+    bundles = _prepared(files)
+    out = left_out(files, bundles)
     for file in files:
         if file not in out:
-            _parse(*file)
+            _parse(*file, bundles[file[0]])
     return out
+
+
+def _prepared(files: Sequence[tuple[str, str]]) -> dict[str, Prepared]:
+    """Prepare the bundles of files, once; one that cannot be is left out, and standard error says why."""
+    found: dict[str, Prepared] = {}
+    for name in dict.fromkeys(bundle for bundle, _ in files):
+        try:
+            bundle = _bundle(name)
+            found[name] = Prepared(Path(bundle.path), bundle.get_current_version())
+        except Exception:
+            traceback.print_exc()
+    return found
 
 
 def _bundle(name: str) -> Any:
@@ -107,13 +157,11 @@ def _bundle(name: str) -> Any:
     return bundle
 
 
-def _parse(name: str, path: str) -> None:
+def _parse(name: str, path: str, bundle: Prepared) -> None:
     from airflow.utils.session import create_session
 
     from airflow_rest_api.airflow.compat import dags
 
-    bundle = _bundle(name)
-    root = Path(bundle.path)
-    bag = dags.bag_of_file(str(root / path), root, name)
+    bag = dags.bag_of_file(str(bundle.root / path), bundle.root, name)
     with create_session() as session:
-        dags.store(bag, name, bundle.get_current_version(), session)
+        dags.store(bag, name, bundle.version, session)
