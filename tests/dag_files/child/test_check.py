@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import shutil
+import signal
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -215,3 +217,51 @@ def test_an_archive_of_any_name_is_deployed_again(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(dag_processor, "owners", lambda ids: dict.fromkeys(ids, ("dags", "e.egg/inside.py")))
     work = duplicates("dags", [FoundDag("packed", "e.egg")], tmp_path, ["e.egg"], lambda *_: True)
     assert asyncio.run(work) == []
+
+
+@pytest.mark.parametrize("safe", ["True", "False"])
+def test_what_airflow_does_not_look_at_is_not_uncovered(
+    looked: Looked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, safe: str
+):
+    from airflow_rest_api.airflow.compat.dags import list_files
+
+    monkeypatch.setenv("AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE", safe)
+    old = tmp_path / "dags" / "old"
+    texts = {
+        ".airflowignore": "*\n",
+        "dag.py": DAG.format(dag_id="dag", before=""),
+        "python2.py": "print 'no D-A-G'\n",
+        "broken.zip": "airflow dag",
+    }
+    written(old, texts)
+    (old / ".#dag.py").symlink_to("me@host.1234:1")
+    (old / "linked.py").symlink_to(old / "dag.py")
+    (old / "folder.py").mkdir()
+    os.mkfifo(old / "pipe.py")
+    os.mkfifo(old / "pipe.zip")
+
+    found = looked({"old/.airflowignore": ""})
+
+    (old / ".airflowignore").unlink()
+    listed = [Path(path).name for path in list_files()(str(old), safe_mode=safe == "True")]
+    assert [Path(path).name for path in found["uncovered"]] == sorted(listed)
+    assert ("python2.py" in listed) is (safe == "False")
+    assert {"dag.py", "linked.py"} <= set(listed)
+
+
+def test_a_file_of_which_airflow_cannot_say_whether_it_has_dags_is_not_passed_over(
+    looked: Looked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from airflow.utils import file as airflows
+
+    monkeypatch.setattr(airflows, "might_contain_dag", lambda *_: 1 / 0)
+    written(tmp_path / "dags", {".airflowignore": "a.py\n", "a.py": "x = 1\n"})
+
+    found = looked({".airflowignore": ""})
+    assert found["uncovered"] == ["a.py"]
+    assert "ZeroDivisionError" in messages(found)["a.py"][0]
+
+
+def test_nothing_but_a_file_is_looked_into_for_an_archive(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    assert in_child(lambda: (signal.alarm(20), check.is_parsed("a.PY", tmp_path / "pipe"))[1]) == 0

@@ -89,7 +89,12 @@ def is_parsed(path: str, content: str | Path | None = None) -> bool:
     if path.endswith(".py") or name.endswith(".zip"):
         return True
     named = ARCHIVES_HAVE_ANY_NAME or name.endswith(".py")
-    return named and content is not None and zipfile.is_zipfile(content)
+    return named and content is not None and _is_archive(content)
+
+
+def _is_archive(file: str | Path) -> bool:
+    # Nothing else is opened: a pipe waits for somebody to write into it.
+    return os.path.isfile(file) and zipfile.is_zipfile(file)
 
 
 def _put_files(view: Path, files: Mapping[str, str], deleted: Sequence[str]) -> None:
@@ -207,7 +212,26 @@ def _uncovered(order: CheckOrder) -> list[str]:
         except Exception:
             # Where Airflow cannot read an `.airflowignore` it looks at no file.
             before = set()
-    return sorted(path for path in after - before if is_parsed(path, view / path))
+    return sorted(path for path in after - before if _is_looked_at(path, view / path))
+
+
+def _is_looked_at(path: str, file: Path) -> bool:
+    """
+    Return whether Airflow looks for DAGs in a file that no `.airflowignore` names.
+
+    As in `airflow.utils.file.find_dag_file_paths`, but one of which nobody can say is not passed over.
+    """
+    from airflow.configuration import conf
+    from airflow.utils.file import might_contain_dag
+
+    try:
+        if not file.is_file() or not is_parsed(path, file):
+            return False
+        if not path.endswith(".py") and not _is_archive(file):
+            return False
+        return bool(might_contain_dag(str(file), conf.getboolean("core", "dag_discovery_safe_mode")))
+    except Exception:
+        return True
 
 
 def _stand_in(view: Path, root: Path) -> None:
