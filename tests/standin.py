@@ -224,6 +224,20 @@ def airflow_database() -> None:
     Base.metadata.create_all(settings.engine)
 
 
+@contextmanager
+def rows_of_airflow(*rows: Any) -> Iterator[None]:
+    """Have rows in Airflow's tables for the time of the body."""
+    from airflow.utils.session import create_session
+
+    airflow_database()
+    with create_session() as session:
+        session.add_all(rows)
+    yield
+    with create_session() as session:
+        for row in rows:
+            session.delete(row)
+
+
 def token(name: str, *, seconds: int = 86_400) -> str:
     """Return a token for the user whose name is a role of the simple auth manager in lower case."""
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser

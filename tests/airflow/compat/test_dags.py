@@ -16,7 +16,7 @@ from airflow.utils.session import create_session
 from airflow_rest_api.airflow import dag_processor
 from airflow_rest_api.airflow.compat import dags
 from airflow_rest_api.airflow.compat.version_compat import AIRFLOW_V_3_2_PLUS, AIRFLOW_V_3_3_PLUS
-from tests.standin import airflow_database
+from tests.standin import airflow_database, rows_of_airflow
 
 pytestmark = pytest.mark.airflow
 
@@ -212,13 +212,8 @@ def _asked_for() -> Iterator[None]:
     from airflow.models import Connection, Variable
 
     connection = Connection(conn_id="compat", conn_type="http", schema="s", port=1)
-    rows = [Variable(key="compat", val="1"), connection]
-    with create_session() as session:
-        session.add_all(rows)
-    yield
-    with create_session() as session:
-        for row in rows:
-            session.delete(row)
+    with rows_of_airflow(Variable(key="compat", val="1"), connection):
+        yield
 
 
 @pytest.mark.usefixtures("_asked_for")

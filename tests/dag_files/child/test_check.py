@@ -23,7 +23,7 @@ from airflow_rest_api.dag_files.check import FoundDag, duplicates
 from airflow_rest_api.dag_files.child import check
 from airflow_rest_api.dag_files.child.worker import CheckOrder
 from tests.processes import in_child
-from tests.standin import airflow_database
+from tests.standin import rows_of_airflow
 
 pytestmark = pytest.mark.airflow
 
@@ -83,16 +83,10 @@ def messages(found: Any) -> dict[str, list[str]]:
 def _stored() -> Iterator[None]:
     """A variable and a connection in the database alone."""
     from airflow.models import Connection, Variable
-    from airflow.utils.session import create_session
 
-    airflow_database()
-    rows = [Variable(key="of_check", val="1"), Connection(conn_id="of_check", conn_type="http", host="h")]
-    with create_session() as session:
-        session.add_all(rows)
-    yield
-    with create_session() as session:
-        for row in rows:
-            session.delete(row)
+    connection = Connection(conn_id="of_check", conn_type="http", host="h")
+    with rows_of_airflow(Variable(key="of_check", val="1"), connection):
+        yield
 
 
 @pytest.mark.usefixtures("_stored")
