@@ -249,17 +249,17 @@ def _stand_in(view: Path, root: Path) -> None:
 def _check(paths: Sequence[str], order: CheckOrder) -> Iterator[tuple[str, Finding]]:
     """Yield what was found in each file."""
     for path in paths:
-        worker = _Worker([path], order)
+        worker = _Worker(path, order)
         try:
-            yield path, worker.next()
+            yield path, worker.finding()
         finally:
             worker.end()
 
 
 class _Worker:
-    """One worker process, which reports one line for each of its files, in their order."""
+    """The process of one file, which reports in one line."""
 
-    def __init__(self, paths: Sequence[str], order: CheckOrder) -> None:
+    def __init__(self, path: str, order: CheckOrder) -> None:
         self._seconds = order.timeout
         self._received = b""
         self._status: str | None = None
@@ -270,15 +270,15 @@ class _Worker:
         self._pid = os.fork()
         if self._pid == 0:
             os.close(self._reader)
-            work(paths, order, writer, parent)
+            work(path, order, writer, parent)
         os.close(writer)
         self._begin()
 
     def _begin(self) -> None:
         """
-        Wait until it is about to look at its first file.
+        Wait until it is about to look at its file.
 
-        :raises RuntimeError: it cannot, which says nothing about the files
+        :raises RuntimeError: it cannot, which says nothing about the file
         """
         while b"\n" not in self._received:
             if not self._read() and (ended := self._ended()) is not None and not self._read():
@@ -287,8 +287,8 @@ class _Worker:
         if begun + b"\n" != READY:
             raise RuntimeError("The worker that parses the files did not begin as it should")
 
-    def next(self) -> Finding:
-        """Return the finding of the next file; or what became of the worker instead."""
+    def finding(self) -> Finding:
+        """Return the finding of the file; or what became of the worker instead."""
         end = time.monotonic() + self._seconds if self._seconds else None
         while b"\n" not in self._received:
             if end is not None and time.monotonic() > end:

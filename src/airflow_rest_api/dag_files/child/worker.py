@@ -129,18 +129,17 @@ READY = b"ready\n"
 """The first line that a worker writes: what keeps one from writing it is no fault of the files."""
 
 
-def work(paths: Sequence[str], order: CheckOrder, pipe: int, parent: int) -> NoReturn:
-    """Parse files one after the other in this process, write what is in each as a line of JSON, and end."""
+def work(path: str, order: CheckOrder, pipe: int, parent: int) -> NoReturn:
+    """Parse a file in this process, write what is in it as a line of JSON, and end."""
     ready = False
     try:
         processes.end_with(parent, signal.SIGKILL)
         guard = _prepare(order)
         os.write(pipe, READY)
         ready = True
-        for path in paths:
-            finding = _parse(path, order)
-            finding["warnings"] += guard.take()
-            _send(pipe, finding)
+        finding = _parse(path, order)
+        finding["warnings"] += guard.take()
+        _send(pipe, finding)
     except BaseException as error:
         if ready:
             # The code of a file does not normally get here (its errors are findings): the last resort, so
