@@ -124,6 +124,20 @@ def test_a_bundle_in_trouble_keeps_the_files_of_no_other_from_being_parsed(
     assert "Traceback" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("fault", ["initialize", "path", ".airflowignore"])
+def test_where_files_are_parsed_here_a_bundle_in_trouble_is_an_error(
+    bundles: Bundles, stored: Path, tmp_path: Path, fault: str
+):
+    bundles.fault = fault
+    if fault == ".airflowignore":
+        (tmp_path / "bad" / fault).write_bytes(b"\xff")
+
+    # Nobody looks for a sentence there: a DAG that was not refreshed must not pass for one that was.
+    with pytest.raises((RuntimeError, ValueError)):
+        parse.parse_files(BAD)
+    assert stored.read_text() == ""
+
+
 def test_what_is_no_file_is_not_opened(bundles: Bundles, stored: Path, tmp_path: Path):
     os.mkfifo(tmp_path / "good" / "pipe.py")
     (tmp_path / "good" / "folder.py").mkdir()

@@ -61,25 +61,21 @@ def main(argv: Sequence[str]) -> int:
     return 0 if all(done.values()) and all(out.values()) else 1
 
 
-def left_out(
-    files: Sequence[tuple[str, str]], bundles: Mapping[str, Prepared] | None = None
-) -> dict[tuple[str, str], str]:
+def left_out(files: Sequence[tuple[str, str]], bundles: Mapping[str, Prepared]) -> dict[tuple[str, str], str]:
     """
     Return a sentence on each file that the DAG processor would not parse, as it is gone or passed over.
 
     It is empty for all files of a bundle that cannot be looked into, which keeps those of no other from being
     parsed; standard error says why.
 
-    :param bundles: those of the files that can be had; they are prepared if None
+    :param bundles: those of the files that can be had
     """
-    bundles = _prepared(files) if bundles is None else bundles
     found: dict[tuple[str, str], str] = {}
-    for name in dict.fromkeys(bundle for bundle, _ in files):
-        of_bundle = [path for bundle, path in files if bundle == name]
-        sentences = dict.fromkeys(of_bundle, "")
+    for name, paths in _by_bundle(files).items():
+        sentences = dict.fromkeys(paths, "")
         if name in bundles:
             try:
-                sentences = _left_out_of(bundles[name].root, of_bundle)
+                sentences = _left_out_of(bundles[name].root, paths)
             except Exception:
                 traceback.print_exc()
         found |= {(name, path): sentence for path, sentence in sentences.items()}
@@ -124,28 +120,42 @@ def _parse_and_end(file: tuple[str, str], parent: int, bundle: Prepared) -> NoRe
 
 
 def parse_files(files: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """Parse files, pairs of bundle and path, in this process; return those that were not: see `left_out`."""
-    bundles = _prepared(files)
-    out = left_out(files, bundles)
-    for file in files:
-        if file not in out:
-            _parse(*file, bundles[file[0]])
+    """
+    Parse files, pairs of bundle and path, in this process.
+
+    :return: a sentence on each that was not parsed, as it is gone or passed over
+    :raises Exception: what keeps a bundle from being looked into, as Airflow says it
+    """
+    out: dict[tuple[str, str], str] = {}
+    for name, paths in _by_bundle(files).items():
+        bundle = _prepare(name)
+        sentences = _left_out_of(bundle.root, paths)
+        out |= {(name, path): sentence for path, sentence in sentences.items()}
+        for path in paths:
+            if path not in sentences:
+                _parse(name, path, bundle)
     return out
+
+
+def _by_bundle(files: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for bundle, path in files:
+        found.setdefault(bundle, []).append(path)
+    return found
 
 
 def _prepared(files: Sequence[tuple[str, str]]) -> dict[str, Prepared]:
     """Prepare the bundles of files, once; one that cannot be is left out, and standard error says why."""
     found: dict[str, Prepared] = {}
-    for name in dict.fromkeys(bundle for bundle, _ in files):
+    for name in _by_bundle(files):
         try:
-            bundle = _bundle(name)
-            found[name] = Prepared(Path(bundle.path), bundle.get_current_version())
+            found[name] = _prepare(name)
         except Exception:
             traceback.print_exc()
     return found
 
 
-def _bundle(name: str) -> Any:
+def _prepare(name: str) -> Prepared:
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
     bundles: Any = DagBundlesManager
@@ -154,7 +164,7 @@ def _bundle(name: str) -> Any:
     manager.sync_bundles_to_db()
     bundle = manager.get_bundle(name)
     bundle.initialize()
-    return bundle
+    return Prepared(Path(bundle.path), bundle.get_current_version())
 
 
 def _parse(name: str, path: str, bundle: Prepared) -> None:
